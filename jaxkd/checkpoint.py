@@ -1,0 +1,271 @@
+"""Checkpoints: arrays and a JSON record that are saved together or not at all.
+
+A save runs in the background, and its arrays may be donated as soon as `save` returns: while orbax still reads a
+buffer, XLA copies instead of reusing it, and the array is not marked deleted.  A checkpoint gets its name when it is
+complete, so a process that dies in a save leaves the checkpoint before it as the latest one.
+"""
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import jax
+from jax.sharding import SingleDeviceSharding
+
+_ARRAYS, _RECORD = "arrays", "record"
+
+
+@dataclasses.dataclass(frozen=True)
+class _LastAndBest:
+    """Which checkpoints stay; the form is orbax's PreservationPolicy."""
+
+    last: int
+    metric: str | None
+    mode: Literal["min", "max"]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """True for each checkpoint, oldest first, that must not be deleted."""
+        del context
+        best = self.best({checkpoint.step: checkpoint.metrics for checkpoint in checkpoints})
+        first_of_last = len(checkpoints) - self.last
+        return [i >= first_of_last or checkpoint.step == best for i, checkpoint in enumerate(checkpoints)]
+
+    def best(self, metrics: Mapping[int, Mapping[str, float] | None]) -> int | None:
+        """The step of the best score, the earliest of equals; None where no checkpoint has a score that is a number."""
+        sign = 1 if self.mode == "min" else -1
+        scores = {
+            step: sign * values[self.metric]
+            for step, values in metrics.items()
+            if self.metric is not None and values and not math.isnan(values.get(self.metric, math.nan))
+        }
+        return min(scores, key=lambda step: (scores[step], step), default=None)
+
+
+class Checkpoints:
+    """The checkpoints of one run, in one folder; a context manager that ends with `close`.
+
+    Args:
+        folder: made where it is missing; a local path, or an address such as gs://bucket/run on a pod.
+        keep_last: how many of the latest checkpoints stay.
+        keep_best: name of the metric whose best checkpoint stays as well; None: none does.
+        mode: whether the best metric is the smallest or the largest.
+        read_only: for programs that read a run's checkpoints while it may still train.  A writer removes what a
+            killed process left half written, and in a reader that would be what the run is writing now.
+
+    Raises:
+        ValueError: an option outside its range, or `read_only` of a folder that does not exist.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        keep_last: int = 2,
+        keep_best: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        read_only: bool = False,
+    ) -> None:
+        if keep_last < 1:
+            raise ValueError(f"keep_last must be 1 or more, got {keep_last}: a run resumes from its latest checkpoint.")
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode must be 'min' or 'max', got {mode!r}.")
+        if read_only and not _is_remote(folder) and not Path(folder).is_dir():
+            raise ValueError(
+                f"folder must be one that holds checkpoints, got {os.fspath(folder)}, which does not exist."
+            )
+        import orbax.checkpoint as ocp
+
+        self._read_only = read_only
+        self._ocp = ocp
+        self._policy = _LastAndBest(keep_last, keep_best, mode)
+        self._folder = folder if _is_remote(folder) else Path(folder).resolve()
+        self._manager = ocp.CheckpointManager(
+            os.fspath(self._folder),
+            item_handlers={_ARRAYS: ocp.PyTreeCheckpointHandler(), _RECORD: ocp.JsonCheckpointHandler()},
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=self._policy,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
+                # Only its presence counts, and only for this: orbax then writes the metrics beside the arrays.
+                best_fn=None if keep_best is None else lambda metrics: metrics[keep_best],
+            ),
+        )
+
+    def save(
+        self, step: int, arrays: Any, record: Mapping[str, Any], metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Start to save; returns once the arrays may be changed or donated.
+
+        A failure of the save before, a full disk for example, is raised here or by `wait`.
+
+        Args:
+            step: greater than every step saved so far.
+            arrays: a tree of `jax.Array`s; empty sub-trees are kept.
+            record: what JSON can hold: the state of the data iterator, the number of examples consumed.
+            metrics: read for `keep_best`; None or without that metric where it was not measured.
+
+        Raises:
+            ValueError: a step that is not greater than the latest, or a reader.
+            TypeError: a record that JSON cannot hold.
+        """
+        if self._read_only:
+            raise ValueError("read_only must be False to save, got True.")
+        latest = self._manager.latest_step()
+        if latest is not None and step <= latest:
+            raise ValueError(
+                f"step must be greater than the latest that was saved, got {step} and {latest}. "
+                "Resume from the latest checkpoint, or give the run a new folder."
+            )
+        try:
+            json.dumps(record)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"record must be made of what JSON can hold: {error}.") from error
+        self._manager.save(
+            step,
+            args=self._ocp.args.Composite(
+                **{_ARRAYS: self._ocp.args.PyTreeSave(arrays), _RECORD: self._ocp.args.JsonSave(dict(record))}
+            ),
+            # Not None, which makes orbax warn once a save.
+            metrics={name: float(value) for name, value in (metrics or {}).items()},
+            force=True,
+        )
+
+    def latest(self) -> int | None:
+        """The latest step that is saved completely; None where there is none."""
+        self.wait()
+        return self._manager.latest_step()
+
+    def best(self) -> int | None:
+        """The step with the best `keep_best` metric; None where no checkpoint has one."""
+        self.wait()
+        return self._policy.best({step: self._manager.metrics(step) for step in self._manager.all_steps()})
+
+    def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+        """The arrays and the record of one checkpoint.
+
+        Args:
+            step: one that is saved.
+            target: the tree of `jax.ShapeDtypeStruct`s that was saved.  Each array is placed on the `sharding` of
+                its entry, whatever mesh it was saved from; without a sharding, on the first local device.
+
+        Raises:
+            ValueError: no such checkpoint, or one whose arrays differ in name, shape or dtype from `target`.
+        """
+        self._check(step, target, partial=False)
+        return self._arrays(step, target), self.record(step)
+
+    def restore_part(self, step: int, target: Any) -> Any:
+        """Like `restore`, for a sub-tree only: `{"params": ...}` without the optimizer's state, and no record."""
+        self._check(step, target, partial=True)
+        return self._arrays(step, target)
+
+    def record(self, step: int) -> dict[str, Any]:
+        """The record of one checkpoint, without reading its arrays."""
+        self._check_step(step)
+        args = self._ocp.args.Composite(**{_RECORD: self._ocp.args.JsonRestore()})
+        return self._manager.restore(step, args=args)[_RECORD]
+
+    def wait(self) -> None:
+        """Return when the save that is under way is complete, and raise what went wrong in it."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """`wait`, then end the threads."""
+        self._manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_step(self, step: int) -> None:
+        self.wait()
+        steps = self._manager.all_steps()
+        if step not in steps:
+            found = ", ".join(map(str, sorted(steps))) or "none"
+            raise ValueError(f"step must be one that is saved in {self._folder}, got {step}. Saved: {found}.")
+
+    def _check(self, step: int, target: Any, *, partial: bool) -> None:
+        """Compare names, shapes and dtypes before anything is read.
+
+        Orbax casts to another dtype without a word, and after a shape that differs it leaves a page of "Event loop
+        is closed" from its readers.
+        """
+        self._check_step(step)
+        saved = _described(self._manager.item_metadata(step)[_ARRAYS].tree)
+        wanted = _described(target)
+        names = [*wanted] if partial else [*wanted, *(name for name in saved if name not in wanted)]
+        differences = [
+            f"{name}: saved {saved.get(name, 'nothing')}, wanted {wanted.get(name, 'nothing')}"
+            for name in names
+            if saved.get(name) != wanted.get(name)
+        ]
+        if differences:
+            more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+            raise ValueError(
+                f"target must describe the arrays of checkpoint {step} in {self._folder}, got differences at "
+                f"{'; '.join(differences[:5])}{more}. The model, the optimizer or the precision was another one."
+            )
+
+    def _arrays(self, step: int, target: Any) -> Any:
+        default = SingleDeviceSharding(jax.local_devices()[0])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding or default), target
+        )
+        args = self._ocp.args.PyTreeRestore(
+            target, restore_args=self._ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
+        )
+        return self._manager.restore(step, args=self._ocp.args.Composite(**{_ARRAYS: args}))[_ARRAYS]
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of all arrays of a tree; abstract ones count as if they were there."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def check_writable(folder: str | os.PathLike[str], bytes_needed: int = 0) -> None:
+    """Fail before training where a checkpoint could not be written; makes the folder.
+
+    Reckon with `keep_last` + 1 checkpoints, and one more for `keep_best`.  A remote address is not checked.
+
+    Raises:
+        OSError: the folder cannot be made or written, or its disk has less than `bytes_needed` free.
+    """
+    if _is_remote(folder):
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            error.errno, f"the folder must be one that can be written ({error.strerror}). Choose another", str(folder)
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < bytes_needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk must have {bytes_needed / 1e9:.3g} GB free for the checkpoints, got {free / 1e9:.3g} GB. "
+            "Free some, keep fewer checkpoints, or choose another folder than",
+            str(folder),
+        )
+
+
+def _is_remote(folder: str | os.PathLike[str]) -> bool:
+    return "://" in os.fspath(folder)
+
+
+def _described(tree: Any) -> dict[str, str]:
+    """Name of each array -> its dtype and shape."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }

@@ -1,0 +1,245 @@
+"""From tokenized examples to batches of packed rows, as a stream that resumes exactly.
+
+Examples are placed whole, first fit, under two budgets a row: `length` tokens and `targets` target
+positions.  The second is what the prediction head costs, and it is far smaller than the first where
+prompts are long.  Everything is decided on the global stream, on every process alike; a process then
+takes its own rows, and only those rows read the teacher's cache.  So the data order does not depend
+on the number of processes, and the iterator's state is the same few integers on all of them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxkd.data.chat import Tokenized
+from jaxkd.records import TokenBatch
+
+if TYPE_CHECKING:
+    import grain
+
+Teacher = Callable[[int], Float[np.ndarray, "k d"]]
+"""From `Tokenized.index` to the teacher's final hidden states at that example's targets, in order."""
+
+_BINS = 16
+"""Rows that are filled side by side: more fill better and mix epochs more."""
+
+
+def train_batches(
+    tokenized: Sequence[Tokenized],
+    *,
+    rows: int,
+    length: int,
+    targets: int,
+    seed: int,
+    teacher: Teacher | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> "grain.IterDataset":
+    """This process's rows of an endless stream of `TokenBatch`es of NumPy arrays.
+
+    Each epoch is a new permutation that `seed` decides.  No example is lost between epochs: the
+    last rows of one hold the first examples of the next.  `iter(...)` has `get_state()`, which can be
+    written as JSON and is equal on all processes, and `set_state()`.
+
+    Args:
+        tokenized: the examples; none may exceed a row.
+        rows: rows of a global batch.
+        length: tokens of a row.
+        targets: target positions of a row.
+        seed: decides the order.
+        teacher: fills `TokenBatch.teacher`.
+        process_index: which share of the rows this process takes.
+        process_count: number of equal shares.
+
+    Raises:
+        ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
+    """
+    import grain
+
+    _validate(tokenized, rows, length, targets, process_index, process_count)
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}.")
+    # Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of
+    # the same sequence of epochs.
+    order_seed, row_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
+    examples = grain.MapDataset.source(tokenized).shuffle(seed=order_seed).repeat()
+    stream = _pack(examples, length=length, targets=targets, seed=row_seed)
+    stream = stream.batch(rows, drop_remainder=True)
+    return stream.map(_Assemble(_share(rows, process_index, process_count), teacher))
+
+
+def evaluation_batches(
+    tokenized: Sequence[Tokenized],
+    *,
+    rows: int,
+    length: int,
+    targets: int,
+    teacher: Teacher | None = None,
+    pack: bool = True,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> "grain.IterDataset":
+    """This process's rows of the batches that hold each example once; the last is filled with empty rows.
+
+    Args:
+        tokenized: the examples; none may exceed a row.
+        rows: rows of a global batch.
+        length: tokens of a row.
+        targets: target positions of a row.
+        teacher: fills `TokenBatch.teacher`.
+        pack: several examples a row; False gives each its own row, in the given order.
+        process_index: which share of the rows this process takes.
+        process_count: number of equal shares.
+
+    Raises:
+        ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
+    """
+    import grain
+
+    _validate(tokenized, rows, length, targets, process_index, process_count)
+    examples = grain.MapDataset.source(tokenized)
+    stream = _pack(examples, length=length, targets=targets, examples_per_row=None if pack else 1)
+    stream = stream.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
+    return stream.map(_Assemble(_share(rows, process_index, process_count), teacher))
+
+
+def _pack(
+    examples: "grain.MapDataset",
+    *,
+    length: int,
+    targets: int,
+    seed: int | None = None,
+    examples_per_row: int | None = None,
+) -> "grain.IterDataset":
+    import grain
+
+    # Grain's default reading starts 16 threads, which cost ten times the work itself when the
+    # examples are in memory.
+    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return grain.experimental.FirstFitPackIterDataset(
+        examples.map(_features).to_iter_dataset(options),
+        length_struct={"tokens": length, "targets": targets},
+        num_packing_bins=_BINS,
+        # First fit fills early rows better than late ones; shuffled, batches are alike.
+        shuffle_bins=seed is not None,
+        seed=seed or 0,
+        max_sequences_per_bin=examples_per_row,
+    )
+
+
+def _features(example: Tokenized) -> dict[str, np.ndarray]:
+    """What is packed: the tokens, and for each target its (place in the example, label, example)."""
+    places = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
+    labels = example.tokens[example.prompt_length :]
+    return {
+        "tokens": example.tokens,
+        "targets": np.stack([places, labels, np.full_like(places, example.index)], axis=1),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _AddEmptyRows:
+    rows: int
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        missing = self.rows - len(packed["tokens"])
+        return {name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for name, array in packed.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Assemble:
+    share: slice
+    teacher: Teacher | None
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> TokenBatch:
+        mine = {name: array[self.share] for name, array in packed.items()}
+        segments, target_segments = mine["tokens_segment_ids"], mine["targets_segment_ids"]
+        mask = target_segments > 0
+        starts = _segment_starts(segments, mine["tokens_positions"])
+        positions = mine["targets"][..., 0] + np.take_along_axis(starts, target_segments, axis=1)
+        example_ids = np.where(mask, mine["targets"][..., 2], -1).astype(np.int32)
+        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+        fields: dict[str, Any] = {
+            "tokens": mine["tokens"].astype(np.int32),
+            "positions": mine["tokens_positions"],
+            "segment_ids": segments,
+            "target_positions": np.where(mask, positions, 0).astype(np.int32),
+            "labels": mine["targets"][..., 1].astype(np.int32),
+            "loss_mask": mask,
+            "example_ids": example_ids,
+        }
+        if self.teacher is not None:
+            fields["teacher"] = _teacher_rows(self.teacher, example_ids, target_segments)
+        return TokenBatch(**fields)
+
+
+def _segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
+    """Column at which each segment of a row begins."""
+    starts = np.zeros((len(segments), segments.max(initial=0) + 1), np.int32)
+    row, column = np.nonzero((positions == 0) & (segments > 0))
+    starts[row, segments[row, column]] = column
+    return starts
+
+
+def _teacher_rows(
+    teacher: Teacher, example_ids: Int[np.ndarray, "b k"], segments: Int[np.ndarray, "b k"]
+) -> Float[np.ndarray, "b k d"]:
+    """The teacher's hidden states at the targets of these rows; 0 where there is no target.
+
+    Raises:
+        ValueError: the teacher returns more or fewer positions than the example has targets.
+    """
+    # A process's share of the last evaluation batch can be empty, and still needs the width.
+    present = example_ids[example_ids >= 0]
+    like = np.asarray(teacher(int(present[0]) if present.size else 0))
+    filled = np.zeros((*example_ids.shape, like.shape[-1]), like.dtype)
+    for row in range(len(example_ids)):
+        for segment in range(1, segments[row].max(initial=0) + 1):
+            (columns,) = np.nonzero(segments[row] == segment)
+            index = int(example_ids[row, columns[0]])
+            hiddens = np.asarray(teacher(index))
+            if len(hiddens) != len(columns):
+                raise ValueError(
+                    f"teacher must return one row for each target of an example, got {len(hiddens)} rows for example "
+                    f"{index}, which has {len(columns)} targets. The cache was written from other data: write it again."
+                )
+            filled[row, columns] = hiddens
+    return filled
+
+
+def _share(rows: int, process_index: int, process_count: int) -> slice:
+    each = rows // process_count
+    return slice(process_index * each, (process_index + 1) * each)
+
+
+def _validate(
+    tokenized: Sequence[Tokenized], rows: int, length: int, targets: int, process_index: int, process_count: int
+) -> None:
+    if not tokenized:
+        raise ValueError("tokenized must hold at least one example, got none.")
+    for name, value in {"rows": rows, "length": length, "targets": targets, "process_count": process_count}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+    if rows % process_count:
+        raise ValueError(
+            f"rows must be a multiple of process_count, got {rows} rows for {process_count} processes. "
+            f"The nearest: {max(rows // process_count, 1) * process_count}."
+        )
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process_index must be in [0, {process_count}), got {process_index}.")
+    for example in tokenized:
+        count = len(example.tokens) - example.prompt_length
+        if len(example.tokens) > length or count > targets:
+            raise ValueError(
+                f"tokenized must fit into rows of {length} tokens and {targets} targets, got {len(example.tokens)} "
+                f"tokens and {count} targets in {example.key!r}. Raise length or targets, or tokenize with max_length "
+                f"and max_response of a row."
+            )
+        if example.prompt_length < 1 or count < 1:
+            raise ValueError(
+                f"tokenized must have at least one prompt token and one target each, got {example.prompt_length} and "
+                f"{count} in {example.key!r}."
+            )

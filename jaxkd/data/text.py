@@ -1,0 +1,109 @@
+"""Text as a training stream: a source, a template and the shape of a packed batch."""
+
+import dataclasses
+import functools
+import logging
+from typing import TYPE_CHECKING, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxkd.data import chat, packing, tokenizers
+from jaxkd.data.examples import Source, Split, subset
+from jaxkd.records import TokenBatch
+
+if TYPE_CHECKING:
+    import grain
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.cache import HiddenCache
+    from jaxkd.models.pretrained import Pretrained
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedText:
+    """Examples of a source, rendered, tokenized and packed into rows of fixed size."""
+
+    source: Source
+    rows: int = 8
+    """Rows of a global batch: one optimizer step, however it is split."""
+    length: int = 512
+    """Tokens of a row, prompt and response together."""
+    targets: int = 384
+    """Response tokens of a row: the positions that reach the prediction head."""
+    limit: int | None = None
+    """Examples to keep, drawn by a hash of their keys; None keeps all."""
+    template: Literal["chat", "plain"] = "chat"
+    overlong: Literal["drop", "truncate"] = "drop"
+    """What becomes of an example that does not fit into a row: it is counted either way."""
+
+    def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
+        """The examples of a split as token ids; what was kept and dropped is logged."""
+        return _tokenized(self, split, tokenizer)
+
+    def identity(self, split: Split, model: "Pretrained", tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
+        """Hashes of all that decides a model's hidden states on this text: the key of a cache."""
+        return {
+            "model": model.fingerprint(),
+            "tokenizer": tokenizers.fingerprint(tokenizer),
+            "data": chat.fingerprint(self.tokenized(split, tokenizer)),
+            "template": chat.template_fingerprint(tokenizer, self.template),
+        }
+
+    def training_stream(
+        self,
+        split: Split,
+        tokenizer: "PreTrainedTokenizerBase",
+        seed: int,
+        *,
+        cache: "HiddenCache | None" = None,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> "grain.IterDataset":
+        """This process's rows of an endless shuffled stream of global batches."""
+        return packing.train_batches(
+            self.tokenized(split, tokenizer),
+            rows=self.rows,
+            length=self.length,
+            targets=self.targets,
+            seed=seed,
+            teacher=cache,
+            process_index=process_index,
+            process_count=process_count,
+        )
+
+    def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:
+        """Shapes and dtypes of one global batch."""
+        tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)
+        targets = jax.ShapeDtypeStruct((self.rows, self.targets), jnp.int32)
+        teacher = None
+        if teacher_width is not None:
+            teacher = jax.ShapeDtypeStruct((*targets.shape, teacher_width), jnp.float32)
+        return TokenBatch(
+            tokens=tokens,
+            positions=tokens,
+            segment_ids=tokens,
+            target_positions=targets,
+            labels=targets,
+            loss_mask=jax.ShapeDtypeStruct(targets.shape, np.bool_),
+            example_ids=targets,
+            teacher=teacher,
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
+    """Once per process: the stages of a study read the same text many times."""
+    tokenized, report = chat.tokenize(
+        subset(text.source.examples(split), text.limit),
+        tokenizer,
+        max_length=text.length,
+        max_response=text.targets,
+        overlong=text.overlong,
+        template=text.template,
+    )
+    _log.info("%s: %s", split, report)
+    return tokenized

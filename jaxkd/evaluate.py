@@ -1,0 +1,120 @@
+"""Measure a model: the `Evaluate` stage, and `python -m jaxkd.evaluate`."""
+
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from jaxkd import config as configs
+from jaxkd import forward, stage
+from jaxkd import mesh as meshes
+from jaxkd.evals.evaluator import Evaluation, Evaluator
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.pretrained import Pretrained
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(stage.Stage):
+    """Evaluate a checkpoint as it is: the teacher, or the student before training."""
+
+    model: Pretrained
+    evaluators: tuple[Evaluator, ...]
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+
+    def validate(self) -> None:
+        self.model.config()
+
+    def provenance(self) -> str:
+        return self.model.provenance()
+
+    def plan(self) -> str:
+        return json.dumps(configs.encode(self), indent=1)
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        del seed
+        stage.claim(folder, self)
+        if stage.read_evaluations(folder) is not None:
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        with jax.set_mesh(meshes.make(self.mesh)):
+            model = language_model(stage.resolve(self.model, stages))
+            stage.write_evaluations(folder, {one.name: one(model) for one in self.evaluators})
+
+
+def language_model(pretrained: Pretrained) -> LanguageModel:
+    """A checkpoint on the ambient mesh."""
+    config = pretrained.config()
+    return LanguageModel(
+        config=config, params=forward.place_params(config, pretrained.load()), tokenizer=pretrained.tokenizer()
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Evaluate the student of a training run again, or any checkpoint.
+
+    Give one of --run and --model.
+    """
+
+    run: Path | None = None
+    """Folder of a training run: its student is measured by the run's own evaluators."""
+    model: str | None = None
+    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    layers: tuple[int, ...] | None = None
+    """Layers of --model to keep; all by default."""
+    data: Path | None = None
+    """JSONL with `prompt` and `response`, or `messages`, in place of the standard library's functions."""
+    limit: int | None = 256
+    """Answers to score with --model."""
+    output: Path | None = None
+    """Write the evaluations there as JSON."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Evaluate, print the metrics, and write them where --output says."""
+    import tyro
+
+    from jaxkd.console import run_program
+
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.evaluate")
+    run_program(lambda: _evaluate(command))
+
+
+def _evaluate(command: Command) -> None:
+    from jaxkd import runs
+
+    if (command.run is None) == (command.model is None):
+        raise ValueError("one of --run and --model must be given, got both or none.")
+    with jax.set_mesh(meshes.make(meshes.MeshShape())):
+        if command.run is not None:
+            evaluators = runs.read_train(command.run).evaluators
+            model = runs.student_model(command.run)
+        else:
+            evaluators = (_bits_per_byte(command),)
+            model = language_model(Pretrained(path=command.model or "", layers=command.layers))
+        results: dict[str, Evaluation] = {one.name: one(model) for one in evaluators}
+    for name, result in results.items():
+        for metric, value in result.metrics.items():
+            sys.stdout.write(f"{name}/{metric}  {value:.6g}\n")
+    if command.output is not None:
+        values = {name: json.loads(result.to_json()) for name, result in results.items()}
+        command.output.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def _bits_per_byte(command: Command) -> Evaluator:
+    from jaxkd.data.jsonl import Jsonl
+    from jaxkd.data.standard_library import StandardLibrary
+    from jaxkd.evals.bits_per_byte import BitsPerByte
+
+    source = StandardLibrary() if command.data is None else Jsonl(test=str(command.data))
+    return BitsPerByte(source=source, split="test", limit=command.limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`python -m jaxkd.generate`: text from a trained student or any checkpoint."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from jaxkd import mesh as meshes
+from jaxkd.models.pretrained import Pretrained
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Answer prompts.
+
+    Give one of --run and --model.
+    """
+
+    prompt: tuple[str, ...]
+    """What to ask; several are answered in one batch."""
+    run: Path | None = None
+    """Folder of a training run."""
+    model: str | None = None
+    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    system: str | None = "You are a helpful assistant."
+    """System message of the chat template."""
+    template: Literal["chat", "plain"] = "chat"
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    """0 takes the most likely token."""
+    seed: int = 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Generate and print."""
+    import tyro
+
+    from jaxkd.console import run_program
+
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.generate")
+    run_program(lambda: _generate(command))
+
+
+def _generate(command: Command) -> None:
+    from jaxkd import runs, sampling
+    from jaxkd.data.chat import prompt_tokens
+    from jaxkd.data.examples import Example
+    from jaxkd.evaluate import language_model
+
+    if (command.run is None) == (command.model is None):
+        raise ValueError("one of --run and --model must be given, got both or none.")
+    system = () if command.system is None or command.template == "plain" else (("system", command.system),)
+    with jax.set_mesh(meshes.make(meshes.MeshShape())):
+        if command.run is not None:
+            model = runs.student_model(command.run)
+        else:
+            model = language_model(Pretrained(path=command.model or ""))
+        prompts = [
+            prompt_tokens(
+                Example(key=str(index), group="", messages=(*system, ("user", text)), response=""),
+                model.tokenizer,
+                command.template,
+            )
+            for index, text in enumerate(command.prompt)
+        ]
+        answers = sampling.generate(
+            model,
+            prompts,
+            max_new_tokens=command.max_new_tokens,
+            temperature=command.temperature,
+            key=jax.random.key(command.seed),
+        )
+    for text, answer in zip(command.prompt, answers, strict=True):
+        if len(command.prompt) > 1:
+            sys.stdout.write(f"--- {text}\n")
+        sys.stdout.write(model.tokenizer.decode(answer, skip_special_tokens=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

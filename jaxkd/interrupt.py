@@ -1,0 +1,44 @@
+"""Stopping a run politely: the first signal asks, the second one insists."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Interrupt:
+    """Whether somebody has asked the run to stop, and with which signal."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+
+@contextlib.contextmanager
+def catch_interrupts() -> Iterator[Interrupt]:
+    """Turn SIGINT and SIGTERM into a flag that the loop reads between steps.
+
+    A second signal of the same kind acts as it always did.  Outside the main thread, where Python
+    delivers no signals, nothing is caught.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        interrupt.signal = signal.Signals(number)
+        signal.signal(number, previous[number])
+
+    for number in previous:
+        signal.signal(number, ask)
+    try:
+        yield interrupt
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

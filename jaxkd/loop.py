@@ -1,0 +1,309 @@
+"""The training loop: one for every method, from a laptop to a pod."""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxkd import mesh as meshes
+from jaxkd import stage as stages_
+from jaxkd import train_step as steps_
+from jaxkd.checkpoint import Checkpoints, check_writable, tree_bytes
+from jaxkd.evals.evaluator import Evaluation, Evaluator
+from jaxkd.interrupt import Interrupt, catch_interrupts
+from jaxkd.metric_writer import MetricWriter
+from jaxkd.optim import Optimizer, build, learning_rate_at
+from jaxkd.progress import progress
+from jaxkd.recipe import Recipe
+from jaxkd.sharding import ROWS
+from jaxkd.stage import Stage
+from jaxkd.train_step import Precision, TrainState
+from jaxkd.typing import Params
+
+_log = logging.getLogger(__name__)
+
+CADENCES = frozenset(
+    {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
+)
+"""Fields that a run may change when it goes on: none of them touches a step that was already made."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Stage):
+    """Train a recipe's student."""
+
+    recipe: Recipe
+    steps: int
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    accumulation: int = 1
+    """Micro-batches that a batch is split into: less memory, the same result."""
+    precision: Precision = "float32"
+    """Of the matrix products; parameters stay float32 under bfloat16."""
+    ema_decay: float | None = None
+    """Keep a moving average of the parameters, and evaluate and export that."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    start_from: str | None = None
+    """A run's folder, or "stage:NAME": its trained parameters replace the recipe's initial ones."""
+    deterministic: bool = False
+    """Ask XLA for deterministic kernels on GPU; a CPU and a TPU are deterministic as they are."""
+    log_every: int = 1
+    evaluate_every: int | None = None
+    """Steps between validations; None validates at the end only."""
+    save_every: int | None = None
+    """Steps between checkpoints; None saves at the end and on an interrupt only."""
+    keep_last: int = 1
+    keep_best: str | None = None
+    """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
+    validation: tuple[Evaluator, ...] = ()
+    evaluators: tuple[Evaluator, ...] = ()
+    """Run once on the finished student."""
+    tensorboard: bool = True
+    """Write event files where tensorboardX is installed."""
+    wandb: bool = False
+
+    seeded: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        self.recipe.validate()
+        rows = self.recipe.abstract_batch().tokens.shape[0]
+        if self.steps < 1:
+            raise ValueError(f"steps must be >= 1, got {self.steps}.")
+        if self.accumulation < 1 or rows % self.accumulation:
+            raise ValueError(
+                f"accumulation must divide the {rows} rows of a batch, got {self.accumulation}. Change either of them."
+            )
+        if self.keep_best is not None and not self.validation:
+            raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
+        for name in ("log_every", "evaluate_every", "save_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}.")
+        mesh = meshes.make(self.mesh)
+        parts = math.prod(mesh.shape[axis] for axis in ROWS)
+        if rows // self.accumulation % parts:
+            raise ValueError(
+                f"the rows of a micro-batch must be a multiple of data x fsdp = {parts}, got "
+                f"{rows // self.accumulation}. Change data.rows, accumulation or mesh."
+            )
+
+    def provenance(self) -> str:
+        return self.recipe.provenance()
+
+    def plan(self) -> str:
+        from jaxkd.plan import training_plan
+
+        return training_plan(self)
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        stages_.claim(folder, self, may_differ=CADENCES)
+        if stages_.read_evaluations(folder) is not None and self._finished(folder):
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        train = stages_.resolve(self, stages)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            _Run(train, folder, seed).go()
+
+    def _finished(self, folder: Path) -> bool:
+        with Checkpoints(folder / "checkpoints") as checkpoints:
+            return checkpoints.latest() == self.steps
+
+
+class _Run:
+    """One training run in its folder, under the ambient mesh."""
+
+    def __init__(self, train: Train, folder: Path, seed: int):
+        self.train, self.folder, self.seed = train, folder, seed
+        self.optimizer = build(train.optimizer, train.steps)
+        self.step_function = jit_step(train, self.optimizer)
+        self.validated: tuple[int, dict[str, float]] = (-1, {})
+        """The newest validation: a checkpoint of the same step is ranked by it."""
+
+    def go(self) -> None:
+        train = self.train
+        abstract = abstract_state(train, self.optimizer)
+        kept = train.keep_last + 1 + (train.keep_best is not None)
+        check_writable(self.folder, kept * tree_bytes(abstract))
+        checkpoints = Checkpoints(
+            self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best
+        )
+        writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
+        with checkpoints, writer, catch_interrupts() as interrupt:
+            stream = iter(
+                train.recipe.batches(
+                    "train", self.seed, process_index=jax.process_index(), process_count=jax.process_count()
+                )
+            )
+            state, frozen = self._start(abstract, checkpoints, stream)
+            writer.truncate_after(int(state.step))
+            state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
+            self._save(state, stream, checkpoints)
+            checkpoints.wait()
+            if interrupt and int(state.step) < train.steps:
+                raise Interrupted(interrupt, int(state.step))
+            if train.keep_best is not None and (best := checkpoints.best()) is not None:
+                state, _ = checkpoints.restore(best, abstract)
+        stages_.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
+
+    def _start(self, abstract: TrainState, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
+        """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""
+        dtype = steps_.master_dtype(self.train.precision)
+        latest = checkpoints.latest()
+        if latest is not None:
+            state, record = checkpoints.restore(latest, abstract)
+            stream.set_state(record["stream"])
+            frozen = self.train.recipe.load_frozen()
+            _log.info("going on at step %d of %s", latest, self.folder)
+        else:
+            variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
+            frozen = variables.frozen
+            if self.train.start_from is not None:
+                from jaxkd.runs import trained_params
+
+                variables = variables.replace(params=trained_params(Path(self.train.start_from), variables.params))
+            variables = variables.replace(params=steps_.cast(variables.params, dtype))
+            state = steps_.initial_state(variables, self.optimizer, ema=self.train.ema_decay is not None)
+            state = jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, abstract))
+        compute = jnp.dtype(jnp.bfloat16) if self.train.precision == "bfloat16" else dtype
+        return state, steps_.cast(frozen, compute)
+
+    def _loop(
+        self,
+        state: TrainState,
+        frozen: Params,
+        stream: Iterator[Any],
+        checkpoints: Checkpoints,
+        writer: MetricWriter,
+        interrupt: Interrupt,
+    ) -> TrainState:
+        train, root_key = self.train, jax.random.key(self.seed)
+        mesh = jax.sharding.get_mesh()
+        start = int(state.step)
+        log = _StepLog(train, writer)
+        with progress(train.steps, self.folder.name, start=start) as bar:
+            for step in range(start + 1, train.steps + 1):
+                if interrupt:
+                    break
+                batch = next(stream)
+                targets = int(np.sum(batch.loss_mask)) * jax.process_count()
+                state, metrics = self.step_function(state, frozen, meshes.global_batch(batch, mesh), root_key)
+                # The metrics of the step before are read while this one runs, so the device never waits.
+                log.push(step, metrics, targets, bar)
+                if _due(step, train.evaluate_every) and step < train.steps:
+                    log.flush(bar)
+                    self._validate(step, state, frozen, writer)
+                if _due(step, train.save_every) and step < train.steps:
+                    log.flush(bar)
+                    self._save(state, stream, checkpoints)
+            log.flush(bar)
+        if int(state.step) == train.steps:
+            self._validate(train.steps, state, frozen, writer)
+        return state
+
+    def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> None:
+        results = self._evaluate(self.train.validation, state, frozen)
+        values = {f"validation/{name}": value for result in results.values() for name, value in result.metrics.items()}
+        if values:
+            writer.write(step, values)
+        self.validated = (step, values)
+
+    def _evaluate(
+        self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params
+    ) -> dict[str, Evaluation]:
+        if not evaluators:
+            return {}
+        model = self.train.recipe.student_model(state.variables(frozen, averaged=True))
+        return {evaluator.name: evaluator(model) for evaluator in evaluators}
+
+    def _save(self, state: TrainState, stream: Any, checkpoints: Checkpoints) -> None:
+        step = int(state.step)
+        if step == checkpoints.latest():
+            return
+        validated, values = self.validated
+        metrics = {name.removeprefix("validation/"): value for name, value in values.items()}
+        checkpoints.save(step, state, {"stream": stream.get_state()}, metrics if validated == step else None)
+
+
+class _StepLog:
+    """Turns device metrics into rows, one step late, and stops the run where one is not finite."""
+
+    def __init__(self, train: Train, writer: MetricWriter):
+        self.train, self.writer = train, writer
+        self.pending: tuple[int, dict[str, Any], int] | None = None
+        self.clock = time.perf_counter()
+
+    def push(self, step: int, metrics: dict[str, Any], targets: int, bar: Any) -> None:
+        self.flush(bar)
+        self.pending = (step, metrics, targets)
+
+    def flush(self, bar: Any) -> None:
+        if self.pending is None:
+            return
+        step, metrics, targets = self.pending
+        self.pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} must be finite, got {value} at step {step}. The last checkpoint is from before: lower "
+                    "learning_rate, raise warmup_steps, or set clip_norm, and run again."
+                )
+        bar.update(step, loss=values["loss"], tokens=targets)
+        if step % self.train.log_every == 0 or step == self.train.steps:
+            row = {f"train/{name}": value for name, value in values.items()}
+            row["learning_rate"] = float(learning_rate_at(self.train.optimizer, self.train.steps, step - 1))
+            self.writer.write(step, {**row, "targets": targets, "seconds": seconds, "tokens_per_second": targets / seconds})
+
+
+class Interrupted(Exception):  # noqa: N818 - it reports a wish, not an error
+    """The run was asked to stop; everything is saved and the same command goes on."""
+
+    def __init__(self, interrupt: Interrupt, step: int):
+        self.signal = interrupt.signal
+        name = interrupt.signal.name if interrupt.signal else "a request"
+        super().__init__(f"stopped by {name} after step {step}; saved. Run the same command to go on.")
+
+
+def jit_step(train: Train, optimizer: Any):
+    """The compiled optimizer step of a run, with its state donated and its shardings pinned."""
+    step = steps_.train_step(
+        train.recipe,
+        optimizer,
+        accumulation=train.accumulation,
+        precision=train.precision,
+        ema_decay=train.ema_decay,
+    )
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(train, optimizer))
+    return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
+
+
+def abstract_state(train: Train, optimizer: Any) -> TrainState:
+    """Shapes, dtypes and shardings of the train state under the ambient mesh."""
+    variables = train.recipe.abstract()
+    dtype = steps_.master_dtype(train.precision)
+    params = steps_.cast(variables.params, dtype)
+    replicated = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
+    state = jax.eval_shape(optimizer.init, params)
+    places = meshes.optimizer_shardings(state, params, shardings)
+    describe = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
+    return TrainState(
+        params=params,
+        optimizer=jax.tree.map(describe, state, places),
+        ema=params if train.ema_decay is not None else {},
+        state=variables.state,
+        step=jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated),
+    )
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0

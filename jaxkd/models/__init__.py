@@ -1,0 +1,1 @@
+"""Decoder language models: their networks, checkpoints, surgery and names."""

@@ -1,0 +1,74 @@
+"""Keys and values of tokens already read, so that the next tokens are read alone."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxkd.models import blocks, decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.sharding import constrain
+from jaxkd.typing import Params
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyValueCache:
+    """One slot per token, in the order of reading; all rows fill the same slots."""
+
+    keys: Float[Array, "l b s kv_heads head_dim"]
+    """Rotated already."""
+    values: Float[Array, "l b s kv_heads head_dim"]
+    segment_ids: Int[Array, "b s"]
+    """Of the token in each slot; 0 is padding."""
+    length: Int[Array, ""]
+    """Slots filled."""
+
+
+def init_cache(config: DecoderConfig, rows: int, slots: int, dtype: jnp.dtype = jnp.float32) -> KeyValueCache:
+    """An empty cache; `dtype` is the parameters'."""
+    shape = (config.depth, rows, slots, config.kv_heads, config.head_dim)
+    return KeyValueCache(
+        keys=constrain(jnp.zeros(shape, dtype), "layers", "rows", None, "kv_heads", None),
+        values=constrain(jnp.zeros(shape, dtype), "layers", "rows", None, "kv_heads", None),
+        segment_ids=jnp.zeros((rows, slots), jnp.int32),
+        length=jnp.zeros((), jnp.int32),
+    )
+
+
+def extend(
+    config: DecoderConfig,
+    params: Params,
+    cache: KeyValueCache,
+    tokens: Int[Array, "b t"],
+    *,
+    positions: Int[Array, "b t"],
+    segment_ids: Int[Array, "b t"],
+) -> tuple[Float[Array, "b t d"], KeyValueCache]:
+    """Read `t` more tokens after those in the cache: their final hidden states, and the fuller cache.
+
+    Equal to `decoder.hidden_states` on the whole sequence.  The caller sees to it that the slots
+    suffice: past the end, `dynamic_update_slice` would overwrite the last slots without a word.
+
+    Args:
+        positions: place of each token within its segment, from 0.
+        segment_ids: attention is causal and stays within equal ones; 0 is padding.
+    """
+    start, added = cache.length, tokens.shape[1]
+    segments = jax.lax.dynamic_update_slice(cache.segment_ids, segment_ids, (0, start))
+    queried = start + jnp.arange(added)
+    slots = jnp.arange(segments.shape[1])
+    mask = (segment_ids[:, :, None] == segments[:, None, :]) & (queried[:, None] >= slots[None, :])[None]
+
+    # The cache is the scan's carry, written in place: as scanned input and output it would be copied
+    # whole for every token.
+    def attend(layer: Array, queries: Array, keys: Array, values: Array, memory: tuple[Array, Array]) -> tuple:
+        all_keys = jax.lax.dynamic_update_slice(memory[0], keys[None], (layer, 0, start, 0, 0))
+        all_values = jax.lax.dynamic_update_slice(memory[1], values[None], (layer, 0, start, 0, 0))
+        return blocks.attention(queries, all_keys[layer], all_values[layer], mask), (all_keys, all_values)
+
+    hiddens, (keys, values) = decoder.run(
+        config, params, tokens, positions=positions, attend=attend, memory=(cache.keys, cache.values)
+    )
+    return hiddens, KeyValueCache(keys=keys, values=values, segment_ids=segments, length=start + added)

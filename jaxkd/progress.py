@@ -1,0 +1,121 @@
+"""How far a run is: one live line on a terminal, a plain line every few seconds in a log."""
+
+import contextlib
+import datetime
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Show: TypeAlias = Callable[[int, Callable[[], str]], None]
+"""Takes the steps done and what makes the text; a display that skips an update does not make it."""
+
+
+class Bar:
+    """What `progress` yields."""
+
+    def __init__(self, total: int, show: Show, clock: Callable[[], float]) -> None:
+        self._total, self._show, self._clock = total, show, clock
+        self._first: tuple[int, float] | None = None
+        self._tokens = 0
+
+    def update(self, step: int, *, tokens: int = 0, **values: Any) -> None:
+        """Say that `step` steps are done.
+
+        Args:
+            step: steps done, those of an earlier process included.
+            tokens: tokens of the steps since the last update.
+            **values: name -> number to show, such as a loss that was fetched from the device already.
+        """
+        now = self._clock()
+        if self._first is None:
+            # What came before the first update is left out of the rates: it holds the compilation.
+            self._first = (step, now)
+        else:
+            self._tokens += tokens
+        first_step, began = self._first
+        elapsed = now - began
+
+        def text() -> str:
+            parts = [f"{name} {float(value):.4g}" for name, value in values.items()]
+            if elapsed > 0 and self._tokens:
+                parts.append(f"{self._tokens / elapsed:,.0f} tokens/s")
+            if elapsed > 0 and step > first_step:
+                seconds = round((self._total - step) * elapsed / (step - first_step))
+                parts.append(f"eta {datetime.timedelta(seconds=seconds)}")
+            return "  ".join(parts)
+
+        self._show(step, text)
+
+
+@contextlib.contextmanager
+def progress(
+    total: int,
+    description: str,
+    start: int = 0,
+    *,
+    interval_s: float = 10.0,
+    console: "Console | None" = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Bar]:
+    """Show the progress of a loop on stderr, from process 0 only.
+
+    Args:
+        total: steps of the whole run.
+        description: the first word of the line.
+        start: steps done by an earlier process.
+        interval_s: seconds between the lines of a log; the first and the last update always get one.
+        console: where to show it; None: stderr.
+        clock: seconds since some fixed time.
+
+    Example:
+        >>> with progress(2, "train") as bar:
+        ...     for step in (1, 2):
+        ...         bar.update(step, loss=0.5, tokens=1024)
+    """
+    if total < 1 or not 0 <= start <= total:
+        raise ValueError(f"start must lie between 0 and total, and total be 1 or more, got {start} and {total}.")
+    from rich.console import Console
+
+    console = console or Console(file=sys.stderr)
+    if jax.process_index() != 0:
+        yield Bar(total, lambda step, text: None, clock)
+    elif console.is_terminal:
+        with _live(total, description, start, console) as show:
+            yield Bar(total, show, clock)
+    else:
+        yield Bar(total, _lines(total, description, interval_s, console, clock), clock)
+
+
+@contextlib.contextmanager
+def _live(total: int, description: str, start: int, console: "Console") -> Iterator[Show]:
+    from rich import progress as rich_progress
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(bar_width=24),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[text]}"),
+    )
+    with rich_progress.Progress(*columns, console=console) as live:
+        task = live.add_task(description, total=total, completed=start, text="")
+        yield lambda step, text: live.update(task, completed=step, text=text())
+
+
+def _lines(total: int, description: str, interval_s: float, console: "Console", clock: Callable[[], float]) -> Show:
+    written: float | None = None
+
+    def show(step: int, text: Callable[[], str]) -> None:
+        nonlocal written
+        now = clock()
+        if written is None or step == total or now - written >= interval_s:
+            written = now
+            # Not console.print, which would wrap a long line at the width that it guesses for a file.
+            print(f"{description} {step}/{total}  {text()}".rstrip(), file=console.file, flush=True)
+
+    return show

@@ -1,0 +1,83 @@
+"""What a method must say for the one training loop to run it."""
+
+import abc
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jaxtyping import Array
+
+from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+    from jaxkd.models.language_model import LanguageModel
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(abc.ABC):
+    """A method: its fields are the hyper-parameters of the paper, its methods are pure.
+
+    The order in which the loop calls them: `validate`, `abstract`, then `init` (or, on resume,
+    `load_frozen`), `batches`, and for each optimizer step `counts` over the whole accumulation
+    window, `prepare` once, and `loss` for each micro-batch.
+    """
+
+    def validate(self) -> None:
+        """Refuse what cannot work, before anything long starts.  Default: nothing to refuse.
+
+        Raises:
+            ValueError: naming the field, what it must be, and the fix.
+        """
+
+    @abc.abstractmethod
+    def abstract(self) -> Variables:
+        """Shapes, dtypes and shardings of all variables under the ambient mesh; loads no weights."""
+
+    @abc.abstractmethod
+    def init(self, key: Key) -> Variables:
+        """All variables at step 0, placed under the ambient mesh."""
+
+    @abc.abstractmethod
+    def load_frozen(self) -> Params:
+        """`init(key).frozen` alone: what a resumed run needs besides its checkpoint."""
+
+    @abc.abstractmethod
+    def abstract_batch(self) -> TokenBatch:
+        """Shapes and dtypes of one global batch: what a dry run plans with."""
+
+    @abc.abstractmethod
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        """This process's rows of an endless stream of global batches, as NumPy arrays.
+
+        Global batch i depends on `split` and `seed` only, never on the number of processes, and
+        the iterator's state can be written as JSON.
+        """
+
+    @abc.abstractmethod
+    def counts(self, batch: TokenBatch) -> dict[str, Array]:
+        """Denominators that the data alone decide.  The loop adds them over the whole window."""
+
+    def prepare(self, variables: Variables) -> Params:
+        """What must be derived from the variables once per optimizer step, gradient-stopped."""
+        del variables
+        return {}
+
+    @abc.abstractmethod
+    def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        """The objective on one micro-batch, already divided by `counts`.
+
+        The loop differentiates with respect to `variables.params` and adds the gradients.
+        """
+
+    @abc.abstractmethod
+    def student_model(self, variables: Variables) -> "LanguageModel":
+        """The trained model, for evaluation, generation and export."""
+
+    @abc.abstractmethod
+    def provenance(self) -> str:
+        """One line: what the models really were."""

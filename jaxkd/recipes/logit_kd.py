@@ -1,0 +1,133 @@
+"""Logit distillation: the student learns the teacher's whole next-token distribution."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxkd import forward
+from jaxkd.cache import HiddenCache
+from jaxkd.data.text import PackedText
+from jaxkd.kernels import linear_divergence
+from jaxkd.losses import ForwardKL
+from jaxkd.losses.reduce import reported
+from jaxkd.models import decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipe import Recipe
+from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogitKD(Recipe):
+    """loss = mean over the response tokens of (1 - kd_rate) * CE(label) + kd_rate * KL(p_T || q_T).
+
+    `p_T` and `q_T` are the teacher's and the student's distributions at `temperature`; the cross
+    entropy is at temperature 1.
+
+    Source: Hinton et al. (arXiv 1503.02531), section 2; checked against the same-vocabulary
+    baseline of songmzhang/DSKD@077337a.  Deviation from Hinton: no temperature^2 factor on the
+    divergence, as in that baseline; raise `kd_rate` instead.
+    """
+
+    student: Pretrained
+    teacher: Pretrained
+    data: PackedText
+    kd_rate: float = 0.5
+    """Share of the divergence in the loss, in [0, 1]."""
+    temperature: float = 2.0
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote, "stage:NAME" within a study, or None for a live teacher."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        student = forward.hiddens(
+            self._config(), variables.params["student"], batch, key=key, remat=self.remat
+        )
+        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
+        weights = batch.loss_mask / counts["targets"]
+        nats = linear_divergence(
+            student,
+            teacher,
+            weights=self.kd_rate * weights,
+            divergence=ForwardKL(temperature=self.temperature),
+            labels=batch.labels,
+            label_weights=(1 - self.kd_rate) * weights,
+        )
+        metrics = {
+            "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
+            "divergence": reported(nats.divergence, batch.loss_mask),
+            "accuracy": reported((nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
+        }
+        return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
+
+    def counts(self, batch: TokenBatch) -> dict[str, Array]:
+        return {"targets": jnp.sum(batch.loss_mask)}
+
+    def validate(self) -> None:
+        if not 0 <= self.kd_rate <= 1:
+            raise ValueError(f"kd_rate must be in [0, 1], got {self.kd_rate}.")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {self.temperature}.")
+        student, teacher = self.student.config().vocab_size, self.teacher.config().vocab_size
+        if student != teacher:
+            raise ValueError(
+                f"student and teacher must share one vocabulary in LogitKD, got {student} tokens "
+                f"({self.student.path}) and {teacher} tokens ({self.teacher.path}). Different vocabularies take a "
+                "cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token alignment, ULD or MinED."
+            )
+
+    def abstract(self) -> Variables:
+        teacher = forward.abstract_params(self.teacher.config())
+        return Variables(
+            params={"student": forward.abstract_params(self._config())},
+            frozen={"teacher": self._teacher_params(teacher)},
+        )
+
+    def init(self, key: Key) -> Variables:
+        del key
+        student = forward.place_params(self._config(), self.student.load())
+        return Variables(params={"student": student}, frozen=self.load_frozen())
+
+    def load_frozen(self) -> Params:
+        teacher = self._teacher_params(self.teacher.load())
+        return {"teacher": forward.place_params(self.teacher.config(), teacher)}
+
+    def abstract_batch(self) -> TokenBatch:
+        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        tokenizer = self.student.tokenizer()
+        cache = None
+        if self.teacher_cache is not None:
+            cache = HiddenCache(Path(self.teacher_cache), self.data.identity(split, self.teacher, tokenizer))
+        return self.data.training_stream(
+            split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return LanguageModel(
+            config=self._config(), params=variables.params["student"], tokenizer=self.student.tokenizer()
+        )
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout)
+
+    def _teacher_params(self, params: Params) -> Params:
+        """All of the teacher, or its head alone where its hidden states come from a cache."""
+        return params if self.teacher_cache is None else decoder.head_params(self.teacher.config(), params)

@@ -1,0 +1,81 @@
+"""Supervised fine-tuning: cross entropy on the response and no teacher.  Every method's control."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxkd import forward
+from jaxkd.data.text import PackedText
+from jaxkd.kernels import linear_cross_entropy
+from jaxkd.losses.reduce import reported
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipe import Recipe
+from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SFT(Recipe):
+    """loss = mean over the response tokens of the whole batch of -log q(label).
+
+    Source: inferred; the hard-label term of Hinton et al. (arXiv 1503.02531), section 2.
+    """
+
+    student: Pretrained
+    data: PackedText
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        hiddens = forward.hiddens(
+            self._config(), variables.params["student"], batch, key=key, remat=self.remat
+        )
+        nats = linear_cross_entropy(hiddens, batch.labels, weights=batch.loss_mask / counts["targets"])
+        metrics = {
+            "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
+            "accuracy": reported((nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
+        }
+        return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
+
+    def counts(self, batch: TokenBatch) -> dict[str, Array]:
+        return {"targets": jnp.sum(batch.loss_mask)}
+
+    def abstract(self) -> Variables:
+        return Variables(params={"student": forward.abstract_params(self._config())})
+
+    def init(self, key: Key) -> Variables:
+        del key
+        return Variables(params={"student": forward.place_params(self._config(), self.student.load())})
+
+    def load_frozen(self) -> Params:
+        return {}
+
+    def abstract_batch(self) -> TokenBatch:
+        return self.data.abstract_batch()
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        return self.data.training_stream(
+            split, self.student.tokenizer(), seed, process_index=process_index, process_count=process_count
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return LanguageModel(
+            config=self._config(), params=variables.params["student"], tokenizer=self.student.tokenizer()
+        )
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; no teacher"
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout)

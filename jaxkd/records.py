@@ -1,0 +1,112 @@
+"""The records that cross function boundaries: plain dataclasses, registered as pytrees."""
+
+import dataclasses
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.typing import Params, Scalar
+
+
+def _static(**kwargs: Any) -> Any:
+    """A field that is part of a record's tree structure, not one of its leaves."""
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Head:
+    """The prediction head: what turns a hidden state into logits.
+
+    `logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap)`; without a soft-cap the
+    tanh is left out.  Rows at and beyond `vocab_size` pad the matrix and have logit -inf.
+    """
+
+    weight: Float[Array, "v d"]
+    bias: Float[Array, " v"] | None = None
+    scale: float = _static(default=1.0)
+    softcap: float | None = _static(default=None)
+    vocab_size: int = _static()
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hiddens:
+    """Hidden states after the final norm, and the head that reads them.  Logits are never stored."""
+
+    values: Float[Array, "*tokens d"]
+    head: Head
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """Packed rows of tokens, and the positions whose hidden state predicts a label.
+
+    A row holds one or more examples; `segment_ids` numbers them from 1 and is 0 on padding, and
+    attention never crosses a segment.  `labels` are shifted already: `labels[b, k]` is the token
+    that follows `tokens[b, target_positions[b, k]]`.
+    """
+
+    tokens: Int[Array, "b t"]
+    positions: Int[Array, "b t"]
+    """Place within the example, from 0."""
+    segment_ids: Int[Array, "b t"]
+    target_positions: Int[Array, "b k"]
+    """Column of `tokens`; 0 where `loss_mask` is False."""
+    labels: Int[Array, "b k"]
+    loss_mask: Bool[Array, "b k"]
+    example_ids: Int[Array, "b k"]
+    """Index of the example that a target belongs to; -1 where `loss_mask` is False."""
+    teacher: Float[Array, "b k d"] | None = None
+    """The teacher's final hidden states at the targets, where a cache filled them in."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A mean that has not been divided yet, so that parts of a batch add up without bias."""
+
+    total: Scalar
+    count: Scalar
+
+    def __add__(self, other: "Mean") -> "Mean":
+        return Mean(total=self.total + other.total, count=self.count + other.count)
+
+    def value(self) -> Scalar:
+        """`total / count`, and 0 where nothing was counted."""
+        return self.total / jnp.maximum(self.count, 1)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossOutput:
+    """What a recipe's `loss` returns."""
+
+    loss: Scalar
+    """Already divided by `counts`: the gradients of micro-batches are simply added."""
+    state: Params
+    metrics: dict[str, Mean]
+    """Gradient-stopped."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variables:
+    """Everything a recipe's loss reads besides the batch."""
+
+    params: Params
+    """Trainable leaves only.  Its top-level keys are the optimizer's groups."""
+    state: Params = dataclasses.field(default_factory=dict)
+    """Buffers that a step may change; they pass through micro-batches in order."""
+    frozen: Params = dataclasses.field(default_factory=dict)
+    """Teachers and references: an argument of the step, never trained, never in a checkpoint."""
+    derived: Params = dataclasses.field(default_factory=dict)
+    """What `Recipe.prepare` made from the rest for this optimizer step; gradient-stopped."""
+    step: Int[Array, ""] | int = 0
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields replaced."""
+        return dataclasses.replace(self, **changes)

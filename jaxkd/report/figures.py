@@ -1,0 +1,264 @@
+"""Figures as inline SVG: text stays text, and colours follow the page's light or dark theme.
+
+Colours are drawn as placeholders and replaced by CSS variables, each with its colour on a light page
+as the fallback.
+"""
+
+import dataclasses
+import hashlib
+import html
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxkd.evals.bootstrap import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#d55e00", "#0072b2", "#009e73", "#b8578f", "#a67c00", "#3d4db3")
+"""Colours on a light page that colour-blind readers tell apart; a seventh model takes the first one again."""
+
+_INK, _MUTED, _RULE = "#fe0001", "#fe0002", "#fe0003"
+_NEUTRAL = "#fe0010"
+_COLORS = {
+    _INK: "var(--ink, #1c1f24)",
+    _MUTED: "var(--muted, #666a70)",
+    _RULE: "var(--rule, #dcd9d1)",
+    _NEUTRAL: "var(--series-neutral, #8b8f96)",
+    **{f"#fe002{number}": f"var(--series-{number}, {color})" for number, color in enumerate(PALETTE)},
+}
+_FONT_PT = 10.0
+_CHARACTER_IN = 0.082
+"""Width of an average character at that size, with room for a wider font of the reader's."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """One curve."""
+
+    label: str
+    color: int | None
+    """Place in the palette; None for a model that is context, not a subject."""
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One model's figure, a value for each training seed."""
+
+    label: str
+    color: int | None
+    values: tuple[float, ...]
+
+
+def bars(rows: Sequence[Bar]) -> str:
+    """Horizontal bars from 0, the mean written at the end, a dot for each seed where there are several."""
+    left = 0.25 + _CHARACTER_IN * max(len(row.label) for row in rows)
+    figure, axes = _axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
+    means = [float(np.mean(row.values)) for row in rows]
+    for place, (row, mean) in enumerate(zip(rows, means, strict=True)):
+        axes.barh(place, mean, height=0.62, color=_color(row.color), linewidth=0)
+        end = mean
+        if len(row.values) > 1:
+            axes.plot(row.values, [place] * len(row.values), "o", markersize=4.5, color=_INK, alpha=0.75, zorder=3)
+            end = max(row.values)
+        axes.annotate(
+            f"{mean:.3f}", (end, place), (7, 0), textcoords="offset points", va="center", color=_INK, weight="bold"
+        )
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], color=_INK)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, 1.02 * max(max(row.values) for row in rows))
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.spines["left"].set_visible(True)
+    axes.spines["left"].set_color(_RULE)
+    figures = "; ".join(f"{row.label} {mean:.3f}" for row, mean in zip(rows, means, strict=True))
+    return _svg(figure, f"Bits per byte by model: {figures}")
+
+
+def lines(curves: Sequence[Line], *, description: str, wide: bool = False, labels: bool = True) -> str:
+    """Curves over steps, each named at its end; the vertical axis is logarithmic where values span a factor of 4.
+
+    A curve of 80 values or more is drawn faintly as it is and clearly as its running mean.
+
+    Args:
+        curves: what to draw; curves of one label share their colour and are named once.
+        description: what a screen reader says.
+        wide: as wide as the page, or half of it.
+        labels: whether to name the curves.
+    """
+    names = list(dict.fromkeys(curve.label for curve in curves)) if labels else []
+    right = 0.25 + _CHARACTER_IN * max((len(name) for name in names), default=0)
+    figure, axes = _axes(
+        width=10.0 if wide else 5.0, height=3.2 if wide else 2.6, left=0.5, right=right, bottom=0.42, top=0.12
+    )
+    shown = []
+    for curve in curves:
+        values = _running_mean(np.array(curve.values, np.float64))
+        shown.append(values)
+        color = _color(curve.color)
+        if len(values) != 1 and not np.array_equal(values, curve.values):
+            axes.plot(curve.steps, curve.values, color=color, linewidth=0.7, alpha=0.3)
+        marker = "o" if len(values) <= 12 else None
+        axes.plot(curve.steps, values, color=color, linewidth=1.8, marker=marker, markersize=4)
+    _scale(axes, logarithmic=is_logarithmic(curves))
+    axes.set_xlim(min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves))
+    axes.set_xlabel("step", color=_MUTED, loc="right")
+    ends = {}
+    for name in names:
+        of_name = [
+            (curve.color, values[-1]) for curve, values in zip(curves, shown, strict=True) if curve.label == name
+        ]
+        ends[name] = (of_name[0][0], float(np.mean([value for _, value in of_name])))
+    _end_labels(axes, ends)
+    return _svg(figure, description)
+
+
+def intervals(comparisons: Sequence[Comparison]) -> str:
+    """Differences with their intervals around 0: to the left, the first model of the pair is better."""
+    names = [f"{one.first} − {one.second}" for one in comparisons]
+    left = 0.25 + _CHARACTER_IN * max(len(name) for name in names)
+    figure, axes = _axes(width=10.0, height=0.75 + 0.42 * len(names), left=left, right=1.0, bottom=0.55, top=0.05)
+    axes.axvline(0, color=_MUTED, linewidth=1)
+    for place, one in enumerate(comparisons):
+        interval = one.interval
+        color = _INK if interval.excludes_zero else _NEUTRAL
+        axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2.2, solid_capstyle="round")
+        axes.plot([interval.estimate], [place], "o", color=color, markersize=7)
+        axes.annotate(
+            f"{interval.estimate:+.3f}".replace("-", "−"),
+            (interval.high, place),
+            (9, 0),
+            textcoords="offset points",
+            va="center",
+            color=color,
+            weight="bold",
+        )
+    axes.set_yticks(range(len(names)), names, color=_INK)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    ends = [0.0] + [end for one in comparisons for end in (one.interval.low, one.interval.high)]
+    margin = 0.06 * (max(ends) - min(ends) or 1.0)
+    axes.set_xlim(min(ends) - margin, max(ends) + margin)
+    axes.grid(axis="x", color=_RULE, linewidth=0.8)
+    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=_MUTED)
+    return _svg(figure, "Paired differences: " + " ".join(str(one) for one in comparisons))
+
+
+def is_logarithmic(curves: Sequence[Line]) -> bool:
+    """Whether `lines` draws these on a logarithmic axis: all positive, and spanning a factor of 4."""
+    low = min(min(curve.values) for curve in curves)
+    return low > 0 and max(max(curve.values) for curve in curves) >= 4 * low
+
+
+def _color(number: int | None) -> str:
+    return _NEUTRAL if number is None else f"#fe002{number % len(PALETTE)}"
+
+
+def _axes(
+    *, width: float, height: float, left: float, right: float, bottom: float, top: float
+) -> tuple["Figure", "Axes"]:
+    """A figure with one bare pair of axes; all lengths in inches."""
+    # The object interface: pyplot would keep every figure alive in a global list.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+    axes.patch.set_visible(False)
+    figure.patch.set_visible(False)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.tick_params(length=0, pad=6, labelcolor=_MUTED, labelsize=_FONT_PT)
+    axes.xaxis.label.set_size(_FONT_PT)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _scale(axes: "Axes", *, logarithmic: bool) -> None:
+    from matplotlib import ticker
+
+    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+    else:
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _end_labels(axes: "Axes", ends: dict[str, tuple[int | None, float]]) -> None:
+    """Name each curve at its last value, moving names apart that would overlap."""
+    if not ends:
+        return
+    to_fraction = axes.transData + axes.transAxes.inverted()
+    step = axes.get_xlim()[1]
+    order = sorted(ends, key=lambda name: ends[name][1])
+    places = [float(to_fraction.transform((step, ends[name][1]))[1]) for name in order]
+    gap = 1.25 * _FONT_PT / 72 / (axes.figure.get_figheight() * axes.get_position().height)
+    for name, place in zip(order, _spread(places, gap), strict=True):
+        axes.text(1.015, place, name, transform=axes.transAxes, va="center", color=_color(ends[name][0]), weight="bold")
+
+
+def _spread(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as needed to lie `gap` apart: touching ones form a block around their mean."""
+    blocks: list[list[float]] = []
+    for place in places:
+        blocks.append([place])
+        while len(blocks) > 1 and _bottom(blocks[-1], gap) - _bottom(blocks[-2], gap) < gap * len(blocks[-2]):
+            last = blocks.pop()
+            blocks[-1] += last
+    return [_bottom(block, gap) + number * gap for block in blocks for number in range(len(block))]
+
+
+def _bottom(block: Sequence[float], gap: float) -> float:
+    return sum(block) / len(block) - gap * (len(block) - 1) / 2
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Centred mean over a fortieth of the curve, narrower at its ends; a short curve as it is."""
+    if len(values) < 80:
+        return values
+    half = len(values) // 80
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
+    return (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1)
+
+
+def _svg(figure: "Figure", description: str) -> str:
+    """The figure as an `<svg>` element that can stand in a page beside others."""
+    import matplotlib
+    from matplotlib.text import Text
+
+    for label in figure.findobj(Text):
+        label.set_parse_math(False)  # a "$" in a model's name is a dollar
+    buffer = io.StringIO()
+    # The salt makes ids, and with them the page, depend on nothing but what is shown.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}), warnings.catch_warnings():
+        # The reader's browser has the glyph: matplotlib only measures the text.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # In a page, the namespaces are implied and a fixed size would not shrink with it.
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'^<svg width="[^"]*" height="[^"]*"', "<svg", text)
+    text = text.replace("*{stroke-linejoin", "svg *{stroke-linejoin")
+    # Ids are unique in a page: matplotlib numbers those of every figure from 1.
+    prefix = f"f{hashlib.md5(description.encode(), usedforsecurity=False).hexdigest()[:8]}-"
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
+    for placeholder, color in _COLORS.items():
+        text = text.replace(placeholder, color)
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(description)}"', 1)

@@ -1,0 +1,271 @@
+"""The report of a study as one HTML file, without scripts and without requests."""
+
+import dataclasses
+import html
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jaxkd.evals.bootstrap import Comparison
+from jaxkd.report import cells, figures
+from jaxkd.report.stages import Model, StageReport, best, by_label
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    description: str,
+    summary: Mapping[str, Any],
+    stages: Sequence[StageReport],
+    comparisons: Sequence[Comparison],
+    command: str,
+    config_text: str,
+) -> None:
+    """Write the report as one HTML file without scripts and without requests.
+
+    Args:
+        path: of the file; a report that is there is replaced.
+        title: of the study.
+        description: paragraphs below it, divided by empty lines.
+        summary: facts for the head of the page; what is neither text nor a number is left out.
+        stages: in the order of the table.
+        comparisons: the pairs of models that the study set out to compare.
+        command: that makes the study again.
+        config_text: the whole configuration, as text.
+
+    Raises:
+        ValueError: no stages.
+    """
+    models = by_label(stages)
+    body = [
+        _head(title, description, summary),
+        _findings(comparisons),
+        _headline(models),
+        _training(models),
+        _samples(models),
+        _origin(models, command, config_text),
+    ]
+    style = resources.files("jaxkd").joinpath("report.css").read_text(encoding="utf-8")
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n<footer>Written by jaxkd. This page holds everything it shows and requests nothing.</footer>\n"
+        "</body>\n</html>\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _head(title: str, description: str, summary: Mapping[str, Any]) -> str:
+    paragraphs = "".join(
+        f'<p class="description">{_text(" ".join(part.split()))}</p>' for part in description.split("\n\n") if part.strip()
+    )
+    facts = "".join(
+        f"<div><dt>{_text(_words(name))}</dt><dd>{_text(value)}</dd></div>"
+        for name, fact in summary.items()
+        if (value := _fact(name, fact)) is not None
+    )
+    facts = f'<dl class="facts">{facts}</dl>' if facts else ""
+    return f"<header><h1>{_text(title)}</h1>{paragraphs}{facts}</header>"
+
+
+def _findings(comparisons: Sequence[Comparison]) -> str:
+    if not comparisons:
+        return ""
+    items = "".join(
+        f'<li class="{_clarity(one)}">{_text(_sentence(str(one)))}</li>'
+        for one in comparisons
+    )
+    return (
+        f'<section><h2>What was found</h2><ul class="findings">{items}</ul>'
+        + _figure("Paired differences", "the same answers under both models, resampled", figures.intervals(comparisons))
+        + "</section>"
+    )
+
+
+def _headline(models: Sequence[Model]) -> str:
+    scored = [model for model in models if model.values()]
+    picture = ""
+    if scored:
+        several = any(len(model.values()) > 1 for model in scored)
+        note = "lower is better" + ("; a dot is one training seed, the bar is their mean" if several else "")
+        rows = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
+        picture = _figure("Bits per byte of the answers", note, figures.bars(rows))
+    return f"<section><h2>How good the models are</h2>{picture}{_table(models)}</section>"
+
+
+def _table(models: Sequence[Model]) -> str:
+    lowest = best(models)
+    columns: list[tuple[str, Callable[[Model], str]]] = [
+        ("bits per byte", lambda model: cells.number(model.mean())),
+        ("by seed", cells.seeds),
+        ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
+        ("steps", cells.steps),
+        ("answer tokens<br>trained on", cells.trained_tokens),
+        ("time<br>of the steps", cells.training_time),
+    ]
+    # A column without a single figure says nothing.
+    columns = [(name, cell) for name, cell in columns if any(cell(model) != "–" for model in models)]
+    head = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
+    rows = []
+    for model in models:
+        chip = f'<span class="chip" style="--color: {model.css_color()}"></span>'
+        cells = "".join(f"<td>{_text(cell(model))}</td>" for _, cell in columns)
+        kind = "best" if model is lowest else "other"
+        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{_text(model.label)}</th>{cells}</tr>')
+    note = ""
+    if lowest is not None:
+        note = '<p class="note">Underlined: the lowest figure among the models that were trained here.</p>'
+    return (
+        f'<div class="scroll"><table><thead><tr><th scope="col">model</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
+    )
+
+
+def _training(models: Sequence[Model]) -> str:
+    panels = [
+        ("validation/bits_per_byte", "Bits per byte on the validation split", True),
+        ("train/cross_entropy", "Cross entropy, nats a token", False),
+        ("train/divergence", "Divergence from the teacher, nats a token", False),
+        ("learning_rate", "Learning rate", False),
+    ]
+    wide, half = [], []
+    for name, title, is_wide in panels:
+        curves = [
+            figures.Line(label=model.label, color=model.color, steps=steps, values=values)
+            for model in models
+            for stage in model.stages
+            for steps, values in [stage.series(name)]
+            if steps
+        ]
+        if not curves:
+            continue
+        labels = True
+        if len({(curve.steps, curve.values) for curve in curves}) == 1:
+            # One schedule for all: a single line that belongs to nobody.
+            same = len({curve.label for curve in curves}) > 1
+            curves = [dataclasses.replace(curves[0], color=None)] if same else curves[:1]
+            labels = not same
+        notes = (["logarithmic axis"] if figures.is_logarithmic(curves) else []) + ([] if labels else ["the same for all"])
+        svg = figures.lines(curves, description=title, wide=is_wide, labels=labels)
+        (wide if is_wide else half).append(_figure(title, ", ".join(notes), svg))
+    if not wide and not half:
+        return ""
+    return (
+        "<section><h2>How they were trained</h2>"
+        '<p class="note">A faint line is the value of each step, the line over it its running mean.</p>'
+        f'{"".join(wide)}<div class="panels">{"".join(half)}</div></section>'
+    )
+
+
+def _samples(models: Sequence[Model]) -> str:
+    """A card a prompt, with a column a model: each model's first seed that has samples."""
+    by_model = [
+        (model, {sample.prompt: sample for sample in next((one.samples for one in model.stages if one.samples), ()))})
+        for model in models
+    ]
+    by_model = [(model, found) for model, found in by_model if found]
+    prompts = {sample.prompt: sample.reference for _, found in by_model for sample in found.values()}
+    if not prompts:
+        return ""
+    cards = []
+    for prompt, reference in prompts.items():
+        columns = _answer("reference", "var(--muted)", reference) + "".join(
+            _answer(model.label, model.css_color(), found[prompt].text if prompt in found else None)
+            for model, found in by_model
+        )
+        cards.append(
+            f'<article><div class="prompt"><h4>prompt</h4><pre>{_text(prompt)}</pre></div>'
+            f'<div class="answers">{columns}</div></article>'
+        )
+    return (
+        '<section class="samples"><h2>What they write</h2>'
+        '<p class="note">The same prompts for every model; the reference is the answer of the data.</p>'
+        f"{''.join(cards)}</section>"
+    )
+
+
+def _answer(label: str, color: str, text: str | None) -> str:
+    missing = "not sampled" if text is None else "empty answer" if not text.strip() else None
+    body = f'<pre class="empty">{missing}</pre>' if missing else f"<pre>{_text((text or '').strip(chr(10)))}</pre>"
+    return f'<div class="answer" style="--color: {color}"><h4>{_text(label)}</h4>{body}</div>'
+
+
+def _origin(models: Sequence[Model], command: str, config_text: str) -> str:
+    lines = "".join(
+        f"<dt>{_text(model.label)}</dt>"
+        + "".join(f"<dd>{_text(line)}</dd>" for line in dict.fromkeys(stage.provenance for stage in model.stages) if line)
+        for model in models
+        if any(stage.provenance for stage in model.stages)
+    )
+    names = sorted({name for model in models for stage in model.stages for name in stage.metrics})
+    rows = "".join(
+        f'<tr><th scope="row">{_text(_run_name(stage))}</th>'
+        + "".join(f"<td>{cells.number(stage.metrics.get(name))}</td>" for name in names)
+        + "</tr>"
+        for model in models
+        for stage in model.stages
+    )
+    head = "".join(f'<th scope="col">{_text(_words(name))}</th>' for name in names)
+    command = f'<h3>Command</h3><pre class="block">{_text(command)}</pre>' if command else ""
+    return (
+        "<section><h2>Where this comes from</h2>"
+        + (f'<dl class="provenance">{lines}</dl>' if lines else "")
+        + command
+        + f'<details><summary>All metrics</summary><div class="scroll"><table><thead><tr><th scope="col">run</th>{head}'
+        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
+        f'<details><summary>Configuration</summary><pre class="block">{_text(config_text)}</pre></details></section>'
+    )
+
+
+def _figure(title: str, note: str, svg: str) -> str:
+    note = f'<span class="note">{_text(note)}</span>' if note else ""
+    return f'<figure><figcaption><h3>{_text(title)}{note}</h3></figcaption><div class="scroll">{svg}</div></figure>'
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _clarity(comparison: Comparison) -> str:
+    return "clear" if comparison.interval.excludes_zero else "open"
+
+
+def _run_name(stage: StageReport) -> str:
+    return stage.label if stage.seed is None else f"{stage.label}, seed {stage.seed}"
+
+
+def _words(name: str) -> str:
+    return {"seconds": "wall time"}.get(name, name.removesuffix("_gb").replace("_", " ").replace("/", ", "))
+
+
+def _fact(name: str, value: object) -> str | None:
+    """A fact for the head of the page; None where it takes more than a few words."""
+    if isinstance(value, Mapping):
+        # The number of answers, say, of each model: one fact where they agree.
+        values = list(value.values())
+        same = values and all(isinstance(one, int) and one == values[0] for one in values)
+        return _fact(name, values[0]) if same else None
+    if isinstance(value, list | tuple):
+        facts = [_fact(name, one) for one in value]
+        return ", ".join(fact for fact in facts if fact) if facts and None not in facts else None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if name == "seconds":
+        return cells.duration(value)
+    if name.endswith("_gb"):
+        return f"{value:.1f} GB"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -1,0 +1,46 @@
+"""The headline of a study, for the terminal."""
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from jaxkd.evals.bootstrap import Comparison
+from jaxkd.report import cells
+from jaxkd.report.stages import StageReport, best, by_label
+
+
+def print_summary(
+    stages: Sequence[StageReport], comparisons: Sequence[Comparison], *, file: TextIO | None = None
+) -> None:
+    """Print the headline: bits per byte by model, and a sentence for each comparison.
+
+    Args:
+        stages: in the order of the table.
+        comparisons: below the table.
+        file: where to print; None is standard output.
+
+    Raises:
+        ValueError: no stages.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    models = by_label(stages)
+    lowest = best(models)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+    table.add_column("model")
+    for column in ("bits per byte", "by seed", "nats per token", "steps"):
+        table.add_column(column, justify="right")
+    for model in models:
+        table.add_row(
+            Text(model.label),
+            Text(cells.number(model.mean()), style="bold green" if model is lowest else "bold"),
+            cells.seeds(model),
+            cells.number(model.mean("nats_per_token")),
+            cells.steps(model),
+        )
+    console = Console(file=file, highlight=False)
+    console.print(table)
+    for comparison in comparisons:
+        console.print()
+        console.print(Text(str(comparison)))

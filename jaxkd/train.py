@@ -1,0 +1,157 @@
+"""`python -m jaxkd.train`: run the study that a config file describes."""
+
+import argparse
+import dataclasses
+import difflib
+import importlib.util
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from jaxkd.loop import Interrupted, Train
+from jaxkd.stage import Stage
+from jaxkd.study import Study, run_study
+
+Size = Literal["full", "smoke"]
+
+DEFAULT_CONFIG = Path("configs/quickstart.py")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Train, evaluate and report what a config file describes.
+
+    Every field of the study's stages can be set behind the stage's name, as in
+    --kd.recipe.temperature 1.0; the name can be left out where there is one training stage.
+    The same command again goes on where the last one stopped.
+    """
+
+    config: Path = DEFAULT_CONFIG
+    """A Python file with `get_config(size) -> Study`."""
+    size: Size = "full"
+    """"smoke" runs the same stages in miniature."""
+    workdir: Path | None = None
+    """Folder of the study; runs/NAME, or runs/NAME-smoke, by default."""
+    seeds: tuple[int, ...] | None = None
+    """Seeds in place of the config's."""
+    only: str | None = None
+    """Run this stage alone."""
+    dry_run: bool = False
+    """Print config, parameters, batch shapes and the memory of a compiled step, and stop."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, run the study, print its table."""
+    from jaxkd.console import run_program
+
+    run_program(lambda: _main(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _main(arguments: list[str]) -> None:
+    command, study = parse(arguments)
+    _prepare_process(study)
+    workdir = command.workdir or Path("runs") / (study.name + ("" if command.size == "full" else f"-{command.size}"))
+    if command.dry_run:
+        for stage in study.stages:
+            if command.only in (None, stage.name):
+                stage.validate()
+                sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
+        return
+    typed = shlex.join(["python", "-m", "jaxkd.train", *arguments])
+    try:
+        run_study(study, workdir, only=command.only, command=typed)
+    except Interrupted as stop:
+        sys.stderr.write(f"{stop}\n")
+        raise SystemExit(0) from None
+
+
+def parse(arguments: list[str]) -> tuple[Command, Study]:
+    """The command and the study with its overrides.
+
+    The config file decides which options exist, so it is found and loaded first.
+
+    Raises:
+        ValueError: a config file that does not exist, or one without `get_config`.
+        SystemExit: an unknown option or a wrong value; tyro prints suggestions.
+    """
+    import tyro
+
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    finder.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
+    finder.add_argument("--size", choices=get_args(Size), default="full")
+    try:
+        found, _ = finder.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        # tyro, which knows the whole command, says it better.
+        found = argparse.Namespace(config=DEFAULT_CONFIG, size="full")
+    study = load_study(found.config)(found.size)
+    fields = [
+        (stage.name, type(stage), dataclasses.field(default=stage, metadata={"doc": stage.__doc__}))
+        for stage in study.stages
+    ]
+    whole = dataclasses.make_dataclass(
+        "TrainCommand", fields, bases=(Command,), frozen=True, kw_only=True, namespace={"__doc__": Command.__doc__}
+    )
+    parsed: Any = tyro.cli(whole, args=_with_stage_names(arguments, study.stages), prog="python -m jaxkd.train")
+    stages = tuple(getattr(parsed, stage.name) for stage in study.stages)
+    seeds = study.seeds if parsed.seeds is None else parsed.seeds
+    return parsed, dataclasses.replace(study, stages=stages, seeds=seeds)
+
+
+def load_study(path: Path) -> Callable[[Size], Study]:
+    """`get_config` of a config file.
+
+    Raises:
+        ValueError: no such file (the nearest names are listed), or no `get_config` in it.
+    """
+    if not path.is_file():
+        present = sorted(str(found) for found in Path("configs").glob("*.py"))
+        near = difflib.get_close_matches(str(path), present, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        listed = f" Configs here: {', '.join(present)}." if present else " There is no configs folder here."
+        raise ValueError(f"config must be a Python file, got {path}, which does not exist.{hint}{listed}")
+    spec = importlib.util.spec_from_file_location(f"jaxkd_config_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"config must be a Python file, got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "get_config", None)):
+        raise ValueError(f"{path} must define get_config(size) -> Study, it does not.")
+    return module.get_config
+
+
+def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str]:
+    """`--recipe.x` -> `--NAME.recipe.x` where the study has one training stage."""
+    training = [stage for stage in stages if isinstance(stage, Train)]
+    if len(training) != 1:
+        return arguments
+    own = {field.name.replace("_", "-") for field in dataclasses.fields(training[0])}
+    taken = {field.name.replace("_", "-") for field in dataclasses.fields(Command)} | {stage.name for stage in stages}
+
+    def named(argument: str) -> str:
+        first = argument.removeprefix("--").split(".")[0].split("=")[0].replace("_", "-")
+        known = argument.startswith("--") and first in own and first not in taken
+        return f"--{training[0].name}.{argument.removeprefix('--')}" if known else argument
+
+    return [named(argument) for argument in arguments]
+
+
+def _prepare_process(study: Study) -> None:
+    """What must be decided before JAX touches a device."""
+    import jax
+
+    from jaxkd.mesh import initialize_processes
+
+    training = [stage for stage in study.stages if isinstance(stage, Train)]
+    if any(stage.precision == "float64" for stage in training):
+        jax.config.update("jax_enable_x64", True)
+    if any(stage.deterministic for stage in training):
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+    initialize_processes()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The axis glossary and the names of the mesh axes.
+
+Shapes stand in signatures as jaxtyping strings; these letters mean the same everywhere:
+
+    b   rows of a batch (a row may hold several packed examples)
+    t   tokens of a row, prompt and padding included
+    k   target positions of a row: the places whose hidden state predicts a label
+    v   vocabulary, including the rows that only pad it to a round number
+    d   hidden width of the model at hand (`ds` student, `dt` teacher where both appear)
+    l   decoder layers, stacked
+    n   tokens in a flat list: rows times positions
+
+The tests execute the annotations; nothing checks them at run time.
+"""
+
+from typing import Any, TypeAlias
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+DATA = "data"
+"""Mesh axis over which rows are split and parameters replicated."""
+
+FSDP = "fsdp"
+"""Mesh axis over which rows are split and parameters sharded."""
+
+TENSOR = "tensor"
+"""Mesh axis over which heads, feed-forward units and the vocabulary are split."""
+
+Params: TypeAlias = dict[str, Any]
+"""A nested dict of arrays, or of anything that describes one leaf for leaf."""
+
+Key: TypeAlias = PRNGKeyArray
+"""A typed key, made by `jax.random.key`."""
+
+Scalar: TypeAlias = Float[Array, ""]

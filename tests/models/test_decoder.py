@@ -1,0 +1,284 @@
+import dataclasses
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from jaxkd.models import decoder, huggingface, surgery
+from jaxkd.models.config import LinearScaling
+from jaxkd.sharding import LOGICAL_TO_MESH, place
+from tests.models import tiny
+
+CONFIGS = {"llama": tiny.LLAMA, "gpt2": tiny.GPT2}
+TOLERANCE = 5e-5
+"""For logits of size 10; the nearest wrong network below is off by 100 times as much."""
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request):
+    return CONFIGS[request.param]
+
+
+def golden_logits(name, tmp_path, config=None):
+    config = tiny.golden_config(name) if config is None else config
+    params = huggingface.load(tiny.write_golden(name, tmp_path), config)
+    return np.asarray(tiny.logits(config, params, tiny.golden(name)["tokens"].astype(np.int32)))
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_logits_equal_those_of_torch(name, tmp_path):
+    np.testing.assert_allclose(golden_logits(name, tmp_path), tiny.golden(name)["logits"], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("llama", {"norm_eps": 1.1e-3}),
+        ("llama", {"rope_theta": 110.0}),
+        ("llama", {"activation": "gelu"}),
+        ("llama_linear", {"rope_scaling": None}),
+        ("llama_linear", {"rope_scaling": LinearScaling(factor=2.6)}),
+        ("gpt2", {"activation": "gelu"}),
+        ("gpt2", {"norm_eps": 1.1e-3}),
+    ],
+    ids=str,
+)
+def test_a_slightly_wrong_network_is_told_apart(name, changes, tmp_path):
+    wrong = dataclasses.replace(tiny.golden_config(name), **changes)
+    difference = np.abs(golden_logits(name, tmp_path, wrong) - tiny.golden(name)["logits"]).max()
+    assert difference > 5 * TOLERANCE
+
+
+@pytest.mark.parametrize("field", ["factor", "low_frequency_factor", "high_frequency_factor", "original_positions"])
+def test_each_constant_of_llama3_scaling_matters(field, tmp_path):
+    config = tiny.golden_config("llama3")
+    scaling = dataclasses.replace(config.rope_scaling, **{field: 2 * getattr(config.rope_scaling, field)})
+    wrong = dataclasses.replace(config, rope_scaling=scaling)
+    difference = np.abs(golden_logits("llama3", tmp_path, wrong) - tiny.golden("llama3")["logits"]).max()
+    assert difference > 5 * TOLERANCE
+
+
+def test_smollm2_gives_the_logits_that_float64_gives(smollm2_folder):
+    from jaxkd.models.pretrained import Pretrained
+
+    model = Pretrained(path=str(smollm2_folder))
+    tokens = np.array([[504, 3575, 282, 4649, 314, 7042, 28, 284, 260, 2240, 5721, 335, 260, 4626, 1268, 462, 30, 198]])
+    logits = tiny.logits(model.config(), model.load(), tokens.astype(np.int32))[0]
+    np.testing.assert_allclose(logits[0, :3], [15.6553, 6.8245, 10.5912], atol=2e-4)
+    np.testing.assert_allclose(logits[-1, :3], [19.6943, 18.9822, 22.9113], atol=2e-4)
+    assert logits[-1].argmax() == 198
+    assert float(jnp.abs(logits).max()) == pytest.approx(32.654, abs=1e-3)
+    log_probs = np.take_along_axis(jax.nn.log_softmax(logits[:-1]), tokens[0, 1:, None], axis=-1)
+    assert -log_probs.mean() == pytest.approx(2.2741444, abs=2e-6)
+
+
+def test_init_has_the_declared_shapes_and_scales(config):
+    config = dataclasses.replace(config, width=64, mlp_width=128, tied=False)
+    params = jax.jit(decoder.init, static_argnums=(0, 2))(config, jax.random.key(0), jnp.bfloat16)
+    abstract = decoder.abstract(config, jnp.bfloat16)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), params) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), abstract
+    )
+    blocks = params["blocks"]
+    std = {name: float(leaf.astype(jnp.float32).std()) for name, leaf in params.items() if name in ("embedding", "head")}
+    assert std == pytest.approx({"embedding": 0.02, "head": 0.02}, rel=0.1)
+    assert float(blocks["mlp"]["up"]["kernel"].astype(jnp.float32).std()) == pytest.approx(0.02, rel=0.1)
+    assert float(blocks["mlp"]["down"]["kernel"].astype(jnp.float32).std()) == pytest.approx(0.01, rel=0.1)
+    assert float(jnp.abs(blocks["mlp_norm"]["scale"] - 1).max()) == 0
+    first, second = blocks["mlp"]["up"]["kernel"]
+    assert float(jnp.abs(first - second).max()) > 0.01, "layers must be drawn independently"
+    assert float(jnp.abs(params["embedding"] - params["head"]).max()) > 0.01
+
+
+def test_logical_axes_name_each_axis_of_each_parameter(config):
+    config = dataclasses.replace(config, tied=False)
+
+    def check(leaf, axes):
+        assert len(axes) == len(leaf.shape)
+        assert all(axis in LOGICAL_TO_MESH for axis in axes)
+
+    jax.tree.map(check, decoder.abstract(config), decoder.logical_axes(config))
+    axes = decoder.logical_axes(tiny.LLAMA)
+    assert axes["embedding"] == ("vocab", "embed")
+    assert axes["blocks"]["attention"]["key"]["kernel"] == ("layers", "embed", "kv_heads", None)
+    assert axes["blocks"]["attention"]["output"]["kernel"] == ("layers", "heads", None, "embed")
+    assert axes["blocks"]["mlp"]["down"]["kernel"] == ("layers", "mlp", "embed")
+
+
+def test_parameter_count():
+    assert decoder.parameter_count(tiny.LLAMA) == 40 * 16 + 16 + 2 * (2 * 16 + 2 * 16 * 24 + 2 * 16 * 12 + 3 * 16 * 24)
+    untied = dataclasses.replace(tiny.LLAMA, tied=False)
+    assert decoder.parameter_count(untied) == decoder.parameter_count(tiny.LLAMA) + 40 * 16
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_reads_its_own_parameters_alone(tied):
+    config = dataclasses.replace(tiny.LLAMA, tied=tied)
+    params = tiny.random_params(config)
+    part = decoder.head_params(config, params)
+    assert list(part) == ["embedding" if tied else "head"]
+    head = decoder.head(config, part)
+    assert head.weight is params["embedding" if tied else "head"]
+    assert head.vocab_size == 40
+
+
+def test_packed_rows_equal_single_ones(config):
+    params = tiny.random_params(config)
+    lengths = (5, 4, 7)
+    singles = [tiny.random_tokens(config, 1, length, seed) for seed, length in enumerate(lengths)]
+    packed = np.concatenate([*singles, np.zeros((1, 4), np.int32)], axis=1)
+    positions = np.concatenate([np.arange(length) for length in (*lengths, 4)])[None]
+    segment_ids = np.repeat([1, 2, 3, 0], [*lengths, 4])[None]
+    together = tiny.logits(config, params, packed, positions, segment_ids)
+    assert jnp.isfinite(together).all(), "padding must stay finite"
+    alone = np.concatenate([tiny.logits(config, params, single)[0] for single in singles])
+    np.testing.assert_allclose(together[0, :16], alone, atol=1e-5)
+
+
+def test_padding_on_either_side_changes_nothing(config):
+    params = tiny.random_params(config)
+    tokens = tiny.random_tokens(config, 2, 6)
+    plain = tiny.logits(config, params, tokens)
+    for before, after in ((0, 3), (3, 0), (2, 1)):
+        pad = ((0, 0), (before, after))
+        positions = np.pad(np.tile(np.arange(6), (2, 1)), pad)
+        padded = tiny.logits(config, params, np.pad(tokens, pad), positions, np.pad(np.ones_like(tokens), pad))
+        np.testing.assert_allclose(padded[:, before : before + 6], plain, atol=1e-5)
+
+
+def test_a_later_token_changes_nothing_before_it(config):
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 1, 8)
+    changed = tokens.copy()
+    changed[0, 5] = (changed[0, 5] + 1) % config.vocab_size
+    before, after = tiny.logits(config, params, tokens), tiny.logits(config, params, changed)
+    np.testing.assert_array_equal(before[0, :5], after[0, :5])
+    assert np.abs(before[0, 5:] - after[0, 5:]).max(axis=-1).min() > 1e-3
+
+
+def test_jit_equals_eager(config):
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 5)
+    with jax.disable_jit():
+        eager = tiny.logits(config, params, tokens)
+    np.testing.assert_allclose(tiny.logits(config, params, tokens), eager, atol=1e-5)
+
+
+def test_remat_keeps_values_and_gradients_and_stores_less(config):
+    config = dataclasses.replace(config, depth=8)
+    params, tokens = jax.tree.map(jnp.asarray, tiny.random_params(config)), tiny.random_tokens(config, 4, 16)
+    step = jax.jit(
+        jax.value_and_grad(lambda params, remat: jnp.mean(jnp.square(tiny.logits(config, params, tokens, remat=remat)))),
+        static_argnums=1,
+    )
+    kept, recomputed = step.lower(params, False).compile(), step.lower(params, True).compile()
+    (value, grads), (remat_value, remat_grads) = kept(params), recomputed(params)
+    np.testing.assert_allclose(remat_value, value, rtol=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max())), remat_grads, grads
+    )
+    assert recomputed.memory_analysis().temp_size_in_bytes < 0.7 * kept.memory_analysis().temp_size_in_bytes
+
+
+def test_dropout_acts_only_with_a_key_and_a_rate(config):
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 6)
+    plain = tiny.logits(config, params, tokens)
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(tiny.logits(config, params, tokens, key=key), plain)
+    dropping = dataclasses.replace(config, dropout=0.2)
+    np.testing.assert_array_equal(tiny.logits(dropping, params, tokens), plain)
+    first = tiny.logits(dropping, params, tokens, key=key)
+    np.testing.assert_array_equal(tiny.logits(dropping, params, tokens, key=key), first)
+    assert np.abs(first - plain).max() > 0.1
+    assert np.abs(tiny.logits(dropping, params, tokens, key=jax.random.key(1)) - first).max() > 0.1
+    np.testing.assert_allclose(tiny.logits(dropping, params, tokens, key=key, remat=True), first, atol=1e-5)
+
+
+def test_dropout_differs_from_layer_to_layer():
+    config = dataclasses.replace(tiny.LLAMA, dropout=0.5)
+    one = surgery.keep_layers(config, tiny.random_params(config), (0,))
+    two = surgery.keep_layers(config, tiny.random_params(config), (0, 0))
+    for _, params in (one, two):
+        # The first layer keeps the stream as it is but for dropout of a constant.
+        params["blocks"] = jax.tree.map(np.zeros_like, params["blocks"])
+    config = dataclasses.replace(two[0], output_bias=True)
+    params = two[1]
+    params["blocks"]["attention"]["output"]["bias"] = np.ones((2, 16), np.float32)
+    tokens = np.zeros((1, 1), np.int32)
+    params["embedding"] = np.zeros_like(params["embedding"])
+    params["final_norm"]["scale"] = np.ones(16, np.float32)
+
+    @jax.jit
+    def states(key):
+        zeros = np.zeros_like(tokens)
+        return decoder.hidden_states(config, params, tokens, positions=zeros, segment_ids=zeros, key=key)
+
+    # Each layer adds 2 to half of the units: were the masks equal, only 0 and one value would occur.
+    assert len(np.unique(np.round(states(jax.random.key(0)), 4))) == 3
+
+
+def test_bfloat16_parameters_compute_in_bfloat16_with_a_float32_softmax(config):
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 12)
+    low = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
+    positions = np.tile(np.arange(12), (2, 1))
+    states = decoder.hidden_states(config, low, tokens, positions=positions, segment_ids=np.ones_like(positions))
+    assert states.dtype == jnp.bfloat16
+    exact = tiny.logits(config, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), low), tokens)
+    error = np.abs(tiny.logits(config, low, tokens) - exact)
+    assert error.max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 8), (1, 8, 1)])
+def test_sharded_equals_one_device(config, shape):
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 8, 6)
+
+    def loss(params):
+        return jnp.mean(jnp.square(tiny.logits(config, params, tokens)))
+
+    value, grads = jax.jit(jax.value_and_grad(loss))(params)
+    logits = tiny.logits(config, params, tokens)
+    mesh = jax.make_mesh(shape, ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    with jax.set_mesh(mesh):
+        placed = place(params, decoder.logical_axes(config))
+        np.testing.assert_allclose(tiny.logits(config, placed, tokens), logits, atol=1e-5)
+        sharded_value, sharded_grads = jax.jit(jax.value_and_grad(loss))(placed)
+    up = placed["blocks"]["mlp"]["up"]["kernel"]
+    assert up.addressable_shards[0].data.size == up.size // (shape[1] * shape[2])
+    np.testing.assert_allclose(sharded_value, value, rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * float(np.abs(b).max()) + 1e-7), sharded_grads, grads
+    )
+
+
+_COMPILE = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType
+from jaxkd import sharding
+from jaxkd.models import decoder
+from tests.models import tiny
+
+if {unpinned}:
+    decoder.constrain = lambda array, *axes: array
+mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+tokens = tiny.random_tokens(tiny.LLAMA, 8, 8)
+with jax.set_mesh(mesh):
+    params = sharding.place(tiny.random_params(tiny.LLAMA), decoder.logical_axes(tiny.LLAMA))
+    tokens = jax.device_put(tokens, jax.NamedSharding(mesh, jax.P(("data", "fsdp"))))
+    jax.jit(jax.value_and_grad(lambda p: jnp.mean(jnp.square(tiny.logits(tiny.LLAMA, p, tokens))))).lower(params).compile()
+"""
+
+
+@pytest.mark.parametrize("unpinned", [False, True])
+def test_the_partitioner_never_replicates_activations(unpinned):
+    """With the table gathered over fsdp first XLA has nothing to complain about; without that it does."""
+    run = subprocess.run(
+        [sys.executable, "-c", _COMPILE.format(unpinned=unpinned)],
+        env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false", "TF_CPP_MIN_LOG_LEVEL": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("Involuntary full remat" in run.stderr) == unpinned
