@@ -82,7 +82,9 @@ class HiddenCacheWriter:
         bits = np.dtype(f"u{self._dtype.itemsize}")
         if (folder / "manifest.json").exists():
             manifest = _read_manifest(folder)
-            _require_identity(folder, manifest["identity"], {**identity, "dtype": dtype}, stored_dtype=manifest["dtype"])
+            _require_identity(
+                folder, manifest["identity"], {**identity, "dtype": dtype}, stored_dtype=manifest["dtype"]
+            )
             self._manifest = manifest
             self.batches_done = _batches_done(folder)
             self._rows = np.lib.format.open_memmap(folder / "hidden.npy", mode="r+")
@@ -131,7 +133,9 @@ class HiddenCacheWriter:
 def _read_manifest(folder: Path) -> dict:
     path = folder / "manifest.json"
     if not path.exists():
-        raise FileNotFoundError(f"teacher_cache must be a folder with a manifest.json, got {folder}. Run its stage first.")
+        raise FileNotFoundError(
+            f"teacher_cache must be a folder with a manifest.json, got {folder}. Run its stage first."
+        )
     return json.loads(path.read_text())
 
 

@@ -1,6 +1,7 @@
 """How programs speak: log lines on stderr, and errors that a person can act on."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ EXPECTED = (ValueError, TypeError, OSError, FloatingPointError)
 
 def run_program(body: Callable[[], None]) -> None:
     """Run a program's body with readable logging; a mistake of the caller ends it with one message."""
+    # transformers would announce at every start that it found no torch, which nobody here wants.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("jaxkd").setLevel(logging.INFO)
     try:

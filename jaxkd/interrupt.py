@@ -33,7 +33,7 @@ def catch_interrupts() -> Iterator[Interrupt]:
     def ask(number: int, frame: FrameType | None) -> None:
         del frame
         interrupt.signal = signal.Signals(number)
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[interrupt.signal])
 
     for number in previous:
         signal.signal(number, ask)

@@ -112,7 +112,7 @@ class Train(Stage):
             _Run(train, folder, seed).go()
 
     def _finished(self, folder: Path) -> bool:
-        with Checkpoints(folder / "checkpoints") as checkpoints:
+        with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
             return checkpoints.latest() == self.steps
 
 
@@ -131,9 +131,7 @@ class _Run:
         abstract = abstract_state(train, self.optimizer)
         kept = train.keep_last + 1 + (train.keep_best is not None)
         check_writable(self.folder, kept * tree_bytes(abstract))
-        checkpoints = Checkpoints(
-            self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best
-        )
+        checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt:
             stream = iter(
@@ -214,9 +212,7 @@ class _Run:
             writer.write(step, values)
         self.validated = (step, values)
 
-    def _evaluate(
-        self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params
-    ) -> dict[str, Evaluation]:
+    def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
         if not evaluators:
             return {}
         model = self.train.recipe.student_model(state.variables(frozen, averaged=True))
@@ -261,7 +257,9 @@ class _StepLog:
         if step % self.train.log_every == 0 or step == self.train.steps:
             row = {f"train/{name}": value for name, value in values.items()}
             row["learning_rate"] = float(learning_rate_at(self.train.optimizer, self.train.steps, step - 1))
-            self.writer.write(step, {**row, "targets": targets, "seconds": seconds, "tokens_per_second": targets / seconds})
+            self.writer.write(
+                step, {**row, "targets": targets, "seconds": seconds, "tokens_per_second": targets / seconds}
+            )
 
 
 class Interrupted(Exception):  # noqa: N818 - it reports a wish, not an error

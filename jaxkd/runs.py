@@ -25,7 +25,9 @@ def read_train(folder: Path) -> Train:
         return train
     runs = sorted(str(found.parent.parent) for found in folder.glob("**/checkpoints/[0-9]*"))
     below = f" Runs below it: {', '.join(dict.fromkeys(runs))}." if runs else ""
-    raise ValueError(f"run must be the folder of a training run, with config.json and checkpoints, got {folder}.{below}")
+    raise ValueError(
+        f"run must be the folder of a training run, with config.json and checkpoints, got {folder}.{below}"
+    )
 
 
 def trained_params(folder: Path, like: Params | None = None) -> Params:
@@ -41,7 +43,7 @@ def trained_params(folder: Path, like: Params | None = None) -> Params:
     train = read_train(folder)
     abstract = steps_.cast(train.recipe.abstract().params, steps_.master_dtype(train.precision))
     item = "ema" if train.ema_decay is not None else "params"
-    with Checkpoints(folder / "checkpoints", keep_best=train.keep_best) as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep_best=train.keep_best, read_only=True) as checkpoints:
         step = checkpoints.best() if train.keep_best is not None else None
         step = checkpoints.latest() if step is None else step
         if step is None:

@@ -30,7 +30,9 @@ LOGICAL_TO_MESH: Mapping[str | None, str | tuple[str, ...] | None] = MappingProx
 )
 
 
-def partition_spec(axes: tuple[str | None, ...], shape: tuple[int, ...], mesh: jax.sharding.AbstractMesh) -> PartitionSpec:
+def partition_spec(
+    axes: tuple[str | None, ...], shape: tuple[int, ...], mesh: jax.sharding.AbstractMesh
+) -> PartitionSpec:
     """The mesh axes of an array whose axes are named `axes`.
 
     An axis whose length the mesh does not divide stays whole: key/value heads are often fewer than

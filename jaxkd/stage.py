@@ -63,6 +63,10 @@ def resolve(config: Config, stages: Mapping[str, Path]) -> Config:
     Raises:
         ValueError: a stage that is not among the earlier ones.
     """
+    return _resolved(config, stages)
+
+
+def _resolved(config: Any, stages: Mapping[str, Path]) -> Any:
     if isinstance(config, str) and config.startswith(STAGE_PREFIX):
         name = config.removeprefix(STAGE_PREFIX)
         if name not in stages:
@@ -71,13 +75,13 @@ def resolve(config: Config, stages: Mapping[str, Path]) -> Config:
         return str(stages[name])
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         changed = {
-            field.name: resolve(getattr(config, field.name), stages)
+            field.name: _resolved(getattr(config, field.name), stages)
             for field in dataclasses.fields(config)
             if field.init
         }
         return dataclasses.replace(config, **changed)
     if isinstance(config, tuple):
-        return tuple(resolve(item, stages) for item in config)
+        return tuple(_resolved(item, stages) for item in config)
     return config
 
 

@@ -69,9 +69,7 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None, command: 
             folder = _folder(workdir, stage, seed)
             _log.info("[%d/%d] %s", number, len(selected), folder)
             # A seeded stage reads the stages before it at its own seed.
-            earlier = {
-                one.name: _folder(workdir, one, seed) for one in study.stages[: study.stages.index(stage)]
-            }
+            earlier = {one.name: _folder(workdir, one, seed) for one in study.stages[: study.stages.index(stage)]}
             with usage.measure(str(folder.relative_to(workdir))):
                 stage.run(folder, seed=seed, stages=earlier)
     return write_summary(study, workdir, command=command)

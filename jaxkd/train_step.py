@@ -27,7 +27,7 @@ class TrainState:
     ema: Params
     """Moving average of `params`; an empty dict where none is kept."""
     state: Params
-    step: Int[Array, ""]
+    step: Int[Array, ""] | jax.ShapeDtypeStruct
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
         """What a recipe reads; with `averaged`, the moving average in place of the parameters."""
@@ -94,13 +94,13 @@ def train_step(
         variables = variables.replace(derived=jax.lax.stop_gradient(recipe.prepare(variables)))
 
         def micro_loss(params: Params, buffers: Params, batch: Any, key: Key):
-            output = recipe.loss(
-                variables.replace(params=cast(params, compute), state=buffers), batch, counts, key
-            )
+            output = recipe.loss(variables.replace(params=cast(params, compute), state=buffers), batch, counts, key)
             return output.loss, (output.state, output.metrics)
 
-        def window(buffers: Params, body: Callable):
-            return jax.lax.scan(body, buffers, (micro, keys)) if accumulation > 1 else _single(body, buffers, micro, keys)
+        def window(carry: Any, body: Callable) -> tuple[Any, Any]:
+            return (
+                jax.lax.scan(body, buffers, (micro, keys)) if accumulation > 1 else _single(body, buffers, micro, keys)
+            )
 
         def differentiate(carry, inputs):
             gradient, buffers = carry
@@ -128,7 +128,7 @@ def train_step(
         reported = {
             "loss": loss,
             **{name: jax.tree.map(lambda part: jnp.sum(part, axis=0), mean).value() for name, mean in metrics.items()},
-            "grad_norm": optax.global_norm(gradient),
+            "grad_norm": optax.tree.norm(gradient),
         }
         return (
             TrainState(

@@ -46,7 +46,7 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
-pytest_plugins = ["tests.assets"]
+pytest_plugins = ["tests.assets", "tests.tiny_runs"]
 
 
 @pytest.fixture

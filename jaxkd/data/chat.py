@@ -204,6 +204,9 @@ def _require_template(tokenizer: "PreTrainedTokenizerBase", template: Template) 
 def _encode_prompts(
     examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", template: Template
 ) -> list[list[int]]:
+    for example in examples:
+        if not example.messages:
+            raise ValueError(f"messages must hold at least one, got none in {example.key!r}.")
     if template == "chat":
         texts = [
             str(

@@ -86,7 +86,7 @@ def _conversation(line: bytes) -> tuple[tuple[tuple[str, str], ...], str]:
         return _from_messages(row["messages"])
     if "prompt" not in row:
         raise ValueError(f'a row must have "messages", or "prompt" with "response", got the fields {sorted(row)}.')
-    return (("user", _text(row["prompt"], "prompt")),), _from_response(row)
+    return (("user", _text(row["prompt"], '"prompt"')),), _from_response(row)
 
 
 def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -97,12 +97,8 @@ def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
     for place, message in enumerate(messages):
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise ValueError(f'"messages"[{place}] must be an object with "role" and "content", got {_kind(message)}.')
-        turns.append(
-            (
-                _text(message["role"], f'messages"[{place}]["role'),
-                _text(message["content"], f'messages"[{place}]["content'),
-            )
-        )
+        role, text = (_text(message[field], f'"messages"[{place}]["{field}"]') for field in ("role", "content"))
+        turns.append((role, text))
     *prompt, (role, response) = turns
     if role != "assistant":
         raise ValueError(f'the last of "messages" must be the assistant\'s, got {role!r}.')
@@ -119,12 +115,12 @@ def _from_response(row: dict[str, Any]) -> str:
         if not value:
             raise ValueError(f'"{name}" must hold at least one reference, got an empty list.')
         value = value[0]
-    return _text(value, name)
+    return _text(value, f'"{name}"')
 
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f'"{name}" must be a string, got {_kind(value)}.')
+        raise ValueError(f"{name} must be a string, got {_kind(value)}.")
     return value
 
 

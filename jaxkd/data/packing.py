@@ -166,7 +166,7 @@ class _Assemble:
             "tokens": mine["tokens"].astype(np.int32),
             "positions": mine["tokens_positions"],
             "segment_ids": segments,
-            "target_positions": np.where(mask, positions, 0).astype(np.int32),
+            "target_positions": positions.astype(np.int32),
             "labels": mine["targets"][..., 1].astype(np.int32),
             "loss_mask": mask,
             "example_ids": example_ids,
@@ -177,7 +177,7 @@ class _Assemble:
 
 
 def _segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
-    """Column at which each segment of a row begins."""
+    """Column at which each segment of a row begins; 0 for segment 0, the padding."""
     starts = np.zeros((len(segments), segments.max(initial=0) + 1), np.int32)
     row, column = np.nonzero((positions == 0) & (segments > 0))
     starts[row, segments[row, column]] = column

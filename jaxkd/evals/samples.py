@@ -51,7 +51,7 @@ class Samples(Evaluator):
                 Sample(
                     prompt=_readable(example),
                     reference=example.response,
-                    text=model.tokenizer.decode(answer, skip_special_tokens=True),
+                    text=str(model.tokenizer.decode(answer, skip_special_tokens=True)),
                 )
                 for example, answer in zip(examples, answers, strict=True)
             ),

@@ -117,9 +117,7 @@ def linear_cross_entropy(
     """
     _require_shape("labels", labels, student)
     _require_shape("weights", weights, student)
-    return _chosen(implementation)(
-        student, None, weights=None, divergence=None, labels=labels, label_weights=weights
-    )
+    return _chosen(implementation)(student, None, weights=None, divergence=None, labels=labels, label_weights=weights)
 
 
 def _chosen(implementation: Implementation) -> Callable[..., LinearLoss]:
@@ -128,9 +126,7 @@ def _chosen(implementation: Implementation) -> Callable[..., LinearLoss]:
         # which the chunks need, would make it gather every row on every device.
         implementation = "reference" if jax.sharding.get_abstract_mesh().size > 1 else "token_chunk"
     if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be one of auto, {', '.join(_IMPLEMENTATIONS)}, got {implementation!r}."
-        )
+        raise ValueError(f"implementation must be one of auto, {', '.join(_IMPLEMENTATIONS)}, got {implementation!r}.")
     return _IMPLEMENTATIONS[implementation]
 
 

@@ -5,8 +5,6 @@ forward pass stored, so nothing is computed twice; the price is that the weights
 the forward pass, and that the result can be differentiated once, in reverse mode.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -40,21 +38,19 @@ def token_chunk(
     chunk = min(chunk or default_chunk(student.head.weight.shape[0]), max(count, 1))
     chunks = -(-count // chunk)
 
-    def split(array: Array | None, trailing: int) -> Array | None:
-        if array is None:
-            return None
+    def split(array: Array, trailing: int = 0) -> Array:
         flat = array.reshape(count, *array.shape[array.ndim - trailing :])
         padded = jnp.pad(flat, [(0, chunks * chunk - count)] + [(0, 0)] * trailing)
         return padded.reshape(chunks, chunk, *flat.shape[1:])
 
     rows = {
         "teacher": None if teacher is None else split(teacher.values, 1),
-        "weights": split(weights, 0),
-        "labels": split(labels, 0),
-        "label_weights": split(label_weights, 0),
+        "weights": None if weights is None else split(weights),
+        "labels": None if labels is None else split(labels),
+        "label_weights": None if label_weights is None else split(label_weights),
     }
-    student = Hiddens(values=split(student.values, 1), head=student.head)
-    total, columns = _sweep(divergence, student, None if teacher is None else teacher.head, rows)
+    chunked = Hiddens(values=split(student.values, 1), head=student.head)
+    total, columns = _sweep(divergence, chunked, None if teacher is None else teacher.head, rows)
     joined = [column.reshape(-1)[:count].reshape(shape) for column in columns]
     return LinearLoss(total=total, divergence=joined[0], cross_entropy=joined[1], argmax=joined[2], lse=joined[3])
 
@@ -73,8 +69,7 @@ def _chunk_loss(divergence, head, values, teacher_head, rows) -> tuple[Array, tu
     return loss.total, (loss.divergence, loss.cross_entropy, loss.argmax, loss.lse)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _sweep(divergence, student: Hiddens, teacher_head, rows: Params) -> tuple[Array, tuple[Array, ...]]:
+def _totals(divergence, student: Hiddens, teacher_head, rows: Params) -> tuple[Array, tuple[Array, ...]]:
     """Evaluation alone: no gradient is computed where none is asked for."""
 
     def body(total, chunk):
@@ -83,6 +78,9 @@ def _sweep(divergence, student: Hiddens, teacher_head, rows: Params) -> tuple[Ar
         return total + part, columns
 
     return jax.lax.scan(body, _zero_total(student), (student.values, rows))
+
+
+_sweep = jax.custom_vjp(_totals, nondiff_argnums=(0,))
 
 
 def _sweep_forward(divergence, student, teacher_head, rows):
@@ -98,9 +96,7 @@ def _sweep_forward(divergence, student, teacher_head, rows):
 
     zero = _zero_total(student)
     head_zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, zero.dtype), student.head)
-    (total, head_gradient), (values_gradient, columns) = jax.lax.scan(
-        body, (zero, head_zeros), (student.values, rows)
-    )
+    (total, head_gradient), (values_gradient, columns) = jax.lax.scan(body, (zero, head_zeros), (student.values, rows))
     head_gradient = jax.tree.map(lambda sum, leaf: sum.astype(leaf.dtype), head_gradient, student.head)
     return (total, columns), Hiddens(values=values_gradient, head=head_gradient)
 

@@ -13,9 +13,10 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.sharding import constrain
 from jaxkd.typing import Key
 
-Heads: TypeAlias = Float[Array, "b t heads head_dim"]
+Queries: TypeAlias = Float[Array, "b t heads head_dim"]
+Keys: TypeAlias = Float[Array, "b s kv_heads head_dim"]
 
-Attend: TypeAlias = Callable[[Heads, Heads, Heads, Any], tuple[Heads, Any]]
+Attend: TypeAlias = Callable[[Queries, Keys, Keys, Any], tuple[Queries, Any]]
 """`(queries, keys, values, memory) -> (mixed values, memory)`: plain attention passes the memory
 through, a key/value cache reads and writes it."""
 
@@ -31,7 +32,7 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def attention(queries: Heads, keys: Heads, values: Heads, mask: Bool[Array, "b t s"]) -> Heads:
+def attention(queries: Queries, keys: Keys, values: Keys, mask: Bool[Array, "b t s"]) -> Queries:
     """Scaled dot-product attention with grouped key/value heads; scores and softmax in float32.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxkd.models import blocks, rope
@@ -38,7 +39,7 @@ def _norm(config: DecoderConfig) -> Split:
     return split(lambda rngs: blocks.norm(config, rngs))
 
 
-def init(config: DecoderConfig, key: Key, dtype: jnp.dtype = jnp.float32) -> Params:
+def init(config: DecoderConfig, key: Key, dtype: DTypeLike = jnp.float32) -> Params:
     """Fresh parameters: matrices normal with deviation 0.02, norms 1, biases 0.
 
     Run it as `jax.jit(init, static_argnums=(0, 2), out_shardings=...)` to make each device draw
@@ -54,7 +55,7 @@ def init(config: DecoderConfig, key: Key, dtype: jnp.dtype = jnp.float32) -> Par
     return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
 
-def abstract(config: DecoderConfig, dtype: jnp.dtype = jnp.float32) -> Params:
+def abstract(config: DecoderConfig, dtype: DTypeLike = jnp.float32) -> Params:
     """The shape and dtype of each parameter, computing none."""
     struct = jax.ShapeDtypeStruct
     return {
@@ -64,7 +65,7 @@ def abstract(config: DecoderConfig, dtype: jnp.dtype = jnp.float32) -> Params:
     }
 
 
-def _tables(config: DecoderConfig, dtype: jnp.dtype) -> Params:
+def _tables(config: DecoderConfig, dtype: DTypeLike) -> Params:
     vocabulary = jax.ShapeDtypeStruct((config.vocab_size, config.width), dtype)
     tables = {"embedding": vocabulary}
     if config.position == "learned":

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxkd.models import blocks, decoder
@@ -26,7 +27,7 @@ class KeyValueCache:
     """Slots filled."""
 
 
-def init_cache(config: DecoderConfig, rows: int, slots: int, dtype: jnp.dtype = jnp.float32) -> KeyValueCache:
+def init_cache(config: DecoderConfig, rows: int, slots: int, dtype: DTypeLike = jnp.float32) -> KeyValueCache:
     """An empty cache; `dtype` is the parameters'."""
     shape = (config.depth, rows, slots, config.kv_heads, config.head_dim)
     return KeyValueCache(

@@ -49,8 +49,7 @@ class Pretrained:
         if path.suffix == ".gguf":
             if not path.is_file():
                 raise ValueError(f"path must name a file that exists, got {self.path!r}.")
-            digest = _sha256([path])
-            target = packages.cache_folder() / "models" / f"{path.stem}-{digest[:12]}"
+            target = packages.cache_folder() / "models" / f"{path.stem}-{packages.file_sha256(path)[:12]}"
             return target if target.is_dir() else _convert(path, target)
         if _HUB_ID.fullmatch(self.path):
             return _snapshot(self.path)
@@ -82,8 +81,9 @@ class Pretrained:
     def fingerprint(self) -> str:
         """Sha256 over config.json, the weight files and `layers`: equal where the model is the same."""
         folder = self.folder()
-        digest = _sha256([folder / "config.json", *weights.files(folder)])
-        return hashlib.sha256(json.dumps([digest, self.layers]).encode()).hexdigest()
+        files = [folder / "config.json", *weights.files(folder)]
+        parts = [packages.file_sha256(file) for file in files]
+        return hashlib.sha256(json.dumps([parts, self.layers]).encode()).hexdigest()
 
     def provenance(self) -> str:
         """One line for a result: the file, its quantisation where it had one, and the layers kept."""
@@ -97,14 +97,6 @@ class Pretrained:
         return f"{self.path}{origin}{kept}"
 
 
-def _sha256(paths: list[Path]) -> str:
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
-
-
 def _convert(path: Path, target: Path) -> Path:
     from jaxkd.models import gguf
 
@@ -116,9 +108,7 @@ def _snapshot(name: str) -> Path:
     import huggingface_hub
 
     try:
-        return Path(
-            huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_EXTRAS)
-        )
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_EXTRAS))
     except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
             f"path {name!r} must be a folder here or a model on the Hugging Face hub that can be reached, got "

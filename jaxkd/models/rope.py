@@ -4,6 +4,7 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxkd.models.config import DecoderConfig, LinearScaling, Llama3Scaling
@@ -25,7 +26,7 @@ def frequencies(config: DecoderConfig) -> np.ndarray:
             return kept * plain + (1 - kept) * plain / scaling.factor
 
 
-def angles(config: DecoderConfig, positions: Int[Array, "b t"], dtype: jnp.dtype) -> Float[Array, "b t half"]:
+def angles(config: DecoderConfig, positions: Int[Array, "b t"], dtype: DTypeLike) -> Float[Array, "b t half"]:
     """Rotation of each pair at each position, in radians, in `dtype`.
 
     bfloat16 has 8 bits: at position 300 it could not tell 300 from 301, so callers pass float32 or wider.

@@ -39,4 +39,6 @@ def split(make: Callable[[nnx.Rngs], nnx.Module]) -> Split:
     """Take apart the module that `make` returns, without computing a single parameter."""
     definition, state = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
     axes = jax.tree.map(lambda param: param.axes, state, is_leaf=lambda leaf: isinstance(leaf, nnx.Param))
-    return Split(make=make, definition=definition, abstract=nnx.to_pure_dict(state), axes=nnx.to_pure_dict(axes))
+    # Under an ambient mesh the abstract values name it, and what is made here outlives that mesh.
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(state))
+    return Split(make=make, definition=definition, abstract=abstract, axes=nnx.to_pure_dict(axes))

@@ -4,7 +4,6 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -72,7 +71,7 @@ class Weights:
             self._handles.append(handle)
             self._by_name.update(dict.fromkeys(handle.keys(), handle))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Weights":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
     from jaxkd.data.examples import Split
 
+_OTHER_METHODS = (
+    "Different vocabularies take a cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token "
+    "alignment, ULD or MinED."
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogitKD(Recipe):
@@ -51,9 +56,7 @@ class LogitKD(Recipe):
     remat: bool = False
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        student = forward.hiddens(
-            self._config(), variables.params["student"], batch, key=key, remat=self.remat
-        )
+        student = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
         weights = batch.loss_mask / counts["targets"]
         nats = linear_divergence(
@@ -83,9 +86,16 @@ class LogitKD(Recipe):
         if student != teacher:
             raise ValueError(
                 f"student and teacher must share one vocabulary in LogitKD, got {student} tokens "
-                f"({self.student.path}) and {teacher} tokens ({self.teacher.path}). Different vocabularies take a "
-                "cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token alignment, ULD or MinED."
+                f"({self.student.path}) and {teacher} tokens ({self.teacher.path}). {_OTHER_METHODS}"
             )
+        if self.student.path != self.teacher.path:
+            tokens, other = self.student.tokenizer().get_vocab(), self.teacher.tokenizer().get_vocab()
+            different = sum(other.get(token) != index for token, index in tokens.items())
+            if different:
+                raise ValueError(
+                    f"student and teacher must share one vocabulary in LogitKD, got {student} tokens each, of which "
+                    f"{different} differ ({self.student.path} and {self.teacher.path}). {_OTHER_METHODS}"
+                )
 
     def abstract(self) -> Variables:
         teacher = forward.abstract_params(self.teacher.config())

@@ -36,9 +36,7 @@ class SFT(Recipe):
     remat: bool = False
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        hiddens = forward.hiddens(
-            self._config(), variables.params["student"], batch, key=key, remat=self.remat
-        )
+        hiddens = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
         nats = linear_cross_entropy(hiddens, batch.labels, weights=batch.loss_mask / counts["targets"])
         metrics = {
             "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),

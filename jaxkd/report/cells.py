@@ -2,53 +2,61 @@
 
 import math
 import statistics
+from collections.abc import Callable, Sequence
 
 from jaxkd.report.stages import Model
 
+NOTHING = "–"
+
 
 def number(value: float | None) -> str:
+    """Three decimals, or none where the figure counts something."""
     if value is None:
-        return "–"
+        return NOTHING
     if not math.isfinite(value):
         return "not finite"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.3f}"
 
 
 def seeds(model: Model) -> str:
+    """The headline figure of each seed, where there are several."""
     values = model.values()
-    return "  ".join(f"{value:.3f}" for value in values) if len(values) > 1 else "–"
+    return "  ".join(number(value) for value in values) if len(values) > 1 else NOTHING
 
 
 def steps(model: Model) -> str:
-    steps = [int(stage.history[-1]["step"]) for stage in model.stages if stage.history]
-    return f"{max(steps):,}" if steps else "–"
+    """Optimizer steps of one seed."""
+    last = [int(stage.history[-1]["step"]) for stage in model.stages if stage.history]
+    return f"{max(last):,}" if last else NOTHING
 
 
 def trained_tokens(model: Model) -> str:
-    """Of one seed.  Rows that were not logged are taken to hold the mean of those that were."""
-    totals = [
-        statistics.fmean(values) * steps[-1]
-        for stage in model.stages
-        for steps, values in [stage.series("targets")]
-        if steps
-    ]
-    return f"{statistics.fmean(totals):,.0f}" if totals else "–"
+    """Answer tokens that one seed was trained on; steps that were not logged count as the mean of those that were."""
+    totals = _totals(model, "targets", statistics.fmean)
+    return f"{statistics.fmean(totals):,.0f}" if totals else NOTHING
 
 
 def training_time(model: Model) -> str:
-    """Of one seed: the median step times the steps, so that compiling and validating do not count."""
-    totals = [
-        statistics.median(values) * steps[-1]
-        for stage in model.stages
-        for steps, values in [stage.series("seconds")]
-        if steps
-    ]
-    return duration(statistics.fmean(totals)) if totals else "–"
+    """The median step of one seed times its steps, so that compiling and validating do not count."""
+    totals = _totals(model, "seconds", statistics.median)
+    return duration(statistics.fmean(totals)) if totals else NOTHING
 
 
 def duration(seconds: float) -> str:
+    """In the two largest of hours, minutes and seconds.
+
+    Example:
+        >>> duration(200.4)
+        '3 min 20 s'
+    """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _totals(model: Model, name: str, average: Callable[[Sequence[float]], float]) -> list[float]:
+    """For each seed, the typical value of a step times the steps."""
+    series = [stage.series(name) for stage in model.stages]
+    return [average(values) * last_steps[-1] for last_steps, values in series if values]

@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#b8578f", "#a67c00", "#3d4db3")
 """Colours on a light page that colour-blind readers tell apart; a seventh model takes the first one again."""
+
+Size: TypeAlias = Literal["half", "wide", "strip"]
+"""Half as wide as the page, as wide as the page, or that and low."""
+
+SMOOTHED_FROM = 80
+"""Values from which a curve is drawn as its running mean."""
 
 _INK, _MUTED, _RULE = "#fe0001", "#fe0002", "#fe0003"
 _NEUTRAL = "#fe0010"
@@ -74,7 +80,7 @@ def bars(rows: Sequence[Bar]) -> str:
         )
     axes.set_yticks(range(len(rows)), [row.label for row in rows], color=_INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, 1.02 * max(max(row.values) for row in rows))
+    axes.set_xlim(0, 1.02 * max(max(row.values) for row in rows) or 1.0)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(True)
@@ -83,41 +89,49 @@ def bars(rows: Sequence[Bar]) -> str:
     return _svg(figure, f"Bits per byte by model: {figures}")
 
 
-def lines(curves: Sequence[Line], *, description: str, wide: bool = False, labels: bool = True) -> str:
+def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> str:
     """Curves over steps, each named at its end; the vertical axis is logarithmic where values span a factor of 4.
 
-    A curve of 80 values or more is drawn faintly as it is and clearly as its running mean.
+    A curve of `SMOOTHED_FROM` values or more is drawn faintly as it is and clearly as its running mean.
 
     Args:
         curves: what to draw; curves of one label share their colour and are named once.
         description: what a screen reader says.
-        wide: as wide as the page, or half of it.
-        labels: whether to name the curves.
     """
-    names = list(dict.fromkeys(curve.label for curve in curves)) if labels else []
+    names = list(dict.fromkeys(curve.label for curve in curves))
     right = 0.25 + _CHARACTER_IN * max((len(name) for name in names), default=0)
-    figure, axes = _axes(
-        width=10.0 if wide else 5.0, height=3.2 if wide else 2.6, left=0.5, right=right, bottom=0.42, top=0.12
-    )
+    width, height = {"half": (5.0, 2.6), "wide": (10.0, 3.2), "strip": (10.0, 1.5)}[size]
+    figure, axes = _axes(width=width, height=height, left=0.58, right=right, bottom=0.42, top=0.12)
     shown = []
+    seeds = len(curves) > len(names)
     for curve in curves:
         values = _running_mean(np.array(curve.values, np.float64))
         shown.append(values)
         color = _color(curve.color)
-        if len(values) != 1 and not np.array_equal(values, curve.values):
-            axes.plot(curve.steps, curve.values, color=color, linewidth=0.7, alpha=0.3)
+        if len(values) >= SMOOTHED_FROM:
+            axes.plot(curve.steps, curve.values, color=color, linewidth=0.6, alpha=0.25)
         marker = "o" if len(values) <= 12 else None
-        axes.plot(curve.steps, values, color=color, linewidth=1.8, marker=marker, markersize=4)
+        axes.plot(
+            curve.steps,
+            values,
+            color=color,
+            linewidth=1.2 if seeds else 1.8,
+            marker=marker,
+            markersize=3,
+            clip_on=False,
+        )
     _scale(axes, logarithmic=is_logarithmic(curves))
-    axes.set_xlim(min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves))
-    axes.set_xlabel("step", color=_MUTED, loc="right")
+    first, last = min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves)
+    # A run that is validated once, at its end, is one dot there.
+    axes.set_xlim(first if first < last else 0, max(last, 1))
+    axes.set_xlabel("step", color=_MUTED, loc="right", labelpad=1, fontsize=_FONT_PT)
     ends = {}
     for name in names:
         of_name = [
             (curve.color, values[-1]) for curve, values in zip(curves, shown, strict=True) if curve.label == name
         ]
         ends[name] = (of_name[0][0], float(np.mean([value for _, value in of_name])))
-    _end_labels(axes, ends)
+    _end_labels(axes, ends, axes_height=figure.get_figheight() * axes.get_position().height)
     return _svg(figure, description)
 
 
@@ -147,7 +161,7 @@ def intervals(comparisons: Sequence[Comparison]) -> str:
     margin = 0.06 * (max(ends) - min(ends) or 1.0)
     axes.set_xlim(min(ends) - margin, max(ends) + margin)
     axes.grid(axis="x", color=_RULE, linewidth=0.8)
-    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=_MUTED)
+    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=_MUTED, fontsize=_FONT_PT)
     return _svg(figure, "Paired differences: " + " ".join(str(one) for one in comparisons))
 
 
@@ -155,6 +169,14 @@ def is_logarithmic(curves: Sequence[Line]) -> bool:
     """Whether `lines` draws these on a logarithmic axis: all positive, and spanning a factor of 4."""
     low = min(min(curve.values) for curve in curves)
     return low > 0 and max(max(curve.values) for curve in curves) >= 4 * low
+
+
+def _short(value: float) -> str:
+    """Few characters also for a learning rate: 0.00025 is 2.5e-4."""
+    if value == 0 or abs(value) >= 0.01:
+        return f"{value:.4g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
 
 
 def _color(number: int | None) -> str:
@@ -176,7 +198,6 @@ def _axes(
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_RULE)
     axes.tick_params(length=0, pad=6, labelcolor=_MUTED, labelsize=_FONT_PT)
-    axes.xaxis.label.set_size(_FONT_PT)
     axes.set_axisbelow(True)
     return figure, axes
 
@@ -191,21 +212,19 @@ def _scale(axes: "Axes", *, logarithmic: bool) -> None:
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
-        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.4g}"))
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: _short(value)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _end_labels(axes: "Axes", ends: dict[str, tuple[int | None, float]]) -> None:
-    """Name each curve at its last value, moving names apart that would overlap."""
-    if not ends:
-        return
+def _end_labels(axes: "Axes", ends: dict[str, tuple[int | None, float]], *, axes_height: float) -> None:
+    """Name each curve at its last value, moving names apart that would overlap; `axes_height` in inches."""
     to_fraction = axes.transData + axes.transAxes.inverted()
     step = axes.get_xlim()[1]
     order = sorted(ends, key=lambda name: ends[name][1])
     places = [float(to_fraction.transform((step, ends[name][1]))[1]) for name in order]
-    gap = 1.25 * _FONT_PT / 72 / (axes.figure.get_figheight() * axes.get_position().height)
+    gap = 1.25 * _FONT_PT / 72 / axes_height
     for name, place in zip(order, _spread(places, gap), strict=True):
         axes.text(1.015, place, name, transform=axes.transAxes, va="center", color=_color(ends[name][0]), weight="bold")
 
@@ -226,14 +245,19 @@ def _bottom(block: Sequence[float], gap: float) -> float:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Centred mean over a fortieth of the curve, narrower at its ends; a short curve as it is."""
-    if len(values) < 80:
+    """Mean over a fortieth of the curve around each value; a short curve as it is.
+
+    The window narrows evenly where a curve begins, since it falls steeply there, and only on the
+    far side where it ends, so that the last value is not a single noisy one.
+    """
+    if len(values) < SMOOTHED_FROM:
         return values
-    half = len(values) // 80
+    half = len(values) // SMOOTHED_FROM
     sums = np.concatenate([[0.0], np.cumsum(values)])
     place = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
-    return (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1)
+    before = np.minimum(half, place)
+    after = np.minimum(before, len(values) - 1 - place)
+    return (sums[place + after + 1] - sums[place - before]) / (before + after + 1)
 
 
 def _svg(figure: "Figure", description: str) -> str:

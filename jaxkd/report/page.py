@@ -24,7 +24,7 @@ def write_report(
     command: str,
     config_text: str,
 ) -> None:
-    """Write the report as one HTML file without scripts and without requests.
+    """Write the report, whole or not at all.
 
     Args:
         path: of the file; a report that is there is replaced.
@@ -48,7 +48,7 @@ def write_report(
         _samples(models),
         _origin(models, command, config_text),
     ]
-    style = resources.files("jaxkd").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("jaxkd.report").joinpath("page.css").read_text(encoding="utf-8")
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -64,9 +64,8 @@ def write_report(
 
 
 def _head(title: str, description: str, summary: Mapping[str, Any]) -> str:
-    paragraphs = "".join(
-        f'<p class="description">{_text(" ".join(part.split()))}</p>' for part in description.split("\n\n") if part.strip()
-    )
+    parts = [" ".join(part.split()) for part in description.split("\n\n")]
+    paragraphs = "".join(f'<p class="description">{_text(part)}</p>' for part in parts if part)
     facts = "".join(
         f"<div><dt>{_text(_words(name))}</dt><dd>{_text(value)}</dd></div>"
         for name, fact in summary.items()
@@ -79,10 +78,7 @@ def _head(title: str, description: str, summary: Mapping[str, Any]) -> str:
 def _findings(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return ""
-    items = "".join(
-        f'<li class="{_clarity(one)}">{_text(_sentence(str(one)))}</li>'
-        for one in comparisons
-    )
+    items = "".join(f'<li class="{_clarity(one)}">{_text(_sentence(str(one)))}</li>' for one in comparisons)
     return (
         f'<section><h2>What was found</h2><ul class="findings">{items}</ul>'
         + _figure("Paired differences", "the same answers under both models, resampled", figures.intervals(comparisons))
@@ -91,7 +87,7 @@ def _findings(comparisons: Sequence[Comparison]) -> str:
 
 
 def _headline(models: Sequence[Model]) -> str:
-    scored = [model for model in models if model.values()]
+    scored = [model for model in models if model.is_scored()]
     picture = ""
     if scored:
         several = any(len(model.values()) > 1 for model in scored)
@@ -112,14 +108,14 @@ def _table(models: Sequence[Model]) -> str:
         ("time<br>of the steps", cells.training_time),
     ]
     # A column without a single figure says nothing.
-    columns = [(name, cell) for name, cell in columns if any(cell(model) != "–" for model in models)]
+    columns = [(name, cell) for name, cell in columns if any(cell(model) != cells.NOTHING for model in models)]
     head = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
     rows = []
     for model in models:
-        chip = f'<span class="chip" style="--color: {model.css_color()}"></span>'
-        cells = "".join(f"<td>{_text(cell(model))}</td>" for _, cell in columns)
+        chip = f'<span class="chip" style="--color: {_css_color(model)}"></span>'
+        values = "".join(f"<td>{_text(cell(model))}</td>" for _, cell in columns)
         kind = "best" if model is lowest else "other"
-        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{_text(model.label)}</th>{cells}</tr>')
+        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{_text(model.label)}</th>{values}</tr>')
     note = ""
     if lowest is not None:
         note = '<p class="note">Underlined: the lowest figure among the models that were trained here.</p>'
@@ -129,56 +125,70 @@ def _table(models: Sequence[Model]) -> str:
     )
 
 
+_PANELS: tuple[tuple[str, str, str, figures.Size], ...] = (
+    ("validation/bits_per_byte", "Validation split", "bits per byte", "wide"),
+    ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
+    ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
+    ("learning_rate", "Learning rate", "", "strip"),
+)
+
+
 def _training(models: Sequence[Model]) -> str:
-    panels = [
-        ("validation/bits_per_byte", "Bits per byte on the validation split", True),
-        ("train/cross_entropy", "Cross entropy, nats a token", False),
-        ("train/divergence", "Divergence from the teacher, nats a token", False),
-        ("learning_rate", "Learning rate", False),
-    ]
-    wide, half = [], []
-    for name, title, is_wide in panels:
-        curves = [
-            figures.Line(label=model.label, color=model.color, steps=steps, values=values)
-            for model in models
-            for stage in model.stages
-            for steps, values in [stage.series(name)]
-            if steps
-        ]
-        if not curves:
-            continue
-        labels = True
-        if len({(curve.steps, curve.values) for curve in curves}) == 1:
-            # One schedule for all: a single line that belongs to nobody.
-            same = len({curve.label for curve in curves}) > 1
-            curves = [dataclasses.replace(curves[0], color=None)] if same else curves[:1]
-            labels = not same
-        notes = (["logarithmic axis"] if figures.is_logarithmic(curves) else []) + ([] if labels else ["the same for all"])
-        svg = figures.lines(curves, description=title, wide=is_wide, labels=labels)
-        (wide if is_wide else half).append(_figure(title, ", ".join(notes), svg))
-    if not wide and not half:
+    drawn = {name: curves for name, *_ in _PANELS if (curves := _curves(models, name))}
+    if not drawn:
         return ""
+    # A panel that has no neighbour takes the whole row.
+    alone = sum(name in drawn for name, _, _, size in _PANELS if size == "half") == 1
+    pictures: dict[str, list[str]] = {"wide": [], "half": [], "strip": []}
+    for name, title, unit, size in _PANELS:
+        if name in drawn:
+            shown: figures.Size = "wide" if alone and size == "half" else size
+            pictures[shown].append(_panel(drawn[name], title, unit, shown))
+    smoothed = any(len(curve.values) >= figures.SMOOTHED_FROM for curves in drawn.values() for curve in curves)
+    note = '<p class="note">A faint line is the value of each step, the line over it its running mean.</p>'
+    half = f'<div class="panels">{"".join(pictures["half"])}</div>'
     return (
-        "<section><h2>How they were trained</h2>"
-        '<p class="note">A faint line is the value of each step, the line over it its running mean.</p>'
-        f'{"".join(wide)}<div class="panels">{"".join(half)}</div></section>'
+        f"<section><h2>How they were trained</h2>{note if smoothed else ''}"
+        f"{''.join(pictures['wide'])}{half}{''.join(pictures['strip'])}</section>"
     )
+
+
+def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size) -> str:
+    notes = [unit] if unit else []
+    if figures.is_logarithmic(curves):
+        notes.append("log axis")
+    several = len({curve.label for curve in curves}) > 1
+    if several and len({(curve.steps, curve.values) for curve in curves}) == 1:
+        # One schedule for all: a single line that belongs to nobody.
+        curves = [dataclasses.replace(curves[0], label="", color=None)]
+        notes.append("the same for all")
+    return _figure(title, ", ".join(notes), figures.lines(curves, description=f"{title} by step", size=size))
+
+
+def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:
+    """One curve for each seed that has the metric."""
+    found = [(model, *stage.series(name)) for model in models for stage in model.stages]
+    return [
+        figures.Line(label=model.label, color=model.color, steps=steps, values=values)
+        for model, steps, values in found
+        if steps
+    ]
 
 
 def _samples(models: Sequence[Model]) -> str:
     """A card a prompt, with a column a model: each model's first seed that has samples."""
-    by_model = [
-        (model, {sample.prompt: sample for sample in next((one.samples for one in model.stages if one.samples), ()))})
-        for model in models
-    ]
-    by_model = [(model, found) for model, found in by_model if found]
+    by_model = []
+    for model in models:
+        samples = next((stage.samples for stage in model.stages if stage.samples), ())
+        if samples:
+            by_model.append((model, {sample.prompt: sample for sample in samples}))
     prompts = {sample.prompt: sample.reference for _, found in by_model for sample in found.values()}
     if not prompts:
         return ""
     cards = []
     for prompt, reference in prompts.items():
         columns = _answer("reference", "var(--muted)", reference) + "".join(
-            _answer(model.label, model.css_color(), found[prompt].text if prompt in found else None)
+            _answer(model.label, _css_color(model), found[prompt].text if prompt in found else None)
             for model, found in by_model
         )
         cards.append(
@@ -193,18 +203,21 @@ def _samples(models: Sequence[Model]) -> str:
 
 
 def _answer(label: str, color: str, text: str | None) -> str:
-    missing = "not sampled" if text is None else "empty answer" if not text.strip() else None
-    body = f'<pre class="empty">{missing}</pre>' if missing else f"<pre>{_text((text or '').strip(chr(10)))}</pre>"
+    if text is None:
+        body = '<pre class="empty">not sampled</pre>'
+    elif not text.strip():
+        body = '<pre class="empty">empty answer</pre>'
+    else:
+        body = f"<pre>{_text(text.strip(chr(10)))}</pre>"
     return f'<div class="answer" style="--color: {color}"><h4>{_text(label)}</h4>{body}</div>'
 
 
 def _origin(models: Sequence[Model], command: str, config_text: str) -> str:
-    lines = "".join(
-        f"<dt>{_text(model.label)}</dt>"
-        + "".join(f"<dd>{_text(line)}</dd>" for line in dict.fromkeys(stage.provenance for stage in model.stages) if line)
-        for model in models
-        if any(stage.provenance for stage in model.stages)
-    )
+    sources: dict[str, list[str]] = {}
+    for model in models:
+        for line in dict.fromkeys(stage.provenance for stage in model.stages if stage.provenance):
+            sources.setdefault(line, []).append(model.label)
+    lines = "".join(f"<dt>{_text(', '.join(labels))}</dt><dd>{_text(line)}</dd>" for line, labels in sources.items())
     names = sorted({name for model in models for stage in model.stages for name in stage.metrics})
     rows = "".join(
         f'<tr><th scope="row">{_text(_run_name(stage))}</th>'
@@ -235,7 +248,11 @@ def _text(value: object) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:].replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _css_color(model: Model) -> str:
+    return "var(--series-neutral)" if model.color is None else f"var(--series-{model.color % len(figures.PALETTE)})"
 
 
 def _clarity(comparison: Comparison) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.evaluator import Sample
@@ -32,7 +31,9 @@ class StageReport:
     def __post_init__(self) -> None:
         for number, row in enumerate(self.history):
             if "step" not in row:
-                raise ValueError(f"history must have 'step' in each row, got {dict(row)} in row {number} of {self.name}.")
+                raise ValueError(
+                    f"history must have 'step' in each row, got {dict(row)} in row {number} of {self.name!r}."
+                )
 
     def series(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Steps and values of one metric, leaving out rows where it is missing or not finite."""
@@ -49,32 +50,39 @@ class Model:
     stages: tuple[StageReport, ...]
 
     def values(self, name: str = HEADLINE) -> tuple[float, ...]:
-        found = (stage.metrics.get(name, math.nan) for stage in self.stages)
-        return tuple(value for value in found if math.isfinite(value))
+        """One value a seed, where the metric was measured."""
+        return tuple(stage.metrics[name] for stage in self.stages if name in stage.metrics)
 
     def mean(self, name: str = HEADLINE) -> float | None:
+        """Over the seeds; None where nothing was measured, and not finite where one seed is not."""
         values = self.values(name)
-        return statistics.fmean(values) if values else None
+        return sum(values) / len(values) if values else None
 
-    def css_color(self) -> str:
-        return "var(--series-neutral)" if self.color is None else f"var(--series-{self.color % len(figures.PALETTE)})"
+    def is_scored(self) -> bool:
+        """Whether there is a headline figure to draw and to rank."""
+        mean = self.mean()
+        return mean is not None and math.isfinite(mean)
 
 
 def by_label(stages: Sequence[StageReport]) -> list[Model]:
-    """Stages by label.  Models that were trained get the colours; the others are context, in grey."""
+    """Stages by label.  Models that were trained get the colours; the others are context and get none.
+
+    Raises:
+        ValueError: no stages.
+    """
     if not stages:
         raise ValueError("stages must hold at least one StageReport, got none. Run a stage that has a label first.")
-    by_label: dict[str, list[StageReport]] = {}
+    found: dict[str, list[StageReport]] = {}
     for stage in stages:
-        by_label.setdefault(stage.label, []).append(stage)
-    trained = [label for label, found in by_label.items() if any(stage.history for stage in found)]
+        found.setdefault(stage.label, []).append(stage)
+    trained = [label for label, members in found.items() if any(stage.history for stage in members)]
     return [
-        Model(label=label, color=trained.index(label) if label in trained else None, stages=tuple(found))
-        for label, found in by_label.items()
+        Model(label=label, color=trained.index(label) if label in trained else None, stages=tuple(members))
+        for label, members in found.items()
     ]
 
 
 def best(models: Sequence[Model]) -> Model | None:
-    """The lowest figure among the models that were trained: a teacher is no contestant."""
-    scored = [model for model in models if model.color is not None and model.values()]
-    return min(scored, key=lambda model: model.mean() or 0.0) if len(scored) > 1 else None
+    """The lowest figure among the models that were trained, where several were: a teacher is no contestant."""
+    trained = [model for model in models if model.color is not None and model.is_scored()]
+    return min(trained, key=lambda model: model.mean() or 0.0) if len(trained) > 1 else None

@@ -28,15 +28,14 @@ def print_summary(
     models = by_label(stages)
     lowest = best(models)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
-    table.add_column("model")
-    for column in ("bits per byte", "by seed", "nats per token", "steps"):
-        table.add_column(column, justify="right")
+    table.add_column("model", no_wrap=True)
+    for column in ("bits per byte", "by seed", "steps"):
+        table.add_column(column, justify="right", no_wrap=True)
     for model in models:
         table.add_row(
             Text(model.label),
             Text(cells.number(model.mean()), style="bold green" if model is lowest else "bold"),
             cells.seeds(model),
-            cells.number(model.mean("nats_per_token")),
             cells.steps(model),
         )
     console = Console(file=file, highlight=False)

@@ -99,9 +99,7 @@ def test_gradient_equals_finite_differences(implementation):
 
     def total(values, weight):
         moved = Hiddens(values=values, head=Head(weight=weight, vocab_size=16))
-        return linear_divergence(
-            moved, teacher, divergence=ForwardKL(), implementation=implementation, **given
-        ).total
+        return linear_divergence(moved, teacher, divergence=ForwardKL(), implementation=implementation, **given).total
 
     check_grads(jax.jit(total), (student.values, student.head.weight), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
 
@@ -141,9 +139,11 @@ def test_an_empty_mask_gives_zero_and_a_zero_gradient(implementation):
     student, teacher = pair(np.random.default_rng(4))
     nothing = jnp.zeros((3, 7))
     value, gradient = jax.value_and_grad(
-        lambda student: linear_divergence(
-            student, teacher, weights=nothing, divergence=ForwardKL(), implementation=implementation
-        ).total
+        lambda student: (
+            linear_divergence(
+                student, teacher, weights=nothing, divergence=ForwardKL(), implementation=implementation
+            ).total
+        )
     )(student)
     assert value == 0
     jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), gradient)
@@ -172,9 +172,7 @@ def test_bfloat16_inputs_keep_a_small_divergence():
     rng = np.random.default_rng(6)
     teacher, _ = pair(rng, tokens=(64,), vocabulary=16)
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), teacher)
-    student = Hiddens(
-        values=(half.values.astype(jnp.float32) * 1.05).astype(jnp.bfloat16), head=half.head
-    )
+    student = Hiddens(values=(half.values.astype(jnp.float32) * 1.05).astype(jnp.bfloat16), head=half.head)
     log_p, log_q = numpy_log_probs(half, 1.0), numpy_log_probs(student, 1.0)
     true = (np.exp(log_p) * (log_p - log_q)).sum(-1).mean()
     assert true < 1e-2
@@ -188,9 +186,7 @@ def test_bfloat16_inputs_keep_a_small_divergence():
 def test_padded_heads_of_different_lengths_are_one_vocabulary():
     rng = np.random.default_rng(7)
     student, teacher = pair(rng, vocabulary=13, rows=16)
-    longer = Head(
-        weight=jnp.pad(teacher.head.weight, ((0, 4), (0, 0)), constant_values=9.0), scale=0.7, vocab_size=13
-    )
+    longer = Head(weight=jnp.pad(teacher.head.weight, ((0, 4), (0, 0)), constant_values=9.0), scale=0.7, vocab_size=13)
     given = {"weights": jnp.ones((3, 7)), "divergence": ForwardKL()}
     same = linear_divergence(student, teacher, **given).total
     padded = linear_divergence(student, Hiddens(values=teacher.values, head=longer), **given).total
@@ -247,9 +243,11 @@ def largest_array(jaxpr) -> int:
 def test_evaluation_computes_no_gradient():
     student, teacher = pair(np.random.default_rng(10))
     text = str(
-        jax.make_jaxpr(lambda s, t: token_chunk(
-            s, t, weights=jnp.ones((3, 7)), divergence=ForwardKL(), labels=None, label_weights=None
-        ).lse)(student, teacher)
+        jax.make_jaxpr(
+            lambda s, t: (
+                token_chunk(s, t, weights=jnp.ones((3, 7)), divergence=ForwardKL(), labels=None, label_weights=None).lse
+            )
+        )(student, teacher)
     )
     assert text.count("dot_general") == 2
 

@@ -51,7 +51,9 @@ def test_gradient_is_q_minus_p_for_the_student_and_zero_for_the_teacher():
     to_student, to_teacher = jax.grad(lambda s, t: forward_kl(s, t).sum(), (0, 1))(student, teacher)
     np.testing.assert_allclose(to_student, jax.nn.softmax(student) - jax.nn.softmax(teacher), atol=1e-6)
     np.testing.assert_array_equal(to_teacher, 0)
-    check_grads(jax.jit(lambda s: forward_kl(s, teacher).sum()), (student,), order=1, modes=["rev"], rtol=2e-2, atol=2e-2)
+    check_grads(
+        jax.jit(lambda s: forward_kl(s, teacher).sum()), (student,), order=1, modes=["rev"], rtol=2e-2, atol=2e-2
+    )
 
 
 def test_minus_infinity_is_a_token_that_does_not_exist():

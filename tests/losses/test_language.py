@@ -31,7 +31,12 @@ def test_gradient_is_probability_minus_one_hot():
     gradient = jax.grad(lambda logits: cross_entropy(logits, labels).sum())(logits)
     np.testing.assert_allclose(gradient, jax.nn.softmax(logits) - jax.nn.one_hot(labels, 11), atol=1e-6)
     check_grads(
-        jax.jit(lambda logits: cross_entropy(logits, labels).sum()), (logits,), order=1, modes=["rev"], rtol=2e-2, atol=2e-2
+        jax.jit(lambda logits: cross_entropy(logits, labels).sum()),
+        (logits,),
+        order=1,
+        modes=["rev"],
+        rtol=2e-2,
+        atol=2e-2,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from jaxkd.models import decoder, huggingface, surgery
+from jaxkd.models import decoder, huggingface
 from jaxkd.models.config import LinearScaling
 from jaxkd.sharding import LOGICAL_TO_MESH, place
 from tests.models import tiny
@@ -85,7 +85,9 @@ def test_init_has_the_declared_shapes_and_scales(config):
         lambda leaf: (leaf.shape, leaf.dtype), abstract
     )
     blocks = params["blocks"]
-    std = {name: float(leaf.astype(jnp.float32).std()) for name, leaf in params.items() if name in ("embedding", "head")}
+    std = {
+        name: float(leaf.astype(jnp.float32).std()) for name, leaf in params.items() if name in ("embedding", "head")
+    }
     assert std == pytest.approx({"embedding": 0.02, "head": 0.02}, rel=0.1)
     assert float(blocks["mlp"]["up"]["kernel"].astype(jnp.float32).std()) == pytest.approx(0.02, rel=0.1)
     assert float(blocks["mlp"]["down"]["kernel"].astype(jnp.float32).std()) == pytest.approx(0.01, rel=0.1)
@@ -161,9 +163,9 @@ def test_a_later_token_changes_nothing_before_it(config):
 
 
 def test_jit_equals_eager(config):
-    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 5)
+    params, tokens = jax.tree.map(jnp.asarray, tiny.random_params(config)), tiny.random_tokens(config, 2, 5)
     with jax.disable_jit():
-        eager = tiny.logits(config, params, tokens)
+        eager = tiny.logits(config, params, jnp.asarray(tokens))
     np.testing.assert_allclose(tiny.logits(config, params, tokens), eager, atol=1e-5)
 
 
@@ -171,14 +173,18 @@ def test_remat_keeps_values_and_gradients_and_stores_less(config):
     config = dataclasses.replace(config, depth=8)
     params, tokens = jax.tree.map(jnp.asarray, tiny.random_params(config)), tiny.random_tokens(config, 4, 16)
     step = jax.jit(
-        jax.value_and_grad(lambda params, remat: jnp.mean(jnp.square(tiny.logits(config, params, tokens, remat=remat)))),
+        jax.value_and_grad(
+            lambda params, remat: jnp.mean(jnp.square(tiny.logits(config, params, tokens, remat=remat)))
+        ),
         static_argnums=1,
     )
     kept, recomputed = step.lower(params, False).compile(), step.lower(params, True).compile()
     (value, grads), (remat_value, remat_grads) = kept(params), recomputed(params)
     np.testing.assert_allclose(remat_value, value, rtol=1e-6)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max())), remat_grads, grads
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max())),
+        remat_grads,
+        grads,
     )
     assert recomputed.memory_analysis().temp_size_in_bytes < 0.7 * kept.memory_analysis().temp_size_in_bytes
 
@@ -198,40 +204,34 @@ def test_dropout_acts_only_with_a_key_and_a_rate(config):
 
 
 def test_dropout_differs_from_layer_to_layer():
-    config = dataclasses.replace(tiny.LLAMA, dropout=0.5)
-    one = surgery.keep_layers(config, tiny.random_params(config), (0,))
-    two = surgery.keep_layers(config, tiny.random_params(config), (0, 0))
-    for _, params in (one, two):
-        # The first layer keeps the stream as it is but for dropout of a constant.
-        params["blocks"] = jax.tree.map(np.zeros_like, params["blocks"])
-    config = dataclasses.replace(two[0], output_bias=True)
-    params = two[1]
-    params["blocks"]["attention"]["output"]["bias"] = np.ones((2, 16), np.float32)
-    tokens = np.zeros((1, 1), np.int32)
-    params["embedding"] = np.zeros_like(params["embedding"])
-    params["final_norm"]["scale"] = np.ones(16, np.float32)
+    config = dataclasses.replace(tiny.LLAMA, dropout=0.5, output_bias=True)
+    params = jax.tree.map(np.zeros_like, tiny.random_params(config))
+    params["blocks"]["attention"]["output"]["bias"] += 1
+    params["final_norm"]["scale"] += 1
+    tokens = jnp.zeros((1, 1), jnp.int32)
 
     @jax.jit
     def states(key):
-        zeros = np.zeros_like(tokens)
-        return decoder.hidden_states(config, params, tokens, positions=zeros, segment_ids=zeros, key=key)
+        return decoder.hidden_states(config, params, tokens, positions=tokens, segment_ids=tokens, key=key)
 
-    # Each layer adds 2 to half of the units: were the masks equal, only 0 and one value would occur.
+    # Each of the two layers adds 2 to about half of the units: with equal masks, two values would occur.
     assert len(np.unique(np.round(states(jax.random.key(0)), 4))) == 3
 
 
 def test_bfloat16_parameters_compute_in_bfloat16_with_a_float32_softmax(config):
     params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 12)
     low = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
-    positions = np.tile(np.arange(12), (2, 1))
-    states = decoder.hidden_states(config, low, tokens, positions=positions, segment_ids=np.ones_like(positions))
+    positions = jnp.tile(jnp.arange(12), (2, 1))
+    states = decoder.hidden_states(
+        config, low, jnp.asarray(tokens), positions=positions, segment_ids=jnp.ones_like(positions)
+    )
     assert states.dtype == jnp.bfloat16
     exact = tiny.logits(config, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), low), tokens)
     error = np.abs(tiny.logits(config, low, tokens) - exact)
     assert error.max() < 0.05 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 8), (1, 8, 1)])
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 8)])
 def test_sharded_equals_one_device(config, shape):
     params, tokens = tiny.random_params(config), tiny.random_tokens(config, 8, 6)
 
@@ -267,7 +267,8 @@ tokens = tiny.random_tokens(tiny.LLAMA, 8, 8)
 with jax.set_mesh(mesh):
     params = sharding.place(tiny.random_params(tiny.LLAMA), decoder.logical_axes(tiny.LLAMA))
     tokens = jax.device_put(tokens, jax.NamedSharding(mesh, jax.P(("data", "fsdp"))))
-    jax.jit(jax.value_and_grad(lambda p: jnp.mean(jnp.square(tiny.logits(tiny.LLAMA, p, tokens))))).lower(params).compile()
+    loss = lambda params: jnp.mean(jnp.square(tiny.logits(tiny.LLAMA, params, tokens)))
+    jax.jit(jax.value_and_grad(loss)).lower(params).compile()
 """
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -80,8 +81,8 @@ def logits(config, params, tokens, positions=None, segment_ids=None, key=None, r
     """Logits of every position; by default a row is one segment."""
     rows, length = tokens.shape
     if positions is None:
-        positions = np.tile(np.arange(length), (rows, 1))
-        segment_ids = np.ones_like(positions)
+        positions = jnp.tile(jnp.arange(length), (rows, 1))
+        segment_ids = jnp.ones_like(positions)
     values = decoder.hidden_states(
         config, params, tokens, positions=positions, segment_ids=segment_ids, key=key, remat=remat
     )

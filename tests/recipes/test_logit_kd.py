@@ -1,0 +1,168 @@
+"""LogitKD against a float64 re-derivation, its limits, its gradient map and its refusals."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import forward
+from jaxkd.models.gguf import convert
+from jaxkd.models.pretrained import Pretrained
+from tests.assets import tiny_tensors, tiny_tokenizer_fields, write_tiny_gguf
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_text, tiny_folder):
+    batch = next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
+    return jax.tree.map(jnp.asarray, batch)
+
+
+def evaluate(recipe, batch):
+    variables = recipe.init(jax.random.key(0))
+    counts = recipe.counts(batch)
+
+    def loss(params, frozen):
+        return recipe.loss(variables.replace(params=params, frozen=frozen), batch, counts, jax.random.key(1))
+
+    (value, output), gradients = jax.jit(
+        jax.value_and_grad(lambda *args: (lambda out: (out.loss, out))(loss(*args)), (0, 1), has_aux=True)
+    )(variables.params, variables.frozen)
+    return value, output, gradients, variables
+
+
+def log_probs(hiddens, temperature):
+    logits = np.asarray(hiddens.values, np.float64) @ np.asarray(hiddens.head.weight, np.float64).T / temperature
+    logits -= logits.max(-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(("kd_rate", "temperature"), [(0.5, 2.0), (0.3, 1.0), (1.0, 4.0)])
+def test_equals_float64_numpy(tiny, batch, kd_rate, temperature):
+    recipe = tiny.logit_kd(kd_rate=kd_rate, temperature=temperature)
+    value, output, _, variables = evaluate(recipe, batch)
+    student = forward.hiddens(recipe.student.config(), variables.params["student"], batch)
+    teacher = forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch)
+    log_p, log_q = log_probs(teacher, temperature), log_probs(student, temperature)
+    mask = np.asarray(batch.loss_mask)
+    divergence = (np.exp(log_p) * (log_p - log_q)).sum(-1)[mask].mean()
+    nats = -np.take_along_axis(log_probs(student, 1.0), np.asarray(batch.labels)[..., None], -1)[..., 0][mask].mean()
+    np.testing.assert_allclose(value, kd_rate * divergence + (1 - kd_rate) * nats, rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["divergence"].value(), divergence, rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["cross_entropy"].value(), nats, rtol=1e-5)
+
+
+def test_a_student_that_is_the_teacher_has_no_divergence_and_no_gradient_from_it(tiny, batch):
+    value, _, (to_student, to_teacher), _ = evaluate(tiny.logit_kd(student=tiny.teacher, kd_rate=1.0), batch)
+    np.testing.assert_allclose(value, 0, atol=1e-6)
+    for leaf in jax.tree.leaves(to_student):
+        np.testing.assert_allclose(leaf, 0, atol=1e-6)
+    for leaf in jax.tree.leaves(to_teacher):
+        np.testing.assert_array_equal(leaf, 0)
+
+
+def test_without_the_divergence_it_is_sft(tiny, batch):
+    kd, _, (kd_gradient, _), _ = evaluate(tiny.logit_kd(kd_rate=0.0), batch)
+    sft, output, (sft_gradient, _), _ = evaluate(tiny.sft(), batch)
+    np.testing.assert_allclose(kd, sft, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), kd_gradient, sft_gradient)
+    assert set(output.metrics) == {"cross_entropy", "accuracy"}
+
+
+def test_what_pads_a_row_does_not_touch_loss_or_gradient(tiny, batch):
+    padding = batch.segment_ids == 0
+    assert padding.any()
+    changed = dataclasses.replace(
+        batch,
+        tokens=jnp.where(padding, 7, batch.tokens),
+        labels=jnp.where(batch.loss_mask, batch.labels, 3),
+    )
+    (value, _, (gradient, _), _), (other, _, (other_gradient, _), _) = (
+        evaluate(tiny.logit_kd(), one) for one in (batch, changed)
+    )
+    np.testing.assert_allclose(value, other, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient, other_gradient)
+
+
+def test_packed_rows_cost_what_single_rows_cost(tiny, tiny_text):
+    """The mean over a packed epoch equals the mean over the same examples, one a row."""
+    from jaxkd.data.packing import evaluation_batches
+
+    tokenized = tiny_text.tokenized("train", tiny.teacher.tokenizer())
+    variables = tiny.sft().init(jax.random.key(0))
+    nats = jax.jit(lambda batch: forward.token_nats(tiny.student.config(), variables.params["student"], batch))
+    totals = []
+    for pack in (True, False):
+        found = np.zeros(len(tokenized))
+        for batch in evaluation_batches(tokenized, rows=8, length=96, targets=40, pack=pack):
+            mask = np.asarray(batch.loss_mask)
+            np.add.at(found, batch.example_ids[mask], np.asarray(nats(batch))[mask])
+        totals.append(found)
+    np.testing.assert_allclose(totals[0], totals[1], rtol=2e-5)
+
+
+def test_the_end_of_the_answer_is_a_target_although_it_is_also_padding(tiny, batch):
+    """pad = eos in this tokenizer: a mask made from ids would drop the end of every answer."""
+    tokenizer = tiny.teacher.tokenizer()
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    labels = np.asarray(batch.labels)[np.asarray(batch.loss_mask)]
+    assert (labels == tokenizer.eos_token_id).sum() == np.asarray(batch.segment_ids).max(axis=1).sum()
+
+
+def test_a_cached_teacher_needs_only_its_head(tiny):
+    recipe = tiny.logit_kd(teacher_cache="somewhere")
+    assert set(recipe.abstract().frozen["teacher"]) == {"embedding"}
+    assert set(recipe.load_frozen()["teacher"]) == {"embedding"}
+    assert recipe.abstract_batch().teacher.shape == (8, 40, 64)
+    assert tiny.logit_kd().abstract_batch().teacher is None
+
+
+def test_abstract_variables_describe_the_real_ones(tiny):
+    recipe = tiny.logit_kd()
+    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), described.params) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), real.params
+    )
+    assert jax.tree.map(jnp.shape, described.frozen) == jax.tree.map(jnp.shape, real.frozen)
+
+
+def test_different_vocabularies_are_refused_with_both_sizes(tiny, tmp_path):
+    merges = ["Ġ Ġ", "Ġ Â", "Â ½", "h e"]
+    fields = tiny_tokenizer_fields()
+    tokens = [token for token in fields["tokenizer.ggml.tokens"] if token != "the"]
+    fields |= tiny_tokenizer_fields(tokens=tokens, merges=merges, token_type=[3] * 3 + [1] * (len(tokens) - 4) + [4])
+    tensors = tiny_tensors()
+    tensors["token_embd.weight"] = tensors["token_embd.weight"][: len(tokens)]
+    other = convert(write_tiny_gguf(tmp_path / "other.gguf", fields=fields, tensors=tensors), tmp_path / "other")
+    recipe = tiny.logit_kd(teacher=Pretrained(path=str(other)))
+    with pytest.raises(ValueError, match=r"one vocabulary in LogitKD, got 265 tokens .* and 264 tokens .* DSKD"):
+        recipe.validate()
+
+
+def test_one_size_but_other_tokens_is_refused_too(tiny, tiny_folder, tmp_path):
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_folder, other)
+    saved = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = saved["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (other / "tokenizer.json").write_text(json.dumps(saved))
+    with pytest.raises(
+        ValueError, match=r"must share one vocabulary in LogitKD, got 265 tokens each, of which 2 differ"
+    ):
+        tiny.logit_kd(teacher=Pretrained(path=str(other))).validate()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kd_rate": 1.5}, r"kd_rate must be in \[0, 1\], got 1.5"),
+        ({"temperature": 0.0}, "temperature must be > 0, got 0.0"),
+    ],
+)
+def test_values_out_of_range_are_refused(tiny, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.logit_kd(**changes).validate()

@@ -1,0 +1,42 @@
+import math
+
+import pytest
+
+from jaxkd.report import StageReport, cells
+from jaxkd.report.stages import by_label
+from tests.report.studies import study
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (1.14159, "1.142"), (0.0, "0.000"), (183211.0, "183,211"), (2.0, "2.000"), (math.nan, "not finite")],
+)
+def test_a_number_is_short(value, text):
+    assert cells.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.44, "0.4 s"), (59.94, "59.9 s"), (60.0, "1 min 0 s"), (3599.6, "1 h 0 min"), (9000.0, "2 h 30 min")],
+)
+def test_a_duration_has_two_units(seconds, text):
+    assert cells.duration(seconds) == text
+
+
+def test_the_cells_of_a_model():
+    teacher, _, sft, _ = by_label(study())
+    assert [cell(sft) for cell in (cells.seeds, cells.steps, cells.trained_tokens, cells.training_time)] == [
+        "1.140  1.150",
+        "4",
+        "400",
+        "2.0 s",
+    ]
+    assert {cell(teacher) for cell in (cells.seeds, cells.steps, cells.trained_tokens, cells.training_time)} == {"–"}
+
+
+def test_steps_that_were_not_logged_count():
+    rows = [{"step": 10, "targets": 90, "seconds": 9.0}, {"step": 20, "targets": 110, "seconds": 1.0}]
+    rows.append({"step": 30, "targets": 100, "seconds": 1.0})
+    (model,) = by_label([StageReport(name="kd", label="kd", metrics={}, history=rows)])
+    assert cells.trained_tokens(model) == "3,000"
+    assert cells.training_time(model) == "30.0 s", "the first step compiles"

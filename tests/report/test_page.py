@@ -1,0 +1,225 @@
+import dataclasses
+import math
+from html.parser import HTMLParser
+
+import pytest
+
+from jaxkd.report import StageReport, write_report
+from jaxkd.report.page import _fact
+from tests.report.studies import BETTER, UNCLEAR, history, samples, study
+
+VOID = {"meta", "br"}
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that closes what is not open, and keeps the text and the ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.ids, self.tags = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attributes if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attributes if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def write(folder, stages=None, **changes):
+    arguments = {
+        "title": "Ten layers",
+        "description": "One paragraph\nin two lines.\n\nAnother.",
+        "summary": {
+            "answers": {"SFT": 412, "distilled": 412},
+            "seconds": 200.4,
+            "peak_memory_gb": 6.31,
+            "seed": [0, 1],
+        },
+        "stages": study() if stages is None else stages,
+        "comparisons": [BETTER, UNCLEAR],
+        "command": "python -m jaxkd.train --config configs/x.py",
+        "config_text": '{"name": "x"}',
+    }
+    path = folder / "out" / "report.html"
+    write_report(path, **(arguments | changes))
+    return path.read_text(encoding="utf-8")
+
+
+def parse(page):
+    parser = Balanced()
+    parser.feed(page)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(page):
+    parser = parse(page)
+    assert len(set(parser.ids)) == len(parser.ids)
+    assert not {"script", "link", "img", "iframe"} & set(parser.tags)
+    for request in ("http:", "https:", "@import", "src=", "url(h", "url(//"):
+        assert request not in page
+
+
+def test_the_page_says_what_the_study_found(page):
+    text = " ".join(" ".join(parse(page).text).split())
+    assert "Ten layers" in text
+    assert "One paragraph in two lines." in text
+    assert "Distilled is better than SFT by 0.060 bits per byte" in text
+    assert "Distilled and teacher are not distinguishable" in text
+    assert "1.140 1.150" in text, "each seed is shown"
+    assert "layers 0 3 6" in text
+    assert "python -m jaxkd.train --config configs/x.py" in text
+    assert '{"name": "x"}' in text
+    for fact in ("answers 412", "wall time 3 min 20 s", "peak memory 6.3 GB", "seed 0, 1"):
+        assert fact in text
+
+
+def test_every_curve_of_the_history_is_shown(page):
+    for title in (
+        "Validation split",
+        "Cross entropy",
+        "Divergence from the teacher",
+        "Learning rate",
+        "the same for all",
+    ):
+        assert title in page
+    assert page.count("<figure>") == 6
+    assert "running mean" not in page
+    assert "nats a token, log axis" in page
+
+
+def test_long_curves_are_smoothed_and_the_page_says_so(tmp_path):
+    assert "running mean" in write(tmp_path, study(steps=100))
+
+
+def test_samples_stand_side_by_side_in_the_order_of_the_models(page):
+    article = page[page.index("<article>") : page.index("</article>")]
+    order = ["def f(x):", "reference", "teacher", "the the", "return SFT", "return distilled"]
+    places = [article.index(text) for text in order]
+    assert places == sorted(places)
+
+
+def test_a_source_that_models_share_is_named_once(page):
+    assert page.count("layers 0 3 6") == 1
+    assert "<dt>SFT, distilled</dt>" in page
+
+
+def test_the_best_trained_model_is_marked_and_the_teacher_is_not(page):
+    (row,) = [part for part in page.split("<tr ") if part.startswith('class="best"')]
+    assert "distilled" in row
+
+
+def test_text_is_escaped(tmp_path):
+    evil = "<script>alert('&\"')</script>"
+    stages = [
+        StageReport(
+            name=evil,
+            label=evil,
+            metrics={"bits_per_byte": 1.0, evil: 2.0},
+            history=history(1.0),
+            samples=(*samples(evil), dataclasses.replace(samples("x")[0], prompt=evil, reference=evil)),
+            provenance=evil,
+        )
+    ]
+    comparison = dataclasses.replace(BETTER, first=evil)
+    page = write(
+        tmp_path,
+        stages,
+        title=evil,
+        description=evil,
+        summary={evil: evil},
+        comparisons=[comparison],
+        command=evil,
+        config_text=evil,
+    )
+    assert "script" not in parse(page).tags
+    assert "alert(&#x27;&amp;&quot;&#x27;)" in page
+
+
+def test_an_indented_first_line_stays_indented_and_an_empty_answer_is_said(tmp_path):
+    stages = [
+        StageReport(name="a", label="a", metrics={}, samples=samples("\n    return 1\n")),
+        StageReport(name="b", label="b", metrics={}, samples=samples(" \n")),
+        StageReport(name="c", label="c", metrics={}, samples=(dataclasses.replace(samples("x")[0], prompt="other"),)),
+    ]
+    page = write(tmp_path, stages, comparisons=[])
+    assert "<pre>    return 1</pre>" in page
+    assert "empty answer" in page
+    assert page.count("not sampled") == 3
+
+
+def test_a_study_of_one_model_has_no_empty_parts(tmp_path):
+    page = write(tmp_path, [StageReport(name="t", label="teacher", metrics={"bits_per_byte": 0.85})], comparisons=[])
+    parse(page)
+    for heading in ("What was found", "How they were trained", "What they write", "Underlined", "by seed"):
+        assert heading not in page
+    assert "How good the models are" in page
+
+
+def test_one_curve_alone_takes_the_whole_row(tmp_path):
+    stages = [StageReport(name="s", label="SFT", metrics={"bits_per_byte": 1.0}, history=history(1.0))]
+    page = write(tmp_path, stages, comparisons=[])
+    assert "Divergence from the teacher" not in page
+    assert 'viewBox="0 0 360' not in page
+
+
+def test_a_figure_that_is_not_finite_is_said_and_not_drawn(tmp_path):
+    stages = [
+        *study(),
+        StageReport(name="bad", label="broken", metrics={"bits_per_byte": math.nan}, history=[{"step": 1}]),
+    ]
+    page = write(tmp_path, stages)
+    assert "not finite" in page
+    assert "broken nan" not in page
+
+
+def test_a_report_replaces_the_one_before_and_is_the_same_for_the_same_data(tmp_path, page):
+    assert write(tmp_path) == write(tmp_path) == page
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_no_stages_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="stages must hold at least one StageReport, got none"):
+        write(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("seed", 0, "0"),
+        ("seed", [0, 1, 2], "0, 1, 2"),
+        ("tokens", 1_234_567, "1,234,567"),
+        ("share", 0.123456, "0.1235"),
+        ("device", "CPU", "CPU"),
+        ("seconds", 200.4, "3 min 20 s"),
+        ("peak_memory_gb", 6.31, "6.3 GB"),
+        ("answers", {"a": 3, "b": 3}, "3"),
+        ("answers", {"a": 3, "b": 4}, None),
+        ("bits_per_byte", {"a": 1.5}, None),
+        ("nested", {"a": {"0": 1.0}}, None),
+        ("empty", {}, None),
+        ("comparisons", [{"first": "a", "low": 0.1}], None),
+        ("none", [], None),
+        ("flag", True, None),
+        ("nothing", None, None),
+    ],
+)
+def test_a_fact_is_a_few_words_or_left_out(name, value, text):
+    assert _fact(name, value) == text

@@ -1,0 +1,57 @@
+import math
+
+import pytest
+
+from jaxkd.report.stages import StageReport, best, by_label
+from tests.report.studies import study
+
+
+def test_stages_of_one_label_are_the_seeds_of_one_model():
+    models = by_label(study())
+    assert [(model.label, len(model.stages)) for model in models] == [
+        ("teacher", 1),
+        ("untouched", 1),
+        ("SFT", 2),
+        ("distilled", 2),
+    ]
+    assert models[2].values() == pytest.approx((1.14, 1.15))
+    assert models[2].mean() == pytest.approx(1.145)
+    assert models[0].mean("nats_per_token") is None
+
+
+def test_only_models_that_were_trained_have_a_colour():
+    assert [model.color for model in by_label(study())] == [None, None, 0, 1]
+
+
+def test_the_best_is_the_lowest_of_those_that_were_trained():
+    models = by_label(study())
+    assert best(models).label == "distilled"
+    assert best(models[:3]) is None, "one trained model has nothing to be compared with"
+
+
+def test_a_seed_that_is_not_finite_is_not_averaged_away():
+    seeds = [
+        StageReport(name="kd", label="kd", metrics={"bits_per_byte": value}, history=[{"step": 1}], seed=seed)
+        for seed, value in enumerate((1.0, math.nan))
+    ]
+    (model,) = by_label(seeds)
+    assert math.isnan(model.mean())
+    assert not model.is_scored()
+    assert best([model, *by_label(study())]).label == "distilled"
+
+
+def test_a_series_leaves_out_rows_without_the_metric():
+    rows = [{"step": 1, "a": 2.0}, {"step": 2, "b": 1.0}, {"step": 3, "a": math.nan}, {"step": 4, "a": 3}]
+    stage = StageReport(name="n", label="n", metrics={}, history=rows)
+    assert stage.series("a") == ((1.0, 4.0), (2.0, 3.0))
+    assert stage.series("c") == ((), ())
+
+
+def test_a_row_without_a_step_is_refused():
+    with pytest.raises(ValueError, match=r"history must have 'step' in each row, got \{'a': 1.0\} in row 1 of 'kd'"):
+        StageReport(name="kd", label="kd", metrics={}, history=[{"step": 1}, {"a": 1.0}])
+
+
+def test_no_stages_are_refused():
+    with pytest.raises(ValueError, match=r"stages must hold at least one StageReport, got none"):
+        by_label([])

@@ -1,0 +1,39 @@
+import io
+
+import pytest
+
+from jaxkd.report import StageReport, print_summary
+from tests.report.studies import BETTER, study
+
+
+def printed(stages, comparisons=()):
+    file = io.StringIO()
+    print_summary(stages, comparisons, file=file)
+    return file.getvalue()
+
+
+def test_the_headline_has_a_row_a_model_and_a_sentence_a_comparison():
+    lines = [line.split() for line in printed(study(), [BETTER]).splitlines()]
+    assert lines[:5] == [
+        ["model", "bits", "per", "byte", "by", "seed", "steps"],
+        ["teacher", "0.850", "–", "–"],
+        ["untouched", "5.200", "–", "–"],
+        ["SFT", "1.145", "1.140", "1.150", "4"],
+        ["distilled", "1.085", "1.080", "1.090", "4"],
+    ]
+    assert " ".join(word for line in lines[5:] for word in line) == str(BETTER)
+
+
+def test_a_label_is_printed_as_it_is():
+    stages = [StageReport(name="a", label="[bold]x[/bold] :smile:", metrics={"bits_per_byte": 1.0})]
+    assert "[bold]x[/bold] :smile:" in printed(stages)
+
+
+def test_it_prints_to_standard_output(capsys):
+    print_summary(study(), [])
+    assert "distilled" in capsys.readouterr().out
+
+
+def test_no_stages_are_refused():
+    with pytest.raises(ValueError, match="stages must hold at least one StageReport, got none"):
+        printed([])

@@ -1,0 +1,53 @@
+"""Configs: every shipped one survives JSON, and differences name the fields."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxkd import config
+from jaxkd.mesh import MeshShape
+from jaxkd.optim import Group, Optimizer
+from jaxkd.train import load_study
+
+CONFIGS = sorted(Path("configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("size", ["full", "smoke"])
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_decodes_to_an_equal_object(path, size, tmp_path):
+    study = load_study(path)(size)
+    config.save(tmp_path / "config.json", study)
+    assert config.load(tmp_path / "config.json") == study
+    assert hash(study) == hash(config.load(tmp_path / "config.json"))
+
+
+def test_there_are_configs():
+    assert [path.stem for path in CONFIGS] == ["quickstart"]
+
+
+def test_differences_name_each_field():
+    old = Optimizer(learning_rate=0.1, groups=(Group(name="student", learning_rate=0.2),))
+    new = dataclasses.replace(old, clip_norm=None, groups=(dataclasses.replace(old.groups[0], learning_rate=0.3),))
+    assert config.differences(old, new) == ["clip_norm: 1.0 -> null", "groups.0.learning_rate: 0.2 -> 0.3"]
+    assert config.differences(old, old) == []
+
+
+def test_a_changed_kind_is_one_difference():
+    (line,) = config.differences(Optimizer(groups=()), Optimizer(groups=(Group(name="a", learning_rate=1.0),)))
+    assert line.startswith("groups: [] -> ")
+
+
+def test_refuses_what_would_not_come_back():
+    with pytest.raises(TypeError, match="a config must hold dataclasses, tuples, strings, .* got dict"):
+        config.encode({"a": 1})
+    with pytest.raises(ValueError, match="type must name a dataclass of jaxkd as 'module:Class', got 'os:system'"):
+        config.decode({"type": "os:system"})
+    with pytest.raises(ValueError, match="got 'jaxkd.mesh:Gone': it was moved or renamed"):
+        config.decode({"type": "jaxkd.mesh:Gone"})
+    written = json.loads(json.dumps(config.encode(MeshShape()))) | {"pipeline": 2}
+    with pytest.raises(
+        ValueError, match="jaxkd.mesh:MeshShape has no field pipeline. Its fields are data, fsdp, tensor"
+    ):
+        config.decode(written)

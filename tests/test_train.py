@@ -1,0 +1,243 @@
+"""The command line: parsing, suggestions, studies end to end, real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxkd import train
+from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.study import Study, run_study
+
+PROGRAMS = ("train", "evaluate", "generate", "export")
+
+TINY_CONFIG = '''
+"""The tiny study."""
+from pathlib import Path
+from jaxkd import config
+
+def get_config(size="full"):
+    return config.load(Path(__file__).with_suffix(".json"))
+'''
+
+
+@pytest.fixture
+def study(tiny) -> Study:
+    return Study(
+        name="tiny",
+        title="Tiny",
+        description="A study in miniature.",
+        stages=(
+            tiny.cache(),
+            tiny.evaluate(),
+            tiny.evaluate(name="untouched", label="student_untouched", model=tiny.student),
+            tiny.train(tiny.sft(), name="sft", label="student_sft"),
+            tiny.train(tiny.logit_kd(teacher_cache="stage:teacher_cache")),
+        ),
+        comparisons=(("student_distilled", "student_sft"),),
+    )
+
+
+def write_config(study, folder) -> Path:
+    from jaxkd import config
+
+    config.save(folder / "tiny.json", study)
+    (folder / "tiny.py").write_text(TINY_CONFIG)
+    return folder / "tiny.py"
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_names_every_option(program):
+    done = run(f"jaxkd.{program}", "--help")
+    assert done.returncode == 0, done.stderr
+    options = {
+        "train": ("--config", "--size", "--only", "--seeds", "--dry-run", "--kd.recipe.temperature", "--sft.steps"),
+        "evaluate": ("--run", "--model", "--data"),
+        "generate": ("--run", "--prompt", "--temperature"),
+        "export": ("--run", "--to"),
+    }
+    for option in options[program]:
+        assert option in done.stdout
+
+
+def test_overrides_reach_the_stage_they_name():
+    command, study = train.parse(
+        [
+            "--size",
+            "smoke",
+            "--kd.recipe.temperature",
+            "1.5",
+            "--sft.optimizer.learning-rate",
+            "0.1",
+            "--seeds",
+            "4",
+            "5",
+        ]
+    )
+    stages = {stage.name: stage for stage in study.stages}
+    assert stages["kd"].recipe.temperature == 1.5
+    assert stages["sft"].optimizer.learning_rate == 0.1
+    assert stages["kd"].optimizer.learning_rate != 0.1
+    assert study.seeds == (4, 5)
+    assert command.size == "smoke"
+    assert stages["kd"].recipe == type(stages["kd"].recipe)(
+        **{**vars(train.load_study(train.DEFAULT_CONFIG)("smoke").stages[-1].recipe), "temperature": 1.5}
+    )
+
+
+def test_one_training_stage_needs_no_name(study, tmp_path):
+    alone = Study(name="one", title="", description="", stages=(study.stages[-1],))
+    path = write_config(alone, tmp_path)
+    _, parsed = train.parse(["--config", str(path), "--recipe.temperature", "3", "--steps", "7"])
+    assert isinstance(parsed.stages[0].recipe, LogitKD)
+    assert (parsed.stages[0].recipe.temperature, parsed.stages[0].steps) == (3.0, 7)
+
+
+def test_a_mistyped_override_gets_a_suggestion(capsys):
+    with pytest.raises(SystemExit):
+        train.parse(["--size", "smoke", "--kd.recipe.temprature", "1.5"])
+    assert "--kd.recipe.temperature" in capsys.readouterr().err
+
+
+def test_a_mistyped_config_gets_a_suggestion_and_the_list():
+    with pytest.raises(
+        ValueError, match=r"config must be a Python file, got configs/quikstart.py.*Did you mean configs/quickstart.py"
+    ):
+        train.parse(["--config", "configs/quikstart.py"])
+
+
+def test_a_file_without_get_config_is_refused(tmp_path):
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(ValueError, match="empty.py must define get_config"):
+        train.load_study(tmp_path / "empty.py")
+
+
+def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
+    summary = run_study(study, tmp_path, command="python -m jaxkd.train")
+    assert set(summary["bits_per_byte"]) == {"teacher", "student_untouched", "student_sft", "student_distilled"}
+    assert summary["seed"] == 0
+    assert summary["seconds"] > 0
+    assert summary["peak_memory_gb"] > 0
+    assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    page = (tmp_path / "report.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    printed = capsys.readouterr().out
+    assert "report.html" in printed
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")}
+    assert len(before) == 4
+    again = run_study(study, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")} == before
+    assert again["bits_per_byte"] == summary["bits_per_byte"]
+
+
+def test_seeds_have_folders_and_a_mean(study, tmp_path):
+    import dataclasses
+
+    two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=())
+    summary = run_study(two, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "sft").iterdir()) == ["1", "2"]
+    by_seed = summary["bits_per_byte_by_seed"]["student_sft"]
+    assert summary["bits_per_byte"]["student_sft"] == pytest.approx(sum(by_seed.values()) / 2)
+    assert by_seed[1] != by_seed[2]
+    assert summary["seed"] == [1, 2]
+
+
+def test_one_stage_alone(study, tmp_path):
+    run_study(study, tmp_path, only="teacher")
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["teacher"]
+    with pytest.raises(
+        ValueError, match="only must name a stage of the study, got 'tutor'. Stages: teacher_cache, teacher"
+    ):
+        run_study(study, tmp_path, only="tutor")
+
+
+def test_a_stage_that_cannot_work_stops_the_study_before_the_first(study, tmp_path, tiny):
+    import dataclasses
+
+    broken = dataclasses.replace(study, stages=(*study.stages[:4], tiny.train(tiny.logit_kd(kd_rate=2.0))))
+    with pytest.raises(ValueError, match="kd_rate"):
+        run_study(broken, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_an_unknown_stage_reference_is_refused(study, tmp_path, tiny):
+    import dataclasses
+
+    broken = dataclasses.replace(study, stages=(study.stages[0], tiny.train(start_from="stage:stf")), comparisons=())
+    with pytest.raises(
+        ValueError, match="'stage:stf' must name an earlier stage of the study. Earlier stages: teacher_cache"
+    ):
+        run_study(broken, tmp_path / "study")
+
+
+def test_a_study_refuses_names_that_clash_and_labels_that_do_not_exist(study):
+    with pytest.raises(ValueError, match="stages must have different names"):
+        Study(name="", title="", description="", stages=(study.stages[0], study.stages[0]))
+    with pytest.raises(ValueError, match="comparisons must name labels of stages, got 'nobody'"):
+        Study(name="", title="", description="", stages=study.stages, comparisons=(("nobody", "teacher"),))
+
+
+def test_a_killed_command_continues_bitwise(study, tmp_path):
+    """SIGKILL at whatever moment it lands, then the same command again, against a run without a kill."""
+    import dataclasses
+
+    sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2)
+    path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
+    command = ["jaxkd.train", "--config", str(path), "--workdir"]
+    process = subprocess.Popen([sys.executable, "-m", *command, str(tmp_path / "parts")], stderr=subprocess.DEVNULL)
+    log = tmp_path / "parts/sft/0/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") >= 5):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    for name in ("parts", "whole"):
+        done = run(*command, str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+    from tests.test_loop import assert_bitwise
+
+    assert_bitwise(sft, tmp_path / "whole/sft/0", tmp_path / "parts/sft/0")
+
+
+def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
+    import dataclasses
+
+    sft = dataclasses.replace(study.stages[3], steps=100_000)
+    path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxkd.train", "--config", str(path), "--workdir", str(tmp_path / "run")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    log = tmp_path / "run/sft/0/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    _, stderr = process.communicate()
+    assert process.returncode == 0
+    assert "stopped by SIGTERM after step" in stderr
+    assert "Run the same command to go on" in stderr
+    assert list((tmp_path / "run/sft/0/checkpoints").glob("[0-9]*"))
+
+
+def test_a_mistake_is_one_line_not_a_traceback(tmp_path):
+    done = run("jaxkd.train", "--config", str(tmp_path / "missing.py"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: config must be a Python file")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,116 @@
+"""The optimizer step: accumulation, sharding, precision, averages, donation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxkd import train_step as steps
+from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.records import Variables
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_text, tiny_folder):
+    from jaxkd.models.pretrained import Pretrained
+
+    return next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
+
+
+def one_step(recipe, batch, *, mesh=None, optimizer=None, **options):
+    optimizer = optax.with_extra_args_support(optax.sgd(0.1) if optimizer is None else optimizer)
+    with jax.set_mesh(make(mesh or MeshShape(data=1), jax.devices() if mesh else jax.devices()[:1])):
+        variables = recipe.init(jax.random.key(0))
+        state = steps.initial_state(variables, optimizer, ema=options.get("ema_decay") is not None)
+        placed = global_batch(batch, jax.sharding.get_mesh())
+        step = jax.jit(steps.train_step(recipe, optimizer, **options), donate_argnums=0)
+        state, metrics = step(state, variables.frozen, placed, jax.random.key(1))
+        return jax.device_get((state, metrics))
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder, tiny_text, batch):
+    from tests.tiny_runs import Tiny
+
+    return one_step(Tiny(tiny_folder, tiny_text).logit_kd(), batch)
+
+
+def assert_same_step(got, expected, *, rtol=1e-5, atol=1e-6):
+    for name, value in expected[1].items():
+        np.testing.assert_allclose(got[1][name], value, rtol=rtol, atol=atol, err_msg=name)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), got[0].params, expected[0].params)
+
+
+@pytest.mark.parametrize("accumulation", [2, 4, 8])
+def test_micro_batches_equal_one_batch(tiny, batch, whole, accumulation):
+    assert_same_step(one_step(tiny.logit_kd(), batch, accumulation=accumulation), whole, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (8, 1, 1), (1, 8, 1), (1, 1, 8), (1, 2, 4)])
+def test_eight_devices_equal_one(tiny, batch, whole, sizes):
+    mesh = MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2])
+    assert_same_step(one_step(tiny.logit_kd(), batch, mesh=mesh), whole)
+
+
+def test_accumulation_over_eight_devices_equals_one_batch_on_one(tiny, batch, whole):
+    assert_same_step(one_step(tiny.logit_kd(), batch, mesh=MeshShape(data=2, fsdp=2, tensor=2), accumulation=2), whole)
+
+
+def test_remat_changes_memory_only(tiny, batch, whole):
+    assert_same_step(one_step(tiny.logit_kd(remat=True), batch), whole)
+
+
+def test_bfloat16_computes_coarsely_and_stores_finely(tiny, batch, whole):
+    state, metrics = one_step(tiny.logit_kd(), batch, precision="bfloat16")
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(state.params))
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=2e-2)
+    assert metrics["loss"] != whole[1]["loss"]
+
+
+def test_the_average_moves_towards_the_parameters(tiny, batch, whole):
+    state, _ = one_step(tiny.logit_kd(), batch, ema_decay=0.75)
+    start = jax.device_get(tiny.logit_kd().init(jax.random.key(0)).params)
+    jax.tree.map(
+        lambda ema, new, old: np.testing.assert_allclose(ema, 0.25 * new + 0.75 * old, atol=1e-6),
+        state.ema,
+        whole[0].params,
+        start,
+    )
+    averaged = state.variables({}, averaged=True)
+    assert averaged.params is state.ema
+
+
+def test_the_state_is_donated(tiny, batch):
+    recipe, optimizer = tiny.sft(), optax.with_extra_args_support(optax.adam(1e-3))
+    state = steps.initial_state(recipe.init(jax.random.key(0)), optimizer, ema=True)
+    step = jax.jit(steps.train_step(recipe, optimizer, ema_decay=0.9), donate_argnums=0)
+    step(state, {}, jax.tree.map(jnp.asarray, batch), jax.random.key(1))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_dropout_follows_the_step_and_the_micro_batch(tiny, batch, whole):
+    recipe = tiny.logit_kd(dropout=0.3)
+    first, again = one_step(recipe, batch), one_step(recipe, batch)
+    assert_same_step(first, again, rtol=0, atol=0)
+    assert first[1]["loss"] != whole[1]["loss"]
+    assert one_step(recipe, batch, accumulation=2)[1]["loss"] != first[1]["loss"]
+
+
+def test_a_line_search_sees_the_loss_of_the_whole_window(tiny, batch, whole):
+    optimizer = optax.chain(optax.sgd(0.1), optax.scale_by_backtracking_linesearch(max_backtracking_steps=3))
+    state, metrics = one_step(tiny.logit_kd(), batch, accumulation=2, optimizer=optimizer)
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-6)
+    value = optax.tree_utils.tree_get(state.optimizer, "value")
+    assert 0 < value < metrics["loss"]
+
+
+def test_casting_leaves_integers_alone():
+    tree = {"a": jnp.ones(2), "b": jnp.ones(2, jnp.int32), "c": jax.ShapeDtypeStruct((2,), jnp.float32)}
+    cast = steps.cast(tree, jnp.dtype(jnp.bfloat16))
+    assert [leaf.dtype for leaf in cast.values()] == [jnp.bfloat16, jnp.int32, jnp.bfloat16]
+
+
+def test_variables_default_to_nothing_but_parameters():
+    variables = Variables(params={"student": jnp.ones(2)})
+    assert (variables.state, variables.frozen, variables.derived, variables.step) == ({}, {}, {}, 0)

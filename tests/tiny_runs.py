@@ -1,0 +1,90 @@
+"""Whole runs in miniature: a tiny model in a folder, a little text, and the studies that use them."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxkd.cache_teacher import Cache
+from jaxkd.data.jsonl import Jsonl
+from jaxkd.data.text import PackedText
+from jaxkd.evals.bits_per_byte import BitsPerByte
+from jaxkd.evals.samples import Samples
+from jaxkd.evaluate import Evaluate
+from jaxkd.loop import Train
+from jaxkd.models.gguf import convert
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.optim import Optimizer
+from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.recipes.sft import SFT
+from tests.assets import write_tiny_gguf
+
+ROWS, LENGTH, TARGETS = 8, 96, 40
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """A llama of two layers with a tokenizer, as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return convert(write_tiny_gguf(folder / "tiny.gguf"), folder / "model")
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory) -> PackedText:
+    """Twenty questions and answers, packed into rows of 96 tokens."""
+    path = tmp_path_factory.mktemp("text") / "rows.jsonl"
+    rows = [{"prompt": f"the {n}", "response": f"the he {n * 7} the"} for n in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = Jsonl(train=str(path), validation=str(path), test=str(path))
+    return PackedText(source=source, rows=ROWS, length=LENGTH, targets=TARGETS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiny:
+    """Stages over the tiny model and the tiny text."""
+
+    folder: Path
+    text: PackedText
+
+    @property
+    def teacher(self) -> Pretrained:
+        return Pretrained(path=str(self.folder))
+
+    @property
+    def student(self) -> Pretrained:
+        return Pretrained(path=str(self.folder), layers=(1,))
+
+    def bits_per_byte(self, split="test") -> BitsPerByte:
+        return BitsPerByte(source=self.text.source, split=split, rows=ROWS, length=LENGTH, targets=TARGETS)
+
+    def sft(self, **changes) -> SFT:
+        return dataclasses.replace(SFT(student=self.student, data=self.text), **changes)
+
+    def logit_kd(self, **changes) -> LogitKD:
+        recipe = LogitKD(student=self.student, teacher=self.teacher, data=self.text)
+        return dataclasses.replace(recipe, **changes)
+
+    def train(self, recipe=None, **changes) -> Train:
+        train = Train(
+            name="kd",
+            label="student_distilled",
+            recipe=self.logit_kd() if recipe is None else recipe,
+            steps=4,
+            optimizer=Optimizer(learning_rate=1e-2, warmup_steps=1),
+            validation=(self.bits_per_byte("validation"),),
+            evaluators=(self.bits_per_byte(), Samples(source=self.text.source, count=1, max_new_tokens=3)),
+        )
+        return dataclasses.replace(train, **changes)
+
+    def cache(self, **changes) -> Cache:
+        return dataclasses.replace(Cache(name="teacher_cache", model=self.teacher, data=self.text), **changes)
+
+    def evaluate(self, **changes) -> Evaluate:
+        stage = Evaluate(name="teacher", label="teacher", model=self.teacher, evaluators=(self.bits_per_byte(),))
+        return dataclasses.replace(stage, **changes)
+
+
+@pytest.fixture
+def tiny(tiny_folder, tiny_text) -> Tiny:
+    return Tiny(tiny_folder, tiny_text)
