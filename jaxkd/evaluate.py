@@ -91,7 +91,7 @@ def _evaluate(command: Command) -> None:
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
-    with jax.set_mesh(meshes.make(meshes.MeshShape())):
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if command.run is not None:
             evaluators = runs.read_train(command.run).evaluators
             model = runs.student_model(command.run)

@@ -47,7 +47,7 @@ def export(command: Command) -> None:
     if (command.to / "config.json").exists():
         raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
     dtype = np.dtype(ml_dtypes.bfloat16 if command.dtype == "bfloat16" else np.float32)
-    with jax.set_mesh(meshes.make(meshes.MeshShape())):
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         model = runs.student_model(command.run)
         params = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype), model.params)
     huggingface.save(command.to, model.config, params, tokenizer=model.tokenizer)

@@ -52,7 +52,7 @@ def _generate(command: Command) -> None:
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
     system = () if command.system is None or command.template == "plain" else (("system", command.system),)
-    with jax.set_mesh(meshes.make(meshes.MeshShape())):
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if command.run is not None:
             model = runs.student_model(command.run)
         else:
@@ -75,7 +75,7 @@ def _generate(command: Command) -> None:
     for text, answer in zip(command.prompt, answers, strict=True):
         if len(command.prompt) > 1:
             sys.stdout.write(f"--- {text}\n")
-        sys.stdout.write(model.tokenizer.decode(answer, skip_special_tokens=True) + "\n")
+        sys.stdout.write(f"{model.tokenizer.decode(answer, skip_special_tokens=True)}\n")
 
 
 if __name__ == "__main__":

@@ -293,13 +293,15 @@ def abstract_state(train: Train, optimizer: Any) -> TrainState:
     shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
     state = jax.eval_shape(optimizer.init, params)
     places = meshes.optimizer_shardings(state, params, shardings)
-    describe = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
+    step: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated)
     return TrainState(
         params=params,
-        optimizer=jax.tree.map(describe, state, places),
+        optimizer=jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, places
+        ),
         ema=params if train.ema_decay is not None else {},
         state=variables.state,
-        step=jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated),
+        step=step,
     )
 
 

@@ -45,8 +45,10 @@ class MeshShape:
 def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
     """The mesh with axes data, fsdp, tensor over `devices` (None: all of them, of all processes).
 
+    In a run of one process, sizes that are all given may use fewer devices than there are: the first ones.
+
     Raises:
-        ValueError: the sizes do not multiply to the number of devices, or one row would span processes.
+        ValueError: the sizes do not fit the number of devices, or one row would span processes.
     """
     devices = jax.devices() if devices is None else list(devices)
     sizes = {DATA: shape.data, FSDP: shape.fsdp, TENSOR: shape.tensor}
@@ -59,6 +61,8 @@ def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
                 f"the sizes of the mesh must divide the number of devices, got {described} and {len(devices)} devices."
             )
         sizes[free] = len(devices) // known
+    elif known < len(devices) and jax.process_count() == 1:
+        devices = devices[:known]
     elif known != len(devices):
         raise ValueError(
             f"the sizes of the mesh must multiply to the number of devices, got {described} and {len(devices)} "

@@ -27,7 +27,7 @@ class TrainState:
     ema: Params
     """Moving average of `params`; an empty dict where none is kept."""
     state: Params
-    step: Int[Array, ""] | jax.ShapeDtypeStruct
+    step: Int[Array, ""]
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
         """What a recipe reads; with `averaged`, the moving average in place of the parameters."""
@@ -98,9 +98,7 @@ def train_step(
             return output.loss, (output.state, output.metrics)
 
         def window(carry: Any, body: Callable) -> tuple[Any, Any]:
-            return (
-                jax.lax.scan(body, buffers, (micro, keys)) if accumulation > 1 else _single(body, buffers, micro, keys)
-            )
+            return jax.lax.scan(body, carry, (micro, keys)) if accumulation > 1 else _single(body, carry, micro, keys)
 
         def differentiate(carry, inputs):
             gradient, buffers = carry
@@ -124,7 +122,7 @@ def train_step(
         updates, optimizer_state = optimizer.update(
             gradient, state.optimizer, state.params, value=loss, grad=gradient, value_fn=value_fn
         )
-        params = optax.apply_updates(state.params, updates)
+        params = _with_updates(state.params, updates)
         reported = {
             "loss": loss,
             **{name: jax.tree.map(lambda part: jnp.sum(part, axis=0), mean).value() for name, mean in metrics.items()},
@@ -142,6 +140,11 @@ def train_step(
         )
 
     return step
+
+
+def _with_updates(params: Params, updates: Any) -> Params:
+    """Parameters after the step; optax types them as any tree."""
+    return jax.tree.map(lambda leaf, update: leaf + update.astype(leaf.dtype), params, updates)
 
 
 def _split_rows(leaf: Array, parts: int) -> Array:

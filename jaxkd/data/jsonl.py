@@ -22,8 +22,8 @@ class Jsonl(Source):
     fields are ignored, and so are empty lines.
     """
 
-    train: str
-    """Path of the training file."""
+    train: str | None = None
+    """Path of the file; None where the split is not used."""
     validation: str | None = None
     test: str | None = None
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -79,19 +79,12 @@ class PackedText:
         """Shapes and dtypes of one global batch."""
         tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)
         targets = jax.ShapeDtypeStruct((self.rows, self.targets), jnp.int32)
-        teacher = None
+        fields: dict[str, Any] = dict.fromkeys(("tokens", "positions", "segment_ids"), tokens)
+        fields |= dict.fromkeys(("target_positions", "labels", "example_ids"), targets)
+        fields["loss_mask"] = jax.ShapeDtypeStruct(targets.shape, np.bool_)
         if teacher_width is not None:
-            teacher = jax.ShapeDtypeStruct((*targets.shape, teacher_width), jnp.float32)
-        return TokenBatch(
-            tokens=tokens,
-            positions=tokens,
-            segment_ids=tokens,
-            target_positions=targets,
-            labels=targets,
-            loss_mask=jax.ShapeDtypeStruct(targets.shape, np.bool_),
-            example_ids=targets,
-            teacher=teacher,
-        )
+            fields["teacher"] = jax.ShapeDtypeStruct((*targets.shape, teacher_width), jnp.float32)
+        return TokenBatch(**fields)
 
 
 @functools.lru_cache(maxsize=8)
