@@ -1,1 +1,1 @@
-"""Figures that the project promises, measured: `python -m benchmarks --list`."""
+"""Figures that jaxkd promises, measured: `python -m benchmarks --list`."""

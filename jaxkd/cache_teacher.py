@@ -38,6 +38,7 @@ class Cache(stage.Stage):
 
     def validate(self) -> None:
         self.model.config()
+        meshes.check_rows(self.mesh, self.data.rows)
         if jax.process_count() > 1:
             raise ValueError("a Cache stage must run in one process. Fill the cache first, then start the others.")
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import logging
-import math
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +18,11 @@ from jaxkd.checkpoint import Checkpoints, check_writable, tree_bytes
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.interrupt import Interrupt, catch_interrupts
 from jaxkd.metric_writer import MetricWriter
-from jaxkd.optim import Optimizer, build, learning_rate_at
+from jaxkd.optim import Optimizer, build
 from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
-from jaxkd.sharding import ROWS
 from jaxkd.stage import Stage
+from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState
 from jaxkd.typing import Params
 
@@ -86,13 +84,7 @@ class Train(Stage):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}.")
-        mesh = meshes.make(self.mesh)
-        parts = math.prod(mesh.shape[axis] for axis in ROWS)
-        if rows // self.accumulation % parts:
-            raise ValueError(
-                f"the rows of a micro-batch must be a multiple of data x fsdp = {parts}, got "
-                f"{rows // self.accumulation}. Change data.rows, accumulation or mesh."
-            )
+        meshes.check_rows(self.mesh, rows // self.accumulation)
 
     def provenance(self) -> str:
         return self.recipe.provenance()
@@ -184,8 +176,8 @@ class _Run:
         train, root_key = self.train, jax.random.key(self.seed)
         mesh = jax.sharding.get_mesh()
         start = int(state.step)
-        log = _StepLog(train, writer)
-        with progress(train.steps, self.folder.name, start=start) as bar:
+        with progress(train.steps, f"{train.name}, seed {self.seed}", start=start) as bar:
+            log = StepLog(writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every)
             for step in range(start + 1, train.steps + 1):
                 if interrupt:
                     break
@@ -193,14 +185,14 @@ class _Run:
                 targets = int(np.sum(batch.loss_mask)) * jax.process_count()
                 state, metrics = self.step_function(state, frozen, meshes.global_batch(batch, mesh), root_key)
                 # The metrics of the step before are read while this one runs, so the device never waits.
-                log.push(step, metrics, targets, bar)
+                log.push(step, metrics, targets)
                 if _due(step, train.evaluate_every) and step < train.steps:
-                    log.flush(bar)
+                    log.flush()
                     self._validate(step, state, frozen, writer)
                 if _due(step, train.save_every) and step < train.steps:
-                    log.flush(bar)
+                    log.flush()
                     self._save(state, stream, checkpoints)
-            log.flush(bar)
+            log.flush()
         if int(state.step) == train.steps:
             self._validate(train.steps, state, frozen, writer)
         return state
@@ -227,42 +219,7 @@ class _Run:
         checkpoints.save(step, state, {"stream": stream.get_state()}, metrics if validated == step else None)
 
 
-class _StepLog:
-    """Turns device metrics into rows, one step late, and stops the run where one is not finite."""
-
-    def __init__(self, train: Train, writer: MetricWriter):
-        self.train, self.writer = train, writer
-        self.pending: tuple[int, dict[str, Any], int] | None = None
-        self.clock = time.perf_counter()
-
-    def push(self, step: int, metrics: dict[str, Any], targets: int, bar: Any) -> None:
-        self.flush(bar)
-        self.pending = (step, metrics, targets)
-
-    def flush(self, bar: Any) -> None:
-        if self.pending is None:
-            return
-        step, metrics, targets = self.pending
-        self.pending = None
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        now = time.perf_counter()
-        seconds, self.clock = now - self.clock, now
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} must be finite, got {value} at step {step}. The last checkpoint is from before: lower "
-                    "learning_rate, raise warmup_steps, or set clip_norm, and run again."
-                )
-        bar.update(step, loss=values["loss"], tokens=targets)
-        if step % self.train.log_every == 0 or step == self.train.steps:
-            row = {f"train/{name}": value for name, value in values.items()}
-            row["learning_rate"] = float(learning_rate_at(self.train.optimizer, self.train.steps, step - 1))
-            self.writer.write(
-                step, {**row, "targets": targets, "seconds": seconds, "tokens_per_second": targets / seconds}
-            )
-
-
-class Interrupted(Exception):  # noqa: N818 - it reports a wish, not an error
+class Interrupted(Exception):
     """The run was asked to stop; everything is saved and the same command goes on."""
 
     def __init__(self, interrupt: Interrupt, step: int):

@@ -65,8 +65,8 @@ def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
         devices = devices[:known]
     elif known != len(devices):
         raise ValueError(
-            f"the sizes of the mesh must multiply to the number of devices, got {described} and {len(devices)} "
-            "devices. Set one of them to -1."
+            f"the sizes of the mesh must multiply to the number of devices (fewer only in a run of one process), got "
+            f"{described} and {len(devices)} devices. Set one of them to -1."
         )
     processes = len({device.process_index for device in devices})
     if (sizes[DATA] * sizes[FSDP]) % processes:
@@ -77,6 +77,24 @@ def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
     # Explicit axes, which JAX makes by default, fail in ordinary model code: a gather from an embedding that is
     # split over fsdp raises DuplicateSpecError.
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def check_rows(shape: MeshShape, rows: int) -> None:
+    """Refuse rows that the mesh of `shape` cannot split evenly, before anything is computed.
+
+    Raises:
+        ValueError: as `make`, or rows that are not a multiple of data x fsdp.
+    """
+    parts = _row_parts(make(shape))
+    if rows % parts:
+        raise ValueError(
+            f"the rows of a batch or micro-batch must be a multiple of data x fsdp, got {rows} and {parts}. "
+            "Change data.rows, accumulation or mesh."
+        )
+
+
+def _row_parts(mesh: Mesh) -> int:
+    return math.prod(mesh.shape[name] for name in ROWS)
 
 
 def initialize_processes(environment: Mapping[str, str] = os.environ) -> None:
@@ -152,7 +170,7 @@ def global_batch(batch: Batch, mesh: Mesh) -> Batch:
     """
     sharding = NamedSharding(mesh, PartitionSpec(ROWS))
     processes = len({device.process_index for device in mesh.devices.flat})
-    parts = math.prod(mesh.shape[name] for name in ROWS)
+    parts = _row_parts(mesh)
 
     def place(array: np.ndarray) -> jax.Array:
         rows = len(array) * processes

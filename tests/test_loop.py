@@ -17,6 +17,7 @@ from jaxkd.loop import Interrupted
 from jaxkd.mesh import MeshShape
 from jaxkd.optim import Optimizer
 from jaxkd.stage import read_evaluations
+from jaxkd.step_log import StepLog
 
 
 def rows(folder):
@@ -42,14 +43,14 @@ def assert_bitwise(train, one, other):
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
     """Deliver a real signal while step `step` runs."""
-    push = loop._StepLog.push
+    push = StepLog.push
 
     def push_and_kill(self, now, *args):
         push(self, now, *args)
         if now == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(loop._StepLog, "push", push_and_kill)
+    monkeypatch.setattr(StepLog, "push", push_and_kill)
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_a_row_says_what_a_person_wants_to_know(tiny, tmp_path):
         ({"save_every": 0}, "save_every must be >= 1, got 0"),
         (
             {"mesh": MeshShape(data=8), "accumulation": 2},
-            "the rows of a micro-batch must be a multiple of data x fsdp = 8",
+            "the rows of a batch or micro-batch must be a multiple of data x fsdp, got 4 and 8",
         ),
     ],
 )

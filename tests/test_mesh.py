@@ -38,13 +38,23 @@ def test_mesh_of_one_device_is_a_mesh():
     assert mesh_lib.make(MeshShape(), jax.devices()[:1]).devices.shape == (1, 1, 1)
 
 
+def test_sizes_that_are_all_given_may_use_the_first_devices_only():
+    assert mesh_lib.make(MeshShape(data=2, fsdp=2)).devices.flatten().tolist() == jax.devices()[:4]
+
+
+def test_rows_that_cannot_be_split_are_refused():
+    mesh_lib.check_rows(MeshShape(data=4, fsdp=2), 16)
+    with pytest.raises(ValueError, match="must be a multiple of data x fsdp, got 4 and 8. Change data.rows"):
+        mesh_lib.check_rows(MeshShape(data=4, fsdp=2), 4)
+
+
 def test_mesh_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="must divide the number of devices, got data -1 x fsdp 3 x tensor 1 and 8"):
         mesh_lib.make(MeshShape(fsdp=3))
     with pytest.raises(
-        ValueError, match=r"must multiply to the number of devices, got data 2 .* and 8 devices\. Set one"
+        ValueError, match=r"must multiply to the number of devices .* got data 16 .* and 8 devices\. Set one"
     ):
-        mesh_lib.make(MeshShape(data=2))
+        mesh_lib.make(MeshShape(data=16))
     with pytest.raises(ValueError, match=r"fsdp must be a number of devices or -1.*got 0"):
         MeshShape(fsdp=0)
     with pytest.raises(ValueError, match="only one of data, fsdp and tensor may be -1"):

@@ -35,6 +35,7 @@ def linear_divergence(
         teacher: same leading shape and vocabulary, any width; no gradient reaches it.
         weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position
             of weight 0 does not touch the total, whatever it holds.
+        divergence: compares the two distributions of a position; `jaxkd.losses.ForwardKL()`, say.
         labels: token ids for the cross entropy, computed from the same logits; any valid id where
             the weight is 0.
         label_weights: as `weights`, for the cross entropy.

@@ -1,0 +1,91 @@
+"""What a benchmark measures: rows of a table, each with the bar that it has to pass."""
+
+import dataclasses
+import math
+import operator
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Self, get_args
+
+from benchmarks.environment import Environment
+
+Relation = Literal["<", "<=", ">", ">="]
+
+_COMPARE: Mapping[Relation, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bar:
+    """What a figure must be, as in `< 0.3`."""
+
+    relation: Relation
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.relation not in _COMPARE:
+            raise ValueError(f"relation must be one of {', '.join(get_args(Relation))}, got {self.relation!r}.")
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.limit:g}"
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` passes."""
+        return _COMPARE[self.relation](value, self.limit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One figure."""
+
+    figure: str
+    """What was measured, in words."""
+    value: float
+    unit: str
+    bar: Bar | None = None
+    """None: reported, not judged."""
+    samples: tuple[float, ...] = ()
+    """The repetitions that `value` is the median of; empty where one measurement says it all."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"value must be finite, got {self.value} for {self.figure!r}. Leave the row out.")
+
+    @classmethod
+    def median(cls, figure: str, samples: Sequence[float], unit: str, *, bar: Bar | None = None) -> Self:
+        """The row of repeated measurements."""
+        return cls(figure=figure, value=statistics.median(samples), unit=unit, bar=bar, samples=tuple(samples))
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the bar holds; None without a bar."""
+        return None if self.bar is None else self.bar.holds(self.value)
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """Lowest and highest repetition; None where there was one measurement."""
+        return (min(self.samples), max(self.samples)) if self.samples else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a benchmark returns."""
+
+    rows: tuple[Row, ...]
+    environment: Environment
+    """Of the interpreter that was measured, which need not be the one that runs the benchmark."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A named measurement."""
+
+    name: str
+    summary: str
+    """One line for `--list`."""
+    measure: Callable[[bool], Measured]
+    """Called with whether a quick look is enough: fewer repetitions, or fewer rows."""

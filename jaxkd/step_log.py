@@ -1,0 +1,62 @@
+"""From the metrics of a step to a row on disk and a line on screen; stops the run where one is not finite."""
+
+import math
+import time
+
+import jax
+
+from jaxkd.metric_writer import MetricWriter
+from jaxkd.optim import Optimizer, learning_rate_at
+from jaxkd.progress import Bar
+from jaxkd.typing import Scalar
+
+
+class StepLog:
+    """Holds the newest step's metrics back until the next step runs, so that the device never waits for the host."""
+
+    def __init__(self, writer: MetricWriter, bar: Bar, *, optimizer: Optimizer, steps: int, every: int):
+        self._writer, self._bar = writer, bar
+        self._optimizer, self._steps, self._every = optimizer, steps, every
+        self._pending: tuple[int, dict[str, Scalar], int] | None = None
+        self._clock = time.perf_counter()
+
+    def push(self, step: int, metrics: dict[str, Scalar], targets: int) -> None:
+        """Take the metrics of `step`, still on the device, and write those of the step before.
+
+        Args:
+            step: from 1.
+            metrics: scalars.
+            targets: tokens that the step learnt from.
+
+        Raises:
+            FloatingPointError: as `flush`, for the step before.
+        """
+        self.flush()
+        self._pending = (step, metrics, targets)
+
+    def flush(self) -> None:
+        """Write what is held back.
+
+        Raises:
+            FloatingPointError: a metric that is not finite; its name and the step are given.
+        """
+        if self._pending is None:
+            return
+        step, metrics, targets = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        now = time.perf_counter()
+        seconds, self._clock = now - self._clock, now
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} must be finite, got {value} at step {step}. The last checkpoint is from before: lower "
+                    "learning_rate, raise warmup_steps, or set clip_norm, and run again."
+                )
+        self._bar.update(step, loss=values["loss"], tokens=targets)
+        if step % self._every == 0 or step == self._steps:
+            row = {f"train/{name}": value for name, value in values.items()}
+            row["learning_rate"] = float(learning_rate_at(self._optimizer, self._steps, step - 1))
+            self._writer.write(
+                step, {**row, "targets": targets, "seconds": seconds, "tokens_per_second": targets / seconds}
+            )

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# One machine with one or more NVIDIA GPUs: one process drives all of them.
+#
+#   pip install -e '.[cuda12]'
+#   launch/one_gpu.sh configs/quickstart.py --kd.precision bfloat16
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+config=${1:-configs/quickstart.py}
+shift || true
+
+# JAX reserves 75 % of the memory by default; the rest is of use where nothing else runs on the card.
+export XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
+
+# Run it again after an interruption: finished stages are skipped, the others go on.
+exec python -m jaxkd.train --config "$config" "$@"

@@ -1,0 +1,48 @@
+"""Logical axes: where each lands, what happens where the mesh does not divide, and the refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from jaxkd.mesh import MeshShape, make
+from jaxkd.sharding import constrain, partition_spec, place, shardings
+
+
+@pytest.fixture
+def mesh():
+    return make(MeshShape(data=2, fsdp=2, tensor=2))
+
+
+def test_each_axis_lands_where_the_table_says(mesh):
+    assert partition_spec(("vocab", "embed"), (8, 4), mesh.abstract_mesh) == PartitionSpec("tensor", "fsdp")
+    rows = partition_spec(("rows", None, "mlp"), (8, 3, 4), mesh.abstract_mesh)
+    assert rows == PartitionSpec(("data", "fsdp"), None, "tensor")
+
+
+def test_an_axis_that_does_not_divide_stays_whole(mesh):
+    assert partition_spec(("kv_heads", "embed"), (3, 4), mesh.abstract_mesh) == PartitionSpec(None, "fsdp")
+    assert partition_spec(("rows",), (2,), mesh.abstract_mesh) == PartitionSpec(None)
+
+
+def test_placing_splits_and_keeps_the_values(mesh):
+    tree, axes = {"table": np.arange(32.0).reshape(8, 4)}, {"table": ("vocab", "embed")}
+    with jax.set_mesh(mesh):
+        placed = place(tree, axes)
+    np.testing.assert_array_equal(placed["table"], tree["table"])
+    assert placed["table"].addressable_shards[0].data.shape == (4, 2)
+
+
+def test_without_a_mesh_nothing_happens():
+    array = jnp.ones((2, 3))
+    assert constrain(array, "rows", "embed") is array
+    assert shardings({"a": array}, {"a": ("rows", "embed")}) is None
+    np.testing.assert_array_equal(place({"a": np.ones(2)}, {"a": ("rows",)})["a"], 1)
+
+
+def test_unknown_names_and_wrong_ranks_are_refused(mesh):
+    with pytest.raises(ValueError, match=r"axes must be logical axis names, got 'widht'\. Known names: embed, heads"):
+        partition_spec(("widht",), (4,), mesh.abstract_mesh)
+    with pytest.raises(ValueError, match=r"axes must name each dimension once, got \('rows',\) for the shape \(4, 4\)"):
+        partition_spec(("rows",), (4, 4), mesh.abstract_mesh)
