@@ -1,5 +1,6 @@
 """What it costs to have jaxkd: packages, disk, import time, and the wait for the first step of a first run."""
 
+import functools
 import json
 import os
 import subprocess
@@ -75,24 +76,21 @@ def _inventory(python: Path, workplace: Path) -> dict[str, int]:
 
 
 def _import_rows(python: Path, workplace: Path) -> tuple[Row, ...]:
-    """Seconds of `import jax`, and those that each of ours adds, by differences within a round."""
-    programs = {"jax": "import jax", **{name: f"import jax, {name}" for name in IMPORTED}}
-    seconds = interleaved(
-        {
-            name: lambda program=program: _import_seconds(python, workplace, program)
-            for name, program in programs.items()
-        },
-        repeats=IMPORT_REPEATS,
-    )
-    added = {name: [ours - base for ours, base in zip(seconds[name], seconds["jax"], strict=True)] for name in IMPORTED}
+    """Seconds of `import jax` from nothing, and of ours where jax is loaded; each import in a process of its own."""
+    programs = {"jax": "", **dict.fromkeys(IMPORTED, "import jax")}
+    measurements = {
+        name: functools.partial(_import_seconds, python, workplace, name, after) for name, after in programs.items()
+    }
+    seconds = interleaved(measurements, repeats=IMPORT_REPEATS)
     return (
         Row.median("import jax", seconds["jax"], "s"),
-        *(Row.median(f"import {name}, beyond jax", added[name], "s", bar=IMPORT_SECONDS) for name in IMPORTED),
+        *(Row.median(f"import {name}, beyond jax", seconds[name], "s", bar=IMPORT_SECONDS) for name in IMPORTED),
     )
 
 
-def _import_seconds(python: Path, workplace: Path, program: str) -> float:
-    timed = f"import time; start = time.perf_counter(); {program}; print(time.perf_counter() - start)"
+def _import_seconds(python: Path, workplace: Path, name: str, after: str) -> float:
+    # The clock starts behind `after`: two processes' imports of jax differ by more than all that ours takes.
+    timed = f"import time\n{after}\nstart = time.perf_counter()\nimport {name}\nprint(time.perf_counter() - start)"
     return float(_call([str(python), "-c", timed], workplace))
 
 

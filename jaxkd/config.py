@@ -7,6 +7,7 @@ library where a string names code; a test decodes every config that the reposito
 import dataclasses
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,10 @@ def decode(value: Any) -> Any:
 
 
 def save(path: Path, config: Any) -> None:
-    """Write a config where `load` finds an equal one."""
-    path.write_text(json.dumps(encode(config), indent=1) + "\n")
+    """Write a config where `load` finds an equal one; a reader sees the old file or the new one."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(encode(config), indent=1) + "\n")
+    os.replace(temporary, path)
 
 
 def load(path: Path) -> Any:

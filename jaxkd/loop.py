@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxkd import mesh as meshes
@@ -86,6 +85,12 @@ class Train(Stage):
                 raise ValueError(f"{name} must be >= 1, got {value}.")
         meshes.check_rows(self.mesh, rows // self.accumulation)
 
+    def disk_bytes(self) -> int:
+        with jax.set_mesh(meshes.make(self.mesh)):
+            state = abstract_state(self, build(self.optimizer, self.steps))
+        # One more than is kept: a checkpoint is complete before an old one goes.
+        return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
+
     def provenance(self) -> str:
         return self.recipe.provenance()
 
@@ -121,8 +126,7 @@ class _Run:
     def go(self) -> None:
         train = self.train
         abstract = abstract_state(train, self.optimizer)
-        kept = train.keep_last + 1 + (train.keep_best is not None)
-        check_writable(self.folder, kept * tree_bytes(abstract))
+        check_writable(self.folder, train.disk_bytes())
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt:
@@ -182,10 +186,9 @@ class _Run:
                 if interrupt:
                     break
                 batch = next(stream)
-                targets = int(np.sum(batch.loss_mask)) * jax.process_count()
                 state, metrics = self.step_function(state, frozen, meshes.global_batch(batch, mesh), root_key)
                 # The metrics of the step before are read while this one runs, so the device never waits.
-                log.push(step, metrics, targets)
+                log.push(step, metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
                     log.flush()
                     self._validate(step, state, frozen, writer)

@@ -38,6 +38,10 @@ class Stage(abc.ABC):
     def validate(self) -> None:
         """Refuse what cannot work, before any stage of the study starts."""
 
+    def disk_bytes(self) -> int:
+        """What it will write at one seed, as far as that is known before it starts."""
+        return 0
+
     @abc.abstractmethod
     def plan(self) -> str:
         """What the stage would do: shapes, parameter counts, memory.  Starts nothing."""
@@ -102,13 +106,15 @@ def claim(folder: Path, stage: Stage, *, may_differ: frozenset[str] = frozenset(
                 f"{folder} belongs to a run with another config and cannot go on with this one. Changed: "
                 f"{'; '.join(changed)}. Undo the change, or name another --workdir."
             )
-    configs.save(path, stage)
     if jax.process_index() == 0:
+        configs.save(path, stage)
         (folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n")
 
 
 def write_evaluations(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
-    """Store a stage's final evaluations; their presence says that the stage is finished."""
+    """Store a stage's final evaluations, from process 0; their presence says that the stage is finished."""
+    if jax.process_index() != 0:
+        return
     temporary = folder / "evaluation.tmp"
     values = {name: json.loads(result.to_json()) for name, result in evaluations.items()}
     temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")

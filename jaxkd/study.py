@@ -7,12 +7,14 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jaxkd import config as configs
 from jaxkd import metric_writer, report
+from jaxkd.checkpoint import check_writable
 from jaxkd.evals.bootstrap import Comparison, compare
 from jaxkd.evals.evaluator import Evaluation
 from jaxkd.stage import Stage, read_evaluations
@@ -54,6 +56,7 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None, command: 
 
     Raises:
         ValueError: a stage that refuses its config, or an unknown `only`.
+        OSError: a workdir that cannot be written, or a disk without room for the checkpoints.
     """
     selected = [stage for stage in study.stages if only in (None, stage.name)]
     if not selected:
@@ -62,7 +65,13 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None, command: 
         )
     for stage in selected:
         stage.validate()
-    workdir.mkdir(parents=True, exist_ok=True)
+    open_ends = [
+        stage
+        for stage in selected
+        for seed in _seeds(study, stage)
+        if read_evaluations(_folder(workdir, stage, seed)) is None
+    ]
+    check_writable(workdir, sum(stage.disk_bytes() for stage in open_ends))
     usage = _Usage(workdir / "usage.json")
     for number, stage in enumerate(selected, start=1):
         for seed in _seeds(study, stage):
@@ -72,6 +81,8 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None, command: 
             earlier = {one.name: _folder(workdir, one, seed) for one in study.stages[: study.stages.index(stage)]}
             with usage.measure(str(folder.relative_to(workdir))):
                 stage.run(folder, seed=seed, stages=earlier)
+    if jax.process_index() != 0:
+        return {}
     return write_summary(study, workdir, command=command)
 
 
@@ -157,7 +168,8 @@ class _Usage:
             "seconds": round(old["seconds"] + seconds, 1),
             "peak_memory_gb": round(max(old["peak_memory_gb"], peak), 3),
         }
-        self.path.write_text(json.dumps(self.stages, indent=1) + "\n")
+        if jax.process_index() == 0:
+            self.path.write_text(json.dumps(self.stages, indent=1) + "\n")
 
     def seconds(self) -> float:
         return round(sum(stage["seconds"] for stage in self.stages.values()), 1)
@@ -192,8 +204,3 @@ def _seeds(study: Study, stage: Stage) -> tuple[int, ...]:
 
 def _folder(workdir: Path, stage: Stage, seed: int) -> Path:
     return workdir / stage.name / str(seed) if stage.seeded else workdir / stage.name
-
-
-def folders(study: Study, workdir: Path, seed: int) -> Mapping[str, Path]:
-    """The folder of each stage at one seed."""
-    return {stage.name: _folder(workdir, stage, seed) for stage in study.stages}

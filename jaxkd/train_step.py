@@ -16,6 +16,9 @@ from jaxkd.typing import Key, Params, Scalar
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
+COUNT_PREFIX = "count/"
+"""Marks the metrics of a step that say how much it learnt from, over all devices."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,6 +130,7 @@ def train_step(
             "loss": loss,
             **{name: jax.tree.map(lambda part: jnp.sum(part, axis=0), mean).value() for name, mean in metrics.items()},
             "grad_norm": optax.tree.norm(gradient),
+            **{f"{COUNT_PREFIX}{name}": count for name, count in counts.items()},
         }
         return (
             TrainState(

@@ -178,7 +178,7 @@ def test_a_row_says_what_a_person_wants_to_know(tiny, tmp_path):
     first = written[0]
     for name in ("train/loss", "train/cross_entropy", "train/divergence", "train/accuracy", "train/grad_norm"):
         assert np.isfinite(first[name])
-    assert first["targets"] > 0
+    assert first["count/targets"] > 0
     assert first["tokens_per_second"] > 0
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["versions"]["jax"] == jax.__version__

@@ -32,7 +32,7 @@ def steps(model: Model) -> str:
 
 def trained_tokens(model: Model) -> str:
     """Answer tokens that one seed was trained on; steps that were not logged count as the mean of those that were."""
-    totals = _totals(model, "targets", statistics.fmean)
+    totals = _totals(model, "count/targets", statistics.fmean)
     return f"{statistics.fmean(totals):,.0f}" if totals else NOTHING
 
 

@@ -19,7 +19,7 @@ def samples(text: str) -> tuple[Sample, ...]:
 def history(level: float, *, steps: int = 4, divergence: bool = False) -> list[dict[str, float]]:
     rows = []
     for step in range(1, steps + 1):
-        row = {"step": step, "train/cross_entropy": level + 8 / step, "learning_rate": 1e-3, "targets": 100}
+        row = {"step": step, "train/cross_entropy": level + 8 / step, "learning_rate": 1e-3, "count/targets": 100}
         rows.append(row | {"seconds": 0.5} | ({"train/divergence": 1 / step} if divergence else {}))
         if step % 2 == 0:
             rows.append({"step": step, "validation/bits_per_byte": level / 2 + 1 / step})

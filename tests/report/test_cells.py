@@ -35,8 +35,8 @@ def test_the_cells_of_a_model():
 
 
 def test_steps_that_were_not_logged_count():
-    rows = [{"step": 10, "targets": 90, "seconds": 9.0}, {"step": 20, "targets": 110, "seconds": 1.0}]
-    rows.append({"step": 30, "targets": 100, "seconds": 1.0})
+    rows = [{"step": 10, "count/targets": 90, "seconds": 9.0}, {"step": 20, "count/targets": 110, "seconds": 1.0}]
+    rows.append({"step": 30, "count/targets": 100, "seconds": 1.0})
     (model,) = by_label([StageReport(name="kd", label="kd", metrics={}, history=rows)])
     assert cells.trained_tokens(model) == "3,000"
     assert cells.training_time(model) == "30.0 s", "the first step compiles"

