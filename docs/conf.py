@@ -4,6 +4,8 @@ import re
 from importlib import metadata
 from typing import Any
 
+from docutils import nodes
+
 project = "jaxkd"
 author = "the jaxkd authors"
 project_copyright = "the jaxkd authors"
@@ -43,18 +45,21 @@ html_theme_options = {
 
 
 def setup(app: Any) -> None:
-    """Register the two translations below."""
+    """Register the translations below."""
     # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", _to_restructured_text, priority=400)
-    app.connect("autodoc-process-signature", _short_names)
+    app.connect("doctree-read", _short_names)
 
 
 def _to_restructured_text(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text with backticks: three things in them mean something else in reStructuredText."""
+    """Docstrings are plain text with backticks: some things in them mean something else in reStructuredText."""
     text = "\n".join(lines)
     text = re.sub(r"^( *)```\n(.*?)^ *```$", _literal_block, text, flags=re.MULTILINE | re.DOTALL)
+    if what == "module":
+        # A table that is only indented.
+        text = re.sub(r"\n\n(?= {4}\S)", "\n\n::\n\n", text)
     # `Array`s: a role must end at the end of a word.
-    text = re.sub(r"(?<!`)(`[^`\n]+`)(?=\w)", r"\1\\ ", text)
+    text = re.sub(r"(?<!`)(`[^`\s]+`)(?=\w)", r"\1\\ ", text)
     # owner/name@commit is no address of electronic mail.
     text = re.sub(r"(?<![\w`/])([\w-]+/[\w.-]+@[0-9a-f]{7,40})\b", r"``\1``", text)
     # Napoleon takes what stands before a colon in the first line of an attribute's docstring for its type.
@@ -68,12 +73,8 @@ def _literal_block(match: re.Match[str]) -> str:
     return f"{indent}::\n\n" + "".join(f"    {line}\n" for line in body.splitlines())
 
 
-def _short_names(
-    app: Any, what: str, name: str, item: Any, options: Any, signature: str | None, returns: str | None
-) -> tuple[str | None, str | None]:
+def _short_names(app: Any, doctree: nodes.document) -> None:
     """`Array`, where JAX says in which of its files the class lives."""
-
-    def short(text: str | None) -> str | None:
-        return text and text.replace("jaxlib._jax.Array", "Array").replace("Float[Array, '']", "Scalar")
-
-    return short(signature), short(returns)
+    for text in list(doctree.findall(nodes.Text)):
+        if "jaxlib._jax." in text:
+            text.parent.replace(text, nodes.Text(text.replace("jaxlib._jax.", "")))

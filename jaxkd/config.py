@@ -49,12 +49,15 @@ def decode(value: Any) -> Any:
         return value
     name = value.get("type", "")
     module, _, qualname = name.partition(":")
-    if not module.startswith("jaxkd.") and module != "jaxkd":
-        raise ValueError(f"type must name a dataclass of jaxkd as 'module:Class', got {name!r}.")
     try:
-        kind = getattr(importlib.import_module(module), qualname)
+        kind = getattr(importlib.import_module(module or "jaxkd"), qualname or "")
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"type must name a dataclass of jaxkd, got {name!r}: it was moved or renamed.") from error
+        raise ValueError(
+            f"type must name a dataclass that can be imported, as 'module:Class', got {name!r}. It was moved or "
+            "renamed, or is defined in a config file: move it into a module."
+        ) from error
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ValueError(f"type must name a dataclass, as 'module:Class', got {name!r}.")
     fields = {key: decode(item) for key, item in value.items() if key != "type"}
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(fields) - known)

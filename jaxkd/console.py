@@ -20,3 +20,6 @@ def run_program(body: Callable[[], None]) -> None:
     except EXPECTED as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted. Run the same command to go on.\n")
+        raise SystemExit(130) from None

@@ -196,7 +196,7 @@ class _Run:
                     log.flush()
                     self._save(state, stream, checkpoints)
             log.flush()
-        if int(state.step) == train.steps:
+        if start < int(state.step) == train.steps:
             self._validate(train.steps, state, frozen, writer)
         return state
 

@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import jax
+
 from jaxkd.loop import Interrupted, Train
 from jaxkd.stage import Stage
 from jaxkd.study import Study, run_study
+from jaxkd.summary import write_summary
 
 Size = Literal["full", "smoke"]
 
@@ -60,12 +63,13 @@ def _main(arguments: list[str]) -> None:
                 stage.validate()
                 sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
         return
-    typed = shlex.join(["python", "-m", "jaxkd.train", *arguments])
     try:
-        run_study(study, workdir, only=command.only, command=typed)
+        run_study(study, workdir, only=command.only)
     except Interrupted as stop:
         sys.stderr.write(f"{stop}\n")
         raise SystemExit(0) from None
+    if jax.process_index() == 0:
+        write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:
@@ -117,6 +121,8 @@ def load_study(path: Path) -> Callable[[Size], Study]:
     if spec is None or spec.loader is None:
         raise ValueError(f"config must be a Python file, got {path}.")
     module = importlib.util.module_from_spec(spec)
+    # Known by name, so that classes defined in the file can be looked at, and read back by the same command.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if not callable(getattr(module, "get_config", None)):
         raise ValueError(f"{path} must define get_config(size) -> Study, it does not.")
@@ -141,8 +147,6 @@ def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str
 
 def _prepare_process(study: Study) -> None:
     """What must be decided before JAX touches a device."""
-    import jax
-
     from jaxkd.mesh import initialize_processes
 
     training = [stage for stage in study.stages if isinstance(stage, Train)]

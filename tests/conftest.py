@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import signal
 from pathlib import Path
 
 import jaxtyping
@@ -39,6 +40,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs the suite in the background has SIGINT ignored, which Python and its children would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An int is a float to these checks, as it is to a type checker.
 jaxtyping.install_import_hook(

@@ -13,6 +13,7 @@ import pytest
 from jaxkd import train
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.study import Study, run_study
+from jaxkd.summary import write_summary
 
 PROGRAMS = ("train", "evaluate", "generate", "export")
 
@@ -49,6 +50,11 @@ def write_config(study, folder) -> Path:
     config.save(folder / "tiny.json", study)
     (folder / "tiny.py").write_text(TINY_CONFIG)
     return folder / "tiny.py"
+
+
+def run_and_summarise(study, folder, **options):
+    run_study(study, folder)
+    return write_summary(study, folder, **options)
 
 
 def run(*arguments, **options):
@@ -122,7 +128,7 @@ def test_a_file_without_get_config_is_refused(tmp_path):
 
 
 def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
-    summary = run_study(study, tmp_path, command="python -m jaxkd.train")
+    summary = run_and_summarise(study, tmp_path, command="python -m jaxkd.train")
     assert set(summary["bits_per_byte"]) == {"teacher", "student_untouched", "student_sft", "student_distilled"}
     assert summary["seed"] == 0
     assert summary["seconds"] > 0
@@ -136,7 +142,7 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
     assert "report.html" in printed
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")}
     assert len(before) == 4
-    again = run_study(study, tmp_path)
+    again = run_and_summarise(study, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")} == before
     assert again["bits_per_byte"] == summary["bits_per_byte"]
 
@@ -145,7 +151,7 @@ def test_seeds_have_folders_and_a_mean(study, tmp_path):
     import dataclasses
 
     two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=())
-    summary = run_study(two, tmp_path)
+    summary = run_and_summarise(two, tmp_path)
     assert sorted(path.name for path in (tmp_path / "sft").iterdir()) == ["1", "2"]
     by_seed = summary["bits_per_byte_by_seed"]["student_sft"]
     assert summary["bits_per_byte"]["student_sft"] == pytest.approx(sum(by_seed.values()) / 2)

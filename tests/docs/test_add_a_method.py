@@ -12,7 +12,6 @@ import pytest
 
 from jaxkd import config, forward, runs, train
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.study import run_study
 from tests.docs.pages import on_the_tiny_model, shown_file
 
 PAGE = "docs/add_a_method.md"
@@ -109,13 +108,16 @@ def test_what_cannot_work_is_refused(recipe, tiny, tmp_path):
 def test_the_config_runs_resumes_and_gives_a_student(cosine_kd, tiny, tmp_path):
     path = tmp_path / "cosine_kd.py"
     path.write_text(on_the_tiny_model(shown_file(PAGE, "configs/cosine_kd.py"), tiny))
-    _, study = train.parse(["--config", str(path), "--size", "smoke", "--recipe.hidden-rate", "0.5"])
-    assert study.stages[0].recipe == cosine_kd(
-        student=tiny.student, teacher=tiny.teacher, data=study.stages[0].recipe.data, hidden_rate=0.5
-    )
+    command = ["--config", str(path), "--size", "smoke", "--recipe.hidden-rate", "0.5"]
+    _, study = train.parse(command)
+    assert isinstance(study.stages[0].recipe, cosine_kd)
+    assert study.stages[0].recipe.hidden_rate == 0.5
     config.save(tmp_path / "study.json", study)
     assert config.load(tmp_path / "study.json") == study
-    summary = run_study(study, tmp_path / "run")
+    train.main([*command, "--workdir", str(tmp_path / "run")])
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["bits_per_byte"]["student"] > 0
-    assert run_study(study, tmp_path / "run")["bits_per_byte"] == summary["bits_per_byte"]
+    train.main([*command, "--workdir", str(tmp_path / "run")])
+    again = json.loads((tmp_path / "run/summary.json").read_text())
+    assert again["bits_per_byte"] == summary["bits_per_byte"]
     assert runs.student_model(tmp_path / "run/kd/0").config.depth == 1

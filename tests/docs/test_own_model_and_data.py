@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from jaxkd import config, train
-from jaxkd.study import run_study
 from tests.docs.pages import on_the_tiny_model, shown_file
 
 PAGES = ["README.md", "docs/own_model_and_data.md"]
@@ -28,10 +27,11 @@ def test_the_shown_config_parses_as_it_stands(page, tmp_path):
 def test_the_shown_config_runs_on_the_tiny_model(page, tiny, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(on_the_tiny_model(shown_file(page, "configs/mine.py"), tiny))
-    _, study = train.parse(["--config", str(path), "--size", "smoke"])
-    summary = run_study(study, tmp_path / "run")
-    assert all(value > 0 for value in summary["bits_per_byte"].values())
-    assert len(summary["bits_per_byte"]) == sum(stage.label is not None for stage in study.stages)
+    train.main(["--config", str(path), "--size", "smoke", "--workdir", str(tmp_path / "run")])
+    _, study = train.parse(["--config", str(path)])
+    scored = json.loads((tmp_path / "run/summary.json").read_text())["bits_per_byte"]
+    assert list(scored) == [stage.label for stage in study.stages if stage.label]
+    assert all(value > 0 for value in scored.values())
 
 
 def test_one_training_stage_takes_its_options_without_a_name(tmp_path):

@@ -1,0 +1,110 @@
+"""The result of a study, from what its stages left on disk: a table, `summary.json` and `report.html`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxkd import config as configs
+from jaxkd import metric_writer, report
+from jaxkd.evals.bootstrap import Comparison, compare
+from jaxkd.evals.evaluator import Evaluation
+from jaxkd.stage import Stage, read_evaluations
+from jaxkd.study import Study, stage_folder
+from jaxkd.usage import Usage
+
+HEADLINE = "bits_per_byte"
+"""Name of the evaluator, and of its metric, by which models are compared."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Result:
+    """A finished run of a stage that has a row in the table."""
+
+    stage: Stage
+    label: str
+    seed: int
+    folder: Path
+    evaluations: dict[str, Evaluation]
+
+
+def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str, Any]:
+    """Write the files, print the table, and return what `summary.json` holds.
+
+    Stages that are not finished are left out, so a summary can be made at any time.
+
+    Args:
+        study: as it was run.
+        workdir: of the study.
+        command: as the user typed it, for the report.
+    """
+    results = _results(study, workdir)
+    scored: dict[str, dict[int, Evaluation]] = {result.label: {} for result in results}
+    for result in results:
+        scored[result.label][result.seed] = result.evaluations[HEADLINE]
+    comparisons = [
+        compare(first, tuple(scored[first].values()), second, tuple(scored[second].values()))
+        for first, second in study.comparisons
+        if first in scored and second in scored
+    ]
+    usage = Usage(workdir)
+    by_seed = {label: {seed: one.metrics[HEADLINE] for seed, one in found.items()} for label, found in scored.items()}
+    summary = {
+        HEADLINE: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
+        f"{HEADLINE}_by_seed": by_seed,
+        "answers": {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
+        "comparisons": [_comparison(one) for one in comparisons],
+        "seconds": usage.seconds(),
+        "peak_memory_gb": usage.peak_memory_gb(),
+        "seed": study.seeds[0] if len(study.seeds) == 1 else list(study.seeds),
+    }
+    (workdir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if results:
+        stages = [_stage_report(result) for result in results]
+        report.write_report(
+            workdir / "report.html",
+            title=study.title,
+            description=study.description,
+            summary=summary,
+            stages=stages,
+            comparisons=comparisons,
+            command=command,
+            config_text=json.dumps(configs.encode(study), indent=1),
+        )
+        report.print_summary(stages, comparisons, file=sys.stdout)
+        sys.stdout.write(f"\n{workdir / 'summary.json'}\n{workdir / 'report.html'}\n")
+    return summary
+
+
+def _results(study: Study, workdir: Path) -> list[_Result]:
+    found = []
+    for stage in study.stages:
+        for seed in study.seeds_of(stage):
+            folder = stage_folder(workdir, stage, seed)
+            evaluations = read_evaluations(folder)
+            if stage.label and evaluations is not None and HEADLINE in evaluations:
+                found.append(_Result(stage=stage, label=stage.label, seed=seed, folder=folder, evaluations=evaluations))
+    return found
+
+
+def _stage_report(result: _Result) -> report.StageReport:
+    samples = result.evaluations.get("samples")
+    return report.StageReport(
+        name=result.stage.name,
+        label=result.label,
+        metrics=result.evaluations[HEADLINE].metrics,
+        history=metric_writer.read(result.folder) if result.stage.seeded else (),
+        samples=samples.samples if samples is not None else (),
+        provenance=result.stage.provenance(),
+        seed=result.seed if result.stage.seeded else None,
+    )
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        **dataclasses.asdict(comparison.interval),
+        "sentence": str(comparison),
+    }
