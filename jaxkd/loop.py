@@ -1,28 +1,30 @@
 """The training loop: one for every method, from a laptop to a pod."""
 
 import dataclasses
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxkd import config as configs
 from jaxkd import mesh as meshes
-from jaxkd import stage as stages_
-from jaxkd import train_step as steps_
+from jaxkd import stage as stage_lib
 from jaxkd.checkpoint import Checkpoints, check_writable, tree_bytes
+from jaxkd.compiled_step import CompiledStep
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.interrupt import Interrupt, catch_interrupts
 from jaxkd.metric_writer import MetricWriter
 from jaxkd.optim import Optimizer, build
+from jaxkd.plan import step_plan
 from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState
+from jaxkd.trained import checkpoint_record, trained_params
 from jaxkd.typing import Params
 
 _log = logging.getLogger(__name__)
@@ -87,24 +89,34 @@ class Train(Stage):
 
     def disk_bytes(self) -> int:
         with jax.set_mesh(meshes.make(self.mesh)):
-            state = abstract_state(self, build(self.optimizer, self.steps))
+            state = self.compiled_step().abstract_state()
         # One more than is kept: a checkpoint is complete before an old one goes.
         return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
+
+    def compiled_step(self) -> CompiledStep:
+        """The step of this run, under the ambient mesh."""
+        return CompiledStep(
+            recipe=self.recipe,
+            optimizer=build(self.optimizer, self.steps),
+            accumulation=self.accumulation,
+            precision=self.precision,
+            ema_decay=self.ema_decay,
+        )
 
     def provenance(self) -> str:
         return self.recipe.provenance()
 
     def plan(self) -> str:
-        from jaxkd.plan import training_plan
-
-        return training_plan(self)
+        config = json.dumps(configs.encode(self), indent=1)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            return f"{config}\n\n{step_plan(self.compiled_step())}"
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
-        stages_.claim(folder, self, may_differ=CADENCES)
-        if stages_.read_evaluations(folder) is not None and self._finished(folder):
+        stage_lib.claim(folder, self, may_differ=CADENCES)
+        if stage_lib.read_evaluations(folder) is not None and self._finished(folder):
             _log.info("%s is finished: nothing to do", folder)
             return
-        train = stages_.resolve(self, stages)
+        train = stage_lib.resolve(self, stages)
         with jax.set_mesh(meshes.make(self.mesh)):
             _Run(train, folder, seed).go()
 
@@ -118,14 +130,14 @@ class _Run:
 
     def __init__(self, train: Train, folder: Path, seed: int):
         self.train, self.folder, self.seed = train, folder, seed
-        self.optimizer = build(train.optimizer, train.steps)
-        self.step_function = jit_step(train, self.optimizer)
+        self.step = train.compiled_step()
+        self.step_function = self.step.jit()
         self.validated: tuple[int, dict[str, float]] = (-1, {})
         """The newest validation: a checkpoint of the same step is ranked by it."""
 
     def go(self) -> None:
         train = self.train
-        abstract = abstract_state(train, self.optimizer)
+        abstract = self.step.abstract_state()
         check_writable(self.folder, train.disk_bytes())
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
@@ -144,29 +156,23 @@ class _Run:
                 raise Interrupted(interrupt, int(state.step))
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, abstract)
-        stages_.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
+        stage_lib.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
     def _start(self, abstract: TrainState, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
         """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""
-        dtype = steps_.master_dtype(self.train.precision)
         latest = checkpoints.latest()
         if latest is not None:
             state, record = checkpoints.restore(latest, abstract)
             stream.set_state(record["stream"])
-            frozen = self.train.recipe.load_frozen()
             _log.info("going on at step %d of %s", latest, self.folder)
-        else:
-            variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
-            frozen = variables.frozen
-            if self.train.start_from is not None:
-                from jaxkd.runs import trained_params
-
-                variables = variables.replace(params=trained_params(Path(self.train.start_from), variables.params))
-            variables = variables.replace(params=steps_.cast(variables.params, dtype))
-            state = steps_.initial_state(variables, self.optimizer, ema=self.train.ema_decay is not None)
-            state = jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, abstract))
-        compute = jnp.dtype(jnp.bfloat16) if self.train.precision == "bfloat16" else dtype
-        return state, steps_.cast(frozen, compute)
+            return state, self.step.frozen(self.train.recipe.load_frozen())
+        variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
+        if self.train.start_from is not None:
+            variables = variables.replace(params=trained_params(Path(self.train.start_from), abstract.params))
+        state = self.step.initial_state(variables)
+        return jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, abstract)), self.step.frozen(
+            variables.frozen
+        )
 
     def _loop(
         self,
@@ -219,7 +225,12 @@ class _Run:
             return
         validated, values = self.validated
         metrics = {name.removeprefix("validation/"): value for name, value in values.items()}
-        checkpoints.save(step, state, {"stream": stream.get_state()}, metrics if validated == step else None)
+        record = checkpoint_record(
+            stream=stream.get_state(),
+            averaged=self.train.ema_decay is not None,
+            ranked_by=self.train.keep_best,
+        )
+        checkpoints.save(step, state, record, metrics if validated == step else None)
 
 
 class Interrupted(Exception):
@@ -229,40 +240,6 @@ class Interrupted(Exception):
         self.signal = interrupt.signal
         name = interrupt.signal.name if interrupt.signal else "a request"
         super().__init__(f"stopped by {name} after step {step}; saved. Run the same command to go on.")
-
-
-def jit_step(train: Train, optimizer: Any):
-    """The compiled optimizer step of a run, with its state donated and its shardings pinned."""
-    step = steps_.train_step(
-        train.recipe,
-        optimizer,
-        accumulation=train.accumulation,
-        precision=train.precision,
-        ema_decay=train.ema_decay,
-    )
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(train, optimizer))
-    return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
-
-
-def abstract_state(train: Train, optimizer: Any) -> TrainState:
-    """Shapes, dtypes and shardings of the train state under the ambient mesh."""
-    variables = train.recipe.abstract()
-    dtype = steps_.master_dtype(train.precision)
-    params = steps_.cast(variables.params, dtype)
-    replicated = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, params)
-    state = jax.eval_shape(optimizer.init, params)
-    places = meshes.optimizer_shardings(state, params, shardings)
-    step: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated)
-    return TrainState(
-        params=params,
-        optimizer=jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, places
-        ),
-        ema=params if train.ema_decay is not None else {},
-        state=variables.state,
-        step=step,
-    )
 
 
 def _due(step: int, every: int | None) -> bool:

@@ -43,6 +43,11 @@ def master_dtype(precision: Precision) -> jnp.dtype:
     return jnp.dtype(jnp.float64 if precision == "float64" else jnp.float32)
 
 
+def compute_dtype(precision: Precision) -> jnp.dtype:
+    """Of the forward and backward pass."""
+    return jnp.dtype(jnp.bfloat16) if precision == "bfloat16" else master_dtype(precision)
+
+
 def cast(tree: Params, dtype: jnp.dtype) -> Params:
     """Floating-point leaves in `dtype`; others as they are.  Also for abstract leaves."""
 
@@ -86,7 +91,7 @@ def train_step(
         precision: "bfloat16" casts parameters for the forward and backward pass only.
         ema_decay: of the moving average of the parameters; None keeps none.
     """
-    compute = jnp.dtype(jnp.bfloat16) if precision == "bfloat16" else master_dtype(precision)
+    compute = compute_dtype(precision)
 
     def step(state: TrainState, frozen: Params, batch: Any, root_key: Key) -> tuple[TrainState, dict[str, Scalar]]:
         key = jax.random.fold_in(root_key, state.step)

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import loop, metric_writer, runs
+from jaxkd import mesh as meshes
+from jaxkd import metric_writer, runs
 from jaxkd.checkpoint import Checkpoints
 from jaxkd.loop import Interrupted
 from jaxkd.mesh import MeshShape
@@ -28,8 +29,8 @@ def rows(folder):
 
 
 def saved_state(train, folder):
-    with jax.set_mesh(loop.meshes.make(train.mesh)):
-        abstract = loop.abstract_state(train, loop.build(train.optimizer, train.steps))
+    with jax.set_mesh(meshes.make(train.mesh)):
+        abstract = train.compiled_step().abstract_state()
         with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
             return jax.device_get(checkpoints.restore(checkpoints.latest(), abstract))
 
@@ -139,8 +140,8 @@ def test_a_run_can_start_from_another(tiny, tmp_path):
     sft.run(tmp_path / "sft", seed=0, stages={})
     kd = tiny.train(steps=1, start_from="stage:sft", optimizer=Optimizer(learning_rate=0.0))
     kd.run(tmp_path / "kd", seed=0, stages={"sft": tmp_path / "sft"})
-    with jax.set_mesh(loop.meshes.make(MeshShape())):
-        trained = jax.device_get([runs.trained_params(tmp_path / name) for name in ("sft", "kd")])
+    with jax.set_mesh(meshes.make(MeshShape())):
+        trained = jax.device_get([runs.student_model(tmp_path / name).params for name in ("sft", "kd")])
     jax.tree.map(np.testing.assert_array_equal, *trained)
 
 

@@ -1,0 +1,38 @@
+"""The trained parameters of a run, from its checkpoints alone."""
+
+from pathlib import Path
+
+from jaxkd.checkpoint import Checkpoints
+from jaxkd.typing import Params
+
+
+def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None) -> dict:
+    """What a checkpoint says beside its arrays.
+
+    Args:
+        stream: state of the data iterator.
+        averaged: whether the moving average is the result, not the parameters themselves.
+        ranked_by: the metric whose best checkpoint is the result; None: the last one is.
+    """
+    return {"stream": stream, "averaged": averaged, "ranked_by": ranked_by}
+
+
+def trained_params(run: Path, target: Params) -> Params:
+    """The result of a run so far: the average where one was kept, of the best or the last checkpoint.
+
+    Args:
+        run: folder of the run.
+        target: `jax.ShapeDtypeStruct`s of the parameters, with the shardings that they shall have.
+
+    Raises:
+        ValueError: no checkpoint yet, or parameters of other shapes.
+    """
+    with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
+        latest = checkpoints.latest()
+        if latest is None:
+            raise ValueError(f"run must have a checkpoint, got {run} without one. Let it run until its first save.")
+        record = checkpoints.record(latest)
+    item = "ema" if record["averaged"] else "params"
+    with Checkpoints(run / "checkpoints", keep_best=record["ranked_by"], read_only=True) as checkpoints:
+        best = checkpoints.best() if record["ranked_by"] is not None else None
+        return checkpoints.restore_part(latest if best is None else best, {item: target})[item]

@@ -1,0 +1,62 @@
+"""The quickstart in miniature, on the real weights, as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("smollm2_folder")]
+
+
+@pytest.fixture(scope="module")
+def environment():
+    """Of a user: one device, XLA's optimizations on."""
+    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+
+
+def program(*arguments, env):
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, environment):
+    folder = tmp_path_factory.mktemp("quickstart")
+    program("jaxkd.train", "--size", "smoke", "--workdir", str(folder), env=environment)
+    return folder
+
+
+def test_a_few_steps_repair_much_of_the_cut(study):
+    scores = json.loads((study / "summary.json").read_text())["bits_per_byte"]
+    assert scores["teacher"] < 1.2
+    assert scores["student_untouched"] > 10
+    for trained in ("student_sft", "student_distilled"):
+        assert scores["teacher"] < scores[trained] < scores["student_untouched"] / 2
+
+
+def test_the_report_shows_the_models_and_what_they_really_were(study):
+    page = (study / "report.html").read_text()
+    for part in ("student_distilled", "SmolLM2-135M-Instruct.Q4_1.gguf", "dequantised to float32", "layers 0 29"):
+        assert part in page
+
+
+def test_the_programs_take_the_run(study, environment, tmp_path):
+    run = str(study / "kd/0")
+    assert "bits_per_byte/bits_per_byte" in program("jaxkd.evaluate", "--run", run, env=environment)
+    assert program("jaxkd.generate", "--run", run, "--prompt", "x", "--max-new-tokens", "4", env=environment)
+    assert "read back equal" in program("jaxkd.export", "--run", run, "--to", str(tmp_path / "out"), env=environment)
+
+
+def test_a_dry_run_plans_it(environment):
+    plan = program("jaxkd.train", "--size", "smoke", "--dry-run", env=environment)
+    for part in (
+        "=== kd",
+        "student: 35.4 M parameters",
+        "teacher: 28.3 M parameters",
+        "tokens int32[2, 512]",
+        "GiB a device",
+    ):
+        assert part in plan
