@@ -6,6 +6,10 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 
 class Interrupt:
     """Whether somebody has asked the run to stop, and with which signal."""
@@ -15,6 +19,16 @@ class Interrupt:
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+    def agreed(self) -> bool:
+        """Whether any process was asked to stop; all processes get the same answer, and all must ask.
+
+        A scheduler's signals arrive at different moments: processes that acted on their own would leave the loop at
+        different steps, and the next collective operation would wait for ever.
+        """
+        if jax.process_count() == 1:
+            return bool(self)
+        return bool(multihost_utils.process_allgather(np.array(bool(self))).any())
 
 
 @contextlib.contextmanager

@@ -152,7 +152,7 @@ class _Run:
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()
-            if interrupt and int(state.step) < train.steps:
+            if int(state.step) < train.steps:
                 raise Interrupted(interrupt, int(state.step))
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, abstract)
@@ -166,13 +166,13 @@ class _Run:
             stream.set_state(record["stream"])
             _log.info("going on at step %d of %s", latest, self.folder)
             return state, self.step.frozen(self.train.recipe.load_frozen())
+
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), abstract.params))
-        state = self.step.initial_state(variables)
-        return jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, abstract)), self.step.frozen(
-            variables.frozen
-        )
+        places = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        state = jax.device_put(self.step.initial_state(variables), places)
+        return state, self.step.frozen(variables.frozen)
 
     def _loop(
         self,
@@ -189,7 +189,7 @@ class _Run:
         with progress(train.steps, f"{train.name}, seed {self.seed}", start=start) as bar:
             log = StepLog(writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every)
             for step in range(start + 1, train.steps + 1):
-                if interrupt:
+                if interrupt.agreed():
                     break
                 batch = next(stream)
                 state, metrics = self.step_function(state, frozen, meshes.global_batch(batch, mesh), root_key)

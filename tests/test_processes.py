@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -28,24 +29,22 @@ def start(path, workdir, **changes):
     )
 
 
+def start_two(path, workdir):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    return [
+        start(path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=2, JAXKD_PROCESS_ID=index)
+        for index in range(2)
+    ]
+
+
 @pytest.mark.parametrize("sizes", [MeshShape(data=-1), MeshShape(data=1, fsdp=-1)], ids=["data", "fsdp"])
 def test_two_processes_equal_one(tiny, tmp_path, sizes):
     train = dataclasses.replace(tiny.train(steps=3, evaluate_every=2, save_every=2), mesh=sizes)
     train = dataclasses.replace(train, evaluators=train.evaluators[:1])
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [start(path, tmp_path / "one")] + [
-        start(
-            path,
-            tmp_path / "two",
-            JAXKD_COORDINATOR=f"127.0.0.1:{port}",
-            JAXKD_NUM_PROCESSES=2,
-            JAXKD_PROCESS_ID=index,
-        )
-        for index in range(2)
-    ]
+    processes = [start(path, tmp_path / "one"), *start_two(path, tmp_path / "two")]
     for process in processes:
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
@@ -59,3 +58,22 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes):
     ]
     np.testing.assert_allclose(*scores, rtol=1e-5)
     assert config.load(tmp_path / "two/kd/0/config.json") == train
+
+
+def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
+    train = dataclasses.replace(tiny.train(steps=100_000), mesh=MeshShape(data=-1))
+    path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
+    processes = start_two(path, tmp_path / "run")
+    log = tmp_path / "run/kd/0/metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not (log.exists() and log.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes[1].terminate()
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "stopped by a request after step" in outputs[0]
+    assert "stopped by SIGTERM after step" in outputs[1]
+    (saved,) = (tmp_path / "run/kd/0/checkpoints").glob("[0-9]*")
+    assert f"after step {saved.name};" in outputs[0]
+    assert f"after step {saved.name};" in outputs[1]
