@@ -107,7 +107,8 @@ def test_saving_keeps_the_dtype_and_takes_device_arrays(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, np.asarray(b)), read, params)
 
 
-def test_saving_with_a_tokenizer_writes_all_that_generation_needs(tmp_path):
+def test_saving_with_a_tokenizer_writes_all_that_generation_needs(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXKD_CACHE", str(tmp_path / "cache"))
     source = Pretrained(path=str(write_tiny_gguf(tmp_path / "tiny.gguf")))
     tokenizer = source.tokenizer()
     huggingface.save(tmp_path / "new", source.config(), source.load(), tokenizer=tokenizer)
