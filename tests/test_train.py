@@ -1,7 +1,9 @@
 """The command line: parsing, suggestions, studies end to end, real kills."""
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,8 +150,6 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
 
 
 def test_seeds_have_folders_and_a_mean(study, tmp_path):
-    import dataclasses
-
     two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=())
     summary = run_and_summarise(two, tmp_path)
     assert sorted(path.name for path in (tmp_path / "sft").iterdir()) == ["1", "2"]
@@ -169,17 +169,21 @@ def test_one_stage_alone(study, tmp_path):
 
 
 def test_a_stage_that_cannot_work_stops_the_study_before_the_first(study, tmp_path, tiny):
-    import dataclasses
-
     broken = dataclasses.replace(study, stages=(*study.stages[:4], tiny.train(tiny.logit_kd(kd_rate=2.0))))
     with pytest.raises(ValueError, match="kd_rate"):
         run_study(broken, tmp_path / "study")
     assert not (tmp_path / "study").exists()
 
 
-def test_an_unknown_stage_reference_is_refused(study, tmp_path, tiny):
-    import dataclasses
+def test_a_full_disk_is_said_before_the_first_stage(study, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(OSError, match="the disk must have .* GB free for the checkpoints, got 1e-06 GB"):
+        run_study(study, tmp_path / "study")
+    assert not list((tmp_path / "study").iterdir())
 
+
+def test_an_unknown_stage_reference_is_refused(study, tmp_path, tiny):
     broken = dataclasses.replace(study, stages=(study.stages[0], tiny.train(start_from="stage:stf")), comparisons=())
     with pytest.raises(
         ValueError, match="'stage:stf' must name an earlier stage of the study. Earlier stages: teacher_cache"
@@ -196,8 +200,6 @@ def test_a_study_refuses_names_that_clash_and_labels_that_do_not_exist(study):
 
 def test_a_killed_command_continues_bitwise(study, tmp_path):
     """SIGKILL at whatever moment it lands, then the same command again, against a run without a kill."""
-    import dataclasses
-
     sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     command = ["jaxkd.train", "--config", str(path), "--workdir"]
@@ -219,8 +221,6 @@ def test_a_killed_command_continues_bitwise(study, tmp_path):
 
 
 def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
-    import dataclasses
-
     sft = dataclasses.replace(study.stages[3], steps=100_000)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     process = subprocess.Popen(
