@@ -43,18 +43,17 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
     scored: dict[str, dict[int, Evaluation]] = {result.label: {} for result in results}
     for result in results:
         scored[result.label][result.seed] = result.evaluations[HEADLINE]
-    comparisons = [
-        compare(first, tuple(scored[first].values()), second, tuple(scored[second].values()))
-        for first, second in study.comparisons
-        if first in scored and second in scored
-    ]
+    comparisons = _comparisons(study, results, study.seeds)
     usage = Usage(workdir)
     by_seed = {label: {seed: one.metrics[HEADLINE] for seed, one in found.items()} for label, found in scored.items()}
     summary = {
         HEADLINE: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
         f"{HEADLINE}_by_seed": by_seed,
         "answers": {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
-        "comparisons": [_comparison(one) for one in comparisons],
+        "comparisons": [_comparison_json(one) for one in comparisons],
+        "comparisons_by_seed": {
+            seed: [_comparison_json(one) for one in _comparisons(study, results, (seed,))] for seed in study.seeds
+        },
         "seconds": usage.seconds(),
         "peak_memory_gb": usage.peak_memory_gb(),
         "seed": study.seeds[0] if len(study.seeds) == 1 else list(study.seeds),
@@ -101,7 +100,23 @@ def _stage_report(result: _Result) -> report.StageReport:
     )
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -> list[Comparison]:
+    """The study's pairs, each over those of `seeds` at which both are finished."""
+    scored: dict[str, dict[int, Evaluation]] = {}
+    for result in results:
+        # A model that no seed changes stands for itself at each of them.
+        at = (result.seed,) if result.stage.seeded else study.seeds
+        scored.setdefault(result.label, {}).update(dict.fromkeys(at, result.evaluations[HEADLINE]))
+    found = []
+    for first, second in study.comparisons:
+        both = [seed for seed in seeds if seed in scored.get(first, {}) and seed in scored.get(second, {})]
+        if both:
+            sides = (tuple(scored[label][seed] for seed in both) for label in (first, second))
+            found.append(compare(first, next(sides), second, next(sides)))
+    return found
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "first": comparison.first,
         "second": comparison.second,

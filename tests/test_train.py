@@ -150,13 +150,18 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
 
 
 def test_seeds_have_folders_and_a_mean(study, tmp_path):
-    two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=())
+    pair = ("student_sft", "teacher")
+    two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=(pair,))
     summary = run_and_summarise(two, tmp_path)
     assert sorted(path.name for path in (tmp_path / "sft").iterdir()) == ["1", "2"]
     by_seed = summary["bits_per_byte_by_seed"]["student_sft"]
     assert summary["bits_per_byte"]["student_sft"] == pytest.approx(sum(by_seed.values()) / 2)
     assert by_seed[1] != by_seed[2]
     assert summary["seed"] == [1, 2]
+    teacher = summary["bits_per_byte"]["teacher"]
+    for seed, (comparison,) in summary["comparisons_by_seed"].items():
+        assert comparison["estimate"] == pytest.approx(by_seed[seed] - teacher)
+    assert summary["comparisons"][0]["estimate"] == pytest.approx(summary["bits_per_byte"]["student_sft"] - teacher)
 
 
 def test_one_stage_alone(study, tmp_path):
