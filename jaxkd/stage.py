@@ -92,15 +92,19 @@ def _resolved(config: Any, stages: Mapping[str, Path]) -> Any:
 def claim(folder: Path, stage: Stage, *, may_differ: frozenset[str] = frozenset({"label"})) -> None:
     """Write the stage's config and environment into its folder, or check them against what is there.
 
+    Args:
+        folder: created where it is missing.
+        stage: what is about to run.
+        may_differ: fields of the stage whose change is no reason to refuse.
+
     Raises:
         ValueError: the folder belongs to a different config; the fields that differ are named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.json"
     if path.exists():
-        changed = [
-            line for line in configs.differences(configs.load(path), stage) if line.split(":")[0] not in may_differ
-        ]
+        differences = configs.differences(configs.load(path), stage)
+        changed = [line for line in differences if line.split(":")[0].split(".")[0] not in may_differ]
         if changed:
             raise ValueError(
                 f"{folder} belongs to a run with another config and cannot go on with this one. Changed: "

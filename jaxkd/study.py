@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from jaxkd.checkpoint import check_writable
-from jaxkd.stage import Stage, read_evaluations
+from jaxkd.stage import Stage, read_evaluations, resolve
 from jaxkd.usage import Usage
 
 _log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ class Study:
         for label in (label for pair in self.comparisons for label in pair):
             if label not in labels:
                 raise ValueError(f"comparisons must name labels of stages, got {label!r}. Labels: {', '.join(labels)}.")
+        for number, stage in enumerate(self.stages):
+            resolve(stage, {name: Path(name) for name in names[:number]})
 
     def seeds_of(self, stage: Stage) -> tuple[int, ...]:
         """The seeds at which a stage runs: all of them, or the first where the seed does not matter to it."""

@@ -105,8 +105,10 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(tiny, tmp_path):
     before = (tmp_path / "run/metrics.jsonl").read_bytes()
     train.run(tmp_path / "run", seed=0, stages={})
     assert (tmp_path / "run/metrics.jsonl").read_bytes() == before
-    dataclasses.replace(train, steps=6).run(tmp_path / "run", seed=0, stages={})
+    scored = dataclasses.replace(train.evaluators[0], limit=5)
+    dataclasses.replace(train, steps=6, evaluators=(scored,)).run(tmp_path / "run", seed=0, stages={})
     assert max(row["step"] for row in rows(tmp_path / "run")) == 6
+    assert len(read_evaluations(tmp_path / "run")["bits_per_byte"].keys) == 5
 
 
 def test_a_changed_config_is_refused_and_named(tiny, tmp_path):
