@@ -102,8 +102,8 @@ def test_overrides_reach_the_stage_they_name():
     )
 
 
-def test_one_training_stage_needs_no_name(study, tmp_path):
-    alone = Study(name="one", title="", description="", stages=(study.stages[-1],))
+def test_one_training_stage_needs_no_name(tiny, tmp_path):
+    alone = Study(name="one", title="", description="", stages=(tiny.train(),))
     path = write_config(alone, tmp_path)
     _, parsed = train.parse(["--config", str(path), "--recipe.temperature", "3", "--steps", "7"])
     assert isinstance(parsed.stages[0].recipe, LogitKD)
