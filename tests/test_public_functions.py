@@ -8,7 +8,16 @@ from jaxkd import kernels, losses
 from jaxkd.losses import reduce
 
 PUBLIC = {
-    losses.forward_kl: "tests/losses/test_divergence.py",
+    losses.forward_kl: "tests/losses/divergence/test_kl.py",
+    losses.reverse_kl: "tests/losses/divergence/test_kl.py",
+    losses.symmetric_kl: "tests/losses/divergence/test_kl.py",
+    losses.jensen_shannon: "tests/losses/divergence/test_mixture.py",
+    losses.skew_forward_kl: "tests/losses/divergence/test_mixture.py",
+    losses.skew_reverse_kl: "tests/losses/divergence/test_mixture.py",
+    losses.total_variation: "tests/losses/divergence/test_distance.py",
+    losses.wasserstein_sorted: "tests/losses/divergence/test_distance.py",
+    losses.alpha_beta: "tests/losses/divergence/test_alpha_beta.py",
+    losses.adaptive_kl: "tests/losses/divergence/test_adaptive.py",
     losses.cross_entropy: "tests/losses/test_language.py",
     losses.masked_mean: "tests/losses/test_reduce.py",
     reduce.masked_sum: "tests/losses/test_reduce.py",

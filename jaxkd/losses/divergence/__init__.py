@@ -1,0 +1,27 @@
+"""Divergences between a student's and a teacher's next-token distributions.
+
+Each is a function of two logits and a frozen dataclass with its hyper-parameters, which is what
+recipes and kernels take.  p is the teacher's distribution and q the student's, both at
+`temperature`; the teacher's logits get no gradient; -inf marks a row that is not a token.
+"""
+
+from jaxkd.losses.divergence.adaptive import AdaptiveKL as AdaptiveKL
+from jaxkd.losses.divergence.adaptive import adaptive_kl as adaptive_kl
+from jaxkd.losses.divergence.alpha_beta import AlphaBeta as AlphaBeta
+from jaxkd.losses.divergence.alpha_beta import alpha_beta as alpha_beta
+from jaxkd.losses.divergence.distance import TotalVariation as TotalVariation
+from jaxkd.losses.divergence.distance import WassersteinSorted as WassersteinSorted
+from jaxkd.losses.divergence.distance import total_variation as total_variation
+from jaxkd.losses.divergence.distance import wasserstein_sorted as wasserstein_sorted
+from jaxkd.losses.divergence.kl import ForwardKL as ForwardKL
+from jaxkd.losses.divergence.kl import ReverseKL as ReverseKL
+from jaxkd.losses.divergence.kl import SymmetricKL as SymmetricKL
+from jaxkd.losses.divergence.kl import forward_kl as forward_kl
+from jaxkd.losses.divergence.kl import reverse_kl as reverse_kl
+from jaxkd.losses.divergence.kl import symmetric_kl as symmetric_kl
+from jaxkd.losses.divergence.mixture import JensenShannon as JensenShannon
+from jaxkd.losses.divergence.mixture import SkewForwardKL as SkewForwardKL
+from jaxkd.losses.divergence.mixture import SkewReverseKL as SkewReverseKL
+from jaxkd.losses.divergence.mixture import jensen_shannon as jensen_shannon
+from jaxkd.losses.divergence.mixture import skew_forward_kl as skew_forward_kl
+from jaxkd.losses.divergence.mixture import skew_reverse_kl as skew_reverse_kl

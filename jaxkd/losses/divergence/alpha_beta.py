@@ -1,0 +1,113 @@
+"""The alpha-beta divergence: one family with forward KL, reverse KL and Hellinger among its members."""
+
+import dataclasses
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxkd.losses.divergence.log_space import comparable_log_probs
+
+
+def alpha_beta(
+    student_logits: Float[Array, "*tokens v"],
+    teacher_logits: Float[Array, "*tokens v"],
+    *,
+    temperature: float = 1.0,
+    alpha: float = 0.2,
+    beta: float = 0.7,
+) -> Float[Array, "*tokens"]:
+    """sum_v [alpha p^s / s + beta q^s / s - p^alpha q^beta] / (alpha beta), with s = alpha + beta.
+
+    Where alpha or beta is 0 the limit is meant.  alpha=1, beta=0 is `forward_kl`; alpha=0, beta=1 is
+    `reverse_kl`; alpha = beta = 0.5 is 2 sum_v (sqrt p - sqrt q)^2, four times the squared Hellinger
+    distance; alpha = beta = 1 is sum_v (p - q)^2 / 2.  A larger alpha weights tokens by the teacher's
+    probability more, a larger beta by the student's.
+
+    Args:
+        student_logits: any float dtype; gradients reach them.
+        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token; on
+            the student's side only, it makes the result +inf where beta = 0, on the teacher's side only,
+            where alpha = 0.
+        temperature: divides both logits, > 0.
+        alpha: exponent of the teacher's probability in the product, >= 0.
+        beta: exponent of the student's probability in the product, >= 0, not both 0.
+
+    Returns:
+        Per position, float32 (float64 for float64 inputs), >= 0 up to rounding; in nats where
+        alpha + beta = 1.
+
+    Raises:
+        ValueError: shapes that differ, a temperature that is not positive, a negative exponent, or
+            two exponents of 0.
+
+    Source: Cichocki et al. (Entropy 13, 2011) for the family, Wang et al., ABKD (arXiv 2505.04560) as a
+    distillation loss; checked against ghwang-s/abkd@df81318.  Deviation: exponents are not negative here;
+    -inf is a probability of 0 where that code drops summands; the limits at 0 are those of the formula, where
+    that code has alpha (or beta) times them, the same only at 1.  The sum is written with expm1, because
+    dividing a small difference by alpha beta would lose it.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> student, teacher = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.75, 0.25]))
+        >>> round(float(alpha_beta(student, teacher, alpha=1.0, beta=1.0)), 4)  # (0.25^2 + 0.25^2) / 2
+        0.0625
+    """
+    if not (alpha >= 0 and beta >= 0 and alpha + beta > 0):
+        raise ValueError(f"alpha and beta must be >= 0 and not both 0, got alpha={alpha} and beta={beta}.")
+    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
+    student_possible, teacher_possible = student != -jnp.inf, teacher != -jnp.inf
+    both = student_possible & teacher_possible
+    log_ratio = jnp.where(both, student, 0.0) - jnp.where(both, teacher, 0.0)
+    # Divided by the larger of p and q, so that no exponential overflows.
+    shared = jnp.where(
+        log_ratio <= 0,
+        _excess(teacher, jnp.minimum(log_ratio, 0.0), alpha, beta),
+        _excess(student, jnp.minimum(-log_ratio, 0.0), beta, alpha),
+    )
+    only_teacher = jnp.where(teacher_possible & ~student_possible, _alone(teacher, alpha, beta), 0.0)
+    only_student = jnp.where(student_possible & ~teacher_possible, _alone(student, beta, alpha), 0.0)
+    return jnp.sum(jnp.where(both, shared, 0.0) + only_teacher + only_student, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlphaBeta:
+    """`alpha_beta` with its hyper-parameters, as recipes and kernels take it."""
+
+    temperature: float = 1.0
+    alpha: float = 0.2
+    beta: float = 0.7
+
+    def __call__(
+        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens"]:
+        return alpha_beta(
+            student_logits, teacher_logits, temperature=self.temperature, alpha=self.alpha, beta=self.beta
+        )
+
+
+def _excess(
+    log_larger: Float[Array, "*tokens v"],
+    log_ratio: Float[Array, "*tokens v"],
+    own: float,
+    other: float,
+) -> Float[Array, "*tokens v"]:
+    """One token's summand: larger^s / s * [e^(other x) g(own) - g(other)], with x = log_ratio <= 0.
+
+    Here g(c) = (e^(cx) - 1) / c, and x at c = 0.  The definition's bracket over alpha beta becomes this
+    one by e^(sx) - 1 = (e^(other x) - 1) + e^(other x) (e^(own x) - 1).
+    """
+
+    def growth(exponent: float) -> Float[Array, "*tokens v"]:
+        return jnp.expm1(exponent * log_ratio) / exponent if exponent > 0 else log_ratio
+
+    total = own + other
+    bracket = jnp.exp(other * log_ratio) * growth(own) - growth(other)
+    return jnp.exp(total * log_larger) / total * bracket
+
+
+def _alone(log_probs: Float[Array, "*tokens v"], own: float, other: float) -> Float[Array, "*tokens v"]:
+    """One token's summand where the other side has probability 0."""
+    total = own + other
+    power = jnp.exp(total * log_probs)
+    return power / (total * other) if other > 0 else jnp.where(power > 0, math.inf, power)

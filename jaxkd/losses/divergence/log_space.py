@@ -1,0 +1,51 @@
+"""What the divergences share: comparable log-probabilities, relative entropy, mixtures.
+
+Log-probabilities of -inf are legal everywhere here, in values and in gradients.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def comparable_log_probs(
+    student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], temperature: float
+) -> tuple[Float[Array, "*tokens v"], Float[Array, "*tokens v"]]:
+    """Log-probabilities of student and teacher, the teacher's gradient-stopped."""
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            f"teacher_logits must have the shape of student_logits, got {teacher_logits.shape} and "
+            f"{student_logits.shape}. Different vocabularies must be aligned first."
+        )
+    return log_probs(student_logits, temperature), log_probs(jax.lax.stop_gradient(teacher_logits), temperature)
+
+
+def log_probs(logits: Float[Array, "*tokens v"], temperature: float) -> Float[Array, "*tokens v"]:
+    """Log-softmax in float32 or wider: log-sum-exp in bfloat16 loses up to 0.1 nat."""
+    if not temperature > 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}.")
+    logits = logits.astype(jnp.promote_types(jnp.float32, logits.dtype))
+    return jax.nn.log_softmax(logits / temperature, axis=-1)
+
+
+def relative_entropy(log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]) -> Float[Array, "*tokens"]:
+    """KL(a || b) = sum_v a (log a - log b), where 0 (log 0 - log b) = 0."""
+    a = jnp.exp(log_a)
+    # 0 * (-inf - -inf) is NaN: both logs are replaced before the product, so the gradient is clean too.
+    possible = a > 0
+    difference = jnp.where(possible, log_a, 0.0) - jnp.where(possible, log_b, 0.0)
+    return jnp.sum(a * difference, axis=-1)
+
+
+def log_mixture(
+    log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"], share: float
+) -> Float[Array, "*tokens v"]:
+    """log(share a + (1 - share) b) for a share in [0, 1]."""
+    log_a = log_a + (math.log(share) if share > 0 else -math.inf)
+    log_b = log_b + (math.log1p(-share) if share < 1 else -math.inf)
+    # logaddexp(-inf, -inf) is -inf, but its gradient is NaN.
+    impossible = (log_a == -jnp.inf) & (log_b == -jnp.inf)
+    mixed = jnp.logaddexp(jnp.where(impossible, 0.0, log_a), jnp.where(impossible, 0.0, log_b))
+    return jnp.where(impossible, -jnp.inf, mixed)
