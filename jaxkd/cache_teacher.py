@@ -37,7 +37,7 @@ class Cache(stage.Stage):
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
 
     def validate(self) -> None:
-        self.model.config()
+        self.data.check_fits(self.model.config())
         meshes.check_rows(self.mesh, self.data.rows)
         if jax.process_count() > 1:
             raise ValueError("a Cache stage must run in one process. Fill the cache first, then start the others.")

@@ -20,6 +20,7 @@ PUBLIC = {
     losses.adaptive_kl: "tests/losses/divergence/test_adaptive.py",
     losses.cross_entropy: "tests/losses/test_language.py",
     losses.masked_mean: "tests/losses/test_reduce.py",
+    reduce.mean_weights: "tests/losses/test_reduce.py",
     reduce.masked_sum: "tests/losses/test_reduce.py",
     reduce.reported: "tests/losses/test_reduce.py",
     kernels.head_logits: "tests/kernels/test_linear_divergence.py",

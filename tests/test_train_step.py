@@ -12,10 +12,8 @@ from jaxkd.records import Variables
 
 
 @pytest.fixture(scope="module")
-def batch(tiny_text, tiny_folder):
-    from jaxkd.models.pretrained import Pretrained
-
-    return next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
+def batch(tiny_batch):
+    return tiny_batch
 
 
 def one_step(recipe, batch, *, mesh=None, optimizer=None, **options):

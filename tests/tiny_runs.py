@@ -4,6 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from jaxkd.cache_teacher import Cache
@@ -18,6 +20,7 @@ from jaxkd.models.pretrained import Pretrained
 from jaxkd.optim import Optimizer
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
+from jaxkd.records import TokenBatch
 from tests.assets import write_tiny_gguf
 
 ROWS, LENGTH, TARGETS = 8, 96, 40
@@ -38,6 +41,27 @@ def tiny_text(tmp_path_factory) -> PackedText:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = Jsonl(train=str(path), validation=str(path), test=str(path))
     return PackedText(source=source, rows=ROWS, length=LENGTH, targets=TARGETS)
+
+
+@pytest.fixture(scope="session")
+def tiny_batch(tiny_text, tiny_folder) -> TokenBatch:
+    """The first training batch, as NumPy arrays."""
+    return next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
+
+
+def loss_and_gradients(recipe, batch):
+    """Loss, its output, the gradients to (trained, frozen) parameters, and the variables, of one batch."""
+    variables, batch = recipe.init(jax.random.key(0)), jax.tree.map(jnp.asarray, batch)
+
+    def loss(params, frozen):
+        given = variables.replace(params=params, frozen=frozen)
+        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
+        return output.loss, output
+
+    (value, output), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
+        variables.params, variables.frozen
+    )
+    return value, output, gradients, variables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from jaxkd.cache import HiddenCache
+    from jaxkd.models.config import DecoderConfig
     from jaxkd.models.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,17 @@ class PackedText:
             "data": chat.fingerprint(self.tokenized(split, tokenizer)),
             "template": chat.template_fingerprint(tokenizer, self.template),
         }
+
+    def check_fits(self, model: "DecoderConfig") -> None:
+        """Refuse rows that hold examples longer than a model was made for.
+
+        Raises:
+            ValueError: a position table would be read beyond its end, which JAX does without a word.
+        """
+        if self.length > model.max_positions:
+            raise ValueError(
+                f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
+            )
 
     def training_stream(
         self,

@@ -2,10 +2,30 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.records import Mean
 from jaxkd.typing import Scalar
+
+
+def mean_weights(mask: Bool[Array, "*tokens"], count: Int[Array, ""] | Float[Array, ""]) -> Float[Array, "*tokens"]:
+    """Weights whose weighted sum is a mean over `count` positions: `mask / max(count, 1)`.
+
+    Args:
+        mask: the positions of this part.
+        count: positions of the whole, this part and all others; 0 gives weights of 0, not NaN.
+
+    Returns:
+        Per position, float32.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mean_weights(jnp.array([True, False]), jnp.array(4)).tolist()
+        [0.25, 0.0]
+    """
+    return mask / jnp.maximum(count, 1)
 
 
 def masked_mean(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> Scalar:

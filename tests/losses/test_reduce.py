@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.losses.reduce import masked_mean, masked_sum, reported
+from jaxkd.losses.reduce import masked_mean, masked_sum, mean_weights, reported
 
 
 def case():
@@ -31,6 +31,14 @@ def test_an_empty_mask_gives_zero_and_a_zero_gradient():
     value, gradient = jax.value_and_grad(masked_mean)(values, jnp.zeros((4, 6), bool))
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
+
+
+def test_weights_of_parts_make_the_mean_of_the_whole():
+    values, mask = case()
+    weights = [mean_weights(part, mask.sum()) for part in (mask[:1], mask[1:])]
+    total = (weights[0] * values[:1]).sum() + (weights[1] * values[1:]).sum()
+    np.testing.assert_allclose(total, masked_mean(values, mask), rtol=1e-6)
+    np.testing.assert_array_equal(mean_weights(jnp.zeros((4, 6), bool), jnp.array(0)), 0)
 
 
 def test_parts_add_up_to_the_whole():

@@ -12,25 +12,12 @@ from jaxkd import forward
 from jaxkd.models.gguf import convert
 from jaxkd.models.pretrained import Pretrained
 from tests.assets import tiny_tensors, tiny_tokenizer_fields, write_tiny_gguf
+from tests.tiny_runs import loss_and_gradients
 
 
-@pytest.fixture(scope="module")
-def batch(tiny_text, tiny_folder):
-    batch = next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
-    return jax.tree.map(jnp.asarray, batch)
-
-
-def evaluate(recipe, batch):
-    variables = recipe.init(jax.random.key(0))
-    counts = recipe.counts(batch)
-
-    def loss(params, frozen):
-        return recipe.loss(variables.replace(params=params, frozen=frozen), batch, counts, jax.random.key(1))
-
-    (value, output), gradients = jax.jit(
-        jax.value_and_grad(lambda *args: (lambda out: (out.loss, out))(loss(*args)), (0, 1), has_aux=True)
-    )(variables.params, variables.frozen)
-    return value, output, gradients, variables
+@pytest.fixture
+def batch(tiny_batch):
+    return jax.tree.map(jnp.asarray, tiny_batch)
 
 
 def log_probs(hiddens, temperature):
@@ -42,7 +29,7 @@ def log_probs(hiddens, temperature):
 @pytest.mark.parametrize(("kd_rate", "temperature"), [(0.5, 2.0), (0.3, 1.0), (1.0, 4.0)])
 def test_equals_float64_numpy(tiny, batch, kd_rate, temperature):
     recipe = tiny.logit_kd(kd_rate=kd_rate, temperature=temperature)
-    value, output, _, variables = evaluate(recipe, batch)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
     student = forward.hiddens(recipe.student.config(), variables.params["student"], batch)
     teacher = forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch)
     log_p, log_q = log_probs(teacher, temperature), log_probs(student, temperature)
@@ -55,7 +42,7 @@ def test_equals_float64_numpy(tiny, batch, kd_rate, temperature):
 
 
 def test_a_student_that_is_the_teacher_has_no_divergence_and_no_gradient_from_it(tiny, batch):
-    value, _, (to_student, to_teacher), _ = evaluate(tiny.logit_kd(student=tiny.teacher, kd_rate=1.0), batch)
+    value, _, (to_student, to_teacher), _ = loss_and_gradients(tiny.logit_kd(student=tiny.teacher, kd_rate=1.0), batch)
     np.testing.assert_allclose(value, 0, atol=1e-6)
     for leaf in jax.tree.leaves(to_student):
         np.testing.assert_allclose(leaf, 0, atol=1e-6)
@@ -64,8 +51,8 @@ def test_a_student_that_is_the_teacher_has_no_divergence_and_no_gradient_from_it
 
 
 def test_without_the_divergence_it_is_sft(tiny, batch):
-    kd, _, (kd_gradient, _), _ = evaluate(tiny.logit_kd(kd_rate=0.0), batch)
-    sft, output, (sft_gradient, _), _ = evaluate(tiny.sft(), batch)
+    kd, _, (kd_gradient, _), _ = loss_and_gradients(tiny.logit_kd(kd_rate=0.0), batch)
+    sft, output, (sft_gradient, _), _ = loss_and_gradients(tiny.sft(), batch)
     np.testing.assert_allclose(kd, sft, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), kd_gradient, sft_gradient)
     assert set(output.metrics) == {"cross_entropy", "accuracy"}
@@ -80,10 +67,19 @@ def test_what_pads_a_row_does_not_touch_loss_or_gradient(tiny, batch):
         labels=jnp.where(batch.loss_mask, batch.labels, 3),
     )
     (value, _, (gradient, _), _), (other, _, (other_gradient, _), _) = (
-        evaluate(tiny.logit_kd(), one) for one in (batch, changed)
+        loss_and_gradients(tiny.logit_kd(), one) for one in (batch, changed)
     )
     np.testing.assert_allclose(value, other, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient, other_gradient)
+
+
+def test_a_batch_without_a_target_costs_nothing(tiny, batch):
+    empty = dataclasses.replace(batch, loss_mask=jnp.zeros_like(batch.loss_mask))
+    for recipe in (tiny.sft(), tiny.logit_kd()):
+        value, output, (gradient, _), _ = loss_and_gradients(recipe, empty)
+        assert value == 0
+        assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
+        assert all(mean.value() == 0 for mean in output.metrics.values())
 
 
 def test_packed_rows_cost_what_single_rows_cost(tiny, tiny_text):
@@ -154,6 +150,13 @@ def test_one_size_but_other_tokens_is_refused_too(tiny, tiny_folder, tmp_path):
         ValueError, match=r"must share one vocabulary in LogitKD, got 265 tokens each, of which 2 differ"
     ):
         tiny.logit_kd(teacher=Pretrained(path=str(other))).validate()
+
+
+def test_rows_longer_than_the_model_was_made_for_are_refused(tiny):
+    text = dataclasses.replace(tiny.text, length=129)
+    for refused in (tiny.sft(data=text), tiny.logit_kd(data=text), tiny.cache(data=text)):
+        with pytest.raises(ValueError, match=r"data\.length must be at most the 128 positions of the model, got 129"):
+            refused.validate()
 
 
 @pytest.mark.parametrize(
