@@ -68,7 +68,7 @@ class Cache(stage.Stage):
         )
         mesh = meshes.make(self.mesh)
         with jax.set_mesh(mesh), progress(len(batches), self.name, start=writer.batches_done) as bar:
-            params = forward.place_params(config, self.model.load())
+            params = self.model.load_placed()
             values = jax.jit(lambda params, batch: forward.hiddens(config, params, batch).values)
             for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
                 writer.write(batch.example_ids, np.asarray(values(params, meshes.global_batch(batch, mesh))))

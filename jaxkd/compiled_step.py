@@ -39,8 +39,19 @@ class CompiledStep:
         return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
     def abstract_state(self) -> TrainState:
-        """Shapes, dtypes and shardings of the state: what a checkpoint is restored to."""
+        """Shapes, dtypes and shardings of the state: what a checkpoint is restored to.
+
+        Raises:
+            ValueError: parameters that are not floating-point: a quantised model is read, never trained.
+        """
         variables = self.recipe.abstract()
+        for path, leaf in jax.tree.leaves_with_path(variables.params):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise ValueError(
+                    "parameters must be floating-point to be trained, got "
+                    f"{leaf.dtype} in {jax.tree_util.keystr(path, simple=True, separator='.')}. "
+                    "Leave the student's quantization None, or train adapters beside it (lora)."
+                )
         params = steps.cast(variables.params, steps.master_dtype(self.precision))
         state = jax.eval_shape(self.optimizer.init, params)
         places = meshes.optimizer_shardings(state, params, jax.tree.map(lambda leaf: leaf.sharding, params))

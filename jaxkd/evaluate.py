@@ -10,8 +10,8 @@ from pathlib import Path
 import jax
 
 from jaxkd import config as configs
-from jaxkd import forward, stage
 from jaxkd import mesh as meshes
+from jaxkd import stage
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
@@ -49,9 +49,11 @@ class Evaluate(stage.Stage):
 
 def language_model(pretrained: Pretrained) -> LanguageModel:
     """A checkpoint on the ambient mesh."""
-    config = pretrained.config()
     return LanguageModel(
-        config=config, params=forward.place_params(config, pretrained.load()), tokenizer=pretrained.tokenizer()
+        config=pretrained.config(),
+        params=pretrained.load_placed(),
+        tokenizer=pretrained.tokenizer(),
+        source=pretrained,
     )
 
 

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from jaxkd import mesh as meshes
+from jaxkd.checkpoint import tree_bytes
+from jaxkd.models import config as model_config
+from jaxkd.models import decoder, huggingface, lora, peft, quantized
+from jaxkd.models.language_model import LanguageModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,10 @@ class Command:
     to: Path
     """Folder to write; it must not hold a model yet."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    form: Literal["model", "adapter"] = "model"
+    """A student of adapters becomes one model, or stays a folder for PEFT beside its checkpoint."""
+    max_shard_gb: float = 5.0
+    """Longest weight file."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,27 +44,54 @@ def export(command: Command) -> None:
     """Write the student of `command.run` to `command.to`.
 
     Raises:
-        ValueError: the target holds a model already, or what was read back differs.
+        ValueError: the target holds a model already, an adapter is asked for that has no checkpoint to
+            stand beside, or what was read back differs.
     """
-    import ml_dtypes
-
     from jaxkd import runs
-    from jaxkd.models import huggingface
-    from jaxkd.models.pretrained import Pretrained
 
-    if (command.to / "config.json").exists():
-        raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
-    dtype = np.dtype(ml_dtypes.bfloat16 if command.dtype == "bfloat16" else np.float32)
+    for name in ("config.json", "adapter_config.json"):
+        if (command.to / name).exists():
+            raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         model = runs.student_model(command.run)
-        params = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype), model.params)
-    huggingface.save(command.to, model.config, params, tokenizer=model.tokenizer)
-    read_back = Pretrained(path=str(command.to)).load(dtype=dtype)
-    same = jax.tree.map(lambda one, other: one.dtype == other.dtype and bool((one == other).all()), params, read_back)
+        written = _write_adapter(command, model) if command.form == "adapter" else _write_model(command, model)
+    sys.stdout.write(f"{command.to}: {written}\n")
+
+
+def _write_model(command: Command, model: LanguageModel) -> str:
+    """What was written, in words."""
+    config, params, dtype = model.config, quantized.dense(model.params), jnp.dtype(command.dtype)
+    if config.lora is not None:
+        config, params = dataclasses.replace(config, lora=None), lora.merge(params, config.lora)
+    huggingface.save(
+        command.to,
+        config,
+        params,
+        dtype=dtype,
+        tokenizer=model.tokenizer,
+        source=None if model.source is None else model.source.folder(),
+        max_shard_bytes=int(command.max_shard_gb * 1e9),
+    )
+    read_back = huggingface.load_placed(command.to, model_config.read(command.to), decoder.abstract(config, dtype))
+    same = jax.tree.map(lambda one, other: bool((one.astype(dtype) == other).all()), params, read_back)
     if not all(jax.tree.leaves(same)):
         raise ValueError(f"{command.to} must hold the parameters that were written, but reads back differently.")
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
-    sys.stdout.write(f"{command.to}: {size / 1e6:.0f} MB, read back equal\n")
+    return f"{tree_bytes(read_back) / 1e6:.0f} MB, read back equal"
+
+
+def _write_adapter(command: Command, model: LanguageModel) -> str:
+    """What was written, in words."""
+    if model.config.lora is None:
+        raise ValueError(f"form must be model for a student that was trained whole, got adapter for {command.run}.")
+    if model.source is None or model.source.layers is not None:
+        raise ValueError(
+            f"form must be model for a student that was cut out of another model, got adapter for {command.run}: "
+            "no checkpoint has those layers alone. Export it as a model, or train adapters on an exported cut."
+        )
+    _, adapters = lora.split(model.params)
+    base = model.source.reference()
+    peft.save(command.to, model.config, adapters, base=base, dtype=jnp.dtype(command.dtype))
+    return f"an adapter of {(command.to / peft.WEIGHTS).stat().st_size / 1e6:.1f} MB beside {base}"
 
 
 if __name__ == "__main__":

@@ -1,34 +1,50 @@
 """From a batch to the hidden states that a loss reads: the one place where models meet batches."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels import linear_cross_entropy
-from jaxkd.models import decoder
+from jaxkd.models import decoder, quantized
+from jaxkd.models.attention import BackendChoice
 from jaxkd.models.config import DecoderConfig
+from jaxkd.models.decoder import Remat
+from jaxkd.models.layer_outputs import AttentionTap, layer_outputs
+from jaxkd.models.quantized import Quantization
 from jaxkd.records import Hiddens, TokenBatch
-from jaxkd.sharding import place, shardings
+from jaxkd.sharding import described, place
 from jaxkd.typing import Key, Params
 
 
-def abstract_params(config: DecoderConfig) -> Params:
-    """Shapes, dtypes and, under an ambient mesh, shardings of a model's parameters."""
-    tree = decoder.abstract(config)
-    targets = shardings(tree, decoder.logical_axes(config))
-    if targets is None:
-        return tree
-    return jax.tree.map(lambda leaf, to: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=to), tree, targets)
+def abstract_params(config: DecoderConfig, *, quantization: Quantization | None = None) -> Params:
+    """Shapes, dtypes and, under an ambient mesh, shardings of a model's parameters.
+
+    Args:
+        config: architecture of the model.
+        quantization: how a teacher's matrices are stored: `Pretrained.quantization`.
+    """
+    tree, axes = decoder.abstract(config), decoder.logical_axes(config)
+    if quantization is not None:
+        tree = quantized.abstract(tree, axes, quantization=quantization)
+    return described(tree, quantized.logical_axes(tree, axes))
 
 
 def place_params(config: DecoderConfig, params: Params) -> Params:
     """Host parameters, or the head's part of them, moved onto the ambient mesh."""
-    axes = decoder.logical_axes(config)
-    return place(params, {name: axes[name] for name in params})
+    return place(params, quantized.logical_axes(params, decoder.logical_axes(config)))
 
 
 def hiddens(
-    config: DecoderConfig, params: Params, batch: TokenBatch, *, key: Key | None = None, remat: bool = False
+    config: DecoderConfig,
+    params: Params,
+    batch: TokenBatch,
+    *,
+    key: Key | None = None,
+    remat: Remat | bool = "none",
+    backend: BackendChoice = "auto",
 ) -> Hiddens:
     """Final hidden states at the batch's target positions, `[b k d]`, and the head that reads them.
 
@@ -39,7 +55,9 @@ def hiddens(
         params: its parameters; their dtype is the compute dtype.
         batch: packed rows.
         key: dropout key; None switches dropout off.
-        remat: recompute each layer in the backward pass instead of storing its activations.
+        remat: what the backward pass computes again instead of reading it; a recipe's switch, False or True,
+            is "none" or "full".
+        backend: what computes attention.
     """
     states = decoder.hidden_states(
         config,
@@ -48,10 +66,80 @@ def hiddens(
         positions=batch.positions,
         segment_ids=batch.segment_ids,
         key=key,
-        remat=remat,
+        remat=_policy(remat),
+        backend=backend,
     )
     values = jnp.take_along_axis(states, batch.target_positions[..., None], axis=1)
     return Hiddens(values=values, head=decoder.head(config, params))
+
+
+def _policy(remat: Remat | bool) -> Remat:
+    if isinstance(remat, bool):
+        return "full" if remat else "none"
+    return remat
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerHiddens:
+    """What some layers know at the batch's target positions."""
+
+    hiddens: Float[Array, "n b k d"]
+    """Of the layers asked for, in their order."""
+    attention: Float[Array, "n b heads k t"] | None
+    """Of the same layers: from each target to each column of its row."""
+
+
+def layer_hiddens(
+    config: DecoderConfig,
+    params: Params,
+    batch: TokenBatch,
+    *,
+    layers: Sequence[int],
+    tap: AttentionTap = "none",
+    key: Key | None = None,
+    remat: Remat | bool = "none",
+) -> tuple[Hiddens, LayerHiddens]:
+    """`hiddens`, and the hidden states of chosen layers at the same positions, from one forward pass.
+
+    Args:
+        config: architecture of the model.
+        params: its parameters; their dtype is the compute dtype.
+        batch: packed rows.
+        layers: 0 is the embedding and i what block i leaves, counted from 1; the last one's is taken after
+            the final norm, as the head reads it.
+        tap: what is returned of the attention in the same blocks; "none" where `layers` has 0.
+        key: dropout key; None switches dropout off.
+        remat: as in `hiddens`.
+
+    Raises:
+        ValueError: a layer that the model does not have, or the attention of the embedding.
+    """
+    lowest = 0 if tap == "none" else 1
+    outside = [layer for layer in layers if not lowest <= layer <= config.depth]
+    if outside or not layers:
+        raise ValueError(
+            f"layers must be between {lowest} and {config.depth} with tap={tap!r}, got {list(layers)}. "
+            "Blocks count from 1; 0 is the embedding, which has no attention."
+        )
+    outputs = layer_outputs(
+        config,
+        params,
+        batch.tokens,
+        positions=batch.positions,
+        segment_ids=batch.segment_ids,
+        tap=tap,
+        key=key,
+        remat=_policy(remat),
+    )
+    index = jnp.asarray(layers)
+    columns = batch.target_positions[None, :, :, None]
+    chosen = jnp.take_along_axis(outputs.hiddens[index], columns, axis=2)
+    final = jnp.take_along_axis(outputs.hiddens[-1], columns[0], axis=1)
+    seen = outputs.attention
+    if seen is not None:
+        seen = jnp.take_along_axis(seen[index - 1], columns[:, :, None], axis=3)
+    return Hiddens(values=final, head=decoder.head(config, params)), LayerHiddens(hiddens=chosen, attention=seen)
 
 
 def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens:

@@ -9,6 +9,7 @@ import jax
 
 from jaxkd import mesh as meshes
 from jaxkd.models.pretrained import Pretrained
+from jaxkd.sampling import GREEDY, Sampling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,11 @@ class Command:
     """System message of the chat template."""
     template: Literal["chat", "plain"] = "chat"
     max_new_tokens: int = 128
-    temperature: float = 0.0
-    """0 takes the most likely token."""
+    sampling: Sampling = GREEDY
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer, besides the end token."""
     seed: int = 0
+    """Of the draws, where the temperature is not 0."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     from jaxkd.console import run_program
 
-    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.generate")
+    # --temperature, not --sampling.temperature: no other option has such a name.
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.generate", config=(tyro.conf.OmitArgPrefixes,))
     run_program(lambda: _generate(command))
 
 
@@ -69,13 +73,14 @@ def _generate(command: Command) -> None:
             model,
             prompts,
             max_new_tokens=command.max_new_tokens,
-            temperature=command.temperature,
+            sampling=command.sampling,
+            stop=command.stop,
             key=jax.random.key(command.seed),
         )
     for text, answer in zip(command.prompt, answers, strict=True):
         if len(command.prompt) > 1:
             sys.stdout.write(f"--- {text}\n")
-        sys.stdout.write(f"{model.tokenizer.decode(answer, skip_special_tokens=True)}\n")
+        sys.stdout.write(f"{answer.text}\n")
 
 
 if __name__ == "__main__":

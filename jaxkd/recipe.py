@@ -44,6 +44,10 @@ class Recipe(abc.ABC):
     def load_frozen(self) -> Params:
         """`init(key).frozen` alone: what a resumed run needs besides its checkpoint."""
 
+    def load_student_base(self) -> Params:
+        """The part of `load_frozen()` that `student_model` reads: what adapters stand beside.  Default: nothing."""
+        return {}
+
     @abc.abstractmethod
     def abstract_batch(self) -> TokenBatch:
         """Shapes and dtypes of one global batch: what a dry run plans with."""

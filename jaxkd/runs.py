@@ -31,4 +31,5 @@ def student_model(folder: Path) -> LanguageModel:
     """The student of a run on the ambient mesh, ready to be evaluated, sampled or exported."""
     train = read_train(folder)
     target = steps.cast(train.recipe.abstract().params, steps.master_dtype(train.precision))
-    return train.recipe.student_model(Variables(params=trained_params(folder, target)))
+    frozen = train.recipe.load_student_base()
+    return train.recipe.student_model(Variables(params=trained_params(folder, target), frozen=frozen))

@@ -80,6 +80,19 @@ def shardings(tree: Params, axes: Params) -> Params | None:
     )
 
 
+def described(tree: Params, axes: Params) -> Params:
+    """The same `jax.ShapeDtypeStruct`s with the sharding that each has on the ambient mesh; as they are without one.
+
+    Args:
+        tree: `jax.ShapeDtypeStruct`s.
+        axes: the same dict with a tuple of logical axis names in place of each leaf.
+    """
+    targets = shardings(tree, axes)
+    if targets is None:
+        return tree
+    return jax.tree.map(lambda leaf, to: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=to), tree, targets)
+
+
 def place(tree: Params, axes: Params) -> Params:
     """Move host arrays onto the ambient mesh, each device receiving its own part only."""
     targets = shardings(tree, axes)

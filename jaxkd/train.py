@@ -99,7 +99,14 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
     whole = dataclasses.make_dataclass(
         "TrainCommand", fields, bases=(Command,), frozen=True, kw_only=True, namespace={"__doc__": Command.__doc__}
     )
-    parsed: Any = tyro.cli(whole, args=_with_stage_names(arguments, study.stages), prog="python -m jaxkd.train")
+    parsed: Any = tyro.cli(
+        whole,
+        args=_with_stage_names(arguments, study.stages),
+        prog="python -m jaxkd.train",
+        # An option that holds a config or None is what the config file says, and its fields can be set; it is no
+        # command of its own.
+        config=(tyro.conf.AvoidSubcommands,),
+    )
     stages = tuple(getattr(parsed, stage.name) for stage in study.stages)
     seeds = study.seeds if parsed.seeds is None else parsed.seeds
     return parsed, dataclasses.replace(study, stages=stages, seeds=seeds)

@@ -17,7 +17,7 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.study import Study, run_study
 from jaxkd.summary import write_summary
 
-PROGRAMS = ("train", "evaluate", "generate", "export")
+PROGRAMS = ("train", "evaluate", "generate", "export", "cut", "quantize")
 
 TINY_CONFIG = '''
 """The tiny study."""
@@ -72,6 +72,8 @@ def test_help_names_every_option(program):
         "evaluate": ("--run", "--model", "--data"),
         "generate": ("--run", "--prompt", "--temperature"),
         "export": ("--run", "--to"),
+        "cut": ("--model", "--to", "--layers", "--width", "--tokenizer"),
+        "quantize": ("--model", "--quantizations", "--data"),
     }
     for option in options[program]:
         assert option in done.stdout

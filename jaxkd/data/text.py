@@ -87,6 +87,11 @@ class PackedText:
             process_count=process_count,
         )
 
+    def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenBatch]:
+        """The batches that hold each example of a split once: to measure on, not to train on."""
+        tokenized = self.tokenized(split, tokenizer)
+        return list(packing.evaluation_batches(tokenized, rows=self.rows, length=self.length, targets=self.targets))
+
     def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:
         """Shapes and dtypes of one global batch."""
         tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)

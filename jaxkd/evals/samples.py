@@ -5,11 +5,11 @@ from typing import Literal
 
 import jax
 
-from jaxkd import sampling
 from jaxkd.data import chat
 from jaxkd.data.examples import Example, Source, Split, subset
 from jaxkd.evals.evaluator import Evaluation, Evaluator, Sample
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.sampling import GREEDY, Sampling, generate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,9 @@ class Samples(Evaluator):
     split: Split = "test"
     count: int = 6
     max_new_tokens: int = 128
-    temperature: float = 0.0
-    """0 takes the most probable token at each step."""
+    sampling: Sampling = GREEDY
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer, besides the end token."""
     seed: int = 0
     """Of the draws, where the temperature is not 0."""
     template: Literal["chat", "plain"] = "chat"
@@ -37,22 +38,19 @@ class Samples(Evaluator):
             Metrics `new_tokens` (the mean a sample), and the samples.
         """
         examples = subset(self.source.examples(self.split), self.count)
-        answers = sampling.generate(
+        answers = generate(
             model,
             [chat.prompt_tokens(example, model.tokenizer, self.template) for example in examples],
             max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
+            sampling=self.sampling,
+            stop=self.stop,
             key=jax.random.key(self.seed),
         )
         return Evaluation(
-            metrics={"new_tokens": sum(len(answer) for answer in answers) / max(len(answers), 1)},
+            metrics={"new_tokens": sum(len(answer.tokens) for answer in answers) / max(len(answers), 1)},
             keys=tuple(example.key for example in examples),
             samples=tuple(
-                Sample(
-                    prompt=_readable(example),
-                    reference=example.response,
-                    text=str(model.tokenizer.decode(answer, skip_special_tokens=True)),
-                )
+                Sample(prompt=_readable(example), reference=example.response, text=answer.text)
                 for example, answer in zip(examples, answers, strict=True)
             ),
         )

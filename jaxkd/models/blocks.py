@@ -6,19 +6,17 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from jaxkd.models import rope
-from jaxkd.models.config import DecoderConfig
+from jaxkd.models import lora, rope
+from jaxkd.models.architecture import DecoderConfig
+from jaxkd.models.attention import Keys, Queries
 from jaxkd.sharding import constrain
 from jaxkd.typing import Key
 
-Queries: TypeAlias = Float[Array, "b t heads head_dim"]
-Keys: TypeAlias = Float[Array, "b s kv_heads head_dim"]
-
-Attend: TypeAlias = Callable[[Queries, Keys, Keys, Any], tuple[Queries, Any]]
-"""`(queries, keys, values, memory) -> (mixed values, memory)`: plain attention passes the memory
-through, a key/value cache reads and writes it."""
+Attend: TypeAlias = Callable[[Queries, Keys, Keys, Any], tuple[Queries, Any, Any]]
+"""`(queries, keys, values, memory) -> (mixed values, memory, tap)`: plain attention passes the memory
+through, a key/value cache reads and writes it; the tap is what is to be seen of the scores, or None."""
 
 INITIAL_STD = 0.02
 """Standard deviation of a fresh matrix, as GPT-2's; products that feed the residual stream get
@@ -32,28 +30,29 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def attention(queries: Queries, keys: Keys, values: Keys, mask: Bool[Array, "b t s"]) -> Queries:
-    """Scaled dot-product attention with grouped key/value heads; scores and softmax in float32.
+class RMSNorm(nnx.Module):
+    """`x / sqrt(mean(x^2) + eps) * (offset + scale)` over the last axis, in float32 and rounded once."""
 
-    Args:
-        mask: which of the `s` keys each query sees; a query that sees none gets their plain mean.
-    """
-    rows, length, heads, head_dim = queries.shape
-    kv_heads = keys.shape[2]
-    grouped = queries.reshape(rows, length, kv_heads, heads // kv_heads, head_dim)
-    precision = jnp.promote_types(queries.dtype, jnp.float32)
-    scores = jnp.einsum("btkgh,bskh->bkgts", grouped, keys, preferred_element_type=precision) * head_dim**-0.5
-    scores = jnp.where(mask[:, None, None], scores, jnp.finfo(precision).min)
-    probs = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
-    return jnp.einsum("bkgts,bskh->btkgh", probs, values).reshape(rows, length, heads, head_dim)
+    def __init__(self, width: int, *, eps: float, offset: float):
+        self.scale = nnx.Param(jnp.full(width, 1 - offset), axes=(None,))
+        self.eps, self.offset = eps, offset
+
+    def __call__(self, inputs: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+        precision = jnp.promote_types(inputs.dtype, jnp.float32)
+        wide = inputs.astype(precision)
+        factor = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + self.eps)
+        scale = jnp.expand_dims(self.offset + self.scale[...].astype(precision), tuple(range(wide.ndim - 1)))
+        # In this order the backward pass keeps one array of the size of the inputs, not two.
+        return (wide * (factor * scale)).astype(inputs.dtype)
 
 
-def norm(config: DecoderConfig, rngs: nnx.Rngs) -> nnx.Module:
-    """The config's norm; its statistics are in float32."""
-    if config.norm == "rms":
-        return nnx.RMSNorm(config.width, epsilon=config.norm_eps, scale_metadata={"axes": (None,)}, rngs=rngs)
+def norm(config: DecoderConfig, rngs: nnx.Rngs, width: int | None = None) -> nnx.Module:
+    """The config's norm over `width` entries, by default the hidden states'; its statistics are in float32."""
+    width = config.width if width is None else width
+    if config.norm != "layer":
+        return RMSNorm(width, eps=config.norm_eps, offset=1.0 if config.norm == "rms_plus_one" else 0.0)
     return nnx.LayerNorm(
-        config.width,
+        width,
         epsilon=config.norm_eps,
         use_fast_variance=False,  # E[x^2] - E[x]^2 cancels where the mean is large, as in GPT-2's residual stream.
         scale_metadata={"axes": (None,)},
@@ -66,7 +65,7 @@ def _linear(
     inputs: dict[str | None, int], outputs: dict[str | None, int], *, bias: bool, std: float, rngs: nnx.Rngs
 ) -> nnx.LinearGeneral:
     """A product over the last axes; `inputs` and `outputs` give each axis its logical name and length."""
-    return nnx.LinearGeneral(
+    return lora.Linear(
         tuple(inputs.values()),
         tuple(outputs.values()),
         axis=tuple(range(-len(inputs), 0)),
@@ -80,7 +79,7 @@ def _linear(
 
 
 class Attention(nnx.Module):
-    """Self-attention with grouped key/value heads and, where the config says so, rotary positions."""
+    """Self-attention with grouped key/value heads and, where the config says so, normed and rotated ones."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         def project(axis: str, heads: int) -> nnx.LinearGeneral:
@@ -102,17 +101,21 @@ class Attention(nnx.Module):
             std=INITIAL_STD / (2 * config.depth) ** 0.5,
             rngs=rngs,
         )
+        self.query_norm = norm(config, rngs, config.head_dim) if config.query_key_norm else None
+        self.key_norm = norm(config, rngs, config.head_dim) if config.query_key_norm else None
 
     def __call__(
-        self, inputs: Float[Array, "b t d"], angles: Float[Array, "b t half"] | None, attend: Attend, memory: Any
-    ) -> tuple[Float[Array, "b t d"], Any]:
+        self, inputs: Float[Array, "b t d"], rotation: rope.Rotation | None, attend: Attend, memory: Any
+    ) -> tuple[Float[Array, "b t d"], Any, Any]:
         queries = constrain(self.query(inputs), "rows", None, "heads", None)
         keys = constrain(self.key(inputs), "rows", None, "kv_heads", None)
         values = constrain(self.value(inputs), "rows", None, "kv_heads", None)
-        if angles is not None:
-            queries, keys = rope.rotate(queries, angles), rope.rotate(keys, angles)
-        mixed, memory = attend(queries, keys, values, memory)
-        return self.output(mixed), memory
+        if self.query_norm is not None and self.key_norm is not None:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        if rotation is not None:
+            queries, keys = rope.rotate(queries, rotation), rope.rotate(keys, rotation)
+        mixed, memory, tap = attend(queries, keys, values, memory)
+        return self.output(mixed), memory, tap
 
 
 class FeedForward(nnx.Module):
@@ -142,26 +145,34 @@ class FeedForward(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Pre-norm attention, then a pre-norm feed-forward network, each added to the residual stream."""
+    """Attention and a feed-forward network on normed inputs, each added to the residual stream."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         self.attention_norm = norm(config, rngs)
         self.attention = Attention(config, rngs)
+        self.attention_output_norm = norm(config, rngs) if config.branch_output_norms else None
         self.mlp_norm = norm(config, rngs)
         self.mlp = FeedForward(config, rngs)
+        self.mlp_output_norm = norm(config, rngs) if config.branch_output_norms else None
         self.dropout = nnx.Dropout(config.dropout)
+        self.parallel = config.parallel_branches
 
     def __call__(
         self,
         hiddens: Float[Array, "b t d"],
-        angles: Float[Array, "b t half"] | None,
+        rotation: rope.Rotation | None,
         attend: Attend,
         memory: Any,
         key: Key | None,
-    ) -> tuple[Float[Array, "b t d"], Any]:
+    ) -> tuple[Float[Array, "b t d"], Any, Any]:
         keys = (None, None) if key is None else jax.random.split(key)
-        mixed, memory = self.attention(self.attention_norm(hiddens), angles, attend, memory)
-        hiddens += self.dropout(mixed, deterministic=key is None, rngs=keys[0])
-        fed = self.mlp(self.mlp_norm(hiddens))
-        hiddens += self.dropout(fed, deterministic=key is None, rngs=keys[1])
-        return constrain(hiddens, "rows", None, None), memory
+        lora.hand_out_keys(self, key)
+        mixed, memory, tap = self.attention(self.attention_norm(hiddens), rotation, attend, memory)
+        if self.attention_output_norm is not None:
+            mixed = self.attention_output_norm(mixed)
+        attended = hiddens + self.dropout(mixed, deterministic=key is None, rngs=keys[0])
+        fed = self.mlp(self.mlp_norm(hiddens if self.parallel else attended))
+        if self.mlp_output_norm is not None:
+            fed = self.mlp_output_norm(fed)
+        hiddens = attended + self.dropout(fed, deterministic=key is None, rngs=keys[1])
+        return constrain(hiddens, "rows", None, None), memory, tap

@@ -3,11 +3,15 @@
 import dataclasses
 import math
 import re
+from typing import Literal
 
 import numpy as np
 
-IGNORED = re.compile(r"(\.rotary_emb\.inv_freq|\.attn\.bias|\.attn\.masked_bias)$")
+IGNORED = re.compile(r"(\.rotary_emb\.inv_freq|\.(attn|attention)\.(bias|masked_bias))$")
 """Buffers that old checkpoints carry and that are no parameters: rotary frequencies, causal masks."""
+
+FUSED = 3
+"""Queries, keys and values, where one tensor holds them all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Stored:
     transposed: bool = False
     """Whether it is stored `[out, in]`, as torch's Linear, instead of `[in, out]`."""
     part: int | None = None
-    """Which third of the stored tensor's last axis it is, where queries, keys and values lie side by side."""
+    """Which of the three it is in a tensor that holds queries, keys and values; None where it has its own."""
+    order: Literal["parts", "heads"] = "parts"
+    """How three share the outputs: all queries, all keys, all values; or the three of each head in turn."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the stored tensor for a parameter of this shape."""
-        columns = math.prod(shape[self.inputs :]) * (1 if self.part is None else 3)
+        columns = math.prod(shape[self.inputs :]) * (1 if self.part is None else FUSED)
         stored = (math.prod(shape[: self.inputs]), columns) if self.inputs else (columns,)
         return stored[::-1] if self.transposed else stored
 
@@ -33,20 +39,30 @@ class Stored:
         """The parameter out of the stored tensor."""
         matrix = tensor.T if self.transposed else tensor
         if self.part is not None:
-            matrix = np.split(matrix, 3, axis=-1)[self.part]
+            matrix = np.take(matrix.reshape(self._unfused(shape)), self.part, self._part_axis())
         return matrix.reshape(shape)
 
-    def write(self, parameter: np.ndarray) -> np.ndarray:
-        """The stored tensor, or its third, of a parameter."""
-        whole = dataclasses.replace(self, part=None, transposed=False)
-        matrix = parameter.reshape(whole.shape(parameter.shape))
-        return matrix.T if self.transposed else matrix
+    def write(self, *parameters: np.ndarray) -> np.ndarray:
+        """The stored tensor of a parameter, or of the three that share it, in the order of `part`."""
+        matrix = parameters[0] if self.part is None else np.stack(parameters, self._part_axis())
+        stored = self.shape(parameters[0].shape)
+        return matrix.reshape(stored[::-1]).T if self.transposed else matrix.reshape(stored)
+
+    def _part_axis(self) -> int:
+        """Axis of the three, beside those of heads and head_dim."""
+        return -3 if self.order == "parts" else -2
+
+    def _unfused(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        *inputs, heads, head_dim = shape
+        return (*inputs, FUSED, heads, head_dim) if self.order == "parts" else (*inputs, heads, FUSED, head_dim)
 
 
-def _linear(ours: str, theirs: str, *, inputs: int = 1) -> dict[str, Stored]:
+def _linear(
+    ours: str, theirs: str, *, inputs: int = 1, part: int | None = None, order: Literal["parts", "heads"] = "parts"
+) -> dict[str, Stored]:
     return {
-        f"{ours}.kernel": Stored(f"{theirs}.weight", inputs=inputs, transposed=True),
-        f"{ours}.bias": Stored(f"{theirs}.bias", inputs=0),
+        f"{ours}.kernel": Stored(f"{theirs}.weight", inputs=inputs, transposed=True, part=part, order=order),
+        f"{ours}.bias": Stored(f"{theirs}.bias", inputs=0, part=part, order=order),
     }
 
 
@@ -72,9 +88,19 @@ _LLAMA = {
     **_linear("blocks.attention.key", "model.layers.{}.self_attn.k_proj"),
     **_linear("blocks.attention.value", "model.layers.{}.self_attn.v_proj"),
     **_linear("blocks.attention.output", "model.layers.{}.self_attn.o_proj", inputs=2),
+    **_norm("blocks.attention.query_norm", "model.layers.{}.self_attn.q_norm"),
+    **_norm("blocks.attention.key_norm", "model.layers.{}.self_attn.k_norm"),
     **_linear("blocks.mlp.gate", "model.layers.{}.mlp.gate_proj"),
     **_linear("blocks.mlp.up", "model.layers.{}.mlp.up_proj"),
     **_linear("blocks.mlp.down", "model.layers.{}.mlp.down_proj"),
+}
+
+# The same words for other places: Gemma 2 and 3 norm the output of each branch as well.
+_GEMMA = {
+    **_LLAMA,
+    **_norm("blocks.attention_output_norm", "model.layers.{}.post_attention_layernorm"),
+    **_norm("blocks.mlp_norm", "model.layers.{}.pre_feedforward_layernorm"),
+    **_norm("blocks.mlp_output_norm", "model.layers.{}.post_feedforward_layernorm"),
 }
 
 _GPT2 = {
@@ -92,6 +118,20 @@ _GPT2 = {
     **_conv1d("blocks.mlp.down", "transformer.h.{}.mlp.c_proj"),
 }
 
+_GPT_NEOX = {
+    "embedding": Stored("gpt_neox.embed_in.weight"),
+    "head": Stored("embed_out.weight"),
+    **_norm("final_norm", "gpt_neox.final_layer_norm"),
+    **_norm("blocks.attention_norm", "gpt_neox.layers.{}.input_layernorm"),
+    **_norm("blocks.mlp_norm", "gpt_neox.layers.{}.post_attention_layernorm"),
+    **_linear("blocks.attention.query", "gpt_neox.layers.{}.attention.query_key_value", part=0, order="heads"),
+    **_linear("blocks.attention.key", "gpt_neox.layers.{}.attention.query_key_value", part=1, order="heads"),
+    **_linear("blocks.attention.value", "gpt_neox.layers.{}.attention.query_key_value", part=2, order="heads"),
+    **_linear("blocks.attention.output", "gpt_neox.layers.{}.attention.dense", inputs=2),
+    **_linear("blocks.mlp.up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"),
+    **_linear("blocks.mlp.down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
@@ -102,14 +142,29 @@ class Naming:
     table: dict[str, Stored]
     """Dotted path of a parameter -> where it is stored."""
 
+    @property
+    def head(self) -> str:
+        """Name of the prediction head; a tied checkpoint may repeat the embedding under it."""
+        return self.table["head"].name
+
     def canonical(self, name: str) -> str:
         """The name in `table` of a tensor that a file calls `name`."""
-        return name if name.startswith((self.prefix, "lm_head.")) else self.prefix + name
+        # transformers 5 calls every head lm_head in memory, and some files do so too.
+        if name in ("lm_head.weight", self.head):
+            return self.head
+        return name if name.startswith(self.prefix) else self.prefix + name
 
 
 NAMINGS = {
     "llama": Naming("model.", _LLAMA),
+    "mistral": Naming("model.", _LLAMA),
     "qwen2": Naming("model.", _LLAMA),
+    "qwen3": Naming("model.", _LLAMA),
+    "smollm3": Naming("model.", _LLAMA),
+    "gemma": Naming("model.", _LLAMA),
+    "gemma2": Naming("model.", _GEMMA),
+    "gemma3_text": Naming("model.", _GEMMA),
+    "gpt_neox": Naming("gpt_neox.", _GPT_NEOX),
     "gpt2": Naming("transformer.", _GPT2),
 }
 """By `config.family`."""

@@ -6,7 +6,7 @@ says so.
 """
 
 import collections
-import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -18,39 +18,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxkd.data import tokenizers
+from jaxkd.data.gguf_tokenizers import from_gguf
 from jaxkd.data.packages import file_sha256
+from jaxkd.models import huggingface
+from jaxkd.models.architecture import DecoderConfig
+from jaxkd.models.config import from_hugging_face
+from jaxkd.models.gguf_architectures import ROPE_FACTORS, Architecture, hugging_face_config
+from jaxkd.models.gguf_architectures import of as architecture_of
+from jaxkd.models.weight_files import Tensor, write_file
 
 _Matrix = Float[np.ndarray, "..."]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Architecture:
-    """How the files of one architecture differ from Hugging Face's layout."""
-
-    model_type: str
-    class_name: str
-    interleaved: bool
-    """Whether the rows of q and k are permuted inside each head, for rotary pairs (2j, 2j + 1)."""
-    block: Mapping[str, str]
-    """Names of a block's tensors: the file's to Hugging Face's."""
-
-
-_LLAMA_BLOCK = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-
-_ARCHITECTURES = {
-    "llama": _Architecture(model_type="llama", class_name="LlamaForCausalLM", interleaved=True, block=_LLAMA_BLOCK),
-}
 
 
 def convert(gguf_path: Path | str, folder: Path | str) -> Path:
@@ -80,10 +57,11 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
         return folder
     reader = _reader(gguf_path)
     fields = metadata(reader)
-    architecture = _architecture(fields)
-    config = _config(fields, architecture, reader.tensors)
-    tensors = _renamed(reader.tensors, config, architecture)
-    tokenizer = tokenizers.from_gguf(fields)
+    by_name = {tensor.name: tensor for tensor in reader.tensors}
+    factors = _dequantized(by_name[ROPE_FACTORS]) if ROPE_FACTORS in by_name else None
+    config = hugging_face_config(fields, {name: _shape(tensor) for name, tensor in by_name.items()}, factors)
+    tensors = _renamed(reader.tensors, from_hugging_face(config), architecture_of(fields))
+    tokenizer = from_gguf(fields)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
@@ -91,7 +69,7 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
     try:
         tokenizer.save_pretrained(partial, save_jinja_files=False)
         _write_json(partial / "config.json", config)
-        _write_safetensors(partial / "model.safetensors", tensors)
+        write_file(partial / "model.safetensors", tensors)
         _write_json(partial / "source.json", _source(gguf_path, digest, fields, reader.tensors))
         try:
             os.rename(partial, folder)
@@ -131,141 +109,39 @@ def _require_same_source(folder: Path, digest: str) -> None:
         )
 
 
-def _architecture(fields: Mapping[str, Any]) -> _Architecture:
-    name = fields.get("general.architecture")
-    if name not in _ARCHITECTURES:
-        raise ValueError(
-            f"general.architecture must be one of {', '.join(_ARCHITECTURES)}, got {name!r}. "
-            f"Use the model's Hugging Face folder instead of the GGUF file."
-        )
-    return _ARCHITECTURES[name]
-
-
-def _config(fields: Mapping[str, Any], architecture: _Architecture, tensors: Iterable[Any]) -> dict[str, Any]:
-    """The config.json, in the spelling of the hub."""
-    shapes = {tensor.name: tuple(int(size) for size in reversed(tensor.shape)) for tensor in tensors}
-    prefix = fields["general.architecture"]
-
-    def hyper(name: str, default: Any = None) -> Any:
-        value = fields.get(f"{prefix}.{name}", default)
-        if value is None:
-            raise ValueError(f"the metadata must hold {prefix}.{name}, got none. The file is not a complete model.")
-        return value
-
-    width, heads = hyper("embedding_length"), hyper("attention.head_count")
-    head_dim = hyper("attention.key_length", width // heads)
-    rotated, scaling = hyper("rope.dimension_count", head_dim), hyper("rope.scaling.type", "none")
-    if (rotated, scaling) != (head_dim, "none"):
-        raise ValueError(
-            f"rotary embedding must turn whole heads ({head_dim} dimensions) without scaling, got {rotated} dimensions "
-            f"and scaling {scaling!r}. Use the model's Hugging Face folder instead of the GGUF file."
-        )
-    if "token_embd.weight" not in shapes:
-        raise ValueError(f"the file must hold token_embd.weight, got {', '.join(sorted(shapes)) or 'no tensors'}.")
-    ids = {
-        f"{ours}_token_id": fields.get(f"tokenizer.ggml.{theirs}_token_id")
-        for ours, theirs in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"))
-    }
-    return {
-        "architectures": [architecture.class_name],
-        "model_type": architecture.model_type,
-        "vocab_size": shapes["token_embd.weight"][0],
-        "hidden_size": width,
-        "num_hidden_layers": hyper("block_count"),
-        "num_attention_heads": heads,
-        "num_key_value_heads": hyper("attention.head_count_kv", heads),
-        "head_dim": head_dim,
-        "intermediate_size": hyper("feed_forward_length"),
-        "max_position_embeddings": hyper("context_length"),
-        "rms_norm_eps": _shortest(hyper("attention.layer_norm_rms_epsilon")),
-        "rope_theta": _shortest(hyper("rope.freq_base", 10_000.0)),
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "attention_dropout": 0.0,
-        "initializer_range": 0.02,
-        "tie_word_embeddings": "output.weight" not in shapes,
-        "dtype": "float32",
-        **{name: index for name, index in ids.items() if index is not None},
-    }
-
-
-def _shortest(value: float) -> float:
-    """The shortest decimal of a float32: 1e-5 is stored as 9.999999747378752e-06."""
-    return float(str(np.float32(value)))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Tensor:
-    """One tensor of the folder, made when it is asked for."""
-
-    name: str
-    shape: tuple[int, ...]
-    values: Callable[[], _Matrix]
-
-
-def _renamed(tensors: Iterable[Any], config: Mapping[str, Any], architecture: _Architecture) -> list[_Tensor]:
+def _renamed(found: Iterable[Any], config: DecoderConfig, architecture: Architecture) -> dict[str, Tensor]:
     """What model.safetensors holds, checked against the config before anything is dequantised."""
-    expected = _expected(config, architecture)
-    by_name = {tensor.name: tensor for tensor in tensors}
+    by_name = {tensor.name: tensor for tensor in found if tensor.name != ROPE_FACTORS}
+    expected = {architecture.file_name(name): (name, shape) for name, shape in huggingface.shapes(config).items()}
     missing, unknown = sorted(expected.keys() - by_name.keys()), sorted(by_name.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
             f"the file must hold exactly the {len(expected)} tensors of a {architecture.model_type} model with "
-            f"{config['num_hidden_layers']} layers, got missing: {', '.join(missing) or 'none'}; unknown: "
+            f"{config.depth} layers, got missing: {', '.join(missing) or 'none'}; unknown: "
             f"{', '.join(unknown) or 'none'}. Use the model's Hugging Face folder instead of the GGUF file."
         )
-    renamed = []
-    for source, (name, shape, heads) in expected.items():
-        found = tuple(int(size) for size in reversed(by_name[source].shape))
-        if found != shape:
+    renamed = {}
+    for source, (name, shape) in expected.items():
+        held = _shape(by_name[source])
+        if held != shape:
             raise ValueError(
-                f"{source} must have shape {shape}, which the metadata implies, got {found}. The file is damaged."
+                f"{source} must have shape {shape}, which the metadata implies, got {held}. The file is damaged."
             )
-        renamed.append(_Tensor(name=name, shape=shape, values=_values(by_name[source], shape, heads)))
+        _check_type(by_name[source])
+        values = functools.partial(_values, by_name[source], _restore(source, config, architecture))
+        renamed[name] = Tensor(shape=shape, dtype=np.dtype(np.float32), values=values)
     return renamed
 
 
-def _expected(
-    config: Mapping[str, Any], architecture: _Architecture
-) -> dict[str, tuple[str, tuple[int, ...], int | None]]:
-    """The file's name of each tensor to its new name, its shape, and the heads to un-permute, if any."""
-    vocab_size, width, mlp_width = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
-    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    query_width, kv_width = heads * config["head_dim"], kv_heads * config["head_dim"]
-    shapes = {
-        "attn_norm": (width,),
-        "attn_q": (query_width, width),
-        "attn_k": (kv_width, width),
-        "attn_v": (kv_width, width),
-        "attn_output": (width, query_width),
-        "ffn_norm": (width,),
-        "ffn_gate": (mlp_width, width),
-        "ffn_up": (mlp_width, width),
-        "ffn_down": (width, mlp_width),
-    }
-    permuted = {"attn_q": heads, "attn_k": kv_heads} if architecture.interleaved else {}
-    expected = {
-        "token_embd.weight": ("model.embed_tokens.weight", (vocab_size, width), None),
-        "output_norm.weight": ("model.norm.weight", (width,), None),
-    }
-    if not config["tie_word_embeddings"]:
-        expected["output.weight"] = ("lm_head.weight", (vocab_size, width), None)
-    for layer in range(config["num_hidden_layers"]):
-        for theirs, ours in architecture.block.items():
-            name = f"model.layers.{layer}.{ours}.weight"
-            expected[f"blk.{layer}.{theirs}.weight"] = (name, shapes[theirs], permuted.get(theirs))
-    return expected
-
-
-def _values(tensor: Any, shape: tuple[int, ...], heads: int | None) -> Callable[[], _Matrix]:
-    def values() -> _Matrix:
-        import gguf
-
-        dense = np.asarray(gguf.dequantize(tensor.data, tensor.tensor_type), dtype="<f4").reshape(shape)
-        return dense if heads is None else _half_split(dense, heads)
-
-    return values
+def _restore(source: str, config: DecoderConfig, architecture: Architecture) -> Callable[[_Matrix], _Matrix]:
+    """From the values of one of the file's tensors to those of the published checkpoint."""
+    module = source.split(".")[-2]
+    heads = {"attn_q": config.heads, "attn_k": config.kv_heads}
+    if architecture.interleaved and module in heads:
+        return functools.partial(_half_split, heads=heads[module])
+    if module.endswith("norm"):
+        return lambda weight: weight - architecture.norm_offset
+    return lambda matrix: matrix
 
 
 def _half_split(rows: Float[np.ndarray, "rows d"], heads: int) -> Float[np.ndarray, "rows d"]:
@@ -276,19 +152,31 @@ def _half_split(rows: Float[np.ndarray, "rows d"], heads: int) -> Float[np.ndarr
     return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def _write_safetensors(path: Path, tensors: list[_Tensor]) -> None:
-    """Write the safetensors format tensor by tensor; the library's writer wants them all at once."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for tensor in tensors:
-        start, end = end, end + 4 * int(np.prod(tensor.shape))
-        header[tensor.name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the data starts at a multiple of 8
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors:
-            file.write(np.ascontiguousarray(tensor.values()).data)
+def _shape(tensor: Any) -> tuple[int, ...]:
+    """Row-major; the file names the fastest axis first."""
+    return tuple(int(size) for size in reversed(tensor.shape))
+
+
+def _dequantized(tensor: Any) -> _Matrix:
+    import gguf
+
+    return np.asarray(gguf.dequantize(tensor.data, tensor.tensor_type), np.float32).reshape(_shape(tensor))
+
+
+def _check_type(tensor: Any) -> None:
+    import gguf
+
+    try:
+        gguf.dequantize(tensor.data[:1], tensor.tensor_type)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{tensor.name} must be quantised in a way that the gguf package reads, got {tensor.tensor_type.name}. "
+            "Quantise the model in another way, or use its Hugging Face folder."
+        ) from error
+
+
+def _values(tensor: Any, restore: Callable[[_Matrix], _Matrix]) -> _Matrix:
+    return restore(_dequantized(tensor))
 
 
 def _source(path: Path, digest: str, fields: Mapping[str, Any], tensors: Iterable[Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxkd.models import blocks, decoder
-from jaxkd.models.config import DecoderConfig
+from jaxkd.models import attention, decoder
+from jaxkd.models.architecture import DecoderConfig
 from jaxkd.sharding import constrain
 from jaxkd.typing import Params
 
@@ -58,18 +58,26 @@ def extend(
     """
     start, added = cache.length, tokens.shape[1]
     segments = jax.lax.dynamic_update_slice(cache.segment_ids, segment_ids, (0, start))
-    queried = start + jnp.arange(added)
-    slots = jnp.arange(segments.shape[1])
-    mask = (segment_ids[:, :, None] == segments[:, None, :]) & (queried[:, None] >= slots[None, :])[None]
 
     # The cache is the scan's carry, written in place: as scanned input and output it would be copied
     # whole for every token.
-    def attend(layer: Array, queries: Array, keys: Array, values: Array, memory: tuple[Array, Array]) -> tuple:
-        all_keys = jax.lax.dynamic_update_slice(memory[0], keys[None], (layer, 0, start, 0, 0))
-        all_values = jax.lax.dynamic_update_slice(memory[1], values[None], (layer, 0, start, 0, 0))
-        return blocks.attention(queries, all_keys[layer], all_values[layer], mask), (all_keys, all_values)
+    def attend(layer: decoder.Layer, queries: Array, keys: Array, values: Array, memory: tuple[Array, Array]) -> tuple:
+        all_keys = jax.lax.dynamic_update_slice(memory[0], keys[None], (layer.index, 0, start, 0, 0))
+        all_values = jax.lax.dynamic_update_slice(memory[1], values[None], (layer.index, 0, start, 0, 0))
+        mixed = attention.attention(
+            queries,
+            all_keys[layer.index],
+            all_values[layer.index],
+            segment_ids=segment_ids,
+            key_segment_ids=segments,
+            start=start,
+            window=layer.window,
+            softcap=config.attention_softcap,
+            scale=config.score_scale,
+            backend="xla",
+        )
+        return mixed, (all_keys, all_values), None
 
-    hiddens, (keys, values) = decoder.run(
-        config, params, tokens, positions=positions, attend=attend, memory=(cache.keys, cache.values)
-    )
-    return hiddens, KeyValueCache(keys=keys, values=values, segment_ids=segments, length=start + added)
+    passed = decoder.run(config, params, tokens, positions=positions, attend=attend, memory=(cache.keys, cache.values))
+    keys, values = passed.memory
+    return passed.final, KeyValueCache(keys=keys, values=values, segment_ids=segments, length=start + added)

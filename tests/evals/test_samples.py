@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxkd import sampling
 from jaxkd.data import chat, tokenizers
 from jaxkd.data.examples import Example, Source
 from jaxkd.evals.samples import Samples
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.sampling import Sampling, generate
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
 
@@ -43,11 +43,9 @@ def model():
 def test_the_samples_are_what_the_sampler_writes(model):
     evaluation = EVALUATOR(model)
     prompts = [chat.prompt_tokens(example, model.tokenizer) for example in Fixed().examples("test")]
-    written = sampling.generate(model, prompts, max_new_tokens=4)
-    assert [sample.text for sample in evaluation.samples] == [
-        model.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written
-    ]
-    assert evaluation.metrics == {"new_tokens": sum(map(len, written)) / 3}
+    written = generate(model, prompts, max_new_tokens=4)
+    assert [sample.text for sample in evaluation.samples] == [answer.text for answer in written]
+    assert evaluation.metrics == {"new_tokens": sum(len(answer.tokens) for answer in written) / 3}
     assert evaluation.keys == ("test/0", "test/1", "test/2")
     assert [sample.reference for sample in evaluation.samples] == ["answer 0", "answer 1", "answer 2"]
 
@@ -61,7 +59,7 @@ def test_a_prompt_reads_without_the_template_and_the_system_message(model):
 
 
 def test_the_seed_decides_the_draw(model):
-    warm = dataclasses.replace(EVALUATOR, temperature=1.5, max_new_tokens=8)
+    warm = dataclasses.replace(EVALUATOR, sampling=Sampling(temperature=1.5), max_new_tokens=8)
     assert warm(model) == warm(model)
     assert warm(model) != dataclasses.replace(warm, seed=1)(model)
 

@@ -141,6 +141,7 @@ def test_config_is_the_files(tiny):
         "max_position_embeddings": 128,
         "rms_norm_eps": 1e-5,
         "rope_theta": 1e5,
+        "rope_scaling": None,
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
@@ -227,7 +228,7 @@ def test_an_interrupted_conversion_leaves_nothing(tiny, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jaxkd.models.gguf._write_safetensors", interrupted)
+    monkeypatch.setattr("jaxkd.models.gguf.write_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert(tiny[0], tmp_path / "converted")
     assert list(tmp_path.iterdir()) == []
@@ -264,10 +265,16 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tiny, tmp_path):
         ({"llama.block_count": None}, "the metadata must hold llama.block_count, got none. The file is not a complete"),
         ({"llama.block_count": 1}, "exactly the 11 tensors of a llama model with 1 layers, .*unknown: blk.1.attn_k"),
         ({"llama.block_count": 3}, "exactly the 29 tensors .* missing: blk.2.attn_k.*; unknown: none. Use the"),
-        ({"llama.rope.dimension_count": 16}, r"turn whole heads \(32 dimensions\) without scaling, got 16 dimensions"),
-        ({"llama.rope.scaling.type": "yarn"}, "got 32 dimensions and scaling 'yarn'. Use the model's Hugging Face"),
-        ({"llama.feed_forward_length": 64}, r"blk.0.ffn_gate.weight must have shape \(64, 64\).*got \(96, 64\)"),
-        ({"tokenizer.ggml.pre": "llama-bpe"}, "tokenizer.ggml.pre must be one of smollm, qwen2, got 'llama-bpe'"),
+        (
+            {"llama.rope.dimension_count": 16},
+            r"turn whole heads \(32 dimensions\) with scaling none, .*got 16 dimensions",
+        ),
+        ({"llama.rope.scaling.type": "longrope"}, "got 32 dimensions and scaling 'longrope'. Use the model's Hugging"),
+        ({"llama.feed_forward_length": 64}, r"blk.0.ffn_down.weight must have shape \(64, 64\).*got \(64, 96\)"),
+        (
+            {"tokenizer.ggml.pre": "tekken"},
+            "tokenizer.ggml.pre must be one of gpt-2, smollm, qwen2, llama-bpe, got 'tek",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_refused(tmp_path, fields, message):
@@ -278,8 +285,20 @@ def test_what_cannot_be_converted_is_refused(tmp_path, fields, message):
 
 
 def test_an_unknown_architecture_lists_the_known(tmp_path):
-    path = write_tiny_gguf(tmp_path / "tiny.gguf", architecture="gemma3")
-    with pytest.raises(ValueError, match=r"general.architecture must be one of llama, got 'gemma3'. Use the model's"):
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", architecture="mamba")
+    with pytest.raises(ValueError, match=r"must be one of llama, qwen2, qwen3, gemma3, got 'mamba'. Use the model's"):
+        convert(path, tmp_path / "converted")
+
+
+def test_a_quantisation_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def unknown(data, kind):
+        raise NotImplementedError(f"Dequantization for {kind.name} is not yet implemented")
+
+    monkeypatch.setattr("gguf.dequantize", unknown)
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    with pytest.raises(
+        ValueError, match=r"must be quantised in a way that the gguf package reads, got (Q8_0|Q4_1|F32)\."
+    ):
         convert(path, tmp_path / "converted")
 
 

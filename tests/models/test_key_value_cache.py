@@ -9,16 +9,15 @@ from jaxkd.models import decoder
 from jaxkd.models.key_value_cache import extend, init_cache
 from tests.models import tiny
 
-CONFIGS = {"llama": tiny.LLAMA, "gpt2": tiny.GPT2}
-
 
 @functools.partial(jax.jit, static_argnums=0)
 def read_on(config, params, cache, tokens, positions, segment_ids):
     return extend(config, params, cache, tokens, positions=positions, segment_ids=segment_ids)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_reading_in_pieces_equals_reading_at_once(config):
+@pytest.mark.parametrize("name", [*tiny.FAMILIES, "llama_yarn"])
+def test_reading_in_pieces_equals_reading_at_once(name):
+    config = tiny.golden_config(name)
     params = tiny.random_params(config)
     tokens = tiny.random_tokens(config, 3, 10)
     padding = np.array([0, 2, 4])

@@ -4,8 +4,11 @@ import hashlib
 import jax
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
+from tokenizers import Tokenizer, models
 
 from jaxkd.data import packages
+from jaxkd.mesh import MeshShape, make
 from jaxkd.models import gguf, surgery
 from jaxkd.models.pretrained import Pretrained
 from tests.assets import write_tiny_gguf
@@ -39,6 +42,52 @@ def test_kept_layers_are_those_of_the_whole_model(folder):
     config, params = surgery.keep_layers(whole.config(), whole.load(), (1,))
     assert part.config() == config
     jax.tree.map(np.testing.assert_array_equal, part.load(), params)
+
+
+def test_a_part_goes_onto_the_mesh_alone(folder):
+    model = Pretrained(path=str(folder), layers=(1,))
+    with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
+        whole, head = model.load_placed(), model.load_placed(only=("head",))
+    jax.tree.map(np.testing.assert_array_equal, whole, model.load())
+    assert head.keys() == {"head"}
+    assert head["head"].sharding.spec == PartitionSpec("tensor", "fsdp")
+    np.testing.assert_array_equal(head["head"], whole["head"])
+
+
+def with_tokens(folder, count):
+    """Put a tokenizer of so many tokens beside a checkpoint."""
+    backend = Tokenizer(models.WordLevel({f"word{number}": number for number in range(count)}, unk_token="word0"))
+    backend.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+
+
+def test_rows_without_a_token_are_never_predicted(folder):
+    with_tokens(folder, 37)
+    model = Pretrained(path=str(folder))
+    config = model.config()
+    assert (config.vocab_size, config.tokens, len(model.tokenizer())) == (40, 37, 37)
+    logits = tiny.logits(config, model.load(), tiny.random_tokens(config, 1, 4))
+    plain = tiny.logits(tiny.golden_config("llama"), model.load(), tiny.random_tokens(config, 1, 4))
+    np.testing.assert_array_equal(logits[..., 37:], -np.inf)
+    np.testing.assert_array_equal(logits[..., :37], plain[..., :37])
+
+
+def test_a_token_for_each_row_changes_nothing(folder):
+    with_tokens(folder, 40)
+    assert Pretrained(path=str(folder)).config() == tiny.golden_config("llama")
+
+
+def test_more_tokens_than_rows_are_refused(folder):
+    with_tokens(folder, 41)
+    with pytest.raises(ValueError, match=r"at most as many tokens as the model has rows, got 41 tokens and 40 rows in"):
+        Pretrained(path=str(folder)).config()
+
+
+def test_other_programs_find_a_checkpoint_by_its_folder_or_hub_id(folder, tmp_path):
+    assert Pretrained(path=str(folder)).reference() == str(folder)
+    assert Pretrained(path="owner/name").reference() == "owner/name"
+    path = write_tiny_gguf(tmp_path / "small.gguf")
+    assert Pretrained(path=str(path)).reference().startswith(str(tmp_path / "cache" / "models" / "small-"))
 
 
 def test_layers_that_are_not_there_are_refused_before_anything_is_read(folder):

@@ -41,3 +41,17 @@ def test_taking_apart_computes_nothing_under_any_mesh():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     with jax.set_mesh(mesh):
         assert split(Scale).abstract["weight"] == jax.ShapeDtypeStruct((3,), jnp.float32)
+
+
+def test_what_a_submodule_reads_can_be_observed():
+    module = split(Scale)
+    params = module.init(jax.random.key(0))
+
+    @jax.jit
+    def observed(params, x):
+        return module.observe(["inner"], params, x)
+
+    result, inputs = observed(params, jnp.arange(3.0))
+    np.testing.assert_allclose(result, module.apply(params, jnp.arange(3.0)), rtol=1e-6)
+    assert list(inputs) == ["inner"]
+    np.testing.assert_allclose(inputs["inner"], jnp.arange(3.0) * params["weight"])

@@ -20,11 +20,19 @@ def sharded(tmp_path):
 
 
 def test_shards_read_as_one(sharded):
-    with Weights(sharded) as weights:
-        assert weights.names() == {"one", "two"}
-        np.testing.assert_array_equal(weights.read("one"), ONE)
-        assert weights.read("two").dtype == ml_dtypes.bfloat16
-        np.testing.assert_array_equal(weights.read("two"), TWO)
+    weights = Weights(sharded)
+    assert weights.names() == {"one", "two"}
+    np.testing.assert_array_equal(weights.mapped("one"), ONE)
+    assert weights.mapped("two").dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(weights.mapped("two"), TWO)
+
+
+def test_a_tensor_of_integers_is_refused(tmp_path):
+    save_file({"one": ONE.astype(np.int8)}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"one must be of F64, F32, F16, BF16, got I8 in .* The checkpoint is quantised"
+    ):
+        Weights(tmp_path).mapped("one")
 
 
 def test_a_missing_shard_is_named(sharded):

@@ -52,6 +52,21 @@ def golden_config(name: str) -> DecoderConfig:
     return from_hugging_face(json.loads(str(golden(name)["config"])))
 
 
+FAMILIES = (
+    "llama",
+    "mistral_window",
+    "qwen2_window",
+    "qwen3",
+    "smollm3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gpt_neox",
+    "gpt2",
+)
+"""Golden checkpoints that differ in what a block does; the others differ in numbers that the config holds."""
+
+
 def write_golden(name: str, folder: Path) -> Path:
     """Write a golden checkpoint as the Hugging Face folder that it came from."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,14 +91,21 @@ def random_tokens(config: DecoderConfig, rows: int, length: int, seed: int = 0) 
     return np.random.default_rng(seed).integers(3, config.vocab_size, (rows, length)).astype(np.int32)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "remat"))
-def logits(config, params, tokens, positions=None, segment_ids=None, key=None, remat=False):
+@functools.partial(jax.jit, static_argnames=("config", "remat", "backend"))
+def logits(config, params, tokens, positions=None, segment_ids=None, key=None, remat="none", backend="auto"):
     """Logits of every position; by default a row is one segment."""
     rows, length = tokens.shape
     if positions is None:
         positions = jnp.tile(jnp.arange(length), (rows, 1))
         segment_ids = jnp.ones_like(positions)
     values = decoder.hidden_states(
-        config, params, tokens, positions=positions, segment_ids=segment_ids, key=key, remat=remat
+        config,
+        params,
+        tokens,
+        positions=positions,
+        segment_ids=segment_ids,
+        key=key,
+        remat=remat,
+        backend=backend,
     )
     return head_logits(Hiddens(values=values, head=decoder.head(config, params)))

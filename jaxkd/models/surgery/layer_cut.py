@@ -1,6 +1,5 @@
-"""Smaller students out of larger models."""
+"""Shallower students: some of a model's layers."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -56,4 +55,4 @@ def keep_layers(config: DecoderConfig, params: Params, layers: Sequence[int]) ->
     check_layers(config, layers)
     index = np.asarray(layers)
     kept = jax.tree.map(lambda leaf: leaf[index], params["blocks"])
-    return dataclasses.replace(config, depth=len(layers)), {**params, "blocks": kept}
+    return config.with_layers(layers), {**params, "blocks": kept}

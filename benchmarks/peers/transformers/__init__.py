@@ -1,0 +1,1 @@
+"""transformers on torch: `requirements.txt` is its environment, `driver.py` runs in it."""

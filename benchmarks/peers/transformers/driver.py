@@ -1,0 +1,46 @@
+"""transformers' side of `sampler`: runs in its environment and times `generate` on request."""
+
+import functools
+import time
+from importlib import metadata
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from benchmarks.worker import serve
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of one call and the tokens that it wrote; or the versions."""
+    if request.get("versions"):
+        return {name: metadata.version(name) for name in ("transformers", "torch")}
+    model = _model(request["folder"])
+    prompts = torch.tensor(request["prompts"])
+    options = {"do_sample": request["temperature"] > 0}
+    if options["do_sample"]:
+        options |= {"temperature": request["temperature"], "top_p": request["top_p"], "top_k": 0}
+    start = time.perf_counter()
+    with torch.inference_mode():
+        written = model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            max_new_tokens=request["new_tokens"],
+            eos_token_id=None,  # every text is as long as the others
+            pad_token_id=0,
+            **options,
+        )
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "tokens": written[:, prompts.shape[1] :].tolist()}
+
+
+@functools.cache
+def _model(folder: str) -> PreTrainedModel:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.generation_config.eos_token_id = None
+    return model.eval()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    serve(answer)

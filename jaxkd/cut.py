@@ -1,0 +1,150 @@
+"""`python -m jaxkd.cut`: a smaller model out of a larger one, as a Hugging Face folder."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxkd import mesh as meshes
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.surgery import Importance, Initialization, Statistic
+
+CALIBRATION_LENGTH = 512
+"""Tokens of a row on which importance is measured."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Cut a model to fewer or narrower layers, give it another tokenizer, or both.
+
+    What is cut away is what matters least on some text; the result is a student to be trained, not a
+    model to be used.
+    """
+
+    model: str
+    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    to: Path
+    """Folder to write; it must not exist, or be empty."""
+    layers: tuple[int, ...] | None = None
+    """Layers to keep, in this order."""
+    depth: int | None = None
+    """Number of layers to keep, evenly spaced, in place of --layers."""
+    heads: int | None = None
+    """Query heads to keep in each layer; a multiple of those that share a key/value head."""
+    mlp_width: int | None = None
+    """Feed-forward units to keep in each layer."""
+    width: int | None = None
+    """Channels of the hidden states to keep."""
+    statistic: Statistic = "root_mean_square"
+    """What makes a head, unit or channel important: the mean of its activations' size, or of their squares."""
+    data: Path | None = None
+    """JSONL with `prompt` and `response`, or `messages`, on which importance is measured, in place of the
+    standard library's functions."""
+    template: Literal["chat", "plain"] = "chat"
+    limit: int = 32
+    """Examples to read, chosen by a hash of their keys."""
+    tokenizer: str | None = None
+    """Whose tokenizer the student gets: a path like --model."""
+    initialization: Initialization = "pieces"
+    """Embeddings of tokens that the old tokenizer lacks: the mean of the old tokens that spell them, the mean
+    of all, or random."""
+    rows: int | None = None
+    """Rows of the new embedding, where it shall have more than there are tokens."""
+    seed: int = 0
+    """Of random embeddings."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Cut and write."""
+    import tyro
+
+    from jaxkd.console import run_program
+
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.cut")
+    run_program(lambda: cut(command))
+
+
+def cut(command: Command) -> None:
+    """Write the student of `command.model` to `command.to`, with `cut.json` saying what it is.
+
+    Raises:
+        ValueError: sizes that the model cannot be cut to, an architecture that transformers does not
+            have (GPT-2 must keep heads times head_dim equal to its width), or a folder with contents.
+    """
+    import ml_dtypes
+
+    from jaxkd.models import decoder, huggingface, surgery
+    from jaxkd.models.config import family
+    from jaxkd.models.pretrained import Pretrained
+
+    if command.layers is not None and command.depth is not None:
+        raise ValueError("at most one of --layers and --depth must be given, got both.")
+    if command.to.exists() and any(command.to.iterdir()):
+        raise ValueError(f"to must be a new or an empty folder, got {command.to}. Name another one.")
+    model = Pretrained(path=command.model)
+    config, tokenizer = model.config(), model.tokenizer()
+    before = decoder.parameter_count(config)
+    layers = tuple(range(config.depth)) if command.layers is None else command.layers
+    if command.depth is not None:
+        layers = surgery.evenly_spaced(config.depth, command.depth)
+    surgery.check_layers(config, layers)
+    sizes = {"heads": command.heads, "mlp_width": command.mlp_width, "width": command.width}
+    # Refused before minutes are spent on weights.
+    family(surgery.narrower(config, **sizes).with_layers(layers))
+    params = model.load()
+    if any(size is not None for size in sizes.values()):
+        importance = _importance(command, LanguageModel(config=config, params=params, tokenizer=tokenizer))
+        kept = surgery.most_important(config, importance, **sizes)
+        config, params = surgery.keep_width(config, params, kept)
+    config, params = surgery.keep_layers(config, params, layers)
+    if command.tokenizer is not None:
+        old, tokenizer = tokenizer, Pretrained(path=command.tokenizer).tokenizer()
+        sources = surgery.row_sources(old, tokenizer, old_size=config.vocab_size, rows=command.rows)
+        sys.stdout.write(f"{sources}\n")
+        config, params = surgery.swap_rows(
+            config, params, sources, initialization=command.initialization, key=jax.random.key(command.seed)
+        )
+    dtype = np.dtype(ml_dtypes.bfloat16 if command.dtype == "bfloat16" else np.float32)
+    huggingface.save(command.to, config, params, dtype=dtype, tokenizer=tokenizer)
+    options = {name: str(value) if isinstance(value, Path) else value for name, value in vars(command).items()}
+    record = {"source": model.provenance(), **options}
+    (command.to / "cut.json").write_text(json.dumps(record, indent=1) + "\n")
+    after = decoder.parameter_count(config)
+    sys.stdout.write(f"{command.to}: {after / 1e6:,.1f} M parameters of {before / 1e6:,.1f} M\n")
+
+
+def _importance(command: Command, model: LanguageModel) -> Importance:
+    """Of the model's parts on the command's text."""
+    from jaxkd import forward
+    from jaxkd.data.jsonl import Jsonl
+    from jaxkd.data.standard_library import StandardLibrary
+    from jaxkd.data.text import PackedText
+    from jaxkd.models.surgery import activation_importance
+
+    source = StandardLibrary() if command.data is None else Jsonl(train=str(command.data))
+    length = min(CALIBRATION_LENGTH, model.config.max_positions)
+    text = PackedText(
+        source=source,
+        rows=4,
+        length=length,
+        targets=length,
+        limit=command.limit,
+        template=command.template,
+        overlong="truncate",
+    )
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
+        return activation_importance(
+            model.config,
+            forward.place_params(model.config, model.params),
+            text.each_once("train", model.tokenizer),
+            statistic=command.statistic,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""How far a model is from another one of the same vocabulary, such as a quantised teacher from the full one."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from jaxkd import forward, mesh
+from jaxkd.data.examples import Split
+from jaxkd.data.text import PackedText
+from jaxkd.evals.evaluator import Evaluation, Evaluator
+from jaxkd.kernels import linear_divergence
+from jaxkd.losses import ForwardKL
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.records import Mean, TokenBatch
+from jaxkd.typing import Params
+
+_log = logging.getLogger(__name__)
+
+
+def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterable[TokenBatch]) -> dict[str, Mean]:
+    """KL(reference || model) at the response tokens, and the model's cross entropy there, in nats per token.
+
+    Args:
+        reference: whose distribution the expectation is over; on the ambient mesh, as `model`.
+        model: of the same vocabulary.
+        batches: of host arrays.
+
+    Returns:
+        `kl` and `cross_entropy`.
+
+    Raises:
+        ValueError: no batch, or vocabularies that differ.
+    """
+    ambient = jax.sharding.get_mesh()
+    parts = [
+        jax.device_get(
+            _nats(
+                reference.config,
+                reference.params,
+                model.config,
+                model.params,
+                batch if ambient.empty else mesh.global_batch(batch, ambient),
+            )
+        )
+        for batch in batches
+    ]
+    if not parts:
+        raise ValueError("batches must hold at least one batch, got none.")
+    return {
+        name: functools.reduce(lambda total, part: total + part, [part[name] for part in parts]) for name in parts[0]
+    }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _nats(
+    reference_config: DecoderConfig, reference: Params, config: DecoderConfig, params: Params, batch: TokenBatch
+) -> dict[str, Mean]:
+    mask = batch.loss_mask
+    weights = mask.astype(jnp.float32)
+    nats = linear_divergence(
+        forward.hiddens(config, params, batch),
+        forward.hiddens(reference_config, reference, batch),
+        weights=weights,
+        divergence=ForwardKL(),
+        labels=batch.labels,
+        label_weights=weights,
+    )
+    return {
+        name: Mean(total=jnp.sum(jnp.where(mask, values, 0)), count=jnp.sum(weights))
+        for name, values in (("kl", nats.divergence), ("cross_entropy", nats.cross_entropy))
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReferenceKL(Evaluator):
+    """`reference_kl` on some examples: beside a quantised teacher's bits per byte, say, what the bits cost."""
+
+    reference: Pretrained
+    """Loaded beside the model that is measured."""
+    data: PackedText
+    """`limit` decides how many examples are read."""
+    split: Split = "validation"
+
+    @property
+    def name(self) -> str:
+        return "reference_kl"
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Measure.
+
+        Returns:
+            Metrics `kl`, `cross_entropy` and `tokens`.
+        """
+        tokenizer = self.reference.tokenizer()
+        reference = LanguageModel(
+            config=self.reference.config(), params=self.reference.load_placed(), tokenizer=tokenizer
+        )
+        means = reference_kl(reference, model, self.data.each_once(self.split, tokenizer))
+        metrics = {name: float(mean.value()) for name, mean in means.items()}
+        tokens = float(means["kl"].count)
+        _log.info(
+            "KL(%s || model) = %.3g nats per token, over %d tokens", self.reference.provenance(), metrics["kl"], tokens
+        )
+        return Evaluation(metrics={**metrics, "tokens": tokens})

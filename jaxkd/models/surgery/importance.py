@@ -1,0 +1,138 @@
+"""How much each head, feed-forward unit and channel of a decoder does on a batch of text."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxkd.models import attention, blocks, decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.split_apply import Split, split
+from jaxkd.models.surgery.width_cut import Importance
+from jaxkd.records import TokenBatch
+from jaxkd.typing import Params
+
+Statistic: TypeAlias = Literal["mean_absolute", "root_mean_square"]
+"""How the activations of all tokens become one number."""
+
+_OBSERVED = ("attention.query", "attention.output", "mlp.up", "mlp.down")
+"""Products whose inputs are: the normed stream, heads, the normed stream again, units."""
+
+
+def activation_importance(
+    config: DecoderConfig,
+    params: Params,
+    batches: Iterable[TokenBatch],
+    *,
+    statistic: Statistic = "root_mean_square",
+) -> Importance:
+    """The size of activations over all tokens of the batches, padding left out.
+
+    A head's is the norm of what it hands to the output product, a unit's its value behind activation
+    and gate, a channel's its value behind each norm, added up over the norms of all layers and the last.
+
+    Args:
+        config: architecture of the model.
+        params: its parameters, under the ambient mesh if there is one.
+        batches: calibration text; a few thousand tokens.
+        statistic: mean of |x|, or root of the mean of x^2, over the tokens.
+
+    Raises:
+        ValueError: an unknown statistic, or no token.
+
+    Source: Minitron, arXiv 2407.14679, section 2.2, equation 1.  Deviation: units are measured behind
+    the gate, which decides what reaches the next product; one aggregation serves for rows and tokens.
+    """
+    if statistic not in get_args(Statistic):
+        raise ValueError(f"statistic must be one of {', '.join(get_args(Statistic))}, got {statistic!r}.")
+    power = _POWERS[statistic]
+    sums = [
+        jax.device_get(_sums(config, params, batch.tokens, batch.positions, batch.segment_ids, power=power))
+        for batch in batches
+    ]
+    tokens = sum(int(one.tokens) for one in sums)
+    if not tokens:
+        raise ValueError("batches must hold at least one token that is no padding, got none. Give calibration text.")
+
+    def mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+        return (np.stack(parts).sum(axis=0, dtype=np.float64) / tokens) ** (1 / power)
+
+    return Importance(
+        heads=mean([one.heads for one in sums]),
+        units=mean([one.units for one in sums]),
+        channels=mean([one.channels for one in sums]).sum(axis=0),
+    )
+
+
+_POWERS: dict[Statistic, int] = {"mean_absolute": 1, "root_mean_square": 2}
+
+
+class _Sums(NamedTuple):
+    """Sums of powers over the tokens of one batch."""
+
+    heads: Float[Array, "l heads"]
+    units: Float[Array, "l mlp_width"]
+    channels: Float[Array, "norms d"]
+    tokens: Int[Array, ""]
+
+
+@functools.lru_cache
+def _block(config: DecoderConfig) -> Split:
+    return split(lambda rngs: blocks.Block(config, rngs))
+
+
+@functools.partial(jax.jit, static_argnames=("config", "power"))
+def _sums(
+    config: DecoderConfig,
+    params: Params,
+    tokens: Int[Array, "b t"],
+    positions: Int[Array, "b t"],
+    segment_ids: Int[Array, "b t"],
+    *,
+    power: int,
+) -> _Sums:
+    real = segment_ids > 0
+
+    def summed(values: Float[Array, "b t *parts"]) -> Float[Array, "*parts"]:
+        sizes = jnp.abs(values.astype(jnp.float32)) ** power
+        return jnp.sum(sizes, axis=(0, 1), where=jnp.expand_dims(real, tuple(range(2, values.ndim))))
+
+    def observed(*args: Any) -> tuple[Array, Any, Any]:
+        (hiddens, memory, _), inputs = _block(config).observe(_OBSERVED, *args)
+        heads = jnp.linalg.norm(inputs["attention.output"].astype(jnp.float32), axis=-1)
+        channels = jnp.stack([summed(inputs["attention.query"]), summed(inputs["mlp.up"])])
+        return hiddens, memory, (summed(heads), summed(inputs["mlp.down"]), channels)
+
+    def attend(layer: decoder.Layer, queries: Array, keys: Array, values: Array, memory: None) -> tuple:
+        mixed = attention.attention(
+            queries,
+            keys,
+            values,
+            segment_ids=segment_ids,
+            window=layer.window,
+            softcap=config.attention_softcap,
+            scale=config.score_scale,
+            backend="xla",
+        )
+        return mixed, memory, None
+
+    passed = decoder.run(
+        config,
+        params,
+        tokens,
+        positions=positions,
+        attend=attend,
+        apply=observed,
+        keep=lambda hiddens, tap: tap,
+    )
+    heads, units, channels = passed.kept
+    return _Sums(
+        heads=heads,
+        units=units,
+        channels=jnp.concatenate([channels.reshape(-1, config.width), summed(passed.final)[None]]),
+        tokens=jnp.sum(real),
+    )

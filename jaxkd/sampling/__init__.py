@@ -1,0 +1,26 @@
+"""Text from a model: the prompts of a batch are read at once, then one token a step with a key/value cache.
+
+`generate` takes lists of prompts and returns texts.  `sample` is the compiled program below it, a pure function of
+arrays, for a training loop that learns from what the model writes.
+"""
+
+from jaxkd.sampling.decode import sample
+from jaxkd.sampling.options import GREEDY, Sampling
+from jaxkd.sampling.prompts import pad
+from jaxkd.sampling.records import Finish, Generated, Prompts, StopTable
+from jaxkd.sampling.stop_strings import stop_table
+from jaxkd.sampling.text import Text, generate
+
+__all__ = [
+    "GREEDY",
+    "Finish",
+    "Generated",
+    "Prompts",
+    "Sampling",
+    "StopTable",
+    "Text",
+    "generate",
+    "pad",
+    "sample",
+    "stop_table",
+]

@@ -1,0 +1,220 @@
+"""The sampler: prompts are read at once, then one token a step with a key/value cache, all in one compiled program."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.kernels import head_logits
+from jaxkd.models import decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.key_value_cache import KeyValueCache, extend, init_cache
+from jaxkd.records import Hiddens
+from jaxkd.sampling.logits import adjusted
+from jaxkd.sampling.options import Sampling
+from jaxkd.sampling.records import Finish, Generated, Prompts, StopTable
+from jaxkd.sharding import constrain
+from jaxkd.typing import Key, Params
+
+SHORTEST_STAGE = 128
+"""Slots that the key/value cache begins with at least: each stage of its growth is a loop of its own to compile."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _State:
+    """What the loop carries beside the cache."""
+
+    written: Int[Array, ""]
+    """Tokens of the rows that still run."""
+    columns: Int[Array, "b s"]
+    """Prompt and text; 0 where nothing is written yet."""
+    running: Bool[Array, " b"]
+    matched: Int[Array, " b"]
+    """States of the stop table."""
+    lengths: Int[Array, " b"]
+    finish: Int[Array, " b"]
+    log_probs: Float[Array, "b n"]
+    sampling_log_probs: Float[Array, "b n"]
+
+
+@functools.partial(jax.jit, static_argnames=("config", "max_new_tokens", "sampling", "end_tokens"))
+def sample(
+    config: DecoderConfig,
+    params: Params,
+    prompts: Prompts,
+    key: Key,
+    *,
+    max_new_tokens: int,
+    sampling: Sampling,
+    end_tokens: tuple[int, ...] = (),
+    stop: StopTable | None = None,
+) -> Generated:
+    """Continue each prompt until an end token, a stop string, or `max_new_tokens`.
+
+    A pure function of arrays, compiled once for each shape of `prompts` and each value of the static arguments, and
+    callable inside another compiled function.  What a row becomes depends on the parameters, its prompt, the key and
+    its example id: not on its place, the rows beside it, the padding or the mesh, but for the rounding of sums, which
+    moves logits by some 1e-6.  Rows are split over the ambient mesh; the results are whole on every process.  There is
+    no dropout.  The loop ends when every row has.
+
+    Args:
+        config: architecture; `prompts.lengths + max_new_tokens` must not exceed its `max_positions`, which the caller
+            checks, as `generate` does.
+        params: of any dtype; the logits and all that is done to them are float32 or wider.
+        prompts: as `pad` makes them.
+        key: each draw is a function of the key, the row's example id and how many tokens the row has.
+        max_new_tokens: columns of the result.
+        sampling: how a token is chosen.
+        end_tokens: token ids that end a text.
+        stop: strings that end a text, made by `stop_table`.
+
+    Raises:
+        ValueError: `max_new_tokens` below 1.
+    """
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
+    params = jax.lax.stop_gradient(params)
+    tokens, lengths = jnp.asarray(prompts.tokens), jnp.asarray(prompts.lengths)
+    rows, length = tokens.shape
+    places = jnp.arange(length)[None] - (length - lengths[:, None])
+    mask, positions = places >= 0, jnp.maximum(places, 0)
+    segment_ids = constrain(mask.astype(jnp.int32), "rows", None)
+    later = ((0, 0), (0, max_new_tokens))
+    row_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, prompts.example_ids)
+    write = functools.partial(
+        _write,
+        prompt=jnp.pad(mask, later),
+        length=length,
+        row_keys=row_keys,
+        sampling=sampling,
+        end_tokens=end_tokens,
+        stop=stop,
+    )
+
+    def logits(hiddens: Float[Array, "b d"]) -> Float[Array, "b v"]:
+        return head_logits(Hiddens(values=hiddens, head=decoder.head(config, params)))
+
+    def empty_cache(slots: int) -> KeyValueCache:
+        return init_cache(config, rows, slots, params["embedding"].dtype)
+
+    # No slot for the last token: it is written and never read.
+    first_slots, *more_slots = _stages(length, length + max_new_tokens - 1)
+    cache = empty_cache(first_slots)
+    hiddens, cache = extend(config, params, cache, tokens, positions=positions, segment_ids=segment_ids)
+    first = logits(hiddens[:, -1])
+    running = lengths > 0
+    zeros = jnp.zeros((rows, max_new_tokens), first.dtype)
+    state = _State(
+        written=jnp.int32(0),
+        columns=jnp.pad(tokens, later),
+        running=running,
+        matched=jnp.zeros(rows, jnp.int32),
+        lengths=jnp.zeros(rows, jnp.int32),
+        finish=jnp.where(running, Finish.LENGTH, Finish.NO_PROMPT).astype(jnp.int32),
+        log_probs=zeros,
+        sampling_log_probs=zeros,
+    )
+
+    def step(carry: tuple[_State, KeyValueCache]) -> tuple[_State, KeyValueCache]:
+        state, cache = carry
+        last = jax.lax.dynamic_slice_in_dim(state.columns, length + state.written - 1, 1, axis=1)
+        hiddens, cache = extend(
+            config, params, cache, last, positions=positions[:, -1:] + state.written, segment_ids=jnp.ones_like(last)
+        )
+        return write(state, logits(hiddens[:, 0])), cache
+
+    def fill(state: _State, cache: KeyValueCache, slots: int) -> tuple[_State, KeyValueCache]:
+        """Write until every row has ended or no slot is free for the token written last."""
+        return jax.lax.while_loop(
+            lambda carry: (carry[0].written <= slots - length) & carry[0].running.any(), step, (state, cache)
+        )
+
+    state, cache = fill(write(state, first), cache, first_slots)
+    for slots in more_slots:
+        cache = jax.tree.map(_laid_into, empty_cache(slots), cache)
+        state, cache = fill(state, cache, slots)
+    generated = Generated(
+        tokens=state.columns[:, length:],
+        lengths=state.lengths,
+        finish=state.finish,
+        log_probs=state.log_probs,
+        sampling_log_probs=state.sampling_log_probs,
+    )
+    return jax.tree.map(lambda leaf: constrain(leaf, *(None,) * leaf.ndim), generated)
+
+
+def _stages(length: int, slots: int) -> list[int]:
+    """Sizes of the cache, one after the other: attention reads every slot, also those that are not filled yet.
+
+    Each is half of the next, at least `SHORTEST_STAGE`, and the first holds more than the prompt.
+    """
+    stages = [slots]
+    while stages[0] // 2 >= max(SHORTEST_STAGE, length + 1):
+        stages.insert(0, stages[0] // 2)
+    return stages
+
+
+def _laid_into(larger: Array, smaller: Array) -> Array:
+    """What a smaller cache holds, in one with more slots behind."""
+    return jax.lax.dynamic_update_slice(larger, smaller, (0,) * larger.ndim)
+
+
+def _write(
+    state: _State,
+    logits: Float[Array, "b v"],
+    *,
+    prompt: Bool[Array, "b s"],
+    length: int,
+    row_keys: jaxtyping.Key[Array, " b"],
+    sampling: Sampling,
+    end_tokens: tuple[int, ...],
+    stop: StopTable | None,
+) -> _State:
+    """Choose the next token of each row, write it, and see which rows end with it."""
+    end = length + state.written
+    columns = jnp.arange(prompt.shape[1])
+    mask = prompt | ((columns >= length) & (columns < end))[None]
+    drawn_from = adjusted(logits, state.columns, mask, end, sampling=sampling)
+    if sampling.temperature == 0:
+        chosen = jnp.argmax(drawn_from, axis=-1)
+        sampling_log_probs = jnp.zeros(chosen.shape, logits.dtype)
+    else:
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, state.written)
+        chosen = jax.vmap(jax.random.categorical)(keys, drawn_from)
+        sampling_log_probs = _log_probs(drawn_from, chosen)
+
+    ends = {Finish.END_TOKEN: jnp.isin(chosen, jnp.asarray(end_tokens, chosen.dtype))}
+    matched = state.matched
+    if stop is not None:
+        complete = stop.transitions.shape[0]
+        matched = jnp.asarray(stop.transitions)[jnp.minimum(matched, complete - 1), chosen]
+        ends[Finish.STOP_STRING] = matched == complete
+    running, finish = state.running, state.finish
+    for reason, here in ends.items():
+        finish = jnp.where(running & here, reason, finish)
+        running &= ~here
+
+    def put(array: Array, values: Array, place: Array) -> Array:
+        column = jnp.where(state.running, values, 0).astype(array.dtype)[:, None]
+        return jax.lax.dynamic_update_slice(array, column, (0, place))
+
+    return _State(
+        written=state.written + 1,
+        columns=put(state.columns, chosen, end),
+        running=running,
+        matched=matched,
+        lengths=state.lengths + state.running,
+        finish=finish,
+        log_probs=put(state.log_probs, _log_probs(logits, chosen), state.written),
+        sampling_log_probs=put(state.sampling_log_probs, sampling_log_probs, state.written),
+    )
+
+
+def _log_probs(logits: Float[Array, "b v"], chosen: Int[Array, " b"]) -> Float[Array, " b"]:
+    """Log-probability of one token a row.  Not `log_softmax`, whose result would be as large as the logits."""
+    taken = jnp.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0]
+    return taken - jax.nn.logsumexp(logits, axis=-1)

@@ -1,0 +1,117 @@
+"""Prompts of different lengths as arrays of few shapes, so that few samplers are ever compiled."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxkd.sampling.records import Prompts
+
+SHORTEST_BUCKET = 16
+"""Tokens of the first bucket."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Prompts that run together."""
+
+    places: tuple[int, ...]
+    """Which prompts, by their place in the list."""
+    rows: int
+    """Of the arrays; those beyond `places` are left without a prompt."""
+    length: int
+    """Columns of the arrays."""
+
+
+def bucket(length: int, *, limit: int) -> int:
+    """Columns for a prompt of this length: 16, 24, 32, 48, 64, 96, ..., at most `limit`.
+
+    Two buckets a doubling: at most a third of a row is padding, and the lengths up to 8,192 have 19 buckets.
+
+    Example:
+        >>> [bucket(length, limit=1000) for length in (1, 16, 17, 33, 800)]
+        [16, 16, 24, 48, 1000]
+    """
+    power = SHORTEST_BUCKET
+    while power < length:
+        power *= 2
+    between = power * 3 // 4
+    chosen = between if power > SHORTEST_BUCKET and length <= between else power
+    return min(chosen, limit)
+
+
+def batches(lengths: Sequence[int], *, rows: int, parts: int, limit: int) -> Iterator[Batch]:
+    """Share prompts out among batches of few different shapes: prompts of like length run together.
+
+    The number of distinct shapes, and so of compilations, is at most the number of batches, and at most the number of
+    buckets times that of the powers of two up to `rows`, however many prompts there are.
+
+    Args:
+        lengths: tokens of each prompt.
+        rows: most rows of a batch.
+        parts: the rows of a batch are a multiple of this; 1, or devices over which they are split.
+        limit: most columns.
+
+    Example:
+        >>> [batch.places for batch in batches([5, 40, 7], rows=2, parts=1, limit=64)]
+        [(0, 2), (1,)]
+    """
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    for start in range(0, len(order), rows):
+        places = tuple(order[start : start + rows])
+        filled = min(1 << (len(places) - 1).bit_length(), rows)
+        yield Batch(
+            places=places,
+            rows=-(-filled // parts) * parts,
+            length=bucket(lengths[places[-1]], limit=limit),
+        )
+
+
+def pad(
+    prompts: Sequence[Sequence[int]],
+    *,
+    example_ids: Sequence[int] | None = None,
+    rows: int | None = None,
+    length: int | None = None,
+) -> Prompts:
+    """Prompts as NumPy arrays, padded in front.
+
+    Args:
+        prompts: token ids; an empty one is a row that gets no text.
+        example_ids: one a prompt; by default its place.
+        rows: of the result, where it has to be filled up; by default one a prompt.
+        length: columns; by default those of the longest prompt.
+
+    Raises:
+        ValueError: more prompts than rows, a prompt longer than `length`, or example ids that do not match.
+
+    Example:
+        >>> pad([[7, 8], [9]]).tokens.tolist()
+        [[7, 8], [0, 9]]
+    """
+    rows = len(prompts) if rows is None else rows
+    longest = max((len(prompt) for prompt in prompts), default=0)
+    length = max(longest, 1) if length is None else length
+    example_ids = range(len(prompts)) if example_ids is None else example_ids
+    if len(prompts) > rows:
+        raise ValueError(f"rows must be at least one a prompt, got {rows} for {len(prompts)} prompts.")
+    if longest > length:
+        raise ValueError(f"length must hold the longest prompt, got {length} for {longest} tokens. Shorten the prompt.")
+    check_example_ids(example_ids, len(prompts))
+    tokens = np.zeros((rows, length), np.int32)
+    lengths, ids = np.zeros((2, rows), np.int32)
+    ids[: len(prompts)] = example_ids
+    for row, prompt in enumerate(prompts):
+        lengths[row] = len(prompt)
+        tokens[row, length - len(prompt) :] = prompt
+    return Prompts(tokens=tokens, lengths=lengths, example_ids=ids)
+
+
+def check_example_ids(example_ids: Sequence[int], prompts: int) -> None:
+    """Refuse example ids that are not one a prompt.
+
+    Raises:
+        ValueError: more of them or fewer.
+    """
+    if len(example_ids) != prompts:
+        raise ValueError(f"example_ids must name each prompt, got {len(example_ids)} for {prompts} prompts.")

@@ -1,0 +1,80 @@
+"""Hidden states at the targets of a batch: of the last layer, and of chosen ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import forward
+from jaxkd.models import decoder
+from jaxkd.models.layer_outputs import layer_outputs
+from jaxkd.records import TokenBatch
+from tests.models import tiny
+
+CONFIG = tiny.golden_config("gemma3")
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.tree.map(jnp.asarray, tiny.random_params(CONFIG))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    targets = jnp.array([[1, 2, 4], [0, 5, 0]])
+    return TokenBatch(
+        tokens=jnp.asarray(tiny.random_tokens(CONFIG, 2, 6)),
+        positions=jnp.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]]),
+        segment_ids=jnp.array([[1, 1, 1, 2, 2, 2], [1] * 6]),
+        target_positions=targets,
+        labels=jnp.zeros_like(targets),
+        loss_mask=jnp.ones_like(targets, bool),
+        example_ids=jnp.zeros_like(targets),
+    )
+
+
+@pytest.mark.parametrize(("switch", "policy"), [(False, "none"), (True, "full")])
+def test_a_recipes_switch_is_a_policy(params, batch, switch, policy, monkeypatch):
+    seen = []
+    real = decoder.hidden_states
+    monkeypatch.setattr(
+        decoder, "hidden_states", lambda *args, remat, **kwargs: seen.append(remat) or real(*args, **kwargs)
+    )
+    forward.hiddens(CONFIG, params, batch, remat=switch)
+    assert seen == [policy]
+
+
+@pytest.mark.parametrize("tap", ["none", "scores", "probs"])
+def test_chosen_layers_are_gathered_at_the_targets(params, batch, tap):
+    layers = (3, 1) if tap != "none" else (3, 0)
+    final, seen = jax.jit(lambda params: forward.layer_hiddens(CONFIG, params, batch, layers=layers, tap=tap))(params)
+    everywhere = layer_outputs(
+        CONFIG, params, batch.tokens, positions=batch.positions, segment_ids=batch.segment_ids, tap=tap
+    )
+    assert seen.hiddens.shape == (2, 2, 3, CONFIG.width)
+    for index, layer in enumerate(layers):
+        for row, target in np.ndindex(2, 3):
+            column = int(batch.target_positions[row, target])
+            expected = everywhere.hiddens[layer, row, column]
+            np.testing.assert_allclose(seen.hiddens[index, row, target], expected, atol=1e-5)
+            if tap != "none":
+                expected = everywhere.attention[layer - 1, row, :, column]
+                np.testing.assert_allclose(seen.attention[index, row, :, target], expected, rtol=1e-5, atol=1e-6)
+    assert (seen.attention is None) == (tap == "none")
+    plain = forward.hiddens(CONFIG, params, batch)
+    np.testing.assert_allclose(final.values, plain.values, atol=1e-5)
+    np.testing.assert_allclose(seen.hiddens[0], plain.values, atol=1e-5)
+    assert final.head.softcap == plain.head.softcap
+
+
+@pytest.mark.parametrize(
+    ("layers", "tap", "message"),
+    [
+        ((4,), "none", r"layers must be between 0 and 3 with tap='none', got \[4\]"),
+        ((0, 1), "probs", r"layers must be between 1 and 3 with tap='probs', got \[0, 1\]\. .* has no attention"),
+        ((), "none", r"got \[\]"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(params, batch, layers, tap, message):
+    with pytest.raises(ValueError, match=message):
+        forward.layer_hiddens(CONFIG, params, batch, layers=layers, tap=tap)
