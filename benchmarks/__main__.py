@@ -1,9 +1,15 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks import install
+from benchmarks import install, losses_accuracy, losses_gpu, losses_memory, losses_speed
 from benchmarks.runner import main
 
-BENCHMARKS = (install.BENCHMARK,)
+BENCHMARKS = (
+    install.BENCHMARK,
+    losses_memory.BENCHMARK,
+    losses_accuracy.BENCHMARK,
+    losses_speed.BENCHMARK,
+    losses_gpu.BENCHMARK,
+)
 
 if __name__ == "__main__":
     main(BENCHMARKS)

@@ -46,7 +46,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An int is a float to these checks, as it is to a type checker.
 jaxtyping.install_import_hook(
-    ["jaxkd.kernels", "jaxkd.losses", "jaxkd.models", "jaxkd.sampling", "jaxkd.forward"],
+    ["jaxkd.kernels", "jaxkd.losses", "jaxkd.projector", "jaxkd.models", "jaxkd.sampling", "jaxkd.forward"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
