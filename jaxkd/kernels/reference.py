@@ -13,7 +13,10 @@ from jaxkd.typing import Scalar
 def reference(divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Columns]:
     """Both logits at once; see `linear_divergence` for the meaning of the arguments."""
     targets, logits = inputs.targets, head_logits(inputs.hiddens("student"))
-    lse = jax.nn.logsumexp(logits, axis=-1)
+    # From the largest logit: a log-sum-exp near 1e4 is rounded to 1e-3 nats.
+    largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1))
+    log_total = jnp.log(jnp.sum(jnp.exp(logits - largest[..., None]), axis=-1))
+    lse = largest + log_total
     values = cross_entropy = jnp.zeros_like(lse)
     if divergence is not None and targets.top_k is not None:
         values = top_k_divergence(divergence, logits, targets.top_k)
@@ -21,7 +24,8 @@ def reference(divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Co
         target = head_logits(inputs.hiddens("teacher"))
         values = divergence(logits[..., : inputs.rows], target[..., : inputs.rows])
     if targets.labels is not None:
-        cross_entropy = lse - jnp.take_along_axis(logits, targets.labels[..., None], axis=-1)[..., 0]
+        label_logit = jnp.take_along_axis(logits, targets.labels[..., None], axis=-1)[..., 0]
+        cross_entropy = log_total + (largest - label_logit)
     argmax = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     columns = Columns(divergence=values, cross_entropy=cross_entropy, argmax=argmax, lse=lse)
     return columns.total(targets), jax.lax.stop_gradient(columns)

@@ -190,8 +190,8 @@ def test_a_vocabulary_of_151_936_tokens_is_finite_and_equal(name):
     with on_mesh(1, 1, 8):
         spread = run(student, teacher)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(spread))
-    # A log-sum-exp near 12, log of the vocabulary, is rounded to 1e-6; a divergence is a difference of two.
-    assert_equal(spread, alone, tolerance=5e-6)
+    # Sums of so many terms are rounded to 1e-6 themselves.
+    assert_equal(spread, alone, tolerance=3e-6)
 
 
 def placed(side):

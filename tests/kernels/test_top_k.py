@@ -70,12 +70,10 @@ def test_the_record_equals_float64_numpy(k, temperature):
 
 
 def test_probabilities_and_tail_add_up_to_one():
-    """To the rounding of the log-sum-exp, 2^-24 of its size."""
-    for scale in (0.0, 1.0, 30.0):
-        teacher = logits(1, (64, V), scale=scale)
-        record = top_k(teacher, K)
+    for scale, shift in ((0.0, 0.0), (1.0, 0.0), (30.0, 0.0), (1.0, 1e4)):
+        record = top_k(logits(1, (64, V), scale=scale) + shift, K)
         total = jnp.exp(record.log_probs).sum(-1) + jnp.exp(record.log_tail)
-        np.testing.assert_allclose(total, 1, rtol=1e-6 + 2**-23 * jnp.abs(teacher).max())
+        np.testing.assert_allclose(total, 1, rtol=1e-6)
 
 
 def test_a_record_that_was_stored_gives_the_same_bits():
@@ -126,7 +124,12 @@ F_DIVERGENCES = [name for name in ROWS if name.split(",")[0] not in ("alpha_beta
 def test_merging_events_never_adds_to_an_f_divergence(name):
     student, teacher = logits(8, (64, V)), logits(9, (64, V))
     divergence = ROWS[name].dataclass()
-    bounds = [top_k_divergence(divergence, student, top_k(teacher, k)) for k in range(1, V + 1)]
+
+    @jax.jit
+    def every_k(student, teacher):
+        return [top_k_divergence(divergence, student, top_k(teacher, k)) for k in (1, K, V - 1, V)]
+
+    bounds = every_k(student, teacher)
     for fewer, more in itertools.pairwise(bounds):
         assert (fewer <= more + 1e-6).all()
     np.testing.assert_allclose(bounds[-1], divergence(student, teacher), rtol=1e-5, atol=1e-6)
@@ -209,26 +212,27 @@ def test_rows_that_are_no_tokens_are_in_no_tail():
 
 
 @every_divergence
-@pytest.mark.parametrize(("shift", "scale", "rtol"), [(1e4, 1.0, 1e-3), (0.0, 1e4, 1e-5)])
-def test_large_logits_stay_finite(row, shift, scale, rtol):
-    """Float32 tells logits near 1e4 apart by 1e-3, and so far a probability may be off."""
+@pytest.mark.parametrize(("shift", "scale"), [(1e4, 1.0), (0.0, 1e4)])
+def test_large_logits_equal_float64_numpy(row, shift, scale):
     student, teacher = logits(20) * scale + shift, logits(21) * scale - shift
     record = top_k(teacher, K)
     value, gradient = jax.value_and_grad(lambda s: top_k_divergence(row.dataclass(), s, record).sum())(student)
     assert jnp.isfinite(gradient).all()
     exact = row.oracle(*(events(log_probs(side), record.ids) for side in (student, teacher)))
     if np.isfinite(exact).all():
-        np.testing.assert_allclose(value, exact.sum(), rtol=rtol, atol=1e-5)
+        np.testing.assert_allclose(value, exact.sum(), rtol=1e-5, atol=1e-5)
 
 
 def test_uniform_and_one_token_distributions_have_a_finite_gradient():
     one = jnp.full((2, V), -jnp.inf).at[:, 4].set(3.0)
+    runs = [
+        jax.jit(jax.value_and_grad(lambda s, r, d=divergence: top_k_divergence(d, s, r).sum()))
+        for divergence in (ForwardKL(), losses.JensenShannon())
+    ]
     for student, teacher in ((jnp.zeros((2, V)), jnp.zeros((2, V))), (one, one), (jnp.zeros((2, V)), one)):
         record = top_k(teacher, K)
-        for divergence in (ForwardKL(), losses.JensenShannon()):
-            value, gradient = jax.value_and_grad(lambda s, d=divergence, r=record: top_k_divergence(d, s, r).sum())(
-                student
-            )
+        for run in runs:
+            value, gradient = run(student, record)
             assert jnp.isfinite(value)
             assert jnp.isfinite(gradient).all()
 
