@@ -109,8 +109,11 @@ def linear_divergence(
             f"the teacher's vocab_size must equal the student's {student.head.vocab_size}, got "
             f"{vocab_size}. A divergence compares one vocabulary: align the tokens first."
         )
+    _require_rows("student", student)
     if isinstance(teacher, TopK):
         require_temperature(divergence, teacher)
+    else:
+        _require_rows("teacher", teacher)
     _require_shape("weights", weights, student)
     if (labels is None) != (label_weights is None):
         raise ValueError("labels and label_weights must be given together, got one of them.")
@@ -154,6 +157,7 @@ def linear_cross_entropy(
         >>> round(float(loss.total), 4)  # log 8
         2.0794
     """
+    _require_rows("student", student)
     _require_labels(labels, student)
     _require_shape("weights", weights, student)
     return _loss(implementation, None, Inputs.of(student, None, Targets(labels=labels, label_weights=weights)))
@@ -192,6 +196,15 @@ def _fastest(inputs: Inputs) -> Kernel:
     rows, width = head.weight.shape
     held = 4 * rows * (width + 2 * default_chunk(head)) / layout.ambient(inputs.heads).vocabulary_shards
     return TokenChunk() if held <= TOKEN_CHUNK_BYTES else VocabTile()
+
+
+def _require_rows(name: str, hiddens: Hiddens) -> None:
+    head = hiddens.head
+    if head.weight.shape[0] < head.vocab_size:
+        raise ValueError(
+            f"{name}.head.vocab_size must be at most the {head.weight.shape[0]} rows of its weight, got "
+            f"{head.vocab_size}. It counts the rows that are tokens."
+        )
 
 
 def _require_labels(labels: Array, student: Hiddens) -> None:

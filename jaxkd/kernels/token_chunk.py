@@ -35,7 +35,7 @@ def default_chunk(head: Head) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenChunk:
-    """The kernel."""
+    """The logits of some tokens at a time, over the whole vocabulary: fastest, and for any divergence."""
 
     chunk: int | None = None
     """Tokens whose logits exist at one time, at most; None for the default."""

@@ -34,7 +34,7 @@ Residual = tuple[Statistics, Sums]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VocabTile:
-    """The kernel."""
+    """The logits of all tokens at a time, over some of the vocabulary: least memory, for separable divergences."""
 
     tile: int | None = None
     """Rows of the heads whose logits exist at one time; None for the default."""

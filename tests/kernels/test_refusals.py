@@ -25,6 +25,8 @@ def test_refuses_what_cannot_be_compared():
         linear_divergence(student, with_head(teacher, vocab_size=12), **given)
     with pytest.raises(ValueError, match=r"the teacher's vocab_size must equal the student's 13, got 12"):
         linear_divergence(student, top_k(jnp.zeros((3, 5, 12)), 2), **given)
+    with pytest.raises(ValueError, match=r"student.head.vocab_size must be at most the 16 rows of its weight, got 17"):
+        linear_divergence(*(with_head(side, vocab_size=17) for side in (student, teacher)), **given)
     with pytest.raises(ValueError, match=r"weights must have the leading shape .* \(3, 5\), got \(5,\)"):
         linear_divergence(student, teacher, **(given | {"weights": jnp.ones(5)}))
     with pytest.raises(ValueError, match=r"weights must have the leading shape .* \(3, 5\), got \(5,\)"):
