@@ -1,9 +1,18 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks import install, models_load, sampler, surgery
+from benchmarks import install, losses_accuracy, losses_gpu, losses_memory, losses_speed, models_load, sampler, surgery
 from benchmarks.runner import main
 
-BENCHMARKS = (install.BENCHMARK, models_load.BENCHMARK, sampler.BENCHMARK, surgery.BENCHMARK)
+BENCHMARKS = (
+    install.BENCHMARK,
+    losses_memory.BENCHMARK,
+    losses_accuracy.BENCHMARK,
+    losses_speed.BENCHMARK,
+    losses_gpu.BENCHMARK,
+    models_load.BENCHMARK,
+    sampler.BENCHMARK,
+    surgery.BENCHMARK,
+)
 
 if __name__ == "__main__":
     main(BENCHMARKS)

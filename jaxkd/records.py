@@ -42,6 +42,22 @@ class Hiddens:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TopK:
+    """A teacher's distributions, kept as their k likeliest tokens and one bucket for all others."""
+
+    ids: Int[Array, "*tokens k"]
+    """Distinct token ids; one outside [0, vocab_size) is no token."""
+    log_probs: Float[Array, "*tokens k"]
+    """Of those tokens under the whole distribution: not renormalised; -inf where the id is no token."""
+    log_tail: Float[Array, "*tokens"]
+    """Log of the probability of all other tokens together; -inf where there are none."""
+    temperature: float = _static(default=1.0)
+    """Of the distributions.  A tail cannot be brought to another temperature afterwards."""
+    vocab_size: int = _static()
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenBatch:
     """Packed rows of tokens, and the positions whose hidden state predicts a label.
 

@@ -49,6 +49,7 @@ jaxtyping.install_import_hook(
     [
         "jaxkd.kernels",
         "jaxkd.losses",
+        "jaxkd.projector",
         "jaxkd.models",
         "jaxkd.sampling.decode",
         "jaxkd.sampling.logits",

@@ -8,7 +8,9 @@ import pytest
 HEAVY = ("flax", "orbax", "grain", "transformers", "tyro")
 
 
-@pytest.mark.parametrize("module", ["jaxkd.losses", "jaxkd.kernels", "jaxkd.records", "jaxkd.sharding", "jaxkd.typing"])
+@pytest.mark.parametrize(
+    "module", ["jaxkd.losses", "jaxkd.projector", "jaxkd.kernels", "jaxkd.records", "jaxkd.sharding", "jaxkd.typing"]
+)
 def test_a_pure_layer_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*(name for name in {HEAVY} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,45 +1,31 @@
-"""One table of the pure layers' public functions; a name that is missing from it fails."""
+"""Every public function of the pure layers is in the table of properties, which names tests that exist."""
 
 import inspect
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
-from jaxkd import kernels, losses
-from jaxkd.losses import reduce
+from jaxkd import kernels, losses, projector
+from jaxkd.losses import divergence, feature, reduce
+from tests.properties.row import KINDS, address
+from tests.properties.table import TABLE, page, shown_by
 
-PUBLIC = {
-    losses.forward_kl: "tests/losses/divergence/test_kl.py",
-    losses.reverse_kl: "tests/losses/divergence/test_kl.py",
-    losses.symmetric_kl: "tests/losses/divergence/test_kl.py",
-    losses.jensen_shannon: "tests/losses/divergence/test_mixture.py",
-    losses.skew_forward_kl: "tests/losses/divergence/test_mixture.py",
-    losses.skew_reverse_kl: "tests/losses/divergence/test_mixture.py",
-    losses.total_variation: "tests/losses/divergence/test_distance.py",
-    losses.wasserstein_sorted: "tests/losses/divergence/test_distance.py",
-    losses.alpha_beta: "tests/losses/divergence/test_alpha_beta.py",
-    losses.adaptive_kl: "tests/losses/divergence/test_adaptive.py",
-    losses.cross_entropy: "tests/losses/test_language.py",
-    losses.masked_mean: "tests/losses/test_reduce.py",
-    reduce.mean_weights: "tests/losses/test_reduce.py",
-    reduce.masked_sum: "tests/losses/test_reduce.py",
-    reduce.reported: "tests/losses/test_reduce.py",
-    kernels.head_logits: "tests/kernels/test_linear_divergence.py",
-    kernels.linear_divergence: "tests/kernels/test_linear_divergence.py",
-    kernels.linear_cross_entropy: "tests/kernels/test_linear_divergence.py",
-}
+every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function: function.__name__)
 
 
-@pytest.mark.parametrize("module", [losses, kernels, reduce])
+@pytest.mark.parametrize("module", [losses, divergence, feature, reduce, kernels, projector])
 def test_the_table_is_complete(module):
     functions = {
         value
         for name, value in vars(module).items()
         if inspect.isfunction(value) and not name.startswith("_") and value.__module__.startswith("jaxkd.")
     }
-    assert functions <= PUBLIC.keys()
+    assert functions <= TABLE.keys()
 
 
-@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: function.__name__)
+@every_function
 def test_every_function_states_its_source_and_shows_an_example(function):
     text = inspect.getdoc(function)
     assert text is not None
@@ -49,8 +35,37 @@ def test_every_function_states_its_source_and_shows_an_example(function):
     assert all(f"{name}:" in text for name in names if name not in ("student", "hiddens") or "Args:" in text)
 
 
-@pytest.mark.parametrize(("function", "path"), PUBLIC.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_every_function_is_tested_where_the_table_says(function, path):
-    from pathlib import Path
+@every_function
+def test_every_property_is_shown_by_tests_of_that_function_or_left_out_with_a_reason(function):
+    row = TABLE[function]
+    assert row.shown().keys() | row.omitted().keys() == KINDS.keys()
+    assert all(reason for reason in row.omitted().values())
+    for tests in row.shown().values():
+        assert tests
+        for test in tests:
+            path, name = address(test).split("::")
+            assert path.startswith("tests/")
+            assert Path(path).name.startswith("test_")
+            assert name.startswith("test_")
+            assert function.__name__ in sources(test)
 
-    assert f"{function.__name__}(" in Path(path).read_text()
+
+def sources(test):
+    """The text of a test's module and of the tables and cases that it takes from other modules of the tests."""
+    text = inspect.getsource(sys.modules[test.__module__])
+    taken = re.findall(r"^from (tests\.\S+) import", text, flags=re.MULTILINE)
+    modules = [sys.modules[name] for name in taken]
+    # `from tests.losses.feature import oracles` takes a module from a folder, which has no text.
+    return "".join([text, *(inspect.getsource(module) for module in modules if module.__file__)])
+
+
+def test_the_page_shows_the_table():
+    assert page() in Path("docs/testing.md").read_text(), "print it with `python -m tests.properties`"
+
+
+def test_the_tests_of_a_function_can_be_printed():
+    text = shown_by("top_k")
+    assert "hand value\n  tests/kernels/test_top_k.py::test_hand_values\n" in text
+    assert "gradient: a record of a frozen teacher" in text
+    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, ideal_step, got 'kl'"):
+        shown_by("kl")

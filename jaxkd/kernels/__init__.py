@@ -1,7 +1,12 @@
 """Losses that start from hidden states and never store logits of [tokens, vocabulary]."""
 
+from jaxkd.kernels.divergence import Divergence as Divergence
+from jaxkd.kernels.divergence import SeparableDivergence as SeparableDivergence
 from jaxkd.kernels.head_logits import head_logits as head_logits
+from jaxkd.kernels.linear_divergence import LinearLoss as LinearLoss
 from jaxkd.kernels.linear_divergence import linear_cross_entropy as linear_cross_entropy
 from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergence
-from jaxkd.kernels.reference import Divergence as Divergence
-from jaxkd.kernels.reference import LinearLoss as LinearLoss
+from jaxkd.kernels.token_chunk import TokenChunk as TokenChunk
+from jaxkd.kernels.top_k_teacher import top_k as top_k
+from jaxkd.kernels.top_k_teacher import top_k_divergence as top_k_divergence
+from jaxkd.kernels.vocab_tile import VocabTile as VocabTile

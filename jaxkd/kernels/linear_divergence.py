@@ -1,53 +1,89 @@
 """Distillation losses from hidden states: the entry points, and the choice of an implementation."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Literal
+import dataclasses
+from typing import Literal, get_args
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxkd.kernels.reference import Divergence, LinearLoss, reference
-from jaxkd.kernels.token_chunk import token_chunk
-from jaxkd.records import Hiddens
+from jaxkd.kernels import layout
+from jaxkd.kernels.divergence import Divergence, SeparableDivergence
+from jaxkd.kernels.fused import Kernel, fused
+from jaxkd.kernels.inputs import Inputs, Targets
+from jaxkd.kernels.reference import reference
+from jaxkd.kernels.token_chunk import TokenChunk, default_chunk
+from jaxkd.kernels.top_k_teacher import require_temperature
+from jaxkd.kernels.vocab_tile import VocabTile
+from jaxkd.records import Hiddens, TopK
+from jaxkd.typing import Scalar
 
-Implementation = Literal["auto", "reference", "token_chunk"]
+TOKEN_CHUNK_BYTES = 4 * 2**30
+"""Above this "auto" is `vocab_tile`: the float32 gradient of the student's head and two chunks of logits, a device."""
 
-_IMPLEMENTATIONS: Mapping[str, Callable[..., LinearLoss]] = MappingProxyType(
-    {"reference": reference, "token_chunk": token_chunk}
-)
+Name = Literal["auto", "reference", "token_chunk", "vocab_tile"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearLoss:
+    """A weighted sum that can be differentiated, and what it was made of, which cannot.
+
+    A field per position counts only where its weight is not 0: elsewhere hidden states may be taken as 0.
+    """
+
+    total: Scalar
+    """Sum over positions of `weights * divergence + label_weights * cross_entropy`."""
+    divergence: Float[Array, "*tokens"]
+    """Nats per position, gradient-stopped; 0 where no teacher was given."""
+    cross_entropy: Float[Array, "*tokens"]
+    """Nats per position, gradient-stopped; 0 where no labels were given."""
+    argmax: Int[Array, "*tokens"]
+    """The student's most likely token."""
+    lse: Float[Array, "*tokens"]
+    """Log-sum-exp of the student's logits, gradient-stopped."""
 
 
 def linear_divergence(
     student: Hiddens,
-    teacher: Hiddens,
+    teacher: Hiddens | TopK,
     *,
     weights: Float[Array, "*tokens"],
     divergence: Divergence,
     labels: Int[Array, "*tokens"] | None = None,
     label_weights: Float[Array, "*tokens"] | None = None,
-    implementation: Implementation = "auto",
+    implementation: Name | Kernel = "auto",
 ) -> LinearLoss:
     """Sum over positions of `weights * divergence(student, teacher) + label_weights * cross entropy`.
 
+    No logits of all positions exist at one time, of either side, unless the implementation is "reference".  Under a
+    mesh (`jax.set_mesh`) positions are split over its data and fsdp axes and the vocabulary over its tensor axis; an
+    own `shard_map` around this leaves its axes alone, and needs `check_vma=False`.
+
     Args:
         student: gradients reach its values, head weight and head bias.
-        teacher: same leading shape and vocabulary, any width; no gradient reaches it.
+        teacher: hidden states of the same positions and vocabulary, of any width; or the likeliest tokens
+            (`top_k`), at the divergence's temperature.  Gradients reach hidden states and their head where
+            `divergence.gradient_to` is "both".
         weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position
             of weight 0 does not touch the total, whatever it holds.
         divergence: compares the two distributions of a position; `jaxkd.losses.ForwardKL()`, say.
         labels: token ids for the cross entropy, computed from the same logits; any valid id where
             the weight is 0.
         label_weights: as `weights`, for the cross entropy.
-        implementation: "reference" stores both logits and can be differentiated at will;
-            "token_chunk" stores two chunks of them and can be differentiated once, in reverse mode;
-            "auto" is "token_chunk" on one device and "reference" under a mesh of several.
+        implementation: "reference" stores both logits and can be differentiated at will.  The others can be
+            differentiated once, in reverse mode: "token_chunk" stores the logits of some positions at a time and
+            takes any divergence; "vocab_tile" stores those of some tokens at a time, and takes a
+            `SeparableDivergence` from hidden states of both sides.  `TokenChunk(chunk=...)` and `VocabTile(tile=...)`
+            set the size.  "auto" is token_chunk, or vocab_tile where that would hold more than 4 GiB.
 
     Returns:
         `LinearLoss`; only its `total` can be differentiated.
 
     Raises:
-        ValueError: shapes or vocabularies that differ, or an unknown implementation.
+        ValueError: shapes, vocabularies or temperatures that differ, an unknown implementation, or one that
+            does not take the divergence.
+        TypeError: labels that are not integers.
 
     Source: inferred; the gradient-in-forward sweep is Liger's (arXiv 2410.10989, section 3.2).
     Deviation: head gradients accumulate in float32, and padded rows are -inf on both sides.
@@ -61,28 +97,32 @@ def linear_divergence(
         >>> float(linear_divergence(student, teacher, weights=jnp.ones(3), divergence=ForwardKL()).total)
         0.0
     """
-    if student.values.shape[:-1] != teacher.values.shape[:-1]:
+    name, array = ("ids", teacher.ids) if isinstance(teacher, TopK) else ("values", teacher.values)
+    if student.values.shape[:-1] != array.shape[:-1]:
         raise ValueError(
-            "teacher.values must have the leading shape of student.values, got "
-            f"{teacher.values.shape} and {student.values.shape}. Take both at the same target positions."
+            f"teacher.{name} must have the leading shape of student.values, got "
+            f"{array.shape} and {student.values.shape}. Take both at the same target positions."
         )
-    if student.head.vocab_size != teacher.head.vocab_size:
+    vocab_size = teacher.vocab_size if isinstance(teacher, TopK) else teacher.head.vocab_size
+    if student.head.vocab_size != vocab_size:
         raise ValueError(
-            f"teacher.head.vocab_size must equal the student's {student.head.vocab_size}, got "
-            f"{teacher.head.vocab_size}. A divergence compares one vocabulary: align the tokens first."
+            f"the teacher's vocab_size must equal the student's {student.head.vocab_size}, got "
+            f"{vocab_size}. A divergence compares one vocabulary: align the tokens first."
         )
-    if student.head.weight.shape[0] != teacher.head.weight.shape[0]:
-        rows = min(student.head.weight.shape[0], teacher.head.weight.shape[0])
-        student, teacher = _first_rows(student, rows), _first_rows(teacher, rows)
+    _require_rows("student", student)
+    if isinstance(teacher, TopK):
+        require_temperature(divergence, teacher)
+    else:
+        _require_rows("teacher", teacher)
     _require_shape("weights", weights, student)
     if (labels is None) != (label_weights is None):
         raise ValueError("labels and label_weights must be given together, got one of them.")
     if labels is not None and label_weights is not None:
-        _require_shape("labels", labels, student)
+        _require_labels(labels, student)
         _require_shape("label_weights", label_weights, student)
-    return _chosen(implementation)(
-        student, teacher, weights=weights, divergence=divergence, labels=labels, label_weights=label_weights
-    )
+    known, hiddens = (teacher, None) if isinstance(teacher, TopK) else (None, teacher)
+    targets = Targets(top_k=known, weights=weights, labels=labels, label_weights=label_weights)
+    return _loss(implementation, divergence, Inputs.of(student, hiddens, targets))
 
 
 def linear_cross_entropy(
@@ -90,7 +130,7 @@ def linear_cross_entropy(
     labels: Int[Array, "*tokens"],
     *,
     weights: Float[Array, "*tokens"],
-    implementation: Implementation = "auto",
+    implementation: Name | Kernel = "auto",
 ) -> LinearLoss:
     """Sum over positions of `weights * cross entropy`, in nats, without storing all logits.
 
@@ -105,6 +145,7 @@ def linear_cross_entropy(
 
     Raises:
         ValueError: shapes that differ, or an unknown implementation.
+        TypeError: labels that are not integers.
 
     Source: inferred.  Deviation: none.
 
@@ -116,29 +157,60 @@ def linear_cross_entropy(
         >>> round(float(loss.total), 4)  # log 8
         2.0794
     """
-    _require_shape("labels", labels, student)
+    _require_rows("student", student)
+    _require_labels(labels, student)
     _require_shape("weights", weights, student)
-    return _chosen(implementation)(student, None, weights=None, divergence=None, labels=labels, label_weights=weights)
+    return _loss(implementation, None, Inputs.of(student, None, Targets(labels=labels, label_weights=weights)))
 
 
-def _chosen(implementation: Implementation) -> Callable[..., LinearLoss]:
+def _loss(implementation: Name | Kernel, divergence: Divergence | None, inputs: Inputs) -> LinearLoss:
+    if isinstance(implementation, str) and implementation not in get_args(Name):
+        raise ValueError(
+            f"implementation must be one of {', '.join(get_args(Name))}, or a kernel, got {implementation!r}."
+        )
+    if implementation == "reference":
+        total, columns = reference(divergence, inputs.masked(inputs.values))
+    else:
+        kernel = _kernel(implementation, divergence, inputs)
+        total, columns = fused(kernel, divergence, inputs.masked(inputs.differentiated(divergence)))
+    return LinearLoss(total=total, **columns._asdict())
+
+
+def _kernel(implementation: Name | Kernel, divergence: Divergence | None, inputs: Inputs) -> Kernel:
+    separable = inputs.targets.top_k is None and (divergence is None or isinstance(divergence, SeparableDivergence))
     if implementation == "auto":
-        # Under several devices XLA shards the reference's logits by itself; a flat list of tokens,
-        # which the chunks need, would make it gather every row on every device.
-        implementation = "reference" if jax.sharding.get_abstract_mesh().size > 1 else "token_chunk"
-    if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(f"implementation must be one of auto, {', '.join(_IMPLEMENTATIONS)}, got {implementation!r}.")
-    return _IMPLEMENTATIONS[implementation]
+        return _fastest(inputs) if separable else TokenChunk()
+    named = {"token_chunk": TokenChunk(), "vocab_tile": VocabTile()}
+    kernel = named[implementation] if isinstance(implementation, str) else implementation
+    if isinstance(kernel, VocabTile) and not separable:
+        raise ValueError(
+            "divergence must be a sum over the vocabulary, from hidden states of both sides, for vocab_tile, got "
+            f"{divergence}. Use token_chunk, which sees a position's whole distribution."
+        )
+    return kernel
 
 
-def _first_rows(hiddens: Hiddens, rows: int) -> Hiddens:
-    """Both heads cut to the shorter one: what is cut pads the matrix and holds no token."""
+def _fastest(inputs: Inputs) -> Kernel:
+    """`token_chunk` computes each logit once, `vocab_tile` two or three times, so it must be memory that decides."""
+    head = inputs.heads["student"]
+    rows, width = head.weight.shape
+    held = 4 * rows * (width + 2 * default_chunk(head)) / layout.ambient(inputs.heads).vocabulary_shards
+    return TokenChunk() if held <= TOKEN_CHUNK_BYTES else VocabTile()
+
+
+def _require_rows(name: str, hiddens: Hiddens) -> None:
     head = hiddens.head
-    bias = None if head.bias is None else head.bias[:rows]
-    cut = type(head)(
-        weight=head.weight[:rows], bias=bias, scale=head.scale, softcap=head.softcap, vocab_size=head.vocab_size
-    )
-    return Hiddens(values=hiddens.values, head=cut)
+    if head.weight.shape[0] < head.vocab_size:
+        raise ValueError(
+            f"{name}.head.vocab_size must be at most the {head.weight.shape[0]} rows of its weight, got "
+            f"{head.vocab_size}. It counts the rows that are tokens."
+        )
+
+
+def _require_labels(labels: Array, student: Hiddens) -> None:
+    _require_shape("labels", labels, student)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels must be token ids of an integer dtype, got {labels.dtype}.")
 
 
 def _require_shape(name: str, array: Array, student: Hiddens) -> None:

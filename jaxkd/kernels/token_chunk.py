@@ -1,113 +1,98 @@
-"""The reference loss a chunk of tokens at a time, with the gradient taken in the forward sweep.
+"""The loss a chunk of tokens at a time, with the gradient taken in the forward sweep.
 
 Peak memory is two chunks of logits instead of all of them.  The backward pass only scales what the
-forward pass stored, so nothing is computed twice; the price is that the weights must be known in
-the forward pass, and that the result can be differentiated once, in reverse mode.
+forward pass stored, so nothing is computed twice: four products with a head, as many as without chunks.
 """
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
-from jaxkd.kernels.reference import Divergence, LinearLoss, reference
-from jaxkd.records import Hiddens
-from jaxkd.typing import Params
+from jaxkd.kernels.chunk_loss import chunk_loss
+from jaxkd.kernels.divergence import Divergence
+from jaxkd.kernels.inputs import Columns, Gradients, Heads, Inputs
+from jaxkd.kernels.layout import Layout, zeros_like
+from jaxkd.records import Head
+from jaxkd.typing import Scalar
 
-CHUNK_ELEMENTS = 16 * 2**20
-"""Logits of one side that a chunk holds at most: 64 MiB in float32."""
-
-
-def default_chunk(vocabulary: int) -> int:
-    """Tokens of a chunk: a multiple of 32 that keeps the logits of one side under 64 MiB."""
-    return max(32, CHUNK_ELEMENTS // vocabulary // 32 * 32)
+CHUNK_ELEMENTS = 32 * 2**20
+"""Logits of one side that a chunk of a narrow model holds: 128 MiB in float32."""
 
 
-def token_chunk(
-    student: Hiddens,
-    teacher: Hiddens | None,
-    *,
-    weights: Float[Array, "*tokens"] | None,
-    divergence: Divergence | None,
-    labels: Int[Array, "*tokens"] | None,
-    label_weights: Float[Array, "*tokens"] | None,
-    chunk: int | None = None,
-) -> LinearLoss:
-    """See `linear_divergence`; `chunk` is the number of tokens whose logits exist at one time."""
-    shape = student.values.shape[:-1]
-    count = student.values[..., 0].size
-    chunk = min(chunk or default_chunk(student.head.weight.shape[0]), max(count, 1))
-    chunks = -(-count // chunk)
+def default_chunk(head: Head) -> int:
+    """Tokens of a chunk: a multiple of 64 whose logits are 128 MiB, or a quarter of the head where that is more.
 
-    def split(array: Array, trailing: int = 0) -> Array:
-        flat = array.reshape(count, *array.shape[array.ndim - trailing :])
-        padded = jnp.pad(flat, [(0, chunks * chunk - count)] + [(0, 0)] * trailing)
-        return padded.reshape(chunks, chunk, *flat.shape[1:])
-
-    rows = {
-        "teacher": None if teacher is None else split(teacher.values, 1),
-        "weights": None if weights is None else split(weights),
-        "labels": None if labels is None else split(labels),
-        "label_weights": None if label_weights is None else split(label_weights),
-    }
-    chunked = Hiddens(values=split(student.values, 1), head=student.head)
-    total, columns = _sweep(divergence, chunked, None if teacher is None else teacher.head, rows)
-    joined = [column.reshape(-1)[:count].reshape(shape) for column in columns]
-    return LinearLoss(total=total, divergence=joined[0], cross_entropy=joined[1], argmax=joined[2], lse=joined[3])
+    Each chunk adds to the whole head's gradient, which costs as much as a few passes over logits of `width / 4`
+    tokens; chunks far below that spend their time on it.
+    """
+    rows, width = head.weight.shape
+    return max(64, max(CHUNK_ELEMENTS // rows, width // 4) // 64 * 64)
 
 
-def _chunk_loss(divergence, head, values, teacher_head, rows) -> tuple[Array, tuple[Array, ...]]:
-    """The total of one chunk, and its values per position."""
-    teacher = None if teacher_head is None else Hiddens(values=rows["teacher"], head=teacher_head)
-    loss = reference(
-        Hiddens(values=values, head=head),
-        teacher,
-        weights=rows["weights"],
-        divergence=divergence,
-        labels=rows["labels"],
-        label_weights=rows["label_weights"],
-    )
-    return loss.total, (loss.divergence, loss.cross_entropy, loss.argmax, loss.lse)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenChunk:
+    """The logits of some tokens at a time, over the whole vocabulary: fastest, and for any divergence."""
 
+    chunk: int | None = None
+    """Tokens whose logits exist at one time, at most; None for the default."""
 
-def _totals(divergence, student: Hiddens, teacher_head, rows: Params) -> tuple[Array, tuple[Array, ...]]:
-    """Evaluation alone: no gradient is computed where none is asked for."""
+    def evaluate(self, divergence: Divergence | None, inputs: Inputs, layout: Layout) -> Columns:
+        """The columns alone: no gradient is computed where none is asked for."""
 
-    def body(total, chunk):
-        values, rows = chunk
-        part, columns = _chunk_loss(divergence, student.head, values, teacher_head, rows)
-        return total + part, columns
+        def body(carry: None, chunk: Inputs) -> tuple[None, Columns]:
+            return carry, chunk_loss(divergence, chunk, layout).columns
 
-    return jax.lax.scan(body, _zero_total(student), (student.values, rows))
+        return self._scan(body, None, inputs)[1]
 
+    def forward(self, divergence: Divergence | None, inputs: Inputs, layout: Layout) -> tuple[Columns, Gradients]:
+        """The columns, and the gradient of the total."""
 
-_sweep = jax.custom_vjp(_totals, nondiff_argnums=(0,))
+        def body(heads: Heads, chunk: Inputs) -> tuple[Heads, tuple[Columns, Any]]:
+            loss = chunk_loss(divergence, chunk, layout)
+            part = loss.gradients()
+            # Accumulated in float32 (or wider): many small chunks in bfloat16 would lose their tail.
+            return jax.tree.map(jnp.add, heads, part.heads), (loss.columns, part.values)
 
+        zeros = {side: zeros_like(inputs.heads[side], inputs.dtype) for side in inputs.differentiated(divergence)}
+        heads, (columns, values) = self._scan(body, zeros, inputs)
+        return columns, layout.finished(Gradients(values=values, heads=heads), inputs)
 
-def _sweep_forward(divergence, student, teacher_head, rows):
-    def body(carry, chunk):
-        total, head_gradient = carry
-        values, rows = chunk
-        (part, columns), (head_part, values_gradient) = jax.value_and_grad(
-            lambda head, values: _chunk_loss(divergence, head, values, teacher_head, rows), (0, 1), has_aux=True
-        )(student.head, values)
-        # Accumulated in float32 (or wider): many small chunks in bfloat16 would lose their tail.
-        head_gradient = jax.tree.map(lambda sum, part: sum + part.astype(sum.dtype), head_gradient, head_part)
-        return (total + part, head_gradient), (values_gradient, columns)
+    def backward(
+        self,
+        divergence: Divergence | None,
+        inputs: Inputs,
+        gradients: Gradients,
+        scale: Scalar,
+        layout: Layout,
+    ) -> Gradients:
+        """The stored gradient, scaled."""
+        del divergence, inputs, layout
+        return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), gradients)
 
-    zero = _zero_total(student)
-    head_zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, zero.dtype), student.head)
-    (total, head_gradient), (values_gradient, columns) = jax.lax.scan(body, (zero, head_zeros), (student.values, rows))
-    head_gradient = jax.tree.map(lambda sum, leaf: sum.astype(leaf.dtype), head_gradient, student.head)
-    return (total, columns), Hiddens(values=values_gradient, head=head_gradient)
+    def residual_specs(self, divergence: Divergence | None, inputs: Inputs, layout: Layout) -> Gradients:
+        """Partition specs of the gradient that `forward` stores."""
+        return layout.gradient_specs(inputs, divergence)
 
+    def _scan(self, body: Callable, carry: Any, inputs: Inputs) -> tuple[Any, Any]:
+        """Scan over chunks; what `body` returns for each token is joined and cut to the number of tokens."""
+        largest = self.chunk or default_chunk(inputs.heads["student"])
+        chunks = max(1, -(-inputs.count // largest))
+        chunk = -(-inputs.count // chunks)  # of equal length, so that little of the last one is padding
 
-def _sweep_backward(divergence, gradient, cotangents):
-    scale, _ = cotangents
-    return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), gradient), None, None
+        def split(array: Array) -> Array:
+            padded = jnp.pad(array, [(0, chunks * chunk - inputs.count)] + [(0, 0)] * (array.ndim - 1))
+            return padded.reshape(chunks, chunk, *array.shape[1:])
 
+        def joined(array: Array) -> Array:
+            return array.reshape(chunks * chunk, *array.shape[2:])[: inputs.count]
 
-_sweep.defvjp(_sweep_forward, _sweep_backward)
+        def step(carry: Any, tokens: Any) -> tuple[Any, Any]:
+            values, targets = tokens
+            return body(carry, Inputs(values=values, heads=inputs.heads, targets=targets))
 
-
-def _zero_total(student: Hiddens) -> Array:
-    return jnp.zeros((), jnp.promote_types(jnp.float32, student.values.dtype))
+        carry, outputs = jax.lax.scan(step, carry, jax.tree.map(split, (inputs.values, inputs.targets)))
+        return carry, jax.tree.map(joined, outputs)

@@ -1,5 +1,6 @@
 """Losses as pure functions: arrays in, one value per position out, nothing else loaded."""
 
+from jaxkd.losses import feature as feature
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence import ForwardKL as ForwardKL
@@ -21,4 +22,6 @@ from jaxkd.losses.divergence import symmetric_kl as symmetric_kl
 from jaxkd.losses.divergence import total_variation as total_variation
 from jaxkd.losses.divergence import wasserstein_sorted as wasserstein_sorted
 from jaxkd.losses.language import cross_entropy as cross_entropy
+from jaxkd.losses.language import segment_log_prob as segment_log_prob
+from jaxkd.losses.language import sequence_log_prob as sequence_log_prob
 from jaxkd.losses.reduce import masked_mean as masked_mean

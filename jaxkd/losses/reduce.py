@@ -9,14 +9,15 @@ from jaxkd.typing import Scalar
 
 
 def mean_weights(mask: Bool[Array, "*tokens"], count: Int[Array, ""] | Float[Array, ""]) -> Float[Array, "*tokens"]:
-    """Weights whose weighted sum is a mean over `count` positions: `mask / max(count, 1)`.
+    """Weights whose weighted sum is the mean over tokens, `count` of them: `mask / count`.
 
     Args:
         mask: the positions of this part.
-        count: positions of the whole, this part and all others; 0 gives weights of 0, not NaN.
+        count: positions of the whole, this part and all others: the sum of all masks.  0 gives
+            weights of 0, not NaN.
 
     Returns:
-        Per position, float32.
+        Per position, float32 (float64 for a count of 64 bits).
 
     Source: inferred.  Deviation: none.
 
@@ -25,7 +26,155 @@ def mean_weights(mask: Bool[Array, "*tokens"], count: Int[Array, ""] | Float[Arr
         >>> mean_weights(jnp.array([True, False]), jnp.array(4)).tolist()
         [0.25, 0.0]
     """
-    return mask / jnp.maximum(count, 1)
+    return mask / _divisor(count)
+
+
+def sequence_mean_weights(
+    mask: Bool[Array, "*batch k"],
+    count: Int[Array, ""] | Float[Array, ""],
+    *,
+    sequence_weights: Float[Array, "*batch"] | None = None,
+) -> Float[Array, "*batch k"]:
+    """Weights whose weighted sum is the mean over sequences of the mean over each one's tokens.
+
+    A token of a sequence of n tokens weighs `sequence_weight / (n * count)`.
+
+    Args:
+        mask: the positions of this part; a sequence is a row.
+        count: `sequence_count` of the whole, this part and all others, with the same weights.  0
+            gives weights of 0, not NaN.
+        sequence_weights: importance of each sequence, 0 or more; all 1 by default.  What a sequence
+            without tokens has may be anything.
+
+    Returns:
+        Per position, float32 (float64 for a count of 64 bits).
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mask = jnp.array([[True, True], [True, False]])
+        >>> sequence_mean_weights(mask, sequence_count(mask)).tolist()
+        [[0.25, 0.25], [0.5, 0.0]]
+    """
+    weights = mask / _divisor(count) / _divisor(jnp.sum(mask, axis=-1, keepdims=True))
+    if sequence_weights is None:
+        return weights
+    _require_sequence_weights(mask, sequence_weights)
+    return jnp.where(mask, _widened(sequence_weights)[..., None], 0.0) * weights
+
+
+def sequence_count(
+    mask: Bool[Array, "*batch k"], *, sequence_weights: Float[Array, "*batch"] | None = None
+) -> Int[Array, ""] | Float[Array, ""]:
+    """Sequences that have a token, or the sum of their weights: the count of `sequence_mean_weights`.
+
+    Args:
+        mask: the positions of this part; a sequence is a row.
+        sequence_weights: as in `sequence_mean_weights`.
+
+    Returns:
+        An integer; with weights a float32 (float64 for float64 weights).
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> int(sequence_count(jnp.array([[True, True], [True, False], [False, False]])))
+        2
+    """
+    present = jnp.any(mask, axis=-1)
+    if sequence_weights is None:
+        return jnp.sum(present)
+    _require_sequence_weights(mask, sequence_weights)
+    return jnp.sum(jnp.where(present, _widened(sequence_weights), 0.0))
+
+
+def example_mean_weights(
+    mask: Bool[Array, "*batch k"],
+    example_ids: Int[Array, "*batch k"],
+    count: Int[Array, ""] | Float[Array, ""],
+    *,
+    example_weights: Float[Array, "*batch k"] | None = None,
+) -> Float[Array, "*batch k"]:
+    """Weights whose weighted sum is the mean over examples of the mean over each one's tokens.
+
+    It is `sequence_mean_weights` for rows that hold several examples: a token of an example of n
+    tokens weighs `example_weight / (n * count)`, wherever the example was packed.
+
+    Args:
+        mask: the positions of this part.
+        example_ids: equal where two positions of a row belong to one example, as in `TokenBatch`;
+            its `segment_ids` at the targets do as well.  An example lies within one row: equal ids in
+            two rows are two examples.  Any integers but the dtype's largest.
+        count: `example_count` of the whole, this part and all others, with the same weights.  0
+            gives weights of 0, not NaN.
+        example_weights: at each position the importance of its example, 0 or more; all 1 by default.
+            What is masked may be anything.
+
+    Returns:
+        Per position, float32 (float64 for a count of 64 bits).
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: ids that are not integers.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mask, example_ids = jnp.array([[True, True, True, False]]), jnp.array([[7, 7, 3, -1]])
+        >>> example_mean_weights(mask, example_ids, example_count(mask, example_ids)).tolist()
+        [[0.25, 0.25, 0.5, 0.0]]
+    """
+    _require_example_ids(mask, example_ids)
+    ids = _masked_ids(mask, example_ids)
+    weights = mask / _divisor(count) / jnp.vectorize(_occurrences, signature="(k)->(k)")(ids)
+    if example_weights is None:
+        return weights
+    _require_example_weights(mask, example_weights)
+    return jnp.where(mask, _widened(example_weights), 0.0) * weights
+
+
+def example_count(
+    mask: Bool[Array, "*batch k"],
+    example_ids: Int[Array, "*batch k"],
+    *,
+    example_weights: Float[Array, "*batch k"] | None = None,
+) -> Int[Array, ""] | Float[Array, ""]:
+    """Examples that have a token, or the sum of their weights: the count of `example_mean_weights`.
+
+    Args:
+        mask: the positions of this part.
+        example_ids: as in `example_mean_weights`.
+        example_weights: as in `example_mean_weights`.
+
+    Returns:
+        An integer; with weights a float32 (float64 for float64 weights).
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: ids that are not integers.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mask, example_ids = jnp.array([[True, True, True, False]]), jnp.array([[7, 7, 3, -1]])
+        >>> int(example_count(mask, example_ids))
+        2
+    """
+    if example_weights is not None:
+        return jnp.sum(example_mean_weights(mask, example_ids, jnp.array(1), example_weights=example_weights))
+    _require_example_ids(mask, example_ids)
+    ids = jnp.sort(_masked_ids(mask, example_ids), axis=-1)
+    return jnp.sum(jnp.diff(ids, axis=-1, append=jnp.iinfo(ids.dtype).max) != 0)
 
 
 def masked_mean(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> Scalar:
@@ -99,3 +248,50 @@ def reported(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> M
         2.0
     """
     return masked_sum(jax.lax.stop_gradient(values), mask)
+
+
+def _divisor(count: Int[Array, "*batch"] | Float[Array, "*batch"]) -> Int[Array, "*batch"] | Float[Array, "*batch"]:
+    """`count`, and 1 for 0, where there is nothing to divide.  A sum of weights may lie below 1."""
+    return jnp.where(count > 0, count, 1)
+
+
+def _widened(weights: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """In float32 or wider: a count of weights that is summed in bfloat16 stops growing at 256."""
+    return weights.astype(jnp.promote_types(jnp.float32, weights.dtype))
+
+
+def _masked_ids(mask: Bool[Array, "*batch k"], example_ids: Int[Array, "*batch k"]) -> Int[Array, "*batch k"]:
+    """The ids, and one that belongs to no example, sorted behind all others, where `mask` is False."""
+    return jnp.where(mask, example_ids, jnp.iinfo(example_ids.dtype).max)
+
+
+def _occurrences(ids: Int[Array, " k"]) -> Int[Array, " k"]:
+    """How often each id occurs.  By sorting, because comparing all pairs of positions takes k^2 memory."""
+    ordered = jnp.sort(ids)
+    return jnp.searchsorted(ordered, ids, side="right") - jnp.searchsorted(ordered, ids, side="left")
+
+
+def _require_sequence_weights(mask: Array, sequence_weights: Array) -> None:
+    if sequence_weights.shape != mask.shape[:-1]:
+        raise ValueError(
+            f"sequence_weights must have the leading shape of mask, {mask.shape[:-1]}, got {sequence_weights.shape}. "
+            "Give one weight a row."
+        )
+
+
+def _require_example_ids(mask: Array, example_ids: Array) -> None:
+    if example_ids.shape != mask.shape:
+        raise ValueError(
+            f"example_ids must have the shape of mask, {mask.shape}, got {example_ids.shape}. "
+            "Take those of the target positions."
+        )
+    if not jnp.issubdtype(example_ids.dtype, jnp.integer):
+        raise TypeError(f"example_ids must be numbers of an integer dtype, got {example_ids.dtype}.")
+
+
+def _require_example_weights(mask: Array, example_weights: Array) -> None:
+    if example_weights.shape != mask.shape:
+        raise ValueError(
+            f"example_weights must have the shape of mask, {mask.shape}, got {example_weights.shape}. "
+            "Give each position the weight of its example."
+        )

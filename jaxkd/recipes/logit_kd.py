@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from jaxkd import forward, trainable
 from jaxkd.cache import HiddenCache
+from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_divergence
 from jaxkd.losses import ForwardKL
@@ -19,11 +20,12 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
-from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
     import grain
+    from transformers import PreTrainedTokenizerBase
 
     from jaxkd.data.examples import Split
 
@@ -38,7 +40,8 @@ class LogitKD(Recipe):
     """loss = mean over the response tokens of (1 - kd_rate) * CE(label) + kd_rate * KL(p_T || q_T).
 
     `p_T` and `q_T` are the teacher's and the student's distributions at `temperature`; the cross
-    entropy is at temperature 1.
+    entropy is at temperature 1.  Heads that are padded differently are compared over the rows that
+    they share.
 
     Source: Hinton et al. (arXiv 1503.02531), section 2; checked against the same-vocabulary
     baseline of songmzhang/DSKD@077337a.  Deviation from Hinton: no temperature^2 factor on the
@@ -61,6 +64,7 @@ class LogitKD(Recipe):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
+        student, teacher = self._shared(student), self._shared(teacher)
         weights = mean_weights(batch.loss_mask, counts["targets"])
         nats = linear_divergence(
             student,
@@ -87,20 +91,11 @@ class LogitKD(Recipe):
             raise ValueError(f"temperature must be > 0, got {self.temperature}.")
         for model in (self.student, self.teacher):
             self.data.check_fits(model.config())
-        student, teacher = self.student.config().vocab_size, self.teacher.config().vocab_size
-        if student != teacher:
+        if self._shared_size() == 0:
             raise ValueError(
-                f"student and teacher must share one vocabulary in LogitKD, got {student} tokens "
-                f"({self.student.path}) and {teacher} tokens ({self.teacher.path}). {_OTHER_METHODS}"
+                f"student and teacher must share one vocabulary in LogitKD, got {self.student.path} and "
+                f"{self.teacher.path}. {vocabulary.between(self.student, self.teacher)} {_OTHER_METHODS}"
             )
-        if self.student.path != self.teacher.path:
-            tokens, other = self.student.tokenizer().get_vocab(), self.teacher.tokenizer().get_vocab()
-            different = sum(other.get(token) != index for token, index in tokens.items())
-            if different:
-                raise ValueError(
-                    f"student and teacher must share one vocabulary in LogitKD, got {student} tokens each, of which "
-                    f"{different} differ ({self.student.path} and {self.teacher.path}). {_OTHER_METHODS}"
-                )
 
     def abstract(self) -> Variables:
         teacher = forward.abstract_params(self.teacher.config(), quantization=self.teacher.quantization)
@@ -124,6 +119,7 @@ class LogitKD(Recipe):
         self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
     ) -> "grain.IterDataset":
         tokenizer = self.student.tokenizer()
+        self._check_tokens(split, tokenizer)
         cache = None
         if self.teacher_cache is not None:
             cache = HiddenCache(Path(self.teacher_cache), self.data.identity(split, self.teacher, tokenizer))
@@ -136,6 +132,27 @@ class LogitKD(Recipe):
 
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def _shared_size(self) -> int:
+        """Leading rows that mean the same in both heads; 0 where the vocabularies differ."""
+        if self.student.path == self.teacher.path:
+            return self.student.config().vocab_size
+        return vocabulary.between(self.student, self.teacher).shared_size
+
+    def _shared(self, hiddens: Hiddens) -> Hiddens:
+        """The same hidden states, read by the shared rows of their head alone."""
+        return dataclasses.replace(hiddens, head=dataclasses.replace(hiddens.head, vocab_size=self._shared_size()))
+
+    def _check_tokens(self, split: "Split", tokenizer: "PreTrainedTokenizerBase") -> None:
+        """Refuse a text with a token that one of the heads lacks: JAX would read another row, without a word."""
+        size = self._shared_size()
+        for example in self.data.tokenized(split, tokenizer):
+            if (token := int(example.tokens.max())) >= size:
+                raise ValueError(
+                    f"every token of the text must be among the {size} that student and teacher share, got {token} "
+                    f"({tokenizer.convert_ids_to_tokens(token)!r}) in example {example.key} of the {split} split. "
+                    "Take it out of the text, or out of the student's tokenizer."
+                )
 
     def _config(self) -> DecoderConfig:
         return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,4 +1,6 @@
-"""Distillation losses from hidden states: every implementation against float64 NumPy and each other."""
+"""Losses from hidden states: every implementation against float64 NumPy and each other, masks, errors."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -6,288 +8,250 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxkd.kernels import head_logits, linear_cross_entropy, linear_divergence
-from jaxkd.kernels.token_chunk import default_chunk, token_chunk
+from jaxkd import losses
+from jaxkd.kernels import VocabTile, linear_cross_entropy, linear_divergence
 from jaxkd.losses import ForwardKL
 from jaxkd.records import Head, Hiddens
+from tests.kernels.cases import (
+    assert_equals,
+    assert_trees_close,
+    compiled,
+    counted,
+    every_implementation,
+    every_kernel,
+    exact_loss,
+    hiddens,
+    implementations_of,
+    lengthened,
+    pair,
+    targets,
+    with_values,
+)
+from tests.losses.divergence.rows import ROWS
+from tests.memory import count
 
-IMPLEMENTATIONS = ("reference", "token_chunk")
-
-
-def pair(rng, tokens=(3, 7), vocabulary=13, rows=16, softcap=None, bias=False):
-    def side(width):
-        return Hiddens(
-            values=jnp.asarray(rng.normal(size=(*tokens, width)), jnp.float32),
-            head=Head(
-                weight=jnp.asarray(rng.normal(size=(rows, width)), jnp.float32),
-                bias=jnp.asarray(rng.normal(size=rows), jnp.float32) if bias else None,
-                softcap=softcap,
-                scale=0.7,
-                vocab_size=vocabulary,
-            ),
-        )
-
-    return side(4), side(6)
-
-
-def arguments(rng, tokens=(3, 7), vocabulary=13):
-    mask = rng.random(tokens) < 0.7
-    return {
-        "weights": jnp.asarray(mask * rng.random(tokens), jnp.float32),
-        "labels": jnp.asarray(rng.integers(0, vocabulary, tokens), jnp.int32),
-        "label_weights": jnp.asarray(mask * rng.random(tokens), jnp.float32),
-    }
+FORWARD = ROWS["forward_kl"].oracle
 
 
-def numpy_log_probs(hiddens, temperature):
-    head = hiddens.head
-    logits = np.asarray(hiddens.values, np.float64) @ np.asarray(head.weight, np.float64)[: head.vocab_size].T
-    if head.bias is not None:
-        logits += np.asarray(head.bias, np.float64)[: head.vocab_size]
-    logits *= head.scale
-    if head.softcap is not None:
-        logits = head.softcap * np.tanh(logits / head.softcap)
-    logits /= temperature
-    logits -= logits.max(-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("softcap", "bias"), [(None, False), (5.0, True)])
-def test_equals_float64_numpy(implementation, softcap, bias):
-    rng = np.random.default_rng(0)
-    student, teacher = pair(rng, softcap=softcap, bias=bias)
-    given = arguments(rng)
+@every_implementation
+def test_hand_value(implementation):
+    """Two tokens: q = (1/2, 1/2), p = (3/4, 1/4)."""
+    student = Hiddens(values=jnp.zeros((2, 1)), head=Head(weight=jnp.ones((2, 1)), vocab_size=2))
+    teacher = Hiddens(values=jnp.full((2, 1), np.log(3)), head=Head(weight=jnp.eye(2, 1), vocab_size=2))
     loss = linear_divergence(
-        student, teacher, divergence=ForwardKL(temperature=2.0), implementation=implementation, **given
-    )
-    log_p, log_q = numpy_log_probs(teacher, 2.0), numpy_log_probs(student, 2.0)
-    divergence = (np.exp(log_p) * (log_p - log_q)).sum(-1)
-    sharp = numpy_log_probs(student, 1.0)
-    nats = -np.take_along_axis(sharp, np.asarray(given["labels"])[..., None], -1)[..., 0]
-    total = (np.asarray(given["weights"]) * divergence + np.asarray(given["label_weights"]) * nats).sum()
-    np.testing.assert_allclose(loss.total, total, rtol=2e-6)
-    np.testing.assert_allclose(loss.divergence, divergence, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(loss.cross_entropy, nats, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(loss.argmax, sharp.argmax(-1))
-
-
-@pytest.mark.parametrize("chunk", [1, 4, 5, 21, 64])
-def test_chunks_equal_the_reference_in_value_and_gradient(chunk):
-    rng = np.random.default_rng(1)
-    student, teacher = pair(rng, bias=True)
-    given = arguments(rng) | {"divergence": ForwardKL()}
-
-    def total(loss, student, teacher):
-        return loss(student, teacher, **given).total * 3.0
-
-    whole = jax.value_and_grad(
-        lambda s, t: total(lambda *a, **k: linear_divergence(*a, implementation="reference", **k), s, t), (0, 1)
-    )(student, teacher)
-    parts = jax.jit(
-        jax.value_and_grad(lambda s, t: total(lambda *a, **k: token_chunk(*a, chunk=chunk, **k), s, t), (0, 1))
-    )(student, teacher)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), parts, whole)
-    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), parts[1][1])
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_gradient_equals_finite_differences(implementation):
-    rng = np.random.default_rng(2)
-    student, teacher = pair(rng, tokens=(5,), vocabulary=16)
-    given = arguments(rng, tokens=(5,), vocabulary=16)
-
-    def total(values, weight):
-        moved = Hiddens(values=values, head=Head(weight=weight, vocab_size=16))
-        return linear_divergence(moved, teacher, divergence=ForwardKL(), implementation=implementation, **given).total
-
-    check_grads(jax.jit(total), (student.values, student.head.weight), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_what_is_masked_does_not_matter(implementation):
-    rng = np.random.default_rng(3)
-    student, teacher = pair(rng)
-    given = arguments(rng)
-    given["label_weights"] = jnp.where(given["weights"] == 0, 0.0, given["label_weights"])
-    masked = given["weights"] == 0
-    assert masked.any()
-
-    def run(student, teacher, labels):
-        return linear_divergence(
-            student,
-            teacher,
-            divergence=ForwardKL(),
-            implementation=implementation,
-            **(given | {"labels": labels}),
-        ).total
-
-    def scrambled(hiddens):
-        return Hiddens(values=jnp.where(masked[..., None], 1e3, hiddens.values), head=hiddens.head)
-
-    value, gradient = jax.value_and_grad(run)(student, teacher, given["labels"])
-    other, other_gradient = jax.value_and_grad(run)(
-        scrambled(student), scrambled(teacher), jnp.where(masked, 0, given["labels"])
-    )
-    np.testing.assert_allclose(value, other, rtol=1e-6)
-    np.testing.assert_array_equal(other_gradient.values[masked], 0)
-    np.testing.assert_allclose(gradient.head.weight, other_gradient.head.weight, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_an_empty_mask_gives_zero_and_a_zero_gradient(implementation):
-    student, teacher = pair(np.random.default_rng(4))
-    nothing = jnp.zeros((3, 7))
-    value, gradient = jax.value_and_grad(
-        lambda student: (
-            linear_divergence(
-                student, teacher, weights=nothing, divergence=ForwardKL(), implementation=implementation
-            ).total
-        )
-    )(student)
-    assert value == 0
-    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), gradient)
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_cross_entropy_alone_equals_the_mixed_loss_without_a_divergence(implementation):
-    rng = np.random.default_rng(5)
-    student, teacher = pair(rng)
-    given = arguments(rng)
-    alone = linear_cross_entropy(
-        student, given["labels"], weights=given["label_weights"], implementation=implementation
-    )
-    mixed = linear_divergence(
         student,
         teacher,
+        weights=jnp.array([1.0, 3.0]),
         divergence=ForwardKL(),
+        labels=jnp.array([0, 1]),
+        label_weights=jnp.array([0.0, 10.0]),
         implementation=implementation,
-        **(given | {"weights": jnp.zeros((3, 7))}),
     )
-    np.testing.assert_allclose(alone.total, mixed.total, rtol=1e-6)
-    np.testing.assert_array_equal(alone.divergence, 0)
+    divergence = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+    np.testing.assert_allclose(loss.total, 4 * divergence + 10 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(loss.divergence, divergence, rtol=1e-5)
+    np.testing.assert_allclose(loss.lse, np.log(2), rtol=1e-6)
+    np.testing.assert_array_equal(loss.argmax, 0)
+    alone = linear_cross_entropy(student, jnp.array([0, 1]), weights=jnp.ones(2), implementation=implementation)
+    np.testing.assert_allclose(alone.total, 2 * np.log(2), rtol=1e-6)
 
 
-def test_bfloat16_inputs_keep_a_small_divergence():
-    rng = np.random.default_rng(6)
-    teacher, _ = pair(rng, tokens=(64,), vocabulary=16)
-    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), teacher)
-    student = Hiddens(values=(half.values.astype(jnp.float32) * 1.05).astype(jnp.bfloat16), head=half.head)
-    log_p, log_q = numpy_log_probs(half, 1.0), numpy_log_probs(student, 1.0)
-    true = (np.exp(log_p) * (log_p - log_q)).sum(-1).mean()
-    assert true < 1e-2
-    for implementation in IMPLEMENTATIONS:
-        loss = linear_divergence(
-            student, half, weights=jnp.full(64, 1 / 64), divergence=ForwardKL(), implementation=implementation
-        )
-        np.testing.assert_allclose(loss.total, true, rtol=1e-3)
+@implementations_of(*ROWS)
+def test_equals_float64_numpy(implementation, row):
+    student, teacher = pair(0, bias=True, softcap=5.0, scale=0.7)
+    given = targets(0)
+    loss, _ = compiled(implementation, row.dataclass(temperature=2.0, gradient_to="both"))(student, teacher, given)
+    assert_equals(loss, exact_loss(student, teacher, given, row.oracle, 2.0))
 
 
-def test_padded_heads_of_different_lengths_are_one_vocabulary():
-    rng = np.random.default_rng(7)
-    student, teacher = pair(rng, vocabulary=13, rows=16)
-    longer = Head(weight=jnp.pad(teacher.head.weight, ((0, 4), (0, 0)), constant_values=9.0), scale=0.7, vocab_size=13)
-    given = {"weights": jnp.ones((3, 7)), "divergence": ForwardKL()}
-    same = linear_divergence(student, teacher, **given).total
-    padded = linear_divergence(student, Hiddens(values=teacher.values, head=longer), **given).total
-    np.testing.assert_allclose(padded, same, rtol=1e-6)
+@every_implementation
+def test_equals_float64_numpy_without_soft_cap_and_bias(implementation):
+    student, teacher = pair(1, scale=0.7)
+    given = targets(1)
+    loss, _ = compiled(implementation, ForwardKL())(student, teacher, given)
+    assert_equals(loss, exact_loss(student, teacher, given, FORWARD, 1.0))
 
 
-def test_rows_beyond_the_vocabulary_get_no_probability_and_no_gradient():
-    student, _ = pair(np.random.default_rng(8), vocabulary=13, rows=16)
-    assert (head_logits(student)[..., 13:] == -jnp.inf).all()
-    gradient = jax.grad(
-        lambda student: linear_cross_entropy(student, jnp.zeros((3, 7), jnp.int32), weights=jnp.ones((3, 7))).total
-    )(student)
-    np.testing.assert_array_equal(gradient.head.weight[13:], 0)
+@implementations_of(*ROWS)
+def test_gradients_to_both_sides_equal_the_references(implementation, row):
+    student, teacher = pair(0, bias=True, softcap=5.0, scale=0.7)
+    divergence = row.dataclass(temperature=2.0, gradient_to="both")
+    _, gradient = compiled(implementation, divergence)(student, teacher, targets(0))
+    _, expected = compiled("reference", divergence)(student, teacher, targets(0))
+    assert_trees_close(gradient, expected)
+    for leaf in jax.tree.leaves(gradient):
+        assert jnp.abs(leaf).max() > 1e-3
 
 
-def test_no_array_of_all_logits_exists_in_the_gradient():
-    """N tokens in chunks of N / 8: nothing as large as a quarter of [N, V] may be in the jaxpr."""
-    tokens, vocabulary, width, chunk = 256, 512, 8, 32
-    rng = np.random.default_rng(9)
+@implementations_of("forward_kl", "total_variation", "adaptive_kl")
+def test_no_gradient_reaches_the_teacher_unless_asked(implementation, row):
+    divergence = row.dataclass(temperature=2.0)
+    student, teacher = pair(0, bias=True, softcap=5.0, scale=0.7)
+    _, (to_student, to_teacher) = compiled(implementation, divergence)(student, teacher, targets(0))
+    both = dataclasses.replace(divergence, gradient_to="both")
+    _, (expected, _) = compiled("reference", both)(student, teacher, targets(0))
+    assert_trees_close(to_student, expected)
+    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), to_teacher)
 
-    def side():
-        return Hiddens(
-            values=jnp.asarray(rng.normal(size=(tokens, width)), jnp.float32),
-            head=Head(weight=jnp.asarray(rng.normal(size=(vocabulary, width)), jnp.float32), vocab_size=vocabulary),
-        )
 
+@every_implementation
+def test_gradient_equals_finite_differences(implementation):
+    student, teacher = pair(2, tokens=(5,), bias=True, softcap=8.0)
+    given = targets(2, tokens=(5,))
+
+    @jax.jit
     def total(student, teacher):
-        return token_chunk(
-            student,
-            teacher,
-            weights=jnp.ones(tokens),
-            divergence=ForwardKL(),
-            labels=None,
-            label_weights=None,
-            chunk=chunk,
+        divergence = losses.JensenShannon(gradient_to="both")
+        return linear_divergence(student, teacher, divergence=divergence, implementation=implementation, **given).total
+
+    check_grads(total, (student, teacher), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+
+
+@every_implementation
+def test_only_the_total_has_a_gradient_and_none_reaches_the_weights(implementation):
+    student, teacher = pair(3)
+    given = targets(3)
+
+    @jax.jit
+    def gradients(student, weights, label_weights):
+        def loss(student, weights, label_weights):
+            changed = given | {"weights": weights, "label_weights": label_weights}
+            return linear_divergence(student, teacher, divergence=ForwardKL(), implementation=implementation, **changed)
+
+        def columns(student):
+            found = loss(student, weights, label_weights)
+            return (found.divergence + found.cross_entropy + found.lse).sum()
+
+        to_weights = jax.grad(lambda *weights: loss(student, *weights).total, (0, 1))(weights, label_weights)
+        return jax.grad(columns)(student), to_weights
+
+    zeros = gradients(student, given["weights"], given["label_weights"])
+    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), zeros)
+
+
+@every_kernel
+@pytest.mark.parametrize("size", [1, 4, 5, 15, 16, 64])
+def test_no_size_of_a_part_changes_anything(kernel, size):
+    sized = dataclasses.replace(kernel, **{next(iter(dataclasses.fields(kernel))).name: size})
+    divergence = losses.SymmetricKL(gradient_to="both")
+    found = compiled(sized, divergence)(*pair(4, bias=True), targets(4))
+    assert_trees_close(found, compiled("reference", divergence)(*pair(4, bias=True), targets(4)))
+
+
+@pytest.mark.parametrize("name", ["auto", "token_chunk", "vocab_tile"])
+def test_the_defaults_change_nothing_either(name):
+    found = compiled(name, ForwardKL())(*pair(17), targets(17))
+    assert_trees_close(found, compiled("reference", ForwardKL())(*pair(17), targets(17)))
+
+
+@every_implementation
+@pytest.mark.parametrize("tokens", [(), (4,), (2, 3), (2, 1, 3)], ids=str)
+def test_any_leading_shape_is_a_flat_list(implementation, tokens):
+    student, teacher = pair(5, tokens=tokens, bias=True)
+    given = targets(5, tokens=tokens)
+    loss, gradient = compiled(implementation, ForwardKL())(student, teacher, given)
+    flat = [with_values(side, side.values.reshape(-1, side.values.shape[-1])) for side in (student, teacher)]
+    flat_given = {name: array.ravel() for name, array in given.items()}
+    flat_loss, flat_gradient = compiled("reference", ForwardKL())(*flat, flat_given)
+    reshaped = jax.tree.map(lambda a, b: a.reshape(b.shape), (flat_loss, flat_gradient), (loss, gradient))
+    assert loss.divergence.shape == tokens
+    assert_trees_close((loss, gradient), reshaped)
+
+
+@every_implementation
+@pytest.mark.parametrize("rows", [(16, 21), (21, 16), (32, 13)], ids=["teacher", "student", "much longer student"])
+def test_heads_of_different_lengths_are_one_vocabulary(implementation, rows):
+    sides = pair(6, rows=13, bias=True)
+    longer = [lengthened(side, length) for side, length in zip(sides, rows, strict=True)]
+    divergence = losses.SymmetricKL(gradient_to="both")
+    loss, gradient = compiled(implementation, divergence)(*longer, targets(6))
+    expected, expected_gradient = compiled("reference", divergence)(*sides, targets(6))
+    assert_trees_close(loss, expected)
+    for side, expected_side, length in zip(gradient, expected_gradient, rows, strict=True):
+        assert_trees_close(side, lengthened(expected_side, length, fill=0.0))
+        np.testing.assert_array_equal(side.head.weight[13:], 0)
+        np.testing.assert_array_equal(side.head.bias[13:], 0)
+
+
+@implementations_of("symmetric_kl", "alpha_beta")
+def test_parts_of_rows_that_are_no_tokens_add_nothing(implementation, row):
+    divergence = row.dataclass(gradient_to="both")
+    sides = pair(7, rows=13)
+    # With tiles of 5 rows, more than one holds padding alone.
+    found = compiled(implementation, divergence)(*(lengthened(side, 32) for side in sides), targets(7))
+    loss, gradient = compiled("reference", divergence)(*sides, targets(7))
+    assert_trees_close(found, (loss, tuple(lengthened(side, 32, fill=0.0) for side in gradient)))
+
+
+@every_implementation
+def test_without_labels_only_the_divergence_counts(implementation):
+    student, teacher = pair(8)
+    given = {"weights": targets(8)["weights"]}
+    loss, _ = compiled(implementation, ForwardKL())(student, teacher, given)
+    assert_equals(loss, exact_loss(student, teacher, given, FORWARD, 1.0))
+
+
+@every_implementation
+def test_cross_entropy_alone_equals_float64_numpy_and_the_mixed_loss(implementation):
+    student, teacher = pair(9, bias=True, softcap=5.0)
+    given = targets(9) | {"weights": jnp.zeros((3, 5))}
+
+    def alone(student):
+        loss = linear_cross_entropy(
+            student, given["labels"], weights=given["label_weights"], implementation=implementation
+        )
+        return loss.total, counted(loss, given)
+
+    (_, loss), gradient = jax.jit(jax.value_and_grad(alone, has_aux=True))(student)
+    exact = exact_loss(student, teacher, given, FORWARD, 1.0)
+    assert_equals(loss, exact | {"divergence": np.zeros((3, 5))})
+    _, (mixed, _) = compiled("reference", ForwardKL())(student, teacher, given)
+    assert_trees_close(gradient, mixed)
+
+
+@every_implementation
+def test_gradient_of_cross_entropy_equals_finite_differences(implementation):
+    student = hiddens(10, 4, tokens=(5,), bias=True)
+    given = targets(10, tokens=(5,))
+
+    @jax.jit
+    def total(student):
+        return linear_cross_entropy(
+            student, given["labels"], weights=given["label_weights"], implementation=implementation
         ).total
 
-    largest = largest_array(jax.make_jaxpr(jax.value_and_grad(total))(side(), side()).jaxpr)
-    assert chunk * vocabulary <= largest < tokens * vocabulary / 4
+    check_grads(total, (student,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
 
 
-def largest_array(jaxpr) -> int:
-    """Elements of the largest value that a jaxpr computes, sub-jaxprs included."""
-    largest = 0
-    for equation in jaxpr.eqns:
-        largest = max([largest, *(variable.aval.size for variable in equation.outvars)])
-        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                largest = max(largest, largest_array(inner))
-    return largest
+@every_implementation
+def test_the_likeliest_token_is_the_first_of_equals(implementation):
+    weight = jnp.zeros((16, 4)).at[jnp.array([6, 11])].set(1.0)
+    student = Hiddens(values=jnp.ones((3, 4)), head=Head(weight=weight, vocab_size=13))
+    loss = linear_cross_entropy(student, jnp.zeros(3, jnp.int32), weights=jnp.ones(3), implementation=implementation)
+    np.testing.assert_array_equal(loss.argmax, 6)
 
 
-def test_evaluation_computes_no_gradient():
-    student, teacher = pair(np.random.default_rng(10))
-    text = str(
-        jax.make_jaxpr(
-            lambda s, t: (
-                token_chunk(s, t, weights=jnp.ones((3, 7)), divergence=ForwardKL(), labels=None, label_weights=None).lse
-            )
-        )(student, teacher)
-    )
-    assert text.count("dot_general") == 2
+@implementations_of("forward_kl", "total_variation")
+def test_equal_models_have_no_divergence_and_no_gradient(implementation, row):
+    student, _ = pair(11, bias=True)
+    given = targets(11) | {"label_weights": jnp.zeros((3, 5))}
+    loss, gradient = compiled(implementation, row.dataclass())(student, student, given)
+    np.testing.assert_allclose(loss.divergence, 0, atol=2e-6)
+    assert_trees_close(gradient, jax.tree.map(jnp.zeros_like, gradient), atol=2e-6)
 
 
-def test_default_chunk_keeps_one_side_under_64_mib():
-    for vocabulary in (256, 49_152, 151_936, 262_144):
-        chunk = default_chunk(vocabulary)
-        assert chunk % 32 == 0
-        assert chunk == 32 or chunk * vocabulary * 4 <= 64 * 2**20
+@every_kernel
+def test_evaluation_computes_no_gradient(kernel):
+    student, teacher = pair(15)
 
+    def evaluate(divergence):
+        def lse(student, teacher):
+            return linear_divergence(
+                student, teacher, weights=jnp.ones((3, 5)), divergence=divergence, implementation=kernel
+            ).lse
 
-def test_sharded_over_eight_devices_equals_one():
-    rng = np.random.default_rng(11)
-    student, teacher = pair(rng, tokens=(4, 6), vocabulary=16)
-    given = arguments(rng, tokens=(4, 6), vocabulary=16) | {"divergence": ForwardKL()}
+        return count(jax.make_jaxpr(lse)(student, teacher).jaxpr, "dot_general")
 
-    def run(student, teacher):
-        return linear_divergence(student, teacher, **given).total
-
-    alone = jax.jit(jax.value_and_grad(run))(student, teacher)
-    mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 3)
-    with jax.set_mesh(mesh):
-        spread = jax.jit(jax.value_and_grad(run))(student, teacher)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), spread, alone)
-
-
-@pytest.mark.usefixtures("unchecked_shapes")
-def test_refuses_what_cannot_be_compared():
-    rng = np.random.default_rng(12)
-    student, teacher = pair(rng)
-    given = arguments(rng) | {"divergence": ForwardKL()}
-    shorter = Hiddens(values=teacher.values[:, :5], head=teacher.head)
-    with pytest.raises(ValueError, match=r"teacher.values must have the leading shape of student.values"):
-        linear_divergence(student, shorter, **given)
-    other = Hiddens(values=teacher.values, head=Head(weight=teacher.head.weight, vocab_size=12))
-    with pytest.raises(ValueError, match=r"teacher.head.vocab_size must equal the student's 13, got 12"):
-        linear_divergence(student, other, **given)
-    with pytest.raises(ValueError, match=r"weights must have the leading shape .* got \(7,\)"):
-        linear_divergence(student, teacher, **(given | {"weights": jnp.ones(7)}))
-    with pytest.raises(ValueError, match=r"labels and label_weights must be given together"):
-        linear_divergence(student, teacher, **(given | {"labels": None}))
-    with pytest.raises(ValueError, match=r"implementation must be one of auto, reference, token_chunk, got 'fast'"):
-        linear_divergence(student, teacher, implementation="fast", **given)
+    assert evaluate(ForwardKL()) == 2
+    # The third sweep of vocab_tile: without shares of a KL the sums need another.
+    assert evaluate(losses.JensenShannon()) == (4 if isinstance(kernel, VocabTile) else 2)

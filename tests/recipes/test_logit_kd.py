@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from jaxkd import forward
+from jaxkd.data import vocabulary
+from jaxkd.data.jsonl import Jsonl
 from jaxkd.models.gguf import convert
 from jaxkd.models.pretrained import Pretrained
 from tests.assets import tiny_tensors, tiny_tokenizer_fields, write_tiny_gguf
@@ -133,7 +135,8 @@ def test_different_vocabularies_are_refused_with_both_sizes(tiny, tmp_path):
     tensors["token_embd.weight"] = tensors["token_embd.weight"][: len(tokens)]
     other = convert(write_tiny_gguf(tmp_path / "other.gguf", fields=fields, tensors=tensors), tmp_path / "other")
     recipe = tiny.logit_kd(teacher=Pretrained(path=str(other)))
-    with pytest.raises(ValueError, match=r"one vocabulary in LogitKD, got 265 tokens .* and 264 tokens .* DSKD"):
+    message = r"one vocabulary in LogitKD, got .* Of 265 tokens of the student and 264 of the teacher, 264 are .* DSKD"
+    with pytest.raises(ValueError, match=message):
         recipe.validate()
 
 
@@ -143,13 +146,74 @@ def test_one_size_but_other_tokens_is_refused_too(tiny, tiny_folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(tiny_folder, other)
     saved = json.loads((other / "tokenizer.json").read_text())
-    vocabulary = saved["model"]["vocab"]
-    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    ids = saved["model"]["vocab"]
+    ids["a"], ids["b"] = ids["b"], ids["a"]
     (other / "tokenizer.json").write_text(json.dumps(saved))
-    with pytest.raises(
-        ValueError, match=r"must share one vocabulary in LogitKD, got 265 tokens each, of which 2 differ"
-    ):
+    with pytest.raises(ValueError, match="and 265 of the teacher, 265 are the same, not all under the same ids. Diff"):
         tiny.logit_kd(teacher=Pretrained(path=str(other))).validate()
+
+
+def padded(folder, rows):
+    """The tiny model with a head of `rows` rows; those beyond the tokens are large, and alike in all sizes."""
+    tensors = tiny_tensors()
+    table = tensors["token_embd.weight"]
+    noise = np.random.default_rng(0).normal(size=(rows - len(table), table.shape[1]))
+    tensors["token_embd.weight"] = np.concatenate([table, noise]).astype(np.float32)
+    folder.mkdir()
+    return Pretrained(path=str(convert(write_tiny_gguf(folder / "tiny.gguf", tensors=tensors), folder / "model")))
+
+
+@pytest.mark.parametrize(("student_rows", "teacher_rows"), [(265, 272), (272, 265), (272, 280)])
+def test_heads_padded_differently_cost_what_equal_heads_cost(tiny, batch, tmp_path, student_rows, teacher_rows):
+    """Without a flag: rows that only one head has change neither loss nor gradient."""
+    fewest = padded(tmp_path / "fewest", min(student_rows, teacher_rows))
+    equal = tiny.logit_kd(student=dataclasses.replace(fewest, layers=(1,)), teacher=fewest)
+    student = dataclasses.replace(padded(tmp_path / "student", student_rows), layers=(1,))
+    teacher = padded(tmp_path / "teacher", teacher_rows)
+    recipe = tiny.logit_kd(student=student, teacher=teacher)
+    recipe.validate()
+    (value, output, (gradient, _), _), (exact, exact_output, (exact_gradient, _), _) = (
+        loss_and_gradients(one, batch) for one in (recipe, equal)
+    )
+    np.testing.assert_allclose(value, exact, rtol=1e-6)
+    for name, mean in output.metrics.items():
+        np.testing.assert_allclose(mean.value(), exact_output.metrics[name].value(), rtol=1e-6)
+    rows = exact_gradient["student"]["embedding"].shape[0]
+    assert (gradient["student"]["embedding"][rows:] == 0).all()
+    gradient["student"]["embedding"] = gradient["student"]["embedding"][:rows]
+    for found, expected in zip(jax.tree.leaves(gradient), jax.tree.leaves(exact_gradient), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * jnp.abs(expected).max())
+
+
+def without_the_last_token(folder):
+    """The tiny model without `<tool>`, its last token and last row."""
+    fields, tensors = tiny_tokenizer_fields(), tiny_tensors()
+    for name in ("tokens", "token_type"):
+        fields[f"tokenizer.ggml.{name}"] = fields[f"tokenizer.ggml.{name}"][:-1]
+    tensors["token_embd.weight"] = tensors["token_embd.weight"][:-1]
+    path = write_tiny_gguf(folder / "tiny.gguf", fields=fields, tensors=tensors)
+    return Pretrained(path=str(convert(path, folder / "model")))
+
+
+def test_a_token_that_the_teacher_lacks_is_refused_where_a_text_holds_it(tiny, tmp_path):
+    recipe = tiny.logit_kd(teacher=without_the_last_token(tmp_path))
+    recipe.validate()
+    assert next(iter(recipe.batches("train", 0))).labels.max() < 264
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "the", "response": "he"}\n{"prompt": "a <tool>", "response": "he"}\n')
+    text = dataclasses.replace(tiny.text, source=Jsonl(train=str(rows)))
+    with pytest.raises(
+        ValueError,
+        match=r"must be among the 264 that student and teacher share, got 264 \('<tool>'\) in .* train split",
+    ):
+        dataclasses.replace(recipe, data=text).batches("train", 0)
+
+
+def test_smollm2_and_a_copy_of_it_share_their_vocabulary(tiny, smollm2_folder):
+    student, teacher = Pretrained(path=str(smollm2_folder), layers=(0,)), Pretrained(path=f"{smollm2_folder}/")
+    tiny.logit_kd(student=student, teacher=teacher).validate()
+    relation = vocabulary.between(student, teacher)
+    assert (relation.kind, relation.shared, relation.shared_size) == ("identical", 49_152, 49_152)
 
 
 def test_rows_longer_than_the_model_was_made_for_are_refused(tiny):

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.divergence.log_space import comparable_log_probs, relative_entropy
+from jaxkd.kernels.divergence import GradientTo
+from jaxkd.losses.divergence.hyperparameters import Hyperparameters
+from jaxkd.losses.divergence.log_space import comparable_log_probs, entropy_summands
 
 
 def adaptive_kl(
@@ -15,6 +17,7 @@ def adaptive_kl(
     *,
     temperature: float = 1.0,
     tail_mass: float = 0.5,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(p || q) weighted by h plus KL(q || p) by 1 - h, in nats, h being the head's share of sum_v abs(p - q).
 
@@ -25,10 +28,11 @@ def adaptive_kl(
 
     Args:
         student_logits: any float dtype; gradients reach them through the two KLs.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token.
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token.
             Equally likely tokens at the border count in the order of their ids.
         temperature: divides both logits, > 0.
         tail_mass: probability that the tail may hold, in [0, 1].
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), between `forward_kl` and `reverse_kl`.
@@ -46,26 +50,32 @@ def adaptive_kl(
         >>> round(float(adaptive_kl(student, teacher)), 4)  # h = 0.1 / 0.4
         0.16
     """
-    if not 0 <= tail_mass <= 1:
-        raise ValueError(f"tail_mass must be a probability in [0, 1], got {tail_mass}.")
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    head = _head_share(jax.lax.stop_gradient(jnp.exp(student)), jnp.exp(teacher), tail_mass)
-    forward, reverse = relative_entropy(teacher, student), relative_entropy(student, teacher)
-    # A share of 0 leaves out its KL even where that is infinite.
-    return jnp.where(head == 0, 0.0, head * forward) + jnp.where(head == 1, 0.0, (1 - head) * reverse)
+    return AdaptiveKL(temperature=temperature, tail_mass=tail_mass, gradient_to=gradient_to)(
+        student_logits, teacher_logits
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdaptiveKL:
+class AdaptiveKL(Hyperparameters):
     """`adaptive_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
     tail_mass: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.tail_mass <= 1:
+            raise ValueError(f"tail_mass must be a probability in [0, 1], got {self.tail_mass}.")
 
     def __call__(
         self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
     ) -> Float[Array, "*tokens"]:
-        return adaptive_kl(student_logits, teacher_logits, temperature=self.temperature, tail_mass=self.tail_mass)
+        log_q, log_p = comparable_log_probs(student_logits, teacher_logits, self.temperature, self.gradient_to)
+        q, p = jax.lax.stop_gradient((jnp.exp(log_q), jnp.exp(log_p)))
+        head = _head_share(q, p, self.tail_mass)
+        forward = jnp.sum(entropy_summands(log_p, log_q), axis=-1)
+        reverse = jnp.sum(entropy_summands(log_q, log_p), axis=-1)
+        # A share of 0 leaves out its KL even where that is infinite.
+        return jnp.where(head == 0, 0.0, head * forward) + jnp.where(head == 1, 0.0, (1 - head) * reverse)
 
 
 def _head_share(

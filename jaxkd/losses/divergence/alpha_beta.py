@@ -6,7 +6,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.divergence.log_space import comparable_log_probs
+from jaxkd.kernels.divergence import GradientTo
+from jaxkd.losses.divergence.hyperparameters import Separable
 
 
 def alpha_beta(
@@ -16,6 +17,7 @@ def alpha_beta(
     temperature: float = 1.0,
     alpha: float = 0.2,
     beta: float = 0.7,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """sum_v [alpha p^s / s + beta q^s / s - p^alpha q^beta] / (alpha beta), with s = alpha + beta.
 
@@ -26,12 +28,13 @@ def alpha_beta(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token; on
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token; on
             the student's side only, it makes the result +inf where beta = 0, on the teacher's side only,
             where alpha = 0.
         temperature: divides both logits, > 0.
         alpha: exponent of the teacher's probability in the product, >= 0.
         beta: exponent of the student's probability in the product, >= 0, not both 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), >= 0 up to rounding; in nats where
@@ -53,37 +56,40 @@ def alpha_beta(
         >>> round(float(alpha_beta(student, teacher, alpha=1.0, beta=1.0)), 4)  # (0.25^2 + 0.25^2) / 2
         0.0625
     """
-    if not (alpha >= 0 and beta >= 0 and alpha + beta > 0):
-        raise ValueError(f"alpha and beta must be >= 0 and not both 0, got alpha={alpha} and beta={beta}.")
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    student_possible, teacher_possible = student != -jnp.inf, teacher != -jnp.inf
-    both = student_possible & teacher_possible
-    log_ratio = jnp.where(both, student, 0.0) - jnp.where(both, teacher, 0.0)
-    # Divided by the larger of p and q, so that no exponential overflows.
-    shared = jnp.where(
-        log_ratio <= 0,
-        _excess(teacher, jnp.minimum(log_ratio, 0.0), alpha, beta),
-        _excess(student, jnp.minimum(-log_ratio, 0.0), beta, alpha),
+    return AlphaBeta(temperature=temperature, alpha=alpha, beta=beta, gradient_to=gradient_to)(
+        student_logits, teacher_logits
     )
-    only_teacher = jnp.where(teacher_possible & ~student_possible, _alone(teacher, alpha, beta), 0.0)
-    only_student = jnp.where(student_possible & ~teacher_possible, _alone(student, beta, alpha), 0.0)
-    return jnp.sum(jnp.where(both, shared, 0.0) + only_teacher + only_student, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AlphaBeta:
+class AlphaBeta(Separable):
     """`alpha_beta` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
     alpha: float = 0.2
     beta: float = 0.7
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return alpha_beta(
-            student_logits, teacher_logits, temperature=self.temperature, alpha=self.alpha, beta=self.beta
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.alpha >= 0 and self.beta >= 0 and self.alpha + self.beta > 0):
+            raise ValueError(
+                f"alpha and beta must be >= 0 and not both 0, got alpha={self.alpha} and beta={self.beta}."
+            )
+
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        student_possible, teacher_possible = log_q != -jnp.inf, log_p != -jnp.inf
+        both = student_possible & teacher_possible
+        log_ratio = jnp.where(both, log_q, 0.0) - jnp.where(both, log_p, 0.0)
+        # Divided by the larger of p and q, so that no exponential overflows.
+        shared = jnp.where(
+            log_ratio <= 0,
+            _excess(log_p, jnp.minimum(log_ratio, 0.0), self.alpha, self.beta),
+            _excess(log_q, jnp.minimum(-log_ratio, 0.0), self.beta, self.alpha),
         )
+        only_teacher = jnp.where(teacher_possible & ~student_possible, _alone(log_p, self.alpha, self.beta), 0.0)
+        only_student = jnp.where(student_possible & ~teacher_possible, _alone(log_q, self.beta, self.alpha), 0.0)
+        return jnp.where(both, shared, 0.0) + only_teacher + only_student
 
 
 def _excess(

@@ -2,11 +2,12 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.divergence.log_space import comparable_log_probs, log_probs
+from jaxkd.kernels.divergence import GradientTo
+from jaxkd.losses.divergence.hyperparameters import Hyperparameters, Separable
+from jaxkd.losses.divergence.log_space import differentiable, log_probs
 
 
 def total_variation(
@@ -14,14 +15,16 @@ def total_variation(
     teacher_logits: Float[Array, "*tokens v"],
     *,
     temperature: float = 1.0,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """sum_v abs(p - q) / 2, a probability: the largest difference that any event shows.
 
     Args:
         student_logits: any float dtype; gradients reach them, 0 from tokens where p = q.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token, and
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
             may do so on one side only.
         temperature: divides both logits, > 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), between 0 and 1, up to rounding.
@@ -38,8 +41,7 @@ def total_variation(
         >>> round(float(total_variation(student, teacher)), 4)
         0.25
     """
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return jnp.sum(jnp.abs(jnp.exp(teacher) - jnp.exp(student)), axis=-1) / 2
+    return TotalVariation(temperature=temperature, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 def wasserstein_sorted(
@@ -47,6 +49,7 @@ def wasserstein_sorted(
     teacher_logits: Float[Array, "*tokens vt"],
     *,
     temperature: float = 1.0,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """sum_r abs(p_r - q_r) over ranks r, both probabilities sorted in descending order, in [0, 2].
 
@@ -56,9 +59,10 @@ def wasserstein_sorted(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: the same positions, any vocabulary; gradient-stopped.  -inf marks a row that is
+        teacher_logits: the same positions, any vocabulary; gradient-stopped by default.  -inf marks a row that is
             not a token, which is the same as leaving it out.
         temperature: divides both logits, > 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 if either input is), between 0 and 2, up to rounding.
@@ -75,39 +79,35 @@ def wasserstein_sorted(
         >>> round(float(wasserstein_sorted(student, teacher)), 4)  # |0.75 - 0.6| + |0.25 - 0.3| + |0 - 0.1|
         0.3
     """
-    if student_logits.shape[:-1] != teacher_logits.shape[:-1]:
-        raise ValueError(
-            f"teacher_logits must have the leading shape of student_logits, got {teacher_logits.shape} and "
-            f"{student_logits.shape}. Only the vocabularies may differ: align the positions first."
-        )
-    size = max(student_logits.shape[-1], teacher_logits.shape[-1])
-    student = _sorted_probs(student_logits, temperature, size)
-    teacher = _sorted_probs(jax.lax.stop_gradient(teacher_logits), temperature, size)
-    return jnp.sum(jnp.abs(teacher - student), axis=-1)
+    return WassersteinSorted(temperature=temperature, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TotalVariation:
+class TotalVariation(Separable):
     """`total_variation` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
-
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return total_variation(student_logits, teacher_logits, temperature=self.temperature)
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return jnp.abs(jnp.exp(log_p) - jnp.exp(log_q)) / 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WassersteinSorted:
+class WassersteinSorted(Hyperparameters):
     """`wasserstein_sorted` with its hyper-parameters, as recipes and kernels take it."""
-
-    temperature: float = 1.0
 
     def __call__(
         self, student_logits: Float[Array, "*tokens vs"], teacher_logits: Float[Array, "*tokens vt"], /
     ) -> Float[Array, "*tokens"]:
-        return wasserstein_sorted(student_logits, teacher_logits, temperature=self.temperature)
+        if student_logits.shape[:-1] != teacher_logits.shape[:-1]:
+            raise ValueError(
+                f"teacher_logits must have the leading shape of student_logits, got {teacher_logits.shape} and "
+                f"{student_logits.shape}. Only the vocabularies may differ: align the positions first."
+            )
+        size = max(student_logits.shape[-1], teacher_logits.shape[-1])
+        student = _sorted_probs(student_logits, self.temperature, size)
+        teacher = _sorted_probs(differentiable(teacher_logits, self.gradient_to), self.temperature, size)
+        return jnp.sum(jnp.abs(teacher - student), axis=-1)
 
 
 def _sorted_probs(logits: Float[Array, "*tokens v"], temperature: float, size: int) -> Float[Array, "*tokens size"]:

@@ -4,7 +4,9 @@ import dataclasses
 
 from jaxtyping import Array, Float
 
-from jaxkd.losses.divergence.log_space import comparable_log_probs, relative_entropy
+from jaxkd.kernels.divergence import GradientTo
+from jaxkd.losses.divergence.hyperparameters import Separable
+from jaxkd.losses.divergence.log_space import entropy_summands
 
 
 def forward_kl(
@@ -12,6 +14,7 @@ def forward_kl(
     teacher_logits: Float[Array, "*tokens v"],
     *,
     temperature: float = 1.0,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(teacher || student) = sum_v p (log p - log q), in nats, at `temperature`.
 
@@ -19,9 +22,10 @@ def forward_kl(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token;
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
             such a row adds nothing, and the result is +inf where only the student has -inf.
         temperature: divides both logits, > 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), >= 0 up to rounding.
@@ -39,8 +43,7 @@ def forward_kl(
         >>> round(float(forward_kl(student, teacher)), 4)
         0.1308
     """
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return relative_entropy(teacher, student)
+    return ForwardKL(temperature=temperature, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 def reverse_kl(
@@ -48,6 +51,7 @@ def reverse_kl(
     teacher_logits: Float[Array, "*tokens v"],
     *,
     temperature: float = 1.0,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(student || teacher) = sum_v q (log q - log p), in nats, at `temperature`.
 
@@ -55,9 +59,10 @@ def reverse_kl(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token;
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
             where only the teacher has -inf the result is +inf and so is its gradient.
         temperature: divides both logits, > 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), >= 0 up to rounding.
@@ -75,8 +80,7 @@ def reverse_kl(
         >>> round(float(reverse_kl(student, teacher)), 4)
         0.1438
     """
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return relative_entropy(student, teacher)
+    return ReverseKL(temperature=temperature, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 def symmetric_kl(
@@ -84,14 +88,16 @@ def symmetric_kl(
     teacher_logits: Float[Array, "*tokens v"],
     *,
     temperature: float = 1.0,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(p || q) / 2 + KL(q || p) / 2, in nats: the mean of `forward_kl` and `reverse_kl`.
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token;
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
             the result is +inf where only one side has -inf.
         temperature: divides both logits, > 0.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), >= 0 up to rounding.
@@ -108,41 +114,49 @@ def symmetric_kl(
         >>> round(float(symmetric_kl(student, teacher)), 4)
         0.1373
     """
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return (relative_entropy(teacher, student) + relative_entropy(student, teacher)) / 2
+    return SymmetricKL(temperature=temperature, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ForwardKL:
+class ForwardKL(Separable):
     """`forward_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
+    @property
+    def kl_shares(self) -> tuple[float, float]:
+        """The shares of KL(p || q) and KL(q || p)."""
+        return 1.0, 0.0
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return forward_kl(student_logits, teacher_logits, temperature=self.temperature)
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return entropy_summands(log_p, log_q)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReverseKL:
+class ReverseKL(Separable):
     """`reverse_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
+    @property
+    def kl_shares(self) -> tuple[float, float]:
+        """The shares of KL(p || q) and KL(q || p)."""
+        return 0.0, 1.0
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return reverse_kl(student_logits, teacher_logits, temperature=self.temperature)
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return entropy_summands(log_q, log_p)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SymmetricKL:
+class SymmetricKL(Separable):
     """`symmetric_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
+    @property
+    def kl_shares(self) -> tuple[float, float]:
+        """The shares of KL(p || q) and KL(q || p)."""
+        return 0.5, 0.5
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return symmetric_kl(student_logits, teacher_logits, temperature=self.temperature)
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return (entropy_summands(log_p, log_q) + entropy_summands(log_q, log_p)) / 2

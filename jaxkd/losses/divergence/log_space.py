@@ -9,34 +9,41 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxkd.kernels.divergence import GradientTo
+
 
 def comparable_log_probs(
-    student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], temperature: float
+    student_logits: Float[Array, "*tokens v"],
+    teacher_logits: Float[Array, "*tokens v"],
+    temperature: float,
+    gradient_to: GradientTo,
 ) -> tuple[Float[Array, "*tokens v"], Float[Array, "*tokens v"]]:
-    """Log-probabilities of student and teacher, the teacher's gradient-stopped."""
+    """Log-probabilities of student and teacher, the teacher's gradient-stopped unless `gradient_to` is "both"."""
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             f"teacher_logits must have the shape of student_logits, got {teacher_logits.shape} and "
             f"{student_logits.shape}. Different vocabularies must be aligned first."
         )
-    return log_probs(student_logits, temperature), log_probs(jax.lax.stop_gradient(teacher_logits), temperature)
+    return log_probs(student_logits, temperature), log_probs(differentiable(teacher_logits, gradient_to), temperature)
+
+
+def differentiable(teacher_logits: Float[Array, "*tokens v"], gradient_to: GradientTo) -> Float[Array, "*tokens v"]:
+    """The teacher's logits, gradient-stopped unless `gradient_to` is "both"."""
+    return teacher_logits if gradient_to == "both" else jax.lax.stop_gradient(teacher_logits)
 
 
 def log_probs(logits: Float[Array, "*tokens v"], temperature: float) -> Float[Array, "*tokens v"]:
     """Log-softmax in float32 or wider: log-sum-exp in bfloat16 loses up to 0.1 nat."""
-    if not temperature > 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}.")
     logits = logits.astype(jnp.promote_types(jnp.float32, logits.dtype))
     return jax.nn.log_softmax(logits / temperature, axis=-1)
 
 
-def relative_entropy(log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]) -> Float[Array, "*tokens"]:
-    """KL(a || b) = sum_v a (log a - log b), where 0 (log 0 - log b) = 0."""
+def entropy_summands(log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]) -> Float[Array, "*tokens v"]:
+    """The summands a (log a - log b) of KL(a || b), where 0 (log 0 - log b) = 0."""
     a = jnp.exp(log_a)
     # 0 * (-inf - -inf) is NaN: both logs are replaced before the product, so the gradient is clean too.
     possible = a > 0
-    difference = jnp.where(possible, log_a, 0.0) - jnp.where(possible, log_b, 0.0)
-    return jnp.sum(a * difference, axis=-1)
+    return a * (jnp.where(possible, log_a, 0.0) - jnp.where(possible, log_b, 0.0))
 
 
 def log_mixture(

@@ -1,10 +1,18 @@
 """Divergences to a mixture of teacher and student: bounded, and finite where a KL is not."""
 
 import dataclasses
+import functools
+import math
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.divergence.log_space import comparable_log_probs, log_mixture, relative_entropy
+from jaxkd.kernels.divergence import GradientTo
+from jaxkd.losses.divergence.hyperparameters import Separable
+from jaxkd.losses.divergence.log_space import entropy_summands, log_mixture
+
+Pair = tuple[Float[Array, "*tokens v"], Float[Array, "*tokens v"]]
 
 
 def jensen_shannon(
@@ -13,6 +21,7 @@ def jensen_shannon(
     *,
     temperature: float = 1.0,
     beta: float = 0.5,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """JS_beta = beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q, in nats.
 
@@ -22,10 +31,11 @@ def jensen_shannon(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token, and
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
             may do so on one side only.
         temperature: divides both logits, > 0.
         beta: in (0, 1).
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), between 0 and the entropy of
@@ -45,14 +55,7 @@ def jensen_shannon(
         >>> round(float(jensen_shannon(student, teacher)), 4)  # log 2: nothing in common
         0.6931
     """
-    if not 0 < beta < 1:
-        raise ValueError(
-            f"beta must be in (0, 1), got {beta}. The divergence is 0 at the ends: use forward_kl, its scaled limit "
-            "at 0, or reverse_kl, its scaled limit at 1."
-        )
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    mixture = log_mixture(teacher, student, beta)
-    return beta * relative_entropy(teacher, mixture) + (1 - beta) * relative_entropy(student, mixture)
+    return JensenShannon(temperature=temperature, beta=beta, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 def skew_forward_kl(
@@ -61,15 +64,17 @@ def skew_forward_kl(
     *,
     temperature: float = 1.0,
     skew: float = 0.1,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(p || skew p + (1 - skew) q), in nats: `forward_kl` to a student that is helped by the teacher.
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token, and
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
             may do so on one side only where skew > 0.
         temperature: divides both logits, > 0.
         skew: the teacher's share in the mixture, in [0, 1); 0 is `forward_kl`.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), between 0 and -log(skew), up to rounding.
@@ -87,9 +92,7 @@ def skew_forward_kl(
         >>> round(float(skew_forward_kl(student, teacher, skew=0.1)), 4)
         0.107
     """
-    _require_skew(skew)
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return relative_entropy(teacher, log_mixture(teacher, student, skew))
+    return SkewForwardKL(temperature=temperature, skew=skew, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 def skew_reverse_kl(
@@ -98,6 +101,7 @@ def skew_reverse_kl(
     *,
     temperature: float = 1.0,
     skew: float = 0.1,
+    gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
     """KL(q || (1 - skew) p + skew q), in nats: `reverse_kl` to a teacher that is mixed with the student.
 
@@ -105,10 +109,11 @@ def skew_reverse_kl(
 
     Args:
         student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped.  -inf marks a row that is not a token, and
+        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
             may do so on one side only where skew > 0.
         temperature: divides both logits, > 0.
         skew: the student's share in the mixture, in [0, 1); 0 is `reverse_kl`.
+        gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
         Per position, float32 (float64 for float64 inputs), between 0 and -log(skew), up to rounding.
@@ -126,50 +131,105 @@ def skew_reverse_kl(
         >>> round(float(skew_reverse_kl(student, teacher, skew=0.1)), 4)
         0.1131
     """
-    _require_skew(skew)
-    student, teacher = comparable_log_probs(student_logits, teacher_logits, temperature)
-    return relative_entropy(student, log_mixture(student, teacher, skew))
+    return SkewReverseKL(temperature=temperature, skew=skew, gradient_to=gradient_to)(student_logits, teacher_logits)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class JensenShannon:
+class JensenShannon(Separable):
     """`jensen_shannon` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
     beta: float = 0.5
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return jensen_shannon(student_logits, teacher_logits, temperature=self.temperature, beta=self.beta)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.beta < 1:
+            raise ValueError(
+                f"beta must be in (0, 1), got {self.beta}. The divergence is 0 at the ends: use forward_kl, its scaled "
+                "limit at 0, or reverse_kl, its scaled limit at 1."
+            )
+
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return _jensen_shannon_summands(self.beta, log_q, log_p)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SkewForwardKL:
+class SkewForwardKL(Separable):
     """`skew_forward_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
     skew: float = 0.1
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return skew_forward_kl(student_logits, teacher_logits, temperature=self.temperature, skew=self.skew)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_skew(self.skew)
+
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return _skew_summands(self.skew, log_p, log_q)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SkewReverseKL:
+class SkewReverseKL(Separable):
     """`skew_reverse_kl` with its hyper-parameters, as recipes and kernels take it."""
 
-    temperature: float = 1.0
     skew: float = 0.1
 
-    def __call__(
-        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
-    ) -> Float[Array, "*tokens"]:
-        return skew_reverse_kl(student_logits, teacher_logits, temperature=self.temperature, skew=self.skew)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_skew(self.skew)
+
+    def summands(
+        self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens v"]:
+        return _skew_summands(self.skew, log_q, log_p)
 
 
 def _require_skew(skew: float) -> None:
     if not 0 <= skew < 1:
         raise ValueError(f"skew must be in [0, 1), got {skew}. At 1 a distribution is compared with itself.")
+
+
+# Derivatives are given: what differentiation through the logarithm of the mixture adds cancels, at twice the work.
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _jensen_shannon_summands(
+    beta: float, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"]
+) -> Float[Array, "*tokens v"]:
+    student, teacher = _jensen_shannon_parts(beta, log_q, log_p)
+    return student + teacher
+
+
+@_jensen_shannon_summands.defjvp
+def _jensen_shannon_jvp(beta: float, primals: Pair, tangents: Pair) -> Pair:
+    """Each part is the sum's derivative by its own logarithm."""
+    student, teacher = _jensen_shannon_parts(beta, *primals)
+    return student + teacher, student * tangents[0] + teacher * tangents[1]
+
+
+def _jensen_shannon_parts(beta: float, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"]) -> Pair:
+    """(1 - beta) q (log q - log m) and beta p (log p - log m)."""
+    mixture = log_mixture(log_p, log_q, beta)
+    return (1 - beta) * entropy_summands(log_q, mixture), beta * entropy_summands(log_p, mixture)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _skew_summands(
+    share: float, log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]
+) -> Float[Array, "*tokens v"]:
+    """The summands a (log a - log m) of KL(a || m), with m = share a + (1 - share) b."""
+    return entropy_summands(log_a, log_mixture(log_a, log_b, share))
+
+
+@_skew_summands.defjvp
+def _skew_jvp(share: float, primals: Pair, tangents: Pair) -> Pair:
+    """The derivative by log b is -a (1 - share) b / m; that by log a is the value less that."""
+    log_a, log_b = primals
+    mixture = log_mixture(log_a, log_b, share)
+    value = entropy_summands(log_a, mixture)
+    impossible = log_b == -jnp.inf
+    part = jnp.exp(jnp.where(impossible, 0.0, log_b - mixture) + math.log1p(-share))
+    slope = -jnp.exp(log_a) * jnp.where(impossible, 0.0, part)
+    return value, (value - slope) * tangents[0] + slope * tangents[1]

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,118 +12,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.test_util import check_grads
 
 from jaxkd import losses
-from jaxkd.kernels import linear_divergence
 from jaxkd.losses import divergence as divergences
-from jaxkd.records import Head, Hiddens
-from tests.losses.divergence.distributions import kl, log_probs, logits
+from tests.losses.divergence.distributions import log_probs, logits
+from tests.losses.divergence.rows import ROWS, SEPARABLE, WHOLE, every_divergence, every_separable_divergence
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-    function: Callable
-    options: dict = dataclasses.field(default_factory=dict)
-    oracle: Callable
-    """(log q, log p) in float64 to a value per position, from the definition."""
-    mirror: object | None = None
-    """The divergence that gives the same value with the sides exchanged; None: one side alone splits head and tail."""
-    bound: float = math.inf
-    value_is_differentiated: bool = True
-    """False where a factor of the value is gradient-stopped by definition: finite differences see it."""
-
-    def dataclass(self, **options):
-        names = {name.lower(): kind for name, kind in vars(divergences).items() if inspect.isclass(kind)}
-        return names[self.function.__name__.replace("_", "")](**self.options, **options)
-
-
-def jensen_shannon(beta):
-    def oracle(q, p):
-        mixture = np.logaddexp(p + np.log(beta), q + np.log1p(-beta))
-        return beta * kl(p, mixture) + (1 - beta) * kl(q, mixture)
-
-    return oracle
-
-
-def skewed(a, b, skew):
-    return kl(a, np.logaddexp(a + np.log(skew), b + np.log1p(-skew)))
-
-
-def alpha_beta(alpha, beta):
-    def oracle(q, p):
-        total = alpha + beta
-        summands = alpha / total * np.exp(total * p) + beta / total * np.exp(total * q) - np.exp(alpha * p + beta * q)
-        return summands.sum(-1) / (alpha * beta)
-
-    return oracle
-
-
-def adaptive(q, p):
-    values = []
-    for student, teacher in zip(q, p, strict=True):
-        order = np.argsort(np.exp(teacher), kind="stable")
-        tail = order[np.cumsum(np.exp(teacher)[order]) <= 0.5]
-        gaps = np.abs(np.exp(teacher) - np.exp(student))
-        tail_share = gaps[tail].sum() / gaps.sum() if gaps.any() else 0.5
-        values.append((1 - tail_share) * kl(teacher, student) + tail_share * kl(student, teacher))
-    return np.array(values)
-
-
-ROWS = {
-    "forward_kl": Row(function=losses.forward_kl, oracle=lambda q, p: kl(p, q), mirror=losses.ReverseKL()),
-    "reverse_kl": Row(function=losses.reverse_kl, oracle=lambda q, p: kl(q, p), mirror=losses.ForwardKL()),
-    "symmetric_kl": Row(
-        function=losses.symmetric_kl, oracle=lambda q, p: (kl(p, q) + kl(q, p)) / 2, mirror=losses.SymmetricKL()
-    ),
-    "jensen_shannon": Row(
-        function=losses.jensen_shannon,
-        oracle=jensen_shannon(0.5),
-        mirror=losses.JensenShannon(),
-        bound=math.log(2),
-    ),
-    "jensen_shannon, beta 0.1": Row(
-        function=losses.jensen_shannon,
-        options={"beta": 0.1},
-        oracle=jensen_shannon(0.1),
-        mirror=losses.JensenShannon(beta=0.9),
-        bound=-0.1 * math.log(0.1) - 0.9 * math.log(0.9),
-    ),
-    "skew_forward_kl": Row(
-        function=losses.skew_forward_kl,
-        oracle=lambda q, p: skewed(p, q, 0.1),
-        mirror=losses.SkewReverseKL(),
-        bound=math.log(10),
-    ),
-    "skew_reverse_kl": Row(
-        function=losses.skew_reverse_kl,
-        oracle=lambda q, p: skewed(q, p, 0.1),
-        mirror=losses.SkewForwardKL(),
-        bound=math.log(10),
-    ),
-    "total_variation": Row(
-        function=losses.total_variation,
-        oracle=lambda q, p: np.abs(np.exp(p) - np.exp(q)).sum(-1) / 2,
-        mirror=losses.TotalVariation(),
-        bound=1.0,
-    ),
-    "wasserstein_sorted": Row(
-        function=losses.wasserstein_sorted,
-        oracle=lambda q, p: np.abs(np.sort(np.exp(p), -1) - np.sort(np.exp(q), -1)).sum(-1),
-        mirror=losses.WassersteinSorted(),
-        bound=2.0,
-    ),
-    "alpha_beta": Row(
-        function=losses.alpha_beta, oracle=alpha_beta(0.2, 0.7), mirror=losses.AlphaBeta(alpha=0.7, beta=0.2)
-    ),
-    "alpha_beta, 0.5 and 1.5": Row(
-        function=losses.alpha_beta,
-        options={"alpha": 0.5, "beta": 1.5},
-        oracle=alpha_beta(0.5, 1.5),
-        mirror=losses.AlphaBeta(alpha=1.5, beta=0.5),
-        bound=1 / 0.75,
-    ),
-    "adaptive_kl": Row(function=losses.adaptive_kl, oracle=adaptive, value_is_differentiated=False),
-}
-
-every_divergence = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+every_mirrored_divergence = pytest.mark.parametrize(
+    "row", [row for row in ROWS.values() if row.mirror], ids=lambda row: row.function.__name__
+)
 
 
 def widened(array, fill):
@@ -141,6 +35,37 @@ def test_the_table_is_complete():
     assert {value for value in vars(divergences).values() if inspect.isclass(value)} == {
         type(row.dataclass()) for row in ROWS.values()
     }
+
+
+def test_only_two_divergences_need_the_whole_distribution():
+    assert WHOLE.keys() == {"wasserstein_sorted", "adaptive_kl"}
+    shares = {name: row.dataclass().kl_shares for name, row in SEPARABLE.items()}
+    assert {name: share for name, share in shares.items() if share is not None} == {
+        "forward_kl": (1.0, 0.0),
+        "reverse_kl": (0.0, 1.0),
+        "symmetric_kl": (0.5, 0.5),
+    }
+
+
+@every_separable_divergence
+def test_summands_and_shares_make_the_divergence(row):
+    divergence, student, teacher = row.dataclass(), logits(26), logits(27)
+    value = divergence(student, teacher)
+    summands = divergence.summands(jax.nn.log_softmax(student), jax.nn.log_softmax(teacher))
+    np.testing.assert_allclose(summands.sum(-1), value, rtol=1e-6)
+    if divergence.kl_shares is not None:
+        forward, reverse = divergence.kl_shares
+        parts = forward * losses.forward_kl(student, teacher) + reverse * losses.reverse_kl(student, teacher)
+        np.testing.assert_allclose(parts, value, rtol=1e-6)
+
+
+@every_separable_divergence
+def test_summands_of_a_token_that_does_not_exist_are_zero_with_gradient_zero(row):
+    log_q, log_p = (widened(jax.nn.log_softmax(logits(seed)), -jnp.inf) for seed in (28, 29))
+    summands, pull = jax.vjp(row.dataclass().summands, log_q, log_p)
+    for array in (summands, *pull(jnp.ones_like(summands))):
+        np.testing.assert_array_equal(array[:, 9:], 0)
+        assert jnp.isfinite(array).all()
 
 
 @every_divergence
@@ -171,7 +96,7 @@ def test_is_zero_between_equals_and_ignores_a_constant(row):
     np.testing.assert_allclose(divergence(student + 5.0, teacher), divergence(student, teacher), rtol=1e-5)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.mirror], ids=lambda row: row.function.__name__)
+@every_mirrored_divergence
 def test_exchanged_sides_are_the_mirror(row):
     student, teacher = logits(4), logits(5)
     np.testing.assert_allclose(row.dataclass()(student, teacher), row.mirror(teacher, student), rtol=5e-6)
@@ -198,6 +123,28 @@ def test_gradient(row):
         check_grads(
             jax.jit(lambda s: divergence(s, teacher).sum()), (student,), order=1, modes=["rev"], rtol=2e-2, atol=2e-2
         )
+
+
+@every_mirrored_divergence
+def test_gradient_to_both_gives_the_teacher_the_gradient_of_the_mirror(row):
+    student, teacher = logits(30), logits(31)
+    both = jax.jit(jax.grad(total(row.dataclass(gradient_to="both")), (0, 1)))(student, teacher)
+    to_student = jax.jit(jax.grad(total(row.dataclass())))(student, teacher)
+    to_teacher = jax.jit(jax.grad(total(row.mirror)))(teacher, student)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), both, (to_student, to_teacher))
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS.values() if row.value_is_differentiated], ids=lambda row: row.function.__name__
+)
+def test_second_derivatives_equal_finite_differences(row):
+    divergence = row.dataclass(gradient_to="both")
+    with jax.enable_x64(True):
+        student, teacher = (jnp.asarray(np.float64(logits(seed, (5,), scale=1.0))) for seed in (32, 33))
+        check_grads(jax.jit(divergence), (student, teacher), order=2, rtol=1e-5, atol=1e-5)
+        hessian = jax.jit(jax.hessian(divergence))
+        padded = hessian(*(jnp.pad(side, (0, 2), constant_values=-jnp.inf) for side in (student, teacher)))
+        np.testing.assert_allclose(padded, jnp.pad(hessian(student, teacher), (0, 2)), atol=1e-12)
 
 
 @every_divergence
@@ -288,29 +235,6 @@ def test_eight_devices_change_nothing(row):
 
 
 @every_divergence
-def test_kernels_take_it(row):
-    rng = np.random.default_rng(25)
-
-    def hiddens(width):
-        weight = jnp.asarray(rng.normal(size=(16, width)), jnp.float32)
-        values = jnp.asarray(rng.normal(size=(3, 5, width)), jnp.float32)
-        return Hiddens(values=values, head=Head(weight=weight, vocab_size=13))
-
-    student, teacher = hiddens(4), hiddens(6)
-    weights = jnp.asarray(rng.random((3, 5)), jnp.float32)
-
-    def loss(student, implementation):
-        return linear_divergence(
-            student, teacher, weights=weights, divergence=row.dataclass(), implementation=implementation
-        ).total
-
-    by_chunks, whole = (
-        jax.jit(jax.value_and_grad(loss), static_argnums=1)(student, name) for name in ("token_chunk", "reference")
-    )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), by_chunks, whole)
-
-
-@every_divergence
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_cannot_be_compared(row):
     requirement = "leading shape" if row.function is losses.wasserstein_sorted else "shape"
@@ -321,3 +245,5 @@ def test_refuses_what_cannot_be_compared(row):
     for temperature in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=rf"temperature must be > 0, got {temperature}"):
             row.dataclass(temperature=temperature)(logits(0), logits(1))
+    with pytest.raises(ValueError, match=r"gradient_to must be one of student, both, got 'teacher'"):
+        row.dataclass(gradient_to="teacher")

@@ -1,0 +1,1 @@
+"""TRL: `requirements.txt` is its environment, `driver.py` runs in it."""

@@ -1,0 +1,126 @@
+"""A kernel as one differentiable function, on one device or spread over a mesh.
+
+The gradient is the kernel's own, so a loss can be differentiated once, in reverse mode.  So are all collectives:
+nothing is differentiated through them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+from jaxtyping import Array
+
+from jaxkd.kernels.divergence import Divergence
+from jaxkd.kernels.inputs import Columns, Gradients, Heads, Inputs, Targets, Values
+from jaxkd.kernels.layout import Layout, ambient
+from jaxkd.typing import Scalar
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """A memory-bounded way to compute the loss of a flat list of tokens; frozen, so that it is hashable."""
+
+    def evaluate(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Columns:
+        """The columns alone."""
+        ...
+
+    def forward(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> tuple[Columns, Any]:
+        """The columns, and what `backward` needs besides the inputs."""
+        ...
+
+    def backward(self, divergence: Any, inputs: Inputs, residual: Any, scale: Scalar, layout: Layout, /) -> Gradients:
+        """The gradient of `scale` times the total."""
+        ...
+
+    def residual_specs(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Any:
+        """Partition specs of what `forward` returns for `backward`."""
+        ...
+
+
+def fused(kernel: Kernel, divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Columns]:
+    """The total, which can be differentiated, and the columns; under the ambient mesh."""
+    shape = inputs.values["student"].shape[:-1]
+    layout = ambient(inputs.heads)
+    missing = -(shape[0] if shape else 1) % layout.row_shards
+
+    def flat(array: Array) -> Array:
+        array = array if shape else array[None]
+        if missing:  # what is added has weight 0
+            array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+        return array.reshape(-1, *array.shape[max(len(shape), 1) :])
+
+    values, targets = jax.tree.map(flat, inputs.values), jax.tree.map(flat, inputs.targets)
+    total, columns = _loss(kernel, divergence, layout, values, inputs.heads, targets)
+    return total, jax.tree.map(lambda column: column[: math.prod(shape)].reshape(shape), columns)
+
+
+def _loss_value(
+    kernel: Kernel, divergence: Divergence | None, layout: Layout, values: Values, heads: Heads, targets: Targets
+) -> tuple[Scalar, Columns]:
+    def evaluate(inputs: Inputs) -> Columns:
+        return kernel.evaluate(divergence, inputs, layout)
+
+    columns = _spread(layout, evaluate, Inputs(values=values, heads=heads, targets=targets), outputs=layout.tokens)
+    return columns.total(targets), columns
+
+
+def _loss_forward(
+    kernel: Kernel, divergence: Divergence | None, layout: Layout, values: Values, heads: Heads, targets: Targets
+) -> tuple[tuple[Scalar, Columns], Any]:
+    def forward(inputs: Inputs) -> tuple[Columns, Any]:
+        return kernel.forward(divergence, inputs, layout)
+
+    inputs = Inputs(values=values, heads=heads, targets=targets)
+    outputs = layout.tokens, kernel.residual_specs(divergence, inputs, layout)
+    columns, residual = _spread(layout, forward, inputs, outputs=outputs)
+    return (columns.total(targets), columns), (values, heads, targets, residual)
+
+
+def _loss_backward(
+    kernel: Kernel, divergence: Divergence | None, layout: Layout, saved: Any, cotangents: tuple[Scalar, Any]
+) -> tuple[Any, Any, None]:
+    values, heads, targets, residual = saved
+    scale, _ = cotangents
+    inputs = Inputs(values=values, heads=heads, targets=targets)
+
+    def backward(inputs: Inputs, residual: Any, scale: Scalar) -> Gradients:
+        return kernel.backward(divergence, inputs, residual, scale, layout)
+
+    residual_specs = kernel.residual_specs(divergence, inputs, layout)
+    outputs = layout.gradient_specs(inputs, divergence)
+    gradients = _spread(layout, backward, inputs, (residual, residual_specs), (scale, PartitionSpec()), outputs=outputs)
+    to_values = {side: gradients.values.get(side) for side in values}
+    to_heads = {side: gradients.heads.get(side) for side in heads}
+    return to_values, to_heads, None
+
+
+_loss = jax.custom_vjp(_loss_value, nondiff_argnums=(0, 1, 2))
+_loss.defvjp(_loss_forward, _loss_backward)
+
+
+def _spread(
+    layout: Layout, function: Callable[..., Any], inputs: Inputs, *others: tuple[Any, Any], outputs: Any
+) -> Any:
+    """`function(inputs, *others)` on every device's own tokens and rows of the heads.
+
+    Args:
+        layout: of the arrays.
+        function: run on each device, on arrays of its own.
+        inputs: of the whole loss.
+        others: further arguments, each with its partition specs.
+        outputs: partition specs of what `function` returns.
+    """
+
+    def local(values: Values, heads: Heads, targets: Targets, *others: Any) -> Any:
+        return function(Inputs(values=values, heads=layout.gathered(heads), targets=targets), *others)
+
+    arguments = (inputs.values, inputs.heads, inputs.targets, *(argument for argument, _ in others))
+    if not layout.axes:
+        return local(*arguments)
+    specs = (layout.tokens, layout.head_specs(inputs.heads), layout.tokens, *(specs for _, specs in others))
+    # Nothing is differentiated in there, so no type needs to say which values differ between devices.
+    spread = jax.shard_map(local, in_specs=specs, out_specs=outputs, axis_names=layout.axes, check_vma=False)
+    return jax.jit(spread)(*arguments)  # not jitted, shard_map takes all axes of the mesh or none

@@ -1,0 +1,117 @@
+"""What a kernel reads and what it returns.
+
+Named tuples where a value passes through a differentiated function: JAX fills such trees with placeholders.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxkd.kernels.divergence import Divergence
+from jaxkd.records import Head, Hiddens, TopK
+from jaxkd.typing import Scalar
+
+
+class Targets(NamedTuple):
+    """What a loss knows of each token besides its hidden states; nothing here is differentiated."""
+
+    top_k: TopK | None = None
+    """The teacher's likeliest tokens, in place of its hidden states."""
+    weights: Float[Array, "*tokens"] | None = None
+    """Of the divergence; None without one."""
+    labels: Int[Array, "*tokens"] | None = None
+    label_weights: Float[Array, "*tokens"] | None = None
+    """Of the cross entropy; None without labels."""
+
+    def scaled(self, scale: Scalar) -> "Targets":
+        """The targets of `scale` times the total."""
+        weights, label_weights = (None if one is None else one * scale for one in (self.weights, self.label_weights))
+        return self._replace(weights=weights, label_weights=label_weights)
+
+
+Values = dict[str, Float[Array, "*tokens _"]]
+"""Hidden states by side: "student" always, "teacher" where it is known by its hidden states."""
+
+Heads = dict[str, Head]
+"""Heads by side."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The arguments of `linear_divergence` that are arrays."""
+
+    values: Values
+    heads: Heads
+    targets: Targets
+
+    @classmethod
+    def of(cls, student: Hiddens, teacher: Hiddens | None, targets: Targets) -> "Inputs":
+        """From the hidden states of the models."""
+        sides = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
+        return cls(
+            values={side: hiddens.values for side, hiddens in sides.items()},
+            heads={side: hiddens.head for side, hiddens in sides.items()},
+            targets=targets,
+        )
+
+    def hiddens(self, side: str) -> Hiddens:
+        """The hidden states of one side with their head."""
+        return Hiddens(values=self.values[side], head=self.heads[side])
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """What is summed in: float32, or float64 for float64 inputs."""
+        return jnp.promote_types(jnp.float32, self.values["student"].dtype)
+
+    @property
+    def count(self) -> int:
+        """Number of tokens, where they are a flat list."""
+        return self.values["student"].shape[0]
+
+    @property
+    def rows(self) -> int:
+        """Rows that all heads have: what the longer one has beyond holds no token."""
+        return min(head.weight.shape[0] for head in self.heads.values())
+
+    def masked(self, sides: Iterable[str]) -> "Inputs":
+        """The same with hidden states of 0 where they have no weight: NaN times a gradient of 0 is NaN."""
+        weights = [one for one in (self.targets.weights, self.targets.label_weights) if one is not None]
+        used = {"student": functools.reduce(jnp.logical_or, [one != 0 for one in weights]), "teacher": weights[0] != 0}
+        masked = {side: jnp.where(used[side][..., None], self.values[side], 0) for side in sides}
+        return dataclasses.replace(self, values={**self.values, **masked})
+
+    def differentiated(self, divergence: Divergence | None) -> tuple[str, ...]:
+        """The sides that get a gradient."""
+        asked = "teacher" in self.values and divergence is not None and divergence.gradient_to == "both"
+        return ("student", "teacher") if asked else ("student",)
+
+
+class Columns(NamedTuple):
+    """What is known of each token."""
+
+    divergence: Float[Array, "*tokens"]
+    cross_entropy: Float[Array, "*tokens"]
+    argmax: Int[Array, "*tokens"]
+    lse: Float[Array, "*tokens"]
+
+    def total(self, targets: Targets) -> Scalar:
+        """Sum of `weights * divergence + label_weights * cross_entropy`."""
+        total = jnp.zeros((), self.lse.dtype)
+        for weights, values in ((targets.weights, self.divergence), (targets.label_weights, self.cross_entropy)):
+            if weights is not None:
+                # Left out where the weight is 0, not multiplied: what padding holds never reaches the total.
+                weights = jax.lax.stop_gradient(weights)
+                total += jnp.sum(weights * jnp.where(weights == 0, 0.0, values))
+        return total
+
+
+class Gradients(NamedTuple):
+    """Of the total, for the sides that get one, in the structure of the inputs."""
+
+    values: Values
+    heads: Heads

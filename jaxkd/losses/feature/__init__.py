@@ -1,0 +1,17 @@
+"""Losses between what student and teacher compute on the way: hidden states, attention, relations.
+
+Gradients reach the student, and a projection where there is one; the teacher's side is
+gradient-stopped.  Values are float32, or float64 where an input is.
+"""
+
+from jaxkd.losses.feature.activation import attention_transfer as attention_transfer
+from jaxkd.losses.feature.attention import attention_kl as attention_kl
+from jaxkd.losses.feature.attention import attention_mse as attention_mse
+from jaxkd.losses.feature.attention import value_relation_kl as value_relation_kl
+from jaxkd.losses.feature.contrastive import info_nce as info_nce
+from jaxkd.losses.feature.hidden import hidden_cosine as hidden_cosine
+from jaxkd.losses.feature.hidden import hidden_mse as hidden_mse
+from jaxkd.losses.feature.relational import rkd_angle as rkd_angle
+from jaxkd.losses.feature.relational import rkd_distance as rkd_distance
+from jaxkd.losses.feature.similarity import cka_distance as cka_distance
+from jaxkd.losses.feature.similarity import similarity_preserving as similarity_preserving

@@ -1,0 +1,328 @@
+"""Linear maps from the hidden states of one model to those of another, and what they start from.
+
+A projector is a dict `{"weight": [in, out]}`, with an optional `"bias": [out]`.  t2s leads from the
+teacher's hidden states to the student's, s2t the other way.
+
+The ideal projector of DSKDv2 leads from the space that one head reads, `head_in`, to the space that
+another head reads, `head_out`, such that the logits stay: `project(P, h) @ head_out.T` is the
+least-squares fit to `h @ head_in.T`, for every h, and equal to it where the row space of `head_in.T`
+lies within that of `head_out.T`.  t2s has the teacher's head as `head_in` and the student's as
+`head_out`; s2t has them the other way round.  Row i of both must stand for the same token: choose the
+rows with `token_rows` first.  A head's bias, scale and soft-cap are left out of the fit.
+"""
+
+import math
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxkd.typing import Key, Params
+
+RTOL = 1e-3
+"""Singular values up to this share of the largest count as 0.
+
+Its square is eight times the rounding unit of float32, so a float32 Gram matrix still tells them apart.
+"""
+
+Matrix: TypeAlias = np.ndarray | Array
+"""On the host or on a device."""
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array, "*tokens d_out"]:
+    """`values @ weight + bias`, accumulated in float32.
+
+    Args:
+        params: `{"weight": [d_in, d_out]}`, with `"bias": [d_out]` or without; gradients reach them.
+        values: hidden states, any float dtype; gradients reach them.
+
+    Returns:
+        Hidden states in the dtype of `values`.
+
+    Raises:
+        ValueError: a width that differs from the rows of the weight.
+
+    Source: the projectors of DSKD (arXiv 2406.17328).  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params = {"weight": jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]]), "bias": jnp.ones(3)}
+        >>> project(params, jnp.array([3.0, 5.0])).tolist()
+        [4.0, 6.0, 7.0]
+    """
+    weight = params["weight"]
+    if values.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"values must have the width that the projector takes, {weight.shape[0]}, got {values.shape[-1]}. "
+            "t2s takes the teacher's hidden states, s2t the student's."
+        )
+    precision = jnp.promote_types(jnp.float32, values.dtype)
+    projected = jnp.einsum("...i,io->...o", values, weight, preferred_element_type=precision)
+    if "bias" in params:
+        projected += jnp.broadcast_to(params["bias"], projected.shape)
+    return projected.astype(values.dtype)
+
+
+def uniform_init(key: Key, width_in: int, width_out: int, *, bias: Literal["uniform", "none"] = "uniform") -> Params:
+    """Weight and bias drawn from U(-1/sqrt(width_in), 1/sqrt(width_in)): what torch's Linear starts from.
+
+    Args:
+        key: a typed key.
+        width_in: width of the hidden states that go in.
+        width_out: width of those that come out.
+        bias: "none" leaves it out.
+
+    Returns:
+        Float32 parameters for `project`.
+
+    Raises:
+        ValueError: a width below 1, or an unknown kind of bias.
+
+    Source: He et al. (arXiv 1502.01852) with a = sqrt(5), torch's default, which DSKD v1 leaves as it is.
+    Deviation: none; the draws are JAX's, not torch's.
+
+    Example:
+        >>> import jax
+        >>> {name: leaf.shape for name, leaf in uniform_init(jax.random.key(0), 4, 3).items()}
+        {'bias': (3,), 'weight': (4, 3)}
+    """
+    if width_in < 1 or width_out < 1:
+        raise ValueError(f"width_in and width_out must be at least 1, got {width_in} and {width_out}.")
+    shapes = {"bias": (width_out,), "weight": (width_in, width_out)}
+    if bias == "none":
+        del shapes["bias"]
+    elif bias != "uniform":
+        raise ValueError(f"bias must be one of uniform, none, got {bias!r}.")
+    bound = 1 / math.sqrt(width_in)
+    keys = jax.random.split(key, len(shapes))
+    return {
+        name: jax.random.uniform(leaf_key, shape, minval=-bound, maxval=bound)
+        for leaf_key, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def token_rows(head: Float[Matrix, "v d"], rows: int | Int[np.ndarray, " n"]) -> Float[Matrix, "n d"]:
+    """The rows of a head that stand for the tokens two models have in common.
+
+    Args:
+        head: a whole head.
+        rows: how many leading rows, where the heads are padded differently; or the ids of the tokens,
+            where the same tokens have other ids in the other model.
+
+    Returns:
+        A copy of these rows, or a view of the leading ones; NumPy for NumPy.
+
+    Raises:
+        ValueError: no row, or an id that the head does not have.
+        TypeError: ids that are not integers.
+
+    Source: the `topk_vocab` and the overlap of songmzhang/DSKDv2@5025279.  Deviation: leading rows are
+    the first ids, not the first entries of a tokenizer's dictionary.
+
+    Example:
+        >>> import numpy as np
+        >>> token_rows(np.eye(4), np.array([3, 0])).tolist()
+        [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+    """
+    size = head.shape[0]
+    if isinstance(rows, int):
+        if not 1 <= rows <= size:
+            raise ValueError(f"rows must be from 1 to the {size} rows of the head, got {rows}.")
+        return head[:rows]
+    if not np.issubdtype(rows.dtype, np.integer):
+        raise TypeError(f"rows must be token ids of an integer dtype, got {rows.dtype}.")
+    if rows.size == 0:
+        raise ValueError(
+            "rows must name at least one token, got none. Vocabularies without a token in common have no ideal "
+            "projector: start from uniform_init."
+        )
+    if rows.min() < 0 or rows.max() >= size:
+        raise ValueError(
+            f"rows must be ids from 0 to {size - 1}, the rows of the head, got {rows.min()} to {rows.max()}. "
+            "Student ids go with the student's head, teacher ids with the teacher's."
+        )
+    return head[rows]
+
+
+def centred(head: Float[Matrix, "v d"]) -> Float[Matrix, "v d"]:
+    """A head minus the mean of its rows: other logits, the same softmax.
+
+    A softmax does not see what all logits have in common, while a least-squares fit spends itself on
+    it first.  Centre both heads for the fit, after `token_rows`; for `ideal_step` centring `head_in`
+    and what went into `gram_inverse` is enough.
+
+    Args:
+        head: the shared rows.
+
+    Returns:
+        Float32 or float64, NumPy for NumPy.
+
+    Source: inferred.  Deviation: DSKDv2 does not centre.
+
+    Example:
+        >>> import numpy as np
+        >>> centred(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    precise = head.astype(jnp.promote_types(jnp.float32, head.dtype))
+    return precise - precise.mean(axis=0, keepdims=True)
+
+
+def torch_rtol(head: Float[Matrix, "v d"]) -> float:
+    """The cut-off that DSKDv2's reference code runs with: `max(v, d)` float32 rounding units.
+
+    It grows with the vocabulary, to 0.018 at 151,936 tokens, where it can cut directions that the
+    head uses: the smallest singular value of SmolLM2's head is 0.011 of the largest.
+
+    Args:
+        head: the `head_out` whose pseudo-inverse is meant; only its shape is read.
+
+    Returns:
+        The default `rtol` of torch.linalg.pinv for this shape in float32.
+
+    Source: the documentation of torch.linalg.pinv.  Deviation: none.
+
+    Example:
+        >>> import numpy as np
+        >>> round(torch_rtol(np.zeros((50257, 768), np.float32)), 4)
+        0.006
+    """
+    return max(head.shape) * float(np.finfo(np.float32).eps)
+
+
+def ideal_init(head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Params:
+    """`head_in.T @ pinv(head_out.T)`, by singular values in float64 on the host.
+
+    In the paper's letters, with H the transposed head, P_t2s = H_t pinv(H_s).  For heads of 151,936
+    tokens and widths 3,584 and 896 it took a minute on two cores and 5.4 GB beside the heads;
+    `gram_inverse` and `ideal_step` give the same in float32 as closely as they say.
+
+    Args:
+        head_in: the head that reads what goes in, the teacher's for t2s.
+        head_out: the head that reads what comes out, the student's for t2s.
+        rtol: singular values of `head_out` up to `rtol` times the largest count as 0; in (0, 1).
+
+    Returns:
+        A weight and no bias, NumPy float64.
+
+    Raises:
+        ValueError: heads with different rows, or an `rtol` outside (0, 1).
+
+    Source: DSKDv2 (arXiv 2504.11426), the ideal initialisation; checked against
+    songmzhang/DSKDv2@5025279.  Deviation: float64, and `rtol` is 1e-3; that code has `torch_rtol`.
+
+    Example:
+        >>> import numpy as np
+        >>> student = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> ideal_init(student @ np.array([[2.0], [3.0]]), student)["weight"].round(6).tolist()
+        [[2.0, 3.0]]
+    """
+    _require_same_tokens(head_in, head_out)
+    _require_rtol(rtol)
+    left, singular, right = np.linalg.svd(np.asarray(head_out, np.float64), full_matrices=False)
+    kept = singular > rtol * singular[0]
+    inverse = np.where(kept, 1 / np.where(kept, singular, 1), 0)
+    return {"weight": ((np.asarray(head_in, np.float64).T @ left) * inverse) @ right}
+
+
+def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Float[Array, "d_out d_out"]:
+    """`pinv(head_out.T @ head_out)`, by eigenvalues: the part of an ideal projector that `head_out` decides.
+
+    For DSKDv2's s2t, whose `head_out` is the frozen teacher, it is made once and takes d_out^2 numbers,
+    where the pseudo-inverse of the head would take v d_out: 51 MB against 2.2 GB for a Qwen2.5-7B in
+    float32.
+
+    Args:
+        head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
+        rtol: as in `ideal_init`; its square is the cut-off on the eigenvalues.
+
+    Returns:
+        Symmetric, float32 (float64 for float64 inputs).
+
+    Raises:
+        ValueError: an `rtol` outside (0, 1).
+
+    Source: inferred, from the normal equations.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> gram_inverse(jnp.array([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).tolist()
+        [[0.25, 0.0], [0.0, 0.0]]
+    """
+    _require_rtol(rtol)
+    head_out = jax.lax.stop_gradient(head_out)
+    eigenvalues, vectors = jnp.linalg.eigh(_cross_product(head_out, head_out))
+    # Squares are compared, not roots: rounding leaves some eigenvalues below 0.
+    kept = eigenvalues > rtol**2 * eigenvalues[-1]
+    inverse = jnp.where(kept, 1 / jnp.where(kept, eigenvalues, 1), 0)
+    return jnp.matmul(vectors * inverse[None, :], vectors.T, precision=_HIGHEST)
+
+
+def ideal_step(
+    head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_out"], inverse: Float[Matrix, "d_out d_out"]
+) -> Params:
+    """`head_in.T @ head_out @ inverse`: `ideal_init` from a Gram inverse, cheap enough for every step.
+
+    DSKDv2 keeps its s2t projector ideal while the student's head moves.  A step costs
+    2 v d_in d_out operations and no memory beyond d_in d_out numbers.  Forming the Gram matrix
+    squares the condition number c of `head_out`: in float32 the weight's relative error is of the
+    order of 1e-6 c^2 at most, and was 2e-4 for SmolLM2's head, where c = 91.
+
+    Args:
+        head_in: the head that reads what goes in, the student's for s2t; no gradient reaches it.
+        head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
+        inverse: `gram_inverse(head_out)`.
+
+    Returns:
+        A weight and no bias, float32 (float64 for float64 inputs), gradient-stopped.
+
+    Raises:
+        ValueError: heads with different rows, or an inverse of another width.
+
+    Source: DSKDv2 (arXiv 2504.11426), the s2t projector; checked against songmzhang/DSKDv2@5025279.
+    Deviation: that code keeps pinv(H_t) in the teacher's dtype.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> teacher = jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> student = teacher @ jnp.array([[2.0], [3.0]])
+        >>> ideal_step(student, teacher, gram_inverse(teacher))["weight"].round(4).tolist()
+        [[2.0, 3.0]]
+    """
+    _require_same_tokens(head_in, head_out)
+    width = head_out.shape[1]
+    if inverse.shape != (width, width):
+        raise ValueError(
+            f"inverse must be gram_inverse(head_out), of shape {(width, width)}, got {inverse.shape}. "
+            "It belongs to head_out, not to head_in."
+        )
+    head_in, head_out, inverse = jax.lax.stop_gradient((head_in, head_out, inverse))
+    return {"weight": jnp.matmul(_cross_product(head_in, head_out), inverse, precision=_HIGHEST)}
+
+
+def _cross_product(
+    left: Float[Matrix, "v d_left"], right: Float[Matrix, "v d_right"]
+) -> Float[Array, "d_left d_right"]:
+    """`left.T @ right`, every digit of it: accelerators round float32 products to bfloat16 or TF32 by default."""
+    precision = jnp.promote_types(jnp.float32, jnp.promote_types(left.dtype, right.dtype))
+    return jnp.einsum("vl,vr->lr", left, right, precision=_HIGHEST, preferred_element_type=precision)
+
+
+def _require_same_tokens(head_in: Matrix, head_out: Matrix) -> None:
+    if head_in.shape[0] != head_out.shape[0]:
+        raise ValueError(
+            f"head_in and head_out must have one row for each shared token, got {head_in.shape[0]} and "
+            f"{head_out.shape[0]} rows. Take the shared rows of both with token_rows."
+        )
+
+
+def _require_rtol(rtol: float) -> None:
+    if not 0 < rtol < 1:
+        raise ValueError(
+            f"rtol must be in (0, 1), a share of the largest singular value, got {rtol}. "
+            f"{RTOL} is the default, torch_rtol(head) that of the reference code."
+        )

@@ -1,0 +1,125 @@
+"""The rows of `jaxkd.losses` on labels, and of `jaxkd.losses.reduce`."""
+
+from collections.abc import Callable
+
+from jaxkd import losses
+from jaxkd.losses import reduce
+from tests.losses import test_language as language
+from tests.losses import test_reduce as reducer
+from tests.properties.row import Omitted, Row
+
+LABELS: dict[Callable, Row] = {
+    losses.cross_entropy: Row(
+        hand=(language.test_uniform_logits_cost_log_v, language.test_hand_values_of_the_options),
+        law=(language.test_only_the_penalty_sees_a_constant,),
+        oracle=(language.test_equals_float64_numpy,),
+        mask=(language.test_rows_that_are_not_tokens_change_neither_value_nor_gradient,),
+        gradient=(language.test_gradient_of_cross_entropy,),
+        numerics=(
+            language.test_large_logits_stay_exact_and_their_gradient_finite,
+            language.test_degenerate_distributions_have_a_finite_gradient,
+            language.test_bfloat16_is_summed_in_float32_and_float64_is_kept,
+            language.test_an_impossible_label_and_nan_are_not_hidden,
+        ),
+        transforms=(language.test_transforms_of_cross_entropy_change_nothing,),
+    ),
+    **dict.fromkeys(
+        (losses.sequence_log_prob, losses.segment_log_prob),
+        Row(
+            hand=(language.test_hand_values_of_sequences_and_segments,),
+            law=(language.test_one_segment_is_the_sequence_and_packing_changes_nothing,),
+            oracle=(language.test_sequences_and_segments_equal_float64_numpy,),
+            mask=(
+                language.test_padded_equals_truncated_whatever_the_padding_holds,
+                language.test_no_tokens_give_zero_and_a_zero_gradient,
+            ),
+            gradient=(language.test_gradients_of_sequences_and_segments,),
+            numerics=(language.test_large_and_bfloat16_logits_of_sequences_and_segments,),
+            transforms=(
+                language.test_transforms_of_sequences_and_segments_change_nothing,
+                language.test_eight_devices_change_nothing,
+            ),
+        ),
+    ),
+}
+
+MASKED = (
+    reducer.test_what_is_masked_may_be_nan_in_value_and_gradient,
+    reducer.test_an_empty_mask_gives_zero_and_a_zero_gradient,
+)
+PADDED = (
+    reducer.test_weights_sum_to_one_and_are_zero_where_masked,
+    reducer.test_padding_changes_nothing,
+    reducer.test_nothing_to_count_gives_weights_of_zero_and_a_zero_gradient,
+)
+TRANSFORMED = (reducer.test_transforms_change_nothing, reducer.test_eight_devices_change_nothing)
+
+
+def masked(*, law: tuple[Callable, ...], gradient: tuple[Callable, ...]) -> Row:
+    """A mean, or what becomes one, of values under a mask."""
+    return Row(
+        hand=(reducer.test_hand_values_of_tokens,),
+        law=law,
+        oracle=(
+            reducer.test_the_mask_equals_the_subset,
+            reducer.test_large_values_and_bfloat16_ones_are_averaged_as_float32_would,
+        ),
+        mask=MASKED,
+        gradient=gradient,
+        numerics=(reducer.test_large_values_and_bfloat16_ones_are_averaged_as_float32_would,),
+        transforms=(reducer.test_transforms_of_masked_values_change_nothing,),
+    )
+
+
+def weighted(*, law: tuple[Callable, ...]) -> Row:
+    """Weights of sequences or examples, or their count."""
+    return Row(
+        hand=(reducer.test_hand_values_of_sequence_and_example_weights,),
+        law=(reducer.test_micro_batches_add_up, reducer.test_equal_importance_is_none, *law),
+        oracle=(
+            reducer.test_sequence_and_example_weights_equal_float64_numpy,
+            reducer.test_importance_weighs_sequences_and_examples_though_it_sums_to_less_than_one,
+        ),
+        mask=PADDED,
+        gradient=(reducer.test_gradients_are_the_weights,),
+        numerics=(
+            reducer.test_bfloat16_importance_is_summed_in_float32_and_float64_is_kept,
+            reducer.test_nothing_of_importance_gives_weights_of_zero,
+        ),
+        transforms=TRANSFORMED,
+    )
+
+
+EXAMPLES_LAW = (
+    reducer.test_packed_equals_unpacked,
+    reducer.test_ids_need_neither_order_nor_sign,
+    reducer.test_micro_batches_of_weighted_examples_add_up,
+)
+
+REDUCE: dict[Callable, Row] = {
+    losses.masked_mean: masked(
+        law=(reducer.test_parts_add_up_to_the_whole,),
+        gradient=(reducer.test_masked_mean_has_the_gradient_of_its_finite_differences,),
+    ),
+    reduce.masked_sum: masked(
+        law=(reducer.test_parts_add_up_to_the_whole,),
+        gradient=(reducer.test_masked_mean_has_the_gradient_of_its_finite_differences,),
+    ),
+    reduce.reported: masked(
+        law=(reducer.test_a_reported_mean_has_no_gradient,),
+        gradient=(reducer.test_a_reported_mean_has_no_gradient,),
+    ),
+    reduce.mean_weights: Row(
+        hand=(reducer.test_hand_values_of_tokens, reducer.test_a_count_below_one_divides_as_well),
+        law=(reducer.test_weights_of_parts_make_the_mean_of_the_whole, reducer.test_micro_batches_add_up),
+        oracle=(reducer.test_weights_of_parts_make_the_mean_of_the_whole,),
+        mask=PADDED,
+        gradient=Omitted(because="a mask and a count have no gradient"),
+        numerics=(reducer.test_bfloat16_importance_is_summed_in_float32_and_float64_is_kept,),
+        transforms=TRANSFORMED,
+    ),
+    reduce.sequence_mean_weights: weighted(law=(reducer.test_one_example_a_row_is_a_sequence,)),
+    reduce.sequence_count: weighted(law=(reducer.test_one_example_a_row_is_a_sequence,)),
+    reduce.example_mean_weights: weighted(law=EXAMPLES_LAW),
+    reduce.example_count: weighted(law=EXAMPLES_LAW),
+}

@@ -1,0 +1,48 @@
+"""The table of the pure layers: every public function, and what shows each of its properties."""
+
+from collections.abc import Callable
+
+from tests.properties.divergences import DIVERGENCES
+from tests.properties.features import FEATURES
+from tests.properties.kernels import KERNELS
+from tests.properties.losses import LABELS, REDUCE
+from tests.properties.projectors import PROJECTORS
+from tests.properties.row import KINDS, Row, address
+
+SECTIONS: dict[str, dict[Callable, Row]] = {
+    "jaxkd.losses: divergences": DIVERGENCES,
+    "jaxkd.losses: labels": LABELS,
+    "jaxkd.losses.reduce": REDUCE,
+    "jaxkd.losses.feature": FEATURES,
+    "jaxkd.kernels": KERNELS,
+    "jaxkd.projector": PROJECTORS,
+}
+TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
+
+
+def page() -> str:
+    """The whole table in Markdown: how many tests show each property, or a letter that stands for the reason."""
+    reasons = sorted({reason for row in TABLE.values() for reason in row.omitted().values()})
+    letters = {reason: chr(ord("a") + index) for index, reason in enumerate(reasons)}
+    lines = []
+    for title, section in SECTIONS.items():
+        lines += [f"**{title}**", "", f"| | {' | '.join(KINDS.values())} |", "|---" * (len(KINDS) + 1) + "|"]
+        for function, row in section.items():
+            shown, omitted = row.shown(), row.omitted()
+            cells = [str(len(shown[kind])) if kind in shown else f"({letters[omitted[kind]]})" for kind in KINDS]
+            lines.append(f"| `{function.__name__}` | {' | '.join(cells)} |")
+        lines.append("")
+    lines += [f"- ({letter}) {reason}" for reason, letter in letters.items()]
+    return "\n".join(lines) + "\n"
+
+
+def shown_by(name: str) -> str:
+    """The tests of one function by kind, as pytest takes them."""
+    functions = {function.__name__: function for function in TABLE}
+    if name not in functions:
+        raise ValueError(f"name must be one of {', '.join(functions)}, got {name!r}.")
+    row, lines = TABLE[functions[name]], []
+    for kind, title in KINDS.items():
+        lines.append(f"{title}: {row.omitted()[kind]}" if kind in row.omitted() else title)
+        lines += [f"  {address(test)}" for test in row.shown().get(kind, ())]
+    return "\n".join(lines) + "\n"
