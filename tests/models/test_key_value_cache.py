@@ -33,7 +33,8 @@ def test_reading_in_pieces_equals_reading_at_once(name):
         hiddens, cache = read_on(config, params, cache, tokens[part], positions[part], segment_ids[part])
         pieces.append(hiddens)
         assert int(cache.length) == stop
-    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-5)
+    # Rounding is as large as the largest value, which the families differ in.
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=2e-6 * float(jnp.abs(whole).max()))
     np.testing.assert_array_equal(cache.segment_ids[:, :10], segment_ids)
     assert float(jnp.abs(cache.keys[:, :, 10:]).max()) == 0
 

@@ -39,7 +39,7 @@ def activation_importance(
         config: architecture of the model.
         params: its parameters, under the ambient mesh if there is one.
         batches: calibration text; a few thousand tokens.
-        statistic: mean of |x|, or root of the mean of x^2, over the tokens.
+        statistic: mean of abs(x), or root of the mean of x^2, over the tokens.
 
     Raises:
         ValueError: an unknown statistic, or no token.
