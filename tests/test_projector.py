@@ -309,8 +309,7 @@ def test_bfloat16_is_centred_in_float32():
 
 def test_smollm2s_head_leads_there_and_back(smollm2_folder):
     """All 49,152 tokens of a real head, its condition number 91, over the route that a step takes."""
-    with weights.Weights(smollm2_folder) as tensors:
-        teacher = tensors.read("model.embed_tokens.weight").astype(np.float32)
+    teacher = weights.Weights(smollm2_folder).mapped("model.embed_tokens.weight").astype(np.float32)
     student = inside(teacher, 16)
     found = projector.ideal_step(student, teacher, projector.gram_inverse(teacher))["weight"]
     mixture = np.random.default_rng(9).normal(size=(576, 16))
