@@ -1,10 +1,12 @@
 """The environment of the tests: eight CPU devices, cheap compiles that are kept, shapes that are checked."""
 
+import gc
 import hashlib
 import importlib.metadata
 import os
 import platform
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -60,6 +62,19 @@ jaxtyping.install_import_hook(
 )
 
 pytest_plugins = ["tests.assets", "tests.tiny_runs"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs() -> Iterator[None]:
+    """Unload what a file compiled: Linux maps at most 65,530 pieces of memory for a process, and a program takes a few.
+
+    A suite that keeps them all ends in `Fatal Python error: Aborted`.
+    """
+    yield
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
