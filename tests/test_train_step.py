@@ -1,5 +1,7 @@
 """The optimizer step: accumulation, sharding, precision, averages, donation."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,15 @@ def test_micro_batches_equal_one_batch(tiny, batch, whole, accumulation):
 def test_eight_devices_equal_one(tiny, batch, whole, sizes):
     mesh = MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2])
     assert_same_step(one_step(tiny.logit_kd(), batch, mesh=mesh), whole)
+
+
+@pytest.mark.parametrize(("student", "teacher"), [("sharded", "replicated"), ("replicated", "tensor")])
+def test_student_and_teacher_may_lie_differently_on_the_mesh(tiny, batch, whole, student, teacher):
+    recipe = tiny.logit_kd(
+        student=dataclasses.replace(tiny.student, layout=student),
+        teacher=dataclasses.replace(tiny.teacher, layout=teacher),
+    )
+    assert_same_step(one_step(recipe, batch, mesh=MeshShape(data=1, fsdp=4, tensor=2)), whole)
 
 
 def test_accumulation_over_eight_devices_equals_one_batch_on_one(tiny, batch, whole):

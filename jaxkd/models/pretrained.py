@@ -19,6 +19,7 @@ from jaxkd.models import config as model_config
 from jaxkd.models import decoder, huggingface, quantized, surgery, weights
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.quantized import Quantization
+from jaxkd.sharding import Layout
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Pretrained:
     """Layers kept, in this order; None keeps all."""
     quantization: Quantization | None = None
     """How the matrices of a teacher's blocks are stored; None: as floats.  A student must have none."""
+    layout: Layout = "sharded"
+    """How the parameters lie on the mesh; where a teacher fits whole on each device, "replicated" is faster."""
 
     def folder(self) -> Path:
         """The Hugging Face folder; downloads or converts it the first time.
@@ -103,10 +106,18 @@ class Pretrained:
         """
         folder, config = self.folder(), self.config()
         axes = decoder.logical_axes(config)
-        target = sharding.described(decoder.abstract(config), axes)
+        target = sharding.described(decoder.abstract(config), axes, layout=self.layout)
         target = target if only is None else {name: target[name] for name in only}
-        keep = quantized.keeper(axes, quantization=self.quantization)
+        keep = quantized.keeper(axes, quantization=self.quantization, layout=self.layout)
         return huggingface.load_placed(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
+
+    def abstract_placed(self) -> Params:
+        """Shapes, dtypes and, under an ambient mesh, shardings of what `load_placed` returns; reads no weights."""
+        config = self.config()
+        tree, axes = decoder.abstract(config), decoder.logical_axes(config)
+        if self.quantization is not None:
+            tree = quantized.abstract(tree, axes, quantization=self.quantization)
+        return sharding.described(tree, quantized.logical_axes(tree, axes), layout=self.layout)
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The checkpoint's tokenizer."""

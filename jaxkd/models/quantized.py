@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int8, UInt8
 
-from jaxkd.sharding import constrain
+from jaxkd.sharding import Layout, constrain
 from jaxkd.typing import Params
 
 Quantization: TypeAlias = Literal["int8", "int4"]
@@ -33,12 +33,15 @@ Axes: TypeAlias = tuple[str | None, ...]
 """Logical names of an array's axes."""
 
 
-def keeper(axes: Params, *, quantization: Quantization | None) -> Callable[[str, ArrayLike], ArrayLike | Params]:
+def keeper(
+    axes: Params, *, quantization: Quantization | None, layout: Layout = "sharded"
+) -> Callable[[str, ArrayLike], ArrayLike | Params]:
     """`(dotted path, parameter) -> what is kept of it`: for parameters that arrive one after another.
 
     Args:
         axes: logical axes of all parameters.
         quantization: as in `quantize`; None keeps each as it is.
+        layout: as in `quantize`.
     """
     if quantization is None:
         return lambda path, parameter: parameter
@@ -49,7 +52,7 @@ def keeper(axes: Params, *, quantization: Quantization | None) -> Callable[[str,
 
     def keep(path: str, parameter: ArrayLike) -> ArrayLike | Params:
         if path.startswith("blocks.") and path.endswith(".kernel"):
-            return quantize(jnp.asarray(parameter), axes=by_path[path], quantization=quantization)
+            return quantize(jnp.asarray(parameter), axes=by_path[path], quantization=quantization, layout=layout)
         return parameter
 
     return keep
@@ -73,7 +76,9 @@ def quantize_params(params: Params, axes: Params, *, quantization: Quantization)
     return jax.tree.map_with_path(lambda path, leaf: keep(".".join(entry.key for entry in path), leaf), params)
 
 
-def quantize(matrix: Float[Array, "l ..."], *, axes: Axes, quantization: Quantization) -> Params:
+def quantize(
+    matrix: Float[Array, "l ..."], *, axes: Axes, quantization: Quantization, layout: Layout = "sharded"
+) -> Params:
     """One matrix, stacked over the layers: `{quantization: values, "scale": scale}`.
 
     A weight w becomes `round(w / s)`.  The scale s belongs to a group of weights, and is such that the
@@ -84,6 +89,7 @@ def quantize(matrix: Float[Array, "l ..."], *, axes: Axes, quantization: Quantiz
         matrix: in the dtype that its scale will have, and that `dense` gives it back in.
         axes: its logical axes, "layers" first.
         quantization: int8 keeps a teacher's distribution nearly as it is; int4 halves the memory again.
+        layout: how values and scales lie on the ambient mesh, where there is one.
 
     Raises:
         ValueError: an unknown quantization, or int4 and an odd last axis.
@@ -105,11 +111,11 @@ def quantize(matrix: Float[Array, "l ..."], *, axes: Axes, quantization: Quantiz
             "the last axis of a matrix must be even for int4, which packs two values in a byte, "
             f"got {matrix.shape}. Use int8."
         )
-    return _quantize(matrix, axes, quantization)
+    return _quantize(matrix, axes, quantization, layout)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _quantize(matrix: Float[Array, "l ..."], axes: Axes, quantization: Quantization) -> Params:
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _quantize(matrix: Float[Array, "l ..."], axes: Axes, quantization: Quantization, layout: Layout) -> Params:
     precision, lowest = jnp.promote_types(matrix.dtype, jnp.float32), LOWEST[quantization]
     blocks = _scale_shape(matrix.shape, axes, quantization)
     # Each axis in two, the blocks and what lies in one, so that the inner axes are reduced.
@@ -122,7 +128,7 @@ def _quantize(matrix: Float[Array, "l ..."], axes: Axes, quantization: Quantizat
     # The weight that is as large with the other sign would be one too high.
     values = jnp.clip(values, lowest, -lowest - 1).astype(jnp.int8)
     values = _pack(values) if quantization == "int4" else values
-    return {quantization: constrain(values, *axes), "scale": constrain(scale, *axes)}
+    return {name: constrain(part, *axes, layout=layout) for name, part in ((quantization, values), ("scale", scale))}
 
 
 def dense(params: Params | Any) -> Params | Any:

@@ -98,9 +98,9 @@ class LogitKD(Recipe):
             )
 
     def abstract(self) -> Variables:
-        teacher = forward.abstract_params(self.teacher.config(), quantization=self.teacher.quantization)
         student = trainable.abstract(self._config(), self.student)
-        return student.replace(frozen=student.frozen | {"teacher": self._teacher_params(teacher)})
+        teacher = self._teacher_params(self.teacher.abstract_placed())
+        return student.replace(frozen=student.frozen | {"teacher": teacher})
 
     def init(self, key: Key) -> Variables:
         student = trainable.init(self._config(), self.student, key)

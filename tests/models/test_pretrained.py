@@ -54,6 +54,21 @@ def test_a_part_goes_onto_the_mesh_alone(folder):
     np.testing.assert_array_equal(head["head"], whole["head"])
 
 
+@pytest.mark.parametrize("quantization", [None, "int8"])
+@pytest.mark.parametrize(("layout", "split"), [("sharded", 4), ("tensor", 2), ("replicated", 1)])
+def test_a_layout_decides_over_which_axes_it_is_split(folder, layout, split, quantization):
+    model = Pretrained(path=str(folder), layout=layout, quantization=quantization)
+    with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
+        found, described = model.load_placed(), model.abstract_placed()
+        same = jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), found, described)
+    assert all(jax.tree.leaves(same))
+    kernel = found["blocks"]["mlp"]["up"]["kernel"]
+    matrix = kernel if quantization is None else kernel[quantization]
+    assert matrix.addressable_shards[0].data.size == matrix.size // split
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(found), model.load())
+    assert model.fingerprint() == dataclasses.replace(model, layout="sharded").fingerprint()
+
+
 def with_tokens(folder, count):
     """Put a tokenizer of so many tokens beside a checkpoint."""
     backend = Tokenizer(models.WordLevel({f"word{number}": number for number in range(count)}, unk_token="word0"))

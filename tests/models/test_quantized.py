@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import forward
+from jaxkd import forward, sharding
 from jaxkd.compiled_step import CompiledStep
 from jaxkd.mesh import MeshShape, global_batch, make
 from jaxkd.models import decoder, lora, quantized
@@ -120,10 +120,16 @@ def test_one_layer_at_a_time_is_there_as_floats(quantization):
 @pytest.mark.parametrize("config", [tiny.LLAMA, tiny.GPT2], ids=["llama", "gpt2"])
 def test_what_is_described_is_what_is_made(config, quantization):
     found = stored(config, tiny.random_params(config), quantization)
-    described = forward.abstract_params(config, quantization=quantization)
+    described = quantized.abstract(decoder.abstract(config), decoder.logical_axes(config), quantization=quantization)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), found) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), described
     )
+
+
+def described_parameters(config, quantization):
+    axes = decoder.logical_axes(config)
+    tree = quantized.abstract(decoder.abstract(config), axes, quantization=quantization)
+    return sharding.described(tree, quantized.logical_axes(tree, axes))
 
 
 @BITS
@@ -135,7 +141,7 @@ def test_eight_devices_equal_one(quantization, sizes):
     logits = tiny.logits(config, found, tokens)
     with jax.set_mesh(make(MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]))):
         placed = forward.place_params(config, found)
-        described = forward.abstract_params(config, quantization=quantization)
+        described = described_parameters(config, quantization)
         same = jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), placed, described)
         assert all(jax.tree.leaves(same))
         np.testing.assert_allclose(tiny.logits(config, placed, tokens), logits, atol=2e-5)
@@ -180,7 +186,7 @@ def test_a_checkpoint_is_quantised_as_it_is_read(tiny, quantization):
     assert list(teacher.load_placed(only=["embedding"])) == ["embedding"]
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
         placed = teacher.load_placed()
-        described = forward.abstract_params(teacher.config(), quantization=quantization)
+        described = teacher.abstract_placed()
         same = jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), placed, described)
         assert all(jax.tree.leaves(same))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(placed), expected)
