@@ -51,6 +51,7 @@ jaxtyping.install_import_hook(
     [
         "jaxkd.kernels",
         "jaxkd.losses",
+        "jaxkd.alignment",
         "jaxkd.projector",
         "jaxkd.models",
         "jaxkd.sampling.decode",

@@ -6,6 +6,9 @@ from jaxkd.kernels.head_logits import head_logits as head_logits
 from jaxkd.kernels.linear_divergence import LinearLoss as LinearLoss
 from jaxkd.kernels.linear_divergence import linear_cross_entropy as linear_cross_entropy
 from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergence
+from jaxkd.kernels.linear_rank_distance import RankLoss as RankLoss
+from jaxkd.kernels.linear_rank_distance import linear_rank_distance as linear_rank_distance
+from jaxkd.kernels.rank_chunk import RankChunk as RankChunk
 from jaxkd.kernels.token_chunk import TokenChunk as TokenChunk
 from jaxkd.kernels.top_k_teacher import top_k as top_k
 from jaxkd.kernels.top_k_teacher import top_k_divergence as top_k_divergence

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,11 @@ from jaxtyping import Array, Float
 from jaxkd.kernels.comparison import Sums, divergence_gradients, total_gradients
 from jaxkd.kernels.divergence import Divergence, SeparableDivergence
 from jaxkd.kernels.head_logits import LogitGradient, Tile, tile_logits
-from jaxkd.kernels.inputs import Columns, Gradients, Inputs, Targets
+from jaxkd.kernels.inputs import Gradients, Inputs, Summed, Targets
 from jaxkd.kernels.layout import Layout
 from jaxkd.kernels.statistics import Statistics
 from jaxkd.kernels.top_k_teacher import top_k_divergence
-from jaxkd.records import Head, Hiddens
+from jaxkd.records import Hiddens
 
 Slopes = Callable[[], dict[str, Float[Array, "n r"]]]
 
@@ -23,14 +24,14 @@ Slopes = Callable[[], dict[str, Float[Array, "n r"]]]
 class ChunkLoss:
     """What a chunk adds, and how to differentiate it."""
 
-    columns: Columns
+    columns: Summed
     gradients: Callable[[], Gradients]
     """Of the chunk's total, in float32 or wider; not computed before it is called."""
 
 
 def chunk_loss(divergence: Divergence | None, inputs: Inputs, layout: Layout) -> ChunkLoss:
     """The loss of `inputs`, whose heads are this device's rows."""
-    tiles = {side: _all_rows(inputs.hiddens(side), layout) for side in inputs.values}
+    tiles = {side: all_rows(inputs.hiddens(side), layout) for side in inputs.values}
     # Heads may differ in length: the logits are cut to the shorter one, since cutting a weight would copy it.
     logits = {side: tile.logits[:, : inputs.rows] for side, tile in tiles.items()}
     ids, targets = tiles["student"].ids[: inputs.rows], inputs.targets
@@ -47,23 +48,25 @@ def chunk_loss(divergence: Divergence | None, inputs: Inputs, layout: Layout) ->
     def gradients() -> Gradients:
         parts = total_gradients(slopes(), statistics, logits["student"], ids=ids, targets=targets)
         sides = inputs.differentiated(divergence)
-        pulled = {side: _pulled(tiles[side], parts[side], inputs.heads[side]) for side in sides}
-        return Gradients(
-            values={side: pulled[side].values for side in sides}, heads={side: pulled[side].head for side in sides}
-        )
+        return pulled({side: (tiles[side], parts[side]) for side in sides}, inputs)
 
     return ChunkLoss(columns=statistics.columns(values, labelled=targets.labels is not None), gradients=gradients)
 
 
-def _all_rows(hiddens: Hiddens, layout: Layout) -> Tile:
+def all_rows(hiddens: Hiddens, layout: Layout) -> Tile:
+    """The logits of all of this device's rows of a head."""
     rows = hiddens.head.weight.shape[0]
     return tile_logits(hiddens, 0, rows, limit=rows, first_id=layout.first_id(hiddens.head))
 
 
-def _pulled(tile: Tile, gradient: LogitGradient, head: Head) -> Hiddens:
-    padding = tile.logits.shape[1] - gradient.shape[1]
-    values, weight, bias = tile.pull(jnp.pad(gradient, ((0, 0), (0, padding))))
-    return Hiddens(values=values, head=dataclasses.replace(head, weight=weight, bias=bias))
+def pulled(parts: dict[str, tuple[Tile, LogitGradient]], inputs: Inputs) -> Gradients:
+    """From the gradients of logits, of the sides that get one, to those of hidden states and heads."""
+    values, heads = {}, {}
+    for side, (tile, gradient) in parts.items():
+        padding = tile.logits.shape[1] - gradient.shape[1]
+        values[side], weight, bias = tile.pull(jnp.pad(gradient, ((0, 0), (0, padding))))
+        heads[side] = dataclasses.replace(inputs.heads[side], weight=weight, bias=bias)
+    return Gradients(values=values, heads=heads)
 
 
 def _separable(
@@ -80,22 +83,38 @@ def _separable(
 def _whole(
     divergence: Divergence, logits: dict[str, Float[Array, "n r"]], targets: Targets, layout: Layout
 ) -> tuple[Float[Array, " n"], Slopes]:
-    """The same for a divergence that must see a token's whole distribution: the chunk's logits are gathered."""
-    rows = logits["student"].shape[1]
+    """The same for a divergence that must see a token's whole distribution."""
+
+    def compare(logits: dict[str, Float[Array, "n v"]]) -> tuple[Float[Array, " n"], None]:
+        if targets.top_k is None:
+            return divergence(logits["student"], logits["teacher"]), None
+        return top_k_divergence(divergence, logits["student"], targets.top_k), None
+
+    values, _, slopes = compared(compare, logits, layout)
+    return values, slopes
+
+
+def compared(
+    compare: Callable[[dict[str, Float[Array, "n v"]]], tuple[Float[Array, " n"], Any]],
+    logits: dict[str, Float[Array, "n r"]],
+    layout: Layout,
+) -> tuple[Float[Array, " n"], Any, Slopes]:
+    """What `compare` makes of whole distributions, a value per token and what else it says, and its derivatives.
+
+    Where the vocabulary is split over devices the chunk's logits are gathered.
+    """
     gathered = logits
     if layout.vocabulary is not None:
         gathered = jax.tree.map(lambda part: jax.lax.all_gather(part, layout.vocabulary, axis=1, tiled=True), logits)
+    values, pull, others = jax.vjp(compare, gathered, has_aux=True)
 
-    def compare(logits: dict[str, Float[Array, "n v"]]) -> Float[Array, " n"]:
-        if targets.top_k is None:
-            return divergence(logits["student"], logits["teacher"])
-        return top_k_divergence(divergence, logits["student"], targets.top_k)
-
-    values, pull = jax.vjp(compare, gathered)
+    def own_rows(side: str, slope: Float[Array, "n v"]) -> Float[Array, "n r"]:
+        rows = logits[side].shape[1]
+        first = 0 if layout.vocabulary is None else jax.lax.axis_index(layout.vocabulary) * rows
+        return jax.lax.dynamic_slice_in_dim(slope, first, rows, axis=1)
 
     def slopes() -> dict[str, Float[Array, "n r"]]:
         (whole,) = pull(jnp.ones_like(values))
-        first = 0 if layout.vocabulary is None else jax.lax.axis_index(layout.vocabulary) * rows
-        return jax.tree.map(lambda slope: jax.lax.dynamic_slice_in_dim(slope, first, rows, axis=1), whole)
+        return {side: own_rows(side, slope) for side, slope in whole.items()}
 
-    return values, slopes
+    return values, others, slopes

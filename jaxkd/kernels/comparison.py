@@ -97,17 +97,19 @@ def total_gradients(
     """The derivative of the total by one part of the logits: weighted slopes, and the cross entropy's."""
     gradients = {}
     if targets.weights is not None:
-        gradients = {side: _weighted(targets.weights, slope) for side, slope in slopes.items()}
+        gradients = {side: weighted(targets.weights, slope) for side, slope in slopes.items()}
     if targets.labels is not None and targets.label_weights is not None:
         # softmax - one hot
         nats = jnp.exp(statistics.sharp.log_probs(student)) - (targets.labels[:, None] == ids[None, :])
-        nats = _weighted(targets.label_weights, nats)
+        nats = weighted(targets.label_weights, nats)
         gradients["student"] = gradients["student"] + nats if "student" in gradients else nats
     return gradients
 
 
-def _weighted(weights: Float[Array, " n"], slopes: Float[Array, "n r"]) -> Float[Array, "n r"]:
-    """`weights * slopes`, and 0 where the weight is 0, whatever the slope is there."""
+def weighted(weights: Float[Array, " n"] | None, slopes: Float[Array, "n r"]) -> Float[Array, "n r"]:
+    """`weights * slopes`, and 0 where there is no weight or it is 0, whatever the slope is there."""
+    if weights is None:
+        return jnp.zeros_like(slopes)
     return jnp.where(weights[:, None] == 0, 0.0, weights[:, None] * slopes)
 
 

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
-from jaxkd.kernels.divergence import Divergence
-from jaxkd.kernels.inputs import Columns, Gradients, Heads, Inputs, Targets, Values
+from jaxkd.kernels.inputs import Gradients, Heads, Inputs, Summed, Targets, Values
 from jaxkd.kernels.layout import Layout, ambient
 from jaxkd.typing import Scalar
 
@@ -23,11 +22,11 @@ from jaxkd.typing import Scalar
 class Kernel(Protocol):
     """A memory-bounded way to compute the loss of a flat list of tokens; frozen, so that it is hashable."""
 
-    def evaluate(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Columns:
+    def evaluate(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Summed:
         """The columns alone."""
         ...
 
-    def forward(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> tuple[Columns, Any]:
+    def forward(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> tuple[Summed, Any]:
         """The columns, and what `backward` needs besides the inputs."""
         ...
 
@@ -40,8 +39,8 @@ class Kernel(Protocol):
         ...
 
 
-def fused(kernel: Kernel, divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Columns]:
-    """The total, which can be differentiated, and the columns; under the ambient mesh."""
+def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]:
+    """The total, which can be differentiated, and the columns that the kernel makes; under the ambient mesh."""
     shape = inputs.values["student"].shape[:-1]
     layout = ambient(inputs.heads)
     missing = -(shape[0] if shape else 1) % layout.row_shards
@@ -58,9 +57,9 @@ def fused(kernel: Kernel, divergence: Divergence | None, inputs: Inputs) -> tupl
 
 
 def _loss_value(
-    kernel: Kernel, divergence: Divergence | None, layout: Layout, values: Values, heads: Heads, targets: Targets
-) -> tuple[Scalar, Columns]:
-    def evaluate(inputs: Inputs) -> Columns:
+    kernel: Kernel, divergence: Any, layout: Layout, values: Values, heads: Heads, targets: Targets
+) -> tuple[Scalar, Summed]:
+    def evaluate(inputs: Inputs) -> Summed:
         return kernel.evaluate(divergence, inputs, layout)
 
     columns = _spread(layout, evaluate, Inputs(values=values, heads=heads, targets=targets), outputs=layout.tokens)
@@ -68,9 +67,9 @@ def _loss_value(
 
 
 def _loss_forward(
-    kernel: Kernel, divergence: Divergence | None, layout: Layout, values: Values, heads: Heads, targets: Targets
-) -> tuple[tuple[Scalar, Columns], Any]:
-    def forward(inputs: Inputs) -> tuple[Columns, Any]:
+    kernel: Kernel, divergence: Any, layout: Layout, values: Values, heads: Heads, targets: Targets
+) -> tuple[tuple[Scalar, Summed], Any]:
+    def forward(inputs: Inputs) -> tuple[Summed, Any]:
         return kernel.forward(divergence, inputs, layout)
 
     inputs = Inputs(values=values, heads=heads, targets=targets)
@@ -80,7 +79,7 @@ def _loss_forward(
 
 
 def _loss_backward(
-    kernel: Kernel, divergence: Divergence | None, layout: Layout, saved: Any, cotangents: tuple[Scalar, Any]
+    kernel: Kernel, divergence: Any, layout: Layout, saved: Any, cotangents: tuple[Scalar, Any]
 ) -> tuple[Any, Any, None]:
     values, heads, targets, residual = saved
     scale, _ = cotangents

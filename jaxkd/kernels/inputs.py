@@ -6,7 +6,7 @@ Named tuples where a value passes through a differentiated function: JAX fills s
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +91,15 @@ class Inputs:
         return ("student", "teacher") if asked else ("student",)
 
 
+@runtime_checkable
+class Summed(Protocol):
+    """What a kernel knows of each token: a named tuple of arrays, which adds up to a loss."""
+
+    def total(self, targets: Targets, /) -> Scalar:
+        """The loss."""
+        ...
+
+
 class Columns(NamedTuple):
     """What is known of each token."""
 
@@ -101,13 +110,16 @@ class Columns(NamedTuple):
 
     def total(self, targets: Targets) -> Scalar:
         """Sum of `weights * divergence + label_weights * cross_entropy`."""
-        total = jnp.zeros((), self.lse.dtype)
-        for weights, values in ((targets.weights, self.divergence), (targets.label_weights, self.cross_entropy)):
-            if weights is not None:
-                # Left out where the weight is 0, not multiplied: what padding holds never reaches the total.
-                weights = jax.lax.stop_gradient(weights)
-                total += jnp.sum(weights * jnp.where(weights == 0, 0.0, values))
-        return total
+        return weighted_sum(targets.weights, self.divergence) + weighted_sum(targets.label_weights, self.cross_entropy)
+
+
+def weighted_sum(weights: Float[Array, "*tokens"] | None, values: Float[Array, "*tokens"]) -> Scalar:
+    """Sum of `weights * values`; 0 without weights."""
+    if weights is None:
+        return jnp.zeros((), values.dtype)
+    weights = jax.lax.stop_gradient(weights)
+    # Left out where the weight is 0, not multiplied: what padding holds never reaches the total.
+    return jnp.sum(weights * jnp.where(weights == 0, 0.0, values))
 
 
 class Gradients(NamedTuple):

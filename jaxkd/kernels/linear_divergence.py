@@ -109,17 +109,17 @@ def linear_divergence(
             f"the teacher's vocab_size must equal the student's {student.head.vocab_size}, got "
             f"{vocab_size}. A divergence compares one vocabulary: align the tokens first."
         )
-    _require_rows("student", student)
+    require_rows("student", student)
     if isinstance(teacher, TopK):
         require_temperature(divergence, teacher)
     else:
-        _require_rows("teacher", teacher)
-    _require_shape("weights", weights, student)
+        require_rows("teacher", teacher)
+    require_shape("weights", weights, student)
     if (labels is None) != (label_weights is None):
         raise ValueError("labels and label_weights must be given together, got one of them.")
     if labels is not None and label_weights is not None:
         _require_labels(labels, student)
-        _require_shape("label_weights", label_weights, student)
+        require_shape("label_weights", label_weights, student)
     known, hiddens = (teacher, None) if isinstance(teacher, TopK) else (None, teacher)
     targets = Targets(top_k=known, weights=weights, labels=labels, label_weights=label_weights)
     return _loss(implementation, divergence, Inputs.of(student, hiddens, targets))
@@ -157,9 +157,9 @@ def linear_cross_entropy(
         >>> round(float(loss.total), 4)  # log 8
         2.0794
     """
-    _require_rows("student", student)
+    require_rows("student", student)
     _require_labels(labels, student)
-    _require_shape("weights", weights, student)
+    require_shape("weights", weights, student)
     return _loss(implementation, None, Inputs.of(student, None, Targets(labels=labels, label_weights=weights)))
 
 
@@ -198,7 +198,8 @@ def _fastest(inputs: Inputs) -> Kernel:
     return TokenChunk() if held <= TOKEN_CHUNK_BYTES else VocabTile()
 
 
-def _require_rows(name: str, hiddens: Hiddens) -> None:
+def require_rows(name: str, hiddens: Hiddens) -> None:
+    """Refuse a vocabulary that is larger than the head."""
     head = hiddens.head
     if head.weight.shape[0] < head.vocab_size:
         raise ValueError(
@@ -208,12 +209,13 @@ def _require_rows(name: str, hiddens: Hiddens) -> None:
 
 
 def _require_labels(labels: Array, student: Hiddens) -> None:
-    _require_shape("labels", labels, student)
+    require_shape("labels", labels, student)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels must be token ids of an integer dtype, got {labels.dtype}.")
 
 
-def _require_shape(name: str, array: Array, student: Hiddens) -> None:
+def require_shape(name: str, array: Array, student: Hiddens) -> None:
+    """Refuse an array that has not one value per position."""
     if array.shape != student.values.shape[:-1]:
         raise ValueError(
             f"{name} must have the leading shape of student.values, {student.values.shape[:-1]}, got {array.shape}."

@@ -10,6 +10,7 @@ from tests.kernels import (
     test_memory,
     test_mesh,
     test_numerics,
+    test_rank_distance,
     test_top_k,
     test_transforms,
 )
@@ -85,6 +86,41 @@ KERNELS: dict[Callable, Row] = {
             test_numerics.test_nan_is_not_hidden_from_the_cross_entropy,
         ),
         transforms=(test_transforms.test_transforms_of_cross_entropy_change_nothing, *MESH),
+    ),
+    kernels.linear_rank_distance: Row(
+        hand=(test_rank_distance.test_hand_values, test_rank_distance.test_hand_values_of_a_truncated_sort),
+        law=(
+            test_rank_distance.test_the_bound_holds_and_more_ranks_tighten_it,
+            test_rank_distance.test_the_order_of_a_vocabulary_and_what_pads_it_do_not_matter,
+            test_rank_distance.test_equal_distributions_have_no_distance_and_no_gradient,
+            test_rank_distance.test_all_ranks_are_the_divergence_of_logits,
+            test_rank_distance.test_no_size_of_a_chunk_changes_anything,
+            test_rank_distance.test_stores_no_logits,
+        ),
+        oracle=(
+            test_rank_distance.test_equals_float64_numpy,
+            test_rank_distance.test_the_largest_are_found_among_groups,
+        ),
+        mask=(
+            test_rank_distance.test_what_a_masked_position_holds_does_not_matter,
+            test_rank_distance.test_parts_of_a_batch_add_up_and_nothing_gives_zero,
+        ),
+        gradient=(
+            test_rank_distance.test_gradient_equals_finite_differences,
+            test_rank_distance.test_only_the_student_and_only_the_total_have_a_gradient,
+            test_rank_distance.test_a_token_in_the_tail_is_pushed_as_the_tail_is,
+            test_rank_distance.test_tokens_of_equal_probability_have_equal_gradients,
+        ),
+        numerics=(
+            test_rank_distance.test_large_logits_and_a_point_mass_are_finite_and_equal_float64_numpy,
+            test_rank_distance.test_nan_at_a_used_position_is_not_hidden,
+            test_rank_distance.test_bfloat16_is_compared_in_float32,
+            test_rank_distance.test_float64_is_sorted_as_float64,
+        ),
+        transforms=(
+            test_rank_distance.test_jit_and_vmap_change_nothing,
+            test_rank_distance.test_equals_one_device,
+        ),
     ),
     kernels.head_logits: Row(
         hand=(test_head_logits.test_hand_value,),

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
+from jaxkd.kernels.ranks import rank_distance
 from jaxkd.losses.divergence.hyperparameters import Hyperparameters, Separable
 from jaxkd.losses.divergence.log_space import differentiable, log_probs
 
@@ -104,13 +105,8 @@ class WassersteinSorted(Hyperparameters):
                 f"teacher_logits must have the leading shape of student_logits, got {teacher_logits.shape} and "
                 f"{student_logits.shape}. Only the vocabularies may differ: align the positions first."
             )
-        size = max(student_logits.shape[-1], teacher_logits.shape[-1])
-        student = _sorted_probs(student_logits, self.temperature, size)
-        teacher = _sorted_probs(differentiable(teacher_logits, self.gradient_to), self.temperature, size)
-        return jnp.sum(jnp.abs(teacher - student), axis=-1)
-
-
-def _sorted_probs(logits: Float[Array, "*tokens v"], temperature: float, size: int) -> Float[Array, "*tokens size"]:
-    """Ascending probabilities: what is missing from `size` comes first, as zeros."""
-    probs = jnp.sort(jnp.exp(log_probs(logits, temperature)), axis=-1)
-    return jnp.pad(probs, [(0, 0)] * (probs.ndim - 1) + [(size - probs.shape[-1], 0)])
+        student = jnp.exp(log_probs(student_logits, self.temperature))
+        teacher = jnp.exp(log_probs(differentiable(teacher_logits, self.gradient_to), self.temperature))
+        # Either may be of 64 bits.
+        precision = jnp.promote_types(student.dtype, teacher.dtype)
+        return rank_distance(student.astype(precision), teacher.astype(precision))

@@ -1,0 +1,1 @@
+"""Which positions of two tokenizations belong together: pure functions of arrays."""
