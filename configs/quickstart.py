@@ -11,10 +11,10 @@ Measure   Bits per byte of held-out answers, for the teacher, the student before
           students after it, with a paired bootstrap of the difference between the two.
 Result    docs/quickstart.md, with the hardware it took.
 
-    python -m jaxkd.train                                  # this study
-    python -m jaxkd.train --size smoke                     # the same stages in miniature
-    python -m jaxkd.train --seeds 0 1 2                    # the table of docs/quickstart.md
-    python -m jaxkd.train --kd.recipe.temperature 2.0      # any field of any stage
+    python -m jaxkd.train                                            # this study
+    python -m jaxkd.train --size smoke                               # the same stages in miniature
+    python -m jaxkd.train --seeds 0 1 2                              # the table of docs/quickstart.md
+    python -m jaxkd.train --kd.recipe.divergence.temperature 2   # any field of any stage
 """
 
 from typing import Literal
@@ -26,6 +26,7 @@ from jaxkd.evals.bits_per_byte import BitsPerByte
 from jaxkd.evals.samples import Samples
 from jaxkd.evaluate import Evaluate
 from jaxkd.loop import Train
+from jaxkd.losses import ForwardKL
 from jaxkd.mesh import MeshShape
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.models.surgery import evenly_spaced
@@ -91,7 +92,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                     teacher=teacher,
                     data=data,
                     kd_rate=0.9,
-                    temperature=1.0,
+                    divergence=ForwardKL(temperature=1.0),
                     teacher_cache="stage:teacher_cache",
                 ),
             ),

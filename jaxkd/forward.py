@@ -143,6 +143,11 @@ def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens
     return jax.lax.stop_gradient(Hiddens(values=values, head=head))
 
 
+def leading_tokens(hiddens: Hiddens, count: int) -> Hiddens:
+    """The same hidden states, read by the first `count` rows of their head alone: those that two models share."""
+    return dataclasses.replace(hiddens, head=dataclasses.replace(hiddens.head, vocab_size=count))
+
+
 def token_nats(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k"]:
     """Cross entropy of each label, in nats, without a gradient; 0 where the mask is False."""
     weights = batch.loss_mask.astype(jnp.float32)

@@ -229,7 +229,7 @@ def ideal_init(head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_ou
     return {"weight": ((np.asarray(head_in, np.float64).T @ left) * inverse) @ right}
 
 
-def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Float[Array, "d_out d_out"]:
+def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Float[Matrix, "d_out d_out"]:
     """`pinv(head_out.T @ head_out)`, by eigenvalues: the part of an ideal projector that `head_out` decides.
 
     For DSKDv2's s2t, whose `head_out` is the frozen teacher, it is made once and takes d_out^2 numbers,
@@ -241,7 +241,7 @@ def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> F
         rtol: as in `ideal_init`; its square is the cut-off on the eigenvalues.
 
     Returns:
-        Symmetric, float32 (float64 for float64 inputs).
+        Symmetric: float64 in NumPy for a NumPy head, computed on the host; else float32, or float64 for a float64 head.
 
     Raises:
         ValueError: an `rtol` outside (0, 1).
@@ -254,12 +254,21 @@ def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> F
         [[0.25, 0.0], [0.0, 0.0]]
     """
     _require_rtol(rtol)
-    head_out = jax.lax.stop_gradient(head_out)
-    eigenvalues, vectors = jnp.linalg.eigh(_cross_product(head_out, head_out))
+    if isinstance(head_out, np.ndarray):
+        library, (eigenvalues, vectors) = np, np.linalg.eigh(_host_gram(head_out))
+    else:
+        head_out = jax.lax.stop_gradient(head_out)
+        library, (eigenvalues, vectors) = jnp, jnp.linalg.eigh(_cross_product(head_out, head_out))
     # Squares are compared, not roots: rounding leaves some eigenvalues below 0.
     kept = eigenvalues > rtol**2 * eigenvalues[-1]
-    inverse = jnp.where(kept, 1 / jnp.where(kept, eigenvalues, 1), 0)
-    return jnp.matmul(vectors * inverse[None, :], vectors.T, precision=_HIGHEST)
+    scaled = vectors * library.where(kept, 1 / library.where(kept, eigenvalues, 1), 0)[None, :]
+    return scaled @ vectors.T if library is np else jnp.matmul(scaled, vectors.T, precision=_HIGHEST)
+
+
+def _host_gram(head: Float[np.ndarray, "v d"]) -> Float[np.ndarray, "d d"]:
+    """`head.T @ head` in float64, some rows at a time: the head itself is never there in float64."""
+    parts = (head[start : start + 8192].astype(np.float64) for start in range(0, len(head), 8192))
+    return sum((part.T @ part for part in parts), np.zeros((head.shape[1],) * 2))
 
 
 def ideal_step(

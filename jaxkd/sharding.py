@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxkd.typing import DATA, FSDP, TENSOR, Params
@@ -127,3 +129,10 @@ def place(tree: Params, axes: Params) -> Params:
     """Move host arrays onto the ambient mesh, each device receiving its own part only."""
     targets = shardings(tree, axes)
     return jax.tree.map(jax.numpy.asarray, tree) if targets is None else jax.device_put(tree, targets)
+
+
+def on_host(array: jax.Array) -> np.ndarray:
+    """The whole array on the host of every process."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))

@@ -1,9 +1,11 @@
-"""What of a student is trained: all of its parameters, or adapters beside a frozen checkpoint.
+"""What of a student is trained: all of its parameters, or adapters beside a frozen checkpoint; and projectors.
 
 A recipe's student is trained whole as `params["student"]`.  Where its config has `lora`, the adapters are
 trained as `params["lora"]` and the checkpoint stays as it is in `frozen["student"]`.  The functions here take
-either, so that a recipe need not tell them apart.
+either, so that a recipe need not tell them apart.  Projectors are `params["projectors"]`, a group of the optimizer.
 """
+
+from collections.abc import Mapping
 
 import jax
 
@@ -15,7 +17,9 @@ from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Variables
 from jaxkd.typing import Key, Params
 
-STUDENT, ADAPTERS = "student", "lora"
+STUDENT, ADAPTERS, PROJECTORS = "student", "lora", "projectors"
+
+_PROJECTOR_AXES = {"weight": ("embed", None), "bias": (None,)}
 
 
 def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
@@ -40,6 +44,20 @@ def init(config: DecoderConfig, checkpoint: Pretrained, key: Key) -> Variables:
     # Compiled, because nothing but the adapters is then drawn.
     draw = jax.jit(lambda key: lora.split(decoder.init(config, key))[1], out_shardings=places)
     return Variables(params={ADAPTERS: draw(key)}, frozen=load_frozen(config, checkpoint))
+
+
+def with_projectors(variables: Variables, projectors: Mapping[str, Params]) -> Variables:
+    """The variables with projectors among what is trained, placed under the ambient mesh or described for it.
+
+    Args:
+        variables: from `init`, or from `abstract`.
+        projectors: name -> weight and bias as `jaxkd.projector` makes them, or their shapes.
+    """
+    tree = {name: dict(leaves) for name, leaves in projectors.items()}
+    axes = {name: {leaf: _PROJECTOR_AXES[leaf] for leaf in leaves} for name, leaves in tree.items()}
+    abstract = all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+    placed = sharding.described(tree, axes) if abstract else sharding.place(tree, axes)
+    return variables.replace(params=variables.params | {PROJECTORS: placed})
 
 
 def load_frozen(config: DecoderConfig, checkpoint: Pretrained) -> Params:

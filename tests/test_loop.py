@@ -15,6 +15,7 @@ from jaxkd import mesh as meshes
 from jaxkd import metric_writer, runs
 from jaxkd.checkpoint import Checkpoints
 from jaxkd.loop import Interrupted
+from jaxkd.losses import ForwardKL
 from jaxkd.mesh import MeshShape
 from jaxkd.optim import Optimizer
 from jaxkd.stage import read_evaluations
@@ -113,10 +114,9 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(tiny, tmp_path):
 
 def test_a_changed_config_is_refused_and_named(tiny, tmp_path):
     tiny.train().run(tmp_path, seed=0, stages={})
-    changed = tiny.train(tiny.logit_kd(temperature=3.0), accumulation=2, log_every=2)
-    with pytest.raises(
-        ValueError, match=r"Changed: recipe.temperature: 2.0 -> 3.0; accumulation: 1 -> 2. Undo the change, or name"
-    ):
+    changed = tiny.train(tiny.logit_kd(divergence=ForwardKL(temperature=3.0)), accumulation=2, log_every=2)
+    message = r"Changed: recipe.divergence.temperature: 2.0 -> 3.0; accumulation: 1 -> 2. Undo the change, or name"
+    with pytest.raises(ValueError, match=message):
         changed.run(tmp_path, seed=0, stages={})
 
 

@@ -139,7 +139,10 @@ def test_gram_inverse_and_ideal_step_by_hand_and_in_float64():
     np.testing.assert_allclose(projector.ideal_step(head_in, head_out, inverse)["weight"], [[3, 4]], rtol=1e-6)
     rows = head(0, WIDE)
     exact = np.linalg.pinv(rows.astype(np.float64).T @ rows.astype(np.float64))
-    np.testing.assert_allclose(projector.gram_inverse(rows), exact, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(projector.gram_inverse(jnp.asarray(rows)), exact, rtol=1e-4, atol=1e-6)
+    on_the_host = projector.gram_inverse(rows)
+    assert isinstance(on_the_host, np.ndarray) and on_the_host.dtype == np.float64
+    np.testing.assert_allclose(on_the_host, exact, rtol=1e-9)
 
 
 def test_there_and_back_is_the_identity_for_a_narrow_model_within_a_wide_one():

@@ -15,9 +15,12 @@ from jaxkd.evals.bits_per_byte import BitsPerByte
 from jaxkd.evals.samples import Samples
 from jaxkd.evaluate import Evaluate
 from jaxkd.loop import Train
+from jaxkd.models import decoder, huggingface
 from jaxkd.models.gguf import convert
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.optim import Optimizer
+from jaxkd.recipes.dskd import DSKD
+from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
 from jaxkd.records import TokenBatch
@@ -55,6 +58,7 @@ def loss_and_gradients(recipe, batch):
 
     def loss(params, frozen):
         given = variables.replace(params=params, frozen=frozen)
+        given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
         output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
         return output.loss, output
 
@@ -79,6 +83,17 @@ class Tiny:
     def student(self) -> Pretrained:
         return Pretrained(path=str(self.folder), layers=(1,))
 
+    @property
+    def narrow(self) -> Pretrained:
+        """A student with a head of its own: half as wide, with random weights and the teacher's tokenizer."""
+        folder = self.folder.parent / "narrow"
+        if not folder.exists():
+            config = dataclasses.replace(self.teacher.config(), width=32, mlp_width=48, tied=False)
+            params = decoder.init(config, jax.random.key(5))
+            params = jax.tree.map(lambda leaf: 5 * leaf if leaf.ndim > 1 else leaf, params)
+            huggingface.save(folder, config, params, tokenizer=self.teacher.tokenizer())
+        return Pretrained(path=str(folder))
+
     def bits_per_byte(self, split="test") -> BitsPerByte:
         return BitsPerByte(source=self.text.source, split=split, rows=ROWS, length=LENGTH, targets=TARGETS)
 
@@ -88,6 +103,12 @@ class Tiny:
     def logit_kd(self, **changes) -> LogitKD:
         recipe = LogitKD(student=self.student, teacher=self.teacher, data=self.text)
         return dataclasses.replace(recipe, **changes)
+
+    def dskd(self, **changes) -> DSKD:
+        return dataclasses.replace(DSKD(student=self.narrow, teacher=self.teacher, data=self.text), **changes)
+
+    def dskdv2(self, **changes) -> DSKDv2:
+        return dataclasses.replace(DSKDv2(student=self.narrow, teacher=self.teacher, data=self.text), **changes)
 
     def train(self, recipe=None, **changes) -> Train:
         train = Train(

@@ -65,6 +65,25 @@ class PackedText:
                 f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
             )
 
+    def check_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
+        """Refuse a text with a token that one of two heads lacks: JAX would read another row, without a word.
+
+        Args:
+            split: of the text.
+            tokenizer: the student's.
+            size: leading rows that student and teacher share.
+
+        Raises:
+            ValueError: a token beyond them.
+        """
+        for example in self.tokenized(split, tokenizer):
+            if (token := int(example.tokens.max())) >= size:
+                raise ValueError(
+                    f"every token of the text must be among the {size} that student and teacher share, got {token} "
+                    f"({tokenizer.convert_ids_to_tokens(token)!r}) in example {example.key} of the {split} split. "
+                    "Take it out of the text, or out of the student's tokenizer."
+                )
+
     def training_stream(
         self,
         split: Split,

@@ -20,6 +20,11 @@ Kind: TypeAlias = Literal["identical", "padded", "overlapping", "disjoint"]
 DECODERS = ("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece")
 """The decoders of the `tokenizers` library whose tokens can be read here."""
 
+_OTHER_METHODS = (
+    "Different vocabularies take a cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token "
+    "alignment, ULD or MinED."
+)
+
 _FALLBACK_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -130,6 +135,26 @@ def between(student: "Pretrained", teacher: "Pretrained") -> Relation:
         student_size=student.config().vocab_size,
         teacher_size=teacher.config().vocab_size,
     )
+
+
+def shared_size(student: "Pretrained", teacher: "Pretrained") -> int:
+    """Leading rows that mean the same in the heads of two checkpoints; 0 where their vocabularies differ."""
+    if student.path == teacher.path:
+        return student.config().vocab_size
+    return between(student, teacher).shared_size
+
+
+def require_shared(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    """Refuse two vocabularies for a method that compares distributions over one.
+
+    Raises:
+        ValueError: vocabularies that differ in more than padding.
+    """
+    if shared_size(student, teacher) == 0:
+        raise ValueError(
+            f"student and teacher must share one vocabulary in {method}, got {student.path} and {teacher.path}. "
+            f"{between(student, teacher)} {_OTHER_METHODS}"
+        )
 
 
 def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:

@@ -4,6 +4,7 @@ from jaxkd.kernels.divergence import Divergence as Divergence
 from jaxkd.kernels.divergence import SeparableDivergence as SeparableDivergence
 from jaxkd.kernels.head_logits import head_logits as head_logits
 from jaxkd.kernels.linear_divergence import LinearLoss as LinearLoss
+from jaxkd.kernels.linear_divergence import linear_argmax as linear_argmax
 from jaxkd.kernels.linear_divergence import linear_cross_entropy as linear_cross_entropy
 from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergence
 from jaxkd.kernels.linear_rank_distance import RankLoss as RankLoss

@@ -3,6 +3,7 @@
 from jaxkd.losses import feature as feature
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
+from jaxkd.losses.divergence import AnyDivergence as AnyDivergence
 from jaxkd.losses.divergence import ForwardKL as ForwardKL
 from jaxkd.losses.divergence import JensenShannon as JensenShannon
 from jaxkd.losses.divergence import ReverseKL as ReverseKL

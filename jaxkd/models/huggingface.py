@@ -253,6 +253,15 @@ def save(
                 shutil.copyfile(source / SENTENCEPIECE, unfinished / SENTENCEPIECE)
 
 
+def end_tokens(folder: Path) -> tuple[int, ...]:
+    """Ids that end a text by a folder's generation_config.json; of chat models several."""
+    path = folder / GENERATION_CONFIG
+    if not path.is_file():
+        return ()
+    ids = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+    return () if ids is None else (ids,) if isinstance(ids, int) else tuple(ids)
+
+
 def _tensors(config: DecoderConfig, params: Params, dtype: DTypeLike | None) -> dict[str, Tensor]:
     """The checkpoint's tensors by name: those of no layer, then layer by layer."""
     table = NAMINGS[family(config)].table

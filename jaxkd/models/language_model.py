@@ -3,6 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+from jaxkd.models import huggingface
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.typing import Params
@@ -22,7 +23,8 @@ class LanguageModel:
     """The checkpoint that it was made from, where there is one: an export takes its settings over."""
 
     @property
-    def eos_token_id(self) -> int | None:
-        """The token that ends a text; None where the tokenizer has none."""
-        token = self.tokenizer.eos_token_id
-        return token if isinstance(token, int) else None
+    def end_tokens(self) -> tuple[int, ...]:
+        """Ids of the tokens that end a text: the tokenizer's, and those of the checkpoint's generation_config.json."""
+        own = self.tokenizer.eos_token_id
+        others = () if self.source is None else huggingface.end_tokens(self.source.folder())
+        return tuple(sorted({*others, *([own] if isinstance(own, int) else [])}))

@@ -54,7 +54,7 @@ def generate(
         prompts: token ids of each prompt, of any lengths.
         max_new_tokens: a text that has this many tokens ends.
         sampling: how a token is chosen; by default the most probable one is.
-        end_tokens: ids that end a text; by default the tokenizer's `eos_token_id`.
+        end_tokens: ids that end a text; by default `model.end_tokens`.
         stop: strings that end a text, wherever the tokens cut them.
         key: draws the samples; needed where the temperature is above 0.
         example_ids: folded into `key`, one a prompt; by default its place in `prompts`.
@@ -66,9 +66,7 @@ def generate(
         TypeError: stop strings and a tokenizer whose tokens cannot be read, as `data.vocabulary.token_bytes`.
     """
     example_ids = range(len(prompts)) if example_ids is None else example_ids
-    if end_tokens is None:
-        end_tokens = () if model.eos_token_id is None else (model.eos_token_id,)
-    end_tokens = tuple(sorted(set(end_tokens)))
+    end_tokens = tuple(sorted(set(model.end_tokens if end_tokens is None else end_tokens)))
     _check(model.config, prompts, max_new_tokens, sampling, end_tokens, key, rows)
     check_example_ids(example_ids, len(prompts))
     table = _stop_table(model, stop)

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxkd import losses
-from jaxkd.kernels import VocabTile, linear_cross_entropy, linear_divergence
+from jaxkd.kernels import VocabTile, head_logits, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import ForwardKL
 from jaxkd.records import Head, Hiddens
 from tests.kernels.cases import (
@@ -229,6 +229,23 @@ def test_the_likeliest_token_is_the_first_of_equals(implementation):
     student = Hiddens(values=jnp.ones((3, 4)), head=Head(weight=weight, vocab_size=13))
     loss = linear_cross_entropy(student, jnp.zeros(3, jnp.int32), weights=jnp.ones(3), implementation=implementation)
     np.testing.assert_array_equal(loss.argmax, 6)
+
+
+def test_the_likeliest_token_by_hand_and_under_every_transform():
+    values, weight = (
+        jnp.array([[2.0, 0.0], [0.0, 2.0], [jnp.nan, 1.0]]),
+        jnp.array([[1.0, 0.0], [0.0, 1.0], [9.0, 9.0]]),
+    )
+    mask = jnp.array([True, True, False])
+    hiddens = Hiddens(values=values, head=Head(weight=weight, vocab_size=2))
+    for found in (linear_argmax(hiddens, mask), jax.jit(linear_argmax)(hiddens, mask)):
+        assert found[:2].tolist() == [0, 1], "the third row of the head is no token"
+    student, _ = pair(3)
+    everywhere = jnp.ones(student.values.shape[:-1], bool)
+    expected = np.argmax(head_logits(student), axis=-1)
+    np.testing.assert_array_equal(jax.jit(linear_argmax)(student, everywhere), expected)
+    rows = jax.vmap(lambda values, mask: linear_argmax(dataclasses.replace(student, values=values), mask))
+    np.testing.assert_array_equal(rows(student.values, everywhere), expected)
 
 
 @implementations_of("forward_kl", "total_variation")

@@ -87,6 +87,15 @@ KERNELS: dict[Callable, Row] = {
         ),
         transforms=(test_transforms.test_transforms_of_cross_entropy_change_nothing, *MESH),
     ),
+    kernels.linear_argmax: Row(
+        hand=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        law=(test_linear_divergence.test_the_likeliest_token_is_the_first_of_equals,),
+        oracle=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        mask=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        gradient=Omitted(because="token ids have none"),
+        numerics=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        transforms=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+    ),
     kernels.linear_rank_distance: Row(
         hand=(test_rank_distance.test_hand_values, test_rank_distance.test_hand_values_of_a_truncated_sort),
         law=(

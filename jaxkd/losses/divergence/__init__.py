@@ -9,6 +9,7 @@ from jaxkd.losses.divergence.adaptive import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence.adaptive import adaptive_kl as adaptive_kl
 from jaxkd.losses.divergence.alpha_beta import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence.alpha_beta import alpha_beta as alpha_beta
+from jaxkd.losses.divergence.base import AnyDivergence as AnyDivergence
 from jaxkd.losses.divergence.distance import TotalVariation as TotalVariation
 from jaxkd.losses.divergence.distance import WassersteinSorted as WassersteinSorted
 from jaxkd.losses.divergence.distance import total_variation as total_variation

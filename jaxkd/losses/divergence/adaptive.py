@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
-from jaxkd.losses.divergence.hyperparameters import Hyperparameters
+from jaxkd.losses.divergence.base import AnyDivergence
 from jaxkd.losses.divergence.log_space import comparable_log_probs, entropy_summands
 
 
@@ -56,7 +56,7 @@ def adaptive_kl(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdaptiveKL(Hyperparameters):
+class AdaptiveKL(AnyDivergence):
     """`adaptive_kl` with its hyper-parameters, as recipes and kernels take it."""
 
     tail_mass: float = 0.5

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
-from jaxkd.losses.divergence.hyperparameters import Separable
+from jaxkd.losses.divergence.base import Separable
 
 
 def alpha_beta(

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
 from jaxkd.kernels.ranks import rank_distance
-from jaxkd.losses.divergence.hyperparameters import Hyperparameters, Separable
+from jaxkd.losses.divergence.base import AnyDivergence, Separable
 from jaxkd.losses.divergence.log_space import differentiable, log_probs
 
 
@@ -94,7 +94,7 @@ class TotalVariation(Separable):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WassersteinSorted(Hyperparameters):
+class WassersteinSorted(AnyDivergence):
     """`wasserstein_sorted` with its hyper-parameters, as recipes and kernels take it."""
 
     def __call__(

@@ -5,7 +5,7 @@ import dataclasses
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
-from jaxkd.losses.divergence.hyperparameters import Separable
+from jaxkd.losses.divergence.base import Separable
 from jaxkd.losses.divergence.log_space import entropy_summands
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
-from jaxkd.losses.divergence.hyperparameters import Separable
+from jaxkd.losses.divergence.base import Separable
 from jaxkd.losses.divergence.log_space import entropy_summands, log_mixture
 
 Pair = tuple[Float[Array, "*tokens v"], Float[Array, "*tokens v"]]

@@ -12,8 +12,8 @@ from jaxkd.losses.divergence.log_space import comparable_log_probs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Hyperparameters:
-    """The fields of every divergence."""
+class AnyDivergence(abc.ABC):
+    """What every divergence has.  A recipe's field of this type takes any of them, and one of your own."""
 
     temperature: float = 1.0
     """Divides both logits, > 0."""
@@ -26,9 +26,15 @@ class Hyperparameters:
         if self.gradient_to not in get_args(GradientTo):
             raise ValueError(f"gradient_to must be one of {', '.join(get_args(GradientTo))}, got {self.gradient_to!r}.")
 
+    @abc.abstractmethod
+    def __call__(
+        self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
+    ) -> Float[Array, "*tokens"]:
+        """Nats per position."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Separable(Hyperparameters, abc.ABC):
+class Separable(AnyDivergence):
     """A divergence that is a sum over the vocabulary of a function of one token's two log-probabilities."""
 
     @property

@@ -1,0 +1,198 @@
+"""DSKDv2, one vocabulary: teacher and student are compared in each other's space, through ideal projectors."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxkd import forward, frozen_teacher, projector, sharding, trainable
+from jaxkd.cache import HiddenCache
+from jaxkd.data import vocabulary
+from jaxkd.data.text import PackedText
+from jaxkd.kernels import linear_argmax, linear_cross_entropy, linear_divergence
+from jaxkd.losses import AnyDivergence, ForwardKL
+from jaxkd.losses.reduce import mean_weights, reported
+from jaxkd.models import decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.projector import Matrix
+from jaxkd.recipe import Recipe
+from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+_GRAM_AXES = {"gram_inverse": (None, None)}
+
+Normalisation = Literal["tokens", "reference"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DSKDv2(Recipe):
+    """loss = mean over the response tokens of (1 - kd_rate) * CE(label, q) + kd_rate * dual.
+
+    dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p), with y* the teacher's likeliest token.  As in
+    DSKD, p_t2s is what the student's head reads in the teacher's projected hidden states, and q_s2t what the teacher's
+    head reads in the student's.  Both projectors start such that the logits stay, in the sense of least squares:
+    P_t2s = H_t pinv(H_s), which is then trained as the optimizer's group "projectors", and P_s2t = H_s pinv(H_t), which
+    is computed anew from the student's head in every step.
+
+    Source: Zhang et al. (arXiv 2504.11426), section 3; checked against songmzhang/DSKDv2@5025279.  Deviation: all terms
+    are divided by the number of tokens, where that code divides the second by the agreeing ones of a micro-batch
+    (`normalisation="reference"`); pseudo-inverses are computed in float64, with `rtol` in place of torch's default.
+    """
+
+    student: Pretrained
+    teacher: Pretrained
+    data: PackedText
+    kd_rate: float = 0.5
+    """Share of the dual-space terms in the loss, in (0, 1]."""
+    divergence: AnyDivergence = ForwardKL(temperature=2.0)
+    """D, in both spaces."""
+    normalisation: Normalisation = "tokens"
+    """What the terms are divided by.  With "tokens" the result does not depend on how a batch is split."""
+    t2s_agreement: float = 1.0
+    """For "reference": the share of agreeing tokens above which that code compares all of them."""
+    rtol: float = projector.RTOL
+    """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote, "stage:NAME" within a study, or None for a live teacher."""
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
+        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
+        shared = vocabulary.shared_size(self.student, self.teacher)
+        student, teacher = forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
+        weights = mean_weights(batch.loss_mask, counts["targets"])
+
+        head = jax.lax.stop_gradient(student.head)
+        t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
+        s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
+
+        likeliest = linear_argmax(teacher, batch.loss_mask)
+        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * weights)
+        agree = batch.loss_mask & (t2s_nats.argmax == likeliest)
+        nats = linear_divergence(
+            student,
+            jax.lax.stop_gradient(t2s),
+            weights=self.kd_rate * self._agreement_weights(agree, batch.loss_mask, counts),
+            divergence=self.divergence,
+            labels=batch.labels,
+            label_weights=(1 - self.kd_rate) * weights,
+        )
+        s2t_nats = linear_divergence(s2t, teacher, weights=self.kd_rate * weights, divergence=self.divergence)
+        metrics = {
+            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
+            "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),
+            "t2s_divergence": reported(nats.divergence, agree),
+            "s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask),
+        }
+        if self.kd_rate < 1:  # a position that nothing weighs was not looked at
+            correct = nats.argmax == batch.labels
+            metrics["cross_entropy"] = reported(nats.cross_entropy, batch.loss_mask)
+            metrics["accuracy"] = reported(correct.astype(jnp.float32), batch.loss_mask)
+        loss = nats.total + t2s_nats.total + s2t_nats.total
+        return LossOutput(loss=loss, state=variables.state, metrics=metrics)
+
+    def prepare(self, variables: Variables) -> Params:
+        """P_s2t of the student's head as it is now."""
+        student = decoder.head(self._config(), trainable.student(variables))
+        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
+        student_rows, teacher_rows = self._shared_rows(student.weight), self._shared_rows(teacher.weight)
+        return {"s2t": projector.ideal_step(student_rows, teacher_rows, variables.state["gram_inverse"])}
+
+    def counts(self, batch: TokenBatch) -> dict[str, Array]:
+        return {"targets": jnp.sum(batch.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
+
+    def validate(self) -> None:
+        if not 0 < self.kd_rate <= 1:
+            raise ValueError(f"kd_rate must be in (0, 1], got {self.kd_rate}. Without the teacher it is SFT.")
+        if self.normalisation not in get_args(Normalisation):
+            choices = ", ".join(get_args(Normalisation))
+            raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
+        for model in (self.student, self.teacher):
+            self.data.check_fits(model.config())
+        vocabulary.require_shared(self.student, self.teacher, method="DSKDv2")
+
+    def abstract(self) -> Variables:
+        student, teacher = self.student.config().width, self.teacher.config().width
+        projectors = {"t2s": {"weight": jax.ShapeDtypeStruct((teacher, student), jnp.float32)}}
+        variables = trainable.with_projectors(trainable.abstract(self._config(), self.student), projectors)
+        frozen = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
+        gram_inverse = {"gram_inverse": jax.ShapeDtypeStruct((teacher, teacher), jnp.float32)}
+        state = sharding.described(gram_inverse, _GRAM_AXES)
+        return variables.replace(frozen=variables.frozen | frozen, state=state)
+
+    def init(self, key: Key) -> Variables:
+        variables = trainable.init(self._config(), self.student, key)
+        variables = variables.replace(frozen=variables.frozen | self._load_teacher())
+        student = decoder.head(self._config(), trainable.student(variables))
+        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
+        # On the host: there is float64.
+        student_rows = self._shared_rows(sharding.on_host(student.weight))
+        teacher_rows = self._shared_rows(sharding.on_host(teacher.weight))
+        t2s = projector.ideal_init(teacher_rows, student_rows, rtol=self.rtol)
+        inverse = projector.gram_inverse(teacher_rows, rtol=self.rtol)
+        t2s, inverse = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, inverse))
+        state = sharding.place({"gram_inverse": inverse}, _GRAM_AXES)
+        return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+
+    def load_frozen(self) -> Params:
+        return self.load_student_base() | self._load_teacher()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
+
+    def abstract_batch(self) -> TokenBatch:
+        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        tokenizer = self.student.tokenizer()
+        self.data.check_tokens(split, tokenizer, vocabulary.shared_size(self.student, self.teacher))
+        cache = None
+        if self.teacher_cache is not None:
+            cache = HiddenCache(Path(self.teacher_cache), self.data.identity(split, self.teacher, tokenizer))
+        return self.data.training_stream(
+            split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return trainable.language_model(self._config(), self.student, variables)
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def _agreement_weights(
+        self, agree: Bool[Array, "b k"], mask: Bool[Array, "b k"], counts: dict[str, Array]
+    ) -> Float[Array, "b k"]:
+        """What weighs D(q, p_t2s)."""
+        if self.normalisation == "tokens":
+            return mean_weights(agree, counts["targets"])
+        # The average over micro-batches of a mean over the agreeing tokens of each.
+        agreeing = jnp.maximum(jnp.sum(agree), 1e-3) * counts["micro_batches"]
+        share = jnp.sum(agree) * counts["micro_batches"] / jnp.maximum(counts["targets"], 1)
+        return jnp.where(share <= self.t2s_agreement, agree / agreeing, mean_weights(mask, counts["targets"]))
+
+    def _shared_rows(self, weight: Float[Matrix, "v d"]) -> Float[Matrix, "n d"]:
+        return projector.token_rows(weight, vocabulary.shared_size(self.student, self.teacher))
+
+    def _load_teacher(self) -> Params:
+        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

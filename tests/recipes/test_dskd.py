@@ -1,0 +1,252 @@
+"""DSKD and DSKDv2 against float64 re-derivations, their limits, their gradient maps and what must not matter."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import forward, projector
+from jaxkd.losses import ReverseKL
+from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.models.lora import LoRA
+from tests.recipes import numpy_losses as oracle
+from tests.tiny_runs import loss_and_gradients
+
+METHODS = pytest.mark.parametrize("method", ["dskd", "dskdv2"])
+
+
+@pytest.fixture
+def batch(tiny_batch):
+    return jax.tree.map(jnp.asarray, tiny_batch)
+
+
+def build(tiny, method, **changes):
+    return getattr(tiny, method)(**changes)
+
+
+def both_hiddens(recipe, variables, batch):
+    student = forward.hiddens(recipe.student.config(), variables.params["student"], batch)
+    return student, forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch)
+
+
+def mean(values, batch):
+    return values[np.asarray(batch.loss_mask)].mean()
+
+
+def test_the_first_version_equals_float64_numpy(tiny, batch):
+    recipe = tiny.dskd(kd_rate=0.3, divergence=ReverseKL(temperature=1.5))
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher = both_hiddens(recipe, variables, batch)
+    projectors = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables.params["projectors"])
+    t2s_hiddens = np.asarray(teacher.values, np.float64) @ projectors["t2s"]["weight"] + projectors["t2s"]["bias"]
+    s2t_hiddens = np.asarray(student.values, np.float64) @ projectors["s2t"]["weight"] + projectors["s2t"]["bias"]
+    t2s = t2s_hiddens @ np.asarray(student.head.weight, np.float64).T
+    s2t = s2t_hiddens @ np.asarray(teacher.head.weight, np.float64).T
+    q, p = oracle.logits(student), oracle.logits(teacher)
+    terms = {
+        "cross_entropy": mean(oracle.cross_entropy(q, batch.labels), batch),
+        "t2s_cross_entropy": mean(oracle.cross_entropy(t2s, batch.labels), batch),
+        "t2s_divergence": mean(oracle.reverse_kl(q, t2s, 1.5), batch),
+        "s2t_divergence": mean(oracle.forward_kl(s2t, p, 1.5), batch),
+    }
+    for name, expected in terms.items():
+        np.testing.assert_allclose(output.metrics[name].value(), expected, rtol=2e-6)
+    dual = sum(terms.values()) - terms["cross_entropy"]
+    np.testing.assert_allclose(value, 0.7 * terms["cross_entropy"] + 0.3 * dual, rtol=1e-6)
+    np.testing.assert_allclose(
+        output.metrics["t2s_accuracy"].value(), mean(t2s.argmax(-1) == np.asarray(batch.labels), batch)
+    )
+
+
+@pytest.mark.parametrize("normalisation", ["tokens", "reference"])
+def test_the_second_version_equals_float64_numpy(tiny, batch, normalisation):
+    recipe = tiny.dskdv2(kd_rate=0.3, divergence=ReverseKL(temperature=1.5), normalisation=normalisation)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher = both_hiddens(recipe, variables, batch)
+    heads = [np.asarray(one.head.weight, np.float64).T for one in (student, teacher)]
+    t2s_hiddens = np.asarray(teacher.values, np.float64) @ (heads[1] @ np.linalg.pinv(heads[0]))
+    s2t_hiddens = np.asarray(student.values, np.float64) @ (heads[0] @ np.linalg.pinv(heads[1]))
+    t2s, s2t = t2s_hiddens @ heads[0], s2t_hiddens @ heads[1]
+    q, p = oracle.logits(student), oracle.logits(teacher)
+    likeliest = p.argmax(-1)
+    agree = (t2s.argmax(-1) == likeliest) & np.asarray(batch.loss_mask)
+    assert 0 < agree.sum() < np.asarray(batch.loss_mask).sum()
+    per = oracle.reverse_kl(q, t2s, 1.5)
+    t2s_divergence = per[agree].sum() / (agree.sum() if normalisation == "reference" else batch.loss_mask.sum())
+    terms = {
+        "cross_entropy": mean(oracle.cross_entropy(q, batch.labels), batch),
+        "t2s_cross_entropy": mean(oracle.cross_entropy(t2s, likeliest), batch),
+        "s2t_divergence": mean(oracle.reverse_kl(s2t, p, 1.5), batch),
+    }
+    for name, expected in terms.items():
+        np.testing.assert_allclose(output.metrics[name].value(), expected, rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["t2s_divergence"].value(), per[agree].mean(), rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["t2s_agreement"].value(), mean(agree, batch), rtol=1e-6)
+    dual = t2s_divergence + terms["t2s_cross_entropy"] + terms["s2t_divergence"]
+    np.testing.assert_allclose(value, 0.7 * terms["cross_entropy"] + 0.3 * dual, rtol=1e-6)
+
+
+def test_the_references_threshold_decides_which_tokens_are_compared(tiny, batch):
+    """Above it that code compares all tokens and divides by their number."""
+    recipe = tiny.dskdv2(kd_rate=1.0, normalisation="reference", t2s_agreement=0.0)
+    agreeing, *_ = loss_and_gradients(dataclasses.replace(recipe, t2s_agreement=1.0), batch)
+    value, _, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher = both_hiddens(recipe, variables, batch)
+    heads = [np.asarray(one.head.weight, np.float64).T for one in (student, teacher)]
+    t2s = np.asarray(teacher.values, np.float64) @ (heads[1] @ np.linalg.pinv(heads[0])) @ heads[0]
+    q, p = oracle.logits(student), oracle.logits(teacher)
+    per, agree = oracle.forward_kl(q, t2s, 2.0), (t2s.argmax(-1) == p.argmax(-1)) & np.asarray(batch.loss_mask)
+    np.testing.assert_allclose(value - agreeing, mean(per, batch) - per[agree].mean(), rtol=1e-4)
+
+
+def dense(recipe, method, variables, batch):
+    """The same loss from whole logits, with the gradient stopped where the paper stops it."""
+    stop = jax.lax.stop_gradient
+    student, teacher = both_hiddens(recipe, variables, batch)
+    projectors = variables.params["projectors"] | variables.derived
+    t2s_hiddens = projector.project(projectors["t2s"], stop(teacher.values))
+    s2t_hiddens = projector.project(projectors["s2t"], student.values)
+    head, teacher_head = student.head.weight.T, stop(teacher.head.weight).T
+    t2s, s2t, p, q = t2s_hiddens @ stop(head), s2t_hiddens @ teacher_head, teacher.values @ teacher_head, None
+    q = student.values @ head
+    labels = batch.labels if method == "dskd" else jnp.argmax(p, axis=-1)
+    agree = batch.loss_mask & ((jnp.argmax(t2s, axis=-1) == labels) | (method == "dskd"))
+
+    def cross_entropy(logits, labels):
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+
+    compare = recipe.divergence
+    dual = jnp.sum(jnp.where(batch.loss_mask, cross_entropy(t2s, labels) + compare(s2t, stop(p)), 0))
+    dual += jnp.sum(jnp.where(agree, compare(q, stop(t2s)), 0))
+    gold = jnp.sum(jnp.where(batch.loss_mask, cross_entropy(q, batch.labels), 0))
+    return ((1 - recipe.kd_rate) * gold + recipe.kd_rate * dual) / jnp.sum(batch.loss_mask)
+
+
+@METHODS
+def test_the_gradient_stops_where_the_paper_stops_it(tiny, batch, method):
+    recipe = build(tiny, method)
+    value, _, (to_params, to_frozen), variables = loss_and_gradients(recipe, batch)
+    variables = variables.replace(derived=recipe.prepare(variables))
+    expected, gradient = jax.jit(
+        jax.value_and_grad(lambda params: dense(recipe, method, variables.replace(params=params), batch))
+    )(variables.params)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max())), to_params, gradient
+    )
+    to_blocks = to_frozen["teacher"]["blocks"]
+    assert all(bool((leaf == 0).all()) for leaf in jax.tree.leaves(to_blocks)), "nothing reaches the teacher's body"
+
+
+def test_ideal_projectors_of_one_head_are_the_identity_and_the_method_is_twice_kd(tiny, batch):
+    """A student made of the teacher's layers: both spaces are one, and the loss is known."""
+    recipe = tiny.dskdv2(student=tiny.student, kd_rate=1.0)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    width = recipe.teacher.config().width
+    for weight in (variables.params["projectors"]["t2s"]["weight"], recipe.prepare(variables)["s2t"]["weight"]):
+        np.testing.assert_allclose(weight, np.eye(width), atol=2e-4)
+    kd, *_ = loss_and_gradients(tiny.logit_kd(kd_rate=1.0), batch)
+    np.testing.assert_allclose(output.metrics["t2s_agreement"].value(), 1)
+    np.testing.assert_allclose(value, 2 * kd + output.metrics["t2s_cross_entropy"].value(), rtol=1e-4)
+
+
+def test_the_analytic_projector_follows_the_students_head(tiny):
+    recipe = tiny.dskdv2()
+    variables = recipe.init(jax.random.key(0))
+    before = recipe.prepare(variables)["s2t"]["weight"]
+    variables.params["student"]["head"] = 2 * variables.params["student"]["head"]
+    np.testing.assert_allclose(recipe.prepare(variables)["s2t"]["weight"], 2 * before, rtol=1e-5, atol=1e-7)
+
+
+@METHODS
+def test_padding_does_not_touch_loss_or_gradient(tiny, batch, method):
+    padding = batch.segment_ids == 0
+    changed = dataclasses.replace(
+        batch, tokens=jnp.where(padding, 7, batch.tokens), labels=jnp.where(batch.loss_mask, batch.labels, 3)
+    )
+    recipe = build(tiny, method)
+    (value, _, (gradient, _), _), (other, _, (other_gradient, _), _) = (
+        loss_and_gradients(recipe, one) for one in (batch, changed)
+    )
+    np.testing.assert_allclose(value, other, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), gradient, other_gradient)
+
+
+@METHODS
+def test_rows_are_added_up(tiny, batch, method):
+    """Half of the rows at a time, divided by the count of all: what accumulation does."""
+    recipe = build(tiny, method)
+    variables = recipe.init(jax.random.key(0))
+    variables = variables.replace(derived=recipe.prepare(variables))
+    counts = recipe.counts(batch)
+
+    @jax.jit
+    def loss(batch):
+        return recipe.loss(variables, batch, counts, jax.random.key(1)).loss
+
+    halves = [loss(jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch)) for rows in (slice(0, 4), slice(4, 8))]
+    np.testing.assert_allclose(sum(halves), loss(batch), rtol=1e-6)
+
+
+@METHODS
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 1, 8)])
+def test_eight_devices_equal_one(tiny, tiny_batch, method, sizes):
+    recipe = build(tiny, method)
+    expected = value_and_gradient(recipe, tiny_batch, MeshShape(data=1))
+    found = value_and_gradient(recipe, tiny_batch, MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+
+
+def value_and_gradient(recipe, batch, shape):
+    with jax.set_mesh(make(shape)):
+        variables, placed = recipe.init(jax.random.key(0)), global_batch(batch, jax.sharding.get_mesh())
+
+        def loss(params):
+            given = variables.replace(params=params)
+            given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
+            return recipe.loss(given, placed, recipe.counts(placed), jax.random.key(1)).loss
+
+        return jax.device_get(jax.jit(jax.value_and_grad(loss))(variables.params))
+
+
+@METHODS
+def test_abstract_variables_describe_the_real_ones(tiny, method):
+    for recipe in (build(tiny, method), build(tiny, method, lora=LoRA(rank=2))):
+        described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+        for name in ("params", "frozen", "state"):
+            one, other = getattr(described, name), getattr(real, name)
+            assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), one) == jax.tree.map(
+                lambda leaf: (leaf.shape, leaf.dtype), other
+            )
+
+
+@METHODS
+def test_a_cached_teacher_needs_only_its_head(tiny, method):
+    recipe = build(tiny, method, teacher_cache="somewhere")
+    assert set(recipe.abstract().frozen["teacher"]) == set(recipe.load_frozen()["teacher"]) == {"embedding"}
+
+
+@METHODS
+def test_a_run_with_a_cache_trains_projectors_and_resumes(tiny, tmp_path, method):
+    tiny.cache().run(tmp_path / "cache", seed=0, stages={})
+    recipe = build(tiny, method, teacher_cache=str(tmp_path / "cache"))
+    train = tiny.train(recipe, steps=2, validation=(), evaluators=(), accumulation=2)
+    train.run(tmp_path / "run", seed=0, stages={})
+    train = dataclasses.replace(train, steps=3)
+    train.run(tmp_path / "run", seed=0, stages={})
+    rows = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if "s2t_divergence" in line]
+    assert rows
+
+
+@METHODS
+def test_values_out_of_range_are_refused(tiny, method):
+    for rate in (0.0, 1.5):
+        with pytest.raises(ValueError, match=rf"kd_rate must be in \(0, 1\], got {rate}\. Without"):
+            build(tiny, method, kd_rate=rate).validate()
+
+
+def test_an_unknown_normalisation_is_refused(tiny):
+    with pytest.raises(ValueError, match="normalisation must be one of tokens, reference, got 'mean'"):
+        tiny.dskdv2(normalisation="mean").validate()
