@@ -52,6 +52,7 @@ jaxtyping.install_import_hook(
         "jaxkd.kernels",
         "jaxkd.losses",
         "jaxkd.projector",
+        "jaxkd.alignment",
         "jaxkd.models",
         "jaxkd.sampling.decode",
         "jaxkd.sampling.logits",

@@ -9,7 +9,16 @@ HEAVY = ("flax", "orbax", "grain", "transformers", "tyro")
 
 
 @pytest.mark.parametrize(
-    "module", ["jaxkd.losses", "jaxkd.projector", "jaxkd.kernels", "jaxkd.records", "jaxkd.sharding", "jaxkd.typing"]
+    "module",
+    [
+        "jaxkd.losses",
+        "jaxkd.alignment",
+        "jaxkd.projector",
+        "jaxkd.kernels",
+        "jaxkd.records",
+        "jaxkd.sharding",
+        "jaxkd.typing",
+    ],
 )
 def test_a_pure_layer_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*(name for name in {HEAVY} if name in sys.modules))"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tests.properties.alignments import ALIGNMENTS
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
@@ -16,6 +17,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses.feature": FEATURES,
     "jaxkd.kernels": KERNELS,
     "jaxkd.projector": PROJECTORS,
+    "jaxkd.alignment": ALIGNMENTS,
 }
 TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
 

@@ -1,0 +1,5 @@
+"""Which tokens of two tokenizations of one text belong together: integers in, integers out, nothing else loaded."""
+
+from jaxkd.alignment import chunks as chunks
+from jaxkd.alignment import exact_token as exact_token
+from jaxkd.alignment import greedy as greedy
