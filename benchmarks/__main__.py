@@ -1,6 +1,16 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks import install, losses_accuracy, losses_gpu, losses_memory, losses_speed, models_load, sampler, surgery
+from benchmarks import (
+    alignment,
+    install,
+    losses_accuracy,
+    losses_gpu,
+    losses_memory,
+    losses_speed,
+    models_load,
+    sampler,
+    surgery,
+)
 from benchmarks.runner import main
 
 BENCHMARKS = (
@@ -12,6 +22,7 @@ BENCHMARKS = (
     models_load.BENCHMARK,
     sampler.BENCHMARK,
     surgery.BENCHMARK,
+    alignment.BENCHMARK,
 )
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ class TokenBatch:
 class TokenSpans:
     """Which bytes of a text each token stands for, in rows that hold one or more texts.
 
-    The tokens of a row stand in the order of the texts, and `segment_ids` ascend along it.  A token
-    that stands for no text has an empty span, `starts == ends`.
+    The tokens of a row stand in the order of the texts, so that `segment_ids` ascend along it, and the
+    places without a token come last.  A token that stands for no text has an empty span, `starts == ends`.
     """
 
     starts: Int[Array, "*b k"]
@@ -102,7 +102,8 @@ class TokenSpans:
 class Alignment:
     """Pairs of a student's and a teacher's tokens: ascending on both sides, each token at most once.
 
-    There is room for `p = min(k_student, k_teacher)` pairs; the pairs come first.
+    There are `p = min(k_student, k_teacher)` slots, one for each place of the shorter side, and `mask` says
+    which of them hold a pair.
     """
 
     student: Int[Array, "*b p"]

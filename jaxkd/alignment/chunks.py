@@ -1,9 +1,10 @@
 """The shortest stretches of text that are whole tokens on both sides."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.places import ascending, by_row, last_up_to, stands_for_text, stride
+from jaxkd.alignment.places import NOWHERE, by_row, last_up_to, stands_for_text, stride
 from jaxkd.records import TokenSpans
 
 
@@ -65,7 +66,7 @@ def _among(
     ends: Int[Array, " k"], real: Bool[Array, " k"], others: Int[Array, " m"], real_others: Bool[Array, " m"]
 ) -> Bool[Array, " k"]:
     """Whether a token of the other side ends there too."""
-    others = ascending(others, real_others)
+    others = _next(others, real_others)
     return real & (others[last_up_to(ends, others)] == ends)
 
 
@@ -78,5 +79,10 @@ def _numbers(
 ) -> Int[Array, " k"]:
     before = jnp.cumsum(common) - common
     # The next common end may belong to a later text: then this one was cut on one side.
-    closed = ascending(ends, common) // texts == segment_ids
+    closed = _next(ends, common) // texts == segment_ids
     return jnp.where(real & closed, 1 + before, 0).astype(jnp.int32)
+
+
+def _next(ends: Int[Array, " k"], counts: Bool[Array, " k"]) -> Int[Array, " k"]:
+    """The end of the next token that counts, itself included: an ascending list."""
+    return jax.lax.cummin(jnp.where(counts, ends, NOWHERE).astype(jnp.int32), reverse=True)

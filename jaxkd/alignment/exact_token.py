@@ -1,8 +1,9 @@
 """Pairs of tokens that stand for the same bytes."""
 
+import jax
 import jax.numpy as jnp
 
-from jaxkd.alignment.places import ascending, by_row, last_up_to, pairs, stands_for_text, stride
+from jaxkd.alignment.places import NOWHERE, by_row, exchanged, last_up_to, of_each, stands_for_text, stride
 from jaxkd.records import Alignment, TokenSpans
 
 
@@ -20,8 +21,8 @@ def align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
             bytes of the longest text must stay below 2^31.
 
     Returns:
-        The pairs in their order, int32.  Exchanged sides give the same pairs.  It takes
-        O((n + m) log(n + m)) operations and no loop over tokens.
+        int32; slot i is that of token i of the shorter side, the student's where both are equally long.
+        Exchanged sides give the same pairs.  It takes O(p log(n + m)) operations, and no loop over tokens.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -42,24 +43,24 @@ def align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
         ... )
         >>> pairs = align(student, teacher)
         >>> pairs.student.tolist(), pairs.teacher.tolist(), pairs.mask.tolist()
-        ([2, 3, 0], [1, 2, 0], [True, True, False])
+        ([0, 2, 3], [0, 1, 2], [False, True, True])
     """
     return by_row(_align, student, teacher)
 
 
 def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
-    """Of one row."""
-    room = min(student.starts.shape[0], teacher.starts.shape[0])
-    if room == 0:
-        return pairs(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_), 0)
+    """Of one row: each token of the shorter side looks for its equal."""
+    if student.starts.shape[0] > teacher.starts.shape[0]:
+        return exchanged(_align(teacher, student))
+    if student.starts.shape[0] == 0:
+        return of_each(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
     texts = stride(student, teacher)
-    numbers = ascending(teacher.segment_ids * texts + teacher.starts, stands_for_text(teacher))
-    places = last_up_to(student.segment_ids * texts + student.starts, numbers)
-    equal = stands_for_text(student) & stands_for_text(teacher)[places]
-    for ours, theirs in (
-        (student.starts, teacher.starts),
-        (student.ends, teacher.ends),
-        (student.segment_ids, teacher.segment_ids),
-    ):
-        equal &= ours == theirs[places]
-    return pairs(places, equal, room)
+    wanted = student.segment_ids * texts + student.starts
+    offered = jnp.where(teacher.segment_ids > 0, teacher.segment_ids * texts + teacher.starts, NOWHERE)
+    # Computed once, and not again in every step of the search.
+    wanted, offered = jax.lax.optimization_barrier((wanted, offered))
+    # Of the tokens that begin there, the last: one of no text may stand before it.
+    places = last_up_to(wanted, offered)
+    starts, ends = (side.at[places].get(mode="promise_in_bounds") for side in (offered, teacher.ends))
+    equal = (starts == wanted) & (ends == student.ends)
+    return of_each(places, stands_for_text(student) & equal)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.places import pairs
+from jaxkd.alignment.places import exchanged, of_each
 from jaxkd.records import Alignment
 
 MARKERS = "▁Ġ"
@@ -102,7 +102,8 @@ def align_greedily(student: TokenStrings, teacher: TokenStrings, common: Int[Arr
         common: characters that the two texts have in common at their beginning.
 
     Returns:
-        The pairs in their order, int32.  Exchanged sides give the same pairs.  It takes n + m steps.
+        int32; slot i is that of token i of the shorter side, the student's where both are equally long.
+        Exchanged sides give the same pairs.  It takes n + m steps.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -118,7 +119,7 @@ def align_greedily(student: TokenStrings, teacher: TokenStrings, common: Int[Arr
         ... )
         >>> pairs = align_greedily(*prepared)
         >>> pairs.student.tolist(), pairs.teacher.tolist(), pairs.mask.tolist()
-        ([[2, 3, 4, 0]], [[1, 2, 3, 0]], [[True, True, True, False]])
+        ([[0, 2, 3, 4]], [[0, 1, 2, 3]], [[False, True, True, True]])
     """
     rows = {side.lengths.shape[:-1] for side in (student, teacher)} | {common.shape}
     if len(rows) > 1:
@@ -135,8 +136,10 @@ def align_greedily(student: TokenStrings, teacher: TokenStrings, common: Int[Arr
 def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""]) -> Alignment:
     """Of one example."""
     room, others = student.lengths.shape[0], teacher.lengths.shape[0]
-    if 0 in (room, others):
-        return pairs(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_), 0)
+    if room > others:  # the rule does not know which side is which
+        return exchanged(_align(teacher, student, common))
+    if room == 0:
+        return of_each(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
 
     def step(state: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], tuple[Array, Array]]:
         i, j, passed_i, passed_j = state
@@ -159,7 +162,7 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
     zero = jnp.zeros_like(common)
     _, (places, partners) = jax.lax.scan(step, (zero,) * 4, None, length=room + others)
     partner = jnp.full(room, -1, jnp.int32).at[places].set(partners, mode="drop")
-    return pairs(partner, partner >= 0, min(room, others))
+    return of_each(partner, partner >= 0)
 
 
 def _stripped(strings: Sequence[str]) -> Int[np.ndarray, " n"]:

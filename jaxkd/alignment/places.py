@@ -11,7 +11,8 @@ from jaxkd.records import Alignment, TokenSpans
 
 Result = TypeVar("Result")
 
-_NOWHERE = jnp.iinfo(jnp.int32).max
+NOWHERE = jnp.iinfo(jnp.int32).max
+"""A number behind all bytes."""
 
 
 def by_row(align: Callable[[TokenSpans, TokenSpans], Result], student: TokenSpans, teacher: TokenSpans) -> Result:
@@ -41,29 +42,31 @@ def stride(student: TokenSpans, teacher: TokenSpans) -> Int[Array, ""]:
     return 1 + jnp.maximum(jnp.max(student.ends, initial=0), jnp.max(teacher.ends, initial=0)).astype(jnp.int32)
 
 
-def ascending(numbers: Int[Array, " k"], counts: Bool[Array, " k"]) -> Int[Array, " k"]:
-    """`numbers` as they are where they count, and elsewhere the next one that counts, so that the whole ascends."""
-    return jax.lax.cummin(jnp.where(counts, numbers, _NOWHERE).astype(jnp.int32), reverse=True)
-
-
 def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Array, " k"]:
     """The place of the last of `ascending` that does not exceed each of `numbers`; 0 where all do.
 
-    A bisection that is written out: log2(m) gathers, and no step depends on a comparison.
+    A bisection in log2(m) steps, each a gather for all of `numbers`.
     """
-    size = ascending.shape[0]
-    count = jnp.zeros(numbers.shape, jnp.int32)
-    for bit in reversed(range(size.bit_length())):
-        longer = count + (1 << bit)
-        reached = ascending.at[jnp.minimum(longer, size) - 1].get(mode="promise_in_bounds")
-        count = jnp.where((longer <= size) & (reached <= numbers), longer, count)
+    bits = ascending.shape[0].bit_length()
+    # With one less than a power of two, no step leaves the array.
+    padded = jnp.pad(ascending, (0, (1 << bits) - 1 - ascending.shape[0]), constant_values=NOWHERE)
+
+    def step(done: Int[Array, ""], count: Int[Array, " k"]) -> Int[Array, " k"]:
+        size = jnp.left_shift(1, bits - 1 - done)
+        reached = padded.at[count + size - 1].get(mode="promise_in_bounds")
+        return jnp.where(reached <= numbers, count + size, count)
+
+    # A loop, although it is short: written out, XLA fuses all steps into one kernel that does much of the work twice.
+    count = jax.lax.fori_loop(0, bits, step, jnp.zeros(numbers.shape, jnp.int32))
     return jnp.maximum(count - 1, 0)
 
 
-def pairs(places: Int[Array, " k"], paired: Bool[Array, " k"], size: int) -> Alignment:
-    """The pairs `(i, places[i])` where `paired`, moved to the front of `size` slots."""
-    slots = jnp.where(paired, jnp.cumsum(paired) - 1, size)
-    none = jnp.zeros(size, jnp.int32)
-    student = none.at[slots].set(jnp.arange(places.shape[0], dtype=jnp.int32), mode="drop", unique_indices=True)
-    teacher = none.at[slots].set(places, mode="drop", unique_indices=True)
-    return Alignment(student=student, teacher=teacher, mask=jnp.arange(size) < jnp.sum(paired))
+def exchanged(alignment: Alignment) -> Alignment:
+    """The same pairs with the sides exchanged."""
+    return Alignment(student=alignment.teacher, teacher=alignment.student, mask=alignment.mask)
+
+
+def of_each(places: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
+    """The pairs `(i, places[i])` where `paired`: a slot for each of the student's tokens."""
+    own = jnp.arange(places.shape[0], dtype=jnp.int32)
+    return Alignment(student=jnp.where(paired, own, 0), teacher=jnp.where(paired, places, 0), mask=paired)

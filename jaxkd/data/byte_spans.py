@@ -65,7 +65,7 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
     Source: inferred.  Deviation: none.
     """
-    table = _table(tokenizer, len(tokenizer))
+    table = _table(tokenizer, len(tokenizer.added_tokens_decoder))
     original = text.encode()
     try:
         found = _walk(table, ids, original)
@@ -165,9 +165,9 @@ class _Table:
 
 
 @functools.lru_cache(maxsize=32)
-def _table(tokenizer: "PreTrainedTokenizerBase", size: int) -> _Table:
+def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
     """Once per tokenizer, and again when tokens were added."""
-    del size  # part of the key alone
+    del added  # part of the key alone
     pieces = vocabulary.token_bytes(tokenizer)
     state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
     steps = _flat(state["normalizer"], "normalizers")

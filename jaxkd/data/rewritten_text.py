@@ -6,6 +6,7 @@ against the whole; where it differs, nothing is guessed.
 """
 
 import dataclasses
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from jaxtyping import Bool, Int
 
+_WORDS = re.compile(r"\s+|\S+")
 _HANGUL = re.compile("[\u1160-\u11ff]")
 """Vowels and finals that compose with the letter before them."""
 
@@ -79,44 +81,46 @@ def _pieces(text: str, kept: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
 
 def _rewritten_parts(piece: str, normalize: Callable[[str], str]) -> list[tuple[str, str]] | None:
     """The smallest stretches that are rewritten by themselves, before and after."""
-    parts = list(_stretches(piece))
-    cache: dict[str, str] = {}
-    result = []
-    for index, old in enumerate(parts):
-        # A run of spaces may be collapsed between words and vanish at the ends.
-        left, right = "", ""
-        if old.isspace():
-            left, right = "x" * (index > 0), "x" * (index + 1 < len(parts))
-        whole = left + old + right
-        if whole not in cache:
-            cache[whole] = normalize(whole)
-        new = cache[whole]
-        if not (new.startswith(left) and new.endswith(right)):
-            return None
-        result.append((old, new[len(left) : len(new) - len(right)]))
-    if "".join(new for _, new in result) != normalize(piece):
+    words = _WORDS.findall(piece)
+    cached = functools.cache(normalize)
+    parts: list[tuple[str, str]] = []
+    for index, word in enumerate(words):
+        if word.isspace():
+            # A run of spaces may be collapsed between words and vanish at the ends.
+            left, right = "x" * (index > 0), "x" * (index + 1 < len(words))
+            new = cached(left + word + right)
+            if not (new.startswith(left) and new.endswith(right)):
+                return None
+            parts.append((word, new[len(left) : len(new) - len(right)]))
+        elif cached(word) == word:
+            parts.append((word, word))
+        else:
+            parts += [(old, cached(old)) for old in _letters(word)]
+    if "".join(new for _, new in parts) != normalize(piece):
         return None
-    return [part for old, new in result for part in _without_padding(old, new)]
+    return [part for old, new in parts for part in _finer(old, new)]
 
 
-def _without_padding(old: str, new: str) -> list[tuple[str, str]]:
-    """Spaces that are put around a letter, as BERT does for Chinese, stand for nothing in the text."""
-    if old == new or old.isspace() or new.strip(" ") != old:
+def _finer(old: str, new: str) -> list[tuple[str, str]]:
+    """White space that became other white space of as many characters, and letters between spaces that were put there.
+
+    BERT puts spaces around Chinese: they stand for nothing in the text.
+    """
+    if old.isspace():
+        same = new.isspace() and len(old) == len(new)
+        return list(zip(old, new, strict=True)) if same else [(old, new)]
+    if old == new or new.strip(" ") != old:
         return [(old, new)]
     before, _, behind = new.partition(old)
     return [("", before), (old, old), ("", behind)]
 
 
-def _stretches(text: str) -> Iterator[str]:
-    """Runs of white space, and letters with what may compose with them."""
+def _letters(word: str) -> Iterator[str]:
+    """Letters, each with what may compose with it."""
     begin = 0
-    for place in range(1, len(text)):
-        one, before = text[place], text[place - 1]
-        joined = (one.isspace() and before.isspace()) or (
-            not one.isascii() and (unicodedata.category(one)[0] == "M" or _HANGUL.match(one))
-        )
-        if not joined:
-            yield text[begin:place]
+    for place in range(1, len(word)):
+        letter = word[place]
+        if letter.isascii() or not (unicodedata.category(letter)[0] == "M" or _HANGUL.match(letter)):
+            yield word[begin:place]
             begin = place
-    if text:
-        yield text[begin:]
+    yield word[begin:]

@@ -60,11 +60,11 @@ def test_is_symmetric_and_a_tokenization_and_itself_are_the_identity():
     rng = random.Random(1)
     student, teacher = ([random_strings(rng, END) for _ in range(400)] for _ in range(2))
     rooms = {"student_room": 16, "teacher_room": 60}
-    one = aligned(*prepare(student, teacher, student_end=END, teacher_end=END, **rooms))
-    ours, theirs, common = prepare(student, teacher, student_end=END, teacher_end=END, student_room=60, teacher_room=16)
-    other = aligned(theirs, ours, common)
+    ours, theirs, common = prepare(student, teacher, student_end=END, teacher_end=END, **rooms)
+    one, other = aligned(ours, theirs, common), aligned(theirs, ours, common)
     np.testing.assert_array_equal(one.mask, other.mask)
     np.testing.assert_array_equal(one.student, other.teacher)
+    np.testing.assert_array_equal(one.teacher, other.student)
     same = aligned(*prepare(student, student, student_end=END, teacher_end=END, **rooms))
     for index, pieces in enumerate(student):
         assert row_of(same, index) == (list(range(len(pieces))), list(range(len(pieces))))

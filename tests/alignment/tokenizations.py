@@ -68,9 +68,7 @@ def random_row(rng, lengths, room):
             place = rng.integers(0, len(of_text))
             del of_text[place]  # bytes that no token stands for
         tokens += of_text
-        if rng.random() < 0.3:
-            tokens.append((7, 3, 0))  # no token, whatever it holds
-    tokens = tokens[:room] + [(9, 11, 0)] * (room - len(tokens))
+    tokens = tokens[:room] + [(9, 11, 0)] * (room - len(tokens))  # no tokens, whatever they hold
     array = np.array(tokens, np.int32)
     return row(array[:, :2], array[:, 2])
 

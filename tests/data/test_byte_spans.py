@@ -1,7 +1,7 @@
 """Which bytes a token stands for: by hand, and for any text in every family of tokenizers."""
 
-import types
 import unicodedata
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -89,7 +89,9 @@ def test_spans_are_those_of_what_was_rewritten_or_refused(family, text):
     assert_are_the_text(text, spans)
     read = vocabulary.token_bytes(tokenizer)
     for index, stretch in zip(ids, stretches(text, spans), strict=True):
-        assert stretch == read[index] or normalize(stretch.decode()).encode() == read[index]
+        # A token may end within a character that was left as it is.
+        whole = stretch.decode(errors="ignore").encode() == stretch
+        assert stretch == read[index] or not whole or normalize(stretch.decode()).encode() == read[index]
 
 
 @settings(max_examples=60, deadline=None)
@@ -283,11 +285,8 @@ def test_tokens_of_another_text_are_refused_behind_a_normaliser_too():
 
 
 def test_a_tokenizer_of_another_library_is_refused():
-    class Other(types.SimpleNamespace):
-        def __len__(self):
-            return 1
-
-        __hash__ = object.__hash__
+    class Other:
+        added_tokens_decoder: ClassVar = {}
 
     with pytest.raises(TypeError, match="must run on the tokenizers library"):
         byte_spans.spans(Other(), [0], "a")
@@ -307,6 +306,15 @@ def test_a_rewritten_text_knows_where_it_came_from():
     assert found.starts.tolist() == [0, 0, 3, 3, 8, 9, 11, 12]
     assert found.ends.tolist() == [0, 3, 3, 6, 6, 9, 11, 12]
     assert found.inside.tolist() == [False, True, False, True, False, False, False, False]
+
+
+def test_line_ends_that_become_spaces_are_told_apart():
+    """As AI21's J2 does it, whose SentencePiece model replaces every white space character by a space."""
+    found = rewrite("a\n\t b", lambda text: text.replace("\n", " ").replace("\t", " "))
+    assert found is not None
+    assert found.text == b"a   b"
+    assert found.starts.tolist() == found.ends.tolist() == [0, 1, 2, 3, 4, 5]
+    assert not found.inside.any()
 
 
 def test_a_template_is_read_through_the_tokenizer_itself():

@@ -14,7 +14,7 @@ ALIGNMENTS: dict[Callable, Row] = {
     exact_token.align: Row(
         hand=(
             test_exact_token.test_hand_values,
-            test_exact_token.test_pairs_come_first_and_what_follows_is_zero,
+            test_exact_token.test_there_is_a_slot_for_each_place_of_the_shorter_side,
         ),
         law=(
             test_exact_token.test_is_monotone_one_to_one_and_symmetric,
