@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
 from benchmarks import (
+    alignment,
     install,
     losses_accuracy,
     losses_gpu,
@@ -25,6 +26,7 @@ BENCHMARKS = (
     models_load.BENCHMARK,
     sampler.BENCHMARK,
     surgery.BENCHMARK,
+    alignment.BENCHMARK,
 )
 
 if __name__ == "__main__":

@@ -82,6 +82,39 @@ class TokenBatch:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenSpans:
+    """Which bytes of a text each token stands for, in rows that hold one or more texts.
+
+    The tokens of a row stand in the order of the texts, so that `segment_ids` ascend along it, and the
+    places without a token come last.  A token that stands for no text has an empty span, `starts == ends`.
+    """
+
+    starts: Int[Array, "*b k"]
+    """In bytes from the beginning of the segment's text."""
+    ends: Int[Array, "*b k"]
+    """The byte behind the last one."""
+    segment_ids: Int[Array, "*b k"]
+    """Numbered from 1, the same text by the same number on both sides; 0 where there is no token."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """Pairs of a student's and a teacher's tokens: ascending on both sides, each token at most once.
+
+    There are `p = min(k_student, k_teacher)` slots, one for each place of the shorter side, and `mask` says
+    which of them hold a pair.
+    """
+
+    student: Int[Array, "*b p"]
+    """Place among the student's tokens; 0 where `mask` is False."""
+    teacher: Int[Array, "*b p"]
+    """Place among the teacher's tokens; 0 where `mask` is False."""
+    mask: Bool[Array, "*b p"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Mean:
     """A mean that has not been divided yet, so that parts of a batch add up without bias."""
 

@@ -9,6 +9,7 @@ Shapes stand in signatures as jaxtyping strings; these letters mean the same eve
     d   hidden width of the model at hand (`ds` student, `dt` teacher where both appear)
     l   decoder layers, stacked
     n   tokens in a flat list: rows times positions
+    p   pairs of tokens of two tokenizations
 
 The tests execute the annotations; nothing checks them at run time.
 """

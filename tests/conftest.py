@@ -53,6 +53,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
+        "jaxkd.alignment",
         "jaxkd.models",
         "jaxkd.sampling.decode",
         "jaxkd.sampling.logits",

@@ -12,6 +12,7 @@ HEAVY = ("flax", "orbax", "grain", "transformers", "tyro")
     "module",
     [
         "jaxkd.losses",
+        "jaxkd.alignment",
         "jaxkd.alignment.cross_model_attention",
         "jaxkd.projector",
         "jaxkd.kernels",

@@ -1,1 +1,5 @@
-"""Which positions of two tokenizations belong together: pure functions of arrays."""
+"""Which positions of two tokenizations of one text belong together: pure functions of arrays, nothing else loaded."""
+
+from jaxkd.alignment import chunks as chunks
+from jaxkd.alignment import exact_token as exact_token
+from jaxkd.alignment import greedy as greedy

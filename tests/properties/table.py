@@ -9,6 +9,7 @@ from tests.properties.kernels import KERNELS
 from tests.properties.losses import LABELS, REDUCE
 from tests.properties.projectors import PROJECTORS
 from tests.properties.row import KINDS, Row, address
+from tests.properties.token_alignments import TOKEN_ALIGNMENTS
 
 SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: divergences": DIVERGENCES,
@@ -16,7 +17,8 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,
     "jaxkd.kernels": KERNELS,
-    "jaxkd.alignment": ALIGNMENTS,
+    "jaxkd.alignment: tokens": TOKEN_ALIGNMENTS,
+    "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
 }
 TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
