@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxkd import kernels, losses, projector
-from jaxkd.alignment import cross_model_attention
+from jaxkd.alignment import cross_model_attention, edit_distance, minimum_edit
 from jaxkd.losses import divergence, feature, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -16,7 +16,10 @@ from tests.properties.table import TABLE, page, shown_by
 every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function: function.__name__)
 
 
-@pytest.mark.parametrize("module", [losses, divergence, feature, reduce, kernels, cross_model_attention, projector])
+@pytest.mark.parametrize(
+    "module",
+    [losses, divergence, feature, reduce, kernels, cross_model_attention, edit_distance, minimum_edit, projector],
+)
 def test_the_table_is_complete(module):
     functions = {
         value
