@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.models import decoder, quantized
@@ -141,6 +141,11 @@ def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens
     head = decoder.head(config, params)
     values = batch.teacher.astype(head.weight.dtype)
     return jax.lax.stop_gradient(Hiddens(values=values, head=head))
+
+
+def at(hiddens: Hiddens, places: Int[Array, "b p"]) -> Hiddens:
+    """The hidden states `[b p d]` at these places of each row's targets."""
+    return dataclasses.replace(hiddens, values=jnp.take_along_axis(hiddens.values, places[..., None], axis=1))
 
 
 def leading_tokens(hiddens: Hiddens, count: int) -> Hiddens:

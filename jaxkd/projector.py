@@ -30,6 +30,9 @@ Its square is eight times the rounding unit of float32, so a float32 Gram matrix
 Matrix: TypeAlias = np.ndarray | Array
 """On the host or on a device."""
 
+_SHARED_ROWS = 4096
+"""Of two heads that are multiplied at one time where the ids of their tokens differ."""
+
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -272,7 +275,11 @@ def _host_gram(head: Float[np.ndarray, "v d"]) -> Float[np.ndarray, "d d"]:
 
 
 def ideal_step(
-    head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_out"], inverse: Float[Matrix, "d_out d_out"]
+    head_in: Float[Matrix, "v d_in"],
+    head_out: Float[Matrix, "w d_out"],
+    inverse: Float[Matrix, "d_out d_out"],
+    *,
+    rows: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]] | None = None,
 ) -> Params:
     """`head_in.T @ head_out @ inverse`: `ideal_init` from a Gram inverse, cheap enough for every step.
 
@@ -284,13 +291,15 @@ def ideal_step(
     Args:
         head_in: the head that reads what goes in, the student's for s2t; no gradient reaches it.
         head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
-        inverse: `gram_inverse(head_out)`.
+        inverse: `gram_inverse(head_out)`, or that of its shared rows.
+        rows: ids of the shared tokens in `head_in` and in `head_out`, where the vocabularies differ; row i of one
+            stands for the token of row i of the other.  No copy of a head is made.
 
     Returns:
         A weight and no bias, float32 (float64 for float64 inputs), gradient-stopped.
 
     Raises:
-        ValueError: heads with different rows, or an inverse of another width.
+        ValueError: heads with different rows, ids of different numbers, or an inverse of another width.
 
     Source: DSKDv2 (arXiv 2504.11426), the s2t projector; checked against songmzhang/DSKDv2@5025279.
     Deviation: that code keeps pinv(H_t) in the teacher's dtype.
@@ -302,7 +311,10 @@ def ideal_step(
         >>> ideal_step(student, teacher, gram_inverse(teacher))["weight"].round(4).tolist()
         [[2.0, 3.0]]
     """
-    _require_same_tokens(head_in, head_out)
+    if rows is None:
+        _require_same_tokens(head_in, head_out)
+    elif len(rows[0]) != len(rows[1]):
+        raise ValueError(f"rows must name each shared token in both heads, got {len(rows[0])} and {len(rows[1])} ids.")
     width = head_out.shape[1]
     if inverse.shape != (width, width):
         raise ValueError(
@@ -310,7 +322,28 @@ def ideal_step(
             "It belongs to head_out, not to head_in."
         )
     head_in, head_out, inverse = jax.lax.stop_gradient((head_in, head_out, inverse))
-    return {"weight": jnp.matmul(_cross_product(head_in, head_out), inverse, precision=_HIGHEST)}
+    product = _cross_product(head_in, head_out) if rows is None else _shared_product(head_in, head_out, *rows)
+    return {"weight": jnp.matmul(product, inverse, precision=_HIGHEST)}
+
+
+def _shared_product(
+    left: Float[Matrix, "v d_left"],
+    right: Float[Matrix, "w d_right"],
+    left_ids: Int[np.ndarray, " n"],
+    right_ids: Int[np.ndarray, " n"],
+) -> Float[Array, "d_left d_right"]:
+    """`left[left_ids].T @ right[right_ids]`, some rows at a time."""
+    count = -(-len(left_ids) // _SHARED_ROWS)
+    padded = (np.resize(ids, count * _SHARED_ROWS).reshape(count, _SHARED_ROWS) for ids in (left_ids, right_ids))
+    present = (np.arange(count * _SHARED_ROWS) < len(left_ids)).reshape(count, _SHARED_ROWS)
+
+    def add(total: Array, chunk: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        ours, theirs, mask = chunk
+        return total + _cross_product(jnp.where(mask[:, None], left[ours], 0), right[theirs]), None
+
+    chunks = jax.tree.map(jnp.asarray, (*padded, present))
+    start = jax.eval_shape(_cross_product, left[:1], right[:1])
+    return jax.lax.scan(add, jnp.zeros(start.shape, start.dtype), chunks)[0]
 
 
 def _cross_product(

@@ -2,11 +2,11 @@
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jaxtyping import Array
 
-from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.records import LossOutput, Variables
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from jaxkd.data.examples import Split
     from jaxkd.models.language_model import LanguageModel
+
+
+Batch: TypeAlias = Any
+"""A pytree of arrays whose first axis is rows: `TokenBatch`, or `PairedBatch` where two tokenizers meet."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class Recipe(abc.ABC):
         return {}
 
     @abc.abstractmethod
-    def abstract_batch(self) -> TokenBatch:
+    def abstract_batch(self) -> Batch:
         """Shapes and dtypes of one global batch: what a dry run plans with."""
 
     @abc.abstractmethod
@@ -63,7 +67,7 @@ class Recipe(abc.ABC):
         """
 
     @abc.abstractmethod
-    def counts(self, batch: TokenBatch) -> dict[str, Array]:
+    def counts(self, batch: Batch) -> dict[str, Array]:
         """Denominators that the data alone decide.  The loop adds them over the whole window."""
 
     def prepare(self, variables: Variables) -> Params:
@@ -72,7 +76,7 @@ class Recipe(abc.ABC):
         return {}
 
     @abc.abstractmethod
-    def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+    def loss(self, variables: Variables, batch: Batch, counts: dict[str, Array], key: Key) -> LossOutput:
         """The objective on one micro-batch, already divided by `counts`.
 
         The loop differentiates with respect to `variables.params` and adds the gradients.

@@ -99,6 +99,21 @@ class TokenSpans:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PairedBatch:
+    """The same examples as the tokens of two models: row by row and segment by segment the same texts."""
+
+    student: TokenBatch
+    teacher: TokenBatch
+    student_spans: TokenSpans
+    """Of the student's labels, `[b k]` as they are."""
+    teacher_spans: TokenSpans
+    """Of the teacher's labels."""
+    teacher_positions: Int[Array, "b k"] | None = None
+    """The teacher's target that each of the student's is matched with by edit distance, -1 without one; where asked."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Alignment:
     """Pairs of a student's and a teacher's tokens: ascending on both sides, each token at most once.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 
 from jaxkd.cache_teacher import Cache
 from jaxkd.data.jsonl import Jsonl
+from jaxkd.data.pairs import PairedText
 from jaxkd.data.text import PackedText
 from jaxkd.evals.bits_per_byte import BitsPerByte
 from jaxkd.evals.samples import Samples
@@ -25,6 +27,9 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
 from jaxkd.records import TokenBatch
 from tests.assets import write_tiny_gguf
+from tests.data.tokenizer_families import sentence_piece_bpe
+
+Method = TypeVar("Method")
 
 ROWS, LENGTH, TARGETS = 8, 96, 40
 
@@ -86,13 +91,30 @@ class Tiny:
     @property
     def narrow(self) -> Pretrained:
         """A student with a head of its own: half as wide, with random weights and the teacher's tokenizer."""
-        folder = self.folder.parent / "narrow"
+        return self._random_student("narrow", self.teacher.tokenizer())
+
+    @property
+    def foreign(self) -> Pretrained:
+        """A student whose tokenizer is of another family: SentencePiece, where the teacher's is byte-level."""
+        return self._random_student("foreign", sentence_piece_bpe())
+
+    def _random_student(self, name, tokenizer) -> Pretrained:
+        folder = self.folder.parent / name
         if not folder.exists():
-            config = dataclasses.replace(self.teacher.config(), width=32, mlp_width=48, tied=False)
+            teacher = self.teacher.config()
+            config = dataclasses.replace(
+                teacher, width=32, mlp_width=48, tied=False, vocab_size=max(tokenizer.get_vocab().values()) + 1
+            )
             params = decoder.init(config, jax.random.key(5))
             params = jax.tree.map(lambda leaf: 5 * leaf if leaf.ndim > 1 else leaf, params)
-            huggingface.save(folder, config, params, tokenizer=self.teacher.tokenizer())
+            huggingface.save(folder, config, params, tokenizer=tokenizer)
         return Pretrained(path=str(folder))
+
+    @property
+    def paired(self) -> PairedText:
+        """The text as the foreign student and the teacher read it."""
+        student = dataclasses.replace(self.text, length=112, targets=56, template="plain")
+        return PairedText(student=student, teacher=self.text)
 
     def bits_per_byte(self, split="test") -> BitsPerByte:
         return BitsPerByte(source=self.text.source, split=split, rows=ROWS, length=LENGTH, targets=TARGETS)
@@ -109,6 +131,10 @@ class Tiny:
 
     def dskdv2(self, **changes) -> DSKDv2:
         return dataclasses.replace(DSKDv2(student=self.narrow, teacher=self.teacher, data=self.text), **changes)
+
+    def cross(self, method: type[Method], **changes) -> Method:
+        """A recipe between the foreign student and the teacher."""
+        return method(**{"student": self.foreign, "teacher": self.teacher, "data": self.paired} | changes)
 
     def train(self, recipe=None, **changes) -> Train:
         train = Train(

@@ -3,3 +3,4 @@
 from jaxkd.alignment import chunks as chunks
 from jaxkd.alignment import exact_token as exact_token
 from jaxkd.alignment import greedy as greedy
+from jaxkd.alignment import in_order as in_order

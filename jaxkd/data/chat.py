@@ -33,6 +33,8 @@ class Tokenized:
     prompt_length: int
     response_bytes: int
     """UTF-8 bytes of the response, or of the part that was kept."""
+    ended: bool = True
+    """Whether the last target ends the turn; not so where the response was cut."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ def tokenize(
                     tokens=tokens,
                     prompt_length=len(prompt),
                     response_bytes=response_bytes,
+                    ended=size[1] <= room,
                 )
             )
     report = TokenizationReport(

@@ -60,15 +60,10 @@ def train_batches(
     import grain
 
     _validate(tokenized, rows, length, targets, process_index, process_count)
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}.")
-    # Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of
-    # the same sequence of epochs.
-    order_seed, row_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
-    examples = grain.MapDataset.source(tokenized).shuffle(seed=order_seed).repeat()
-    stream = _pack(examples, length=length, targets=targets, seed=row_seed)
-    stream = stream.batch(rows, drop_remainder=True)
-    return stream.map(_Assemble(_share(rows, process_index, process_count), teacher))
+    stream = shuffled_rows(
+        grain.MapDataset.source(tokenized), features, budgets={"tokens": length, "targets": targets}, seed=seed
+    )
+    return stream.batch(rows, drop_remainder=True).map(_Assemble(share(rows, process_index, process_count), teacher))
 
 
 def evaluation_batches(
@@ -100,17 +95,42 @@ def evaluation_batches(
     import grain
 
     _validate(tokenized, rows, length, targets, process_index, process_count)
-    examples = grain.MapDataset.source(tokenized)
-    stream = _pack(examples, length=length, targets=targets, examples_per_row=None if pack else 1)
+    examples = grain.MapDataset.source(tokenized).map(features)
+    stream = _pack(examples, budgets={"tokens": length, "targets": targets}, examples_per_row=None if pack else 1)
     stream = stream.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
-    return stream.map(_Assemble(_share(rows, process_index, process_count), teacher))
+    return stream.map(_Assemble(share(rows, process_index, process_count), teacher))
+
+
+def shuffled_rows(
+    examples: "grain.MapDataset",
+    features: Callable[[Any], dict[str, np.ndarray]],
+    *,
+    budgets: Mapping[str, int],
+    seed: int,
+) -> "grain.IterDataset":
+    """An endless stream of packed rows, the examples in a new order each epoch.
+
+    Args:
+        examples: of any kind.
+        features: the arrays of an example that are packed, by name.
+        budgets: the length of each array in a row, by the same names.
+        seed: decides the order.
+
+    Raises:
+        ValueError: a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}.")
+    # Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of
+    # the same sequence of epochs.
+    order_seed, row_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
+    return _pack(examples.shuffle(seed=order_seed).repeat().map(features), budgets=budgets, seed=row_seed)
 
 
 def _pack(
     examples: "grain.MapDataset",
     *,
-    length: int,
-    targets: int,
+    budgets: Mapping[str, int],
     seed: int | None = None,
     examples_per_row: int | None = None,
 ) -> "grain.IterDataset":
@@ -120,8 +140,8 @@ def _pack(
     # examples are in memory.
     options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     return grain.experimental.FirstFitPackIterDataset(
-        examples.map(_features).to_iter_dataset(options),
-        length_struct={"tokens": length, "targets": targets},
+        examples.to_iter_dataset(options),
+        length_struct=dict(budgets),
         num_packing_bins=_BINS,
         # First fit fills early rows better than late ones; shuffled, batches are alike.
         shuffle_bins=seed is not None,
@@ -130,7 +150,7 @@ def _pack(
     )
 
 
-def _features(example: Tokenized) -> dict[str, np.ndarray]:
+def features(example: Tokenized) -> dict[str, np.ndarray]:
     """What is packed: the tokens, and for each target its (place in the example, label, example)."""
     places = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
     labels = example.tokens[example.prompt_length :]
@@ -155,28 +175,32 @@ class _Assemble:
     teacher: Teacher | None
 
     def __call__(self, packed: Mapping[str, np.ndarray]) -> TokenBatch:
-        mine = {name: array[self.share] for name, array in packed.items()}
-        segments, target_segments = mine["tokens_segment_ids"], mine["targets_segment_ids"]
-        mask = target_segments > 0
-        starts = _segment_starts(segments, mine["tokens_positions"])
-        positions = mine["targets"][..., 0] + np.take_along_axis(starts, target_segments, axis=1)
-        example_ids = np.where(mask, mine["targets"][..., 2], -1).astype(np.int32)
-        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
-        fields: dict[str, Any] = {
-            "tokens": mine["tokens"].astype(np.int32),
-            "positions": mine["tokens_positions"],
-            "segment_ids": segments,
-            "target_positions": positions.astype(np.int32),
-            "labels": mine["targets"][..., 1].astype(np.int32),
-            "loss_mask": mask,
-            "example_ids": example_ids,
-        }
-        if self.teacher is not None:
-            fields["teacher"] = _teacher_rows(self.teacher, example_ids, target_segments)
-        return TokenBatch(**fields)
+        return assembled({name: array[self.share] for name, array in packed.items()}, self.teacher)
 
 
-def _segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
+def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) -> TokenBatch:
+    """The batch of packed `features`, with the teacher's hidden states where a teacher is given."""
+    segments, target_segments = packed["tokens_segment_ids"], packed["targets_segment_ids"]
+    mask = target_segments > 0
+    starts = segment_starts(segments, packed["tokens_positions"])
+    positions = packed["targets"][..., 0] + np.take_along_axis(starts, target_segments, axis=1)
+    example_ids = np.where(mask, packed["targets"][..., 2], -1).astype(np.int32)
+    # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+    fields: dict[str, Any] = {
+        "tokens": packed["tokens"].astype(np.int32),
+        "positions": packed["tokens_positions"],
+        "segment_ids": segments,
+        "target_positions": positions.astype(np.int32),
+        "labels": packed["targets"][..., 1].astype(np.int32),
+        "loss_mask": mask,
+        "example_ids": example_ids,
+    }
+    if teacher is not None:
+        fields["teacher"] = _teacher_rows(teacher, example_ids, target_segments)
+    return TokenBatch(**fields)
+
+
+def segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
     """Column at which each segment of a row begins; 0 for segment 0, the padding."""
     starts = np.zeros((len(segments), segments.max(initial=0) + 1), np.int32)
     row, column = np.nonzero((positions == 0) & (segments > 0))
@@ -210,7 +234,8 @@ def _teacher_rows(
     return filled
 
 
-def _share(rows: int, process_index: int, process_count: int) -> slice:
+def share(rows: int, process_index: int, process_count: int) -> slice:
+    """The rows of a global batch that a process takes."""
     each = rows // process_count
     return slice(process_index * each, (process_index + 1) * each)
 

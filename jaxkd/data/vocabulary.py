@@ -157,6 +157,19 @@ def require_shared(student: "Pretrained", teacher: "Pretrained", *, method: str)
         )
 
 
+def require_overlap(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    """Refuse two vocabularies without a token in common for a method that needs some.
+
+    Raises:
+        ValueError: no token in common.
+    """
+    if between(student, teacher).kind == "disjoint":
+        raise ValueError(
+            f"student and teacher must have tokens in common in {method}, got {student.path} and {teacher.path}. "
+            f"{between(student, teacher)} DSKDCrossAttention and ULD need none."
+        )
+
+
 def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
     """The bytes that each token stands for, by its id.
 

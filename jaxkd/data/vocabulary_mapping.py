@@ -1,6 +1,7 @@
 """Each teacher token's nearest student token, by edit distance: what MinED reads a teacher's distribution through."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import tempfile
@@ -18,6 +19,8 @@ from jaxkd.progress import progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.models.pretrained import Pretrained
 
 _VERSION = "1"
 """Of what a cached file holds: another rule needs another number."""
@@ -71,6 +74,22 @@ def nearest_tokens(
         student_of_teacher = _nearest(student, teacher, student_size, teacher_size)
         _save(path, student_of_teacher)
     return VocabularyMapping.of(student_of_teacher, student_size)
+
+
+@functools.lru_cache(maxsize=8)
+def between(student: "Pretrained", teacher: "Pretrained") -> VocabularyMapping:
+    """`nearest_tokens` of two checkpoints; once per process.
+
+    Raises:
+        TypeError: as `relate`.
+        ValueError: as `relate`.
+    """
+    return nearest_tokens(
+        student.tokenizer(),
+        teacher.tokenizer(),
+        student_size=student.config().vocab_size,
+        teacher_size=teacher.config().vocab_size,
+    )
 
 
 def _nearest(

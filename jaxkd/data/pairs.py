@@ -1,0 +1,278 @@
+"""Text for two models of different tokenizers: each example in the tokens of both, packed side by side.
+
+An example has its place in the same row and the same segment on both sides, so that what aligns the two needs only
+integers: the spans of bytes that labels stand for.  A row has four budgets, tokens and targets of each side.
+"""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from jaxkd.alignment import edit_distance
+from jaxkd.cache import HiddenCache
+from jaxkd.data import byte_spans, packing, vocabulary, vocabulary_mapping
+from jaxkd.data.byte_spans import Spans
+from jaxkd.data.chat import Tokenized
+from jaxkd.data.examples import Split, subset
+from jaxkd.data.packing import Teacher
+from jaxkd.data.text import PackedText
+from jaxkd.data.vocabulary_mapping import VocabularyMapping
+from jaxkd.progress import progress
+from jaxkd.records import PairedBatch, TokenSpans
+
+if TYPE_CHECKING:
+    import grain
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.models.pretrained import Pretrained
+
+_log = logging.getLogger(__name__)
+
+_TEACHER = "teacher_"
+
+Match = Literal["none", "edit distance"]
+"""How targets are matched on the host, beside the spans that a jitted loss aligns by."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """One example in the tokens of two models."""
+
+    student: Tokenized
+    teacher: Tokenized
+    student_spans: Spans
+    """Bytes of the response that each of the student's targets stands for; the end's is the byte behind it."""
+    teacher_spans: Spans
+    matched: Int[np.ndarray, " k"] | None
+    """The teacher's target that each of the student's is matched with by edit distance, -1 without one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairedText:
+    """The same examples as a student and a teacher of different tokenizers read them."""
+
+    student: PackedText
+    teacher: PackedText
+    """Of the same source, rows and limit; what a cache of the teacher is made of."""
+    spaces: Literal["kept", "ignored"] = "kept"
+    """"ignored" pairs a word with the same word behind a space."""
+
+    def __post_init__(self) -> None:
+        for name in ("source", "rows", "limit"):
+            ours, theirs = getattr(self.student, name), getattr(self.teacher, name)
+            if ours != theirs:
+                raise ValueError(
+                    f"student and teacher must have the same {name}, got {ours} and {theirs}. Only what belongs to a "
+                    "tokenizer may differ: length, targets, template and overlong."
+                )
+
+    def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained", *, match: Match = "none") -> list[Pair]:
+        """The examples that both sides kept; how many one of them dropped is logged.
+
+        Args:
+            split: of the source.
+            student: the checkpoint whose tokenizer reads one side.
+            teacher: the other side's.
+            match: "edit distance" fills `Pair.matched`.
+
+        Raises:
+            ValueError: no example that fits on both sides, or a response whose tokens do not spell it.
+        """
+        return _pairs(self, split, student, teacher, match)
+
+    def training_stream(
+        self,
+        split: Split,
+        student: "Pretrained",
+        teacher: "Pretrained",
+        seed: int,
+        *,
+        match: Match = "none",
+        teacher_cache: str | None = None,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> "grain.IterDataset":
+        """This process's rows of an endless shuffled stream of `PairedBatch`es of NumPy arrays.
+
+        Args:
+            split: of the source.
+            student: the checkpoint whose tokenizer reads one side.
+            teacher: the other side's.
+            seed: decides the order.
+            match: as in `pairs`.
+            teacher_cache: folder of the teacher's hidden states, written from `self.teacher`.
+            process_index: which share of the rows this process takes.
+            process_count: number of equal shares.
+        """
+        import grain
+
+        cache = None
+        if teacher_cache is not None:
+            cache = HiddenCache(Path(teacher_cache), self.teacher.identity(split, teacher, teacher.tokenizer()))
+        pairs = self.pairs(split, student, teacher, match=match)
+        budgets = {"tokens": self.student.length, "targets": self.student.targets}
+        budgets |= {f"{_TEACHER}tokens": self.teacher.length, f"{_TEACHER}targets": self.teacher.targets}
+        stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=budgets, seed=seed)
+        rows = packing.share(self.student.rows, process_index, process_count)
+        assemble = _Assemble(share=rows, cache=cache, matched=match != "none")
+        return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
+
+    def abstract_batch(self, *, teacher_width: int | None = None, match: Match = "none") -> PairedBatch:
+        """Shapes and dtypes of one global batch."""
+        student, teacher = self.student.abstract_batch(), self.teacher.abstract_batch(teacher_width=teacher_width)
+
+        def spans(labels: jax.Array) -> TokenSpans:
+            place = jax.ShapeDtypeStruct(labels.shape, jnp.int32)
+            return TokenSpans(starts=place, ends=place, segment_ids=place)  # pyright: ignore[reportArgumentType]
+
+        return PairedBatch(
+            student=student,
+            teacher=teacher,
+            student_spans=spans(student.labels),
+            teacher_spans=spans(teacher.labels),
+            teacher_positions=None if match == "none" else student.labels,
+        )
+
+    def check_fits(self, student: "Pretrained", teacher: "Pretrained") -> None:
+        """Refuse rows that are longer than a model was made for.
+
+        Raises:
+            ValueError: as `PackedText.check_fits`.
+        """
+        self.student.check_fits(student.config())
+        self.teacher.check_fits(teacher.config())
+
+
+@functools.lru_cache(maxsize=4)
+def _pairs(
+    text: PairedText, split: Split, student_checkpoint: "Pretrained", teacher_checkpoint: "Pretrained", match: Match
+) -> list[Pair]:
+    """Once per process: the stages of a study read the same text many times."""
+    student, teacher = student_checkpoint.tokenizer(), teacher_checkpoint.tokenizer()
+    mapping = None if match == "none" else vocabulary_mapping.between(student_checkpoint, teacher_checkpoint)
+    ours = {example.key: example for example in text.student.tokenized(split, student)}
+    theirs = {example.key: example for example in text.teacher.tokenized(split, teacher)}
+    responses = {
+        example.key: example.response for example in subset(text.student.source.examples(split), text.student.limit)
+    }
+    kept = [key for key in ours if key in theirs]
+    if not kept:
+        raise ValueError(
+            f"examples must hold one that fits into the rows of student and teacher, got {len(ours)} that fit the "
+            f"student's and {len(theirs)} that fit the teacher's in the {split} split. Raise length and targets."
+        )
+    _log.info("%s: %d examples for student and teacher, %d for one alone", split, len(kept), len(ours) - len(kept))
+    pairs = []
+    with progress(len(kept), "pairs of tokenizations") as bar:
+        for number, key in enumerate(kept, 1):
+            pairs.append(
+                Pair(
+                    student=ours[key],
+                    teacher=theirs[key],
+                    student_spans=_spans(text, student, ours[key], responses[key]),
+                    teacher_spans=_spans(text, teacher, theirs[key], responses[key]),
+                    matched=None if mapping is None else _matched(mapping, student, ours[key], teacher, theirs[key]),
+                )
+            )
+            bar.update(number)
+    apart = [pair for pair in pairs if not _share_a_span(pair)]
+    if apart:
+        _log.warning(
+            "%s: %d of %d responses have no token in common to student and teacher, %s first: exact token alignment "
+            "learns nothing of the teacher from them",
+            *(split, len(apart), len(pairs), apart[0].student.key),
+        )
+    return pairs
+
+
+def _share_a_span(pair: Pair) -> bool:
+    ours, theirs = ({tuple(span) for span in spans.tolist()} for spans in (pair.student_spans, pair.teacher_spans))
+    return any(start < end for start, end in ours & theirs)
+
+
+def _spans(text: PairedText, tokenizer: "PreTrainedTokenizerBase", example: Tokenized, response: str) -> Spans:
+    """Of the targets; a response that was cut has no end."""
+    targets = example.tokens[example.prompt_length :].tolist()
+    try:
+        found = byte_spans.spans(tokenizer, targets[:-1] if example.ended else targets, response)
+    except ValueError as error:
+        raise ValueError(f"example {example.key}: {error}") from error
+    if text.spaces == "ignored":
+        found = byte_spans.without_leading_space(found, response)
+    return byte_spans.with_end(found, response) if example.ended else found
+
+
+def _matched(
+    mapping: VocabularyMapping,
+    student: "PreTrainedTokenizerBase",
+    ours: Tokenized,
+    teacher: "PreTrainedTokenizerBase",
+    theirs: Tokenized,
+) -> Int[np.ndarray, " k"]:
+    """By the tokens that go in where a target is predicted, as MinED does."""
+    our_ids, their_ids = (one.tokens[one.prompt_length - 1 : -1] for one in (ours, theirs))
+    our_texts, their_texts = _texts(student), _texts(teacher)
+    costs = edit_distance.edit_costs([our_texts[id] for id in our_ids], [their_texts[id] for id in their_ids])
+    path = edit_distance.warped(costs)
+    return edit_distance.aligned_positions(path, our_ids, their_ids, mapping.student_of_teacher)
+
+
+@functools.lru_cache(maxsize=8)
+def _texts(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
+    """What tokens stand for without spaces."""
+    return {index: text.replace(b" ", b"") for index, text in vocabulary.token_bytes(tokenizer).items()}
+
+
+def _features(pair: Pair) -> dict[str, np.ndarray]:
+    """What is packed: of each side the tokens, and for each target what `packing.features` says and its span."""
+    arrays = {}
+    sides = (("", pair.student, pair.student_spans), (_TEACHER, pair.teacher, pair.teacher_spans))
+    for prefix, example, spans in sides:
+        features = packing.features(example)
+        arrays[f"{prefix}tokens"] = features["tokens"]
+        arrays[f"{prefix}targets"] = np.concatenate([features["targets"], spans], axis=1)
+    if pair.matched is not None:
+        arrays["targets"] = np.concatenate([arrays["targets"], pair.matched[:, None]], axis=1)
+    return arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class _Assemble:
+    share: slice
+    cache: Teacher | None
+    matched: bool
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
+        mine = {name: array[self.share] for name, array in packed.items()}
+        theirs = {name.removeprefix(_TEACHER): array for name, array in mine.items() if name.startswith(_TEACHER)}
+        positions = _positions_in_row(mine, theirs) if self.matched else None
+        return PairedBatch(
+            student=packing.assembled(mine),
+            teacher=packing.assembled(theirs, self.cache),
+            student_spans=_token_spans(mine),
+            teacher_spans=_token_spans(theirs),
+            teacher_positions=positions,  # pyright: ignore[reportArgumentType]
+        )
+
+
+def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
+    starts, ends = (packed["targets"][..., column].astype(np.int32) for column in (3, 4))
+    segments = packed["targets_segment_ids"].astype(np.int32)
+    return TokenSpans(starts=starts, ends=ends, segment_ids=segments)  # pyright: ignore[reportArgumentType]
+
+
+def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> Int[np.ndarray, "b k"]:
+    """Positions within an example as those within its row."""
+    starts = packing.segment_starts(theirs["targets_segment_ids"], theirs["targets_positions"])
+    segments = mine["targets_segment_ids"]
+    matched = mine["targets"][..., 5]
+    first = np.take_along_axis(starts, np.minimum(segments, starts.shape[1] - 1), axis=1)
+    return np.where((segments > 0) & (matched >= 0), matched + first, -1).astype(np.int32)

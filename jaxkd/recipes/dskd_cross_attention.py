@@ -1,0 +1,195 @@
+"""DSKD between any two vocabularies: cross-model attention brings the hidden states to each other's positions."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, get_args
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxkd import forward, frozen_teacher, projector, trainable
+from jaxkd.alignment.cross_model_attention import Statistic, attend, attention_weights, normalise
+from jaxkd.data.pairs import PairedText
+from jaxkd.kernels import linear_cross_entropy, linear_divergence
+from jaxkd.losses import AnyDivergence, ForwardKL
+from jaxkd.losses.reduce import mean_weights, reported
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipe import Recipe
+from jaxkd.records import Hiddens, LossOutput, PairedBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DSKDCrossAttention(Recipe):
+    """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, over the student's targets.
+
+    dual = CE(label, p_t2s) + [argmax p_t2s = label] D(q, p_t2s) + KL(p || q_s2t).  As in DSKD, p_t2s is what the
+    student's head reads in the teacher's projected hidden states, and q_s2t what the teacher's head reads in the
+    student's; but each position takes the mean of the other side's targets of the same example, weighed by attention
+    between the embeddings of input and target.  CE(label, p_t2s) trains the t2s and the query projector, D(q, p_t2s)
+    the student, and KL(p || q_s2t), at the teacher's targets, the student's body, the s2t and the query projector.
+
+    The projectors are the optimizer's group "projectors": the paper gives them a learning rate of 1e-3.
+
+    Source: Zhang et al. (arXiv 2406.17328), section 3.3; checked against songmzhang/DSKD@077337a.  Deviation: what is
+    normalised is divided by the standard deviation over the targets of its example, where that code takes one over the
+    batch with its padding (`normalise_over="reference"`).
+    """
+
+    student: Pretrained
+    teacher: Pretrained
+    data: PairedText
+    kd_rate: float = 0.5
+    """Share of the dual-space terms in the loss, in (0, 1)."""
+    divergence: AnyDivergence = ForwardKL(temperature=2.0)
+    """D, in the student's space.  Its temperature is that of the teacher's space too."""
+    normalise_over: Statistic = "tokens"
+    """What the standard deviation is taken over; with "reference" the loss of an example depends on its batch."""
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        ours, theirs = batch.student, batch.teacher
+        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
+        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        weights = mean_weights(ours.loss_mask, counts["targets"])
+        projectors = variables.params["projectors"]
+        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+
+        queries, keys, targets = self._queries_and_keys(variables, batch)
+        normalised = functools.partial(
+            normalise, mask=theirs.loss_mask, segment_ids=batch.teacher_spans.segment_ids, over=self.normalise_over
+        )
+        attention = attention_weights(
+            projector.project(projectors["query"], queries),
+            normalised(keys),
+            student_mask=ours.loss_mask,
+            teacher_mask=theirs.loss_mask,
+            student_segment_ids=batch.student_spans.segment_ids,
+            teacher_segment_ids=batch.teacher_spans.segment_ids,
+        )
+        values = projector.project(projectors["t2s"], normalised(teacher.values) + normalised(targets))
+        head = jax.lax.stop_gradient(student.head)
+        t2s = Hiddens(values=attend(attention.t2s, values).astype(student.values.dtype), head=head)
+        values = projector.project(projectors["s2t"], student.values)
+        s2t = Hiddens(values=attend(attention.s2t, values), head=teacher.head)
+
+        t2s_nats = linear_cross_entropy(t2s, ours.labels, weights=self.kd_rate * weights)
+        correct = ours.loss_mask & (t2s_nats.argmax == ours.labels)
+        nats = linear_divergence(
+            student,
+            jax.lax.stop_gradient(t2s),
+            weights=self.kd_rate * mean_weights(correct, counts["targets"]),
+            divergence=self.divergence,
+        )
+        s2t_nats = linear_divergence(
+            s2t,
+            teacher,
+            weights=self.kd_rate * mean_weights(theirs.loss_mask, counts["targets"]),
+            divergence=ForwardKL(temperature=self.divergence.temperature),
+        )
+        metrics = {
+            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
+            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, ours.loss_mask),
+            "t2s_accuracy": reported(correct.astype(jnp.float32), ours.loss_mask),
+            "t2s_divergence": reported(nats.divergence, correct),
+            "s2t_divergence": reported(s2t_nats.divergence, theirs.loss_mask),
+        }
+        loss = gold.total + t2s_nats.total + nats.total + s2t_nats.total
+        return LossOutput(loss=loss, state=variables.state, metrics=metrics)
+
+    def counts(self, batch: PairedBatch) -> dict[str, Array]:
+        return {"targets": jnp.sum(batch.student.loss_mask)}
+
+    def validate(self) -> None:
+        if not 0 < self.kd_rate < 1:
+            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        if self.normalise_over not in get_args(Statistic):
+            choices = ", ".join(get_args(Statistic))
+            raise ValueError(f"normalise_over must be one of {choices}, got {self.normalise_over!r}.")
+        self.data.check_fits(self.student, self.teacher)
+
+    def abstract(self) -> Variables:
+        variables = trainable.abstract(self._config(), self.student)
+        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None, also=("embedding",))
+        variables = trainable.with_projectors(variables, jax.eval_shape(self._projectors, jax.random.key(0)))
+        return variables.replace(frozen=variables.frozen | teacher)
+
+    def init(self, key: Key) -> Variables:
+        student_key, projector_key = jax.random.split(key)
+        variables = trainable.init(self._config(), self.student, student_key)
+        variables = trainable.with_projectors(variables, self._projectors(projector_key))
+        return variables.replace(frozen=variables.frozen | self._load_teacher())
+
+    def load_frozen(self) -> Params:
+        return self.load_student_base() | self._load_teacher()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
+
+    def abstract_batch(self) -> PairedBatch:
+        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        return self.data.training_stream(
+            split,
+            self.student,
+            self.teacher,
+            seed,
+            teacher_cache=self.teacher_cache,
+            process_index=process_index,
+            process_count=process_count,
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return trainable.language_model(self._config(), self.student, variables)
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def _queries_and_keys(
+        self, variables: Variables, batch: PairedBatch
+    ) -> tuple[Float[Array, "b n q"], Float[Array, "b m k"], Float[Array, "b m d"]]:
+        """Embeddings of input and target of the student, the same of the teacher, and the teacher's of the target."""
+        sides = (
+            (trainable.student(variables)["embedding"], batch.student),
+            (variables.frozen["teacher"]["embedding"], batch.teacher),
+        )
+        joined = []
+        for table, side in sides:
+            table = jax.lax.stop_gradient(table)
+            inputs = table[jnp.take_along_axis(side.tokens, side.target_positions, axis=1)]
+            joined.append((inputs, table[side.labels]))
+        (student_inputs, student_targets), (teacher_inputs, teacher_targets) = joined
+        queries = jnp.concatenate([student_inputs, student_targets], axis=-1)
+        return queries, jnp.concatenate([teacher_inputs, teacher_targets], axis=-1), teacher_targets
+
+    def _projectors(self, key: Key) -> dict[str, Params]:
+        student, teacher = self.student.config().width, self.teacher.config().width
+        widths = {"t2s": (teacher, student), "s2t": (student, teacher), "query": (2 * student, 2 * teacher)}
+        keys = jax.random.split(key, len(widths))
+        return {
+            name: projector.uniform_init(one, *sizes) for one, (name, sizes) in zip(keys, widths.items(), strict=True)
+        }
+
+    def _load_teacher(self) -> Params:
+        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None, also=("embedding",))
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

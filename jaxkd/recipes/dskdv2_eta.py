@@ -1,0 +1,215 @@
+"""DSKDv2 between any two vocabularies: teacher and student are compared at the tokens that they cut alike."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd import forward, frozen_teacher, projector, sharding, trainable
+from jaxkd.alignment.exact_token import align
+from jaxkd.data import vocabulary
+from jaxkd.data.pairs import PairedText
+from jaxkd.kernels import linear_argmax, linear_cross_entropy, linear_divergence
+from jaxkd.losses import AnyDivergence, ForwardKL
+from jaxkd.losses.reduce import mean_weights, reported
+from jaxkd.models import decoder
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipe import Recipe
+from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+_GRAM_AXES = {"gram_inverse": (None, None)}
+
+Normalisation = Literal["tokens", "reference"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DSKDv2ETA(Recipe):
+    """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, with the terms of DSKDv2 at aligned tokens.
+
+    dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p).  Exact token alignment pairs the student's and
+    the teacher's targets that stand for the same bytes.  y* is the teacher's likeliest token, in the student's
+    vocabulary; where that has no such token the first two terms are left out.  Both projectors start from the
+    tokens that the vocabularies share, and P_s2t follows the student's head.  All terms are divided by the student's
+    targets, aligned or not.
+
+    Source: Zhang et al. (arXiv 2504.11426), section 4; checked against songmzhang/DSKDv2@5025279.  Deviation: tokens
+    are aligned by bytes, and known by bytes in the other vocabulary, where that code compares spellings and takes the
+    unknown token for a label; each term has one denominator, where that code divides by the aligned tokens of a
+    micro-batch, and compares in the teacher's space only where y* is known (`normalisation="reference"`).
+    """
+
+    student: Pretrained
+    teacher: Pretrained
+    data: PairedText
+    kd_rate: float = 0.5
+    """Share of the dual-space terms in the loss, in (0, 1)."""
+    divergence: AnyDivergence = ForwardKL(temperature=2.0)
+    """D, in both spaces."""
+    normalisation: Normalisation = "tokens"
+    """What the terms are divided by.  With "tokens" the result does not depend on how a batch is split."""
+    t2s_agreement: float = 1.0
+    """For "reference": the share of agreeing tokens above which that code compares all of them."""
+    rtol: float = projector.RTOL
+    """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        ours, theirs = batch.student, batch.teacher
+        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
+        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        weights = mean_weights(ours.loss_mask, counts["targets"])
+        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+
+        pairs = align(batch.student_spans, batch.teacher_spans)
+        student, teacher = forward.at(student, pairs.student), forward.at(teacher, pairs.teacher)
+        head = jax.lax.stop_gradient(student.head)
+        t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
+        s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
+
+        likeliest = self._in_student_vocabulary()[linear_argmax(teacher, pairs.mask)]
+        known = pairs.mask & (likeliest >= 0)
+        likeliest = jnp.maximum(likeliest, 0)
+        to_known, to_pairs = self._pair_weights(known, pairs.mask, counts)
+        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * to_known)
+        agree = known & (t2s_nats.argmax == likeliest)
+        nats = linear_divergence(
+            student,
+            jax.lax.stop_gradient(t2s),
+            weights=self.kd_rate * self._agreement_weights(agree, known, counts),
+            divergence=self.divergence,
+        )
+        s2t_nats = linear_divergence(s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence)
+        metrics = {
+            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
+            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            "aligned": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
+            "known": reported(known.astype(jnp.float32), pairs.mask),
+            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, known),
+            "t2s_agreement": reported(agree.astype(jnp.float32), known),
+            "t2s_divergence": reported(nats.divergence, agree),
+            "s2t_divergence": reported(s2t_nats.divergence, to_pairs > 0),
+        }
+        loss = gold.total + nats.total + t2s_nats.total + s2t_nats.total
+        return LossOutput(loss=loss, state=variables.state, metrics=metrics)
+
+    def prepare(self, variables: Variables) -> Params:
+        """P_s2t of the student's head as it is now."""
+        student = decoder.head(self._config(), trainable.student(variables))
+        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
+        shared = vocabulary.between(self.student, self.teacher)
+        rows = (shared.student_ids, shared.teacher_ids)
+        return {"s2t": projector.ideal_step(student.weight, teacher.weight, variables.state["gram_inverse"], rows=rows)}
+
+    def counts(self, batch: PairedBatch) -> dict[str, Array]:
+        return {"targets": jnp.sum(batch.student.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
+
+    def validate(self) -> None:
+        if not 0 < self.kd_rate < 1:
+            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        if self.normalisation not in get_args(Normalisation):
+            choices = ", ".join(get_args(Normalisation))
+            raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
+        self.data.check_fits(self.student, self.teacher)
+        vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
+
+    def abstract(self) -> Variables:
+        student, teacher = self.student.config().width, self.teacher.config().width
+        projectors = {"t2s": {"weight": jax.ShapeDtypeStruct((teacher, student), jnp.float32)}}
+        variables = trainable.with_projectors(trainable.abstract(self._config(), self.student), projectors)
+        frozen = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
+        gram_inverse = {"gram_inverse": jax.ShapeDtypeStruct((teacher, teacher), jnp.float32)}
+        state = sharding.described(gram_inverse, _GRAM_AXES)
+        return variables.replace(frozen=variables.frozen | frozen, state=state)
+
+    def init(self, key: Key) -> Variables:
+        variables = trainable.init(self._config(), self.student, key)
+        variables = variables.replace(frozen=variables.frozen | self._load_teacher())
+        student = decoder.head(self._config(), trainable.student(variables))
+        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
+        shared = vocabulary.between(self.student, self.teacher)
+        # On the host: there is float64.
+        student_rows = projector.token_rows(sharding.on_host(student.weight), shared.student_ids)
+        teacher_rows = projector.token_rows(sharding.on_host(teacher.weight), shared.teacher_ids)
+        t2s = projector.ideal_init(teacher_rows, student_rows, rtol=self.rtol)
+        inverse = projector.gram_inverse(teacher_rows, rtol=self.rtol)
+        t2s, inverse = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, inverse))
+        state = sharding.place({"gram_inverse": inverse}, _GRAM_AXES)
+        return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+
+    def load_frozen(self) -> Params:
+        return self.load_student_base() | self._load_teacher()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
+
+    def abstract_batch(self) -> PairedBatch:
+        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        return self.data.training_stream(
+            split,
+            self.student,
+            self.teacher,
+            seed,
+            teacher_cache=self.teacher_cache,
+            process_index=process_index,
+            process_count=process_count,
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return trainable.language_model(self._config(), self.student, variables)
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def _in_student_vocabulary(self) -> Int[Array, " v"]:
+        """The student's id of each of the teacher's tokens, -1 where it has none."""
+        shared = vocabulary.between(self.student, self.teacher)
+        ids = np.full(shared.teacher_size, -1, np.int32)
+        ids[shared.teacher_ids] = shared.student_ids
+        return jnp.asarray(ids)
+
+    def _pair_weights(
+        self, known: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]
+    ) -> tuple[Float[Array, "b p"], Float[Array, "b p"]]:
+        """What weighs CE(y*, p_t2s) and D(q_s2t, p)."""
+        if self.normalisation == "tokens":
+            return mean_weights(known, counts["targets"]), mean_weights(paired, counts["targets"])
+        # The average over micro-batches of a mean over the known tokens of each.
+        weights = known / (jnp.maximum(jnp.sum(known), 1e-3) * counts["micro_batches"])
+        return weights, weights
+
+    def _agreement_weights(
+        self, agree: Bool[Array, "b p"], known: Bool[Array, "b p"], counts: dict[str, Array]
+    ) -> Float[Array, "b p"]:
+        """What weighs D(q, p_t2s)."""
+        if self.normalisation == "tokens":
+            return mean_weights(agree, counts["targets"])
+        share = jnp.sum(agree) / jnp.maximum(jnp.sum(known), 1e-3)
+        compared = jnp.where(share <= self.t2s_agreement, agree, known)
+        return compared / (jnp.maximum(jnp.sum(compared), 1e-3) * counts["micro_batches"])
+
+    def _load_teacher(self) -> Params:
+        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

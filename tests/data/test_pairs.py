@@ -1,0 +1,145 @@
+"""Examples in the tokens of two models, side by side in packed rows."""
+
+import dataclasses
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd.alignment.exact_token import align
+from jaxkd.data import vocabulary
+from jaxkd.data.jsonl import Jsonl
+from jaxkd.data.pairs import PairedText
+
+
+def pairs_of(tiny, **options):
+    return tiny.paired.pairs("train", tiny.foreign, tiny.teacher, **options)
+
+
+def first_batch(tiny, **options):
+    return next(iter(tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, **options)))
+
+
+def texts_of(checkpoint, ids):
+    table = vocabulary.token_bytes(checkpoint.tokenizer())
+    return [table[int(index)] for index in ids]
+
+
+def test_both_sides_hold_the_same_response_and_an_end(tiny):
+    responses = {example.key: example.response for example in tiny.text.source.examples("train")}
+    pairs = pairs_of(tiny)
+    assert len(pairs) == 20
+    for pair in pairs:
+        data = responses[pair.student.key].encode()
+        assert pair.student.key == pair.teacher.key
+        for spans, side in ((pair.student_spans, pair.student), (pair.teacher_spans, pair.teacher)):
+            assert len(spans) == len(side.tokens) - side.prompt_length
+            assert b"".join(data[start:end] for start, end in spans) == data
+            assert spans[-1].tolist() == [len(data), len(data) + 1]
+
+
+def test_rows_and_segments_hold_the_same_examples(tiny):
+    batch, pairs = first_batch(tiny), pairs_of(tiny)
+    sides = (
+        (batch.student, batch.student_spans, {pair.student.index: pair.student.key for pair in pairs}),
+        (batch.teacher, batch.teacher_spans, {pair.teacher.index: pair.teacher.key for pair in pairs}),
+    )
+    assert (batch.student.tokens.shape, batch.teacher.tokens.shape) == ((8, 112), (8, 96))
+    assert batch.teacher_positions is None
+    for row in range(8):
+        found = []
+        for side, spans, names in sides:
+            mask = side.loss_mask[row]
+            np.testing.assert_array_equal(spans.segment_ids[row] > 0, mask)
+            examples = [names[index] for index in side.example_ids[row][mask].tolist()]
+            found.append(dict(zip(spans.segment_ids[row][mask].tolist(), examples, strict=True)))
+        assert found[0] == found[1] != {}
+
+
+def test_aligned_labels_are_the_same_text(tiny):
+    batch = jax.tree.map(np.asarray, first_batch(tiny))
+    pairs = align(batch.student_spans, batch.teacher_spans)
+    mask = np.asarray(pairs.mask)
+    assert mask.sum() > 60
+    ours = texts_of(tiny.foreign, np.take_along_axis(batch.student.labels, pairs.student, 1)[mask])
+    theirs = texts_of(tiny.teacher, np.take_along_axis(batch.teacher.labels, pairs.teacher, 1)[mask])
+    ends = {(b"</s>", b"<|im_end|>")}
+    assert {pair for pair in zip(ours, theirs, strict=True) if pair[0].strip() != pair[1].strip()} == ends
+
+
+def test_spaces_can_be_ignored(tiny):
+    text = dataclasses.replace(tiny.paired, spaces="ignored")
+    kept, ignored = (one.pairs("train", tiny.foreign, tiny.teacher) for one in (tiny.paired, text))
+    changed = [not np.array_equal(a.student_spans, b.student_spans) for a, b in zip(kept, ignored, strict=True)]
+    assert all(changed)
+    assert all(a.student_spans[-1].tolist() == b.student_spans[-1].tolist() for a, b in zip(kept, ignored, strict=True))
+
+
+def test_positions_by_edit_distance_are_those_of_the_row(tiny):
+    batch = first_batch(tiny, match="edit distance")
+    matched = batch.teacher_positions >= 0
+    assert matched.sum() > 40
+    rows, columns = np.nonzero(matched)
+    theirs = batch.teacher_positions[rows, columns]
+    np.testing.assert_array_equal(
+        batch.student_spans.segment_ids[rows, columns], batch.teacher_spans.segment_ids[rows, theirs]
+    )
+    inputs = [np.take_along_axis(side.tokens, side.target_positions, axis=1) for side in (batch.student, batch.teacher)]
+    ours = texts_of(tiny.foreign, inputs[0][rows, columns])
+    others = texts_of(tiny.teacher, inputs[1][rows, theirs])
+    same = [a.strip() == b.strip() for a, b in zip(ours, others, strict=True)]
+    assert np.mean(same) > 0.9
+
+
+def test_a_cut_response_has_no_end(tiny):
+    short = dataclasses.replace(tiny.text, targets=4, overlong="truncate")
+    text = PairedText(student=dataclasses.replace(short, template="plain", targets=5), teacher=short)
+    for pair in text.pairs("train", tiny.foreign, tiny.teacher):
+        assert (len(pair.student_spans), len(pair.teacher_spans)) == (5, 4)
+        assert (pair.student_spans[-1] <= len(b"the he 133 the")).all()
+
+
+def test_an_example_that_one_side_drops_is_on_neither(tiny, caplog):
+    text = dataclasses.replace(tiny.paired, student=dataclasses.replace(tiny.paired.student, targets=8))
+    with caplog.at_level(logging.INFO):
+        pairs = text.pairs("train", tiny.foreign, tiny.teacher)
+    assert 0 < len(pairs) < 20
+    assert "for one alone" in caplog.text
+    smaller = dataclasses.replace(text, student=dataclasses.replace(text.student, targets=2, overlong="drop"))
+    with pytest.raises(ValueError, match="got none"):
+        smaller.pairs("train", tiny.foreign, tiny.teacher)
+
+
+def test_responses_without_a_common_token_are_counted(tiny, tmp_path, caplog):
+    """The teacher has a token for "½", which the student spells in bytes; its end is cut off."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a", "response": "½"}\n', encoding="utf-8")
+    source = Jsonl(train=str(path), validation=str(path), test=str(path))
+    student = dataclasses.replace(tiny.paired.student, source=source, targets=3, overlong="truncate")
+    text = PairedText(student=student, teacher=dataclasses.replace(tiny.paired.teacher, source=source))
+    with caplog.at_level(logging.WARNING):
+        (pair,) = text.pairs("train", tiny.foreign, tiny.teacher)
+    assert (pair.student_spans.tolist(), pair.teacher_spans.tolist()) == ([[0, 0], [0, 1], [1, 2]], [[0, 2], [2, 3]])
+    assert "1 of 1 responses have no token in common to student and teacher" in caplog.text
+
+
+def test_each_process_takes_its_rows(tiny):
+    whole = first_batch(tiny)
+    parts = [first_batch(tiny, process_index=index, process_count=2) for index in range(2)]
+    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    jax.tree.map(np.testing.assert_array_equal, joined, whole)
+
+
+def test_the_batch_is_described(tiny):
+    described = tiny.paired.abstract_batch(match="edit distance")
+    real = first_batch(tiny, match="edit distance")
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), described) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), real
+    )
+    assert tiny.paired.abstract_batch(teacher_width=7).teacher.teacher.shape == (8, 40, 7)
+
+
+def test_sides_of_different_sources_are_refused(tiny):
+    with pytest.raises(ValueError, match="student and teacher must have the same rows, got 8 and 4. Only what belongs"):
+        PairedText(student=tiny.text, teacher=dataclasses.replace(tiny.text, rows=4))

@@ -1,0 +1,329 @@
+"""The recipes between two vocabularies: float64 re-derivations example by example, and what must not matter."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import forward
+from jaxkd.data import vocabulary, vocabulary_mapping
+from jaxkd.losses import ReverseKL
+from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.models.lora import LoRA
+from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
+from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.mined import MinED
+from jaxkd.recipes.uld import ULD
+from tests.recipes import numpy_losses as oracle
+from tests.tiny_runs import loss_and_gradients
+
+METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED])
+
+
+@pytest.fixture
+def batch(tiny):
+    """With what every method reads."""
+    stream = tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance")
+    return jax.tree.map(jnp.asarray, next(iter(stream)))
+
+
+def logits_and_parts(recipe, variables, batch):
+    """Hidden states of both sides, their float64 logits, and the places of each example's targets on both sides."""
+    student = forward.hiddens(recipe.student.config(), variables.params["student"], batch.student)
+    teacher = forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
+    ours, theirs = np.asarray(batch.student_spans.segment_ids), np.asarray(batch.teacher_spans.segment_ids)
+    examples = [
+        (row, np.flatnonzero(ours[row] == segment), np.flatnonzero(theirs[row] == segment))
+        for row in range(len(ours))
+        for segment in range(1, ours[row].max() + 1)
+    ]
+    return student, teacher, examples
+
+
+def spans_of(spans, row, places):
+    return [tuple(pair) for pair in np.stack([spans.starts[row], spans.ends[row]], -1)[places].tolist()]
+
+
+def gold(student, batch):
+    nats = oracle.cross_entropy(oracle.logits(student), batch.student.labels)
+    return nats[np.asarray(batch.student.loss_mask)].sum()
+
+
+def float64(leaf):
+    return np.asarray(leaf, np.float64)
+
+
+@pytest.mark.parametrize("normalisation", ["tokens", "reference"])
+def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation):
+    recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, divergence=ReverseKL(temperature=1.5), normalisation=normalisation)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher, examples = logits_and_parts(recipe, variables, batch)
+    shared = vocabulary.between(recipe.student, recipe.teacher)
+    heads = [float64(one.head.weight).T for one in (student, teacher)]
+    common = heads[0][:, shared.student_ids], heads[1][:, shared.teacher_ids]
+    p_t2s, p_s2t = common[1] @ np.linalg.pinv(common[0], 1e-3), common[0] @ np.linalg.pinv(common[1], 1e-3)
+    in_student = dict(zip(shared.teacher_ids.tolist(), shared.student_ids.tolist(), strict=True))
+    rows = {name: [] for name in ("t2s_ce", "t2s_kd", "s2t_kd", "s2t_known")}
+    aligned = 0
+    for row, ours, theirs in examples:
+        places = dict(zip(spans_of(batch.teacher_spans, row, theirs), theirs, strict=True))
+        for span, i in zip(spans_of(batch.student_spans, row, ours), ours, strict=True):
+            if span not in places or span[0] == span[1]:
+                continue
+            aligned += 1
+            h_s, h_t = float64(student.values[row, i]), float64(teacher.values[row, places[span]])
+            p, q, t2s, s2t = h_t @ heads[1], h_s @ heads[0], h_t @ p_t2s @ heads[0], h_s @ p_s2t @ heads[1]
+            rows["s2t_kd"].append(oracle.reverse_kl(s2t, p, 1.5))
+            label = in_student.get(int(p.argmax()))
+            if label is not None:
+                rows["s2t_known"].append(rows["s2t_kd"][-1])
+                rows["t2s_ce"].append(oracle.cross_entropy(t2s[None], [label])[0])
+                if t2s.argmax() == label:
+                    rows["t2s_kd"].append(oracle.reverse_kl(q, t2s, 1.5))
+    assert 0 < len(rows["t2s_kd"]) < len(rows["t2s_ce"]) < len(rows["s2t_kd"])
+    count = int(batch.student.loss_mask.sum())
+    if normalisation == "tokens":
+        dual = (sum(rows["t2s_ce"]) + sum(rows["t2s_kd"]) + sum(rows["s2t_kd"])) / count
+    else:
+        dual = np.mean(rows["t2s_ce"]) + np.mean(rows["t2s_kd"]) + np.mean(rows["s2t_known"])
+    np.testing.assert_allclose(value, 0.7 * gold(student, batch) / count + 0.3 * dual, rtol=2e-6)
+    np.testing.assert_allclose(output.metrics["aligned"].value(), aligned / count, rtol=1e-6)
+    np.testing.assert_allclose(output.metrics["known"].value(), len(rows["t2s_ce"]) / aligned, rtol=1e-6)
+
+
+def test_cross_model_attention_equals_float64_numpy(tiny, batch):
+    recipe = tiny.cross(DSKDCrossAttention, kd_rate=0.3, divergence=ReverseKL(temperature=1.5))
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher, examples = logits_and_parts(recipe, variables, batch)
+    projectors = jax.tree.map(float64, variables.params["projectors"])
+    tables = float64(variables.params["student"]["embedding"]), float64(variables.frozen["teacher"]["embedding"])
+
+    def embedded(side, table, row, places):
+        inputs = np.asarray(side.tokens)[row, np.asarray(side.target_positions)[row, places]]
+        return table[inputs], table[np.asarray(side.labels)[row, places]]
+
+    def linear(name, values):
+        return values @ projectors[name]["weight"] + projectors[name]["bias"]
+
+    total, correct = 0.0, 0
+    for row, ours, theirs in examples:
+        h_s, h_t = float64(student.values[row, ours]), float64(teacher.values[row, theirs])
+        e_s, (inputs, targets) = (
+            np.concatenate(embedded(batch.student, tables[0], row, ours), -1),
+            embedded(batch.teacher, tables[1], row, theirs),
+        )
+        keys = np.concatenate([inputs, targets], -1)
+        scores = linear("query", e_s) @ (keys / keys.std(ddof=1)).T / np.sqrt(keys.shape[-1])
+        values = linear("t2s", h_t / h_t.std(ddof=1) + targets / targets.std(ddof=1))
+        heads = [float64(one.head.weight).T for one in (student, teacher)]
+        t2s = np.exp(oracle.log_softmax(scores)) @ values @ heads[0]
+        s2t = np.exp(oracle.log_softmax(scores.T)) @ linear("s2t", h_s) @ heads[1]
+        labels = np.asarray(batch.student.labels)[row, ours]
+        right = t2s.argmax(-1) == labels
+        correct += right.sum()
+        total += oracle.cross_entropy(t2s, labels).sum() + oracle.reverse_kl(h_s @ heads[0], t2s, 1.5)[right].sum()
+        total += oracle.forward_kl(s2t, h_t @ heads[1], 1.5).sum()
+    count = int(batch.student.loss_mask.sum())
+    np.testing.assert_allclose(value, (0.7 * gold(student, batch) + 0.3 * total) / count, rtol=2e-6)
+    np.testing.assert_allclose(output.metrics["t2s_accuracy"].value(), correct / count, rtol=1e-6)
+
+
+def test_rank_matching_equals_float64_numpy(tiny, batch):
+    recipe = tiny.cross(ULD, kd_rate=0.3, top=None)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher, examples = logits_and_parts(recipe, variables, batch)
+    probs = [np.sort(np.exp(oracle.log_softmax(oracle.logits(one))), -1)[..., ::-1] for one in (student, teacher)]
+    size = max(one.shape[-1] for one in probs)
+    probs = [np.pad(one, [(0, 0), (0, 0), (0, size - one.shape[-1])]) for one in probs]
+    total, compared = 0.0, 0
+    for row, ours, theirs in examples:
+        both = min(len(ours), len(theirs))
+        compared += both
+        total += np.abs(probs[0][row, ours[:both]] - probs[1][row, theirs[:both]]).sum()
+    count = int(batch.student.loss_mask.sum())
+    np.testing.assert_allclose(value, (0.7 * gold(student, batch) + 0.3 * total) / count, rtol=2e-6)
+    np.testing.assert_allclose(output.metrics["compared"].value(), compared / count, rtol=1e-6)
+    assert output.metrics["tail_bound"].value() == 0
+    truncated = loss_and_gradients(dataclasses.replace(recipe, top=16), batch)
+    missing = value - truncated[0]
+    assert 0 <= missing <= 0.3 * truncated[1].metrics["tail_bound"].value() * compared / count + 1e-6
+
+
+def test_minimum_edit_distance_equals_float64_numpy(tiny, batch):
+    recipe = tiny.cross(MinED, kd_rate=0.3, temperature=1.5)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    student, teacher, examples = logits_and_parts(recipe, variables, batch)
+    q, p = oracle.logits(student), oracle.logits(teacher)
+    first = vocabulary_mapping.between(recipe.student, recipe.teacher).teacher_of_student
+    positions, labels = np.asarray(batch.teacher_positions), np.asarray(batch.student.labels)
+    total, aligned = 0.0, 0
+    for row, ours, _ in examples:
+        for i in ours:
+            if positions[row, i] >= 0:
+                aligned += 1
+                moved = np.where(first >= 0, p[row, positions[row, i]][np.maximum(first, 0)], -1e5)
+                total += oracle.forward_kl(q[row, i], moved, 1.5)
+            else:
+                total += oracle.cross_entropy(q[row, i][None] / 1.5, [labels[row, i]])[0]
+    count = int(batch.student.loss_mask.sum())
+    np.testing.assert_allclose(value, (0.7 * gold(student, batch) + 0.3 * total) / count, rtol=2e-6)
+    np.testing.assert_allclose(output.metrics["aligned"].value(), aligned / count, rtol=1e-6)
+    assert 0 < aligned < count
+
+
+@METHODS
+def test_nothing_reaches_the_teacher_and_something_reaches_the_student(tiny, batch, method):
+    _, _, (to_params, to_frozen), _ = loss_and_gradients(tiny.cross(method), batch)
+    blocks = to_frozen["teacher"]["blocks"]
+    assert all(bool((leaf == 0).all()) for leaf in jax.tree.leaves(blocks))
+    for name, tree in to_params.items():
+        assert any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(tree)), name
+        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)), name
+
+
+@METHODS
+def test_padding_does_not_touch_loss_or_gradient(tiny, batch, method):
+    def scrambled(side):
+        padding = side.segment_ids == 0
+        tokens = jnp.where(padding, 7, side.tokens)
+        return dataclasses.replace(side, tokens=tokens, labels=jnp.where(side.loss_mask, side.labels, 3))
+
+    changed = dataclasses.replace(batch, student=scrambled(batch.student), teacher=scrambled(batch.teacher))
+    (value, _, (gradient, _), _), (other, _, (other_gradient, _), _) = (
+        loss_and_gradients(tiny.cross(method), one) for one in (batch, changed)
+    )
+    np.testing.assert_allclose(value, other, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, other_gradient)
+
+
+@METHODS
+def test_rows_are_added_up(tiny, batch, method):
+    """Half of the rows at a time, divided by the count of all: batch mates do not matter, nor does accumulation."""
+    recipe = tiny.cross(method)
+    variables = recipe.init(jax.random.key(0))
+    variables = variables.replace(derived=recipe.prepare(variables))
+    counts = recipe.counts(batch)
+    loss = jax.jit(lambda batch: recipe.loss(variables, batch, counts, jax.random.key(1)).loss)
+    halves = [loss(jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch)) for rows in (slice(0, 4), slice(4, 8))]
+    np.testing.assert_allclose(sum(halves), loss(batch), rtol=1e-6)
+
+
+@METHODS
+def test_packed_rows_cost_what_single_rows_cost(tiny, method):
+    """The same examples, each in a row of its own."""
+    recipe = tiny.cross(method)
+    variables = recipe.init(jax.random.key(0))
+    variables = variables.replace(derived=recipe.prepare(variables))
+    counts = {"targets": 1, "micro_batches": 1}
+    loss = jax.jit(lambda batch: recipe.loss(variables, batch, counts, jax.random.key(1)).loss)
+    totals = []
+    for budget in ((112, 56, 96, 40), (28, 10, 48, 12)):
+        student = dataclasses.replace(tiny.paired.student, length=budget[0], targets=budget[1], rows=4)
+        teacher = dataclasses.replace(tiny.paired.teacher, length=budget[2], targets=budget[3], rows=4)
+        text = dataclasses.replace(tiny.paired, student=student, teacher=teacher)
+        stream = iter(text.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance"))
+        seen, total = set(), 0.0
+        while len(seen) < 20:
+            batch = jax.tree.map(np.asarray, next(stream))
+            ids = batch.student.example_ids
+            new = (ids >= 0) & ~np.isin(ids, list(seen))
+            batch = only(batch, new)
+            seen |= set(ids[new].tolist())
+            total += float(loss(jax.tree.map(jnp.asarray, batch)))
+        totals.append(total)
+    np.testing.assert_allclose(totals[0], totals[1], rtol=2e-5)
+
+
+def only(batch, kept):
+    """The batch with the targets of some of its examples alone: the others keep no label and no span on either side."""
+    segments = [row[mask] for row, mask in zip(batch.student_spans.segment_ids, kept, strict=True)]
+
+    def of(side, spans):
+        mask = np.array([np.isin(row, ids) for row, ids in zip(spans.segment_ids, segments, strict=True)])
+        side = dataclasses.replace(side, loss_mask=side.loss_mask & mask)
+        return side, dataclasses.replace(spans, ends=np.where(mask, spans.ends, spans.starts))
+
+    (student, student_spans), (teacher, teacher_spans) = (
+        of(batch.student, batch.student_spans),
+        of(batch.teacher, batch.teacher_spans),
+    )
+    return dataclasses.replace(
+        batch, student=student, teacher=teacher, student_spans=student_spans, teacher_spans=teacher_spans
+    )
+
+
+@METHODS
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 1, 8)])
+def test_eight_devices_equal_one(tiny, batch, method, sizes):
+    recipe = tiny.cross(method)
+    expected = value_and_gradient(recipe, batch, MeshShape(data=1))
+    found = value_and_gradient(recipe, batch, MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+
+
+def value_and_gradient(recipe, batch, shape):
+    with jax.set_mesh(make(shape)):
+        variables = recipe.init(jax.random.key(0))
+        placed = global_batch(jax.tree.map(np.asarray, batch), jax.sharding.get_mesh())
+
+        def loss(params):
+            given = variables.replace(params=params)
+            given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
+            return recipe.loss(given, placed, recipe.counts(placed), jax.random.key(1)).loss
+
+        return jax.device_get(jax.jit(jax.value_and_grad(loss))(variables.params))
+
+
+@METHODS
+def test_abstract_variables_describe_the_real_ones(tiny, method):
+    recipe = tiny.cross(method, lora=LoRA(rank=2))
+    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+    for name in ("params", "frozen", "state"):
+        one, other = getattr(described, name), getattr(real, name)
+        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), one) == jax.tree.map(
+            lambda leaf: (leaf.shape, leaf.dtype), other
+        )
+
+
+@METHODS
+def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, method):
+    tiny.cache(data=tiny.paired.teacher).run(tmp_path / "cache", seed=0, stages={})
+    losses = []
+    for name, cache in (("live", None), ("cached", str(tmp_path / "cache"))):
+        train = tiny.train(
+            tiny.cross(method, teacher_cache=cache), steps=2, validation=(), evaluators=(), accumulation=2
+        )
+        train.run(tmp_path / name, seed=0, stages={})
+        losses.append([line for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines() if "loss" in line])
+    assert len(losses[0]) == len(losses[1]) > 0
+    assert set(tiny.cross(method, teacher_cache="somewhere").load_frozen()["teacher"]) == {"embedding"}
+
+
+@METHODS
+def test_a_rate_out_of_range_is_refused(tiny, method):
+    for rate in (0.0, 1.0):
+        with pytest.raises(ValueError, match=rf"kd_rate must be in \(0, 1\), got {rate}\. Without"):
+            tiny.cross(method, kd_rate=rate).validate()
+    tiny.cross(method).validate()
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "message"),
+    [
+        (DSKDv2ETA, {"normalisation": "mean"}, "normalisation must be one of tokens, reference, got 'mean'"),
+        (DSKDCrossAttention, {"normalise_over": "rows"}, "normalise_over must be one of tokens, reference, got 'rows'"),
+        (ULD, {"top": 0}, "top must be at least 1, or None for all ranks, got 0"),
+        (MinED, {"temperature": 0.0}, "temperature must be > 0, got 0.0"),
+    ],
+)
+def test_values_out_of_range_are_refused(tiny, method, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.cross(method, **changes).validate()
+
+
+def test_a_batch_without_matched_positions_is_refused(tiny, batch):
+    recipe = tiny.cross(MinED)
+    with pytest.raises(ValueError, match='batch must have teacher_positions, got none. Make it with match="edit dist'):
+        loss_and_gradients(recipe, dataclasses.replace(batch, teacher_positions=None))
