@@ -1,6 +1,17 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks import install, losses_accuracy, losses_gpu, losses_memory, losses_speed, models_load, sampler, surgery
+from benchmarks import (
+    cross_vocabulary_speed,
+    dskd_memory,
+    install,
+    losses_accuracy,
+    losses_gpu,
+    losses_memory,
+    losses_speed,
+    models_load,
+    sampler,
+    surgery,
+)
 from benchmarks.runner import main
 
 BENCHMARKS = (
@@ -9,6 +20,8 @@ BENCHMARKS = (
     losses_accuracy.BENCHMARK,
     losses_speed.BENCHMARK,
     losses_gpu.BENCHMARK,
+    dskd_memory.BENCHMARK,
+    cross_vocabulary_speed.BENCHMARK,
     models_load.BENCHMARK,
     sampler.BENCHMARK,
     surgery.BENCHMARK,
