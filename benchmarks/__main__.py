@@ -2,6 +2,8 @@
 
 from benchmarks import (
     alignment,
+    cross_vocabulary_speed,
+    dskd_memory,
     install,
     losses_accuracy,
     losses_gpu,
@@ -23,6 +25,8 @@ BENCHMARKS = (
     losses_gpu.BENCHMARK,
     models_compile.BENCHMARK,
     models_forward.BENCHMARK,
+    dskd_memory.BENCHMARK,
+    cross_vocabulary_speed.BENCHMARK,
     models_load.BENCHMARK,
     sampler.BENCHMARK,
     surgery.BENCHMARK,

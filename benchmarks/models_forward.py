@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.beside_transformers import MODEL, PEER, Sides, sides, texts
+from benchmarks.beside_transformers import MODEL, PEER, sides, speeds, texts
 from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.side_by_side import Sides
 
 FASTER = Bar(relation=">=", limit=0.9)
 
@@ -78,4 +79,4 @@ def _rows(case: Case, both: Sides, tokens: Sequence[int]) -> list[Row]:
     rows = [tokens[row * case.length :][: case.length] for row in range(case.rows)]
     request = {"prompts": rows, "compared": COMPARED}
     require_agreement(case.label, both.ours(**request)["logits"], both.theirs(**request)["logits"])
-    return both.rows(case.label, request, tokens=case.rows * case.length, bar=FASTER)
+    return speeds(both, case.label, request, tokens=case.rows * case.length, bar=FASTER)

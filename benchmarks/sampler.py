@@ -8,8 +8,9 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from benchmarks.beside_transformers import MODEL, PEER, Sides, sides, texts
+from benchmarks.beside_transformers import MODEL, PEER, sides, speeds, texts
 from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.side_by_side import Sides
 
 PROMPT, NEW = 32, 64
 """Tokens of a prompt, and of a text."""
@@ -88,4 +89,4 @@ def _rows(case: Case, both: Sides, prompts: Sequence[Sequence[int]]) -> list[Row
     request = {"prompts": prompts, "new_tokens": NEW, "temperature": case.temperature, "top_p": case.top_p}
     if case.temperature == 0:
         require_agreement(case.label, both.ours(**request)["tokens"], both.theirs(**request)["tokens"])
-    return both.rows(case.label, request, tokens=case.rows * NEW, bar=case.bar)
+    return speeds(both, case.label, request, tokens=case.rows * NEW, bar=case.bar)

@@ -10,6 +10,7 @@ from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergen
 from jaxkd.kernels.linear_rank_distance import RankLoss as RankLoss
 from jaxkd.kernels.linear_rank_distance import linear_rank_distance as linear_rank_distance
 from jaxkd.kernels.rank_chunk import RankChunk as RankChunk
+from jaxkd.kernels.token_chunk import FROZEN_HEAD as FROZEN_HEAD
 from jaxkd.kernels.token_chunk import TokenChunk as TokenChunk
 from jaxkd.kernels.top_k_teacher import top_k as top_k
 from jaxkd.kernels.top_k_teacher import top_k_divergence as top_k_divergence

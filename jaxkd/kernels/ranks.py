@@ -63,11 +63,11 @@ def _head_and_tail(
 ) -> tuple[Float[Array, "*tokens top"], Float[Array, "*tokens"]]:
     """The largest probabilities in descending order, and the sum of the others."""
     size = probs.shape[-1]
-    flat = probs.reshape(-1, size)
-    largest, ids = jax.lax.top_k(_without_small(flat, min(top, size)), min(top, size))
-    # What is left is added up: 1 less the largest would be rounding, where they are nearly all.
-    others = flat.at[jnp.arange(flat.shape[0])[:, None], ids].set(0, unique_indices=True)
-    return largest.reshape(*probs.shape[:-1], -1), jnp.sum(others, axis=-1).reshape(probs.shape[:-1])
+    top, flat = min(top, size), probs.reshape(-1, size)
+    largest, _ = jax.lax.top_k(_without_small(flat, top), top)
+    # Exact to the rounding of a sum that is 1, as the distance is.
+    tail = jnp.maximum(jnp.sum(flat, axis=-1) - jnp.sum(largest, axis=-1), 0)
+    return largest.reshape(*probs.shape[:-1], top), tail.reshape(probs.shape[:-1])
 
 
 def _without_small(probs: Float[Array, "n v"], top: int) -> Float[Array, "n v"]:

@@ -38,3 +38,7 @@ class TokenChunk(ChunkSweep):
 
     def chunk_loss(self, divergence: Divergence | None, inputs: Inputs, layout: Layout) -> ChunkLoss:
         return chunk_loss(divergence, inputs, layout)
+
+
+FROZEN_HEAD = TokenChunk(chunk=256)
+"""For a head that no gradient reaches: none is added up, so small chunks cost nothing and need the least memory."""

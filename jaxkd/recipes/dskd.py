@@ -12,7 +12,7 @@ from jaxkd import forward, frozen_teacher, projector, trainable
 from jaxkd.cache import HiddenCache
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
-from jaxkd.kernels import linear_cross_entropy, linear_divergence
+from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.config import DecoderConfig
@@ -71,7 +71,7 @@ class DSKD(Recipe):
         t2s = Hiddens(values=projector.project(projectors["t2s"], teacher.values), head=head)
         s2t = Hiddens(values=projector.project(projectors["s2t"], student.values), head=teacher.head)
 
-        t2s_nats = linear_cross_entropy(t2s, batch.labels, weights=self.kd_rate * weights)
+        t2s_nats = linear_cross_entropy(t2s, batch.labels, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
@@ -85,6 +85,7 @@ class DSKD(Recipe):
             teacher,
             weights=self.kd_rate * weights,
             divergence=ForwardKL(temperature=self.divergence.temperature),
+            implementation=FROZEN_HEAD,
         )
         metrics = {
             "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxkd import forward, frozen_teacher, projector, trainable
 from jaxkd.alignment.cross_model_attention import Statistic, attend, attention_weights, normalise
 from jaxkd.data.pairs import PairedText
-from jaxkd.kernels import linear_cross_entropy, linear_divergence
+from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.config import DecoderConfig
@@ -87,7 +87,7 @@ class DSKDCrossAttention(Recipe):
         values = projector.project(projectors["s2t"], student.values)
         s2t = Hiddens(values=attend(attention.s2t, values), head=teacher.head)
 
-        t2s_nats = linear_cross_entropy(t2s, ours.labels, weights=self.kd_rate * weights)
+        t2s_nats = linear_cross_entropy(t2s, ours.labels, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
         correct = ours.loss_mask & (t2s_nats.argmax == ours.labels)
         nats = linear_divergence(
             student,
@@ -100,6 +100,7 @@ class DSKDCrossAttention(Recipe):
             teacher,
             weights=self.kd_rate * mean_weights(theirs.loss_mask, counts["targets"]),
             divergence=ForwardKL(temperature=self.divergence.temperature),
+            implementation=FROZEN_HEAD,
         )
         metrics = {
             "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),

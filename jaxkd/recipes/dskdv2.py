@@ -13,7 +13,7 @@ from jaxkd import forward, frozen_teacher, projector, sharding, trainable
 from jaxkd.cache import HiddenCache
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
-from jaxkd.kernels import linear_argmax, linear_cross_entropy, linear_divergence
+from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models import decoder
@@ -83,7 +83,7 @@ class DSKDv2(Recipe):
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
         likeliest = linear_argmax(teacher, batch.loss_mask)
-        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * weights)
+        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
         agree = batch.loss_mask & (t2s_nats.argmax == likeliest)
         nats = linear_divergence(
             student,
@@ -93,7 +93,9 @@ class DSKDv2(Recipe):
             labels=batch.labels,
             label_weights=(1 - self.kd_rate) * weights,
         )
-        s2t_nats = linear_divergence(s2t, teacher, weights=self.kd_rate * weights, divergence=self.divergence)
+        s2t_nats = linear_divergence(
+            s2t, teacher, weights=self.kd_rate * weights, divergence=self.divergence, implementation=FROZEN_HEAD
+        )
         metrics = {
             "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
             "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),

@@ -12,7 +12,7 @@ from jaxkd import forward, frozen_teacher, projector, sharding, trainable
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
-from jaxkd.kernels import linear_argmax, linear_cross_entropy, linear_divergence
+from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models import decoder
@@ -87,7 +87,7 @@ class DSKDv2ETA(Recipe):
         known = pairs.mask & (likeliest >= 0)
         likeliest = jnp.maximum(likeliest, 0)
         to_known, to_pairs = self._pair_weights(known, pairs.mask, counts)
-        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * to_known)
+        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * to_known, implementation=FROZEN_HEAD)
         agree = known & (t2s_nats.argmax == likeliest)
         nats = linear_divergence(
             student,
@@ -95,7 +95,9 @@ class DSKDv2ETA(Recipe):
             weights=self.kd_rate * self._agreement_weights(agree, known, counts),
             divergence=self.divergence,
         )
-        s2t_nats = linear_divergence(s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence)
+        s2t_nats = linear_divergence(
+            s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence, implementation=FROZEN_HEAD
+        )
         metrics = {
             "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
             "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),

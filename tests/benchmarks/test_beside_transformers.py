@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from benchmarks import beside_transformers, models_forward, sampler
-from benchmarks.beside_transformers import Sides
+from benchmarks import beside_transformers, models_forward, sampler, side_by_side
 from benchmarks.environment import Environment
 from benchmarks.row import Bar
 from benchmarks.sampler import Case
+from benchmarks.side_by_side import Sides
 
 HERE = Environment(device="1 x cpu", machine="none", python="3", versions={})
 
@@ -25,7 +25,7 @@ def sides(**answers):
 
 def test_a_row_for_each_side_and_their_ratio_within_a_round():
     bar = Bar(relation=">=", limit=0.9)
-    ours, theirs, ratio = sides().rows("batch 8", {}, tokens=512, bar=bar)
+    ours, theirs, ratio = beside_transformers.speeds(sides(), "batch 8", {}, tokens=512, bar=bar)
     assert [row.figure for row in (ours, theirs, ratio)] == [
         "batch 8: jaxkd",
         "batch 8: transformers",
@@ -69,4 +69,4 @@ def test_cases_say_what_they_are():
 def test_processes_are_kept_to_a_core(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     with pytest.raises(ValueError, match="a process must be kept to one core, which this system cannot, got none"):
-        beside_transformers._cores()
+        side_by_side._core()

@@ -111,7 +111,7 @@ def test_the_bound_holds_and_more_ranks_tighten_it():
     student, teacher = pair(2)
     complete = exact(student, teacher, 1.0)[0].reshape(TOKENS)
     before = None
-    for top in (1, 3, 6, 12, 21, 22):
+    for top in (1, 6, 21, 22):
         loss = linear_rank_distance(student, teacher, weights=jnp.ones(TOKENS), top=top)
         assert (loss.distance <= complete + 1e-6).all()
         assert (complete <= loss.distance + loss.tail_bound + 1e-6).all()
@@ -286,9 +286,11 @@ def test_jit_and_vmap_change_nothing(top, unchecked_shapes):
 
 
 @every_top
-@pytest.mark.parametrize("rows", [(16, 24), (24, 24)], ids=["two vocabularies", "heads of one length"])
-@pytest.mark.parametrize("mesh", [(2, 2, 2), (8, 1, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("rows", "mesh"), [((16, 24), (2, 2, 2)), ((24, 24), (1, 2, 4)), ((16, 24), (8, 1, 1))], ids=str
+)
 def test_equals_one_device(top, rows, mesh):
+    """Heads of one length are split over the tensor axis, others stay whole."""
     student, teacher = pair(15, rows=rows)
     given = some_weights(15)
     alone = compiled(top)(student, teacher, given)
