@@ -216,7 +216,7 @@ def test_packed_rows_cost_what_single_rows_cost(tiny, method):
     recipe = tiny.cross(method)
     variables = recipe.init(jax.random.key(0))
     variables = variables.replace(derived=recipe.prepare(variables))
-    counts = {"targets": 1, "micro_batches": 1}
+    counts = {"targets": jnp.array(1), "micro_batches": jnp.array(1)}
     loss = jax.jit(lambda batch: recipe.loss(variables, batch, counts, jax.random.key(1)).loss)
     totals = []
     for budget in ((112, 56, 96, 40), (28, 10, 48, 12)):
