@@ -74,7 +74,7 @@ def draw(text: str, above: TokenRow, below: TokenRow) -> "Figure":
     if not above.tokens or not below.tokens:
         raise ValueError("text must hold at least one token on both sides, got none. Give some text.")
     columns = _columns(text, above, below)
-    bands = list(_bands(columns, above.spans, below.spans))
+    bands = list(_bands(text, columns, above.spans, below.spans))
     widest = max(columns[end] - columns[start] for start, end in bands)
     label_in = 0.25 + 0.09 * max(len(above.name), len(below.name))
     caption = summary(above, below)
@@ -143,16 +143,20 @@ def _columns(text: str, *rows: TokenRow) -> Float[np.ndarray, " n"]:
 
 
 def _bands(
-    columns: Float[np.ndarray, " n"], above: Int[np.ndarray, "n 2"], below: Int[np.ndarray, "m 2"]
+    text: str, columns: Float[np.ndarray, " n"], above: Int[np.ndarray, "n 2"], below: Int[np.ndarray, "m 2"]
 ) -> Iterator[tuple[int, int]]:
-    """Stretches of bytes that fit into a line, cut where a token ends on both sides."""
+    """Stretches of bytes that fit into a line, cut between characters where a token ends on both sides."""
     common = np.intersect1d(above[:, 1], below[:, 1])
+    common = np.intersect1d(common, np.cumsum([len(letter.encode()) for letter in text]))
     last = len(columns) - 1
     common = np.union1d(common[(common > 0) & (common < last)], [last])
+    # Lines of about the same length: a last line of two tokens looks like a mistake.
+    lines = np.ceil(columns[-1] / COLUMNS)
+    longest = min(COLUMNS, columns[-1] / lines + 6)
     start = 0
     while start < last:
         ahead = common[common > start]
-        fitting = ahead[columns[ahead] - columns[start] <= COLUMNS]
+        fitting = ahead[columns[ahead] - columns[start] <= longest]
         end = int(fitting[-1] if fitting.size else ahead[0])
         yield start, end
         start = end

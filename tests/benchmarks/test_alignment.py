@@ -1,6 +1,7 @@
 """What the alignment benchmark measures, over two vocabularies that are made here; nothing is downloaded."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from benchmarks import alignment, packaged_tokenizers
 from benchmarks.alignment import Tokens
 from benchmarks.packaged_tokenizers import Encoder
+from benchmarks.runner import read
 from jaxkd.data import byte_spans
 from tests.data.tokenizer_families import CORPUS, made
 
@@ -121,3 +123,14 @@ def test_packaged_files_are_pinned():
     assert len({file.sha256 for file in files}) == len(files) == 11
     assert all(len(file.sha256) == len(file.wheel_sha256) == 64 for file in files)
     assert np.unique([make.__name__ for pair in alignment.PAIRS for make in pair]).size == 10
+
+
+def test_the_page_shows_the_kept_result():
+    kept = {row.figure: row.value for row in read(Path("benchmarks/results/alignment.json")).rows}
+    lines = Path("docs/alignment.md").read_text().splitlines()
+    shown = [line for line in lines if " to " in line and line.startswith("| ") and line.count("|") == 8][1:]
+    assert len(shown) == len(alignment.PAIRS)
+    for line in shown:
+        pair, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        figures = [f"{kind}, {pair}: {mode}" for kind in ("code", "prose") for mode in alignment.MODES]
+        assert cells == [f"{kept[figure]:.3f}" if figure in kept else "" for figure in figures]
