@@ -66,6 +66,11 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
     Source: inferred.  Deviation: none.
     """
     table = _table(tokenizer, len(tokenizer.added_tokens_decoder))
+    if unknown := set(ids) - table.pieces.keys():
+        raise ValueError(
+            f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Rows that only pad a "
+            "head stand for nothing: keep them from being sampled."
+        )
     original = text.encode()
     refusal = None
     if table.normalize is not None and table.normalize(text) != text:

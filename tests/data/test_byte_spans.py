@@ -250,6 +250,13 @@ def test_the_spelling_of_a_byte_in_a_text_is_text():
         byte_spans.encode(made("Unigram, always"), "<0x41>A")
 
 
+def test_an_id_that_is_no_token_is_refused():
+    with pytest.raises(
+        ValueError, match=r"ids must be tokens of .*, got 100000, which it does not have. Rows that only"
+    ):
+        byte_spans.spans(made("byte-level BPE"), [100_000, 5], "a")
+
+
 def test_an_unknown_token_is_refused():
     tokenizer = made("WordPiece")
     with pytest.raises(
