@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +52,10 @@ PAIRS: tuple[tuple[Make, Make], ...] = (
     (packaged_tokenizers.smollm2, packaged_tokenizers.rwkv),
 )
 """(teacher, student)."""
+
+
+MODES = ("byte spans", "without leading space", "greedy rule")
+"""Columns of the table of shares."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,24 +205,18 @@ def shares(kind: str, student: Tokens, teacher: Tokens) -> Iterator[Row]:
     total = sum(map(len, student.spans))
 
     def by_bytes(which: str) -> int:
-        sides = (
+        rows = (
             [padded([getattr(side, which)[index] for index in group]) for side in (student, teacher)]
             for group in groups
         )
-        return sum(_count(_jitted(exact_token.align)(*one)) for one in sides)
+        return sum(_count(_jitted(exact_token.align)(*sides)) for sides in rows)
 
-    modes: Mapping[str, Callable[[], int]] = {
-        "byte spans": lambda: by_bytes("spans"),
-        "without leading space": lambda: by_bytes("words"),
-    }
+    found = [by_bytes("spans"), by_bytes("words")]
     if student.strings and teacher.strings:
         rule = _jitted(greedy.align_greedily)
-        modes = {
-            **modes,
-            "greedy rule": lambda: sum(_count(rule(*prepared(student, teacher, group))) for group in groups),
-        }
-    for mode, pairs in modes.items():
-        yield Row(figure=figure(kind, teacher.name, student.name, mode), value=pairs() / total, unit="of the tokens")
+        found.append(sum(_count(rule(*prepared(student, teacher, group))) for group in groups))
+    for mode, pairs in zip(MODES, found, strict=False):
+        yield Row(figure=figure(kind, teacher.name, student.name, mode), value=pairs / total, unit="of the tokens")
 
 
 def figure(kind: str, teacher: str, student: str, mode: str) -> str:

@@ -1,11 +1,11 @@
-"""evaluate, generate and export on a finished run and on a plain folder."""
+"""evaluate, generate and export on a finished run and on a plain folder; show_alignment on two tokenizers."""
 
 import json
 
 import numpy as np
 import pytest
 
-from jaxkd import evaluate, export, generate
+from jaxkd import evaluate, export, generate, show_alignment
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.stage import read_evaluations
 
@@ -112,3 +112,26 @@ def test_an_export_overwrites_nothing(finished, tiny_folder, capsys):
     with pytest.raises(SystemExit):
         export.main(["--run", str(finished), "--to", str(tiny_folder)])
     assert "error: to must be a folder without a model" in capsys.readouterr().err
+
+
+def test_an_alignment_is_printed_and_drawn(tiny_folder, tmp_path, capsys):
+    from tests.data.tokenizer_families import made
+
+    made("byte-level BPE").save_pretrained(tmp_path / "other")
+    command = ["--text", "the 1½\n", "--a", str(tiny_folder), "--b", str(tmp_path / "other")]
+    show_alignment.main([*command, "--output", str(tmp_path / "a.svg")])
+    printed = capsys.readouterr().out
+    assert f"{tiny_folder.name}  " in printed
+    assert "the|" in printed
+    assert "⏎|" in printed
+    assert "have a partner with the same bytes" in printed
+    drawing = (tmp_path / "a.svg").read_text()
+    assert ">⏎<" in drawing
+    show_alignment.main([*command, "--output", str(tmp_path / "b.svg")])
+    assert (tmp_path / "b.svg").read_text() == drawing
+    with pytest.raises(SystemExit):
+        show_alignment.main([*command, "--output", str(tmp_path / "a.doc")])
+    assert "error: output must end with one of " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        show_alignment.main([*command[2:], "--text", ""])
+    assert "error: text must hold at least one token on both sides" in capsys.readouterr().err

@@ -39,7 +39,8 @@ def stands_for_text(spans: TokenSpans) -> Bool[Array, " k"]:
 
 def stride(student: TokenSpans, teacher: TokenSpans) -> Int[Array, ""]:
     """More than any byte position of a row, so that `segment * stride + byte` orders all bytes of its texts."""
-    return 1 + jnp.maximum(jnp.max(student.ends, initial=0), jnp.max(teacher.ends, initial=0)).astype(jnp.int32)
+    longest = [jnp.max(side.ends, initial=0, where=stands_for_text(side)) for side in (student, teacher)]
+    return 1 + jnp.maximum(*longest).astype(jnp.int32)
 
 
 def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Array, " k"]:
@@ -58,7 +59,7 @@ def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Ar
 
     # A loop, although it is short: written out, XLA fuses all steps into one kernel that does much of the work twice.
     count = jax.lax.fori_loop(0, bits, step, jnp.zeros(numbers.shape, jnp.int32))
-    return jnp.maximum(count - 1, 0)
+    return jnp.clip(count - 1, 0, ascending.shape[0] - 1)
 
 
 def exchanged(alignment: Alignment) -> Alignment:

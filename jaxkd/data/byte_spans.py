@@ -10,7 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Int
@@ -66,12 +66,24 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
     Source: inferred.  Deviation: none.
     """
     table = _table(tokenizer, len(tokenizer.added_tokens_decoder))
+    if unknown := set(ids) - table.pieces.keys():
+        raise ValueError(
+            f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Rows that only pad a "
+            "head stand for nothing: keep them from being sampled."
+        )
     original = text.encode()
+    refusal = None
+    if table.normalize is not None and table.normalize(text) != text:
+        try:
+            return _with_spaces_before(table, ids, original, _through_rewritten(table, ids, text))
+        except ValueError as error:
+            # What a model wrote may hold what the tokenizer would have rewritten.
+            refusal = error
     try:
         found = _walk(table, ids, original)
     except _Differs as difference:
-        found = _through_rewritten(table, ids, text, difference)
-    return _with_space_before(table, ids, original, found) if table.drops_spaces else found
+        raise refusal or _refusal(table, ids, original, difference) from None
+    return _with_spaces_before(table, ids, original, found)
 
 
 def spans_of_bytes(token_bytes: Mapping[int, bytes] | Sequence[bytes], ids: Sequence[int], text: str) -> Spans:
@@ -156,8 +168,8 @@ class _Table:
     pieces: dict[int, bytes]
     added: dict[int, _Added]
     unknown: int | None
-    prepends: bool
-    """Whether a space is put in front of every text, one that begins with a space too."""
+    space_in_front: Literal["always", "where there is none", "never"]
+    """Whether a space is put in front of a text."""
     drops_spaces: bool
     normalize: Callable[[str], str] | None
     """What is done to a text before it is cut into words; None for nothing that changes bytes."""
@@ -183,11 +195,22 @@ def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
             for token in state["added_tokens"]
         },
         unknown=tokenizer.get_vocab().get(unknown) if isinstance(unknown, str) else unknown,
-        prepends=any(step["type"] == "Prepend" for step in steps),
+        space_in_front=_space_in_front(steps, cuts),
         drops_spaces=any(cut["type"] in _DROP_SPACES or cut.get("behavior") == "Removed" for cut in cuts),
         normalize=normalize,
         normalizers=changing,
     )
+
+
+def _space_in_front(
+    steps: list[dict[str, Any]], cuts: list[dict[str, Any]]
+) -> Literal["always", "where there is none", "never"]:
+    if any(step["type"] == "Prepend" for step in steps):
+        return "always"
+    for cut in cuts:
+        if cut.get("add_prefix_space") or cut.get("prepend_scheme") in ("always", "first"):
+            return "where there is none"
+    return "never"
 
 
 def _flat(step: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
@@ -246,15 +269,15 @@ def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
 def _run(table: _Table, ids: Sequence[int], text: bytes, place: int, first: int) -> Spans:
     """Spans of ordinary tokens from `place` on; the first may begin with a space that is not in the text."""
     pieces = [table.pieces[index] for index in ids]
-    joined = b"".join(pieces)
     without = [pieces[0].removeprefix(b" "), *pieces[1:]]
-    ways = [(pieces, joined), (without, joined.removeprefix(b" "))]
-    for way, bytes_of_way in reversed(ways) if table.prepends else ways:
-        if text.startswith(bytes_of_way, place):
+    ways = {"always": (without, pieces), "where there is none": (pieces, without), "never": (pieces,)}
+    for way in ways[table.space_in_front]:
+        if text.startswith(b"".join(way), place):
             return _one_after_the_other(way, place)
     if table.drops_spaces:
         return _word_by_word(pieces, text, place, first)
-    raise _first_difference(without if text[place : place + 1] != b" " else pieces, text, place, first)
+    begins_with_space = text.startswith(b" ", place)
+    raise _first_difference(pieces if begins_with_space else ways[table.space_in_front][-1], text, place, first)
 
 
 def _one_after_the_other(pieces: Sequence[bytes], place: int) -> Spans:
@@ -277,8 +300,10 @@ def _word_by_word(pieces: Sequence[bytes], text: bytes, place: int, first: int) 
     return np.array(found, np.int32)
 
 
-def _with_space_before(table: _Table, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
-    """The spans of words with the one space that they stand for, where the text has it and no other token does."""
+def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
+    """The spans of words with the one space that they stand for, where the tokenizer drops it and the text has it."""
+    if not table.drops_spaces:
+        return found
     begins_word = np.fromiter((table.pieces[index].startswith(b" ") for index in ids), np.bool_, len(ids))
     before = np.append(np.int32(0), found[:-1, 1])[: len(found)]
     is_space = np.frombuffer(b"x" + text, np.uint8)[found[:, 0]] == ord(" ")
@@ -311,18 +336,17 @@ def _first_difference(pieces: Sequence[bytes], text: bytes, place: int, first: i
     return _Differs(first, place)
 
 
-def _through_rewritten(table: _Table, ids: Sequence[int], text: str, difference: _Differs) -> Spans:
+def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
     """Spans in a text that the tokenizer rewrote before it was cut."""
-    original, rewritten = text.encode(), None
-    if table.normalize is not None:
-        kept = {table.pieces[index].decode() for index in ids if index in table.added}
-        rewritten = rewrite(text, table.normalize, kept=kept)
+    original = text.encode()
+    kept = {table.pieces[index].decode() for index in ids if index in table.added}
+    rewritten = None if table.normalize is None else rewrite(text, table.normalize, kept=kept)
     if rewritten is None:
-        raise _refusal(table, ids, original, difference) from None
+        raise _refusal(table, ids, original, _Differs(0, 0))
     try:
         found = _walk(table, ids, rewritten.text)
-    except _Differs as other:
-        raise _refusal(table, ids, rewritten.text, other) from None
+    except _Differs as difference:
+        raise _refusal(table, ids, rewritten.text, difference) from None
     return _in_original(table, ids, original, rewritten, found)
 
 

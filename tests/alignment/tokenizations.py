@@ -106,8 +106,8 @@ def padded(side, width):
     """More columns, with numbers in them that must not matter."""
     grow = [(0, 0)] * (side.starts.ndim - 1) + [(0, width)]
     return TokenSpans(
-        starts=jnp.pad(side.starts, grow, constant_values=2),
-        ends=jnp.pad(side.ends, grow, constant_values=5),
+        starts=jnp.pad(side.starts, grow, constant_values=2**31 - 1),
+        ends=jnp.pad(side.ends, grow, constant_values=2**31 - 1),
         segment_ids=jnp.pad(side.segment_ids, grow),
     )
 
