@@ -145,6 +145,16 @@ def test_gram_inverse_and_ideal_step_by_hand_and_in_float64():
     np.testing.assert_allclose(on_the_host, exact, rtol=1e-9)
 
 
+def test_shared_rows_of_different_vocabularies_are_multiplied_without_copies_of_the_heads():
+    random = np.random.default_rng(7)
+    head_in, head_out = (random.normal(size=size).astype(np.float32) for size in ((5000, 3), (6000, 4)))
+    ids = random.permutation(5000)[:4500], random.permutation(6000)[:4500]
+    inverse = projector.gram_inverse(head_out[ids[1]])
+    found = jax.jit(lambda *arrays: projector.ideal_step(*arrays, rows=ids))(head_in, head_out, inverse)["weight"]
+    expected = projector.ideal_init(head_in[ids[0]], head_out[ids[1]])["weight"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_there_and_back_is_the_identity_for_a_narrow_model_within_a_wide_one():
     teacher = head(0, WIDE)
     student = inside(teacher, NARROW).astype(np.float64)
@@ -380,6 +390,11 @@ def test_smollm2s_head_leads_there_and_back(smollm2_folder):
             lambda: projector.ideal_step(head(0, 3), head(0, 3, rows=41), np.eye(3)),
             ValueError,
             "must have one row for each shared token, got 40 and 41 rows",
+        ),
+        (
+            lambda: projector.ideal_step(head(0, 3), head(0, 3), np.eye(3), rows=(np.arange(4), np.arange(3))),
+            ValueError,
+            "rows must name each shared token in both heads, got 4 and 3 ids",
         ),
         (
             lambda: projector.ideal_step(head(0, 5), head(0, 3), np.eye(5)),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxkd import kernels, losses, projector
-from jaxkd.alignment import chunks, cross_model_attention, edit_distance, exact_token, greedy, minimum_edit
+from jaxkd.alignment import chunks, cross_model_attention, edit_distance, exact_token, greedy, in_order, minimum_edit
 from jaxkd.losses import divergence, feature, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -16,7 +16,7 @@ from tests.properties.table import TABLE, page, shown_by
 every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function: function.__name__)
 
 
-ALIGNMENTS = (exact_token, chunks, greedy, cross_model_attention, edit_distance, minimum_edit)
+ALIGNMENTS = (exact_token, chunks, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
 @pytest.mark.parametrize("module", [losses, divergence, feature, reduce, kernels, projector, *ALIGNMENTS])
@@ -71,5 +71,5 @@ def test_the_tests_of_a_function_can_be_printed():
     text = shown_by("top_k")
     assert "hand value\n  tests/kernels/test_top_k.py::test_hand_values\n" in text
     assert "gradient: a record of a frozen teacher" in text
-    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, align_greedily, got 'kl'"):
+    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, ideal_step, got 'kl'"):
         shown_by("kl")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ULD(Recipe):
-    """loss = (1 - kd_rate) * CE(label, q) + kd_rate * sum_r |p_r - q_r|, over the student's targets.
+    """loss = (1 - kd_rate) * CE(label, q) + kd_rate * sum_r abs(p_r - q_r), over the student's targets.
 
     p_r and q_r are the probabilities of the teacher's and the student's token of rank r, so no token need be in both
     vocabularies.  Target number i of an answer of the student's is compared with number i of the teacher's.
@@ -58,18 +58,19 @@ class ULD(Recipe):
         gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
 
         pairs = align_in_order(batch.student_spans, batch.teacher_spans)
+        compared = pairs.mask & ours.loss_mask  # slot i is that of the student's target i
         ranks = linear_rank_distance(
             forward.at(student, pairs.student),
             forward.at(teacher, pairs.teacher),
-            weights=self.kd_rate * mean_weights(pairs.mask, counts["targets"]),
+            weights=self.kd_rate * mean_weights(compared, counts["targets"]),
             top=self.top,
         )
         metrics = {
             "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
             "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
-            "compared": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
-            "rank_distance": reported(ranks.distance, pairs.mask),
-            "tail_bound": reported(ranks.tail_bound, pairs.mask),
+            "compared": Mean(total=jnp.sum(compared, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
+            "rank_distance": reported(ranks.distance, compared),
+            "tail_bound": reported(ranks.tail_bound, compared),
         }
         return LossOutput(loss=gold.total + ranks.total, state=variables.state, metrics=metrics)
 

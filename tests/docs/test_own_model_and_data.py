@@ -37,8 +37,8 @@ def test_the_shown_config_runs_on_the_tiny_model(page, tiny, tmp_path):
 def test_one_training_stage_takes_its_options_without_a_name(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(shown_file("README.md", "configs/mine.py"))
-    _, study = train.parse(["--config", str(path), "--recipe.temperature", "1.0"])
-    assert study.stages[0].recipe.temperature == 1.0
+    _, study = train.parse(["--config", str(path), "--recipe.divergence.temperature", "1.0"])
+    assert study.stages[0].recipe.divergence.temperature == 1.0
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -71,3 +71,13 @@ def test_the_published_teacher_is_named_in_every_place(page):
 )
 def test_options_that_the_pages_name_exist(arguments):
     train.parse(arguments)
+
+
+def test_the_config_of_two_tokenizers_parses_as_it_stands(tmp_path):
+    path = tmp_path / "two.py"
+    path.write_text(shown_file("docs/dual_space.md", "configs/two_tokenizers.py"))
+    _, study = train.parse(["--config", str(path), "--recipe.divergence.temperature", "1.0"])
+    recipe = study.stages[0].recipe
+    assert recipe.divergence.temperature == 1.0
+    assert recipe.data.teacher.source == recipe.data.student.source
+    assert config.decode(config.encode(study)) == study

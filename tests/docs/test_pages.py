@@ -44,5 +44,5 @@ def test_links_lead_somewhere(page):
 def test_the_reference_has_every_public_name(package):
     page = Path(f"docs/api/{package.__name__.removeprefix('jaxkd.')}.md").read_text()
     public = {name for name, value in vars(package).items() if name[0] != "_" and not inspect.ismodule(value)}
-    listed = set(re.findall(r"auto(?:function|class):: (\w+)$", page, flags=re.MULTILINE))
+    listed = set(re.findall(r"auto(?:function|class|data):: (\w+)$", page, flags=re.MULTILINE))
     assert public <= listed

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from jaxkd.alignment import chunks, exact_token, greedy
-from tests.alignment import test_chunks, test_exact_token, test_greedy
+from jaxkd.alignment import chunks, exact_token, greedy, in_order
+from tests.alignment import test_chunks, test_exact_token, test_greedy, test_in_order
 from tests.properties.row import Omitted, Row
 
 INTEGERS = Omitted(because="integers in, integers out: there is nothing to differentiate")
@@ -51,6 +51,15 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
         gradient=INTEGERS,
         numerics=(test_chunks.test_long_texts_and_many_segments_do_not_overflow,),
         transforms=(test_chunks.test_transforms_change_nothing, test_chunks.test_eight_devices_change_nothing),
+    ),
+    in_order.align_in_order: Row(
+        hand=(test_in_order.test_hand_value,),
+        law=(test_in_order.test_a_tokenization_and_itself_are_the_identity,),
+        oracle=(test_in_order.test_equals_a_loop,),
+        mask=(test_in_order.test_rows_without_tokens_have_no_pairs,),
+        gradient=INTEGERS,
+        numerics=Omitted(because="places of tokens: nothing is rounded"),
+        transforms=(test_in_order.test_transforms_change_nothing,),
     ),
     greedy.prepare: Row(
         hand=(test_greedy.test_prepare_counts_characters_without_markers,),
