@@ -13,6 +13,7 @@ from benchmarks import (
     models_forward,
     models_load,
     sampler,
+    shared_head,
     surgery,
 )
 from benchmarks.runner import main
@@ -29,6 +30,7 @@ BENCHMARKS = (
     cross_vocabulary_speed.BENCHMARK,
     models_load.BENCHMARK,
     sampler.BENCHMARK,
+    shared_head.BENCHMARK,
     surgery.BENCHMARK,
     alignment.BENCHMARK,
 )

@@ -95,10 +95,30 @@ def evaluation_batches(
     import grain
 
     _validate(tokenized, rows, length, targets, process_index, process_count)
-    examples = grain.MapDataset.source(tokenized).map(features)
-    stream = _pack(examples, budgets={"tokens": length, "targets": targets}, examples_per_row=None if pack else 1)
-    stream = stream.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
+    budgets = {"tokens": length, "targets": targets}
+    stream = each_once(grain.MapDataset.source(tokenized), features, budgets=budgets, rows=rows, pack=pack)
     return stream.map(_Assemble(share(rows, process_index, process_count), teacher))
+
+
+def each_once(
+    examples: "grain.MapDataset",
+    features: Callable[[Any], dict[str, np.ndarray]],
+    *,
+    budgets: Mapping[str, int],
+    rows: int,
+    pack: bool = True,
+) -> "grain.IterDataset":
+    """Global batches of packed rows that hold each example once; the last is filled with empty rows.
+
+    Args:
+        examples: of any kind.
+        features: the arrays of an example that are packed, by name.
+        budgets: the length of each array in a row, by the same names.
+        rows: of a batch.
+        pack: several examples a row; False gives each its own row, in the given order.
+    """
+    packed = _pack(examples.map(features), budgets=budgets, examples_per_row=None if pack else 1)
+    return packed.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
 
 
 def shuffled_rows(

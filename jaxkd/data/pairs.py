@@ -118,12 +118,26 @@ class PairedText:
         if teacher_cache is not None:
             cache = HiddenCache(Path(teacher_cache), self.teacher.identity(split, teacher, teacher.tokenizer()))
         pairs = self.pairs(split, student, teacher, match=match)
-        budgets = {"tokens": self.student.length, "targets": self.student.targets}
-        budgets |= {f"{_TEACHER}tokens": self.teacher.length, f"{_TEACHER}targets": self.teacher.targets}
-        stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=budgets, seed=seed)
+        stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=self._budgets(), seed=seed)
         rows = packing.share(self.student.rows, process_index, process_count)
         assemble = _Assemble(share=rows, cache=cache, matched=match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
+
+    def each_once(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> list[PairedBatch]:
+        """The batches that hold each pair of a split once: to measure on, not to train on."""
+        import grain
+
+        pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
+        stream = packing.each_once(pairs, _features, budgets=self._budgets(), rows=self.student.rows)
+        return list(stream.map(_Assemble(share=slice(None), cache=None, matched=False)))
+
+    def _budgets(self) -> dict[str, int]:
+        return {
+            "tokens": self.student.length,
+            "targets": self.student.targets,
+            f"{_TEACHER}tokens": self.teacher.length,
+            f"{_TEACHER}targets": self.teacher.targets,
+        }
 
     def abstract_batch(self, *, teacher_width: int | None = None, match: Match = "none") -> PairedBatch:
         """Shapes and dtypes of one global batch."""

@@ -12,7 +12,7 @@ from jaxkd import forward, mesh
 from jaxkd.data.examples import Split
 from jaxkd.data.text import PackedText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
-from jaxkd.kernels import linear_divergence
+from jaxkd.kernels import linear_argmax, linear_divergence
 from jaxkd.losses import ForwardKL
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterable[TokenBatch]) -> dict[str, Mean]:
-    """KL(reference || model) at the response tokens, and the model's cross entropy there, in nats per token.
+    """KL(reference || model) at the response tokens, the model's cross entropy there, in nats per token, and agreement.
 
     Args:
         reference: whose distribution the expectation is over; on the ambient mesh, as `model`.
@@ -32,7 +32,7 @@ def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterab
         batches: of host arrays.
 
     Returns:
-        `kl` and `cross_entropy`.
+        `kl`, `cross_entropy`, and `agreement`: the share of positions where both have the same likeliest token.
 
     Raises:
         ValueError: no batch, or vocabularies that differ.
@@ -63,17 +63,22 @@ def _nats(
 ) -> dict[str, Mean]:
     mask = batch.loss_mask
     weights = mask.astype(jnp.float32)
+    expected = forward.hiddens(reference_config, reference, batch)
     nats = linear_divergence(
         forward.hiddens(config, params, batch),
-        forward.hiddens(reference_config, reference, batch),
+        expected,
         weights=weights,
         divergence=ForwardKL(),
         labels=batch.labels,
         label_weights=weights,
     )
+    values = {
+        "kl": nats.divergence,
+        "cross_entropy": nats.cross_entropy,
+        "agreement": (nats.argmax == linear_argmax(expected, mask)).astype(jnp.float32),
+    }
     return {
-        name: Mean(total=jnp.sum(jnp.where(mask, values, 0)), count=jnp.sum(weights))
-        for name, values in (("kl", nats.divergence), ("cross_entropy", nats.cross_entropy))
+        name: Mean(total=jnp.sum(jnp.where(mask, value, 0)), count=jnp.sum(weights)) for name, value in values.items()
     }
 
 
@@ -95,7 +100,7 @@ class ReferenceKL(Evaluator):
         """Measure.
 
         Returns:
-            Metrics `kl`, `cross_entropy` and `tokens`.
+            Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.
         """
         tokenizer = self.reference.tokenizer()
         reference = LanguageModel(

@@ -30,7 +30,7 @@ def batches(tiny_text, models):
 def test_it_is_the_mean_over_the_response_tokens(models, batches):
     reference, _, other = models
     found = reference_kl(reference, other, batches)
-    kl = cross_entropy = tokens = 0.0
+    kl = cross_entropy = agreement = tokens = 0.0
     for batch in batches:
         p, q = (
             np.asarray(
@@ -46,10 +46,12 @@ def test_it_is_the_mean_over_the_response_tokens(models, batches):
         for row, column, label in zip(*_targets(batch), strict=True):
             kl += (np.exp(p[row, column]) * (p[row, column] - q[row, column])).sum()
             cross_entropy -= q[row, column, label]
+            agreement += p[row, column].argmax() == q[row, column].argmax()
             tokens += 1
     assert len(batches) > 1
     assert float(found["kl"].count) == tokens
     np.testing.assert_allclose(found["kl"].value(), kl / tokens, rtol=1e-4)
+    np.testing.assert_allclose(found["agreement"].value(), agreement / tokens, rtol=1e-6)
     np.testing.assert_allclose(found["cross_entropy"].value(), cross_entropy / tokens, rtol=1e-5)
 
 

@@ -1,0 +1,58 @@
+"""`python -m benchmarks.plot_shared_head`: where hidden vectors end, through two heads and through one.
+
+Trains them, which takes seconds, and writes `docs/_static/shared_head.svg`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.plot_losses_memory import save
+from benchmarks.shared_head import DIVERGENCES, HeadOf, train
+from jaxkd.console import run_program
+from jaxkd.report.figures import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DRAWING = Path(__file__).parent.parent / "docs" / "_static" / "shared_head.svg"
+DRAWN, SEED = "forward KL", 0
+
+TITLES: dict[HeadOf, str] = {"teacher": "a head each", "student": "one head, the student's"}
+
+_INK, _MUTED, _RULE, _PAPER = "#1c1f24", "#666a70", "#dcd9d1", "#fbfcfd"
+
+
+def draw() -> "Figure":
+    """A panel for each: the teacher's vectors, the student's at the end, and a line from each to its own."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(7.2, 3.9), facecolor=_PAPER)
+    panels = drawing.subplots(1, len(TITLES), sharex=True, sharey=True)
+    drawing.subplots_adjust(left=0.03, right=0.99, bottom=0.04, top=0.8, wspace=0.04)
+    for axes, (head, title) in zip(panels, TITLES.items(), strict=True):
+        outcome = train(DIVERGENCES[DRAWN], head, SEED)
+        axes.set_facecolor(_PAPER)
+        for own, other in zip(outcome.hiddens, outcome.teacher, strict=True):
+            axes.plot(*zip(own, other, strict=True), color=_RULE, linewidth=0.8, zorder=1)
+        axes.scatter(*outcome.teacher.T, s=16, color=_MUTED, zorder=2)
+        axes.scatter(*outcome.hiddens.T, s=16, color=PALETTE[0], zorder=3)
+        said = f"{outcome.last:.2g} nats apart; distance {outcome.distance:.2g}, structure {outcome.structure:.2g}"
+        axes.set_title(f"{title}\n", loc="left", fontsize=10, color=_INK, weight="bold")
+        axes.text(0, 1.02, said, transform=axes.transAxes, fontsize=8.5, color=_MUTED)
+        axes.set(xticks=[], yticks=[], aspect="equal")
+        for side in axes.spines.values():
+            side.set_color(_RULE)
+    for height, name, color in ((0.1, "teacher", _MUTED), (0.04, "student", PALETTE[0])):
+        panels[0].text(0.97, height, name, transform=panels[0].transAxes, ha="right", color=color, weight="bold")
+    title = f"Hidden vectors of two dimensions, after training towards the teacher's distributions: {DRAWN}"
+    drawing.text(0.03, 0.94, title, color=_INK, fontsize=10)
+    return drawing
+
+
+def main() -> None:
+    """Train and draw."""
+    run_program(lambda: save(draw(), DRAWING))
+
+
+if __name__ == "__main__":
+    main()
