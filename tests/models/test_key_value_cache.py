@@ -36,10 +36,10 @@ def test_reading_in_pieces_equals_reading_at_once(name):
     # Rounding is as large as the largest value, which the families differ in.
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=2e-6 * float(jnp.abs(whole).max()))
     np.testing.assert_array_equal(cache.segment_ids[:, :10], segment_ids)
-    assert float(jnp.abs(cache.keys[:, :, 10:]).max()) == 0
+    assert float(jnp.abs(cache.keys[:, :, :, 10:]).max()) == 0
 
 
 def test_the_cache_has_the_dtype_of_the_parameters_and_only_the_key_value_heads():
     cache = init_cache(tiny.LLAMA, rows=2, slots=5, dtype=jnp.bfloat16)
-    assert cache.keys.shape == cache.values.shape == (2, 2, 5, 2, 6)
+    assert cache.keys.shape == cache.values.shape == (2, 2, 2, 5, 6)
     assert cache.keys.dtype == jnp.bfloat16
