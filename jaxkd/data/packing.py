@@ -59,11 +59,12 @@ def train_batches(
     """
     import grain
 
-    _validate(tokenized, rows, length, targets, process_index, process_count)
+    _validate(tokenized, rows, length, targets, process_count)
+    mine = share(rows, process_index, process_count)
     stream = shuffled_rows(
         grain.MapDataset.source(tokenized), features, budgets={"tokens": length, "targets": targets}, seed=seed
     )
-    return stream.batch(rows, drop_remainder=True).map(_Assemble(share(rows, process_index, process_count), teacher))
+    return stream.batch(rows, drop_remainder=True).map(_Assemble(mine, teacher))
 
 
 def evaluation_batches(
@@ -94,10 +95,11 @@ def evaluation_batches(
     """
     import grain
 
-    _validate(tokenized, rows, length, targets, process_index, process_count)
+    _validate(tokenized, rows, length, targets, process_count)
+    mine = share(rows, process_index, process_count)
     budgets = {"tokens": length, "targets": targets}
     stream = each_once(grain.MapDataset.source(tokenized), features, budgets=budgets, rows=rows, pack=pack)
-    return stream.map(_Assemble(share(rows, process_index, process_count), teacher))
+    return stream.map(_Assemble(mine, teacher))
 
 
 def each_once(
@@ -255,19 +257,11 @@ def _teacher_rows(
 
 
 def share(rows: int, process_index: int, process_count: int) -> slice:
-    """The rows of a global batch that a process takes."""
-    each = rows // process_count
-    return slice(process_index * each, (process_index + 1) * each)
+    """The rows of a global batch that a process takes.
 
-
-def _validate(
-    tokenized: Sequence[Tokenized], rows: int, length: int, targets: int, process_index: int, process_count: int
-) -> None:
-    if not tokenized:
-        raise ValueError("tokenized must hold at least one example, got none.")
-    for name, value in {"rows": rows, "length": length, "targets": targets, "process_count": process_count}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    Raises:
+        ValueError: rows that the processes do not divide, or a process that is not among them.
+    """
     if rows % process_count:
         raise ValueError(
             f"rows must be a multiple of process_count, got {rows} rows for {process_count} processes. "
@@ -275,6 +269,16 @@ def _validate(
         )
     if not 0 <= process_index < process_count:
         raise ValueError(f"process_index must be in [0, {process_count}), got {process_index}.")
+    each = rows // process_count
+    return slice(process_index * each, (process_index + 1) * each)
+
+
+def _validate(tokenized: Sequence[Tokenized], rows: int, length: int, targets: int, process_count: int) -> None:
+    if not tokenized:
+        raise ValueError("tokenized must hold at least one example, got none.")
+    for name, value in {"rows": rows, "length": length, "targets": targets, "process_count": process_count}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
     for example in tokenized:
         count = len(example.tokens) - example.prompt_length
         if len(example.tokens) > length or count > targets:

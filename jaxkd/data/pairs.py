@@ -111,15 +111,18 @@ class PairedText:
             teacher_cache: folder of the teacher's hidden states, written from `self.teacher`.
             process_index: which share of the rows this process takes.
             process_count: number of equal shares.
+
+        Raises:
+            ValueError: as `pairs`, a cache of something else, or rows that the processes do not divide.
         """
         import grain
 
+        rows = packing.share(self.student.rows, process_index, process_count)
         cache = None
         if teacher_cache is not None:
             cache = HiddenCache(Path(teacher_cache), self.teacher.identity(split, teacher, teacher.tokenizer()))
         pairs = self.pairs(split, student, teacher, match=match)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=self._budgets(), seed=seed)
-        rows = packing.share(self.student.rows, process_index, process_count)
         assemble = _Assemble(share=rows, cache=cache, matched=match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 

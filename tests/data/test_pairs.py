@@ -129,6 +129,8 @@ def test_each_process_takes_its_rows(tiny):
     parts = [first_batch(tiny, process_index=index, process_count=2) for index in range(2)]
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     jax.tree.map(np.testing.assert_array_equal, joined, whole)
+    with pytest.raises(ValueError, match="rows must be a multiple of process_count, got 8 rows for 3 processes"):
+        first_batch(tiny, process_count=3)
 
 
 def test_the_batch_is_described(tiny):
