@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd import forward, frozen_teacher, projector, sharding, trainable
+from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
+from jaxkd.ideal_projectors import SharedRows
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -21,15 +22,13 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
-from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
+from jaxkd.records import Head, Hiddens, LossOutput, Mean, PairedBatch, Variables
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
     import grain
 
     from jaxkd.data.examples import Split
-
-_GRAM_AXES = {"gram_inverse": (None, None)}
 
 Normalisation = Literal["tokens", "reference"]
 
@@ -113,11 +112,7 @@ class DSKDv2ETA(Recipe):
 
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
-        student = decoder.head(self._config(), trainable.student(variables))
-        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
-        shared = vocabulary.between(self.student, self.teacher)
-        rows = (shared.student_ids, shared.teacher_ids)
-        return {"s2t": projector.ideal_step(student.weight, teacher.weight, variables.state["gram_inverse"], rows=rows)}
+        return ideal_projectors.followed(variables, *self._heads(variables), self._shared_rows())
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.student.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
@@ -132,28 +127,15 @@ class DSKDv2ETA(Recipe):
         vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
 
     def abstract(self) -> Variables:
-        student, teacher = self.student.config().width, self.teacher.config().width
-        projectors = {"t2s": {"weight": jax.ShapeDtypeStruct((teacher, student), jnp.float32)}}
-        variables = trainable.with_projectors(trainable.abstract(self._config(), self.student), projectors)
-        frozen = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
-        gram_inverse = {"gram_inverse": jax.ShapeDtypeStruct((teacher, teacher), jnp.float32)}
-        state = sharding.described(gram_inverse, _GRAM_AXES)
-        return variables.replace(frozen=variables.frozen | frozen, state=state)
+        variables = trainable.abstract(self._config(), self.student)
+        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
+        widths = {"student_width": self.student.config().width, "teacher_width": self.teacher.config().width}
+        return ideal_projectors.described(variables.replace(frozen=variables.frozen | teacher), **widths)
 
     def init(self, key: Key) -> Variables:
         variables = trainable.init(self._config(), self.student, key)
         variables = variables.replace(frozen=variables.frozen | self._load_teacher())
-        student = decoder.head(self._config(), trainable.student(variables))
-        teacher = decoder.head(self.teacher.config(), variables.frozen["teacher"])
-        shared = vocabulary.between(self.student, self.teacher)
-        # On the host: there is float64.
-        student_rows = projector.token_rows(sharding.on_host(student.weight), shared.student_ids)
-        teacher_rows = projector.token_rows(sharding.on_host(teacher.weight), shared.teacher_ids)
-        t2s = projector.ideal_init(teacher_rows, student_rows, rtol=self.rtol)
-        inverse = projector.gram_inverse(teacher_rows, rtol=self.rtol)
-        t2s, inverse = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, inverse))
-        state = sharding.place({"gram_inverse": inverse}, _GRAM_AXES)
-        return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+        return ideal_projectors.started(variables, *self._heads(variables), self._shared_rows(), rtol=self.rtol)
 
     def load_frozen(self) -> Params:
         return self.load_student_base() | self._load_teacher()
@@ -209,6 +191,14 @@ class DSKDv2ETA(Recipe):
         share = jnp.sum(agree) / jnp.maximum(jnp.sum(known), 1e-3)
         compared = jnp.where(share <= self.t2s_agreement, agree, known)
         return compared / (jnp.maximum(jnp.sum(compared), 1e-3) * counts["micro_batches"])
+
+    def _heads(self, variables: Variables) -> tuple[Head, Head]:
+        student = decoder.head(self._config(), trainable.student(variables))
+        return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
+
+    def _shared_rows(self) -> SharedRows:
+        shared = vocabulary.between(self.student, self.teacher)
+        return shared.student_ids, shared.teacher_ids
 
     def _load_teacher(self) -> Params:
         return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
