@@ -123,7 +123,7 @@ def test_one_training_stage_needs_no_name(tiny, tmp_path):
 
 def test_a_mistyped_override_gets_a_suggestion(capsys):
     with pytest.raises(SystemExit):
-        train.parse(["--size", "smoke", "--kd.recipe.temprature", "1.5"])
+        train.parse(["--size", "smoke", "--kd.recipe.divergence.temprature", "1.5"])
     assert "--kd.recipe.divergence.temperature" in capsys.readouterr().err
 
 

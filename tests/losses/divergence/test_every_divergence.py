@@ -32,9 +32,8 @@ def total(divergence):
 def test_the_table_is_complete():
     functions = {value for value in vars(divergences).values() if inspect.isfunction(value)}
     assert functions == {row.function for row in ROWS.values()}
-    assert {value for value in vars(divergences).values() if inspect.isclass(value)} == {
-        type(row.dataclass()) for row in ROWS.values()
-    }
+    classes = {value for value in vars(divergences).values() if inspect.isclass(value)}
+    assert classes - {divergences.AnyDivergence} == {type(row.dataclass()) for row in ROWS.values()}
 
 
 def test_only_two_divergences_need_the_whole_distribution():
