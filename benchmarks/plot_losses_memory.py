@@ -13,6 +13,7 @@ from benchmarks.row import Measured
 from benchmarks.runner import read
 from jaxkd.console import run_program
 from jaxkd.report.figures import PALETTE
+from jaxkd.report.ink import INK, MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +28,6 @@ LABELS: Mapping[Implementation, str] = {
     "vocab_tile": "vocab_tile",
 }
 """What a curve is called, by implementation."""
-
-_INK, _MUTED, _RULE = "#1c1f24", "#666a70", "#dcd9d1"
-_PAPER = "#fbfcfd"
-"""Its own background: a page may be dark."""
 
 
 def curves(measured: Measured) -> dict[Implementation, list[float]]:
@@ -56,8 +53,8 @@ def draw(gibibytes: Mapping[Implementation, list[float]]) -> "Figure":
     from matplotlib import ticker
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7.2, 3.6), facecolor=_PAPER)
-    axes = drawing.add_axes((0.085, 0.15, 0.64, 0.72), facecolor=_PAPER)
+    drawing = Figure(figsize=(7.2, 3.6), facecolor=PAPER)
+    axes = drawing.add_axes((0.085, 0.15, 0.64, 0.72), facecolor=PAPER)
     axes.set(xscale="log", yscale="log")
     for color, (name, values) in zip(PALETTE, gibibytes.items(), strict=False):
         axes.plot(VOCABULARIES, values, color=color, linewidth=1.8, marker="o", markersize=4, clip_on=False)
@@ -75,22 +72,22 @@ def draw(gibibytes: Mapping[Implementation, list[float]]) -> "Figure":
         f"Temporary memory in GiB: {DRAWN} and its gradient, {TOKENS:,} tokens",
         loc="left",
         fontsize=10,
-        color=_INK,
+        color=INK,
         pad=12,
     )
-    axes.set_xlabel("tokens in the vocabulary", color=_MUTED, loc="right", labelpad=3)
+    axes.set_xlabel("tokens in the vocabulary", color=MUTED, loc="right", labelpad=3)
     axes.xaxis.set_major_locator(ticker.LogLocator(base=2))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0,)))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
-    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, pad=6, labelcolor=_MUTED)
+    axes.tick_params(length=0, pad=6, labelcolor=MUTED)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
+    axes.spines["bottom"].set_color(RULE)
     return drawing
 
 

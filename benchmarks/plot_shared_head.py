@@ -10,6 +10,7 @@ from benchmarks.plot_losses_memory import save
 from benchmarks.shared_head import DIVERGENCES, HeadOf, train
 from jaxkd.console import run_program
 from jaxkd.report.figures import PALETTE
+from jaxkd.report.ink import INK, MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,33 +20,31 @@ DRAWN, SEED = "forward KL", 0
 
 TITLES: dict[HeadOf, str] = {"teacher": "a head each", "student": "one head, the student's"}
 
-_INK, _MUTED, _RULE, _PAPER = "#1c1f24", "#666a70", "#dcd9d1", "#fbfcfd"
-
 
 def draw() -> "Figure":
     """A panel for each: the teacher's vectors, the student's at the end, and a line from each to its own."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7.2, 3.9), facecolor=_PAPER)
+    drawing = Figure(figsize=(7.2, 3.9), facecolor=PAPER)
     panels = drawing.subplots(1, len(TITLES), sharex=True, sharey=True)
     drawing.subplots_adjust(left=0.03, right=0.99, bottom=0.04, top=0.8, wspace=0.04)
     for axes, (head, title) in zip(panels, TITLES.items(), strict=True):
         outcome = train(DIVERGENCES[DRAWN], head, SEED)
-        axes.set_facecolor(_PAPER)
+        axes.set_facecolor(PAPER)
         for own, other in zip(outcome.hiddens, outcome.teacher, strict=True):
-            axes.plot(*zip(own, other, strict=True), color=_RULE, linewidth=0.8, zorder=1)
-        axes.scatter(*outcome.teacher.T, s=16, color=_MUTED, zorder=2)
+            axes.plot(*zip(own, other, strict=True), color=RULE, linewidth=0.8, zorder=1)
+        axes.scatter(*outcome.teacher.T, s=16, color=MUTED, zorder=2)
         axes.scatter(*outcome.hiddens.T, s=16, color=PALETTE[0], zorder=3)
         said = f"{outcome.last:.2g} nats apart; distance {outcome.distance:.2g}, structure {outcome.structure:.2g}"
-        axes.set_title(f"{title}\n", loc="left", fontsize=10, color=_INK, weight="bold")
-        axes.text(0, 1.02, said, transform=axes.transAxes, fontsize=8.5, color=_MUTED)
+        axes.set_title(f"{title}\n", loc="left", fontsize=10, color=INK, weight="bold")
+        axes.text(0, 1.02, said, transform=axes.transAxes, fontsize=8.5, color=MUTED)
         axes.set(xticks=[], yticks=[], aspect="equal")
         for side in axes.spines.values():
-            side.set_color(_RULE)
-    for height, name, color in ((0.1, "teacher", _MUTED), (0.04, "student", PALETTE[0])):
+            side.set_color(RULE)
+    for height, name, color in ((0.1, "teacher", MUTED), (0.04, "student", PALETTE[0])):
         panels[0].text(0.97, height, name, transform=panels[0].transAxes, ha="right", color=color, weight="bold")
     title = f"Hidden vectors of two dimensions, after training towards the teacher's distributions: {DRAWN}"
-    drawing.text(0.03, 0.94, title, color=_INK, fontsize=10)
+    drawing.text(0.03, 0.94, title, color=INK, fontsize=10)
     return drawing
 
 

@@ -9,7 +9,7 @@ import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -147,8 +147,8 @@ class PairedText:
         student, teacher = self.student.abstract_batch(), self.teacher.abstract_batch(teacher_width=teacher_width)
 
         def spans(labels: jax.Array) -> TokenSpans:
-            place = jax.ShapeDtypeStruct(labels.shape, jnp.int32)
-            return TokenSpans(starts=place, ends=place, segment_ids=place)  # pyright: ignore[reportArgumentType]
+            place: Any = jax.ShapeDtypeStruct(labels.shape, jnp.int32)
+            return TokenSpans(starts=place, ends=place, segment_ids=place)
 
         return PairedBatch(
             student=student,
@@ -270,20 +270,21 @@ class _Assemble:
     def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
         mine = {name: array[self.share] for name, array in packed.items()}
         theirs = {name.removeprefix(_TEACHER): array for name, array in mine.items() if name.startswith(_TEACHER)}
-        positions = _positions_in_row(mine, theirs) if self.matched else None
+        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+        positions: Any = _positions_in_row(mine, theirs) if self.matched else None
         return PairedBatch(
             student=packing.assembled(mine),
             teacher=packing.assembled(theirs, self.cache),
             student_spans=_token_spans(mine),
             teacher_spans=_token_spans(theirs),
-            teacher_positions=positions,  # pyright: ignore[reportArgumentType]
+            teacher_positions=positions,
         )
 
 
 def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
-    starts, ends = (packed["targets"][..., column].astype(np.int32) for column in (3, 4))
-    segments = packed["targets_segment_ids"].astype(np.int32)
-    return TokenSpans(starts=starts, ends=ends, segment_ids=segments)  # pyright: ignore[reportArgumentType]
+    arrays = (packed["targets"][..., 3], packed["targets"][..., 4], packed["targets_segment_ids"])
+    fields: dict[str, Any] = dict(zip(("starts", "ends", "segment_ids"), arrays, strict=True))
+    return TokenSpans(**{name: array.astype(np.int32) for name, array in fields.items()})
 
 
 def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> Int[np.ndarray, "b k"]:

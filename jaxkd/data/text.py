@@ -3,13 +3,15 @@
 import dataclasses
 import functools
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd.data import chat, packing, tokenizers
+from jaxkd.cache import HiddenCache
+from jaxkd.data import chat, packing, tokenizers, vocabulary
 from jaxkd.data.examples import Source, Split, subset
 from jaxkd.records import TokenBatch
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     import grain
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.cache import HiddenCache
     from jaxkd.models.config import DecoderConfig
     from jaxkd.models.pretrained import Pretrained
 
@@ -65,32 +66,13 @@ class PackedText:
                 f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
             )
 
-    def check_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
-        """Refuse a text with a token that one of two heads lacks: JAX would read another row, without a word.
-
-        Args:
-            split: of the text.
-            tokenizer: the student's.
-            size: leading rows that student and teacher share.
-
-        Raises:
-            ValueError: a token beyond them.
-        """
-        for example in self.tokenized(split, tokenizer):
-            if (token := int(example.tokens.max())) >= size:
-                raise ValueError(
-                    f"every token of the text must be among the {size} that student and teacher share, got {token} "
-                    f"({tokenizer.convert_ids_to_tokens(token)!r}) in example {example.key} of the {split} split. "
-                    "Take it out of the text, or out of the student's tokenizer."
-                )
-
     def training_stream(
         self,
         split: Split,
         tokenizer: "PreTrainedTokenizerBase",
         seed: int,
         *,
-        cache: "HiddenCache | None" = None,
+        cache: HiddenCache | None = None,
         process_index: int = 0,
         process_count: int = 1,
     ) -> "grain.IterDataset":
@@ -105,6 +87,50 @@ class PackedText:
             process_index=process_index,
             process_count=process_count,
         )
+
+    def shared_stream(
+        self,
+        split: Split,
+        student: "Pretrained",
+        teacher: "Pretrained",
+        seed: int,
+        *,
+        teacher_cache: str | None = None,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> "grain.IterDataset":
+        """`training_stream` for a student and a teacher of one vocabulary, in the student's tokens.
+
+        Args:
+            split: of the source.
+            student: the checkpoint whose tokenizer reads the text.
+            teacher: the checkpoint that a cache was made from.
+            seed: decides the order.
+            teacher_cache: folder of the teacher's hidden states.
+            process_index: which share of the rows this process takes.
+            process_count: number of equal shares.
+
+        Raises:
+            ValueError: a token that one of the heads lacks, or a cache of something else.
+        """
+        tokenizer = student.tokenizer()
+        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        cache = None
+        if teacher_cache is not None:
+            cache = HiddenCache(Path(teacher_cache), self.identity(split, teacher, tokenizer))
+        return self.training_stream(
+            split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
+        )
+
+    def _require_shared_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
+        """Refuse a text with a token beyond the shared rows: JAX would read another row, without a word."""
+        for example in self.tokenized(split, tokenizer):
+            if (token := int(example.tokens.max())) >= size:
+                raise ValueError(
+                    f"every token of the text must be among the {size} that student and teacher share, got {token} "
+                    f"({tokenizer.convert_ids_to_tokens(token)!r}) in example {example.key} of the {split} split. "
+                    "Take it out of the text, or out of the student's tokenizer."
+                )
 
     def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenBatch]:
         """The batches that hold each example of a split once: to measure on, not to train on."""

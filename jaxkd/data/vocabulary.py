@@ -54,6 +54,13 @@ class Relation:
         """Number of tokens in common."""
         return len(self.student_ids)
 
+    @property
+    def student_of_teacher(self) -> Int[np.ndarray, " v"]:
+        """The student's id of each row of the teacher's head, -1 where it has no such token."""
+        ids = np.full(self.teacher_size, -1, np.int32)
+        ids[self.teacher_ids] = self.student_ids
+        return ids
+
     def __str__(self) -> str:
         """The relation in one sentence."""
         counts = f"{self.student_tokens:,} tokens of the student and {self.teacher_tokens:,} of the teacher"

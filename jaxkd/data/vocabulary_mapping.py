@@ -51,7 +51,7 @@ def nearest_tokens(
 
     Tokens that are the same, by `jaxkd.data.vocabulary.relate`, come first.  The others are compared by the bytes that
     they stand for, without spaces; of several at one distance the lowest id is taken.  The result is kept in the
-    cache: it takes about a millisecond for each token that they do not share.
+    cache: making it takes seconds to minutes, by the number of tokens that they do not share.
 
     Args:
         student: a tokenizer that runs on the `tokenizers` library.

@@ -6,7 +6,6 @@ import logging
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd import forward, mesh
@@ -16,6 +15,7 @@ from jaxkd.data.examples import Split
 from jaxkd.data.pairs import PairedText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.kernels import linear_argmax
+from jaxkd.losses.feature.vectors import unit
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
@@ -55,9 +55,7 @@ class AlignedTeacher(Evaluator):
             `inner_product_distance`, means over answers; and `tokens`, the number of aligned ones.
         """
         teacher, config = self.teacher.load_placed(), self.teacher.config()
-        shared = vocabulary.between(self.student, self.teacher)
-        ids = np.full(shared.teacher_size, -1, np.int32)
-        ids[shared.teacher_ids] = shared.student_ids
+        ids = vocabulary.between(self.student, self.teacher).student_of_teacher
         ambient = jax.sharding.get_mesh()
         totals: dict[str, Mean] = {}
         for batch in self.data.each_once(self.split, self.student, self.teacher):
@@ -103,8 +101,7 @@ def _count(mask: Bool[Array, "..."]) -> Float[Array, ""]:
 
 
 def _cosines(hiddens: Float[Array, "b p d"]) -> Float[Array, "b p p"]:
-    wide = hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype))
-    units = wide / jnp.maximum(jnp.linalg.norm(wide, axis=-1, keepdims=True), jnp.finfo(wide.dtype).tiny)
+    units = unit(hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype)))
     return jnp.einsum("bpd,bqd->bpq", units, units)
 
 

@@ -1,8 +1,8 @@
 """Two distributions compared rank by rank: the likeliest tokens with each other, then the second likeliest, and so on.
 
 Which tokens these are does not matter, so the vocabularies may differ.  A sum over ranks needs sorted values, and its
-gradient the rank of every token: both are taken from one sort of integers, since XLA sorts those five times as fast on
-a CPU as it sorts floats with their places.
+gradient the rank of every token: both are taken from one sort of integers, which XLA sorts faster on a CPU than floats
+with their places.
 """
 
 import jax

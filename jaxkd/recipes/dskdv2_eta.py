@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
 from jaxkd.alignment.exact_token import align
@@ -82,7 +81,8 @@ class DSKDv2ETA(Recipe):
         t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
-        likeliest = self._in_student_vocabulary()[linear_argmax(teacher, pairs.mask)]
+        in_student_vocabulary = jnp.asarray(vocabulary.between(self.student, self.teacher).student_of_teacher)
+        likeliest = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]
         known = pairs.mask & (likeliest >= 0)
         likeliest = jnp.maximum(likeliest, 0)
         to_known, to_pairs = self._pair_weights(known, pairs.mask, counts)
@@ -164,13 +164,6 @@ class DSKDv2ETA(Recipe):
 
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
-
-    def _in_student_vocabulary(self) -> Int[Array, " v"]:
-        """The student's id of each of the teacher's tokens, -1 where it has none."""
-        shared = vocabulary.between(self.student, self.teacher)
-        ids = np.full(shared.teacher_size, -1, np.int32)
-        ids[shared.teacher_ids] = shared.student_ids
-        return jnp.asarray(ids)
 
     def _pair_weights(
         self, known: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]

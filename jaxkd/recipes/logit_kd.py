@@ -1,14 +1,12 @@
 """Logit distillation: the student learns the teacher's whole next-token distribution."""
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxkd import forward, frozen_teacher, trainable
-from jaxkd.cache import HiddenCache
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
 from jaxkd.kernels import linear_divergence
@@ -107,13 +105,14 @@ class LogitKD(Recipe):
     def batches(
         self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
     ) -> "grain.IterDataset":
-        tokenizer = self.student.tokenizer()
-        self.data.check_tokens(split, tokenizer, vocabulary.shared_size(self.student, self.teacher))
-        cache = None
-        if self.teacher_cache is not None:
-            cache = HiddenCache(Path(self.teacher_cache), self.data.identity(split, self.teacher, tokenizer))
-        return self.data.training_stream(
-            split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
+        return self.data.shared_stream(
+            split,
+            self.student,
+            self.teacher,
+            seed,
+            teacher_cache=self.teacher_cache,
+            process_index=process_index,
+            process_count=process_count,
         )
 
     def student_model(self, variables: Variables) -> LanguageModel:

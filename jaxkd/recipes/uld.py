@@ -16,7 +16,7 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
-from jaxkd.records import LossOutput, Mean, PairedBatch, Variables
+from jaxkd.records import LossOutput, PairedBatch, Variables
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ULD(Recipe):
         metrics = {
             "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
             "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
-            "compared": Mean(total=jnp.sum(compared, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
+            "compared": reported(compared.astype(jnp.float32), ours.loss_mask),
             "rank_distance": reported(ranks.distance, compared),
             "tail_bound": reported(ranks.tail_bound, compared),
         }

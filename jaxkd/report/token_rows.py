@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxkd.report.figures import PALETTE
+from jaxkd.report.ink import INK, MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,6 @@ COLUMNS = 76
 """Columns of text in a band; a band ends where a token ends on both sides, so it may be a little longer."""
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
-_INK, _MUTED, _RULE, _PAPER = "#1c1f24", "#666a70", "#dcd9d1", "#fbfcfd"
 _COLORS = (PALETTE[1], PALETTE[2], PALETTE[3], PALETTE[0])
 _COLUMN_IN, _ROW_IN, _LINK_IN, _BAND_GAP_IN, _FONT_PT = 0.118, 0.27, 0.26, 0.32, 10.0
 
@@ -81,8 +81,8 @@ def draw(text: str, above: TokenRow, below: TokenRow) -> "Figure":
     width = label_in + max(widest * _COLUMN_IN, 0.078 * len(caption) - label_in) + 0.2
     band_in = 2 * _ROW_IN + _LINK_IN
     height = len(bands) * (band_in + _BAND_GAP_IN) + 0.45
-    figure = Figure(figsize=(width, height), facecolor=_PAPER)
-    axes = figure.add_axes((0, 0, 1, 1), facecolor=_PAPER)
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
+    axes = figure.add_axes((0, 0, 1, 1), facecolor=PAPER)
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     data = text.encode()
@@ -92,8 +92,8 @@ def draw(text: str, above: TokenRow, below: TokenRow) -> "Figure":
         _draw_band(axes, data, above, below, range(start, end), place)
         for row, bottom in ((above, top - _ROW_IN), (below, top - band_in)):
             middle = bottom + _ROW_IN / 2
-            axes.text(label_in - 0.12, middle, row.name, ha="right", va="center", color=_INK, fontsize=_FONT_PT)
-    axes.text(label_in, 0.2, caption, va="center", color=_MUTED, fontsize=_FONT_PT - 1)
+            axes.text(label_in - 0.12, middle, row.name, ha="right", va="center", color=INK, fontsize=_FONT_PT)
+    axes.text(label_in, 0.2, caption, va="center", color=MUTED, fontsize=_FONT_PT - 1)
     return figure
 
 
@@ -188,7 +188,7 @@ def _draw_band(
                 shown,
                 ha="center",
                 va="center",
-                color=color or _MUTED,
+                color=color or MUTED,
                 fontsize=_FONT_PT * fitting,
                 family="monospace",
                 parse_math=False,
@@ -213,7 +213,7 @@ def _box(axes: "Axes", corner: tuple[float, float], size: tuple[float, float], c
     from matplotlib.patches import FancyBboxPatch
 
     rounding = min(0.035, size[0] / 3)
-    for face, alpha, edge in ((color or _PAPER, 0.13 if color else 1.0, "none"), ("none", 1.0, color or _RULE)):
+    for face, alpha, edge in ((color or PAPER, 0.13 if color else 1.0, "none"), ("none", 1.0, color or RULE)):
         axes.add_patch(
             FancyBboxPatch(
                 corner,
