@@ -71,7 +71,7 @@ class PairedText:
             if ours != theirs:
                 raise ValueError(
                     f"student and teacher must have the same {name}, got {ours} and {theirs}. Only what belongs to a "
-                    "tokenizer may differ: length, targets, template and overlong."
+                    "tokenizer may differ: length, targets, template, overlong, max_prompt and keep_prompt."
                 )
 
     def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained", *, match: Match = "none") -> list[Pair]:

@@ -100,6 +100,26 @@ def test_a_cut_response_has_no_end(tiny):
         assert (pair.student_spans[-1] <= len(b"the he 133 the")).all()
 
 
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_cut_prompts_leave_the_spans_of_responses_as_they_are(tiny, keep):
+    """Each side cuts in its own tokens; spans are those of the response, which begins where it did."""
+    short = dataclasses.replace(
+        tiny.paired,
+        student=dataclasses.replace(tiny.paired.student, max_prompt=3, keep_prompt=keep),
+        teacher=dataclasses.replace(tiny.paired.teacher, max_prompt=5, keep_prompt=keep),
+    )
+    for match in ("none", "edit distance"):
+        cut = short.pairs("train", tiny.foreign, tiny.teacher, match=match)
+        for pair, whole in zip(cut, pairs_of(tiny, match=match), strict=True):
+            for name in ("student_spans", "teacher_spans"):
+                np.testing.assert_array_equal(getattr(pair, name), getattr(whole, name))
+            for ours, theirs, size in ((pair.student, whole.student, 3), (pair.teacher, whole.teacher, 5)):
+                assert ours.prompt_length == size < theirs.prompt_length
+                np.testing.assert_array_equal(ours.tokens[size:], theirs.tokens[theirs.prompt_length :])
+            if match != "none":  # what goes in before the first target is of the prompt
+                np.testing.assert_array_equal(pair.matched[1:], whole.matched[1:])
+
+
 def test_an_example_that_one_side_drops_is_on_neither(tiny, caplog):
     text = dataclasses.replace(tiny.paired, student=dataclasses.replace(tiny.paired.student, targets=8))
     with caplog.at_level(logging.INFO):
