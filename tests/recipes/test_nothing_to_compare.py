@@ -15,6 +15,8 @@ from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
+from tests.recipes import paired_batches
+from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
 
 METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED])
@@ -23,9 +25,7 @@ NORMALISATIONS = pytest.mark.parametrize("normalisation", ["tokens", "reference"
 
 @pytest.fixture
 def batch(tiny):
-    """With what every method reads."""
-    stream = tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance")
-    return jax.tree.map(jnp.asarray, next(iter(stream)))
+    return paired_batches.first(tiny)
 
 
 def student_logits(recipe, variables, batch):
@@ -35,10 +35,6 @@ def student_logits(recipe, variables, batch):
 def label_nats(recipe, variables, batch, temperature=1.0):
     nats = oracle.cross_entropy(student_logits(recipe, variables, batch) / temperature, batch.student.labels)
     return nats[np.asarray(batch.student.loss_mask)].mean()
-
-
-def all_zero(tree):
-    return all(bool((leaf == 0).all()) for leaf in jax.tree.leaves(tree))
 
 
 @METHODS
@@ -54,11 +50,8 @@ def test_a_batch_without_a_target_costs_nothing(tiny, batch, method):
 
 @NORMALISATIONS
 def test_answers_without_an_aligned_token_have_their_labels_alone(tiny, batch, normalisation):
-    apart = dataclasses.replace(
-        batch, teacher_spans=dataclasses.replace(batch.teacher_spans, ends=batch.teacher_spans.starts)
-    )
     recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, normalisation=normalisation)
-    value, output, (gradient, _), variables = loss_and_gradients(recipe, apart)
+    value, output, (gradient, _), variables = loss_and_gradients(recipe, paired_batches.without_aligned_tokens(batch))
     np.testing.assert_allclose(value, 0.7 * label_nats(recipe, variables, batch), rtol=1e-6)
     assert all_zero(gradient["projectors"])
     assert not all_zero(gradient["student"])
@@ -79,13 +72,7 @@ def test_answers_without_a_matched_target_have_their_labels_at_the_temperature(t
 def test_a_teacher_s_token_that_the_student_lacks_is_no_label(tiny, batch, normalisation):
     """The unknown token would be one for the code of the paper; here only the teacher's own space compares."""
     recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, divergence=ReverseKL(), normalisation=normalisation)
-    variables = recipe.init(jax.random.key(0))
-    head = np.asarray(variables.frozen["teacher"]["embedding"], np.float64)
-    ids = vocabulary.between(recipe.student, recipe.teacher).student_of_teacher
-    missing = next(i for i in np.flatnonzero(ids < 0) if (head @ head[i]).argmax() == i)
-    shape = (*batch.teacher.labels.shape, head.shape[1])
-    hiddens = jnp.broadcast_to(jnp.asarray(head[missing], jnp.float32), shape)
-    sure = dataclasses.replace(batch, teacher=dataclasses.replace(batch.teacher, teacher=hiddens))
+    sure = paired_batches.sure_of_an_unknown_token(recipe, batch)
     value, output, (gradient, _), variables = loss_and_gradients(recipe, sure)
     assert output.metrics["aligned"].value() > 0.3
     assert all(output.metrics[name].value() == 0 for name in ("known", "t2s_cross_entropy", "t2s_divergence"))
