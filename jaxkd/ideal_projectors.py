@@ -5,7 +5,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from jaxkd import projector, sharding, trainable
 from jaxkd.records import Head, Variables
@@ -49,8 +49,17 @@ def started(variables: Variables, student: Head, teacher: Head, rows: SharedRows
     return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
-def followed(variables: Variables, student: Head, teacher: Head, rows: SharedRows) -> Params:
-    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns."""
+def followed(
+    variables: Variables, student: Head, teacher: Head, rows: int | tuple[Int[Array, " n"], Int[Array, " n"]]
+) -> Params:
+    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns.
+
+    Args:
+        variables: from `started`.
+        student: its head.
+        teacher: its head.
+        rows: the shared ones; ids may end in pairs of -1, which are none.
+    """
     inverse = variables.state["gram_inverse"]
     if isinstance(rows, int):
         ours, theirs = (projector.token_rows(head.weight, rows) for head in (student, teacher))
