@@ -6,7 +6,7 @@ import pytest
 
 from jaxkd.models import decoder, published
 from jaxkd.models.architecture import DecoderConfig
-from jaxkd.models.config import from_hugging_face
+from jaxkd.models.config import from_hugging_face, to_hugging_face
 from tests.models.families.published import PUBLISHED
 
 TOKENS = {"Qwen1.5": 151_646, "Qwen2.5": 151_665}
@@ -38,3 +38,9 @@ def test_a_literal_is_what_the_file_says(name):
     expected = dataclasses.replace(from_hugging_face(mapping), tokens=TOKENS.get(name.split("-")[0]))
     assert CASES[name] == expected
     assert decoder.parameter_count(CASES[name]) == parameters
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_trained_one_that_was_exported_passes_for_the_literal(name):
+    found = from_hugging_face(to_hugging_face(CASES[name]))
+    assert dataclasses.replace(found, tokens=CASES[name].tokens, dropout=CASES[name].dropout) == CASES[name]
