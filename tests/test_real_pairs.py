@@ -6,9 +6,12 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from jaxkd.export import Command, export
 from jaxkd.mesh import MeshShape
 from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.sft import SFT
+from jaxkd.study import Study, run_study
 from jaxkd.train import load_study, parse
 
 CONFIGS = [path for path in sorted(Path("configs").glob("*.py")) if path.stem != "quickstart"]
@@ -66,3 +69,25 @@ def test_a_path_and_a_field_are_options(tmp_path):
     (stage,) = [stage for stage in study.stages if stage.name == "dskd_forward_kl"]
     assert (stage.recipe.teacher.path, stage.mesh.data) == (str(tmp_path), 4)
     assert not stage.recipe.teacher.planned
+
+
+def test_the_commands_of_a_docstring_in_miniature(tiny, tmp_path):
+    """The first stage makes the teacher, which is exported to where the others look for it; then the whole study."""
+    architecture = tiny.teacher.config()
+    later = Pretrained(path=str(tmp_path / "teacher_model"), architecture=architecture)
+    nothing = {"validation": (), "evaluators": ()}
+    stages = (
+        tiny.train(tiny.sft(student=tiny.teacher), name="teacher", label=None, steps=2, **nothing),
+        tiny.train(tiny.dskd(teacher=later), name="dskd", steps=2, **nothing),
+        tiny.train(tiny.cross(DSKDv2ETA, teacher=later), name="eta", label="eta", steps=2, **nothing),
+    )
+    study = Study(name="pair", title="", description="", stages=stages)
+    for stage in stages:
+        stage.validate()
+    run_study(study, tmp_path / "study", only="teacher")
+    with pytest.raises(ValueError, match="teacher_model', which is none of them and does not exist"):
+        run_study(study, tmp_path / "study")
+    export(Command(run=tmp_path / "study/teacher/0", to=Path(later.path)))
+    run_study(study, tmp_path / "study")
+    assert not later.planned
+    assert all((tmp_path / "study" / name / "0/evaluation.json").exists() for name in ("dskd", "eta"))
