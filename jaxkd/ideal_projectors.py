@@ -83,8 +83,23 @@ def started(
     return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
-def followed(variables: Variables, student: Head, teacher: Head, rows: SharedRows, *, head_fit: HeadFit) -> Params:
-    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns."""
+def followed(
+    variables: Variables,
+    student: Head,
+    teacher: Head,
+    rows: int | tuple[Int[Array, " n"], Int[Array, " n"]],
+    *,
+    head_fit: HeadFit,
+) -> Params:
+    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns.
+
+    Args:
+        variables: from `started`.
+        student: its head.
+        teacher: its head.
+        rows: the shared ones; ids may end in pairs of -1, which are none.
+        head_fit: what is fitted.
+    """
     inverse = variables.state["gram_inverse"]
     if isinstance(rows, int):
         ours, theirs = (projector.token_rows(head.weight, rows) for head in (student, teacher))
@@ -99,12 +114,15 @@ def followed(variables: Variables, student: Head, teacher: Head, rows: SharedRow
     return {"s2t": s2t}
 
 
-def _mean_row(head: Float[Array, "v d"], rows: int | Int[np.ndarray, " n"]) -> tuple[int, Float[Array, " d"]]:
+def _mean_row(head: Float[Array, "v d"], rows: int | Int[Array, " n"]) -> tuple[Int[Array, ""], Float[Array, " d"]]:
     """How many rows are shared, and their mean."""
-    count, places = (rows, slice(rows)) if isinstance(rows, int) else (len(rows), rows)
-    shared = jnp.zeros(head.shape[0], head.dtype).at[places].set(1)
+    size = head.shape[0]
+    ids = jnp.arange(rows) if isinstance(rows, int) else jnp.where(rows < 0, size, rows)
+    # A weight a row, where taking the rows would copy the head.
+    shared = jnp.zeros(size, head.dtype).at[ids].set(1, mode="drop")
     precise = jnp.promote_types(jnp.float32, head.dtype)
     total = jnp.einsum("v,vd->d", shared, head, precision=jax.lax.Precision.HIGHEST, preferred_element_type=precise)
+    count = jnp.sum(ids < size)
     return count, total / count
 
 

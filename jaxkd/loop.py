@@ -72,7 +72,7 @@ class Train(Stage):
 
     def validate(self) -> None:
         self.recipe.validate()
-        rows = self.recipe.abstract_batch().tokens.shape[0]
+        rows = jax.tree.leaves(self.recipe.abstract_batch())[0].shape[0]
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}.")
         if self.accumulation < 1 or rows % self.accumulation:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxkd.checkpoint import tree_bytes
 from jaxkd.compiled_step import CompiledStep
@@ -42,5 +43,7 @@ def _shapes(batch: Any) -> str:
 
 
 def _group(kind: str, name: str, tree: Any) -> str:
-    count = sum(leaf.size for leaf in jax.tree.leaves(tree))
-    return f"{kind:<14} {name}: {count / 1e6:,.1f} M parameters, {tree_bytes(tree) / 2**30:.2f} GiB over all devices"
+    leaves = jax.tree.leaves(tree)
+    count = sum(leaf.size for leaf in leaves) / 1e6
+    numbers = "parameters" if any(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves) else "integers"
+    return f"{kind:<14} {name}: {count:,.1f} M {numbers}, {tree_bytes(tree) / 2**30:.2f} GiB over all devices"

@@ -279,7 +279,7 @@ def ideal_step(
     head_out: Float[Matrix, "w d_out"],
     inverse: Float[Matrix, "d_out d_out"],
     *,
-    rows: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]] | None = None,
+    rows: tuple[Int[Matrix, " n"], Int[Matrix, " n"]] | None = None,
 ) -> Params:
     """`head_in.T @ head_out @ inverse`: `ideal_init` from a Gram inverse, cheap enough for every step.
 
@@ -293,7 +293,7 @@ def ideal_step(
         head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
         inverse: `gram_inverse(head_out)`, or that of its shared rows.
         rows: ids of the shared tokens in `head_in` and in `head_out`, where the vocabularies differ; row i of one
-            stands for the token of row i of the other.  No copy of a head is made.
+            stands for the token of row i of the other, and -1 for none.  No copy of a head is made.
 
     Returns:
         A weight and no bias, float32 (float64 for float64 inputs), gradient-stopped.
@@ -329,21 +329,22 @@ def ideal_step(
 def _shared_product(
     left: Float[Matrix, "v d_left"],
     right: Float[Matrix, "w d_right"],
-    left_ids: Int[np.ndarray, " n"],
-    right_ids: Int[np.ndarray, " n"],
+    left_ids: Int[Matrix, " n"],
+    right_ids: Int[Matrix, " n"],
 ) -> Float[Array, "d_left d_right"]:
-    """`left[left_ids].T @ right[right_ids]`, some rows at a time."""
+    """`left[left_ids].T @ right[right_ids]` without the pairs of -1, some rows at a time."""
     count = -(-len(left_ids) // _SHARED_ROWS)
-    padded = (np.resize(ids, count * _SHARED_ROWS).reshape(count, _SHARED_ROWS) for ids in (left_ids, right_ids))
-    present = (np.arange(count * _SHARED_ROWS) < len(left_ids)).reshape(count, _SHARED_ROWS)
 
-    def add(total: Array, chunk: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        ours, theirs, mask = chunk
-        return total + _cross_product(jnp.where(mask[:, None], left[ours], 0), right[theirs]), None
+    def chunked(ids: Int[Matrix, " n"]) -> Int[Array, "chunks rows"]:
+        room = count * _SHARED_ROWS - len(ids)
+        return jnp.pad(jnp.asarray(ids), (0, room), constant_values=-1).reshape(count, _SHARED_ROWS)
 
-    chunks = jax.tree.map(jnp.asarray, (*padded, present))
+    def add(total: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
+        ours, theirs = chunk
+        return total + _cross_product(jnp.where((ours >= 0)[:, None], left[ours], 0), right[theirs]), None
+
     start = jax.eval_shape(_cross_product, left[:1], right[:1])
-    return jax.lax.scan(add, jnp.zeros(start.shape, start.dtype), chunks)[0]
+    return jax.lax.scan(add, jnp.zeros(start.shape, start.dtype), (chunked(left_ids), chunked(right_ids)))[0]
 
 
 def _cross_product(

@@ -166,7 +166,7 @@ class Variables:
     state: Params = dataclasses.field(default_factory=dict)
     """Buffers that a step may change; they pass through micro-batches in order."""
     frozen: Params = dataclasses.field(default_factory=dict)
-    """Teachers and references: an argument of the step, never trained, never in a checkpoint."""
+    """Teachers, references and tables: an argument of the step, never trained, never in a checkpoint."""
     derived: Params = dataclasses.field(default_factory=dict)
     """What `Recipe.prepare` made from the rest for this optimizer step; gradient-stopped."""
     step: Int[Array, ""] | int = 0

@@ -3,6 +3,12 @@
 #
 #   pip install -e '.[cuda12]'
 #   launch/one_gpu.sh configs/quickstart.py --kd.precision bfloat16
+#
+# The papers' pairs plan themselves first, with no weights at hand, and use one GPU unless told (docs/papers.md has the
+# memory of each, and the flags for more):
+#
+#   launch/one_gpu.sh configs/gpt2_from_qwen.py --dry-run
+#   launch/one_gpu.sh configs/gpt2_from_qwen.py --only eta --eta.mesh.data 2
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -3,6 +3,11 @@
 #
 #   TPU=my-slice ZONE=us-central2-b launch/tpu_pod.sh configs/STUDY.py --workdir /mnt/shared/runs/study --kd.mesh.fsdp 16
 #
+# A paper's pair on a slice of eight chips (its memory: docs/papers.md):
+#
+#   TPU=my-slice ZONE=us-central2-b launch/tpu_pod.sh configs/llama3_2_1b_from_qwen2_5_math.py --only eta \
+#     --workdir /mnt/shared/runs/llama3_2_1b --eta.mesh.fsdp 8
+#
 # The repository must lie in ~/jaxkd on every host, installed with `pip install -e '.[tpu]'`:
 #
 #   gcloud compute tpus tpu-vm ssh "$TPU" --zone "$ZONE" --worker all --command "cd jaxkd && pip install -e '.[tpu]'"

@@ -24,7 +24,7 @@ def test_every_shipped_config_decodes_to_an_equal_object(path, size, tmp_path):
 
 
 def test_there_are_configs():
-    assert [path.stem for path in CONFIGS] == ["quickstart"]
+    assert "quickstart" in [path.stem for path in CONFIGS]
 
 
 def test_differences_name_each_field():

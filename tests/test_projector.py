@@ -153,6 +153,9 @@ def test_shared_rows_of_different_vocabularies_are_multiplied_without_copies_of_
     found = jax.jit(lambda *arrays: projector.ideal_step(*arrays, rows=ids))(head_in, head_out, inverse)["weight"]
     expected = projector.ideal_init(head_in[ids[0]], head_out[ids[1]])["weight"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    padded = tuple(jnp.pad(jnp.asarray(one), (0, 700), constant_values=-1) for one in ids)
+    again = jax.jit(projector.ideal_step)(head_in, head_out, inverse, rows=padded)["weight"]
+    np.testing.assert_allclose(again, found, atol=1e-6)
 
 
 def test_there_and_back_is_the_identity_for_a_narrow_model_within_a_wide_one():

@@ -67,7 +67,7 @@ def loss_and_gradients(recipe, batch):
         output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
         return output.loss, output
 
-    (value, output), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
+    (value, output), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True, allow_int=True))(
         variables.params, variables.frozen
     )
     return value, output, gradients, variables

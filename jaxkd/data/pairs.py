@@ -162,11 +162,12 @@ class PairedText:
 
         Raises:
             ValueError: as `PackedText.check_fits`.
-            FileNotFoundError: a checkpoint without a tokenizer.
+            FileNotFoundError: a checkpoint that is here, without a tokenizer.
         """
         for text, checkpoint in ((self.student, student), (self.teacher, teacher)):
             text.check_fits(checkpoint.config())
-            checkpoint.tokenizer()
+            if not checkpoint.planned:
+                checkpoint.tokenizer()
 
 
 @functools.lru_cache(maxsize=4)

@@ -42,13 +42,28 @@ class Pretrained:
     """How the matrices of a teacher's blocks are stored; None: as floats.  A student must have none."""
     layout: Layout = "sharded"
     """How the parameters lie on the mesh; where a teacher fits whole on each device, "replicated" is faster."""
+    architecture: DecoderConfig | None = None
+    """What the files must describe, `tokens` included, before `layers` are kept.  With it a run is planned where they
+    are not; None reads it from them."""
+
+    @property
+    def planned(self) -> bool:
+        """Whether its architecture is all there is: a run can be planned with it, and its files are not here."""
+        return self.architecture is not None and not _is_here(self.path)
 
     def folder(self) -> Path:
         """The Hugging Face folder; downloads or converts it the first time.
 
         Raises:
-            ValueError: a path that is none of the four kinds, or a hub that cannot be reached.
+            ValueError: a path that is none of the four kinds, a hub that cannot be reached, or files of another
+                `architecture`.
         """
+        folder = self._found()
+        if self.architecture is not None:
+            _require_same(self.architecture, _read(folder), folder)
+        return folder
+
+    def _found(self) -> Path:
         if self.path in packages.PACKAGED_MODELS:
             file = packages.PACKAGED_MODELS[self.path]
             target = packages.cache_folder() / "models" / f"{self.path}-{file.sha256[:12]}"
@@ -78,10 +93,11 @@ class Pretrained:
         """Architecture with `layers` applied, from config.json, and how many of its rows are tokens.
 
         Raises:
-            ValueError: a tokenizer with more tokens than the model has rows, or as `model_config.read`.
+            ValueError: a tokenizer with more tokens than the model has rows, or as `folder` and `model_config.read`.
         """
-        folder = self.folder()
-        config = _with_tokens(model_config.read(folder), folder)
+        config = self.architecture
+        if config is None or not self.planned:
+            config = _read(self.folder())
         if self.layers is None:
             return config
         surgery.check_layers(config, self.layers)
@@ -143,6 +159,36 @@ class Pretrained:
         kept = "" if self.layers is None else f", layers {' '.join(map(str, self.layers))}"
         stored = "" if self.quantization is None else f", blocks in {self.quantization}"
         return f"{self.path}{origin}{kept}{stored}"
+
+
+def _is_here(path: str) -> bool:
+    """Whether `Pretrained.folder` needs no download."""
+    if Path(path).expanduser().exists() or path in packages.PACKAGED_MODELS:
+        return True
+    if not _HUB_ID.fullmatch(path):
+        return False
+    import huggingface_hub
+
+    return isinstance(huggingface_hub.try_to_load_from_cache(path, "config.json"), str)
+
+
+def _require_same(architecture: DecoderConfig, found: DecoderConfig, folder: Path) -> None:
+    # Dropout and adapters are the run's business, not the checkpoint's.
+    names = [field.name for field in dataclasses.fields(found) if field.name not in ("dropout", "lora")]
+    differences = [
+        f"{name} {getattr(found, name)} where architecture has {getattr(architecture, name)}"
+        for name in names
+        if getattr(found, name) != getattr(architecture, name)
+    ]
+    if differences:
+        raise ValueError(
+            f"path must lead to a model of the given architecture, got {folder} with {', '.join(differences)}. "
+            "Correct the architecture, or leave it None to read it from the files."
+        )
+
+
+def _read(folder: Path) -> DecoderConfig:
+    return _with_tokens(model_config.read(folder), folder)
 
 
 def _with_tokens(config: DecoderConfig, folder: Path) -> DecoderConfig:

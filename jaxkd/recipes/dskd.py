@@ -60,7 +60,7 @@ class DSKD(Recipe):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
-        shared = vocabulary.shared_size(self.student, self.teacher)
+        shared = vocabulary.compared_size(self.student, self.teacher)
         student, teacher = forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
         weights = mean_weights(batch.loss_mask, counts["targets"])
         projectors = variables.params["projectors"]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
-from jaxkd.ideal_projectors import HeadFit, SharedRows
+from jaxkd.ideal_projectors import HeadFit
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -72,7 +72,7 @@ class DSKDv2(Recipe):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
-        shared = vocabulary.shared_size(self.student, self.teacher)
+        shared = vocabulary.compared_size(self.student, self.teacher)
         student, teacher = forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
         weights = mean_weights(batch.loss_mask, counts["targets"])
 
@@ -185,8 +185,8 @@ class DSKDv2(Recipe):
         student = decoder.head(self._config(), trainable.student(variables))
         return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
 
-    def _shared_rows(self) -> SharedRows:
-        return vocabulary.shared_size(self.student, self.teacher)
+    def _shared_rows(self) -> int:
+        return vocabulary.compared_size(self.student, self.teacher)
 
     def _load_teacher(self) -> Params:
         return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
+from jaxkd import forward, frozen_teacher, frozen_vocabulary, ideal_projectors, projector, trainable
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
@@ -84,7 +84,7 @@ class DSKDv2ETA(Recipe):
         t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
-        in_student_vocabulary = jnp.asarray(vocabulary.between(self.student, self.teacher).student_of_teacher)
+        in_student_vocabulary = variables.frozen["shared_tokens"]["student_of_teacher"]
         likeliest = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]
         known = pairs.mask & (likeliest >= 0)
         likeliest = jnp.maximum(likeliest, 0)
@@ -115,8 +115,9 @@ class DSKDv2ETA(Recipe):
 
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
-        heads, rows = self._heads(variables), self._shared_rows()
-        return ideal_projectors.followed(variables, *heads, rows, head_fit=self.head_fit)
+        shared = variables.frozen["shared_tokens"]
+        rows = shared["student_ids"], shared["teacher_ids"]
+        return ideal_projectors.followed(variables, *self._heads(variables), rows, head_fit=self.head_fit)
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.student.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
@@ -134,6 +135,7 @@ class DSKDv2ETA(Recipe):
     def abstract(self) -> Variables:
         variables = trainable.abstract(self._config(), self.student)
         teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
+        teacher |= frozen_vocabulary.abstract_shared(self.student, self.teacher)
         return ideal_projectors.described(
             variables.replace(frozen=variables.frozen | teacher),
             student_width=self.student.config().width,
@@ -204,7 +206,8 @@ class DSKDv2ETA(Recipe):
         return shared.student_ids, shared.teacher_ids
 
     def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+        return teacher | frozen_vocabulary.load_shared(self.student, self.teacher)
 
     def _config(self) -> DecoderConfig:
         return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

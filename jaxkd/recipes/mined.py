@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxkd import forward, frozen_teacher, trainable
+from jaxkd import forward, frozen_teacher, frozen_vocabulary, trainable
 from jaxkd.alignment.minimum_edit import linear_minimum_edit, moved_head
-from jaxkd.data import vocabulary_mapping
 from jaxkd.data.pairs import PairedText
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.losses import ForwardKL
@@ -81,8 +80,7 @@ class MinED(Recipe):
     def prepare(self, variables: Variables) -> Params:
         """The teacher's head, its rows those of the student's vocabulary."""
         head = decoder.head(self.teacher.config(), variables.frozen["teacher"])
-        nearest = vocabulary_mapping.between(self.student, self.teacher)
-        return {"head": moved_head(head, jnp.asarray(nearest.teacher_of_student))}
+        return {"head": moved_head(head, variables.frozen["nearest_tokens"]["teacher_of_student"])}
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.student.loss_mask)}
@@ -102,6 +100,7 @@ class MinED(Recipe):
     def abstract(self) -> Variables:
         student = trainable.abstract(self._config(), self.student)
         teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
+        teacher |= frozen_vocabulary.abstract_nearest(self.student)
         return student.replace(frozen=student.frozen | teacher)
 
     def init(self, key: Key) -> Variables:
@@ -145,7 +144,8 @@ class MinED(Recipe):
         return batch.teacher_positions
 
     def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
+        return teacher | frozen_vocabulary.load_nearest(self.student, self.teacher)
 
     def _config(self) -> DecoderConfig:
         return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,5 +1,6 @@
 """Vocabularies compared by hand-made tokenizers of each kind, and what their tokens stand for."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -198,6 +199,18 @@ def test_between_reads_both_checkpoints_once(tiny):
     relation = vocabulary.between(tiny.student, tiny.teacher)
     assert (relation.kind, relation.student_size) == ("identical", 265)
     assert vocabulary.between(tiny.student, tiny.teacher) is relation
+
+
+def test_a_plan_compares_the_rows_that_both_heads_have(tiny, tmp_path):
+    """Without the files of one; where both are here, those that mean the same are counted, and none is refused."""
+    architecture = dataclasses.replace(tiny.teacher.config(), vocab_size=300)
+    planned = Pretrained(path=str(tmp_path / "later"), architecture=architecture)
+    assert vocabulary.compared_size(tiny.teacher, planned) == 265
+    assert vocabulary.compared_size(tiny.foreign, tiny.teacher) == 0
+    for check in (vocabulary.require_shared, vocabulary.require_overlap):
+        check(tiny.foreign, planned, method="DSKD")
+    with pytest.raises(ValueError, match="student and teacher must share one vocabulary in DSKD, got .*foreign and"):
+        vocabulary.require_shared(tiny.foreign, tiny.teacher, method="DSKD")
 
 
 def test_smollm2_against_a_smaller_vocabulary_of_another_kind(smollm2_folder):

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 
+import huggingface_hub
 import jax
 import numpy as np
 import pytest
@@ -96,6 +97,41 @@ def test_more_tokens_than_rows_are_refused(folder):
     with_tokens(folder, 41)
     with pytest.raises(ValueError, match=r"at most as many tokens as the model has rows, got 41 tokens and 40 rows in"):
         Pretrained(path=str(folder)).config()
+
+
+def test_an_architecture_stands_in_for_files_that_are_not_here(folder, tmp_path):
+    architecture = tiny.golden_config("llama")
+    planned = Pretrained(path=str(tmp_path / "later"), architecture=architecture, layers=(1,))
+    here = Pretrained(path=str(folder), layers=(1,))
+    assert (planned.planned, here.planned) == (True, False)
+    assert planned.config() == here.config()
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, one.abstract_placed()) for one in (planned, here)]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match="which is none of them and does not exist"):
+        planned.load()
+
+
+def test_a_model_on_the_hub_is_planned_without_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    architecture = tiny.golden_config("llama")
+    model = Pretrained(path="owner/name", architecture=architecture)
+    assert model.planned
+    assert model.config() == architecture
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(tmp_path / "config.json"))
+    assert not model.planned
+
+
+def test_files_are_compared_with_the_architecture(folder):
+    with_tokens(folder, 37)
+    found = Pretrained(path=str(folder)).config()
+    same = Pretrained(path=str(folder), architecture=dataclasses.replace(found, dropout=0.3))
+    assert same.config() == found
+    jax.tree.map(np.testing.assert_array_equal, same.load(), Pretrained(path=str(folder)).load())
+    other = Pretrained(path=str(folder), architecture=dataclasses.replace(found, depth=3, tokens=None))
+    message = "lead to a model of the given architecture, got .*llama with depth 2 where architecture has 3, tokens 37 "
+    for read in (other.config, other.load, other.load_placed, other.tokenizer):
+        with pytest.raises(ValueError, match=message + "where architecture has None"):
+            read()
 
 
 def test_other_programs_find_a_checkpoint_by_its_folder_or_hub_id(folder, tmp_path):

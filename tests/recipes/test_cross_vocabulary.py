@@ -12,6 +12,7 @@ from jaxkd.data import vocabulary, vocabulary_mapping
 from jaxkd.losses import ReverseKL
 from jaxkd.mesh import MeshShape, global_batch, make
 from jaxkd.models.lora import LoRA
+from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
@@ -309,6 +310,23 @@ def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, metho
         losses.append([line for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines() if "loss" in line])
     assert len(losses[0]) == len(losses[1]) > 0
     assert set(tiny.cross(method, teacher_cache="somewhere").load_frozen()["teacher"]) == {"embedding"}
+
+
+@METHODS
+def test_a_run_is_planned_without_files(tiny, tmp_path, method):
+    """The same step as with them, from the architectures alone."""
+    here = tiny.cross(method)
+    planned = {
+        name: Pretrained(path=str(tmp_path / name), architecture=getattr(here, name).config())
+        for name in ("student", "teacher")
+    }
+    plans = []
+    for recipe in (here, dataclasses.replace(here, **planned)):
+        train = tiny.train(recipe, accumulation=2, mesh=MeshShape(data=2, fsdp=2))
+        train.validate()
+        plans.append(train.plan().split("\n\n")[-1])
+    assert plans[0] == plans[1]
+    assert "GiB a device" in plans[0]
 
 
 @METHODS

@@ -46,6 +46,13 @@ _TINYLLAMA = {
     "attention_bias": False,
     "tie_word_embeddings": False,
 }
+_LLAMA2_7B = _TINYLLAMA | {
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 4096,
+}
 _MISTRAL_7B = {
     "model_type": "mistral",
     "architectures": ["MistralForCausalLM"],
@@ -87,6 +94,26 @@ _QWEN25_05B = _QWEN15_05B | {
     "num_key_value_heads": 2,
     "max_window_layers": 24,
 }
+_QWEN15_18B = _QWEN15_05B | {"hidden_size": 2048, "intermediate_size": 5504, "tie_word_embeddings": False}
+_QWEN25_15B = _QWEN25_05B | {
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 131072,
+    "max_window_layers": 28,
+    "sliding_window": 131072,
+}
+_QWEN25_7B = _QWEN25_15B | {
+    "vocab_size": 152064,
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "tie_word_embeddings": False,
+}
+_QWEN25_7B_INSTRUCT = _QWEN25_7B | {"max_position_embeddings": 32768}
+_QWEN25_MATH_7B = _QWEN25_7B | {"max_position_embeddings": 4096, "rope_theta": 10000.0, "sliding_window": 4096}
 _QWEN3_06B = {
     "model_type": "qwen3",
     "architectures": ["Qwen3ForCausalLM"],
@@ -224,13 +251,20 @@ _GPT2 = {
     "embd_pdrop": 0.1,
     "attn_pdrop": 0.1,
 }
+_GPT2_XL = _GPT2 | {"n_embd": 1600, "n_layer": 48, "n_head": 25}
 
 PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
     "Llama-3.2-1B": (_LLAMA32_1B, 1_235_814_400),
     "TinyLlama-1.1B": (_TINYLLAMA, 1_100_048_384),
     "Mistral-7B-v0.1": (_MISTRAL_7B, 7_241_732_096),
+    "Llama-2-7b": (_LLAMA2_7B, 6_738_415_616),
     "Qwen1.5-0.5B": (_QWEN15_05B, 463_987_712),
+    "Qwen1.5-1.8B": (_QWEN15_18B, 1_836_828_672),
     "Qwen2.5-0.5B": (_QWEN25_05B, 494_032_768),
+    "Qwen2.5-1.5B": (_QWEN25_15B, 1_543_714_304),
+    "Qwen2.5-7B": (_QWEN25_7B, 7_615_616_512),
+    "Qwen2.5-7B-Instruct": (_QWEN25_7B_INSTRUCT, 7_615_616_512),
+    "Qwen2.5-Math-7B": (_QWEN25_MATH_7B, 7_615_616_512),
     "Qwen3-0.6B": (_QWEN3_06B, 596_049_920),
     "SmolLM3-3B": (_SMOLLM3_3B, 3_075_098_624),
     "gemma-2b": (_GEMMA_2B, 2_506_172_416),
@@ -238,5 +272,6 @@ PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
     "gemma-3-270m": (_GEMMA3_270M, 268_098_176),
     "pythia-160m": (_PYTHIA_160M, 162_322_944),
     "gpt2": (_GPT2, 124_439_808),
+    "gpt2-xl": (_GPT2_XL, 1_557_611_200),
 }
 """The contents of config.json, and the parameters that the model is known to have."""

@@ -1,0 +1,115 @@
+"""DSKD and DSKDv2 with one vocabulary: GPT-2 (124 M) learns from GPT-2 XL (1.5 B) to follow instructions.
+
+Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 2504.11426), with the hyper-parameters of
+          the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
+Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
+Teacher   GPT-2 XL after supervised fine-tuning on the same data, in the folder TEACHER.  The paper takes MiniLLM's
+          checkpoint; the stage `teacher` makes one, with the settings that DSKD has for its other teacher.
+Students  `sft`; for each divergence D `kd_D`, between the logits, and `dskd_D`, in both spaces; `dskdv2`.
+Training  All parameters, 20 epochs of about 32 examples a step: 10 rows of 512 tokens, packed.  AdamW, 5e-4 falling to
+          1e-7 along a cosine, decay 0.01; projectors at 1e-3 (DSKDv2: 5e-4).  Temperature 2, half of the loss is the
+          teacher's.
+Expected  DSKD at or above the plain divergence for each D, DSKDv2 above DSKD, in Rouge-L.  Not reproduced here:
+          docs/papers.md.
+Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 30 for the teacher, on one device.
+
+    launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py --dry-run
+    launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py --only teacher
+    python -m jaxkd.export --run runs/gpt2_from_gpt2_xl/teacher/10 --to runs/gpt2_from_gpt2_xl/teacher_model
+    launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py
+"""
+
+from typing import Literal
+
+from jaxkd.data.jsonl import Jsonl
+from jaxkd.data.text import PackedText
+from jaxkd.evals.bits_per_byte import BitsPerByte
+from jaxkd.evals.samples import Samples
+from jaxkd.loop import Train
+from jaxkd.losses import AdaptiveKL, ForwardKL, JensenShannon, ReverseKL, SkewForwardKL, SkewReverseKL
+from jaxkd.mesh import MeshShape
+from jaxkd.models import published
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.optim import Group, Optimizer
+from jaxkd.recipe import Recipe
+from jaxkd.recipes.dskd import DSKD
+from jaxkd.recipes.dskdv2 import DSKDv2
+from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.recipes.sft import SFT
+from jaxkd.study import Study
+
+DATA = "data/dolly"
+STUDENT = "openai-community/gpt2"
+TEACHER_BASE = "openai-community/gpt2-xl"
+TEACHER = "runs/gpt2_from_gpt2_xl/teacher_model"
+MESH = MeshShape(data=1)
+
+EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 packed rows
+
+DIVERGENCES = {
+    "forward_kl": ForwardKL(temperature=2.0),
+    "reverse_kl": ReverseKL(temperature=2.0),
+    "js": JensenShannon(temperature=2.0),
+    "skew_forward_kl": SkewForwardKL(temperature=2.0, skew=0.1),
+    "skew_reverse_kl": SkewReverseKL(temperature=2.0, skew=0.1),
+    "adaptive_kl": AdaptiveKL(temperature=2.0),
+}
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> Study:
+    """The study; "smoke" is the first divergence alone, for two steps of the same shapes."""
+    full = size == "full"
+    source = Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl")
+    data = PackedText(
+        source=source,
+        rows=10,
+        length=512,
+        targets=448,
+        template="plain",
+        overlong="truncate",
+        max_prompt=256,
+        keep_prompt="first",
+    )
+    student = Pretrained(path=STUDENT, architecture=published.GPT2)
+    teacher = Pretrained(path=TEACHER, architecture=published.GPT2_XL)
+
+    def bits_per_byte(split: Literal["validation", "test"]) -> BitsPerByte:
+        return BitsPerByte(source=source, split=split, rows=10, length=512, targets=448, template="plain")
+
+    def train(
+        name: str, recipe: Recipe, *, rate: float = 5e-4, epochs: int = 20, projectors: float | None = None
+    ) -> Train:
+        groups = () if projectors is None else (Group(name="projectors", learning_rate=projectors),)
+        return Train(
+            name=name,
+            label=name,
+            recipe=recipe,
+            steps=epochs * EPOCH if full else 2,
+            optimizer=Optimizer(learning_rate=rate, final_fraction=1e-7 / rate, weight_decay=0.01, groups=groups),
+            precision="bfloat16",
+            mesh=MESH,
+            evaluate_every=EPOCH,
+            save_every=EPOCH,
+            validation=(bits_per_byte("validation"),),
+            evaluators=(bits_per_byte("test"), Samples(source=source, template="plain")),
+        )
+
+    pair = {"student": student, "teacher": teacher, "data": data, "dropout": 0.1}
+    base = Pretrained(path=TEACHER_BASE, architecture=published.GPT2_XL)
+    stages = [
+        train("teacher", SFT(student=base, data=data, dropout=0.1, remat=True), rate=2e-5, epochs=10),
+        train("sft", SFT(student=student, data=data, dropout=0.1)),
+    ]
+    chosen = dict(list(DIVERGENCES.items())[: None if full else 1])
+    for name, divergence in chosen.items():
+        stages.append(train(f"kd_{name}", LogitKD(**pair, divergence=divergence)))
+        stages.append(train(f"dskd_{name}", DSKD(**pair, divergence=divergence), projectors=1e-3))
+    stages.append(train("dskdv2", DSKDv2(**pair), projectors=5e-4))
+    return Study(
+        name="gpt2_from_gpt2_xl",
+        title="GPT-2 distilled from GPT-2 XL",
+        description="Each divergence twice: between logits, and in the spaces of student and teacher (DSKD).",
+        stages=tuple(stages),
+        seeds=(10,),
+        comparisons=tuple((f"dskd_{name}", f"kd_{name}") for name in chosen),
+    )
