@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Template: TypeAlias = Literal["chat", "plain"]
 Overlong: TypeAlias = Literal["drop", "truncate"]
+KeepPrompt: TypeAlias = Literal["first", "last"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +46,8 @@ class TokenizationReport:
     kept: int
     truncated: int
     """Of the kept ones, those whose response was cut."""
+    prompts_cut: int
+    """Of the kept ones, those whose prompt was cut to `max_prompt`."""
     overlong: int
     """Dropped because they exceed `max_length` or `max_response`."""
     empty: int
@@ -57,8 +60,9 @@ class TokenizationReport:
     def __str__(self) -> str:
         return (
             f"kept {self.kept:,} of {self.examples:,} examples ({self.tokens:,} tokens, {self.targets:,} targets, "
-            f"{self.truncated:,} truncated), dropped {self.overlong:,} longer than {self.max_length:,} tokens or "
-            f"{self.max_response:,} response tokens and {self.empty:,} without a response"
+            f"{self.truncated:,} responses cut, {self.prompts_cut:,} prompts cut), dropped {self.overlong:,} longer "
+            f"than {self.max_length:,} tokens or {self.max_response:,} response tokens and {self.empty:,} without a "
+            "response"
         )
 
 
@@ -70,6 +74,8 @@ def tokenize(
     max_response: int,
     overlong: Overlong = "drop",
     template: Template = "chat",
+    max_prompt: int | None = None,
+    keep_prompt: KeepPrompt = "last",
 ) -> tuple[list[Tokenized], TokenizationReport]:
     """Render, encode and measure examples; those that cannot be used are counted.
 
@@ -78,9 +84,13 @@ def tokenize(
         tokenizer: a Hugging Face tokenizer.
         max_length: most tokens of prompt, response and end of turn together.
         max_response: most tokens of response and end of turn.
-        overlong: drop what exceeds these, or cut its response.  A prompt is never cut, so an example whose
-            prompt leaves no room is dropped either way.
-        template: the tokenizer's chat template; or plain text, messages set apart by empty lines.
+        overlong: drop what exceeds these, or cut its response.  An example whose prompt leaves no room is dropped
+            either way.
+        template: the tokenizer's chat template; or plain text: `Example.rendered` as it stands, with no token in front
+            and none behind, and where there is none, messages set apart by empty lines.
+        max_prompt: most tokens of a prompt; longer ones are cut before anything is measured.  None cuts none.
+        keep_prompt: which tokens of a longer one stay, its first or its last.  With the last ones a
+            beginning-of-sequence token in front stays too, and counts.
 
     Returns:
         The kept examples in their order, numbered from 0, and the report.
@@ -90,6 +100,10 @@ def tokenize(
     """
     if overlong not in ("drop", "truncate"):
         raise ValueError(f'overlong must be "drop" or "truncate", got {overlong!r}.')
+    if keep_prompt not in ("first", "last"):
+        raise ValueError(f'keep_prompt must be "first" or "last", got {keep_prompt!r}.')
+    if max_prompt is not None and max_prompt < 1:
+        raise ValueError(f"max_prompt must be at least 1, or None to cut no prompt, got {max_prompt}.")
     if not examples:
         raise ValueError("examples must hold at least one example, got none.")
     end = end_of_turn(tokenizer, template)
@@ -97,8 +111,9 @@ def tokenize(
     prompts = _encode_prompts(used, tokenizer, template)
     responses = _encode([example.response for example in used], tokenizer)
     kept: list[Tokenized] = []
-    truncated, shortest = 0, None
-    for example, prompt, response in zip(used, prompts, responses, strict=True):
+    truncated, prompts_cut, shortest = 0, 0, None
+    for example, whole, response in zip(used, prompts, responses, strict=True):
+        prompt = whole if max_prompt is None else _cut_prompt(whole, max_prompt, keep_prompt, tokenizer)
         size = (len(prompt) + len(response) + 1, len(response) + 1)
         shortest = size if shortest is None else min(shortest, size)
         room = min(max_length - len(prompt), max_response)
@@ -110,6 +125,7 @@ def tokenize(
         else:
             continue
         if response:
+            prompts_cut += len(prompt) < len(whole)
             tokens = np.asarray([*prompt, *response], np.int32)
             kept.append(
                 Tokenized(
@@ -125,6 +141,7 @@ def tokenize(
         examples=len(examples),
         kept=len(kept),
         truncated=truncated,
+        prompts_cut=prompts_cut,
         overlong=len(used) - len(kept),
         empty=len(examples) - len(used),
         tokens=sum(len(example.tokens) for example in kept),
@@ -224,13 +241,22 @@ def _encode_prompts(
         # The template has written all control tokens already.
         prompts = _encode(texts, tokenizer)
     else:
-        texts = ["\n\n".join(text for _, text in example.messages) + "\n" for example in examples]
+        texts = [_plain(example) for example in examples]
         first = _beginning(tokenizer)
-        prompts = [first + ids for ids in _encode(texts, tokenizer)]
+        prompts = [
+            first + ids if example.rendered is None else ids
+            for example, ids in zip(examples, _encode(texts, tokenizer), strict=True)
+        ]
     for example, ids in zip(examples, prompts, strict=True):
         if not ids:
             raise ValueError(f"the prompt must have at least one token, got none in {example.key!r}.")
     return prompts
+
+
+def _plain(example: Example) -> str:
+    if example.rendered is not None:
+        return example.rendered
+    return "\n\n".join(text for _, text in example.messages) + "\n"
 
 
 def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
@@ -245,6 +271,14 @@ def _beginning(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """
     bos = tokenizer.bos_token_id
     return [bos] if isinstance(bos, int) and tokenizer("a")["input_ids"][0] == bos else []
+
+
+def _cut_prompt(prompt: list[int], size: int, keep: KeepPrompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """At most `size` tokens of a prompt."""
+    if len(prompt) <= size or keep == "first":
+        return prompt[:size]
+    first = prompt[:1] if prompt[0] == tokenizer.bos_token_id else []
+    return first + prompt[len(prompt) - size + len(first) :]
 
 
 def _cut(response: list[int], room: int, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], int]:

@@ -22,6 +22,9 @@ class Example:
     messages: tuple[tuple[str, str], ...]
     """The prompt: (role, text) pairs."""
     response: str
+    rendered: str | None = None
+    """The prompt as the source itself writes it out, which the plain template takes as it stands; None where it does
+    not."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,21 +5,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxkd.data import alpaca
 from jaxkd.data.examples import Example, Source, Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Jsonl(Source):
-    r"""One file a split, each line in one of two forms.
+    r"""One file a split, each line in one of three forms.
 
     ```
     {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
+    {"instruction": "...", "input": "...", "output": "..."}
     {"prompt": "...", "response": "..."}
     ```
 
     Of `messages` the last is learnt and must be the assistant's.  `prompt` becomes the user's message;
     `output` is another name for `response`, and of a list of references the first is learnt.  Other
     fields are ignored, and so are empty lines.
+
+    An instruction, with its input if it has one, becomes the user's message under a chat template.  The
+    plain template takes its `Example.rendered`: the row's own `prompt`, and `alpaca.prompt` without one.
     """
 
     train: str | None = None
@@ -50,12 +55,9 @@ def _read(path: Path) -> list[Example]:
         if not line.strip():
             continue
         try:
-            messages, response = _conversation(line)
+            examples.append(_example(line, f"{path.name}:{number}"))
         except ValueError as error:
             faults.append((number, str(error)))
-            continue
-        key = f"{path.name}:{number}"
-        examples.append(Example(key=key, group=key, messages=messages, response=response))
     if faults:
         number, fault = faults[0]
         others = ", ".join(str(other) for other, _ in faults[1:6]) + (", ..." if len(faults) > 6 else "")
@@ -68,8 +70,8 @@ def _read(path: Path) -> list[Example]:
     return examples
 
 
-def _conversation(line: bytes) -> tuple[tuple[tuple[str, str], ...], str]:
-    """(prompt messages, response) of a row.
+def _example(line: bytes, key: str) -> Example:
+    """A row.
 
     Raises:
         ValueError: the row is malformed; the message says how.
@@ -82,11 +84,20 @@ def _conversation(line: bytes) -> tuple[tuple[tuple[str, str], ...], str]:
         raise ValueError(f"a row must be JSON, got {error.msg} at column {error.colno}.") from error
     if not isinstance(row, dict):
         raise ValueError(f"a row must be a JSON object, got {_kind(row)}.")
+    rendered = None
     if "messages" in row:
-        return _from_messages(row["messages"])
-    if "prompt" not in row:
-        raise ValueError(f'a row must have "messages", or "prompt" with "response", got the fields {sorted(row)}.')
-    return (("user", _text(row["prompt"], '"prompt"')),), _from_response(row)
+        messages, response = _from_messages(row["messages"])
+    elif "instruction" in row:
+        messages, rendered = _from_instruction(row)
+        response = _from_response(row, "instruction")
+    elif "prompt" in row:
+        messages, response = (("user", _text(row["prompt"], '"prompt"')),), _from_response(row, "prompt")
+    else:
+        raise ValueError(
+            'a row must have "messages", or "instruction" with "output", or "prompt" with "response", got the fields '
+            f"{sorted(row)}."
+        )
+    return Example(key=key, group=key, messages=messages, response=response, rendered=rendered)
 
 
 def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -105,10 +116,17 @@ def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
     return tuple(prompt), response
 
 
-def _from_response(row: dict[str, Any]) -> str:
+def _from_instruction(row: dict[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The messages, and the prompt as the row or Alpaca writes it out."""
+    instruction, given = _text(row["instruction"], '"instruction"'), _text(row.get("input", ""), '"input"')
+    rendered = _text(row["prompt"], '"prompt"') if "prompt" in row else alpaca.prompt(instruction, given)
+    return (("user", f"{instruction}\n\n{given}" if given else instruction),), rendered
+
+
+def _from_response(row: dict[str, Any], asked: str) -> str:
     names = [name for name in ("response", "output") if name in row]
     if len(names) != 1:
-        raise ValueError(f'"prompt" must come with one of "response" and "output", got {names or "neither"}.')
+        raise ValueError(f'"{asked}" must come with one of "response" and "output", got {names or "neither"}.')
     (name,) = names
     value = row[name]
     if isinstance(value, list):

@@ -7,7 +7,7 @@ integers: the spans of bytes that labels stand for.  A row has four budgets, tok
 import dataclasses
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,11 +71,11 @@ class PairedText:
             if ours != theirs:
                 raise ValueError(
                     f"student and teacher must have the same {name}, got {ours} and {theirs}. Only what belongs to a "
-                    "tokenizer may differ: length, targets, template and overlong."
+                    "tokenizer may differ: length, targets, template, overlong, max_prompt and keep_prompt."
                 )
 
     def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained", *, match: Match = "none") -> list[Pair]:
-        """The examples that both sides kept; how many one of them dropped is logged.
+        """The examples that both sides kept and whose tokens spell the response; the others are counted and logged.
 
         Args:
             split: of the source.
@@ -84,7 +84,7 @@ class PairedText:
             match: "edit distance" fills `Pair.matched`.
 
         Raises:
-            ValueError: no example that fits on both sides, or a response whose tokens do not spell it.
+            ValueError: no example that fits on both sides, or none whose tokens spell its response.
         """
         return _pairs(self, split, student, teacher, match)
 
@@ -159,13 +159,16 @@ class PairedText:
         )
 
     def check_fits(self, student: "Pretrained", teacher: "Pretrained") -> None:
-        """Refuse rows that are longer than a model was made for.
+        """Refuse rows that are longer than a model was made for, and a checkpoint that cannot read them.
 
         Raises:
             ValueError: as `PackedText.check_fits`.
+            FileNotFoundError: a checkpoint without a tokenizer.
         """
-        self.student.check_fits(student.config())
-        self.teacher.check_fits(teacher.config())
+        for text, checkpoint in ((self.student, student), (self.teacher, teacher)):
+            text.check_fits(checkpoint.config())
+            if not checkpoint.planned:
+                checkpoint.tokenizer()
 
 
 @functools.lru_cache(maxsize=4)
@@ -186,42 +189,72 @@ def _pairs(
             f"examples must hold one that fits into the rows of student and teacher, got {len(ours)} that fit the "
             f"student's and {len(theirs)} that fit the teacher's in the {split} split. Raise length and targets."
         )
-    _log.info("%s: %d examples for student and teacher, %d for one alone", split, len(kept), len(ours) - len(kept))
-    pairs = []
+    alone = len(ours) + len(theirs) - 2 * len(kept)
+    _log.info("%s: %d examples for student and teacher, %d for one alone", split, len(kept), alone)
+    pairs, refusals = [], []
     with progress(len(kept), "pairs of tokenizations") as bar:
         for number, key in enumerate(kept, 1):
+            bar.update(number)
+            try:
+                student_spans = _spans(text, student, ours[key], responses[key])
+                teacher_spans = _spans(text, teacher, theirs[key], responses[key])
+            except ValueError as refusal:
+                refusals.append(f"example {key}: {refusal}")
+                continue
             pairs.append(
                 Pair(
                     student=ours[key],
                     teacher=theirs[key],
-                    student_spans=_spans(text, student, ours[key], responses[key]),
-                    teacher_spans=_spans(text, teacher, theirs[key], responses[key]),
+                    student_spans=student_spans,
+                    teacher_spans=teacher_spans,
                     matched=None if mapping is None else _matched(mapping, student, ours[key], teacher, theirs[key]),
                 )
             )
-            bar.update(number)
-    apart = [pair for pair in pairs if not _share_a_span(pair)]
-    if apart:
-        _log.warning(
-            "%s: %d of %d responses have no token in common to student and teacher, %s first: exact token alignment "
-            "learns nothing of the teacher from them",
-            *(split, len(apart), len(pairs), apart[0].student.key),
+    if not pairs:
+        raise ValueError(
+            f"examples must hold a response that the tokens of student and teacher spell, got none in the {split} "
+            f"split. The first: {refusals[0]}"
         )
+    _warn(split, pairs, refusals)
     return pairs
 
 
+def _warn(split: Split, pairs: Sequence[Pair], refusals: Sequence[str]) -> None:
+    """Of responses that are left out, and of those from which a method learns nothing of the teacher."""
+    if refusals:
+        _log.warning(
+            "%s: %d of %d responses are left out, whose tokens do not spell them, the first in %s",
+            *(split, len(refusals), len(refusals) + len(pairs), refusals[0]),
+        )
+    apart = [pair for pair in pairs if not _share_a_span(pair)]
+    if apart:
+        _log.warning(
+            "%s: %d of %d responses have no token in common to student and teacher but their end, %s first: exact "
+            "token alignment learns nothing of the teacher from their text",
+            *(split, len(apart), len(pairs), apart[0].student.key),
+        )
+    unmatched = [pair for pair in pairs if pair.matched is not None and (pair.matched < 0).all()]
+    if unmatched:
+        _log.warning(
+            "%s: %d of %d responses have no target that is matched by edit distance, %s first: MinED learns their "
+            "labels alone",
+            *(split, len(unmatched), len(pairs), unmatched[0].student.key),
+        )
+
+
 def _share_a_span(pair: Pair) -> bool:
-    ours, theirs = ({tuple(span) for span in spans.tolist()} for spans in (pair.student_spans, pair.teacher_spans))
+    """Of the text: any two ends are one."""
+    ours, theirs = (
+        {tuple(span) for span in (spans[:-1] if side.ended else spans).tolist()}
+        for side, spans in ((pair.student, pair.student_spans), (pair.teacher, pair.teacher_spans))
+    )
     return any(start < end for start, end in ours & theirs)
 
 
 def _spans(text: PairedText, tokenizer: "PreTrainedTokenizerBase", example: Tokenized, response: str) -> Spans:
     """Of the targets; a response that was cut has no end."""
     targets = example.tokens[example.prompt_length :].tolist()
-    try:
-        found = byte_spans.spans(tokenizer, targets[:-1] if example.ended else targets, response)
-    except ValueError as error:
-        raise ValueError(f"example {example.key}: {error}") from error
+    found = byte_spans.spans(tokenizer, targets[:-1] if example.ended else targets, response)
     if text.spaces == "ignored":
         found = byte_spans.without_leading_space(found, response)
     return byte_spans.with_end(found, response) if example.ended else found

@@ -41,6 +41,10 @@ class PackedText:
     template: Literal["chat", "plain"] = "chat"
     overlong: Literal["drop", "truncate"] = "drop"
     """What becomes of an example that does not fit into a row: it is counted either way."""
+    max_prompt: int | None = None
+    """Tokens to which a longer prompt is cut, and counted; None cuts none."""
+    keep_prompt: Literal["first", "last"] = "last"
+    """Which tokens of such a prompt stay.  The last ones lead up to the response; DSKD keeps the first."""
 
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
         """The examples of a split as token ids; what was kept and dropped is logged."""
@@ -159,6 +163,8 @@ def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBa
         max_response=text.targets,
         overlong=text.overlong,
         template=text.template,
+        max_prompt=text.max_prompt,
+        keep_prompt=text.keep_prompt,
     )
     _log.info("%s: %s", split, report)
     return tokenized

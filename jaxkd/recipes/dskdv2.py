@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
+from jaxkd.ideal_projectors import HeadFit
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -58,6 +59,9 @@ class DSKDv2(Recipe):
     """For "reference": the share of agreeing tokens above which that code compares all of them."""
     rtol: float = projector.RTOL
     """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    head_fit: HeadFit = "plain"
+    """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
+    are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
     teacher_cache: str | None = None
     """Folder that a `Cache` stage wrote, "stage:NAME" within a study, or None for a live teacher."""
     lora: LoRA | None = None
@@ -105,7 +109,8 @@ class DSKDv2(Recipe):
 
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
-        return ideal_projectors.followed(variables, *self._heads(variables), self._shared_rows())
+        heads, rows = self._heads(variables), self._shared_rows()
+        return ideal_projectors.followed(variables, *heads, rows, head_fit=self.head_fit)
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
@@ -116,6 +121,7 @@ class DSKDv2(Recipe):
         if self.normalisation not in get_args(Normalisation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
+        ideal_projectors.require_fit(self.head_fit)
         for model in (self.student, self.teacher):
             self.data.check_fits(model.config())
         vocabulary.require_shared(self.student, self.teacher, method="DSKDv2")
@@ -123,13 +129,18 @@ class DSKDv2(Recipe):
     def abstract(self) -> Variables:
         variables = trainable.abstract(self._config(), self.student)
         teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
-        widths = {"student_width": self.student.config().width, "teacher_width": self.teacher.config().width}
-        return ideal_projectors.described(variables.replace(frozen=variables.frozen | teacher), **widths)
+        return ideal_projectors.described(
+            variables.replace(frozen=variables.frozen | teacher),
+            student_width=self.student.config().width,
+            teacher_width=self.teacher.config().width,
+            head_fit=self.head_fit,
+        )
 
     def init(self, key: Key) -> Variables:
         variables = trainable.init(self._config(), self.student, key)
         variables = variables.replace(frozen=variables.frozen | self._load_teacher())
-        return ideal_projectors.started(variables, *self._heads(variables), self._shared_rows(), rtol=self.rtol)
+        heads, rows = self._heads(variables), self._shared_rows()
+        return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
 
     def load_frozen(self) -> Params:
         return self.load_student_base() | self._load_teacher()

@@ -11,7 +11,7 @@ from jaxkd import forward, frozen_teacher, frozen_vocabulary, ideal_projectors, 
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
-from jaxkd.ideal_projectors import SharedRows
+from jaxkd.ideal_projectors import HeadFit, SharedRows
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -61,6 +61,9 @@ class DSKDv2ETA(Recipe):
     """For "reference": the share of agreeing tokens above which that code compares all of them."""
     rtol: float = projector.RTOL
     """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    head_fit: HeadFit = "plain"
+    """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
+    are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
     teacher_cache: str | None = None
     """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
     lora: LoRA | None = None
@@ -114,7 +117,7 @@ class DSKDv2ETA(Recipe):
         """P_s2t of the student's head as it is now."""
         shared = variables.frozen["shared_tokens"]
         rows = shared["student_ids"], shared["teacher_ids"]
-        return ideal_projectors.followed(variables, *self._heads(variables), rows)
+        return ideal_projectors.followed(variables, *self._heads(variables), rows, head_fit=self.head_fit)
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.student.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
@@ -125,6 +128,7 @@ class DSKDv2ETA(Recipe):
         if self.normalisation not in get_args(Normalisation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
+        ideal_projectors.require_fit(self.head_fit)
         self.data.check_fits(self.student, self.teacher)
         vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
 
@@ -132,13 +136,18 @@ class DSKDv2ETA(Recipe):
         variables = trainable.abstract(self._config(), self.student)
         teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
         teacher |= frozen_vocabulary.abstract_shared(self.student, self.teacher)
-        widths = {"student_width": self.student.config().width, "teacher_width": self.teacher.config().width}
-        return ideal_projectors.described(variables.replace(frozen=variables.frozen | teacher), **widths)
+        return ideal_projectors.described(
+            variables.replace(frozen=variables.frozen | teacher),
+            student_width=self.student.config().width,
+            teacher_width=self.teacher.config().width,
+            head_fit=self.head_fit,
+        )
 
     def init(self, key: Key) -> Variables:
         variables = trainable.init(self._config(), self.student, key)
         variables = variables.replace(frozen=variables.frozen | self._load_teacher())
-        return ideal_projectors.started(variables, *self._heads(variables), self._shared_rows(), rtol=self.rtol)
+        heads, rows = self._heads(variables), self._shared_rows()
+        return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
 
     def load_frozen(self) -> Params:
         return self.load_student_base() | self._load_teacher()

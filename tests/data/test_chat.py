@@ -97,6 +97,7 @@ def test_overlong_examples_are_dropped_and_counted():
         "examples": 5,
         "kept": 2,
         "truncated": 0,
+        "prompts_cut": 0,
         "overlong": 2,
         "empty": 1,
         "tokens": sum(len(example.tokens) for example in kept),
@@ -105,8 +106,8 @@ def test_overlong_examples_are_dropped_and_counted():
         "max_response": 10,
     }
     assert str(report) == (
-        f"kept 2 of 5 examples ({report.tokens} tokens, 9 targets, 0 truncated), dropped 2 longer than 150 tokens or "
-        "10 response tokens and 1 without a response"
+        f"kept 2 of 5 examples ({report.tokens} tokens, 9 targets, 0 responses cut, 0 prompts cut), dropped 2 longer "
+        "than 150 tokens or 10 response tokens and 1 without a response"
     )
 
 
@@ -137,15 +138,44 @@ def test_truncation_keeps_characters_whole():
         (example,), _ = cut(room)
         assert _tokenizer().decode(example.tokens[example.prompt_length :]) == text
         assert example.response_bytes == len(text.encode())
-    with pytest.raises(ValueError, match=r"0 truncated.*dropped 1 longer"):
+    with pytest.raises(ValueError, match=r"0 responses cut.*dropped 1 longer"):
         cut(2)
 
 
-def test_a_prompt_is_never_cut():
+def test_a_prompt_is_not_cut_unless_asked_for():
     kept, report = _tokenize(
         [_example(), _example(prompt="2 + " * 100)], max_length=150, max_response=10, overlong="truncate"
     )
-    assert (len(kept), report.overlong, report.truncated) == (1, 1, 0)
+    assert (len(kept), report.overlong, report.truncated, report.prompts_cut) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("first", "Be brief."), ("last", "2 + 2 + ")])
+def test_a_prompt_keeps_its_first_or_its_last_tokens(keep, kept):
+    examples = [_example(), _example("4." * 30), _example(prompt="2 + " * 100)]
+    (one, other), report = _tokenize(
+        examples, max_length=150, max_response=10, template="plain", max_prompt=26, keep_prompt=keep
+    )
+    whole = chat.prompt_tokens(examples[2], _tokenizer(), "plain")
+    assert one.tokens[: one.prompt_length].tolist() == chat.prompt_tokens(examples[0], _tokenizer(), "plain")
+    assert other.tokens[:26].tolist() == (whole[:26] if keep == "first" else whole[-26:])
+    assert kept in _tokenizer().decode(other.tokens[:26])
+    assert (other.prompt_length, other.tokens.tolist()[26:]) == (26, one.tokens.tolist()[-3:])
+    assert (report.kept, report.prompts_cut, report.overlong, report.truncated) == (2, 1, 1, 0)
+
+
+def test_a_prompt_that_keeps_its_last_tokens_keeps_its_beginning_of_sequence():
+    tokenizer = _tokenizer(add_bos_token=True)
+    whole = chat.prompt_tokens(_example(), tokenizer, "plain")
+    for size in (1, 2, 9, len(whole) - 1, len(whole)):
+        (example,), _ = _tokenize([_example()], tokenizer, template="plain", max_prompt=size)
+        assert example.tokens[: example.prompt_length].tolist() == whole[:1] + whole[len(whole) - size + 1 :]
+
+
+def test_a_rendered_prompt_is_the_plain_one_and_leaves_the_chat_as_it_is():
+    rendered = dataclasses.replace(_example(), rendered="Q: 2 + 2?\nA: ")
+    tokenizer = _tokenizer(add_bos_token=True)
+    assert tokenizer.decode(chat.prompt_tokens(rendered, tokenizer, "plain")) == "Q: 2 + 2?\nA: "
+    assert chat.prompt_tokens(rendered, tokenizer) == chat.prompt_tokens(_example(), tokenizer)
 
 
 def test_nothing_kept_says_what_is_too_long():
@@ -164,6 +194,10 @@ def test_wrong_arguments_are_refused():
         _tokenize([])
     with pytest.raises(ValueError, match='overlong must be "drop" or "truncate", got \'cut\''):
         _tokenize([_example()], overlong="cut")
+    with pytest.raises(ValueError, match="max_prompt must be at least 1, or None to cut no prompt, got 0"):
+        _tokenize([_example()], max_prompt=0)
+    with pytest.raises(ValueError, match='keep_prompt must be "first" or "last", got \'middle\''):
+        _tokenize([_example()], keep_prompt="middle")
     with pytest.raises(ValueError, match='template must be "chat" or "plain", got \'chatml\''):
         _tokenize([_example()], template="chatml")
     bare = Example(key="bare", group="", messages=(), response="4.")

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from jaxkd.data import alpaca
 from jaxkd.data.jsonl import Jsonl
 
 
@@ -38,6 +39,23 @@ def test_the_last_message_is_learnt(read):
     assert (example.messages, example.response) == (tuple(turns[:-1]), "4.")
 
 
+def test_an_instruction_is_a_message_and_is_rendered_as_alpaca_does(read):
+    alone, given = read(
+        {"instruction": "Name a planet.", "input": "", "output": "Mars."},
+        {"instruction": "Translate.", "input": "Guten Tag", "response": ["Good day.", "Hello."]},
+    )
+    assert (alone.messages, alone.response) == ((("user", "Name a planet."),), "Mars.")
+    assert alone.rendered == alpaca.prompt("Name a planet.")
+    assert (given.messages, given.response) == ((("user", "Translate.\n\nGuten Tag"),), "Good day.")
+    assert given.rendered == alpaca.prompt("Translate.", "Guten Tag")
+
+
+def test_the_prompt_that_a_row_brings_for_its_instruction_is_the_rendered_one(read):
+    (example,) = read({"instruction": "Name a planet.", "prompt": "Q: Name a planet.\nA:", "output": "Mars."})
+    assert (example.messages, example.rendered) == ((("user", "Name a planet."),), "Q: Name a planet.\nA:")
+    assert read(GOOD)[0].rendered is None
+
+
 def test_empty_lines_count_as_lines_and_not_as_rows(read):
     assert [example.key for example in read(b"", GOOD, b"  \r", GOOD, b"")] == ["rows.jsonl:2", "rows.jsonl:4"]
 
@@ -59,7 +77,11 @@ def test_an_empty_response_is_left_to_the_tokenization_to_count(read):
         (b'{"prompt": "\xff"}', r"a row must be UTF-8, got invalid start byte at byte 12\."),
         ([1], r"a row must be a JSON object, got a list\."),
         (None, r"a row must be a JSON object, got null\."),
-        ({"text": "a"}, r'a row must have "messages", or "prompt" with "response", got the fields \[\'text\'\]\.'),
+        ({"text": "a"}, r'"messages", or "instruction" with "output", or "prompt" .*, got the fields \[\'text\'\]\.'),
+        ({"instruction": "a"}, r'"instruction" must come with one of "response" and "output", got neither\.'),
+        ({"instruction": 1, "output": "4"}, r'"instruction" must be a string, got a number\.'),
+        ({"instruction": "a", "input": None, "output": "4"}, r'"input" must be a string, got null\.'),
+        ({"instruction": "a", "prompt": ["b"], "output": "4"}, r'"prompt" must be a string, got a list\.'),
         ({"prompt": "a"}, r'"prompt" must come with one of "response" and "output", got neither\.'),
         (GOOD | {"output": "4"}, r"one of \"response\" and \"output\", got \['response', 'output'\]\."),
         ({"prompt": 1, "response": "4"}, r'"prompt" must be a string, got a number\.'),

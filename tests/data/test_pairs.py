@@ -1,16 +1,20 @@
 """Examples in the tokens of two models, side by side in packed rows."""
 
 import dataclasses
+import json
 import logging
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.jsonl import Jsonl
 from jaxkd.data.pairs import PairedText
+from tests.data.tokenizer_families import wrapped
 
 
 def pairs_of(tiny, **options):
@@ -100,6 +104,26 @@ def test_a_cut_response_has_no_end(tiny):
         assert (pair.student_spans[-1] <= len(b"the he 133 the")).all()
 
 
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_cut_prompts_leave_the_spans_of_responses_as_they_are(tiny, keep):
+    """Each side cuts in its own tokens; spans are those of the response, which begins where it did."""
+    short = dataclasses.replace(
+        tiny.paired,
+        student=dataclasses.replace(tiny.paired.student, max_prompt=3, keep_prompt=keep),
+        teacher=dataclasses.replace(tiny.paired.teacher, max_prompt=5, keep_prompt=keep),
+    )
+    for match in ("none", "edit distance"):
+        cut = short.pairs("train", tiny.foreign, tiny.teacher, match=match)
+        for pair, whole in zip(cut, pairs_of(tiny, match=match), strict=True):
+            for name in ("student_spans", "teacher_spans"):
+                np.testing.assert_array_equal(getattr(pair, name), getattr(whole, name))
+            for ours, theirs, size in ((pair.student, whole.student, 3), (pair.teacher, whole.teacher, 5)):
+                assert ours.prompt_length == size < theirs.prompt_length
+                np.testing.assert_array_equal(ours.tokens[size:], theirs.tokens[theirs.prompt_length :])
+            if match != "none":  # what goes in before the first target is of the prompt
+                np.testing.assert_array_equal(pair.matched[1:], whole.matched[1:])
+
+
 def test_an_example_that_one_side_drops_is_on_neither(tiny, caplog):
     text = dataclasses.replace(tiny.paired, student=dataclasses.replace(tiny.paired.student, targets=8))
     with caplog.at_level(logging.INFO):
@@ -112,16 +136,107 @@ def test_an_example_that_one_side_drops_is_on_neither(tiny, caplog):
 
 
 def test_responses_without_a_common_token_are_counted(tiny, tmp_path, caplog):
-    """The teacher has a token for "½", which the student spells in bytes; its end is cut off."""
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"prompt": "a", "response": "½"}\n', encoding="utf-8")
-    source = Jsonl(train=str(path), validation=str(path), test=str(path))
-    student = dataclasses.replace(tiny.paired.student, source=source, targets=3, overlong="truncate")
-    text = PairedText(student=student, teacher=dataclasses.replace(tiny.paired.teacher, source=source))
+    """The teacher has a token for "½", which the student spells in bytes; their ends are always one."""
+    text = text_of(tiny, tmp_path / "rows.jsonl", "the", "½")
     with caplog.at_level(logging.WARNING):
-        (pair,) = text.pairs("train", tiny.foreign, tiny.teacher)
-    assert (pair.student_spans.tolist(), pair.teacher_spans.tolist()) == ([[0, 0], [0, 1], [1, 2]], [[0, 2], [2, 3]])
-    assert "1 of 1 responses have no token in common to student and teacher" in caplog.text
+        _, pair = text.pairs("train", tiny.foreign, tiny.teacher)
+    spans = pair.student_spans.tolist(), pair.teacher_spans.tolist()
+    assert spans == ([[0, 0], [0, 1], [1, 2], [2, 3]], [[0, 2], [2, 3]])
+    assert "1 of 2 responses have no token in common to student and teacher but their end, rows.jsonl:2" in caplog.text
+    short = dataclasses.replace(text, student=dataclasses.replace(text.student, targets=3, overlong="truncate"))
+    (*_, pair) = short.pairs("train", tiny.foreign, tiny.teacher)
+    assert pair.student_spans.tolist() == spans[0][:-1]
+    assert caplog.text.count("1 of 2 responses have no token") == 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A checkpoint as far as pairs need it."""
+
+    read: object
+
+    def tokenizer(self):
+        return self.read
+
+
+def letters(text):
+    """A student that knows these letters, one a token, and has nothing for any other."""
+    backend = Tokenizer(
+        models.BPE(vocab={x: n for n, x in enumerate(("<unk>", "</s>", *text))}, merges=[], unk_token="<unk>")
+    )
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(piece, special=True) for piece in ("<unk>", "</s>")])
+    return Reader(wrapped(backend, eos_token="</s>", unk_token="<unk>"))
+
+
+def text_of(tiny, path, *responses, **fields):
+    rows = [{"prompt": "a", "response": response} | fields for response in responses]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sides = (dataclasses.replace(side, source=Jsonl(train=str(path))) for side in (tiny.paired.student, tiny.text))
+    return PairedText(**dict(zip(("student", "teacher"), sides, strict=True)))
+
+
+def test_a_response_with_an_unknown_token_is_left_out_and_counted(tiny, tmp_path, caplog):
+    """Its label would be the unknown token, for whatever the text says."""
+    student = letters("abc")
+    with caplog.at_level(logging.WARNING):
+        pairs = text_of(tiny, tmp_path / "rows.jsonl", "abba", "ab7", "c", "7").pairs("train", student, tiny.teacher)
+    unknown = student.tokenizer().unk_token_id
+    assert [pair.student.key for pair in pairs] == ["rows.jsonl:1", "rows.jsonl:3"]
+    assert not any(unknown in pair.student.tokens[pair.student.prompt_length :] for pair in pairs)
+    assert "train: 2 of 4 responses are left out" in caplog.text
+    assert "the first in example rows.jsonl:2: ids must spell text, got b'<unk>' as token 2" in caplog.text
+    with pytest.raises(
+        ValueError, match=r"got none in the train split\. The first: example none\.jsonl:1: ids must spell"
+    ):
+        text_of(tiny, tmp_path / "none.jsonl", "77", "a7").pairs("train", student, tiny.teacher)
+
+
+def test_empty_responses_are_on_neither_side_and_counted(tiny, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        (pair,) = text_of(tiny, tmp_path / "rows.jsonl", "", "the", " \n").pairs("train", tiny.foreign, tiny.teacher)
+    assert pair.student.key == pair.teacher.key == "rows.jsonl:2"
+    assert caplog.text.count("and 2 without a response") == 2
+
+
+def test_a_control_token_that_the_text_spells_out_keeps_its_bytes(tiny, tmp_path):
+    """One token to the teacher and letters to the student; behind it both are where they were."""
+    text = "the <|im_end|> he</s>"
+    (pair,) = text_of(tiny, tmp_path / "rows.jsonl", text).pairs("train", tiny.foreign, tiny.teacher)
+    for checkpoint, side, spans in (
+        (tiny.foreign, pair.student, pair.student_spans),
+        (tiny.teacher, pair.teacher, pair.teacher_spans),
+    ):
+        assert b"".join(text.encode()[start:end] for start, end in spans) == text.encode()
+        assert spans[-1].tolist() == [len(text), len(text) + 1]
+        end = checkpoint.tokenizer().eos_token_id
+        assert np.flatnonzero(side.tokens[side.prompt_length :] == end).size == 2, "the one spelled out, and the end"
+    ours, theirs = ({tuple(span) for span in spans.tolist()} for spans in (pair.student_spans, pair.teacher_spans))
+    spelled = {(4, 14)}, {(17, 21)}
+    assert (spelled[0] & ours, spelled[0] & theirs) == (set(), spelled[0])
+    assert (spelled[1] & ours, spelled[1] & theirs) == (spelled[1], set())
+    assert {(15, 17), (21, 22)} <= ours & theirs
+
+
+def test_the_end_is_a_target_on_both_sides_although_it_pads(tiny):
+    batch = first_batch(tiny)
+    tokenizer = tiny.teacher.tokenizer()
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    answers = batch.student.segment_ids.max(axis=1).sum()
+    pairs = align(*jax.tree.map(jnp.asarray, (batch.student_spans, batch.teacher_spans)))
+    labels = np.take_along_axis(batch.teacher.labels, np.asarray(pairs.teacher), 1)
+    for found in (batch.teacher.labels[batch.teacher.loss_mask], labels[np.asarray(pairs.mask)]):
+        assert (found == tokenizer.eos_token_id).sum() == answers
+
+
+def test_responses_that_nothing_matches_are_counted(tiny, tmp_path, caplog):
+    """Of one target, before which goes in the end of the prompt, an "a" here and a line end there."""
+    text = text_of(tiny, tmp_path / "rows.jsonl", "the", instruction="the")
+    text = dataclasses.replace(text, student=dataclasses.replace(text.student, targets=1, overlong="truncate"))
+    with caplog.at_level(logging.WARNING):
+        (pair,) = text.pairs("train", tiny.foreign, tiny.teacher, match="edit distance")
+    assert pair.matched.tolist() == [-1]
+    assert "1 of 1 responses have no target that is matched by edit distance, rows.jsonl:1 first: MinED" in caplog.text
 
 
 def test_each_process_takes_its_rows(tiny):

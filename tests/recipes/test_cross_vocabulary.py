@@ -56,14 +56,19 @@ def float64(leaf):
     return np.asarray(leaf, np.float64)
 
 
-@pytest.mark.parametrize("normalisation", ["tokens", "reference"])
-def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation):
-    recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, divergence=ReverseKL(temperature=1.5), normalisation=normalisation)
+@pytest.mark.parametrize(
+    ("normalisation", "head_fit"), [("tokens", "plain"), ("reference", "plain"), ("tokens", "centred")]
+)
+def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, head_fit):
+    options = {"divergence": ReverseKL(temperature=1.5), "normalisation": normalisation, "head_fit": head_fit}
+    recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, **options)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     shared = vocabulary.between(recipe.student, recipe.teacher)
     heads = [float64(one.head.weight).T for one in (student, teacher)]
     common = heads[0][:, shared.student_ids], heads[1][:, shared.teacher_ids]
+    if head_fit == "centred":
+        common = [head - head.mean(1, keepdims=True) for head in common]
     p_t2s, p_s2t = common[1] @ np.linalg.pinv(common[0], 1e-3), common[0] @ np.linalg.pinv(common[1], 1e-3)
     in_student = dict(zip(shared.teacher_ids.tolist(), shared.student_ids.tolist(), strict=True))
     rows = {name: [] for name in ("t2s_ce", "t2s_kd", "s2t_kd", "s2t_known")}
@@ -336,6 +341,7 @@ def test_a_rate_out_of_range_is_refused(tiny, method):
     ("method", "changes", "message"),
     [
         (DSKDv2ETA, {"normalisation": "mean"}, "normalisation must be one of tokens, reference, got 'mean'"),
+        (DSKDv2ETA, {"head_fit": "mean"}, "head_fit must be one of plain, centred, got 'mean'"),
         (DSKDCrossAttention, {"normalise_over": "rows"}, "normalise_over must be one of tokens, reference, got 'rows'"),
         (ULD, {"top": 0}, "top must be at least 1, or None for all ranks, got 0"),
         (MinED, {"temperature": 0.0}, "temperature must be > 0, got 0.0"),

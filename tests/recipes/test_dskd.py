@@ -60,14 +60,18 @@ def test_the_first_version_equals_float64_numpy(tiny, batch):
     )
 
 
-@pytest.mark.parametrize("normalisation", ["tokens", "reference"])
-def test_the_second_version_equals_float64_numpy(tiny, batch, normalisation):
-    recipe = tiny.dskdv2(kd_rate=0.3, divergence=ReverseKL(temperature=1.5), normalisation=normalisation)
+@pytest.mark.parametrize(
+    ("normalisation", "head_fit"), [("tokens", "plain"), ("reference", "plain"), ("tokens", "centred")]
+)
+def test_the_second_version_equals_float64_numpy(tiny, batch, normalisation, head_fit):
+    divergence = ReverseKL(temperature=1.5)
+    recipe = tiny.dskdv2(kd_rate=0.3, divergence=divergence, normalisation=normalisation, head_fit=head_fit)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher = both_hiddens(recipe, variables, batch)
     heads = [np.asarray(one.head.weight, np.float64).T for one in (student, teacher)]
-    t2s_hiddens = np.asarray(teacher.values, np.float64) @ (heads[1] @ np.linalg.pinv(heads[0]))
-    s2t_hiddens = np.asarray(student.values, np.float64) @ (heads[0] @ np.linalg.pinv(heads[1]))
+    ours, theirs = (head - head.mean(1, keepdims=True) if head_fit == "centred" else head for head in heads)
+    t2s_hiddens = np.asarray(teacher.values, np.float64) @ (theirs @ np.linalg.pinv(ours))
+    s2t_hiddens = np.asarray(student.values, np.float64) @ (ours @ np.linalg.pinv(theirs))
     t2s, s2t = t2s_hiddens @ heads[0], s2t_hiddens @ heads[1]
     q, p = oracle.logits(student), oracle.logits(teacher)
     likeliest = p.argmax(-1)
@@ -214,7 +218,9 @@ def value_and_gradient(recipe, batch, shape):
 
 @METHODS
 def test_abstract_variables_describe_the_real_ones(tiny, method):
-    for recipe in (build(tiny, method), build(tiny, method, lora=LoRA(rank=2))):
+    recipes = [build(tiny, method), build(tiny, method, lora=LoRA(rank=2))]
+    recipes += [build(tiny, method, head_fit="centred")] if method == "dskdv2" else []
+    for recipe in recipes:
         described, real = recipe.abstract(), recipe.init(jax.random.key(0))
         for name in ("params", "frozen", "state"):
             one, other = getattr(described, name), getattr(real, name)
@@ -248,6 +254,8 @@ def test_values_out_of_range_are_refused(tiny, method):
             build(tiny, method, kd_rate=rate).validate()
 
 
-def test_an_unknown_normalisation_is_refused(tiny):
+def test_unknown_choices_are_refused(tiny):
     with pytest.raises(ValueError, match="normalisation must be one of tokens, reference, got 'mean'"):
         tiny.dskdv2(normalisation="mean").validate()
+    with pytest.raises(ValueError, match="head_fit must be one of plain, centred, got 'mean'"):
+        tiny.dskdv2(head_fit="mean").validate()
