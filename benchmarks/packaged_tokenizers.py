@@ -107,6 +107,8 @@ class Encoder:
     """Strings of the tokens, as the vocabulary spells them, and their spans."""
     end: str | None
     """String of the end of a sequence; None where tokens are bytes and have no strings."""
+    tokenizer: "PreTrainedTokenizerBase | None" = None
+    """What can be saved for a model; None for the one that the tokenizers library does not run."""
 
 
 def smollm2() -> Encoder:
@@ -210,7 +212,7 @@ def _encoder(name: str, tokenizer: "PreTrainedTokenizerBase") -> Encoder:
         ids, spans = byte_spans.encode(tokenizer, text)
         return tokenizer.convert_ids_to_tokens(ids), spans
 
-    return Encoder(name=name, encode=encode, end=str(tokenizer.eos_token))
+    return Encoder(name=name, encode=encode, end=str(tokenizer.eos_token), tokenizer=tokenizer)
 
 
 def _tokenizer_json(file: PackagedFile, **roles: str) -> "PreTrainedTokenizerBase":

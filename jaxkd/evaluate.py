@@ -43,8 +43,9 @@ class Evaluate(stage.Stage):
             _log.info("%s is finished: nothing to do", folder)
             return
         with jax.set_mesh(meshes.make(self.mesh)):
-            model = language_model(stage.resolve(self.model, stages))
-            stage.write_evaluations(folder, {one.name: one(model) for one in self.evaluators})
+            resolved = stage.resolve(self, stages)
+            model = language_model(resolved.model)
+            stage.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})
 
 
 def language_model(pretrained: Pretrained) -> LanguageModel:

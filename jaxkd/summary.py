@@ -46,9 +46,14 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
     comparisons = _comparisons(study, results, study.seeds)
     usage = Usage(workdir)
     by_seed = {label: {seed: one.metrics[HEADLINE] for seed, one in found.items()} for label, found in scored.items()}
+    others: dict[str, dict[str, dict[int, float]]] = {}
+    for result in results:
+        for name, value in _other_metrics(result).items():
+            others.setdefault(name, {}).setdefault(result.label, {})[result.seed] = value
     summary = {
         HEADLINE: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
         f"{HEADLINE}_by_seed": by_seed,
+        "other_metrics_by_seed": others,
         "answers": {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
         "comparisons": [_comparison_json(one) for one in comparisons],
         "comparisons_by_seed": {
@@ -92,12 +97,22 @@ def _stage_report(result: _Result) -> report.StageReport:
     return report.StageReport(
         name=result.stage.name,
         label=result.label,
-        metrics=result.evaluations[HEADLINE].metrics,
+        metrics=result.evaluations[HEADLINE].metrics | _other_metrics(result),
         history=metric_writer.read(result.folder) if result.stage.seeded else (),
         samples=samples.samples if samples is not None else (),
         provenance=result.stage.provenance(),
         seed=result.seed if result.stage.seeded else None,
     )
+
+
+def _other_metrics(result: _Result) -> dict[str, float]:
+    """EVALUATOR/METRIC of all evaluators but the headline's."""
+    return {
+        f"{name}/{metric}": value
+        for name, evaluation in result.evaluations.items()
+        if name != HEADLINE
+        for metric, value in evaluation.metrics.items()
+    }
 
 
 def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -> list[Comparison]:

@@ -144,6 +144,7 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
     summary = run_and_summarise(study, tmp_path, command="python -m jaxkd.train")
     assert set(summary["bits_per_byte"]) == {"teacher", "student_untouched", "student_sft", "student_distilled"}
     assert summary["seed"] == 0
+    assert set(summary["other_metrics_by_seed"]["samples/new_tokens"]["student_sft"]) == {0}
     assert summary["seconds"] > 0
     assert summary["peak_memory_gb"] > 0
     assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))

@@ -28,7 +28,7 @@ class Jsonl(Source):
     """
 
     train: str | None = None
-    """Path of the file; None where the split is not used."""
+    """Path of the file, or of a folder that an `Answer` stage wrote; None where the split is not used."""
     validation: str | None = None
     test: str | None = None
 
@@ -43,6 +43,8 @@ class Jsonl(Source):
         if name is None:
             raise ValueError(f"Jsonl.{split} must name a file, got None. Give {split}=PATH.")
         path = Path(name).expanduser()
+        if path.is_dir():
+            path /= f"{split}.jsonl"
         if not path.is_file():
             raise FileNotFoundError(f"Jsonl.{split} must name an existing file, got {name!r} ({path.absolute()}).")
         return _read(path)

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -17,7 +16,6 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxkd.alignment import edit_distance
-from jaxkd.cache import HiddenCache
 from jaxkd.data import byte_spans, packing, vocabulary, vocabulary_mapping
 from jaxkd.data.byte_spans import Spans
 from jaxkd.data.chat import Tokenized
@@ -118,21 +116,22 @@ class PairedText:
         import grain
 
         rows = packing.share(self.student.rows, process_index, process_count)
-        cache = None
-        if teacher_cache is not None:
-            cache = HiddenCache(Path(teacher_cache), self.teacher.identity(split, teacher, teacher.tokenizer()))
+        cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = self.pairs(split, student, teacher, match=match)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=self._budgets(), seed=seed)
         assemble = _Assemble(share=rows, cache=cache, matched=match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
-    def each_once(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> list[PairedBatch]:
+    def each_once(
+        self, split: Split, student: "Pretrained", teacher: "Pretrained", *, teacher_cache: str | None = None
+    ) -> list[PairedBatch]:
         """The batches that hold each pair of a split once: to measure on, not to train on."""
         import grain
 
+        cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
         stream = packing.each_once(pairs, _features, budgets=self._budgets(), rows=self.student.rows)
-        return list(stream.map(_Assemble(share=slice(None), cache=None, matched=False)))
+        return list(stream.map(_Assemble(share=slice(None), cache=cache, matched=False)))
 
     def _budgets(self) -> dict[str, int]:
         return {

@@ -119,9 +119,7 @@ class PackedText:
         """
         tokenizer = student.tokenizer()
         self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
-        cache = None
-        if teacher_cache is not None:
-            cache = HiddenCache(Path(teacher_cache), self.identity(split, teacher, tokenizer))
+        cache = self.opened(teacher_cache, split, teacher, tokenizer)
         return self.training_stream(
             split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
         )
@@ -136,10 +134,32 @@ class PackedText:
                     "Take it out of the text, or out of the student's tokenizer."
                 )
 
-    def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenBatch]:
+    def opened(
+        self, teacher_cache: str | None, split: Split, teacher: "Pretrained", tokenizer: "PreTrainedTokenizerBase"
+    ) -> HiddenCache | None:
+        """The hidden states that a `Cache` stage stored of this text; None where there is no such folder to open.
+
+        Raises:
+            FileNotFoundError: no cache there.
+            ValueError: a cache of something else.
+        """
+        if teacher_cache is None:
+            return None
+        return HiddenCache(Path(teacher_cache), self.identity(split, teacher, tokenizer))
+
+    def each_once(
+        self, split: Split, tokenizer: "PreTrainedTokenizerBase", *, cache: HiddenCache | None = None
+    ) -> list[TokenBatch]:
         """The batches that hold each example of a split once: to measure on, not to train on."""
-        tokenized = self.tokenized(split, tokenizer)
-        return list(packing.evaluation_batches(tokenized, rows=self.rows, length=self.length, targets=self.targets))
+        return list(
+            packing.evaluation_batches(
+                self.tokenized(split, tokenizer),
+                rows=self.rows,
+                length=self.length,
+                targets=self.targets,
+                teacher=cache,
+            )
+        )
 
     def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:
         """Shapes and dtypes of one global batch."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd import forward, mesh
+from jaxkd import forward, frozen_teacher, mesh
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.examples import Split
@@ -41,6 +41,9 @@ class AlignedTeacher(Evaluator):
     """The checkpoint whose tokenizer the measured model has."""
     data: PairedText
     split: Split = "validation"
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote of `teacher`, `data.teacher` and `split`, "stage:NAME" in a study; None runs
+    the teacher."""
 
     @property
     def name(self) -> str:
@@ -54,11 +57,12 @@ class AlignedTeacher(Evaluator):
             whose likeliest tokens are the same, 0 where the model lacks the teacher's; `cosine_distance` and
             `inner_product_distance`, means over answers; and `tokens`, the number of aligned ones.
         """
-        teacher, config = self.teacher.load_placed(), self.teacher.config()
+        config = self.teacher.config()
+        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)[frozen_teacher.TEACHER]
         ids = vocabulary.between(self.student, self.teacher).student_of_teacher
         ambient = jax.sharding.get_mesh()
         totals: dict[str, Mean] = {}
-        for batch in self.data.each_once(self.split, self.student, self.teacher):
+        for batch in self.data.each_once(self.split, self.student, self.teacher, teacher_cache=self.teacher_cache):
             placed = batch if ambient.empty else mesh.global_batch(batch, ambient)
             found = jax.device_get(_means(config, teacher, model.config, model.params, placed, jnp.asarray(ids)))
             totals = {name: totals[name] + mean if name in totals else mean for name, mean in found.items()}
@@ -82,7 +86,7 @@ def _means(
 ) -> dict[str, Mean]:
     pairs = align(batch.student_spans, batch.teacher_spans)
     ours = forward.at(forward.hiddens(config, params, batch.student), pairs.student)
-    theirs = forward.at(forward.hiddens(teacher_config, teacher, batch.teacher), pairs.teacher)
+    theirs = forward.at(forward.teacher(teacher_config, teacher, batch.teacher), pairs.teacher)
     same = in_student_vocabulary[linear_argmax(theirs, pairs.mask)] == linear_argmax(ours, pairs.mask)
     segments = jnp.take_along_axis(batch.student_spans.segment_ids, pairs.student, axis=1)
     together = (segments[:, :, None] == segments[:, None, :]) & pairs.mask[:, :, None] & pairs.mask[:, None, :]

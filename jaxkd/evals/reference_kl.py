@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 
-from jaxkd import forward, mesh
+from jaxkd import forward, frozen_teacher, mesh
 from jaxkd.data.examples import Split
 from jaxkd.data.text import PackedText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
@@ -27,7 +27,8 @@ def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterab
     """KL(reference || model) at the response tokens, the model's cross entropy there, in nats per token, and agreement.
 
     Args:
-        reference: whose distribution the expectation is over; on the ambient mesh, as `model`.
+        reference: whose distribution the expectation is over; on the ambient mesh, as `model`.  Its head is enough
+            where the batches hold its hidden states.
         model: of the same vocabulary.
         batches: of host arrays.
 
@@ -63,7 +64,7 @@ def _nats(
 ) -> dict[str, Mean]:
     mask = batch.loss_mask
     weights = mask.astype(jnp.float32)
-    expected = forward.hiddens(reference_config, reference, batch)
+    expected = forward.teacher(reference_config, reference, batch)
     nats = linear_divergence(
         forward.hiddens(config, params, batch),
         expected,
@@ -91,6 +92,8 @@ class ReferenceKL(Evaluator):
     data: PackedText
     """`limit` decides how many examples are read."""
     split: Split = "validation"
+    reference_cache: str | None = None
+    """Folder that a `Cache` stage wrote of `reference`, `data` and `split`, "stage:NAME" in a study; None runs it."""
 
     @property
     def name(self) -> str:
@@ -103,10 +106,12 @@ class ReferenceKL(Evaluator):
             Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.
         """
         tokenizer = self.reference.tokenizer()
+        params = frozen_teacher.load(self.reference, cached=self.reference_cache is not None)
         reference = LanguageModel(
-            config=self.reference.config(), params=self.reference.load_placed(), tokenizer=tokenizer
+            config=self.reference.config(), params=params[frozen_teacher.TEACHER], tokenizer=tokenizer
         )
-        means = reference_kl(reference, model, self.data.each_once(self.split, tokenizer))
+        cache = self.data.opened(self.reference_cache, self.split, self.reference, tokenizer)
+        means = reference_kl(reference, model, self.data.each_once(self.split, tokenizer, cache=cache))
         metrics = {name: float(mean.value()) for name, mean in means.items()}
         tokens = float(means["kl"].count)
         _log.info(

@@ -26,19 +26,21 @@ class _Family:
     read: Callable[[Mapping[str, Any]], DecoderConfig]
     write: Callable[[DecoderConfig], dict[str, Any]]
     """`read` of what it returns is the same config, for the configs that this family can have."""
+    heads_divide_width: bool = False
+    """Whether transformers refuses another config, though its `head_dim` does not come from the division."""
 
 
 # In the order in which `family` tries them: the plain ones first.
 _FAMILIES = {
-    "llama": _Family("LlamaForCausalLM", llama.read_llama, llama.write_llama),
+    "llama": _Family("LlamaForCausalLM", llama.read_llama, llama.write_llama, heads_divide_width=True),
     "mistral": _Family("MistralForCausalLM", llama.read_mistral, llama.write_mistral),
     "qwen2": _Family("Qwen2ForCausalLM", llama.read_qwen2, llama.write_qwen2),
     "qwen3": _Family("Qwen3ForCausalLM", llama.read_qwen3, llama.write_qwen3),
     "smollm3": _Family("SmolLM3ForCausalLM", llama.read_smollm3, llama.write_smollm3),
     "gemma": _Family("GemmaForCausalLM", gemma.read_gemma, gemma.write_gemma),
-    "gemma2": _Family("Gemma2ForCausalLM", gemma.read_gemma2, gemma.write_gemma2),
-    "gemma3_text": _Family("Gemma3ForCausalLM", gemma.read_gemma3, gemma.write_gemma3),
-    "gpt_neox": _Family("GPTNeoXForCausalLM", gpt_neox.read_gpt_neox, gpt_neox.write_gpt_neox),
+    "gemma2": _Family("Gemma2ForCausalLM", gemma.read_gemma2, gemma.write_gemma2, heads_divide_width=True),
+    "gemma3_text": _Family("Gemma3ForCausalLM", gemma.read_gemma3, gemma.write_gemma3, heads_divide_width=True),
+    "gpt_neox": _Family("GPTNeoXForCausalLM", gpt_neox.read_gpt_neox, gpt_neox.write_gpt_neox, heads_divide_width=True),
     "gpt2": _Family("GPT2LMHeadModel", gpt2.read_gpt2, gpt2.write_gpt2),
 }
 
@@ -130,9 +132,12 @@ def _differences(config: DecoderConfig, name: str) -> list[str]:
         closest = from_hugging_face({"model_type": name, **_FAMILIES[name].write(config)})
     except ValueError:
         return fields  # nothing that this family can be: as far away as possible
-    return [
+    differences = [
         f"{field}={getattr(closest, field)!r}" for field in fields if getattr(closest, field) != getattr(config, field)
     ]
+    if _FAMILIES[name].heads_divide_width and config.width % config.heads:
+        differences.append("a width that its heads divide")
+    return differences
 
 
 def to_hugging_face(config: DecoderConfig) -> dict[str, Any]:

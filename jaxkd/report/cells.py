@@ -8,6 +8,14 @@ from jaxkd.report.stages import Model
 
 NOTHING = "–"
 
+BESIDE_TEACHER = (
+    ("agreement", "reference_kl/agreement"),
+    ("KL to teacher", "reference_kl/kl"),
+    ("aligned", "aligned_teacher/coverage"),
+    ("agreement there", "aligned_teacher/agreement"),
+)
+"""Columns that say how near a model is to a teacher, and the evaluator's metric in each: shares, and nats per token."""
+
 
 def number(value: float | None) -> str:
     """Three decimals, or none where the figure counts something."""

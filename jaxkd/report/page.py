@@ -103,6 +103,7 @@ def _table(models: Sequence[Model]) -> str:
         ("bits per byte", lambda model: cells.number(model.mean())),
         ("by seed", cells.seeds),
         ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
+        *((name, lambda model, key=key: cells.number(model.mean(key))) for name, key in cells.BESIDE_TEACHER),
         ("steps", cells.steps),
         ("answer tokens<br>trained on", cells.trained_tokens),
         ("time<br>of the steps", cells.training_time),

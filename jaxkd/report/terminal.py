@@ -29,13 +29,15 @@ def print_summary(
     lowest = best(models)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
     table.add_column("model", no_wrap=True)
-    for column in ("bits per byte", "by seed", "steps"):
+    beside = [(name, key) for name, key in cells.BESIDE_TEACHER if any(model.values(key) for model in models)]
+    for column in ("bits per byte", "by seed", *(name for name, _ in beside), "steps"):
         table.add_column(column, justify="right", no_wrap=True)
     for model in models:
         table.add_row(
             Text(model.label),
             Text(cells.number(model.mean()), style="bold green" if model is lowest else "bold"),
             cells.seeds(model),
+            *(cells.number(model.mean(key)) for _, key in beside),
             cells.steps(model),
         )
     console = Console(file=file, highlight=False)

@@ -81,3 +81,11 @@ def test_eight_devices_equal_one_and_its_config_is_json(tiny):
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
         found = one(evaluate.language_model(tiny.foreign)).metrics
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_cache_of_the_teacher_stands_in_for_it(tiny, tmp_path):
+    model = evaluate.language_model(tiny.foreign)
+    with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])):
+        live = evaluator(tiny)(model).metrics
+        tiny.cache(data=tiny.paired.teacher, split="test", mesh=MeshShape(data=1)).run(tmp_path, seed=0, stages={})
+        assert evaluator(tiny, teacher_cache=str(tmp_path))(model).metrics == pytest.approx(live, rel=1e-5)

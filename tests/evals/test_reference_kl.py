@@ -90,3 +90,15 @@ def test_the_evaluator_reports_it_beside_the_provenance(tiny, models, batches, c
     expected = float(reference_kl(models[0], models[1], batches)["kl"].value())
     assert metrics["kl"] == pytest.approx(expected, rel=1e-5)
     assert f"KL({tiny.teacher.provenance()} || model) = {metrics['kl']:.3g} nats per token" in caplog.text
+
+
+def test_a_cache_of_the_reference_stands_in_for_it(tiny, models, tmp_path):
+    text = dataclasses.replace(tiny.text, rows=2)
+    with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])):
+        live = ReferenceKL(reference=tiny.teacher, data=text, split="test")(models[2]).metrics
+        tiny.cache(data=text, split="test", mesh=MeshShape(data=1)).run(tmp_path, seed=0, stages={})
+        cached = ReferenceKL(reference=tiny.teacher, data=text, split="test", reference_cache=str(tmp_path))
+        assert cached(models[2]).metrics == pytest.approx(live, rel=1e-5)
+        other = dataclasses.replace(cached, split="train", data=dataclasses.replace(text, limit=3))
+        with pytest.raises(ValueError, match="data"):
+            other(models[2])

@@ -224,6 +224,18 @@ def test_families():
     assert {family(golden_config(name)) for name in NAMES} == set(FAMILIES)
 
 
+def test_what_transformers_refuses_as_a_llama_is_written_as_a_mistral():
+    import transformers
+    from huggingface_hub.errors import StrictDataclassClassValidationError
+
+    config = dataclasses.replace(LLAMA, heads=3, kv_heads=3)
+    fields = to_hugging_face(config)
+    assert fields["model_type"] == "mistral"
+    assert transformers.AutoConfig.for_model(**fields).head_dim == config.head_dim
+    with pytest.raises(StrictDataclassClassValidationError, match="hidden size"):
+        transformers.AutoConfig.for_model(**fields | {"model_type": "llama"})
+
+
 @pytest.mark.parametrize(
     ("config", "nearest"),
     [
@@ -235,6 +247,7 @@ def test_families():
         (dataclasses.replace(GPT2, kv_heads=2), "gpt2, which has kv_heads=4"),
         (dataclasses.replace(GPT2, head_dim=8), "gpt2, which has head_dim=4"),
         (dataclasses.replace(golden_config("gemma2"), branch_output_norms=False), "gemma2, which has branch_output"),
+        (dataclasses.replace(golden_config("gemma2"), heads=3, kv_heads=3), "gemma2, which has a width that its heads"),
     ],
     ids=str,
 )

@@ -24,6 +24,17 @@ def test_the_headline_has_a_row_a_model_and_a_sentence_a_comparison():
     assert " ".join(word for line in lines[5:] for word in line) == str(BETTER)
 
 
+def test_what_was_measured_beside_the_teacher_is_a_column_each():
+    figures = {"reference_kl/agreement": 0.5, "reference_kl/kl": 1.25, "samples/new_tokens": 7.0}
+    stages = [
+        StageReport(name="a", label="teacher", metrics={"bits_per_byte": 1.0}),
+        StageReport(name="b", label="kd", metrics={"bits_per_byte": 1.5} | figures),
+    ]
+    lines = [line.split() for line in printed(stages).splitlines()]
+    assert lines[0][6:] == ["agreement", "KL", "to", "teacher", "steps"]
+    assert lines[1:3] == [["teacher", "1.000", "–", "–", "–", "–"], ["kd", "1.500", "–", "0.500", "1.250", "–"]]
+
+
 def test_a_label_is_printed_as_it_is():
     stages = [StageReport(name="a", label="[bold]x[/bold] :smile:", metrics={"bits_per_byte": 1.0})]
     assert "[bold]x[/bold] :smile:" in printed(stages)

