@@ -3,6 +3,7 @@
 Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 2504.11426), with the hyper-parameters of
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
+          A prompt keeps its first 256 tokens, a response its first 448, both together 512.
 Teacher   GPT-2 XL after supervised fine-tuning on the same data, in the folder TEACHER.  The paper takes MiniLLM's
           checkpoint; the stage `teacher` makes one, with the settings that DSKD has for its other teacher.
 Students  `sft`; for each divergence D `kd_D`, between the logits, and `dskd_D`, in both spaces; `dskdv2`.

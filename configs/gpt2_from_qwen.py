@@ -3,6 +3,7 @@
 Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 2504.11426), with the hyper-parameters of
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
+          A prompt keeps its first 256 tokens, a response its first 448, both together 512.
 Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5): the stage `teacher` makes it,
           and the others read it from the folder TEACHER.
 Students  `sft`, without a teacher; `uld`, `mined`, DSKD with cross-model attention (`cma`), and DSKDv2 with exact token

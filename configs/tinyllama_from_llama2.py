@@ -3,6 +3,7 @@
 Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, with the hyper-parameters of songmzhang/DSKD@077337a,
           scripts/tinyllama.
 Data      Dolly as that repository prepares it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
+          A prompt keeps its first 256 tokens, a response its first 448, both together 512.
 Teacher   Llama-2-7B with adapters trained on the same data, merged: the stage `teacher` makes it, and the others read
           it from the folder TEACHER.
 Students  `sft`, without a teacher; `kd`, the forward KL between logits; `dskd`, in both spaces.

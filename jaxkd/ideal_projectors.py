@@ -98,7 +98,7 @@ def followed(
         student: its head.
         teacher: its head.
         rows: the shared ones; ids may end in pairs of -1, which are none.
-        head_fit: what is fitted.
+        head_fit: as in `started`.
     """
     inverse = variables.state["gram_inverse"]
     if isinstance(rows, int):
@@ -114,15 +114,19 @@ def followed(
     return {"s2t": s2t}
 
 
-def _mean_row(head: Float[Array, "v d"], rows: int | Int[Array, " n"]) -> tuple[Int[Array, ""], Float[Array, " d"]]:
+def _mean_row(
+    head: Float[Array, "v d"], rows: int | Int[Array, " n"]
+) -> tuple[int | Int[Array, ""], Float[Array, " d"]]:
     """How many rows are shared, and their mean."""
     size = head.shape[0]
-    ids = jnp.arange(rows) if isinstance(rows, int) else jnp.where(rows < 0, size, rows)
-    # A weight a row, where taking the rows would copy the head.
-    shared = jnp.zeros(size, head.dtype).at[ids].set(1, mode="drop")
+    if isinstance(rows, int):
+        count, shared = rows, jnp.arange(size) < rows
+    else:
+        # A -1 would be the last row.
+        count, shared = jnp.sum(rows >= 0), jnp.zeros(size, bool).at[jnp.where(rows < 0, size, rows)].set(True)
     precise = jnp.promote_types(jnp.float32, head.dtype)
-    total = jnp.einsum("v,vd->d", shared, head, precision=jax.lax.Precision.HIGHEST, preferred_element_type=precise)
-    count = jnp.sum(ids < size)
+    weights = shared.astype(head.dtype)
+    total = jnp.einsum("v,vd->d", weights, head, precision=jax.lax.Precision.HIGHEST, preferred_element_type=precise)
     return count, total / count
 
 

@@ -16,6 +16,7 @@ from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
+from jaxkd.train_step import cast
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
@@ -137,10 +138,7 @@ def twin(of_teacher, recipe, variables, batch):
 
 
 def in_float64(variables):
-    names = ("params", "state", "frozen")
-    trees = {
-        name: jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), getattr(variables, name)) for name in names
-    }
+    trees = {name: cast(getattr(variables, name), jnp.dtype("float64")) for name in ("params", "state", "frozen")}
     return variables.replace(**trees)
 
 
@@ -161,22 +159,24 @@ def test_each_leaf_has_the_gradient_of_the_dense_twin(tiny, batch, method, optio
         variables = variables.replace(derived=stop(recipe.prepare(variables)))
         counts = recipe.counts(batch)
 
-        def loss(trained, frozen):
-            given = variables.replace(params=trained, frozen=frozen)
-            return recipe.loss(given, batch, counts, jax.random.key(1)).loss
+        def given(trained, teacher):
+            return variables.replace(params=trained, frozen=variables.frozen | {"teacher": teacher})
 
-        def dense(trained, frozen):
-            return twin(of_teacher, recipe, variables.replace(params=trained, frozen=frozen), batch)
+        def loss(*leaves):
+            return recipe.loss(given(*leaves), batch, counts, jax.random.key(1)).loss
 
-        leaves = variables.params, variables.frozen
-        value, (found, to_frozen) = jax.jit(jax.value_and_grad(loss, (0, 1)))(*leaves)
-        expected_value, (expected, twin_to_frozen) = jax.jit(jax.value_and_grad(dense, (0, 1)))(*leaves)
+        def dense(*leaves):
+            return twin(of_teacher, recipe, given(*leaves), batch)
+
+        leaves = variables.params, variables.frozen["teacher"]
+        value, (found, to_teacher) = jax.jit(jax.value_and_grad(loss, (0, 1)))(*leaves)
+        expected_value, (expected, twin_to_teacher) = jax.jit(jax.value_and_grad(dense, (0, 1)))(*leaves)
         assert value.dtype == jnp.float64
         np.testing.assert_allclose(value, expected_value, rtol=1e-9)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * float(jnp.abs(b).max())), found, expected
         )
-        assert all_zero((to_frozen, twin_to_frozen)), "nothing of the teacher, its head included"
+        assert all_zero((to_teacher, twin_to_teacher)), "nothing of the teacher, its head included"
         assert not any(all_zero(leaf) for leaf in jax.tree.leaves(found)), "all of the student and its projectors"
         unread = np.setdiff1d(np.arange(recipe.student.config().vocab_size), np.asarray(batch.student.tokens))
         assert all_zero(found["student"]["embedding"][unread])
