@@ -72,6 +72,11 @@ class CompiledStep:
         params = steps.cast(variables.params, steps.master_dtype(self.precision))
         return steps.initial_state(variables.replace(params=params), self.optimizer, ema=self.ema_decay is not None)
 
+    def variables(self, state: TrainState, frozen: Params) -> Variables:
+        """What a recipe reads, its parameters in the dtype of the computation."""
+        variables = state.variables(frozen)
+        return variables.replace(params=steps.cast(variables.params, steps.compute_dtype(self.precision)))
+
     def frozen(self, frozen: Params) -> Params:
         """Frozen models in the dtype of the computation; also for abstract leaves."""
         return steps.cast(frozen, steps.compute_dtype(self.precision))

@@ -23,7 +23,7 @@ from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
-from jaxkd.train_step import Precision, TrainState
+from jaxkd.train_step import Precision, TrainState, rollout_key
 from jaxkd.trained import checkpoint_record, trained_params
 from jaxkd.typing import Params
 
@@ -191,10 +191,13 @@ class _Run:
             for step in range(start + 1, train.steps + 1):
                 if interrupt.agreed():
                     break
-                batch = next(stream)
-                state, metrics = self.step_function(state, frozen, meshes.global_batch(batch, mesh), root_key)
+                rollout = train.recipe.rollout(
+                    self.step.variables(state, frozen), next(stream), rollout_key(root_key, step)
+                )
+                batch = meshes.global_batch(rollout.batch, mesh)
+                state, metrics = self.step_function(state, frozen, batch, root_key)
                 # The metrics of the step before are read while this one runs, so the device never waits.
-                log.push(step, metrics)
+                log.push(step, metrics | rollout.metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
                     log.flush()
                     self._validate(step, state, frozen, writer)

@@ -158,6 +158,16 @@ def optimizer_shardings(state: Any, params: Params, params_shardings: Params | N
     return jax.tree_util.tree_map_with_path(place, state)
 
 
+def over_processes(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The largest of each number over all processes, which all pass the same names."""
+    if jax.process_count() == 1:
+        return dict(sizes)
+    from jax.experimental import multihost_utils
+
+    largest = np.max(multihost_utils.process_allgather(np.array(list(sizes.values()))), axis=0)
+    return dict(zip(sizes, largest.tolist(), strict=True))
+
+
 def global_batch(batch: Batch, mesh: Mesh) -> Batch:
     """One batch over all processes, from the rows that each holds; rows are split over data and fsdp.
 

@@ -18,7 +18,7 @@ import numpy as np
 
 FILE = "metrics.jsonl"
 
-WALL_CLOCK = frozenset({"seconds", "tokens_per_second"})
+WALL_CLOCK = frozenset({"seconds", "tokens_per_second", "train/rollout/seconds"})
 """Fields that differ between two runs that are otherwise equal bit for bit."""
 
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jaxtyping import Array
 
-from jaxkd.records import LossOutput, Variables
+from jaxkd.records import LossOutput, Rollout, Variables
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class Recipe(abc.ABC):
     """A method: its fields are the hyper-parameters of the paper, its methods are pure.
 
     The order in which the loop calls them: `validate`, `abstract`, then `init` (or, on resume,
-    `load_frozen`), `batches`, and for each optimizer step `counts` over the whole accumulation
-    window, `prepare` once, and `loss` for each micro-batch.
+    `load_frozen`), `batches`, and for each optimizer step `rollout` on the host, `counts` over the whole
+    accumulation window, `prepare` once, and `loss` for each micro-batch.
     """
 
     def validate(self) -> None:
@@ -65,6 +65,19 @@ class Recipe(abc.ABC):
         Global batch i depends on `split` and `seed` only, never on the number of processes, and
         the iterator's state can be written as JSON.
         """
+
+    def rollout(self, variables: Variables, batch: Any, key: Key) -> Rollout:
+        """What a step learns from, made of what `batches` yields, by host code.  Default: the batch as it is.
+
+        A pure function of its arguments, so that a resumed run makes the same step.
+
+        Args:
+            variables: before the step, in the precision of the computation.
+            batch: from the stream.
+            key: of this step, on every process the same.
+        """
+        del variables, key
+        return Rollout(batch=batch)
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:

@@ -82,6 +82,17 @@ class TokenBatch:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OnPolicyBatch:
+    """Prompts with answers that the student wrote, and the same rows with the answers of the data."""
+
+    written: Any
+    """A `TokenBatch` or a `PairedBatch`."""
+    given: TokenBatch | None
+    """In the student's tokens; None where nothing is learnt from it."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenSpans:
     """Which bytes of a text each token stands for, in rows that hold one or more texts.
 
@@ -154,6 +165,16 @@ class LossOutput:
     state: Params
     metrics: dict[str, Mean]
     """Gradient-stopped."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """What `Recipe.rollout` returns, on the host."""
+
+    batch: Any
+    """This process's rows of a global batch, as NumPy arrays."""
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Of how it was made."""
 
 
 @jax.tree_util.register_dataclass

@@ -151,6 +151,11 @@ def train_step(
     return step
 
 
+def rollout_key(root_key: Key, step: int) -> Key:
+    """Of what is drawn before a step, counted from 1; the step's own keys are folded from other numbers."""
+    return jax.random.fold_in(jax.random.fold_in(root_key, step - 1), 2**31)
+
+
 def _with_updates(params: Params, updates: Any) -> Params:
     """Parameters after the step; optax types them as any tree."""
     return jax.tree.map(lambda leaf, update: leaf + update.astype(leaf.dtype), params, updates)

@@ -32,10 +32,19 @@ class Tokenized:
     tokens: Int[np.ndarray, " t"]
     """Prompt, response, end of turn; no end of turn where the response was cut."""
     prompt_length: int
-    response_bytes: int
-    """UTF-8 bytes of the response, or of the part that was kept."""
+    response_bytes: int | None
+    """UTF-8 bytes of the response, or of the part that was kept; None where nobody counted them."""
     ended: bool = True
     """Whether the last target ends the turn; not so where the response was cut."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model wrote after a prompt."""
+
+    tokens: tuple[int, ...]
+    """At least one; the token that ends it is the last where `ended`."""
+    ended: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,6 +167,18 @@ def tokenize(
             )
         raise ValueError(f"examples must hold one that fits, got none: {report}.{advice}")
     return kept, report
+
+
+def answered(example: Tokenized, answer: Answer) -> Tokenized:
+    """The example with another answer in place of its own; its bytes are not counted.
+
+    Raises:
+        ValueError: an answer without a token.
+    """
+    if not answer.tokens:
+        raise ValueError(f"answer must have at least one token, got none after the prompt of {example.key!r}.")
+    tokens = np.concatenate([example.tokens[: example.prompt_length], np.asarray(answer.tokens, np.int32)])
+    return dataclasses.replace(example, tokens=tokens, response_bytes=None, ended=answer.ended)
 
 
 def prompt_tokens(example: Example, tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> list[int]:

@@ -67,6 +67,24 @@ def train_batches(
     return stream.batch(rows, drop_remainder=True).map(_Assemble(mine, teacher))
 
 
+def example_batches(examples: Sequence[Any], *, rows: int, seed: int) -> "grain.IterDataset":
+    """An endless stream of tuples of examples, of all processes' rows, in a new order each epoch.
+
+    Args:
+        examples: of any kind, as they are handed out.
+        rows: of a global batch.
+        seed: decides the order.
+
+    Raises:
+        ValueError: no examples, or fewer than one row.
+    """
+    import grain
+
+    if not examples or rows < 1:
+        raise ValueError(f"examples and rows must be at least 1, got {len(examples)} and {rows}.")
+    return _in_memory(_shuffled(grain.MapDataset.source(examples), seed)).batch(rows, batch_fn=tuple)
+
+
 def evaluation_batches(
     tokenized: Sequence[Tokenized],
     *,
@@ -141,12 +159,33 @@ def shuffled_rows(
     Raises:
         ValueError: a negative seed.
     """
+    _, row_seed = _seeds(seed)
+    return _pack(_shuffled(examples, seed).map(features), budgets=budgets, seed=row_seed)
+
+
+def _shuffled(examples: "grain.MapDataset", seed: int) -> "grain.MapDataset":
+    """Without an end, in a new order each epoch."""
+    return examples.shuffle(seed=_seeds(seed)[0]).repeat()
+
+
+def _seeds(seed: int) -> tuple[int, int]:
+    """Of the order of the examples, and of that of the rows.
+
+    Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of the same
+    sequence of epochs.
+    """
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}.")
-    # Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of
-    # the same sequence of epochs.
-    order_seed, row_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
-    return _pack(examples.shuffle(seed=order_seed).repeat().map(features), budgets=budgets, seed=row_seed)
+    order, rows = np.random.SeedSequence(seed).generate_state(2)
+    return int(order), int(rows)
+
+
+def _in_memory(examples: "grain.MapDataset") -> "grain.IterDataset":
+    import grain
+
+    # Grain's default reading starts 16 threads, which cost ten times the work itself when the
+    # examples are in memory.
+    return examples.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
 
 
 def _pack(
@@ -158,11 +197,8 @@ def _pack(
 ) -> "grain.IterDataset":
     import grain
 
-    # Grain's default reading starts 16 threads, which cost ten times the work itself when the
-    # examples are in memory.
-    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     return grain.experimental.FirstFitPackIterDataset(
-        examples.to_iter_dataset(options),
+        _in_memory(examples),
         length_struct=dict(budgets),
         num_packing_bins=_BINS,
         # First fit fills early rows better than late ones; shuffled, batches are alike.
@@ -180,6 +216,37 @@ def features(example: Tokenized) -> dict[str, np.ndarray]:
         "tokens": example.tokens,
         "targets": np.stack([places, labels, np.full_like(places, example.index)], axis=1),
     }
+
+
+def longest(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, int]:
+    """The length of the longest array of each name: the least budgets of `one_a_row`."""
+    return {name: max(len(example[name]) for example in examples) for name in examples[0]}
+
+
+def one_a_row(examples: Sequence[Mapping[str, np.ndarray]], *, budgets: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """What packing makes of `features` where each example has a row of its own, in the given order.
+
+    Args:
+        examples: the arrays of each example, by name; at least one example.
+        budgets: the length of each array in a row, by the same names.
+
+    Raises:
+        ValueError: an array that is longer than its budget.
+    """
+    packed = {}
+    for name, budget in budgets.items():
+        arrays = [example[name] for example in examples]
+        sizes = np.array([len(array) for array in arrays])
+        if sizes.max() > budget:
+            raise ValueError(f"budgets[{name!r}] must hold the longest example, got {budget} for {sizes.max()}.")
+        packed[name] = np.stack(
+            [np.pad(array, [(0, budget - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in arrays]
+        )
+        columns = np.arange(budget, dtype=np.int32)[None]
+        filled = columns < sizes[:, None]
+        packed[f"{name}_segment_ids"] = filled.astype(np.int32)
+        packed[f"{name}_positions"] = np.where(filled, columns, 0)
+    return packed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxkd.alignment import edit_distance
-from jaxkd.data import byte_spans, packing, vocabulary, vocabulary_mapping
+from jaxkd.data import byte_spans, chat, packing, vocabulary, vocabulary_mapping, written_text
 from jaxkd.data.byte_spans import Spans
 from jaxkd.data.chat import Tokenized
 from jaxkd.data.examples import Split, subset
@@ -132,6 +132,71 @@ class PairedText:
         pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
         stream = packing.each_once(pairs, _features, budgets=self._budgets(), rows=self.student.rows)
         return list(stream.map(_Assemble(share=slice(None), cache=cache, matched=False)))
+
+    def example_stream(
+        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int, *, match: Match = "none"
+    ) -> "grain.IterDataset":
+        """An endless shuffled stream of the pairs of a global batch: of prompts that a student answers itself."""
+        return packing.example_batches(
+            self.pairs(split, student, teacher, match=match), rows=self.student.rows, seed=seed
+        )
+
+    def answered(self, pair: Pair, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained") -> Pair:
+        """The pair with another answer of the student's, which the teacher reads in its own tokens.
+
+        The teacher reads the text that the student's tokens spell; where they do not spell any, as half a character
+        does not, it reads what comes before.  What it has no room for is cut.  Tokens that one side alone has are
+        aligned with nothing.
+        """
+        ours = chat.answered(pair.student, answer)
+        written = answer.tokens[:-1] if answer.ended else answer.tokens
+        text, spans = written_text.spelled(student.tokenizer(), written)
+        whole = answer.ended and len(spans) == len(written)
+        theirs, their_spans = self._read(pair.teacher, text, teacher, ended=whole)
+        our_spans = self.seen(spans, text, ended=whole)
+        nothing = np.full((len(answer.tokens) - len(our_spans), 2), len(text.encode()), np.int32)
+        mapping = None if pair.matched is None else vocabulary_mapping.between(student, teacher)
+        return Pair(
+            student=ours,
+            teacher=theirs,
+            student_spans=np.concatenate([our_spans, nothing]),
+            teacher_spans=their_spans,
+            matched=None
+            if mapping is None
+            else _matched(mapping, student.tokenizer(), ours, teacher.tokenizer(), theirs),
+        )
+
+    def _read(self, example: Tokenized, text: str, teacher: "Pretrained", *, ended: bool) -> tuple[Tokenized, Spans]:
+        """The teacher's side of an answer, as far as there is room; at least an end, which then stands for nothing."""
+        tokenizer = teacher.tokenizer()
+        try:
+            ids, spans = byte_spans.encode(tokenizer, text)
+        except ValueError:
+            # Characters that the teacher's tokenizer does not have.
+            ids, spans, ended = [], np.zeros((0, 2), np.int32), False
+        room = min(teacher.config().max_positions - example.prompt_length, self.teacher.length)
+        if len(ids) >= room:
+            ids, spans, ended = ids[:room], spans[:room], False
+        end = chat.end_of_turn(tokenizer, self.teacher.template)
+        if not ids and not ended:
+            return chat.answered(example, chat.Answer(tokens=(end,), ended=False)), np.zeros((1, 2), np.int32)
+        answer = chat.Answer(tokens=(*ids, *([end] if ended else ())), ended=ended)
+        return chat.answered(example, answer), self.seen(spans, text, ended=ended)
+
+    def seen(self, spans: Spans, text: str, *, ended: bool) -> Spans:
+        """The spans that are aligned, with that of the end."""
+        if self.spaces == "ignored":
+            spans = byte_spans.without_leading_space(spans, text)
+        return byte_spans.with_end(spans, text) if ended else spans
+
+    def lengths(self, examples: Sequence[Pair]) -> dict[str, int]:
+        """What rows must hold at least for `batch_of`."""
+        return packing.longest([_features(pair) for pair in examples])
+
+    def batch_of(self, examples: Sequence[Pair], budgets: Mapping[str, int]) -> PairedBatch:
+        """Each pair in a row of its own; arguments and errors as of `PackedText.batch_of`."""
+        packed = packing.one_a_row([_features(pair) for pair in examples], budgets=budgets)
+        return _Assemble(share=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
 
     def _budgets(self) -> dict[str, int]:
         return {
@@ -254,9 +319,7 @@ def _spans(text: PairedText, tokenizer: "PreTrainedTokenizerBase", example: Toke
     """Of the targets; a response that was cut has no end."""
     targets = example.tokens[example.prompt_length :].tolist()
     found = byte_spans.spans(tokenizer, targets[:-1] if example.ended else targets, response)
-    if text.spaces == "ignored":
-        found = byte_spans.without_leading_space(found, response)
-    return byte_spans.with_end(found, response) if example.ended else found
+    return text.seen(found, response, ended=example.ended)
 
 
 def _matched(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -159,6 +160,43 @@ class PackedText:
                 targets=self.targets,
                 teacher=cache,
             )
+        )
+
+    def example_stream(
+        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
+    ) -> "grain.IterDataset":
+        """An endless shuffled stream of the examples of a global batch: of prompts that a student answers itself.
+
+        Raises:
+            ValueError: as `shared_stream`.
+        """
+        tokenizer = student.tokenizer()
+        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
+
+    def answered(
+        self, example: chat.Tokenized, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained"
+    ) -> chat.Tokenized:
+        """The example with another answer in place of its own."""
+        del student, teacher  # who read the same tokens
+        return chat.answered(example, answer)
+
+    def lengths(self, examples: Sequence[chat.Tokenized]) -> dict[str, int]:
+        """What rows must hold at least for `batch_of`."""
+        return packing.longest([packing.features(example) for example in examples])
+
+    def batch_of(self, examples: Sequence[chat.Tokenized], budgets: Mapping[str, int]) -> TokenBatch:
+        """Each example in a row of its own.
+
+        Args:
+            examples: at least one.
+            budgets: the length of each array in a row, by the names of `lengths`.
+
+        Raises:
+            ValueError: a budget that is shorter than an example.
+        """
+        return packing.assembled(
+            packing.one_a_row([packing.features(example) for example in examples], budgets=budgets)
         )
 
     def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:

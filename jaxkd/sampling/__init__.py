@@ -6,7 +6,7 @@ arrays, for a training loop that learns from what the model writes.
 
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
-from jaxkd.sampling.prompts import pad
+from jaxkd.sampling.prompts import bucket, pad
 from jaxkd.sampling.records import Finish, Generated, Prompts, StopTable
 from jaxkd.sampling.stop_strings import stop_table
 from jaxkd.sampling.text import Text, generate
@@ -19,6 +19,7 @@ __all__ = [
     "Sampling",
     "StopTable",
     "Text",
+    "bucket",
     "generate",
     "pad",
     "sample",

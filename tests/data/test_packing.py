@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from jaxkd.data.chat import Tokenized
-from jaxkd.data.packing import evaluation_batches, train_batches
+from jaxkd.data.packing import (
+    assembled,
+    evaluation_batches,
+    example_batches,
+    features,
+    longest,
+    one_a_row,
+    train_batches,
+)
 
 ROWS, LENGTH, TARGETS = 4, 24, 10
 
@@ -305,3 +313,42 @@ def test_what_cannot_be_packed_is_refused_at_once(batches):
 def test_a_negative_seed_is_refused():
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         _train(_tokenized(3), seed=-1)
+
+
+def test_one_a_row_is_an_evaluation_batch_without_packing():
+    examples = _tokenized(ROWS)
+    (expected,) = _evaluate(examples, pack=False)
+    budgets = {"tokens": LENGTH, "targets": TARGETS}
+    _assert_equal(assembled(one_a_row([features(one) for one in examples], budgets=budgets)), expected)
+
+
+def test_the_least_budgets_hold_the_longest_example():
+    arrays = [features(one) for one in _tokenized(5)]
+    budgets = longest(arrays)
+    assert budgets == {
+        "tokens": max(len(one["tokens"]) for one in arrays),
+        "targets": max(len(one["targets"]) for one in arrays),
+    }
+    assert assembled(one_a_row(arrays, budgets=budgets)).tokens.shape == (5, budgets["tokens"])
+    with pytest.raises(ValueError, match=r"budgets\['targets'\] must hold the longest example, got 1 for"):
+        one_a_row(arrays, budgets=budgets | {"targets": 1})
+
+
+def test_batches_of_examples_hold_each_once_an_epoch_and_go_on():
+    examples = _tokenized(10)
+    stream = iter(example_batches(examples, rows=5, seed=3))
+    first = [next(stream) for _ in range(2)]
+    assert sorted(one.index for batch in first for one in batch) == list(range(10))
+    state = json.loads(json.dumps(stream.get_state()))
+    following = [one.index for one in next(stream)]
+    again = iter(example_batches(examples, rows=5, seed=3))
+    again.set_state(state)
+    assert [one.index for one in next(again)] == following
+    other = next(iter(example_batches(examples, rows=5, seed=4)))
+    assert [one.index for one in other] != [one.index for one in first[0]]
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 1), (1, 0)])
+def test_batches_of_no_examples_are_refused(count, rows):
+    with pytest.raises(ValueError, match=f"examples and rows must be at least 1, got {count} and {rows}"):
+        example_batches(_tokenized(count), rows=rows, seed=0)

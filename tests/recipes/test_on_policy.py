@@ -1,0 +1,192 @@
+"""Every distillation on the student's own answers: what is sampled, what is learnt from it, and that it can go on."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import config
+from jaxkd.data.chat import Answer
+from jaxkd.mesh import MeshShape, make
+from jaxkd.recipes.dskd import DSKD
+from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
+from jaxkd.recipes.dskdv2 import DSKDv2
+from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.recipes.mined import MinED
+from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.recipes.uld import ULD
+from jaxkd.sampling import GREEDY
+
+ONE_VOCABULARY = (LogitKD, DSKD, DSKDv2)
+TWO_VOCABULARIES = (DSKDv2ETA, DSKDCrossAttention, ULD, MinED)
+KEY = jax.random.key(3)
+
+
+@pytest.fixture
+def on_policy(tiny):
+    def make(method, **changes):
+        if method in TWO_VOCABULARIES:
+            recipe = tiny.cross(method, kd_rate=0.25)
+        else:
+            recipe = {LogitKD: tiny.logit_kd, DSKD: tiny.dskd, DSKDv2: tiny.dskdv2}[method](kd_rate=0.25)
+        return OnPolicy(**{"recipe": recipe, "max_new_tokens": 6} | changes)
+
+    return make
+
+
+def one_step(recipe, key=KEY):
+    """The variables, the examples of a batch, the rollout of it, and the loss with its gradient."""
+    variables = recipe.init(jax.random.key(0))
+    examples = next(iter(recipe.batches("train", 0)))
+    rollout = recipe.rollout(variables, examples, key)
+    batch = jax.tree.map(jnp.asarray, rollout.batch)
+
+    def loss(params):
+        given = variables.replace(params=params)
+        given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
+        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
+        return output.loss, output
+
+    (value, output), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables.params)
+    return variables, examples, rollout, value, output, gradient
+
+
+@pytest.mark.parametrize("method", [*ONE_VOCABULARY, *TWO_VOCABULARIES], ids=lambda method: method.__name__)
+def test_every_distillation_learns_from_what_its_student_writes(on_policy, method):
+    recipe = on_policy(method)
+    recipe.validate()
+    assert config.decode(config.encode(recipe)) == recipe
+    _variables, examples, rollout, value, _output, gradient = one_step(recipe)
+    written = rollout.batch.written
+    ours = written.student if method in TWO_VOCABULARIES else written
+    targets = np.asarray(ours.loss_mask).sum(axis=1)
+    assert (targets >= 1).all() and (targets <= 6).all()
+    assert rollout.metrics["rollout/length"] == pytest.approx(targets.mean())
+    assert np.isfinite(float(value))
+    assert any(bool((leaf != 0).any()) for leaf in jax.tree.leaves(gradient["student"]))
+    # The prompt is the example's, whatever was written behind it.
+    for row, example in enumerate(examples):
+        example = example.student if method in TWO_VOCABULARIES else example
+        prompt = example.tokens[: example.prompt_length]
+        np.testing.assert_array_equal(np.asarray(ours.tokens)[row, : len(prompt)], prompt)
+        assert np.asarray(ours.target_positions)[row, 0] == len(prompt) - 1
+
+
+@pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
+def test_the_loss_is_the_cross_entropy_of_the_data_and_the_divergence_on_what_was_written(on_policy, method):
+    recipe = on_policy(method)
+    variables, _, rollout, value, output, _ = one_step(recipe)
+    variables = variables.replace(derived=recipe.prepare(variables))
+    inner = dataclasses.replace(recipe.recipe, kd_rate=1.0)
+    written = jax.tree.map(jnp.asarray, rollout.batch.written)
+    divergence = inner.loss(variables, written, inner.counts(written), jax.random.key(1)).loss
+    nats = output.metrics["cross_entropy"].value()
+    np.testing.assert_allclose(value, 0.75 * nats + 0.25 * divergence, rtol=1e-5)
+    alone = on_policy(method, cross_entropy="none")
+    _, _, rollout, value, _, _ = one_step(alone)
+    assert rollout.batch.given is None
+    np.testing.assert_allclose(value, divergence, rtol=1e-5)
+
+
+def test_a_rollout_is_a_function_of_its_arguments(on_policy):
+    recipe = on_policy(LogitKD)
+    variables = recipe.init(jax.random.key(0))
+    examples = next(iter(recipe.batches("train", 0)))
+    batches = [recipe.rollout(variables, examples, key).batch for key in (KEY, KEY, jax.random.key(4))]
+    same = jax.tree.map(lambda a, b: np.array_equal(a, b), *batches[:2])
+    assert all(jax.tree.leaves(same))
+    assert not np.array_equal(batches[0].written.labels, batches[2].written.labels)
+
+
+def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
+    recipe = on_policy(LogitKD, fraction=0.5, sampling=GREEDY)
+    variables = recipe.init(jax.random.key(0))
+    examples = next(iter(recipe.batches("train", 0)))
+    rollout = recipe.rollout(variables, examples, KEY)
+    written = rollout.batch.written
+    kept = 0
+    for row, example in enumerate(examples):
+        answer = np.asarray(written.labels)[row][np.asarray(written.loss_mask)[row]]
+        kept += np.array_equal(answer, example.tokens[example.prompt_length :])
+    assert 0 < kept < len(examples)
+    assert rollout.metrics["rollout/share"] == pytest.approx(1 - kept / len(examples))
+    # Whether a prompt is answered depends on its example and the key alone.
+    again = recipe.rollout(variables, examples[::-1], KEY).batch.written
+    np.testing.assert_array_equal(np.asarray(again.loss_mask)[::-1], written.loss_mask)
+
+
+def test_an_answer_without_an_end_has_none_to_learn(on_policy, tiny):
+    recipe = on_policy(DSKDv2ETA)
+    pair = next(iter(recipe.batches("train", 0)))[0]
+    end = tiny.foreign.tokenizer().eos_token_id
+    words = tuple(tiny.foreign.tokenizer()("the he", add_special_tokens=False)["input_ids"])
+    whole, cut = (
+        tiny.paired.answered(pair, Answer(tokens=tokens, ended=ended), tiny.foreign, tiny.teacher)
+        for tokens, ended in (((*words, end), True), (words, False))
+    )
+    assert len(whole.teacher.tokens) == len(cut.teacher.tokens) + 1
+    assert whole.student_spans.tolist()[-1] == whole.teacher_spans.tolist()[-1] == [6, 7]
+    assert cut.student_spans.tolist()[-1][1] == cut.teacher_spans.tolist()[-1][1] == 6
+
+
+def test_a_student_that_writes_nothing_but_the_end_is_aligned_at_the_end(on_policy, tiny):
+    pair = next(iter(on_policy(DSKDv2ETA).batches("train", 0)))[0]
+    end = tiny.foreign.tokenizer().eos_token_id
+    empty = tiny.paired.answered(pair, Answer(tokens=(end,), ended=True), tiny.foreign, tiny.teacher)
+    assert empty.student_spans.tolist() == empty.teacher_spans.tolist() == [[0, 1]]
+
+
+def test_half_a_character_is_read_by_nobody(tiny):
+    """The student is the byte-level model here, and stops within an emoji."""
+    data = dataclasses.replace(tiny.paired, student=tiny.paired.teacher, teacher=tiny.paired.student)
+    pair = data.pairs("train", tiny.teacher, tiny.foreign)[0]
+    tokenizer = tiny.teacher.tokenizer()
+    ids = tokenizer("the \N{SLIGHTLY SMILING FACE}", add_special_tokens=False)["input_ids"]
+    answered = data.answered(pair, Answer(tokens=tuple(ids[:-1]), ended=False), tiny.teacher, tiny.foreign)
+    assert len(answered.student_spans) == len(ids) - 1
+    assert (answered.student_spans[-1] == answered.student_spans[-1][0]).all()
+    read = answered.teacher.tokens[answered.teacher.prompt_length :]
+    assert "the" in tiny.foreign.tokenizer().decode(read)
+
+
+def test_a_cached_teacher_is_refused(on_policy):
+    recipe = on_policy(LogitKD)
+    cached = dataclasses.replace(recipe, recipe=dataclasses.replace(recipe.recipe, teacher_cache="stage:cache"))
+    with pytest.raises(ValueError, match="teacher_cache must be None on-policy, got 'stage:cache'"):
+        cached.validate()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fraction": 0.0}, r"fraction must be in \(0, 1\], got 0.0"),
+        ({"cross_entropy": "both"}, "cross_entropy must be one of data, none, got 'both'"),
+        ({"max_new_tokens": 100_000}, "max_new_tokens must be between 1 and"),
+    ],
+)
+def test_what_cannot_work_is_refused_first(on_policy, changes, message):
+    with pytest.raises(ValueError, match=message):
+        on_policy(LogitKD, **changes).validate()
+
+
+def test_a_recipe_without_a_teacher_is_refused(tiny):
+    with pytest.raises(ValueError, match="recipe must be a distillation, got SFT, which has no teacher"):
+        OnPolicy(recipe=tiny.sft()).validate()
+
+
+def test_a_collapsed_student_stops_the_run(on_policy):
+    recipe = on_policy(LogitKD, stop_repeated=-1.0)
+    variables = recipe.init(jax.random.key(0))
+    with pytest.raises(FloatingPointError, match="repeated 4-grams in the student's answers must be at most"):
+        recipe.rollout(variables, next(iter(recipe.batches("train", 0))), KEY)
+
+
+def test_a_run_on_eight_devices_equals_one_on_one(on_policy, tiny):
+    recipe = on_policy(DSKDv2ETA, sampling=GREEDY)
+    _, _, _, expected, _, _ = one_step(recipe)
+    with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
+        _, _, _, value, _, _ = one_step(recipe)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
