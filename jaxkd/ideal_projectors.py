@@ -78,9 +78,20 @@ def started(
         student_rows, teacher_rows = projector.centred(student_rows), projector.centred(teacher_rows)
     t2s = projector.ideal_init(teacher_rows, student_rows, rtol=rtol)
     parts["gram_inverse"] = projector.gram_inverse(teacher_rows, rtol=rtol)
+    _log.info("ideal projectors: %s", _kept(t2s, teacher_rows, student_rows))
     t2s, parts = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, parts))
     state = variables.state | sharding.place(parts, _axes(parts))
     return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+
+
+def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndarray, "v d"]) -> str:
+    """What the student's head cannot say of the teacher's logits, and how far the projector is from doing nothing."""
+    lost = f"the student's head loses {100 * projector.lost_share(t2s, teacher, student):.2f} % of the variance of "
+    weight = t2s["weight"]
+    if weight.shape[0] != weight.shape[1]:
+        return f"{lost}the teacher's logits"
+    distance = np.linalg.norm(weight - np.eye(len(weight)))
+    return f"{lost}the teacher's logits; |P_t2s - 1| = {distance:.2g} in the Frobenius norm"
 
 
 def followed(

@@ -128,3 +128,19 @@ def test_too_few_shared_tokens_are_warned_of(caplog):
 def test_an_unknown_fit_is_refused():
     with pytest.raises(ValueError, match=r"head_fit must be one of plain, centred, got 'mean'\."):
         ideal_projectors.require_fit("mean")
+
+
+def test_what_the_student_cannot_say_is_logged(caplog):
+    with caplog.at_level(logging.INFO, logger="jaxkd"):
+        projectors(heads(student=6), 24, "plain")
+        projectors(heads(), 24, "plain")
+    same_width, narrower = [record.message for record in caplog.records if "ideal projectors" in record.message]
+    assert "% of the variance of the teacher's logits; |P_t2s - 1| =" in same_width
+    assert narrower.endswith("% of the variance of the teacher's logits")
+
+
+def test_a_head_onto_itself_loses_nothing(caplog):
+    _, teacher = heads()
+    with caplog.at_level(logging.INFO, logger="jaxkd"):
+        projectors((teacher, teacher), 24, "plain")
+    assert "loses 0.00 % of the variance of the teacher's logits; |P_t2s - 1| =" in caplog.text

@@ -316,6 +316,28 @@ def test_centred_by_hand_twice_and_under_transforms():
     np.testing.assert_allclose(projector.centred(heads[0] * 1e4), once[0] * 1e4, rtol=1e-4, atol=1e-2)
 
 
+def test_lost_share_by_hand_and_at_both_ends():
+    teacher, student = np.array([[1.0, 1.0], [-1.0, 1.0], [0.0, -2.0]]), np.array([[1.0], [-1.0], [0.0]])
+    assert projector.lost_share(projector.ideal_init(teacher, student), teacher, student) == 0.75
+    wide = head(0, WIDE)
+    assert projector.lost_share({"weight": np.eye(WIDE)}, wide, wide) == 0
+    assert projector.lost_share({"weight": np.zeros((WIDE, WIDE))}, wide, wide) == pytest.approx(1)
+    assert projector.lost_share({"weight": np.zeros((WIDE, WIDE))}, 0 * wide, wide) == 0
+
+
+def test_lost_share_is_that_of_many_hidden_states_in_float64(monkeypatch):
+    monkeypatch.setattr(projector, "_SHARED_ROWS", 7)  # several chunks, the last one shorter
+    teacher, student = head(0, WIDE) + 3, head(1, NARROW)
+    found = projector.ideal_init(teacher, student)
+    values = np.linalg.qr(np.random.default_rng(2).normal(size=(WIDE, WIDE)))[0]
+    wanted, kept = values @ teacher.T.astype(np.float64), values @ found["weight"] @ student.T.astype(np.float64)
+    expected = (wanted - kept).var(axis=1).sum() / wanted.var(axis=1).sum()
+    assert projector.lost_share(found, teacher, student) == pytest.approx(expected, rel=1e-9)
+    rows = np.concatenate([teacher, teacher]), np.concatenate([student, student])
+    assert projector.lost_share(found, *rows) == pytest.approx(expected, rel=1e-9)
+    assert projector.lost_share(found, 1e4 * teacher, 1e4 * student) == pytest.approx(expected, rel=1e-6)
+
+
 def test_bfloat16_is_centred_in_float32():
     rows = jnp.asarray(head(0, NARROW), jnp.bfloat16)
     found = projector.centred(rows)

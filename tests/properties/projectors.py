@@ -56,6 +56,15 @@ PROJECTORS: dict[Callable, Row] = {
         ),
         transforms=(tests.test_centred_by_hand_twice_and_under_transforms,),
     ),
+    projector.lost_share: Row(
+        hand=(tests.test_lost_share_by_hand_and_at_both_ends,),
+        law=(tests.test_lost_share_by_hand_and_at_both_ends,),
+        oracle=(tests.test_lost_share_is_that_of_many_hidden_states_in_float64,),
+        mask=NO_POSITIONS,
+        gradient=HOST,
+        numerics=(tests.test_lost_share_is_that_of_many_hidden_states_in_float64,),
+        transforms=HOST,
+    ),
     projector.torch_rtol: Row(
         hand=(tests.test_the_reference_codes_cut_off_is_torchs,),
         law=(tests.test_the_reference_codes_cut_off_is_torchs,),

@@ -59,7 +59,7 @@ def test_every_distillation_learns_from_what_its_student_writes(on_policy, metho
     recipe = on_policy(method)
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    _variables, examples, rollout, value, _output, gradient = one_step(recipe)
+    _, examples, rollout, value, _, gradient = one_step(recipe)
     written = rollout.batch.written
     ours = written.student if method in TWO_VOCABULARIES else written
     targets = np.asarray(ours.loss_mask).sum(axis=1)
