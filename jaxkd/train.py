@@ -42,6 +42,8 @@ class Command:
     """Seeds in place of the config's."""
     only: str | None = None
     """Run this stage alone."""
+    report: bool = False
+    """Write the tables of what is finished in the workdir, and run nothing."""
     dry_run: bool = False
     """Print config, parameters, batch shapes and the memory of a compiled step, and stop."""
 
@@ -63,13 +65,21 @@ def _main(arguments: list[str]) -> None:
                 stage.validate()
                 sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
         return
+    if not command.report:
+        _run(study, workdir, command.only)
+    elif not workdir.is_dir():
+        raise ValueError(f"workdir must be the folder of a study that has run, got {workdir}, which does not exist.")
+    if jax.process_index() == 0:
+        write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
+
+
+def _run(study: Study, workdir: Path, only: str | None) -> None:
+    """What is not finished yet; a run that was asked to stop is no failure."""
     try:
-        run_study(study, workdir, only=command.only)
+        run_study(study, workdir, only=only)
     except Interrupted as stop:
         sys.stderr.write(f"{stop}\n")
         raise SystemExit(0) from None
-    if jax.process_index() == 0:
-        write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:

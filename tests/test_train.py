@@ -140,6 +140,12 @@ def test_a_file_without_get_config_is_refused(tmp_path):
         train.load_study(tmp_path / "empty.py")
 
 
+def test_a_report_of_nothing_is_refused(study, tmp_path):
+    arguments = ["--config", str(write_config(study, tmp_path)), "--workdir", str(tmp_path / "none"), "--report"]
+    with pytest.raises(ValueError, match="workdir must be the folder of a study that has run, got .*none"):
+        train._main(arguments)
+
+
 def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
     summary = run_and_summarise(study, tmp_path, command="python -m jaxkd.train")
     assert set(summary["bits_per_byte"]) == {"teacher", "student_untouched", "student_sft", "student_distilled"}
@@ -156,6 +162,14 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
     assert "report.html" in printed
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")}
     assert len(before) == 4
+    # The tables need what was measured, not the checkpoints.
+    for checkpoints in tmp_path.glob("*/*/checkpoints"):
+        shutil.move(checkpoints, checkpoints.with_name("elsewhere"))
+    train.main(["--config", str(write_config(study, tmp_path)), "--workdir", str(tmp_path), "--report"])
+    assert "student_distilled" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*/*/checkpoints"))
+    for checkpoints in tmp_path.glob("*/*/elsewhere"):
+        shutil.move(checkpoints, checkpoints.with_name("checkpoints"))
     again = run_and_summarise(study, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/evaluation.json")} == before
     assert again["bits_per_byte"] == summary["bits_per_byte"]
