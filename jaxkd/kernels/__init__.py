@@ -7,6 +7,9 @@ from jaxkd.kernels.linear_divergence import LinearLoss as LinearLoss
 from jaxkd.kernels.linear_divergence import linear_argmax as linear_argmax
 from jaxkd.kernels.linear_divergence import linear_cross_entropy as linear_cross_entropy
 from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergence
+from jaxkd.kernels.linear_log_probs import LogProbs as LogProbs
+from jaxkd.kernels.linear_log_probs import linear_divergence_values as linear_divergence_values
+from jaxkd.kernels.linear_log_probs import linear_log_probs as linear_log_probs
 from jaxkd.kernels.linear_rank_distance import RankLoss as RankLoss
 from jaxkd.kernels.linear_rank_distance import linear_rank_distance as linear_rank_distance
 from jaxkd.kernels.rank_chunk import RankChunk as RankChunk

@@ -6,6 +6,7 @@ from jaxkd import kernels
 from tests.kernels import (
     test_head_logits,
     test_linear_divergence,
+    test_log_probs,
     test_masks,
     test_memory,
     test_mesh,
@@ -86,6 +87,24 @@ KERNELS: dict[Callable, Row] = {
             test_numerics.test_nan_is_not_hidden_from_the_cross_entropy,
         ),
         transforms=(test_transforms.test_transforms_of_cross_entropy_change_nothing, *MESH),
+    ),
+    **dict.fromkeys(
+        (kernels.linear_log_probs, kernels.linear_divergence_values),
+        Row(
+            hand=(test_log_probs.test_hand_values,),
+            law=(test_log_probs.test_stores_no_logits,),
+            oracle=(test_log_probs.test_equals_float64_numpy,),
+            mask=(test_log_probs.test_what_is_masked_does_not_matter_and_nothing_gives_zero,),
+            gradient=(
+                test_log_probs.test_the_gradient_is_that_of_all_logits,
+                test_log_probs.test_gradient_equals_finite_differences,
+            ),
+            numerics=(
+                test_log_probs.test_large_logits_are_finite_and_nan_is_not_hidden,
+                test_log_probs.test_bfloat16_is_computed_in_float32_and_float64_is_kept,
+            ),
+            transforms=(test_log_probs.test_jit_and_vmap_change_nothing, test_log_probs.test_equals_one_device),
+        ),
     ),
     kernels.linear_argmax: Row(
         hand=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),

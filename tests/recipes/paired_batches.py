@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxkd import forward
 from jaxkd.data import vocabulary
+from jaxkd.records import Head, Hiddens
 
 
 def first(tiny):
@@ -28,6 +30,39 @@ def sure_of_an_unknown_token(recipe, batch):
     missing = next(token for token in np.flatnonzero(ids < 0) if (head @ head[token]).argmax() == token)
     hiddens = jnp.broadcast_to(jnp.asarray(head[missing], jnp.float32), (*batch.teacher.labels.shape, head.shape[1]))
     return dataclasses.replace(batch, teacher=dataclasses.replace(batch.teacher, teacher=hiddens))
+
+
+def long(batch, rows, length):
+    """Rows of this many targets, which both sides cut alike: a text of one byte a token."""
+    places = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
+    spans = dataclasses.replace(batch.student_spans, starts=places, ends=places + 1, segment_ids=jnp.ones_like(places))
+    targets = {"labels": jnp.zeros_like(places), "loss_mask": jnp.ones((rows, length), bool)}
+    return dataclasses.replace(
+        batch,
+        student=dataclasses.replace(batch.student, **targets),
+        teacher=dataclasses.replace(batch.teacher, **targets),
+        student_spans=spans,
+        teacher_spans=spans,
+    )
+
+
+def loss_of_hiddens(recipe, batch, monkeypatch):
+    """A recipe's loss behind the models: a function of both sides' hidden states."""
+
+    variables, counts = recipe.abstract(), recipe.counts(batch)
+
+    def loss(student, teacher):
+        monkeypatch.setattr(forward, "hiddens", lambda *_, **__: student)
+        monkeypatch.setattr(forward, "teacher", lambda *_, **__: jax.lax.stop_gradient(teacher))
+        return recipe.loss(variables, batch, counts, jax.random.key(0)).loss
+
+    return loss
+
+
+def described(rows, length, width, vocabulary):
+    """Shapes of hidden states and their head."""
+    head = Head(weight=jax.ShapeDtypeStruct((vocabulary, width), jnp.float32), vocab_size=vocabulary)
+    return Hiddens(values=jax.ShapeDtypeStruct((rows, length, width), jnp.float32), head=head)
 
 
 def all_zero(tree):

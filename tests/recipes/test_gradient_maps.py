@@ -12,6 +12,7 @@ import pytest
 from jaxkd import forward
 from jaxkd.data import vocabulary, vocabulary_mapping
 from jaxkd.losses import ForwardKL
+from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
@@ -126,6 +127,36 @@ def minimum_edit_distance(recipe, variables, batch, student, teacher):
     return jnp.sum(jnp.where(batch.student.loss_mask, nats, 0))
 
 
+def common_chunks(batch):
+    """(row, student's tokens, teacher's tokens) of each stretch between common ends, by sets."""
+    our_ends, their_ends = np.asarray(batch.student_spans.ends), np.asarray(batch.teacher_spans.ends)
+    for row, ours, theirs in examples(batch):
+        before = 0
+        for end in sorted({*our_ends[row, ours]} & {*their_ends[row, theirs]} - {0}):
+            yield (
+                row,
+                ours[(before < our_ends[row, ours]) & (our_ends[row, ours] <= end)],
+                theirs[(before < their_ends[row, theirs]) & (their_ends[row, theirs] <= end)],
+            )
+            before = end
+
+
+def likelihood_matching(recipe, variables, batch, student, teacher):
+    log_q, log_p = (
+        -cross_entropy(values @ head.weight.T, side.labels)
+        for values, head, side in (
+            (student.values, student.head, batch.student),
+            (stop(teacher.values), stop(teacher.head), batch.teacher),
+        )
+    )
+    q, p = zip(
+        *((jnp.sum(log_q[row, ours]), jnp.sum(log_p[row, theirs])) for row, ours, theirs in common_chunks(batch)),
+        strict=True,
+    )
+    b, a = (jnp.exp(jnp.stack(one) / TEMPERATURE) for one in (q, p))
+    return TEMPERATURE * jnp.sum(a * jnp.log(a / b) + (1 - a) * jnp.log((1 - a) / (1 - b)))
+
+
 def twin(of_teacher, recipe, variables, batch):
     """(1 - rate) * CE(label) + rate * what a method adds, over the student's targets."""
     student = forward.hiddens(recipe.student.config(), variables.params["student"], batch.student)
@@ -151,6 +182,7 @@ def in_float64(variables):
         (DSKDCrossAttention, {"divergence": ForwardKL(temperature=TEMPERATURE)}, cross_model_attention),
         (ULD, {"top": None}, rank_matching),
         (MinED, {"temperature": TEMPERATURE}, minimum_edit_distance),
+        (ALM, {"temperature": TEMPERATURE, "boundary_threshold": None}, likelihood_matching),
     ],
 )
 def test_each_leaf_has_the_gradient_of_the_dense_twin(tiny, batch, method, options, of_teacher):
