@@ -31,6 +31,12 @@ def test_hand_values():
     assert pairs.mask.tolist() == [True, True, True, False, False]
     goes_on = chunk_values.goes_on(pairs, jnp.array([1, 1, 1, 2, 0]))
     assert goes_on.tolist() == [True, False, False, False, False]
+    assert chunk_values.leads(jnp.array([0, 1, 2, 2, 3, 0]), pairs.teacher).tolist() == [
+        False,
+        False,
+        True,
+        *[False] * 3,
+    ]
     assert chunk_values.merged(pairs.mask, ~goes_on).tolist() == [1, 1, 2, 0, 0]
     values = jnp.array([1.0, 2.0, 4.0, 8.0, 16.0])
     assert chunk_values.sums(values, jnp.array([1, 1, 2, 3, 0]), slots=5).tolist() == [3, 4, 8, 0, 0]
@@ -41,6 +47,7 @@ def test_equals_a_loop_over_tokens(seed):
     student, teacher = random_rows(seed)
     numbers, pairs, goes_on, joined, closed = jax.tree.map(np.asarray, described(student, teacher))
     values = np.random.default_rng(seed).normal(size=numbers[0].shape)
+    leads = chunk_values.leads(jnp.asarray(numbers[0]), jnp.asarray(pairs.student))
     found = chunk_values.sums(jnp.asarray(values, jnp.float32), jnp.asarray(numbers[0]), slots=pairs.mask.shape[1])
     for row in range(len(values)):
         ours, theirs = numbers[0][row], numbers[1][row]
@@ -54,6 +61,7 @@ def test_equals_a_loop_over_tokens(seed):
                 assert joined[row, slot] == 0
                 continue
             assert (pairs.student[row, slot], pairs.teacher[row, slot]) == (places[-1], partners[-1])
+            assert np.asarray(leads)[row, places].tolist() == [True] * (len(places) - 1) + [False]
             following = np.flatnonzero(ours == slot + 2)
             assert goes_on[row, slot] == (len(following) > 0 and texts[following[0]] == texts[places[-1]])
             assert joined[row, slot] == longer
@@ -71,6 +79,20 @@ def test_a_joined_stretch_lies_within_one_text_and_sums_of_sums_are_sums():
         texts = np.asarray(student.segment_ids)[row][np.asarray(pairs.student)[row]]
         for number in range(1, int(joined[row].max()) + 1):
             assert len(set(texts[np.asarray(joined)[row] == number])) == 1
+
+
+def test_the_last_token_and_those_that_lead_to_it_are_the_stretch():
+    """The chain rule: what is said of a stretch is the condition of its last token, and that token."""
+    student, teacher = random_rows(8)
+    numbers, pairs, *_ = described(student, teacher)
+    slots = pairs.mask.shape[1]
+    for side, last in ((numbers[0], pairs.student), (numbers[1], pairs.teacher)):
+        values = jnp.asarray(np.random.default_rng(8).normal(size=side.shape), jnp.float32)
+        leads = chunk_values.leads(side, last)
+        condition = chunk_values.sums(jnp.where(leads, values, 0), side, slots=slots)
+        ending = jnp.where(pairs.mask, jnp.take_along_axis(values, last, axis=1), 0)
+        np.testing.assert_allclose(condition + ending, chunk_values.sums(values, side, slots=slots), atol=1e-5)
+        assert leads.any() and not leads[side == 0].any()
 
 
 def test_padding_changes_nothing_and_rows_without_tokens_have_nothing():
@@ -113,7 +135,8 @@ def test_transforms_and_eight_devices_change_nothing():
         pairs = chunk_values.ends(*numbers)
         goes_on = chunk_values.goes_on(pairs, student.segment_ids)
         joined = chunk_values.merged(pairs.mask, ~goes_on)
-        return pairs, goes_on, joined, chunk_values.sums(values, numbers[0], slots=pairs.mask.shape[-1])
+        leads = chunk_values.leads(numbers[0], pairs.student)
+        return pairs, goes_on, joined, leads, chunk_values.sums(values, numbers[0], slots=pairs.mask.shape[-1])
 
     whole = jax.jit(run)(student, teacher, values)
     rows = [run(one_row(student, index), one_row(teacher, index), values[index]) for index in range(2)]

@@ -11,11 +11,16 @@ COUNTED = Omitted(because="counts of characters: nothing is rounded")
 HOST = Omitted(because="runs on the host, over strings")
 
 
-def of_chunks(*, gradient: tuple[Callable, ...] | Omitted, numerics: tuple[Callable, ...] | Omitted) -> Row:
+def of_chunks(
+    *,
+    law: Callable = test_chunk_values.test_a_joined_stretch_lies_within_one_text_and_sums_of_sums_are_sums,
+    gradient: tuple[Callable, ...] | Omitted,
+    numerics: tuple[Callable, ...] | Omitted,
+) -> Row:
     """What is known of stretches from their tokens."""
     return Row(
         hand=(test_chunk_values.test_hand_values,),
-        law=(test_chunk_values.test_a_joined_stretch_lies_within_one_text_and_sums_of_sums_are_sums,),
+        law=(law,),
         oracle=(test_chunk_values.test_equals_a_loop_over_tokens,),
         mask=(test_chunk_values.test_padding_changes_nothing_and_rows_without_tokens_have_nothing,),
         gradient=gradient,
@@ -69,6 +74,11 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
     **dict.fromkeys(
         (chunk_values.ends, chunk_values.goes_on, chunk_values.merged),
         of_chunks(gradient=INTEGERS, numerics=Omitted(because="places of tokens: nothing is rounded")),
+    ),
+    chunk_values.leads: of_chunks(
+        law=test_chunk_values.test_the_last_token_and_those_that_lead_to_it_are_the_stretch,
+        gradient=INTEGERS,
+        numerics=Omitted(because="places of tokens: nothing is rounded"),
     ),
     chunk_values.sums: of_chunks(
         gradient=(test_chunk_values.test_gradients_of_sums,),

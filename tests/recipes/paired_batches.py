@@ -23,6 +23,21 @@ def without_aligned_tokens(batch):
     return dataclasses.replace(batch, teacher_spans=spans)
 
 
+def coarse(batch):
+    """Every third token of the student's ends within one of the teacher's, so that two of its own stand for that."""
+    ours, theirs = (
+        dataclasses.replace(spans, starts=2 * spans.starts, ends=2 * spans.ends)
+        for spans in (batch.student_spans, batch.teacher_spans)
+    )
+    followed = ours.segment_ids[:, 1:] == ours.segment_ids[:, :-1]
+    moved = jnp.pad(followed & (jnp.arange(followed.shape[1])[None] % 3 == 0), ((0, 0), (0, 1))).astype(jnp.int32)
+    ends = ours.ends - moved
+    starts = ours.starts.at[:, 1:].add(-moved[:, :-1])
+    return dataclasses.replace(
+        batch, student_spans=dataclasses.replace(ours, starts=starts, ends=ends), teacher_spans=theirs
+    )
+
+
 def sure_of_an_unknown_token(recipe, batch):
     """Everywhere the teacher's likeliest token is one that the student lacks: hidden states are that token's row."""
     head = np.asarray(recipe.load_frozen()["teacher"]["embedding"], np.float64)
@@ -63,6 +78,12 @@ def described(rows, length, width, vocabulary):
     """Shapes of hidden states and their head."""
     head = Head(weight=jax.ShapeDtypeStruct((vocabulary, width), jnp.float32), vocab_size=vocabulary)
     return Hiddens(values=jax.ShapeDtypeStruct((rows, length, width), jnp.float32), head=head)
+
+
+def output(recipe, batch):
+    """What a recipe makes of a batch, without a gradient."""
+    variables = recipe.init(jax.random.key(0))
+    return jax.jit(lambda batch: recipe.loss(variables, batch, recipe.counts(batch), jax.random.key(1)))(batch)
 
 
 def all_zero(tree):

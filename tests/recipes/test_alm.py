@@ -25,7 +25,8 @@ SOME = 0.036
 
 @pytest.fixture
 def batch(tiny):
-    return paired_batches.first(tiny)
+    """With chunks of several tokens on either side."""
+    return paired_batches.coarse(paired_batches.first(tiny))
 
 
 def texts(batch):
@@ -116,7 +117,7 @@ def test_equals_float64_numpy(tiny, batch, threshold, divergence):
 def test_a_threshold_joins_chunks(tiny, batch):
     """The one between all and none is among those of the oracle."""
     some, all_of_them = (
-        loss_and_gradients(tiny.cross(ALM, boundary_threshold=threshold), batch)[1].metrics["chunks"].total
+        paired_batches.output(tiny.cross(ALM, boundary_threshold=threshold), batch).metrics["chunks"].total
         for threshold in (SOME, 0.9)
     )
     chunks = sum(len(list(chunks_of(batch, *text))) for text in texts(batch))
@@ -147,11 +148,11 @@ def test_answers_without_a_common_end_have_their_labels_alone(tiny, batch, thres
 def test_a_cut_side_is_compared_up_to_the_last_common_end(tiny, batch):
     """Nothing behind it counts, on either side, and no chunk is joined with one of the next text."""
     cut = dataclasses.replace(
-        batch, teacher_spans=dataclasses.replace(batch.teacher_spans, ends=jnp.minimum(batch.teacher_spans.ends, 4))
+        batch, teacher_spans=dataclasses.replace(batch.teacher_spans, ends=jnp.minimum(batch.teacher_spans.ends, 8))
     )
     for threshold in (None, SOME):
-        value, output, _, _ = loss_and_gradients(tiny.cross(ALM, boundary_threshold=threshold), cut)
-        assert jnp.isfinite(value)
+        output = paired_batches.output(tiny.cross(ALM, boundary_threshold=threshold), cut)
+        assert jnp.isfinite(output.loss)
         assert 0 < output.metrics["in_chunks"].value() < 0.9
 
 

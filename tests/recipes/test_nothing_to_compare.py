@@ -13,6 +13,7 @@ from jaxkd.losses import ReverseKL
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
@@ -20,7 +21,7 @@ from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
 
-METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM])
+METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
 NORMALISATIONS = pytest.mark.parametrize("normalisation", ["tokens", "reference"])
 
 
