@@ -80,6 +80,15 @@ def described(rows, length, width, vocabulary):
     return Hiddens(values=jax.ShapeDtypeStruct((rows, length, width), jnp.float32), head=head)
 
 
+def starts_a_boundary(model):
+    """Whether each token begins with a space, tab or newline, or is special."""
+    tokenizer = model.tokenizer()
+    found = np.zeros(model.config().vocab_size, bool)
+    for index, text in vocabulary.token_bytes(tokenizer).items():
+        found[index] = text[:1] in (b" ", b"\t", b"\n") or index in tokenizer.all_special_ids
+    return found
+
+
 def output(recipe, batch):
     """What a recipe makes of a batch, without a gradient."""
     variables = recipe.init(jax.random.key(0))

@@ -143,17 +143,22 @@ def common_chunks(batch):
 
 
 def likelihood_matching(recipe, variables, batch, student, teacher):
+    """Chunks as they are, and a boundary behind each but the last of a text."""
     log_q, log_p = (
-        -cross_entropy(values @ head.weight.T, side.labels)
-        for values, head, side in (
-            (student.values, student.head, batch.student),
-            (stop(teacher.values), stop(teacher.head), batch.teacher),
-        )
+        jax.nn.log_softmax(values @ head.weight.T)
+        for values, head in ((student.values, student.head), (stop(teacher.values), stop(teacher.head)))
     )
-    q, p = zip(
-        *((jnp.sum(log_q[row, ours]), jnp.sum(log_p[row, theirs])) for row, ours, theirs in common_chunks(batch)),
-        strict=True,
-    )
+    events = [paired_batches.starts_a_boundary(model) for model in (recipe.student, recipe.teacher)]
+    parts = list(common_chunks(batch))
+    q, p = [], []
+    for (row, *sides), following in zip(parts, [*parts[1:], (None, None, None)], strict=True):
+        texts = np.asarray(batch.student_spans.segment_ids)[row]
+        last = following[0] != row or texts[following[1][0]] != texts[sides[0][0]]
+        for found, log, labels, places, event in zip(
+            (q, p), (log_q, log_p), (batch.student.labels, batch.teacher.labels), sides, events, strict=True
+        ):
+            boundary = 0 if last else jax.nn.logsumexp(log[row, places[-1] + 1][event])
+            found.append(jnp.sum(log[row, places, labels[row, places]]) + boundary)
     b, a = (jnp.exp(jnp.stack(one) / TEMPERATURE) for one in (q, p))
     return TEMPERATURE * jnp.sum(a * jnp.log(a / b) + (1 - a) * jnp.log((1 - a) / (1 - b)))
 
@@ -212,7 +217,7 @@ def in_float64(variables):
         (DSKDCrossAttention, {"divergence": ForwardKL(temperature=TEMPERATURE)}, cross_model_attention),
         (ULD, {"top": None}, rank_matching),
         (MinED, {"temperature": TEMPERATURE}, minimum_edit_distance),
-        (ALM, {"temperature": TEMPERATURE, "boundary_threshold": None}, likelihood_matching),
+        (ALM, {"temperature": TEMPERATURE, "boundary_threshold": 0.0}, likelihood_matching),
         (
             GOLD,
             {"divergence": JensenShannon(), "matched_weight": 0.5, "unmatched_weight": 2.0, "top": None},
