@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from jaxkd import kernels, losses, projector
-from jaxkd.alignment import chunks, cross_model_attention, edit_distance, exact_token, greedy, in_order, minimum_edit
+from jaxkd.alignment import (
+    chunk_values,
+    chunks,
+    cross_model_attention,
+    edit_distance,
+    exact_token,
+    greedy,
+    in_order,
+    minimum_edit,
+)
 from jaxkd.losses import divergence, feature, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -16,7 +25,7 @@ from tests.properties.table import TABLE, page, shown_by
 every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function: function.__name__)
 
 
-ALIGNMENTS = (exact_token, chunks, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
+ALIGNMENTS = (exact_token, chunks, chunk_values, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
 @pytest.mark.parametrize("module", [losses, divergence, feature, reduce, kernels, projector, *ALIGNMENTS])

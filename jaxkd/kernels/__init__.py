@@ -3,10 +3,17 @@
 from jaxkd.kernels.divergence import Divergence as Divergence
 from jaxkd.kernels.divergence import SeparableDivergence as SeparableDivergence
 from jaxkd.kernels.head_logits import head_logits as head_logits
+from jaxkd.kernels.hybrid import SharedTokens as SharedTokens
+from jaxkd.kernels.hybrid_chunk import HybridChunk as HybridChunk
 from jaxkd.kernels.linear_divergence import LinearLoss as LinearLoss
 from jaxkd.kernels.linear_divergence import linear_argmax as linear_argmax
 from jaxkd.kernels.linear_divergence import linear_cross_entropy as linear_cross_entropy
 from jaxkd.kernels.linear_divergence import linear_divergence as linear_divergence
+from jaxkd.kernels.linear_hybrid_distance import HybridLoss as HybridLoss
+from jaxkd.kernels.linear_hybrid_distance import linear_hybrid_distance as linear_hybrid_distance
+from jaxkd.kernels.linear_log_probs import LogProbs as LogProbs
+from jaxkd.kernels.linear_log_probs import linear_divergence_values as linear_divergence_values
+from jaxkd.kernels.linear_log_probs import linear_log_probs as linear_log_probs
 from jaxkd.kernels.linear_rank_distance import RankLoss as RankLoss
 from jaxkd.kernels.linear_rank_distance import linear_rank_distance as linear_rank_distance
 from jaxkd.kernels.rank_chunk import RankChunk as RankChunk

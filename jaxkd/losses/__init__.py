@@ -1,6 +1,7 @@
 """Losses as pure functions: arrays in, one value per position out, nothing else loaded."""
 
 from jaxkd.losses import feature as feature
+from jaxkd.losses.binary import binary_divergence as binary_divergence
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence import AnyDivergence as AnyDivergence
@@ -22,6 +23,7 @@ from jaxkd.losses.divergence import skew_reverse_kl as skew_reverse_kl
 from jaxkd.losses.divergence import symmetric_kl as symmetric_kl
 from jaxkd.losses.divergence import total_variation as total_variation
 from jaxkd.losses.divergence import wasserstein_sorted as wasserstein_sorted
+from jaxkd.losses.event import event_log_probs as event_log_probs
 from jaxkd.losses.language import cross_entropy as cross_entropy
 from jaxkd.losses.language import segment_log_prob as segment_log_prob
 from jaxkd.losses.language import sequence_log_prob as sequence_log_prob

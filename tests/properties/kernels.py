@@ -5,7 +5,9 @@ from collections.abc import Callable
 from jaxkd import kernels
 from tests.kernels import (
     test_head_logits,
+    test_hybrid,
     test_linear_divergence,
+    test_log_probs,
     test_masks,
     test_memory,
     test_mesh,
@@ -87,6 +89,24 @@ KERNELS: dict[Callable, Row] = {
         ),
         transforms=(test_transforms.test_transforms_of_cross_entropy_change_nothing, *MESH),
     ),
+    **dict.fromkeys(
+        (kernels.linear_log_probs, kernels.linear_divergence_values),
+        Row(
+            hand=(test_log_probs.test_hand_values,),
+            law=(test_log_probs.test_stores_no_logits,),
+            oracle=(test_log_probs.test_equals_float64_numpy,),
+            mask=(test_log_probs.test_what_is_masked_does_not_matter_and_nothing_gives_zero,),
+            gradient=(
+                test_log_probs.test_the_gradient_is_that_of_all_logits,
+                test_log_probs.test_gradient_equals_finite_differences,
+            ),
+            numerics=(
+                test_log_probs.test_large_logits_are_finite_and_nan_is_not_hidden,
+                test_log_probs.test_bfloat16_is_computed_in_float32_and_float64_is_kept,
+            ),
+            transforms=(test_log_probs.test_jit_and_vmap_change_nothing, test_log_probs.test_equals_one_device),
+        ),
+    ),
     kernels.linear_argmax: Row(
         hand=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
         law=(test_linear_divergence.test_the_likeliest_token_is_the_first_of_equals,),
@@ -130,6 +150,27 @@ KERNELS: dict[Callable, Row] = {
             test_rank_distance.test_jit_and_vmap_change_nothing,
             test_rank_distance.test_equals_one_device,
         ),
+    ),
+    kernels.linear_hybrid_distance: Row(
+        hand=(test_hybrid.test_hand_values,),
+        law=(
+            test_hybrid.test_without_shared_tokens_it_is_the_rank_distance_and_with_all_the_divergence,
+            test_hybrid.test_a_number_that_multiplies_both_multiplies_the_distance,
+            test_hybrid.test_the_bound_holds,
+            test_hybrid.test_no_size_of_a_chunk_and_no_row_behind_the_vocabulary_changes_anything,
+            test_hybrid.test_stores_no_logits,
+        ),
+        oracle=(test_hybrid.test_equals_float64_numpy,),
+        mask=(test_hybrid.test_what_a_masked_position_holds_does_not_matter_and_nothing_gives_zero,),
+        gradient=(
+            test_hybrid.test_the_gradient_is_that_of_all_logits_and_none_reaches_the_teacher,
+            test_hybrid.test_gradient_equals_finite_differences,
+        ),
+        numerics=(
+            test_hybrid.test_large_logits_and_impossible_conditions_are_finite_and_nan_is_not_hidden,
+            test_hybrid.test_bfloat16_is_compared_in_float32_and_float64_is_kept,
+        ),
+        transforms=(test_hybrid.test_jit_and_vmap_change_nothing, test_hybrid.test_equals_one_device),
     ),
     kernels.head_logits: Row(
         hand=(test_head_logits.test_hand_value,),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from jaxkd import losses
 from jaxkd.losses import reduce
+from tests.losses import test_binary as binary
+from tests.losses import test_event as event
 from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
 from tests.properties.row import Omitted, Row
@@ -40,6 +42,33 @@ LABELS: dict[Callable, Row] = {
                 language.test_eight_devices_change_nothing,
             ),
         ),
+    ),
+}
+
+PROBABILITIES: dict[Callable, Row] = {
+    losses.event_log_probs: Row(
+        hand=(event.test_hand_values,),
+        law=(event.test_an_event_and_its_opposite_add_up_to_one, event.test_stores_no_logits),
+        oracle=(event.test_equals_float64_numpy_and_the_gradient_of_all_logits,),
+        mask=(event.test_what_is_masked_does_not_matter_and_nothing_gives_zero,),
+        gradient=(
+            event.test_equals_float64_numpy_and_the_gradient_of_all_logits,
+            event.test_gradient_equals_finite_differences,
+        ),
+        numerics=(event.test_an_unlikely_event_keeps_its_logarithm_and_nan_is_not_hidden,),
+        transforms=(event.test_jit_vmap_and_eight_devices_change_nothing,),
+    ),
+    losses.binary_divergence: Row(
+        hand=(binary.test_hand_value,),
+        law=(
+            binary.test_is_the_divergence_of_two_outcomes_and_zero_between_equals,
+            binary.test_tends_to_its_limit_in_the_temperature,
+        ),
+        oracle=(binary.test_equals_float64_numpy,),
+        mask=(binary.test_what_a_mask_leaves_out_does_not_matter,),
+        gradient=(binary.test_gradient_equals_finite_differences_and_none_reaches_the_teacher,),
+        numerics=(binary.test_certain_and_impossible_events_have_a_finite_cost_and_gradient,),
+        transforms=(binary.test_transforms_and_eight_devices_change_nothing,),
     ),
 }
 

@@ -6,7 +6,7 @@ from tests.properties.alignments import ALIGNMENTS
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
-from tests.properties.losses import LABELS, REDUCE
+from tests.properties.losses import LABELS, PROBABILITIES, REDUCE
 from tests.properties.projectors import PROJECTORS
 from tests.properties.row import KINDS, Row, address
 from tests.properties.token_alignments import TOKEN_ALIGNMENTS
@@ -14,6 +14,7 @@ from tests.properties.token_alignments import TOKEN_ALIGNMENTS
 SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: divergences": DIVERGENCES,
     "jaxkd.losses: labels": LABELS,
+    "jaxkd.losses: probabilities": PROBABILITIES,
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,
     "jaxkd.kernels": KERNELS,

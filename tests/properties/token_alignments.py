@@ -2,13 +2,32 @@
 
 from collections.abc import Callable
 
-from jaxkd.alignment import chunks, exact_token, greedy, in_order
-from tests.alignment import test_chunks, test_exact_token, test_greedy, test_in_order
+from jaxkd.alignment import chunk_values, chunks, exact_token, greedy, in_order
+from tests.alignment import test_chunk_values, test_chunks, test_exact_token, test_greedy, test_in_order
 from tests.properties.row import Omitted, Row
 
 INTEGERS = Omitted(because="integers in, integers out: there is nothing to differentiate")
 COUNTED = Omitted(because="counts of characters: nothing is rounded")
 HOST = Omitted(because="runs on the host, over strings")
+
+
+def of_chunks(
+    *,
+    law: Callable = test_chunk_values.test_a_joined_stretch_lies_within_one_text_and_sums_of_sums_are_sums,
+    gradient: tuple[Callable, ...] | Omitted,
+    numerics: tuple[Callable, ...] | Omitted,
+) -> Row:
+    """What is known of stretches from their tokens."""
+    return Row(
+        hand=(test_chunk_values.test_hand_values,),
+        law=(law,),
+        oracle=(test_chunk_values.test_equals_a_loop_over_tokens,),
+        mask=(test_chunk_values.test_padding_changes_nothing_and_rows_without_tokens_have_nothing,),
+        gradient=gradient,
+        numerics=numerics,
+        transforms=(test_chunk_values.test_transforms_and_eight_devices_change_nothing,),
+    )
+
 
 TOKEN_ALIGNMENTS: dict[Callable, Row] = {
     exact_token.align: Row(
@@ -51,6 +70,19 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
         gradient=INTEGERS,
         numerics=(test_chunks.test_long_texts_and_many_segments_do_not_overflow,),
         transforms=(test_chunks.test_transforms_change_nothing, test_chunks.test_eight_devices_change_nothing),
+    ),
+    **dict.fromkeys(
+        (chunk_values.ends, chunk_values.goes_on, chunk_values.merged),
+        of_chunks(gradient=INTEGERS, numerics=Omitted(because="places of tokens: nothing is rounded")),
+    ),
+    chunk_values.leads: of_chunks(
+        law=test_chunk_values.test_the_last_token_and_those_that_lead_to_it_are_the_stretch,
+        gradient=INTEGERS,
+        numerics=Omitted(because="places of tokens: nothing is rounded"),
+    ),
+    chunk_values.sums: of_chunks(
+        gradient=(test_chunk_values.test_gradients_of_sums,),
+        numerics=(test_chunk_values.test_sums_keep_their_dtype_and_are_taken_stretch_by_stretch,),
     ),
     in_order.align_in_order: Row(
         hand=(test_in_order.test_hand_value,),

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxkd import forward
 from jaxkd.data import vocabulary
+from jaxkd.records import Head, Hiddens
 
 
 def first(tiny):
@@ -21,6 +23,21 @@ def without_aligned_tokens(batch):
     return dataclasses.replace(batch, teacher_spans=spans)
 
 
+def coarse(batch):
+    """Every third token of the student's ends within one of the teacher's, so that two of its own stand for that."""
+    ours, theirs = (
+        dataclasses.replace(spans, starts=2 * spans.starts, ends=2 * spans.ends)
+        for spans in (batch.student_spans, batch.teacher_spans)
+    )
+    followed = ours.segment_ids[:, 1:] == ours.segment_ids[:, :-1]
+    moved = jnp.pad(followed & (jnp.arange(followed.shape[1])[None] % 3 == 0), ((0, 0), (0, 1))).astype(jnp.int32)
+    ends = ours.ends - moved
+    starts = ours.starts.at[:, 1:].add(-moved[:, :-1])
+    return dataclasses.replace(
+        batch, student_spans=dataclasses.replace(ours, starts=starts, ends=ends), teacher_spans=theirs
+    )
+
+
 def sure_of_an_unknown_token(recipe, batch):
     """Everywhere the teacher's likeliest token is one that the student lacks: hidden states are that token's row."""
     head = np.asarray(recipe.load_frozen()["teacher"]["embedding"], np.float64)
@@ -28,6 +45,54 @@ def sure_of_an_unknown_token(recipe, batch):
     missing = next(token for token in np.flatnonzero(ids < 0) if (head @ head[token]).argmax() == token)
     hiddens = jnp.broadcast_to(jnp.asarray(head[missing], jnp.float32), (*batch.teacher.labels.shape, head.shape[1]))
     return dataclasses.replace(batch, teacher=dataclasses.replace(batch.teacher, teacher=hiddens))
+
+
+def long(batch, rows, length):
+    """Rows of this many targets, which both sides cut alike: a text of one byte a token."""
+    places = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
+    spans = dataclasses.replace(batch.student_spans, starts=places, ends=places + 1, segment_ids=jnp.ones_like(places))
+    targets = {"labels": jnp.zeros_like(places), "loss_mask": jnp.ones((rows, length), bool)}
+    return dataclasses.replace(
+        batch,
+        student=dataclasses.replace(batch.student, **targets),
+        teacher=dataclasses.replace(batch.teacher, **targets),
+        student_spans=spans,
+        teacher_spans=spans,
+    )
+
+
+def loss_of_hiddens(recipe, batch, monkeypatch):
+    """A recipe's loss behind the models: a function of both sides' hidden states."""
+
+    variables, counts = recipe.abstract(), recipe.counts(batch)
+
+    def loss(student, teacher):
+        monkeypatch.setattr(forward, "hiddens", lambda *_, **__: student)
+        monkeypatch.setattr(forward, "teacher", lambda *_, **__: jax.lax.stop_gradient(teacher))
+        return recipe.loss(variables, batch, counts, jax.random.key(0)).loss
+
+    return loss
+
+
+def described(rows, length, width, vocabulary):
+    """Shapes of hidden states and their head."""
+    head = Head(weight=jax.ShapeDtypeStruct((vocabulary, width), jnp.float32), vocab_size=vocabulary)
+    return Hiddens(values=jax.ShapeDtypeStruct((rows, length, width), jnp.float32), head=head)
+
+
+def starts_a_boundary(model):
+    """Whether each token begins with a space, tab or newline, or is special."""
+    tokenizer = model.tokenizer()
+    found = np.zeros(model.config().vocab_size, bool)
+    for index, text in vocabulary.token_bytes(tokenizer).items():
+        found[index] = text[:1] in (b" ", b"\t", b"\n") or index in tokenizer.all_special_ids
+    return found
+
+
+def output(recipe, batch):
+    """What a recipe makes of a batch, without a gradient."""
+    variables = recipe.init(jax.random.key(0))
+    return jax.jit(lambda batch: recipe.loss(variables, batch, recipe.counts(batch), jax.random.key(1)))(batch)
 
 
 def all_zero(tree):

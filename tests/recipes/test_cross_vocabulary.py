@@ -13,14 +13,16 @@ from jaxkd.losses import ReverseKL
 from jaxkd.mesh import MeshShape, global_batch, make
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
 from tests.tiny_runs import loss_and_gradients
 
-METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED])
+METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ import pytest
 
 from jaxkd import forward
 from jaxkd.data import vocabulary, vocabulary_mapping
-from jaxkd.losses import ForwardKL
+from jaxkd.losses import ForwardKL, JensenShannon
+from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from jaxkd.train_step import cast
@@ -127,6 +129,70 @@ def minimum_edit_distance(recipe, variables, batch, student, teacher):
     return jnp.sum(jnp.where(batch.student.loss_mask, nats, 0))
 
 
+def common_chunks(batch):
+    """(row, student's tokens, teacher's tokens) of each stretch between common ends, by sets."""
+    our_ends, their_ends = np.asarray(batch.student_spans.ends), np.asarray(batch.teacher_spans.ends)
+    for row, ours, theirs in examples(batch):
+        before = 0
+        for end in sorted({*our_ends[row, ours]} & {*their_ends[row, theirs]} - {0}):
+            yield (
+                row,
+                ours[(before < our_ends[row, ours]) & (our_ends[row, ours] <= end)],
+                theirs[(before < their_ends[row, theirs]) & (their_ends[row, theirs] <= end)],
+            )
+            before = end
+
+
+def likelihood_matching(recipe, variables, batch, student, teacher):
+    """Chunks as they are, and a boundary behind each but the last of a text."""
+    log_q, log_p = (
+        jax.nn.log_softmax(values @ head.weight.T)
+        for values, head in ((student.values, student.head), (stop(teacher.values), stop(teacher.head)))
+    )
+    events = [paired_batches.starts_a_boundary(model) for model in (recipe.student, recipe.teacher)]
+    parts = list(common_chunks(batch))
+    q, p = [], []
+    for (row, *sides), following in zip(parts, [*parts[1:], (None, None, None)], strict=True):
+        texts = np.asarray(batch.student_spans.segment_ids)[row]
+        last = following[0] != row or texts[following[1][0]] != texts[sides[0][0]]
+        for found, log, labels, places, event in zip(
+            (q, p), (log_q, log_p), (batch.student.labels, batch.teacher.labels), sides, events, strict=True
+        ):
+            boundary = 0 if last else jax.nn.logsumexp(log[row, places[-1] + 1][event])
+            found.append(jnp.sum(log[row, places, labels[row, places]]) + boundary)
+    b, a = (jnp.exp(jnp.stack(one) / TEMPERATURE) for one in (q, p))
+    return TEMPERATURE * jnp.sum(a * jnp.log(a / b) + (1 - a) * jnp.log((1 - a) / (1 - b)))
+
+
+def hybrid(recipe, variables, batch, student, teacher):
+    log_q, log_p = (
+        jax.nn.log_softmax(values @ head.weight.T)
+        for values, head in ((student.values, student.head), (stop(teacher.values), stop(teacher.head)))
+    )
+
+    def measure(log, labels, row, places):
+        return sum(log[row, place, labels[row, place]] for place in places[:-1]) + log[row, places[-1]]
+
+    q, p = (
+        jnp.exp(jnp.stack(side))
+        for side in zip(
+            *(
+                (measure(log_q, batch.student.labels, row, ours), measure(log_p, batch.teacher.labels, row, theirs))
+                for row, ours, theirs in common_chunks(batch)
+            ),
+            strict=True,
+        )
+    )
+    shared = vocabulary.between(recipe.student, recipe.teacher)
+    b, a = q[:, shared.student_ids], p[:, shared.teacher_ids]
+    mixed = (a + b) / 2
+    nats = jnp.sum(a * jnp.log(a / mixed) + b * jnp.log(b / mixed)) / 2
+    rest = [-jnp.sort(-jnp.delete(one, ids, axis=1)) for one, ids in ((q, shared.student_ids), (p, shared.teacher_ids))]
+    size = max(one.shape[1] for one in rest)
+    rest = [jnp.pad(one, ((0, 0), (0, size - one.shape[1]))) for one in rest]
+    return 0.5 * nats + 2 * jnp.sum(jnp.abs(rest[0] - rest[1]))
+
+
 def twin(of_teacher, recipe, variables, batch):
     """(1 - rate) * CE(label) + rate * what a method adds, over the student's targets."""
     student = forward.hiddens(recipe.student.config(), variables.params["student"], batch.student)
@@ -149,9 +215,17 @@ def in_float64(variables):
         (DSKDCrossAttention, {"divergence": ForwardKL(temperature=TEMPERATURE)}, cross_model_attention),
         (ULD, {"top": None}, rank_matching),
         (MinED, {"temperature": TEMPERATURE}, minimum_edit_distance),
+        (ALM, {"temperature": TEMPERATURE, "boundary_threshold": 0.0}, likelihood_matching),
+        (
+            GOLD,
+            {"divergence": JensenShannon(), "matched_weight": 0.5, "unmatched_weight": 2.0, "top": None},
+            hybrid,
+        ),
     ],
 )
 def test_each_leaf_has_the_gradient_of_the_dense_twin(tiny, batch, method, options, of_teacher):
+    if method in (ALM, GOLD):
+        batch = paired_batches.coarse(batch)  # so that the student's groups have several tokens too
     recipe = tiny.cross(method, kd_rate=RATE, **options)
     variables = recipe.init(jax.random.key(0))
     with jax.enable_x64(True):

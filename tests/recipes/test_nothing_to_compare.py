@@ -10,8 +10,10 @@ import pytest
 from jaxkd import forward
 from jaxkd.data import vocabulary
 from jaxkd.losses import ReverseKL
+from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
@@ -19,7 +21,7 @@ from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
 
-METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED])
+METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
 NORMALISATIONS = pytest.mark.parametrize("normalisation", ["tokens", "reference"])
 
 
