@@ -78,7 +78,7 @@ def started(
         student_rows, teacher_rows = projector.centred(student_rows), projector.centred(teacher_rows)
     t2s = projector.ideal_init(teacher_rows, student_rows, rtol=rtol)
     parts["gram_inverse"] = projector.gram_inverse(teacher_rows, rtol=rtol)
-    _log.info("ideal projectors: %s", _kept(t2s, teacher_rows, student_rows))
+    _log.info("ideal projectors: %s", _kept(t2s, np.asarray(teacher_rows), np.asarray(student_rows)))
     t2s, parts = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, parts))
     state = variables.state | sharding.place(parts, _axes(parts))
     return trainable.with_projectors(variables, {"t2s": t2s}).replace(state=state)

@@ -7,6 +7,9 @@ from jaxkd.evals.bootstrap import Comparison
 from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, best, by_label
 
+_WIDEST = 160
+"""Columns of a line of the table, where it is not a terminal's."""
+
 
 def print_summary(
     stages: Sequence[StageReport], comparisons: Sequence[Comparison], *, file: TextIO | None = None
@@ -41,7 +44,9 @@ def print_summary(
             cells.steps(model),
         )
     console = Console(file=file, highlight=False)
-    console.print(table)
+    # A file has no edge at which a column would have to be cut.
+    wide = console if console.is_terminal else Console(file=file, highlight=False, width=_WIDEST)
+    wide.print(table)
     for comparison in comparisons:
         console.print()
         console.print(Text(str(comparison)))

@@ -3,6 +3,7 @@ import io
 import pytest
 
 from jaxkd.report import StageReport, print_summary
+from jaxkd.report.cells import BESIDE_TEACHER
 from tests.report.studies import BETTER, study
 
 
@@ -33,6 +34,14 @@ def test_what_was_measured_beside_the_teacher_is_a_column_each():
     lines = [line.split() for line in printed(stages).splitlines()]
     assert lines[0][6:] == ["agreement", "KL", "to", "teacher", "steps"]
     assert lines[1:3] == [["teacher", "1.000", "–", "–", "–", "–"], ["kd", "1.500", "–", "0.500", "1.250", "–"]]
+
+
+def test_no_column_is_cut_in_a_file():
+    figures = {name: 0.5 for _, name in BESIDE_TEACHER} | {"bits_per_byte": 1.0}
+    stages = [
+        StageReport(name="a", label="a_student_with_a_long_name", metrics=figures, seed=seed) for seed in range(3)
+    ]
+    assert "…" not in printed(stages)
 
 
 def test_a_label_is_printed_as_it_is():
