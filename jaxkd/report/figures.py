@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#b8578f", "#a67c00", "#3d4db3")
-"""Colours on a light page that colour-blind readers tell apart; a seventh model takes the first one again."""
+"""Colours on a light page that colour-blind readers tell apart; a seventh model takes the first one again, dashed."""
+
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+"""Of the models that take a colour for the first, the second and the third time."""
 
 Size: TypeAlias = Literal["half", "wide", "strip"]
 """Half as wide as the page, as wide as the page, or that and low."""
@@ -40,6 +43,10 @@ _COLORS = {
     **{f"#fe002{number}": f"var(--series-{number}, {color})" for number, color in enumerate(PALETTE)},
 }
 _FONT_PT = 10.0
+_LINE_IN = 1.25 * _FONT_PT / 72
+"""From one line of text to the next."""
+_SAMPLE_IN = 0.38
+"""A piece of a dashed curve in front of its name."""
 _CHARACTER_IN = 0.082
 """Width of an average character at that size, with room for a wider font of the reader's."""
 
@@ -101,6 +108,10 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
     names = list(dict.fromkeys(curve.label for curve in curves))
     right = 0.25 + _CHARACTER_IN * max((len(name) for name in names), default=0)
     width, height = {"half": (5.0, 2.6), "wide": (10.0, 3.2), "strip": (10.0, 1.5)}[size]
+    # Room for a name a line.
+    height = max(height, 0.54 + _LINE_IN * len(names))
+    dashed = len({curve.color for curve in curves}) > len(PALETTE)
+    right += _SAMPLE_IN if dashed else 0
     figure, axes = _axes(width=width, height=height, left=0.58, right=right, bottom=0.42, top=0.12)
     shown = []
     seeds = len(curves) > len(names)
@@ -115,6 +126,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
             curve.steps,
             values,
             color=color,
+            linestyle=_dash(curve.color),
             linewidth=1.2 if seeds else 1.8,
             marker=marker,
             markersize=3,
@@ -131,7 +143,9 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
             (curve.color, values[-1]) for curve, values in zip(curves, shown, strict=True) if curve.label == name
         ]
         ends[name] = (of_name[0][0], float(np.mean([value for _, value in of_name])))
-    _end_labels(axes, ends, axes_height=figure.get_figheight() * axes.get_position().height)
+    box = axes.get_position()
+    size_in = figure.get_figwidth() * box.width, figure.get_figheight() * box.height
+    _end_labels(axes, ends, size_in=size_in, dashed=dashed)
     return _svg(figure, description)
 
 
@@ -183,6 +197,10 @@ def _color(number: int | None) -> str:
     return _NEUTRAL if number is None else f"#fe002{number % len(PALETTE)}"
 
 
+def _dash(number: int | None) -> Any:
+    return "-" if number is None else _DASHES[number // len(PALETTE) % len(_DASHES)]
+
+
 def _axes(
     *, width: float, height: float, left: float, right: float, bottom: float, top: float
 ) -> tuple["Figure", "Axes"]:
@@ -218,15 +236,31 @@ def _scale(axes: "Axes", *, logarithmic: bool) -> None:
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _end_labels(axes: "Axes", ends: dict[str, tuple[int | None, float]], *, axes_height: float) -> None:
-    """Name each curve at its last value, moving names apart that would overlap; `axes_height` in inches."""
+def _end_labels(
+    axes: "Axes", ends: dict[str, tuple[int | None, float]], *, size_in: tuple[float, float], dashed: bool
+) -> None:
+    """Name each curve at its last value, moving names apart that would overlap; `size_in` of the axes, in inches."""
     to_fraction = axes.transData + axes.transAxes.inverted()
+    width, height = size_in
+    gap = _LINE_IN / height
     step = axes.get_xlim()[1]
     order = sorted(ends, key=lambda name: ends[name][1])
     places = [float(to_fraction.transform((step, ends[name][1]))[1]) for name in order]
-    gap = 1.25 * _FONT_PT / 72 / axes_height
-    for name, place in zip(order, _spread(places, gap), strict=True):
-        axes.text(1.015, place, name, transform=axes.transAxes, va="center", color=_color(ends[name][0]), weight="bold")
+    for name, place in zip(order, _inside(_spread(places, gap), gap), strict=True):
+        number, left = ends[name][0], 1.015
+        if dashed:
+            sample = 1.01, 1.01 + 0.8 * _SAMPLE_IN / width
+            axes.plot(
+                sample,
+                (place, place),
+                transform=axes.transAxes,
+                clip_on=False,
+                color=_color(number),
+                linestyle=_dash(number),
+                linewidth=1.8,
+            )
+            left += _SAMPLE_IN / width
+        axes.text(left, place, name, transform=axes.transAxes, va="center", color=_color(number), weight="bold")
 
 
 def _spread(places: Sequence[float], gap: float) -> list[float]:
@@ -238,6 +272,14 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
             last = blocks.pop()
             blocks[-1] += last
     return [_bottom(block, gap) + number * gap for block in blocks for number in range(len(block))]
+
+
+def _inside(places: Sequence[float], gap: float) -> list[float]:
+    """Places that lie `gap` apart, within [0, 1] where that has room for them all."""
+    if gap * (len(places) - 1) > 1:
+        return list(places)
+    low = [max(place, number * gap) for number, place in enumerate(places)]
+    return [min(place, 1 - (len(low) - 1 - number) * gap) for number, place in enumerate(low)]
 
 
 def _bottom(block: Sequence[float], gap: float) -> float:

@@ -138,12 +138,13 @@ def _training(models: Sequence[Model]) -> str:
     drawn = {name: curves for name, *_ in _PANELS if (curves := _curves(models, name))}
     if not drawn:
         return ""
-    # A panel that has no neighbour takes the whole row.
+    # A panel that has no neighbour takes the whole row, and so does one with many names at its side.
     alone = sum(name in drawn for name, _, _, size in _PANELS if size == "half") == 1
+    crowded = any(len({curve.label for curve in curves}) > len(figures.PALETTE) for curves in drawn.values())
     pictures: dict[str, list[str]] = {"wide": [], "half": [], "strip": []}
     for name, title, unit, size in _PANELS:
         if name in drawn:
-            shown: figures.Size = "wide" if alone and size == "half" else size
+            shown: figures.Size = "wide" if (alone or crowded) and size == "half" else size
             pictures[shown].append(_panel(drawn[name], title, unit, shown))
     smoothed = any(len(curve.values) >= figures.SMOOTHED_FROM for curves in drawn.values() for curve in curves)
     note = '<p class="note">A faint line is the value of each step, the line over it its running mean.</p>'

@@ -97,6 +97,21 @@ def test_names_never_overlap_and_keep_their_order(seed):
     np.testing.assert_allclose(np.mean(spread), np.mean(places))
 
 
+def test_names_stay_beside_the_curves():
+    np.testing.assert_allclose(figures._inside([-0.3, -0.2, 0.5], 0.1), [0.0, 0.1, 0.5])
+    np.testing.assert_allclose(figures._inside([0.5, 1.1, 1.2], 0.1), [0.5, 0.9, 1.0])
+    assert figures._inside([-1.0, 2.0], 1.5) == [-1.0, 2.0]
+
+
+def test_many_curves_are_told_apart_by_dashes_and_all_are_named():
+    names = [f"model {number}" for number in range(13)]
+    drawn = figures.lines([line([3, 2], name, number) for number, name in enumerate(names)], description="d")
+    assert set(names) <= set(texts(drawn))
+    few = figures.lines([line([3, 2], name, number) for number, name in enumerate(names[:6])], description="d")
+    assert "stroke-dasharray" in drawn
+    assert "stroke-dasharray" not in few
+
+
 def test_the_running_mean_keeps_a_straight_line_and_short_curves():
     straight = np.arange(200.0)
     smooth = figures._running_mean(straight)
