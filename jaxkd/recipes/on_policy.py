@@ -55,6 +55,8 @@ class Distillation(Protocol):
     def kd_rate(self) -> float: ...
     @property
     def teacher_cache(self) -> str | None: ...
+    @property
+    def remat(self) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,9 +67,9 @@ class OnPolicy(Recipe):
     then, a teacher of another vocabulary reads what was written in its own tokens, and both see it once.  Samples get
     no gradient.  The cross entropy of an answer with itself has the expected gradient 0, so there is none.
 
-    Source: Agarwal et al., GKD (arXiv 2306.13649), algorithm 1, whose lambda is `fraction`; the terms are those of
-    DSKDv2 (arXiv 2504.11426), section 5, checked against songmzhang/DSKDv2@5025279.  Deviation: `fraction` decides
-    prompt by prompt, where both decide once a batch.
+    Source: Agarwal et al., GKD (arXiv 2306.13649), algorithm 1, whose lambda is `fraction`; the two terms are those of
+    DSKDv2 (arXiv 2504.11426) on-policy, as songmzhang/DSKDv2@5025279 has them.  Deviation: `fraction` decides prompt by
+    prompt, where both decide once a batch.
     """
 
     recipe: Recipe
@@ -89,7 +91,9 @@ class OnPolicy(Recipe):
             return dataclasses.replace(written, metrics=metrics)
         given, rate = batch.given, self._distillation.kd_rate
         model = self.recipe.student_model(variables)
-        hiddens = forward.hiddens(model.config, model.params, given, key=jax.random.fold_in(key, 1))
+        hiddens = forward.hiddens(
+            model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self._distillation.remat
+        )
         weights = mean_weights(given.loss_mask, counts["given"])
         nats = linear_cross_entropy(hiddens, given.labels, weights=(1 - rate) * weights)
         metrics |= {
