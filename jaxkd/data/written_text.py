@@ -1,6 +1,7 @@
 """What a model wrote, as the text that its tokens spell."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
     Raises:
         TypeError: as `byte_spans.spans`.
     """
-    count = _whole_characters(vocabulary.token_bytes(tokenizer), ids)
+    count = _whole_characters(_token_bytes(tokenizer, len(tokenizer.added_tokens_decoder)), ids)
     while count:
         text = str(tokenizer.decode(ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False))
         try:
@@ -38,7 +39,14 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
     return "", np.zeros((0, 2), np.int32)
 
 
-def _whole_characters(token_bytes: dict[int, bytes], ids: Sequence[int]) -> int:
+@functools.lru_cache(maxsize=8)
+def _token_bytes(tokenizer: "PreTrainedTokenizerBase", added: int) -> Mapping[int, bytes]:
+    """Read once per tokenizer, and again where tokens were added: it takes longer than a text."""
+    del added  # part of the key alone
+    return vocabulary.token_bytes(tokenizer)
+
+
+def _whole_characters(token_bytes: Mapping[int, bytes], ids: Sequence[int]) -> int:
     """How many of the tokens come before the first that no text has, or whose bytes are none."""
     whole, rest = 0, b""
     for number, index in enumerate(ids, start=1):
