@@ -43,7 +43,8 @@ def test_smollm2_gives_the_logits_that_float64_gives(smollm2_folder):
     assert logits[-1].argmax() == 198
     assert float(jnp.abs(logits).max()) == pytest.approx(32.654, abs=1e-3)
     log_probs = np.take_along_axis(jax.nn.log_softmax(logits[:-1]), tokens[0, 1:, None], axis=-1)
-    assert -log_probs.mean() == pytest.approx(2.2741444, abs=2e-6)
+    # A rounding unit of the largest logit is 3.8e-6: which sums a processor rounds first decides the rest.
+    assert -log_probs.mean() == pytest.approx(2.2741444, abs=4e-6)
 
 
 def test_init_has_the_declared_shapes_and_scales(config):
@@ -288,7 +289,7 @@ def test_sharded_equals_one_device(name, shape):
         sharded_logits, sharded_gradient = logits_and_gradient(name, placed, tokens)
     up = placed["blocks"]["mlp"]["up"]["kernel"]
     assert up.addressable_shards[0].data.size == up.size // (shape[1] * shape[2])
-    np.testing.assert_allclose(sharded_logits, logits, atol=1e-5)
+    np.testing.assert_allclose(sharded_logits, logits, atol=2e-6 * float(np.abs(logits).max()))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * float(np.abs(b).max()) + 1e-7),
         sharded_gradient,
