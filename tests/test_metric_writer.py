@@ -26,7 +26,7 @@ def test_rows_come_back_exactly(tmp_path):
 
 
 def test_wall_clock_fields_are_named():
-    assert sorted(metric_writer.WALL_CLOCK) == ["seconds", "tokens_per_second"]
+    assert sorted(metric_writer.WALL_CLOCK) == ["seconds", "tokens_per_second", "train/rollout/seconds"]
 
 
 def test_not_finite_values_are_json_and_come_back(tmp_path):
