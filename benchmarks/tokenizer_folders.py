@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import packaged_tokenizers
+from benchmarks.packaged_tokenizers import claude, deepseek, gpt2, j2, llama3, mistral_v1, mistral_v3, qwen
 
-FAMILIES = ("gpt2", "qwen", "llama3", "deepseek", "claude", "mistral_v1", "mistral_v3", "j2")
+FAMILIES = {made.__name__: made for made in (gpt2, qwen, llama3, deepseek, claude, mistral_v1, mistral_v3, j2)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for family in options.families:
         folder = options.to / family
-        getattr(packaged_tokenizers, family)().tokenizer.save_pretrained(folder)
+        FAMILIES[family]().tokenizer.save_pretrained(folder)
         sys.stdout.write(f"{folder}\n")
 
 

@@ -22,7 +22,7 @@ HeadFit: TypeAlias = Literal["plain", "centred"]
 """What the projectors fit by least squares: the logits, or the logits less their mean at a position.
 
 A softmax does not see that mean, and a fit of the logits spends itself on it where the rows of a head have much in
-common: in SmolLM2's, the mean of all rows is two thirds as long as a row."""
+common."""
 
 _AXES = {"gram_inverse": (None, None), "teacher_mean": (None,)}
 

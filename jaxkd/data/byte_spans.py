@@ -65,7 +65,7 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
     Source: inferred.  Deviation: none.
     """
-    table = _table(tokenizer, len(tokenizer.added_tokens_decoder))
+    table = _of(tokenizer)
     if unknown := set(ids) - table.pieces.keys():
         raise ValueError(
             f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Rows that only pad a "
@@ -174,6 +174,15 @@ class _Table:
     normalize: Callable[[str], str] | None
     """What is done to a text before it is cut into words; None for nothing that changes bytes."""
     normalizers: tuple[str, ...]
+
+
+def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
+    """`vocabulary.token_bytes`, read once per tokenizer: it takes longer than a text."""
+    return _of(tokenizer).pieces
+
+
+def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
+    return _table(tokenizer, len(tokenizer.added_tokens_decoder))
 
 
 @functools.lru_cache(maxsize=32)

@@ -1,12 +1,11 @@
 """What a model wrote, as the text that its tokens spell."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxkd.data import byte_spans, vocabulary
+from jaxkd.data import byte_spans
 from jaxkd.data.byte_spans import Spans
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
     Raises:
         TypeError: as `byte_spans.spans`.
     """
-    count = _whole_characters(_token_bytes(tokenizer, len(tokenizer.added_tokens_decoder)), ids)
+    count = _whole_characters(byte_spans.pieces(tokenizer), ids)
     while count:
         text = str(tokenizer.decode(ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False))
         try:
@@ -37,13 +36,6 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
             # A tokenizer that rewrites what it reads may have tokens whose text it never gives back.
             count -= 1
     return "", np.zeros((0, 2), np.int32)
-
-
-@functools.lru_cache(maxsize=8)
-def _token_bytes(tokenizer: "PreTrainedTokenizerBase", added: int) -> Mapping[int, bytes]:
-    """Read once per tokenizer, and again where tokens were added: it takes longer than a text."""
-    del added  # part of the key alone
-    return vocabulary.token_bytes(tokenizer)
 
 
 def _whole_characters(token_bytes: Mapping[int, bytes], ids: Sequence[int]) -> int:

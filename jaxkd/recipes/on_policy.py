@@ -148,8 +148,7 @@ class OnPolicy(Recipe):
         if self.cross_entropy not in get_args(CrossEntropy):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
-        text = own.data.student if isinstance(own.data, PairedText) else own.data
-        room = own.student.config().max_positions - text.length
+        room = own.student.config().max_positions - _of_student(own.data).length
         if not 1 <= self.max_new_tokens <= room:
             raise ValueError(
                 f"max_new_tokens must be between 1 and {room}, what the student's positions leave beside the length of "

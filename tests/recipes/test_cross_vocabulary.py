@@ -20,6 +20,7 @@ from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
+from tests.recipes import paired_batches
 from tests.tiny_runs import loss_and_gradients
 
 METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
@@ -27,9 +28,7 @@ METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD,
 
 @pytest.fixture
 def batch(tiny):
-    """With what every method reads."""
-    stream = tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance")
-    return jax.tree.map(jnp.asarray, next(iter(stream)))
+    return paired_batches.first(tiny)
 
 
 def logits_and_parts(recipe, variables, batch):
