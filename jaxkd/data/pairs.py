@@ -7,7 +7,7 @@ integers: the spans of bytes that labels stand for.  A row has four budgets, tok
 import dataclasses
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -36,9 +36,6 @@ _log = logging.getLogger(__name__)
 
 _TEACHER = "teacher_"
 
-Match = Literal["none", "edit distance"]
-"""How targets are matched on the host, beside the spans that a jitted loss aligns by."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Pair:
@@ -62,6 +59,9 @@ class PairedText:
     """Of the same source, rows and limit; what a cache of the teacher is made of."""
     spaces: Literal["kept", "ignored"] = "kept"
     """"ignored" pairs a word with the same word behind a space."""
+    match: Literal["none", "edit distance"] = "none"
+    """How targets are matched on the host, beside the spans that a jitted loss aligns by; a method that needs it asks
+    for it itself."""
 
     def __post_init__(self) -> None:
         for name in ("source", "rows", "limit"):
@@ -72,28 +72,26 @@ class PairedText:
                     "tokenizer may differ: length, targets, template, overlong, max_prompt and keep_prompt."
                 )
 
-    def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained", *, match: Match = "none") -> list[Pair]:
+    def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> list[Pair]:
         """The examples that both sides kept and whose tokens spell the response; the others are counted and logged.
 
         Args:
             split: of the source.
             student: the checkpoint whose tokenizer reads one side.
             teacher: the other side's.
-            match: "edit distance" fills `Pair.matched`.
 
         Raises:
             ValueError: no example that fits on both sides, or none whose tokens spell its response.
         """
-        return _pairs(self, split, student, teacher, match)
+        return _pairs(self, split, student, teacher)
 
-    def training_stream(
+    def distillation_stream(
         self,
         split: Split,
         student: "Pretrained",
         teacher: "Pretrained",
         seed: int,
         *,
-        match: Match = "none",
         teacher_cache: str | None = None,
         process_index: int = 0,
         process_count: int = 1,
@@ -105,7 +103,6 @@ class PairedText:
             student: the checkpoint whose tokenizer reads one side.
             teacher: the other side's.
             seed: decides the order.
-            match: as in `pairs`.
             teacher_cache: folder of the teacher's hidden states, written from `self.teacher`.
             process_index: which share of the rows this process takes.
             process_count: number of equal shares.
@@ -117,9 +114,9 @@ class PairedText:
 
         rows = packing.share(self.student.rows, process_index, process_count)
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
-        pairs = self.pairs(split, student, teacher, match=match)
+        pairs = self.pairs(split, student, teacher)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=self._budgets(), seed=seed)
-        assemble = _Assemble(share=rows, cache=cache, matched=match != "none")
+        assemble = _Assemble(share=rows, cache=cache, matched=self.match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
     def each_once(
@@ -134,12 +131,10 @@ class PairedText:
         return list(stream.map(_Assemble(share=slice(None), cache=cache, matched=False)))
 
     def example_stream(
-        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int, *, match: Match = "none"
+        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
     ) -> "grain.IterDataset":
         """An endless shuffled stream of the pairs of a global batch: of prompts that a student answers itself."""
-        return packing.example_batches(
-            self.pairs(split, student, teacher, match=match), rows=self.student.rows, seed=seed
-        )
+        return packing.example_batches(self.pairs(split, student, teacher), rows=self.student.rows, seed=seed)
 
     def answered(self, pair: Pair, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained") -> Pair:
         """The pair with another answer of the student's, which the teacher reads in its own tokens.
@@ -189,6 +184,19 @@ class PairedText:
             spans = byte_spans.without_leading_space(spans, text)
         return byte_spans.with_end(spans, text) if ended else spans
 
+    @property
+    def of_student(self) -> PackedText:
+        """The text as the student reads it."""
+        return self.student
+
+    def read_by_student(self, example: Pair) -> Tokenized:
+        """An example of `example_stream` in the student's tokens."""
+        return example.student
+
+    def reshaped(self, shape: Callable[[PackedText], PackedText]) -> "PairedText":
+        """With rows of another shape, which `shape` decides for each tokenizer's."""
+        return dataclasses.replace(self, student=shape(self.student), teacher=shape(self.teacher))
+
     def lengths(self, examples: Sequence[Pair]) -> dict[str, int]:
         """What rows must hold at least for `batch_of`."""
         return packing.longest([_features(pair) for pair in examples])
@@ -206,7 +214,7 @@ class PairedText:
             f"{_TEACHER}targets": self.teacher.targets,
         }
 
-    def abstract_batch(self, *, teacher_width: int | None = None, match: Match = "none") -> PairedBatch:
+    def abstract_batch(self, *, teacher_width: int | None = None) -> PairedBatch:
         """Shapes and dtypes of one global batch."""
         student, teacher = self.student.abstract_batch(), self.teacher.abstract_batch(teacher_width=teacher_width)
 
@@ -219,16 +227,17 @@ class PairedText:
             teacher=teacher,
             student_spans=spans(student.labels),
             teacher_spans=spans(teacher.labels),
-            teacher_positions=None if match == "none" else student.labels,
+            teacher_positions=None if self.match == "none" else student.labels,
         )
 
-    def check_fits(self, student: "Pretrained", teacher: "Pretrained") -> None:
+    def require_readers(self, student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
         """Refuse rows that are longer than a model was made for, and a checkpoint that cannot read them.
 
         Raises:
             ValueError: as `PackedText.check_fits`.
             FileNotFoundError: a checkpoint that is here, without a tokenizer.
         """
+        del method  # any two vocabularies will do
         for text, checkpoint in ((self.student, student), (self.teacher, teacher)):
             text.check_fits(checkpoint.config())
             if not checkpoint.planned:
@@ -237,11 +246,11 @@ class PairedText:
 
 @functools.lru_cache(maxsize=4)
 def _pairs(
-    text: PairedText, split: Split, student_checkpoint: "Pretrained", teacher_checkpoint: "Pretrained", match: Match
+    text: PairedText, split: Split, student_checkpoint: "Pretrained", teacher_checkpoint: "Pretrained"
 ) -> list[Pair]:
     """Once per process: the stages of a study read the same text many times."""
     student, teacher = student_checkpoint.tokenizer(), teacher_checkpoint.tokenizer()
-    mapping = None if match == "none" else vocabulary_mapping.between(student_checkpoint, teacher_checkpoint)
+    mapping = None if text.match == "none" else vocabulary_mapping.between(student_checkpoint, teacher_checkpoint)
     ours = {example.key: example for example in text.student.tokenized(split, student)}
     theirs = {example.key: example for example in text.teacher.tokenized(split, teacher)}
     responses = {

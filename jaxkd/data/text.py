@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,6 +71,16 @@ class PackedText:
                 f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
             )
 
+    def require_readers(self, student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+        """Refuse a student and a teacher that cannot both learn from this text, which a method reads in shared tokens.
+
+        Raises:
+            ValueError: as `check_fits`, or vocabularies that differ in more than padding.
+        """
+        for model in (student, teacher):
+            self.check_fits(model.config())
+        vocabulary.require_shared(student, teacher, method=method)
+
     def training_stream(
         self,
         split: Split,
@@ -93,7 +103,7 @@ class PackedText:
             process_count=process_count,
         )
 
-    def shared_stream(
+    def distillation_stream(
         self,
         split: Split,
         student: "Pretrained",
@@ -168,7 +178,7 @@ class PackedText:
         """An endless shuffled stream of the examples of a global batch: of prompts that a student answers itself.
 
         Raises:
-            ValueError: as `shared_stream`.
+            ValueError: as `distillation_stream`.
         """
         tokenizer = student.tokenizer()
         self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
@@ -180,6 +190,19 @@ class PackedText:
         """The example with another answer in place of its own."""
         del student, teacher  # who read the same tokens
         return chat.answered(example, answer)
+
+    @property
+    def of_student(self) -> "PackedText":
+        """The text as the student reads it."""
+        return self
+
+    def read_by_student(self, example: chat.Tokenized) -> chat.Tokenized:
+        """An example of `example_stream` in the student's tokens."""
+        return example
+
+    def reshaped(self, shape: Callable[["PackedText"], "PackedText"]) -> "PackedText":
+        """With rows of another shape, which `shape` decides for each tokenizer's."""
+        return shape(self)
 
     def lengths(self, examples: Sequence[chat.Tokenized]) -> dict[str, int]:
         """What rows must hold at least for `batch_of`."""

@@ -3,39 +3,30 @@
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd import forward, frozen_teacher, trainable
+from jaxkd import forward
 from jaxkd.alignment import chunk_values
 from jaxkd.alignment.chunks import chunks
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
+from jaxkd.distillation import Distillation
 from jaxkd.kernels import SeparableDivergence, linear_log_probs
 from jaxkd.losses import AnyDivergence, ForwardKL, binary_divergence, event_log_probs
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
 from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
-from jaxkd.typing import Key, Params
-
-if TYPE_CHECKING:
-    import grain
-
-    from jaxkd.data.examples import Split
+from jaxkd.typing import Key
 
 BOUNDARIES = (b" ", b"\t", b"\n")
 """What no tokenizer that cuts text into words first joins with what stands before it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ALM(Recipe):
+class ALM(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * t * sum_c D(q(c)^(1/t), p(c)^(1/t)), t the temperature.
 
     A stretch c of text is the shortest that is whole tokens on both sides, and p(c) and q(c) are the products of its
@@ -52,28 +43,17 @@ class ALM(Recipe):
     after the teacher's forward pass; nothing is appended behind the last chunk of a text, and the end is a chunk.
     """
 
-    student: Pretrained
-    teacher: Pretrained
     data: PairedText
-    kd_rate: float = 0.5
-    """Share of the divergence in the loss, in (0, 1)."""
     temperature: float = 100.0
     """Root of the probabilities, > 0."""
     divergence: AnyDivergence = ForwardKL()
     """D, a sum over the vocabulary, of temperature 1."""
     boundary_threshold: float | None = 0.1
     """Probability of a boundary above which a chunk may end, in [0, 1); None compares all chunks, without it."""
-    teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours, theirs = batch.student, batch.teacher
-        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        student, teacher = self.hiddens(variables, batch, key)
         learnt = linear_log_probs(student, ours.labels, mask=ours.loss_mask)
         taught = linear_log_probs(teacher, theirs.labels, mask=theirs.loss_mask)
         gold = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
@@ -106,55 +86,13 @@ class ALM(Recipe):
         }
         return LossOutput(loss=gold + jnp.sum(weights * nats), state=variables.state, metrics=metrics)
 
-    def counts(self, batch: PairedBatch) -> dict[str, Array]:
-        return {"targets": jnp.sum(batch.student.loss_mask)}
-
     def validate(self) -> None:
-        if not 0 < self.kd_rate < 1:
-            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        super().validate()
         if not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}.")
         self._binary()
         if self.boundary_threshold is not None:
             self._require_boundaries(self.boundary_threshold)
-        self.data.check_fits(self.student, self.teacher)
-
-    def abstract(self) -> Variables:
-        student = trainable.abstract(self._config(), self.student)
-        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
-        return student.replace(frozen=student.frozen | teacher)
-
-    def init(self, key: Key) -> Variables:
-        student = trainable.init(self._config(), self.student, key)
-        return student.replace(frozen=student.frozen | self._load_teacher())
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
-    def abstract_batch(self) -> PairedBatch:
-        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
-
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.training_stream(
-            split,
-            self.student,
-            self.teacher,
-            seed,
-            teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
-        )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
-    def provenance(self) -> str:
-        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
     def _boundary(
         self, model: Pretrained, hiddens: Hiddens, ends: Int[Array, "b p"], asked: Bool[Array, "b p"]
@@ -181,12 +119,6 @@ class ALM(Recipe):
                     f"{name} must be without a soft-cap of its logits, got {model.path}. The probability of a boundary "
                     "is computed by a head without the other tokens: set boundary_threshold=None."
                 )
-
-    def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,34 +2,25 @@
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd import forward, frozen_teacher, projector, trainable
+from jaxkd import projector, trainable
 from jaxkd.alignment.cross_model_attention import Statistic, attend, attention_weights, normalise
 from jaxkd.data.pairs import PairedText
+from jaxkd.distillation import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
 from jaxkd.records import Hiddens, LossOutput, PairedBatch, Variables
 from jaxkd.typing import Key, Params
 
-if TYPE_CHECKING:
-    import grain
-
-    from jaxkd.data.examples import Split
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DSKDCrossAttention(Recipe):
+class DSKDCrossAttention(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, over the student's targets.
 
     dual = CE(label, p_t2s) + [argmax p_t2s = label] D(q, p_t2s) + KL(p || q_s2t).  As in DSKD, p_t2s is what the
@@ -45,26 +36,17 @@ class DSKDCrossAttention(Recipe):
     batch with its padding (`normalise_over="reference"`).
     """
 
-    student: Pretrained
-    teacher: Pretrained
     data: PairedText
-    kd_rate: float = 0.5
-    """Share of the dual-space terms in the loss, in (0, 1)."""
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
     """D, in the student's space.  Its temperature is that of the teacher's space too."""
     normalise_over: Statistic = "tokens"
     """What the standard deviation is taken over; with "reference" the loss of an example depends on its batch."""
-    teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
+
+    teacher_reads = ("embedding",)
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours, theirs = batch.student, batch.teacher
-        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
         projectors = variables.params["projectors"]
         gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
@@ -113,56 +95,18 @@ class DSKDCrossAttention(Recipe):
         loss = gold.total + t2s_nats.total + nats.total + s2t_nats.total
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
-    def counts(self, batch: PairedBatch) -> dict[str, Array]:
-        return {"targets": jnp.sum(batch.student.loss_mask)}
-
     def validate(self) -> None:
-        if not 0 < self.kd_rate < 1:
-            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        super().validate()
         if self.normalise_over not in get_args(Statistic):
             choices = ", ".join(get_args(Statistic))
             raise ValueError(f"normalise_over must be one of {choices}, got {self.normalise_over!r}.")
-        self.data.check_fits(self.student, self.teacher)
 
     def abstract(self) -> Variables:
-        variables = trainable.abstract(self._config(), self.student)
-        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None, also=("embedding",))
-        variables = trainable.with_projectors(variables, jax.eval_shape(self._projectors, jax.random.key(0)))
-        return variables.replace(frozen=variables.frozen | teacher)
+        return trainable.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)
-        variables = trainable.init(self._config(), self.student, student_key)
-        variables = trainable.with_projectors(variables, self._projectors(projector_key))
-        return variables.replace(frozen=variables.frozen | self._load_teacher())
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
-    def abstract_batch(self) -> PairedBatch:
-        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
-
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.training_stream(
-            split,
-            self.student,
-            self.teacher,
-            seed,
-            teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
-        )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
-    def provenance(self) -> str:
-        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+        return trainable.with_projectors(super().init(student_key), self._projectors(projector_key))
 
     def _queries_and_keys(
         self, variables: Variables, batch: PairedBatch
@@ -188,9 +132,3 @@ class DSKDCrossAttention(Recipe):
         return {
             name: projector.uniform_init(one, *sizes) for one, (name, sizes) in zip(keys, widths.items(), strict=True)
         }
-
-    def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None, also=("embedding",))
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,38 +1,28 @@
 """DSKDv2, one vocabulary: teacher and student are compared in each other's space, through ideal projectors."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import forward, frozen_teacher, ideal_projectors, projector, trainable
+from jaxkd import ideal_projectors, projector
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
+from jaxkd.distillation import Distillation
 from jaxkd.ideal_projectors import HeadFit
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models import decoder
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
-from jaxkd.records import Head, Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
 from jaxkd.typing import Key, Params
-
-if TYPE_CHECKING:
-    import grain
-
-    from jaxkd.data.examples import Split
 
 Normalisation = Literal["tokens", "reference"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DSKDv2(Recipe):
+class DSKDv2(Distillation):
     """loss = mean over the response tokens of (1 - kd_rate) * CE(label, q) + kd_rate * dual.
 
     dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p), with y* the teacher's likeliest token.  As in
@@ -46,11 +36,7 @@ class DSKDv2(Recipe):
     (`normalisation="reference"`); pseudo-inverses are computed in float64, with `rtol` in place of torch's default.
     """
 
-    student: Pretrained
-    teacher: Pretrained
     data: PackedText
-    kd_rate: float = 0.5
-    """Share of the dual-space terms in the loss, in (0, 1]."""
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
     """D, in both spaces."""
     normalisation: Normalisation = "tokens"
@@ -62,18 +48,9 @@ class DSKDv2(Recipe):
     head_fit: HeadFit = "plain"
     """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
     are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
-    teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote, "stage:NAME" within a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        student = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], batch)
-        shared = vocabulary.compared_size(self.student, self.teacher)
-        student, teacher = forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
+        student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(batch.loss_mask, counts["targets"])
 
         head = jax.lax.stop_gradient(student.head)
@@ -109,66 +86,31 @@ class DSKDv2(Recipe):
 
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
-        heads, rows = self._heads(variables), self._shared_rows()
+        heads, rows = self.heads(variables), self._shared_rows()
         return ideal_projectors.followed(variables, *heads, rows, head_fit=self.head_fit)
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
-        return {"targets": jnp.sum(batch.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
+        return super().counts(batch) | {"micro_batches": jnp.ones((), jnp.int32)}
 
     def validate(self) -> None:
-        if not 0 < self.kd_rate <= 1:
-            raise ValueError(f"kd_rate must be in (0, 1], got {self.kd_rate}. Without the teacher it is SFT.")
+        super().validate()
         if self.normalisation not in get_args(Normalisation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
         ideal_projectors.require_fit(self.head_fit)
-        for model in (self.student, self.teacher):
-            self.data.check_fits(model.config())
-        vocabulary.require_shared(self.student, self.teacher, method="DSKDv2")
 
     def abstract(self) -> Variables:
-        variables = trainable.abstract(self._config(), self.student)
-        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
         return ideal_projectors.described(
-            variables.replace(frozen=variables.frozen | teacher),
+            super().abstract(),
             student_width=self.student.config().width,
             teacher_width=self.teacher.config().width,
             head_fit=self.head_fit,
         )
 
     def init(self, key: Key) -> Variables:
-        variables = trainable.init(self._config(), self.student, key)
-        variables = variables.replace(frozen=variables.frozen | self._load_teacher())
-        heads, rows = self._heads(variables), self._shared_rows()
+        variables = super().init(key)
+        heads, rows = self.heads(variables), self._shared_rows()
         return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
-    def abstract_batch(self) -> TokenBatch:
-        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
-
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.shared_stream(
-            split,
-            self.student,
-            self.teacher,
-            seed,
-            teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
-        )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
-    def provenance(self) -> str:
-        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
     def _agreement_weights(
         self, agree: Bool[Array, "b k"], mask: Bool[Array, "b k"], counts: dict[str, Array]
@@ -181,15 +123,5 @@ class DSKDv2(Recipe):
         share = jnp.sum(agree) * counts["micro_batches"] / jnp.maximum(counts["targets"], 1)
         return jnp.where(share <= self.t2s_agreement, agree / agreeing, mean_weights(mask, counts["targets"]))
 
-    def _heads(self, variables: Variables) -> tuple[Head, Head]:
-        student = decoder.head(self._config(), trainable.student(variables))
-        return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
-
     def _shared_rows(self) -> int:
         return vocabulary.compared_size(self.student, self.teacher)
-
-    def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,39 +1,29 @@
 """DSKDv2 between any two vocabularies: teacher and student are compared at the tokens that they cut alike."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import forward, frozen_teacher, frozen_vocabulary, ideal_projectors, projector, trainable
+from jaxkd import forward, frozen_vocabulary, ideal_projectors, projector
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
+from jaxkd.distillation import Distillation
 from jaxkd.ideal_projectors import HeadFit, SharedRows
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models import decoder
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
-from jaxkd.records import Head, Hiddens, LossOutput, Mean, PairedBatch, Variables
+from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
 from jaxkd.typing import Key, Params
-
-if TYPE_CHECKING:
-    import grain
-
-    from jaxkd.data.examples import Split
 
 Normalisation = Literal["tokens", "reference"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DSKDv2ETA(Recipe):
+class DSKDv2ETA(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, with the terms of DSKDv2 at aligned tokens.
 
     dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p).  Exact token alignment pairs the student's and
@@ -48,11 +38,7 @@ class DSKDv2ETA(Recipe):
     micro-batch, and compares in the teacher's space only where y* is known (`normalisation="reference"`).
     """
 
-    student: Pretrained
-    teacher: Pretrained
     data: PairedText
-    kd_rate: float = 0.5
-    """Share of the dual-space terms in the loss, in (0, 1)."""
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
     """D, in both spaces."""
     normalisation: Normalisation = "tokens"
@@ -64,17 +50,10 @@ class DSKDv2ETA(Recipe):
     head_fit: HeadFit = "plain"
     """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
     are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
-    teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        ours, theirs = batch.student, batch.teacher
-        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        ours = batch.student
+        student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
         gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
 
@@ -117,65 +96,31 @@ class DSKDv2ETA(Recipe):
         """P_s2t of the student's head as it is now."""
         shared = variables.frozen["shared_tokens"]
         rows = shared["student_ids"], shared["teacher_ids"]
-        return ideal_projectors.followed(variables, *self._heads(variables), rows, head_fit=self.head_fit)
+        return ideal_projectors.followed(variables, *self.heads(variables), rows, head_fit=self.head_fit)
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
-        return {"targets": jnp.sum(batch.student.loss_mask), "micro_batches": jnp.ones((), jnp.int32)}
+        return super().counts(batch) | {"micro_batches": jnp.ones((), jnp.int32)}
 
     def validate(self) -> None:
-        if not 0 < self.kd_rate < 1:
-            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        super().validate()
         if self.normalisation not in get_args(Normalisation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
         ideal_projectors.require_fit(self.head_fit)
-        self.data.check_fits(self.student, self.teacher)
         vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
 
     def abstract(self) -> Variables:
-        variables = trainable.abstract(self._config(), self.student)
-        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
-        teacher |= frozen_vocabulary.abstract_shared(self.student, self.teacher)
         return ideal_projectors.described(
-            variables.replace(frozen=variables.frozen | teacher),
+            super().abstract(),
             student_width=self.student.config().width,
             teacher_width=self.teacher.config().width,
             head_fit=self.head_fit,
         )
 
     def init(self, key: Key) -> Variables:
-        variables = trainable.init(self._config(), self.student, key)
-        variables = variables.replace(frozen=variables.frozen | self._load_teacher())
-        heads, rows = self._heads(variables), self._shared_rows()
+        variables = super().init(key)
+        heads, rows = self.heads(variables), self._shared_rows()
         return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
-    def abstract_batch(self) -> PairedBatch:
-        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
-
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.training_stream(
-            split,
-            self.student,
-            self.teacher,
-            seed,
-            teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
-        )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
-    def provenance(self) -> str:
-        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
     def _pair_weights(
         self, known: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]
@@ -197,17 +142,12 @@ class DSKDv2ETA(Recipe):
         compared = jnp.where(share <= self.t2s_agreement, agree, known)
         return compared / (jnp.maximum(jnp.sum(compared), 1e-3) * counts["micro_batches"])
 
-    def _heads(self, variables: Variables) -> tuple[Head, Head]:
-        student = decoder.head(self._config(), trainable.student(variables))
-        return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
-
     def _shared_rows(self) -> SharedRows:
         shared = vocabulary.between(self.student, self.teacher)
         return shared.student_ids, shared.teacher_ids
 
-    def _load_teacher(self) -> Params:
-        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
-        return teacher | frozen_vocabulary.load_shared(self.student, self.teacher)
+    def abstract_teacher(self) -> Params:
+        return super().abstract_teacher() | frozen_vocabulary.abstract_shared(self.student, self.teacher)
 
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)
+    def load_teacher(self) -> Params:
+        return super().load_teacher() | frozen_vocabulary.load_shared(self.student, self.teacher)

@@ -2,35 +2,26 @@
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import forward, frozen_teacher, trainable
+from jaxkd import forward
 from jaxkd.alignment import chunk_values
 from jaxkd.alignment.chunks import chunks
 from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
+from jaxkd.distillation import Distillation
 from jaxkd.kernels import SeparableDivergence, SharedTokens, linear_hybrid_distance, linear_log_probs
 from jaxkd.losses import AnyDivergence, JensenShannon
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, Mean, PairedBatch, Variables
-from jaxkd.typing import Key, Params
-
-if TYPE_CHECKING:
-    import grain
-
-    from jaxkd.data.examples import Split
+from jaxkd.typing import Key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GOLD(Recipe):
+class GOLD(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * sum_g (m * D(Q_g, P_g) + u * sum_r abs(P_g,r - Q_g,r)).
 
     A group g is the fewest tokens on both sides that stand for the same bytes.  Q_g(v) is the student's probability of
@@ -48,11 +39,7 @@ class GOLD(Recipe):
     temperature is 1, its default.
     """
 
-    student: Pretrained
-    teacher: Pretrained
     data: PairedText
-    kd_rate: float = 0.5
-    """Share of the distance in the loss, in (0, 1)."""
     divergence: AnyDivergence = JensenShannon()
     """D, a sum over the vocabulary, of temperature 1."""
     matched_weight: float | None = None
@@ -61,17 +48,10 @@ class GOLD(Recipe):
     """u, at least 0; None for 1 - m."""
     top: int | None = 8192
     """Ranks that are compared one by one; the metric `tail_bound` says what the others may add at most."""
-    teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote from `data.teacher`, "stage:NAME" in a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours, theirs = batch.student, batch.teacher
-        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        student, teacher = self.hiddens(variables, batch, key)
         learnt = linear_log_probs(student, ours.labels, mask=ours.loss_mask)
         gold = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
 
@@ -106,12 +86,8 @@ class GOLD(Recipe):
         }
         return LossOutput(loss=gold + distance.total, state=variables.state, metrics=metrics)
 
-    def counts(self, batch: PairedBatch) -> dict[str, Array]:
-        return {"targets": jnp.sum(batch.student.loss_mask)}
-
     def validate(self) -> None:
-        if not 0 < self.kd_rate < 1:
-            raise ValueError(f"kd_rate must be in (0, 1), got {self.kd_rate}. Without the teacher it is SFT.")
+        super().validate()
         self._summed()
         given = self.matched_weight, self.unmatched_weight
         if (given[0] is None) != (given[1] is None):
@@ -122,44 +98,6 @@ class GOLD(Recipe):
             raise ValueError(f"matched_weight and unmatched_weight must be at least 0, got {given[0]} and {given[1]}.")
         if self.top is not None and self.top < 1:
             raise ValueError(f"top must be at least 1, or None for all ranks, got {self.top}.")
-        self.data.check_fits(self.student, self.teacher)
-
-    def abstract(self) -> Variables:
-        student = trainable.abstract(self._config(), self.student)
-        teacher = frozen_teacher.abstract(self.teacher, cached=self.teacher_cache is not None)
-        return student.replace(frozen=student.frozen | teacher)
-
-    def init(self, key: Key) -> Variables:
-        student = trainable.init(self._config(), self.student, key)
-        return student.replace(frozen=student.frozen | self._load_teacher())
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
-    def abstract_batch(self) -> PairedBatch:
-        return self.data.abstract_batch(teacher_width=self.teacher.config().width if self.teacher_cache else None)
-
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.training_stream(
-            split,
-            self.student,
-            self.teacher,
-            seed,
-            teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
-        )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
-    def provenance(self) -> str:
-        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
     def _weights(self) -> tuple[float, float]:
         """Of the shared tokens and the others."""
@@ -176,12 +114,6 @@ class GOLD(Recipe):
                 "taken over a part of the vocabulary."
             )
         return self.divergence
-
-    def _load_teacher(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)
 
 
 @functools.lru_cache(maxsize=8)

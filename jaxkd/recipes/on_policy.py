@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ from jaxkd import forward
 from jaxkd import mesh as meshes
 from jaxkd.data import chat, packing
 from jaxkd.data.chat import Answer, Tokenized
-from jaxkd.data.pairs import Pair, PairedText
+from jaxkd.data.pairs import PairedText
 from jaxkd.data.text import PackedText
+from jaxkd.distillation import Distillation
 from jaxkd.generation_health import health
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, TokenBatch, Variables
 from jaxkd.sampling import Finish, Sampling, bucket, generate
@@ -42,23 +42,6 @@ _LONGEST = 2**20
 """Tokens of a row: no model has as many positions."""
 
 
-class Distillation(Protocol):
-    """What a recipe must have for its student to write the answers."""
-
-    @property
-    def student(self) -> Pretrained: ...
-    @property
-    def teacher(self) -> Pretrained: ...
-    @property
-    def data(self) -> PackedText | PairedText: ...
-    @property
-    def kd_rate(self) -> float: ...
-    @property
-    def teacher_cache(self) -> str | None: ...
-    @property
-    def remat(self) -> bool: ...
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnPolicy(Recipe):
     """loss = (1 - kd_rate) * CE(label, q) on the answers of the data + kd_rate * D on those of the student.
@@ -72,8 +55,8 @@ class OnPolicy(Recipe):
     prompt, where both decide once a batch.
     """
 
-    recipe: Recipe
-    """A distillation with a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
+    recipe: Distillation
+    """With with a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
     max_new_tokens: int = 256
     """Of an answer; one that has so many has no end to learn."""
     sampling: Sampling = AS_LEARNT
@@ -89,10 +72,10 @@ class OnPolicy(Recipe):
         metrics = {_OF_WRITTEN.get(name, name): mean for name, mean in written.metrics.items()}
         if batch.given is None:
             return dataclasses.replace(written, metrics=metrics)
-        given, rate = batch.given, self._distillation.kd_rate
+        given, rate = batch.given, self.recipe.kd_rate
         model = self.recipe.student_model(variables)
         hiddens = forward.hiddens(
-            model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self._distillation.remat
+            model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
         )
         weights = mean_weights(given.loss_mask, counts["given"])
         nats = linear_cross_entropy(hiddens, given.labels, weights=(1 - rate) * weights)
@@ -104,18 +87,19 @@ class OnPolicy(Recipe):
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """The student's answers to a global batch of examples, and this process's rows of it."""
-        start, own = time.perf_counter(), self._distillation
+        start, own = time.perf_counter(), self.recipe
         mine = packing.share(len(batch), jax.process_index(), jax.process_count())
-        asked = np.flatnonzero(self._is_asked([_tokenized(example).index for example in batch], key)).tolist()
-        answers = self._answers(variables, [_tokenized(batch[place]) for place in asked], key)
+        prompts = [own.text.read_by_student(example) for example in batch]
+        asked = np.flatnonzero(self._is_asked([prompt.index for prompt in prompts], key)).tolist()
+        answers = self._answers(variables, [prompts[place] for place in asked], key)
         written = list(batch)
         for place, answer in zip(asked, answers, strict=True):
             if mine.start <= place < mine.stop:
-                written[place] = own.data.answered(batch[place], answer, own.student, own.teacher)
+                written[place] = own.text.answered(batch[place], answer, own.student, own.teacher)
         found = health([answer.tokens for answer in answers], [answer.ended for answer in answers])
         self._require_text(found)
         metrics = {**found, "share": len(asked) / len(batch)}
-        ready = OnPolicyBatch(written=_rows(own.data, written[mine]), given=self._given(batch[mine]))
+        ready = OnPolicyBatch(written=_rows(own.text, written[mine]), given=self._given(batch[mine]))
         metrics["seconds"] = time.perf_counter() - start
         return Rollout(batch=ready, metrics={f"rollout/{name}": value for name, value in metrics.items()})
 
@@ -127,20 +111,12 @@ class OnPolicy(Recipe):
         return self.recipe.prepare(variables)
 
     def validate(self) -> None:
-        missing = [
-            name
-            for name in ("student", "teacher", "data", "kd_rate", "teacher_cache")
-            if not hasattr(self.recipe, name)
-        ]
-        if missing:
+        if not isinstance(self.recipe, Distillation):
+            raise ValueError(f"recipe must be a distillation, got {type(self.recipe).__name__}, which has no teacher.")
+        if self.recipe.teacher_cache is not None:
             raise ValueError(
-                f"recipe must be a distillation, got {type(self.recipe).__name__}, which has no {', '.join(missing)}."
-            )
-        own = self._distillation
-        if own.teacher_cache is not None:
-            raise ValueError(
-                f"recipe.teacher_cache must be None on-policy, got {own.teacher_cache!r}. A cache holds what the "
-                "teacher makes of the answers of the data."
+                f"recipe.teacher_cache must be None on-policy, got {self.recipe.teacher_cache!r}. A cache holds what "
+                "the teacher makes of the answers of the data."
             )
         self.recipe.validate()
         if not 0 < self.fraction <= 1:
@@ -148,7 +124,7 @@ class OnPolicy(Recipe):
         if self.cross_entropy not in get_args(CrossEntropy):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
-        room = own.student.config().max_positions - _of_student(own.data).length
+        room = self.recipe.student.config().max_positions - self.recipe.text.of_student.length
         if not 1 <= self.max_new_tokens <= room:
             raise ValueError(
                 f"max_new_tokens must be between 1 and {room}, what the student's positions leave beside the length of "
@@ -169,9 +145,9 @@ class OnPolicy(Recipe):
 
     def abstract_batch(self) -> OnPolicyBatch:
         """The longest that a batch can become."""
-        own = self._distillation
-        longest = dataclasses.replace(self.recipe, data=_with_answers(own.data, self.max_new_tokens))
-        given = None if self.cross_entropy == "none" else _of_student(own.data).abstract_batch()
+        own = self.recipe
+        longest = dataclasses.replace(own, data=own.data.reshaped(self._with_room))
+        given = None if self.cross_entropy == "none" else own.text.of_student.abstract_batch()
         return OnPolicyBatch(written=longest.abstract_batch(), given=given)
 
     def batches(
@@ -179,12 +155,7 @@ class OnPolicy(Recipe):
     ) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del process_index, process_count
-        own = self._distillation
-        if isinstance(own.data, PairedText):
-            matched = self.recipe.abstract_batch().teacher_positions is not None
-            match = "edit distance" if matched else "none"
-            return own.data.example_stream(split, own.student, own.teacher, seed, match=match)
-        return own.data.example_stream(split, own.student, own.teacher, seed)
+        return self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
 
     def student_model(self, variables: Variables) -> LanguageModel:
         return self.recipe.student_model(variables)
@@ -192,11 +163,7 @@ class OnPolicy(Recipe):
     def provenance(self) -> str:
         return f"{self.recipe.provenance()}; answers of the student"
 
-    @property
-    def _distillation(self) -> Distillation:
-        return cast(Distillation, self.recipe)
-
-    def _divergence_alone(self) -> Recipe:
+    def _divergence_alone(self) -> Distillation:
         return dataclasses.replace(self.recipe, kd_rate=1.0)
 
     def _is_asked(self, example_ids: Sequence[int], key: Key) -> Bool[np.ndarray, " b"]:
@@ -210,7 +177,7 @@ class OnPolicy(Recipe):
         if not asked:
             return []
         model = self.recipe.student_model(variables)
-        end = chat.end_of_turn(model.tokenizer, _of_student(self._distillation.data).template)
+        end = chat.end_of_turn(model.tokenizer, self.recipe.text.of_student.template)
         texts = generate(
             model,
             [example.tokens[: example.prompt_length].tolist() for example in asked],
@@ -223,10 +190,19 @@ class OnPolicy(Recipe):
         )
         return [Answer(tokens=text.tokens, ended=text.finish != Finish.LENGTH) for text in texts]
 
-    def _given(self, examples: Sequence[Tokenized | Pair]) -> TokenBatch | None:
+    def _given(self, examples: Sequence[Any]) -> TokenBatch | None:
         if self.cross_entropy == "none":
             return None
-        return _rows(_of_student(self._distillation.data), [_tokenized(example) for example in examples])
+        text = self.recipe.text
+        return _rows(text.of_student, [text.read_by_student(example) for example in examples])
+
+    def _with_room(self, text: PackedText) -> PackedText:
+        """The text with rows for the longest prompt and the longest answer."""
+        return dataclasses.replace(
+            text,
+            length=bucket(text.length + self.max_new_tokens, limit=_LONGEST),
+            targets=bucket(max(text.targets, self.max_new_tokens), limit=_LONGEST),
+        )
 
     def _require_text(self, found: dict[str, float]) -> None:
         if self.stop_repeated is not None and found["repeated"] > self.stop_repeated:
@@ -237,28 +213,7 @@ class OnPolicy(Recipe):
             )
 
 
-def _tokenized(example: Tokenized | Pair) -> Tokenized:
-    """As the student reads it."""
-    return example.student if isinstance(example, Pair) else example
-
-
-def _of_student(data: PackedText | PairedText) -> PackedText:
-    return data.student if isinstance(data, PairedText) else data
-
-
-def _rows(data: PackedText | PairedText, examples: Any) -> Any:
+def _rows(text: PackedText | PairedText, examples: Any) -> Any:
     """One example a row, in arrays of few lengths: each length compiles a step."""
-    longest = meshes.over_processes(data.lengths(examples))
-    return data.batch_of(examples, {name: bucket(length, limit=_LONGEST) for name, length in longest.items()})
-
-
-def _with_answers(data: Any, max_new_tokens: int) -> Any:
-    """The text with rows for the longest prompt and the longest answer."""
-    if isinstance(data, PairedText):
-        sides = {name: _with_answers(getattr(data, name), max_new_tokens) for name in ("student", "teacher")}
-        return dataclasses.replace(data, **sides)
-    return dataclasses.replace(
-        data,
-        length=bucket(data.length + max_new_tokens, limit=_LONGEST),
-        targets=bucket(max(data.targets, max_new_tokens), limit=_LONGEST),
-    )
+    longest = meshes.over_processes(text.lengths(examples))
+    return text.batch_of(examples, {name: bucket(length, limit=_LONGEST) for name, length in longest.items()})

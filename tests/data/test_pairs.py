@@ -17,12 +17,13 @@ from jaxkd.data.pairs import PairedText
 from tests.data.tokenizer_families import wrapped
 
 
-def pairs_of(tiny, **options):
-    return tiny.paired.pairs("train", tiny.foreign, tiny.teacher, **options)
+def pairs_of(tiny, match="none"):
+    return dataclasses.replace(tiny.paired, match=match).pairs("train", tiny.foreign, tiny.teacher)
 
 
-def first_batch(tiny, **options):
-    return next(iter(tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, **options)))
+def first_batch(tiny, match="none", **options):
+    text = dataclasses.replace(tiny.paired, match=match)
+    return next(iter(text.distillation_stream("train", tiny.foreign, tiny.teacher, 0, **options)))
 
 
 def texts_of(checkpoint, ids):
@@ -113,7 +114,7 @@ def test_cut_prompts_leave_the_spans_of_responses_as_they_are(tiny, keep):
         teacher=dataclasses.replace(tiny.paired.teacher, max_prompt=5, keep_prompt=keep),
     )
     for match in ("none", "edit distance"):
-        cut = short.pairs("train", tiny.foreign, tiny.teacher, match=match)
+        cut = dataclasses.replace(short, match=match).pairs("train", tiny.foreign, tiny.teacher)
         for pair, whole in zip(cut, pairs_of(tiny, match=match), strict=True):
             for name in ("student_spans", "teacher_spans"):
                 np.testing.assert_array_equal(getattr(pair, name), getattr(whole, name))
@@ -232,9 +233,10 @@ def test_the_end_is_a_target_on_both_sides_although_it_pads(tiny):
 def test_responses_that_nothing_matches_are_counted(tiny, tmp_path, caplog):
     """Of one target, before which goes in the end of the prompt, an "a" here and a line end there."""
     text = text_of(tiny, tmp_path / "rows.jsonl", "the", instruction="the")
-    text = dataclasses.replace(text, student=dataclasses.replace(text.student, targets=1, overlong="truncate"))
+    short = dataclasses.replace(text.student, targets=1, overlong="truncate")
+    text = dataclasses.replace(text, student=short, match="edit distance")
     with caplog.at_level(logging.WARNING):
-        (pair,) = text.pairs("train", tiny.foreign, tiny.teacher, match="edit distance")
+        (pair,) = text.pairs("train", tiny.foreign, tiny.teacher)
     assert pair.matched.tolist() == [-1]
     assert "1 of 1 responses have no target that is matched by edit distance, rows.jsonl:1 first: MinED" in caplog.text
 
@@ -249,7 +251,7 @@ def test_each_process_takes_its_rows(tiny):
 
 
 def test_the_batch_is_described(tiny):
-    described = tiny.paired.abstract_batch(match="edit distance")
+    described = dataclasses.replace(tiny.paired, match="edit distance").abstract_batch()
     real = first_batch(tiny, match="edit distance")
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), described) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), real

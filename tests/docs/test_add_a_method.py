@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 
 import jax
@@ -34,7 +35,7 @@ def cosine_kd(tmp_path_factory):
 
 @pytest.fixture
 def recipe(cosine_kd, tiny):
-    return cosine_kd(student=tiny.student, teacher=tiny.teacher, data=tiny.text, hidden_rate=0.5)
+    return cosine_kd(student=tiny.student, teacher=tiny.teacher, data=tiny.text, kd_rate=0.25, scale=2.0)
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def test_the_loss_is_the_formula(recipe, batch):
     )
     cosine = (student * teacher).sum(-1) / np.linalg.norm(student, axis=-1) / np.linalg.norm(teacher, axis=-1)
     np.testing.assert_allclose(metrics["cosine_distance"].value(), (1 - cosine).mean(), rtol=1e-5)
-    expected = metrics["cross_entropy"].value() + 0.5 * (1 - cosine).mean()
+    expected = 0.75 * metrics["cross_entropy"].value() + 0.5 * (1 - cosine).mean()
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_without_the_second_term_it_is_sft(recipe, batch, tiny):
-    value, _, (gradient, _), _ = loss_and_gradients(dataclasses.replace(recipe, hidden_rate=0.0), batch)
+    value, _, (gradient, _), _ = loss_and_gradients(dataclasses.replace(recipe, kd_rate=0.0), batch)
     sft = tiny.sft()
     variables = sft.init(jax.random.key(0))
     expected, expected_gradient = jax.jit(
@@ -84,21 +85,22 @@ def test_gradients_reach_the_student_only_and_are_finite_beside_padding(recipe, 
 
 
 def test_what_cannot_work_is_refused(recipe, tiny, tmp_path):
-    with pytest.raises(ValueError, match="hidden_rate must be 0 or more, got -1"):
-        dataclasses.replace(recipe, hidden_rate=-1.0).validate()
+    with pytest.raises(ValueError, match="scale must be above 0, got -1"):
+        dataclasses.replace(recipe, scale=-1.0).validate()
     narrow = json.loads((tiny.folder / "config.json").read_text()) | {"hidden_size": 32}
-    (tmp_path / "config.json").write_text(json.dumps(narrow))
+    folder = shutil.copytree(tiny.folder, tmp_path / "narrow")
+    (folder / "config.json").write_text(json.dumps(narrow))
     with pytest.raises(ValueError, match="states of one width in CosineKD, got 64 and 32"):
-        dataclasses.replace(recipe, teacher=Pretrained(path=str(tmp_path))).validate()
+        dataclasses.replace(recipe, teacher=Pretrained(path=str(folder))).validate()
 
 
 def test_the_config_runs_resumes_and_gives_a_student(cosine_kd, tiny, tmp_path):
     path = tmp_path / "cosine_kd.py"
     path.write_text(on_the_tiny_model(shown_file(PAGE, "configs/cosine_kd.py"), tiny))
-    command = ["--config", str(path), "--size", "smoke", "--recipe.hidden-rate", "0.5"]
+    command = ["--config", str(path), "--size", "smoke", "--recipe.kd-rate", "0.8"]
     _, study = train.parse(command)
     assert isinstance(study.stages[0].recipe, cosine_kd)
-    assert study.stages[0].recipe.hidden_rate == 0.5
+    assert study.stages[0].recipe.kd_rate == 0.8
     config.save(tmp_path / "study.json", study)
     assert config.load(tmp_path / "study.json") == study
     train.main([*command, "--workdir", str(tmp_path / "run")])

@@ -13,7 +13,8 @@ from jaxkd.records import Head, Hiddens
 
 def first(tiny):
     """With what every method reads."""
-    stream = tiny.paired.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance")
+    text = dataclasses.replace(tiny.paired, match="edit distance")
+    stream = text.distillation_stream("train", tiny.foreign, tiny.teacher, 0)
     return jax.tree.map(jnp.asarray, next(iter(stream)))
 
 

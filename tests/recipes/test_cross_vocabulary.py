@@ -229,8 +229,8 @@ def test_packed_rows_cost_what_single_rows_cost(tiny, method):
     for budget in ((112, 56, 96, 40), (28, 10, 48, 12)):
         student = dataclasses.replace(tiny.paired.student, length=budget[0], targets=budget[1], rows=4)
         teacher = dataclasses.replace(tiny.paired.teacher, length=budget[2], targets=budget[3], rows=4)
-        text = dataclasses.replace(tiny.paired, student=student, teacher=teacher)
-        stream = iter(text.training_stream("train", tiny.foreign, tiny.teacher, 0, match="edit distance"))
+        text = dataclasses.replace(tiny.paired, student=student, teacher=teacher, match="edit distance")
+        stream = iter(text.distillation_stream("train", tiny.foreign, tiny.teacher, 0))
         seen, total = set(), 0.0
         while len(seen) < 20:
             batch = jax.tree.map(np.asarray, next(stream))
@@ -333,8 +333,8 @@ def test_a_run_is_planned_without_files(tiny, tmp_path, method):
 
 @METHODS
 def test_a_rate_out_of_range_is_refused(tiny, method):
-    for rate in (0.0, 1.0):
-        with pytest.raises(ValueError, match=rf"kd_rate must be in \(0, 1\), got {rate}\. Without"):
+    for rate in (0.0, 1.5):
+        with pytest.raises(ValueError, match=rf"kd_rate must be in \(0, 1\], got {rate}\. Without"):
             tiny.cross(method, kd_rate=rate).validate()
     tiny.cross(method).validate()
 
@@ -356,5 +356,5 @@ def test_values_out_of_range_are_refused(tiny, method, changes, message):
 
 def test_a_batch_without_matched_positions_is_refused(tiny, batch):
     recipe = tiny.cross(MinED)
-    with pytest.raises(ValueError, match='batch must have teacher_positions, got none. Make it with match="edit dist'):
+    with pytest.raises(ValueError, match="batch must have teacher_positions, got none. Make it of the recipe's text"):
         loss_and_gradients(recipe, dataclasses.replace(batch, teacher_positions=None))

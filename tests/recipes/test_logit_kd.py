@@ -225,7 +225,7 @@ def test_rows_longer_than_the_model_was_made_for_are_refused(tiny):
 
 
 def test_a_rate_out_of_range_is_refused(tiny):
-    with pytest.raises(ValueError, match=r"kd_rate must be in \[0, 1\], got 1\.5"):
+    with pytest.raises(ValueError, match=r"kd_rate must be in \(0, 1\], got 1\.5"):
         tiny.logit_kd(kd_rate=1.5).validate()
 
 
