@@ -1,6 +1,7 @@
 """Whole runs in miniature: a tiny model in a folder, a little text, and the studies that use them."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import TypeVar
@@ -57,20 +58,31 @@ def tiny_batch(tiny_text, tiny_folder) -> TokenBatch:
     return next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
 
 
-def loss_and_gradients(recipe, batch):
-    """Loss, its output, the gradients to (trained, frozen) parameters, and the variables, of one batch."""
-    variables, batch = recipe.init(jax.random.key(0)), jax.tree.map(jnp.asarray, batch)
+def loss_and_gradients(recipe, batch, counts=None):
+    """Loss, its output, the gradients to (trained, frozen) parameters, and the variables, of one batch.
 
-    def loss(params, frozen):
+    A recipe is traced and compiled once in a file, however many batches of one shape it sees.
+    """
+    variables, batch = _initial(recipe), jax.tree.map(jnp.asarray, batch)
+    counts = recipe.counts(batch) if counts is None else counts
+    (value, output), gradients = _differentiated(recipe)(variables.params, variables.frozen, variables, batch, counts)
+    return value, output, gradients, variables
+
+
+@functools.lru_cache(maxsize=16)
+def _initial(recipe):
+    return recipe.init(jax.random.key(0))
+
+
+@functools.lru_cache(maxsize=16)
+def _differentiated(recipe):
+    def loss(params, frozen, variables, batch, counts):
         given = variables.replace(params=params, frozen=frozen)
         given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
-        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
+        output = recipe.loss(given, batch, counts, jax.random.key(1))
         return output.loss, output
 
-    (value, output), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True, allow_int=True))(
-        variables.params, variables.frozen
-    )
-    return value, output, gradients, variables
+    return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True, allow_int=True))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,173 @@
+"""Several teachers of one student: each by a method and in a vocabulary of its own."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.recipe import Batch, Recipe
+from jaxkd.records import LossOutput, Rollout, Variables
+from jaxkd.trainable import PROJECTORS, STUDENT
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+_APART = "teachers"
+"""Of the frozen variables: what each teacher's method reads, by its number."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeveralTeachers(Recipe):
+    """loss = sum_i w_i * loss_i / sum_i w_i, over the methods i, each with its own teacher and rows of its own.
+
+    All train one student, from one checkpoint.  Where teachers have other vocabularies their distributions cannot be
+    averaged token by token, but what a student loses by each can: so each method may be of any kind, on-policy too.
+
+    Source: inferred; with `LogitKD`, the forward KL and one vocabulary it is the average of the teachers'
+    distributions (You et al., Learning from Multiple Teacher Networks, KDD 2017, section 3.2), less its entropy, where
+    all of them read the same rows.  Deviation: each reads rows of its own, so that a step is one of as many rows for
+    each.
+    """
+
+    recipes: tuple[Recipe, ...]
+    """Of one student, with batches of equally many rows."""
+    weights: tuple[float, ...] = ()
+    """w, one above 0 for each; none given: equal ones."""
+
+    def loss(self, variables: Variables, batch: Batch, counts: dict[str, Array], key: Key) -> LossOutput:
+        total, state, metrics = jnp.zeros(()), {}, {}
+        for place, (name, recipe, weight) in enumerate(self._members()):
+            own_counts = {count: value for prefixed, value in counts.items() if (count := _own(prefixed, name))}
+            output = recipe.loss(_seen(variables, name), batch[name], own_counts, jax.random.fold_in(key, place))
+            total += weight * output.loss
+            state[name] = output.state
+            metrics |= {f"{name}/{metric}": value for metric, value in output.metrics.items()}
+        return LossOutput(loss=total, state=state, metrics=metrics)
+
+    def rollout(self, variables: Variables, batch: dict[str, Any], key: Key) -> Rollout:
+        batches, metrics = {}, {}
+        for place, (name, recipe, _) in enumerate(self._members()):
+            made = recipe.rollout(_seen(variables, name), batch[name], jax.random.fold_in(key, place))
+            batches[name] = made.batch
+            metrics |= {f"{name}/{metric}": value for metric, value in made.metrics.items()}
+        return Rollout(batch=batches, metrics=metrics)
+
+    def counts(self, batch: Batch) -> dict[str, Array]:
+        """Each method's under its number, and all targets together."""
+        counts = {}
+        for name, recipe, _ in self._members():
+            counts |= {f"{name}/{count}": value for count, value in recipe.counts(batch[name]).items()}
+        return counts | {"targets": sum(value for count, value in counts.items() if count.endswith("/targets"))}
+
+    def prepare(self, variables: Variables) -> Params:
+        return {name: recipe.prepare(_seen(variables, name)) for name, recipe, _ in self._members()}
+
+    def validate(self) -> None:
+        if len(self.recipes) < 2:
+            raise ValueError(f"recipes must be at least two, got {len(self.recipes)}. One trains by itself.")
+        if self.weights and len(self.weights) != len(self.recipes):
+            raise ValueError(
+                f"weights must be one for each of the {len(self.recipes)} recipes, or none, got {self.weights}."
+            )
+        if not all(weight > 0 for weight in self.weights):
+            raise ValueError(f"weights must be above 0, got {self.weights}. Leave out what shall not weigh.")
+        for recipe in self.recipes:
+            recipe.validate()
+        trained = [jax.tree.map(lambda leaf: leaf.shape, _shared(recipe.abstract().params)) for recipe in self.recipes]
+        students = [getattr(recipe, STUDENT, None) for recipe in self.recipes]
+        if any(student != students[0] for student in students) or any(tree != trained[0] for tree in trained):
+            raise ValueError(
+                f"recipes must train one student, whole or by the same adapters, got {students}, of which they train "
+                f"{[', '.join(tree) for tree in trained]}."
+            )
+        rows = [jax.tree.leaves(recipe.abstract_batch())[0].shape[0] for recipe in self.recipes]
+        if len(set(rows)) > 1:
+            raise ValueError(f"recipes must have batches of equally many rows, got {rows}. Set `rows` of their data.")
+
+    def abstract(self) -> Variables:
+        return _joined({name: recipe.abstract() for name, recipe, _ in self._members()})
+
+    def init(self, key: Key) -> Variables:
+        keys = jax.random.split(key, len(self.recipes))
+        return _joined({name: recipe.init(one) for (name, recipe, _), one in zip(self._members(), keys, strict=True)})
+
+    def load_frozen(self) -> Params:
+        return _joined_frozen({name: recipe.load_frozen() for name, recipe, _ in self._members()})
+
+    def load_student_base(self) -> Params:
+        return self.recipes[0].load_student_base()
+
+    def abstract_batch(self) -> dict[str, Batch]:
+        return {name: recipe.abstract_batch() for name, recipe, _ in self._members()}
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        import grain
+
+        names = [name for name, _, _ in self._members()]
+        streams = [
+            recipe.batches(split, seed, process_index=process_index, process_count=process_count)
+            for recipe in self.recipes
+        ]
+        return grain.experimental.ZipIterDataset(streams).map(lambda batches: dict(zip(names, batches, strict=True)))
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return self.recipes[0].student_model(_seen(variables, "0"))
+
+    def provenance(self) -> str:
+        return "; ".join(f"{name}: {recipe.provenance()}" for name, recipe, _ in self._members())
+
+    def _members(self) -> Iterator[tuple[str, Recipe, float]]:
+        weights = self.weights or (1.0,) * len(self.recipes)
+        for place, (recipe, weight) in enumerate(zip(self.recipes, weights, strict=True)):
+            yield str(place), recipe, weight / sum(weights)
+
+
+def _joined(members: dict[str, Variables]) -> Variables:
+    """The variables of all methods as those of one: a student, and the rest by the methods' numbers."""
+    first = next(iter(members.values()))
+    projectors = {
+        name: variables.params[PROJECTORS] for name, variables in members.items() if PROJECTORS in variables.params
+    }
+    return Variables(
+        params=_shared(first.params) | ({PROJECTORS: projectors} if projectors else {}),
+        state={name: variables.state for name, variables in members.items()},
+        frozen=_joined_frozen({name: variables.frozen for name, variables in members.items()}),
+    )
+
+
+def _joined_frozen(members: dict[str, Params]) -> Params:
+    base = {key: tree for key, tree in next(iter(members.values())).items() if key == STUDENT}
+    apart = {name: {key: tree for key, tree in frozen.items() if key != STUDENT} for name, frozen in members.items()}
+    return base | {_APART: apart}
+
+
+def _seen(variables: Variables, name: str) -> Variables:
+    """The variables as one of the methods knows them."""
+    projectors = variables.params.get(PROJECTORS, {}).get(name)
+    base = {key: tree for key, tree in variables.frozen.items() if key != _APART}
+    return variables.replace(
+        params=_shared(variables.params) | ({} if projectors is None else {PROJECTORS: projectors}),
+        state=variables.state[name],
+        frozen=base | variables.frozen[_APART][name],
+        derived=variables.derived.get(name, {}),
+    )
+
+
+def _shared(params: Params) -> Params:
+    """The student's parameters or adapters."""
+    return {group: tree for group, tree in params.items() if group != PROJECTORS}
+
+
+def _own(prefixed: str, name: str) -> str | None:
+    """The count of a method by its number, None where it is another's."""
+    number, _, count = prefixed.partition("/")
+    return count if number == name and count else None
