@@ -20,6 +20,7 @@ Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 30 for
     launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py
 """
 
+import functools
 from typing import Literal
 
 from jaxkd.data.jsonl import Jsonl
@@ -43,9 +44,8 @@ DATA = "data/dolly"
 STUDENT = "openai-community/gpt2"
 TEACHER_BASE = "openai-community/gpt2-xl"
 TEACHER = "runs/gpt2_from_gpt2_xl/teacher_model"
-MESH = MeshShape(data=1)
 
-EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 packed rows
+EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 or 12 packed rows
 
 DIVERGENCES = {
     "forward_kl": ForwardKL(temperature=2.0),
@@ -57,13 +57,11 @@ DIVERGENCES = {
 }
 
 
-def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is the first divergence alone, for two steps of the same shapes."""
-    full = size == "full"
-    source = Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl")
-    data = PackedText(
-        source=source,
-        rows=10,
+def dolly(rows: int) -> PackedText:
+    """The data in so many rows of a batch, cut as in the papers."""
+    return PackedText(
+        source=Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl"),
+        rows=rows,
         length=512,
         targets=448,
         template="plain",
@@ -71,41 +69,52 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         max_prompt=256,
         keep_prompt="first",
     )
-    student = Pretrained(path=STUDENT, architecture=published.GPT2)
-    teacher = Pretrained(path=TEACHER, architecture=published.GPT2_XL)
+
+
+def train(
+    name: str, recipe: Recipe, *, data: PackedText, epochs: int | None, rate: float, projectors: float | None = None
+) -> Train:
+    """A stage whose rate falls to 1e-7 along a cosine; without `epochs` it takes two steps."""
+    groups = () if projectors is None else (Group(name="projectors", learning_rate=projectors),)
 
     def bits_per_byte(split: Literal["validation", "test"]) -> BitsPerByte:
-        return BitsPerByte(source=source, split=split, rows=10, length=512, targets=448, template="plain")
-
-    def train(
-        name: str, recipe: Recipe, *, rate: float = 5e-4, epochs: int = 20, projectors: float | None = None
-    ) -> Train:
-        groups = () if projectors is None else (Group(name="projectors", learning_rate=projectors),)
-        return Train(
-            name=name,
-            label=name,
-            recipe=recipe,
-            steps=epochs * EPOCH if full else 2,
-            optimizer=Optimizer(learning_rate=rate, final_fraction=1e-7 / rate, weight_decay=0.01, groups=groups),
-            precision="bfloat16",
-            mesh=MESH,
-            evaluate_every=EPOCH,
-            save_every=EPOCH,
-            validation=(bits_per_byte("validation"),),
-            evaluators=(bits_per_byte("test"), Samples(source=source, template="plain")),
+        return BitsPerByte(
+            source=data.source, split=split, rows=data.rows, length=data.length, targets=data.targets, template="plain"
         )
 
-    pair = {"student": student, "teacher": teacher, "data": data, "dropout": 0.1}
+    return Train(
+        name=name,
+        label=name,
+        recipe=recipe,
+        steps=2 if epochs is None else epochs * EPOCH,
+        optimizer=Optimizer(learning_rate=rate, final_fraction=1e-7 / rate, weight_decay=0.01, groups=groups),
+        precision="bfloat16",
+        mesh=MeshShape(data=1),
+        evaluate_every=EPOCH,
+        save_every=EPOCH,
+        validation=(bits_per_byte("validation"),),
+        evaluators=(bits_per_byte("test"), Samples(source=data.source, template="plain")),
+    )
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> Study:
+    """The study; "smoke" is the first divergence alone, for two steps of the same shapes."""
+    full, data = size == "full", dolly(rows=10)
+    student = Pretrained(path=STUDENT, architecture=published.GPT2)
+    teacher = Pretrained(path=TEACHER, architecture=published.GPT2_XL)
     base = Pretrained(path=TEACHER_BASE, architecture=published.GPT2_XL)
+    pair = {"student": student, "teacher": teacher, "data": data, "dropout": 0.1}
+    on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)
+    of_teacher = SFT(student=base, data=data, dropout=0.1, remat=True)
     stages = [
-        train("teacher", SFT(student=base, data=data, dropout=0.1, remat=True), rate=2e-5, epochs=10),
-        train("sft", SFT(student=student, data=data, dropout=0.1)),
+        train("teacher", of_teacher, data=data, epochs=10 if full else None, rate=2e-5),
+        on_dolly("sft", SFT(student=student, data=data, dropout=0.1)),
     ]
     chosen = dict(list(DIVERGENCES.items())[: None if full else 1])
     for name, divergence in chosen.items():
-        stages.append(train(f"kd_{name}", LogitKD(**pair, divergence=divergence)))
-        stages.append(train(f"dskd_{name}", DSKD(**pair, divergence=divergence), projectors=1e-3))
-    stages.append(train("dskdv2", DSKDv2(**pair), projectors=5e-4))
+        stages.append(on_dolly(f"kd_{name}", LogitKD(**pair, divergence=divergence)))
+        stages.append(on_dolly(f"dskd_{name}", DSKD(**pair, divergence=divergence), projectors=1e-3))
+    stages.append(on_dolly("dskdv2", DSKDv2(**pair), projectors=5e-4))
     return Study(
         name="gpt2_from_gpt2_xl",
         title="GPT-2 distilled from GPT-2 XL",

@@ -2,7 +2,7 @@
 
 Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 2504.11426), with the hyper-parameters of
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
-Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
+Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in data/dolly.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
 Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5): the stage `teacher` makes it,
           and the others read it from the folder TEACHER.
@@ -20,19 +20,13 @@ Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 33 for
     launch/one_gpu.sh configs/gpt2_from_qwen.py
 """
 
+import functools
 from typing import Literal
 
-from jaxkd.data.jsonl import Jsonl
+from configs.gpt2_from_gpt2_xl import dolly, train
 from jaxkd.data.pairs import PairedText
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.samples import Samples
-from jaxkd.loop import Train
-from jaxkd.mesh import MeshShape
 from jaxkd.models import published
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
@@ -40,66 +34,32 @@ from jaxkd.recipes.sft import SFT
 from jaxkd.recipes.uld import ULD
 from jaxkd.study import Study
 
-DATA = "data/dolly"
 STUDENT = "openai-community/gpt2"
 TEACHER_BASE = "Qwen/Qwen1.5-1.8B"
 TEACHER = "runs/gpt2_from_qwen/teacher_model"
-MESH = MeshShape(data=1)
-
-EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 packed rows
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """The study; "smoke" is two steps of the same shapes."""
-    full = size == "full"
-    source = Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl")
-    data = PackedText(
-        source=source,
-        rows=10,
-        length=512,
-        targets=448,
-        template="plain",
-        overlong="truncate",
-        max_prompt=256,
-        keep_prompt="first",
-    )
+    full, data = size == "full", dolly(rows=10)
     student = Pretrained(path=STUDENT, architecture=published.GPT2)
     teacher = Pretrained(path=TEACHER, architecture=published.QWEN1_5_1_8B)
-
-    def bits_per_byte(split: Literal["validation", "test"]) -> BitsPerByte:
-        return BitsPerByte(source=source, split=split, rows=10, length=512, targets=448, template="plain")
-
-    def train(
-        name: str, recipe: Recipe, *, rate: float = 5e-4, epochs: int = 20, projectors: float | None = None
-    ) -> Train:
-        groups = () if projectors is None else (Group(name="projectors", learning_rate=projectors),)
-        return Train(
-            name=name,
-            label=name,
-            recipe=recipe,
-            steps=epochs * EPOCH if full else 2,
-            optimizer=Optimizer(learning_rate=rate, final_fraction=1e-7 / rate, weight_decay=0.01, groups=groups),
-            precision="bfloat16",
-            mesh=MESH,
-            evaluate_every=EPOCH,
-            save_every=EPOCH,
-            validation=(bits_per_byte("validation"),),
-            evaluators=(bits_per_byte("test"), Samples(source=source, template="plain")),
-        )
-
-    pair = {"student": student, "teacher": teacher, "data": PairedText(student=data, teacher=data), "dropout": 0.1}
     base = Pretrained(path=TEACHER_BASE, architecture=published.QWEN1_5_1_8B)
+    pair = {"student": student, "teacher": teacher, "data": PairedText(student=data, teacher=data), "dropout": 0.1}
+    on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)
     return Study(
         name="gpt2_from_qwen",
         title="GPT-2 distilled from Qwen1.5-1.8B",
         description="Four methods between two vocabularies, and the control without a teacher.",
         stages=(
-            train("teacher", SFT(student=base, data=data, remat=True), rate=2e-5, epochs=10),
-            train("sft", SFT(student=student, data=data, dropout=0.1)),
-            train("uld", ULD(**pair)),
-            train("mined", MinED(**pair)),
-            train("cma", DSKDCrossAttention(**pair), projectors=1e-3),
-            train("eta", DSKDv2ETA(**pair), projectors=5e-4),
+            train(
+                "teacher", SFT(student=base, data=data, remat=True), data=data, epochs=10 if full else None, rate=2e-5
+            ),
+            on_dolly("sft", SFT(student=student, data=data, dropout=0.1)),
+            on_dolly("uld", ULD(**pair)),
+            on_dolly("mined", MinED(**pair)),
+            on_dolly("cma", DSKDCrossAttention(**pair), projectors=1e-3),
+            on_dolly("eta", DSKDv2ETA(**pair), projectors=5e-4),
         ),
         seeds=(10,),
         comparisons=(("uld", "sft"), ("mined", "sft"), ("cma", "sft"), ("eta", "cma")),

@@ -90,11 +90,5 @@ def starts_a_boundary(model):
     return found
 
 
-def output(recipe, batch):
-    """What a recipe makes of a batch, without a gradient."""
-    variables = recipe.init(jax.random.key(0))
-    return jax.jit(lambda batch: recipe.loss(variables, batch, recipe.counts(batch), jax.random.key(1)))(batch)
-
-
 def all_zero(tree):
     return all(bool((leaf == 0).all()) for leaf in jax.tree.leaves(tree))

@@ -21,6 +21,7 @@ from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
+from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
 
 METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
@@ -183,8 +184,7 @@ def test_minimum_edit_distance_equals_float64_numpy(tiny, batch):
 @METHODS
 def test_nothing_reaches_the_teacher_and_something_reaches_the_student(tiny, batch, method):
     _, _, (to_params, to_frozen), _ = loss_and_gradients(tiny.cross(method), batch)
-    blocks = to_frozen["teacher"]["blocks"]
-    assert all(bool((leaf == 0).all()) for leaf in jax.tree.leaves(blocks))
+    assert all_zero(to_frozen["teacher"]["blocks"])
     for name, tree in to_params.items():
         assert any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(tree)), name
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)), name
@@ -215,6 +215,17 @@ def test_rows_are_added_up(tiny, batch, method):
         for rows in (np.ones_like(first), first, ~first)
     )
     np.testing.assert_allclose(sum(halves), whole, rtol=1e-6)
+
+
+@METHODS
+def test_a_batch_without_a_target_costs_nothing(tiny, batch, method):
+    """The empty rows that fill a last batch."""
+    empty = jax.tree.map(jnp.zeros_like, batch)
+    empty = dataclasses.replace(empty, teacher_positions=jnp.full_like(batch.teacher_positions, -1))
+    value, output, (gradient, _), _ = loss_and_gradients(tiny.cross(method), empty)
+    assert value == 0
+    assert all_zero(gradient)
+    assert all(mean.value() == 0 for mean in output.metrics.values())
 
 
 @METHODS
