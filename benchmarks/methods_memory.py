@@ -13,7 +13,6 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 
 if TYPE_CHECKING:
     from jaxkd.distillation import Distillation
-    from jaxkd.models.pretrained import Pretrained
 
 ROWS, TARGETS = 8, 512
 BAR = Bar(relation="<=", limit=0.5)
@@ -45,6 +44,7 @@ def figure(name: str) -> str:
 
 def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
     """One block of SmolLM2 teaches one of its own vocabulary and one of GPT-2's."""
+    from benchmarks.gpt2_student import with_gpt2_tokens
     from jaxkd.data.pairs import PairedText
     from jaxkd.data.standard_library import StandardLibrary
     from jaxkd.data.text import PackedText
@@ -64,27 +64,13 @@ def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
     ours = PackedText(source=StandardLibrary(), rows=ROWS, length=TARGETS + 128, targets=TARGETS)
     one = {"student": teacher, "teacher": teacher, "data": ours}
     theirs = PairedText(student=dataclasses.replace(ours, template="plain"), teacher=ours)
-    two = {"student": _with_gpt2_tokens(teacher, folder), "teacher": teacher, "data": theirs}
+    two = {"student": with_gpt2_tokens(teacher, folder / "student"), "teacher": teacher, "data": theirs}
     yield "LogitKD", LogitKD(**one)
     yield "LogitKD, Jensen-Shannon", LogitKD(**one, divergence=JensenShannon())
     yield "DSKD", DSKD(**one)
     yield "DSKDv2", DSKDv2(**one)
     for method in (ULD, MinED, DSKDCrossAttention, DSKDv2ETA, ALM, GOLD):
         yield method.__name__, method(**two)
-
-
-def _with_gpt2_tokens(teacher: "Pretrained", folder: Path) -> "Pretrained":
-    """The teacher's architecture with GPT-2's vocabulary and random weights."""
-    import jax
-
-    from benchmarks.packaged_tokenizers import gpt2
-    from jaxkd.models import decoder, huggingface
-    from jaxkd.models.pretrained import Pretrained
-
-    tokenizer = gpt2().tokenizer
-    config = dataclasses.replace(teacher.config(), vocab_size=len(tokenizer))
-    huggingface.save(folder / "student", config, decoder.init(config, jax.random.key(0)), tokenizer=tokenizer)
-    return Pretrained(path=str(folder / "student"))
 
 
 def _share(recipe: "Distillation") -> float:

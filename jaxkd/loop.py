@@ -132,12 +132,12 @@ class _Run:
         self.train, self.folder, self.seed = train, folder, seed
         self.step = train.compiled_step()
         self.step_function = self.step.jit()
+        self.abstract = self.step.abstract_state()
         self.validated: tuple[int, dict[str, float]] = (-1, {})
         """The newest validation: a checkpoint of the same step is ranked by it."""
 
     def go(self) -> None:
         train = self.train
-        abstract = self.step.abstract_state()
         check_writable(self.folder, train.disk_bytes())
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
@@ -147,7 +147,7 @@ class _Run:
                     "train", self.seed, process_index=jax.process_index(), process_count=jax.process_count()
                 )
             )
-            state, frozen = self._start(abstract, checkpoints, stream)
+            state, frozen = self._start(checkpoints, stream)
             writer.truncate_after(int(state.step))
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
@@ -155,22 +155,22 @@ class _Run:
             if int(state.step) < train.steps:
                 raise Interrupted(interrupt, int(state.step))
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
-                state, _ = checkpoints.restore(best, abstract)
+                state, _ = checkpoints.restore(best, self.abstract)
         stage_lib.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
-    def _start(self, abstract: TrainState, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
+    def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
         """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""
         latest = checkpoints.latest()
         if latest is not None:
-            state, record = checkpoints.restore(latest, abstract)
+            state, record = checkpoints.restore(latest, self.abstract)
             stream.set_state(record["stream"])
             _log.info("going on at step %d of %s", latest, self.folder)
             return state, self.step.frozen(self.train.recipe.load_frozen())
 
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         if self.train.start_from is not None:
-            variables = variables.replace(params=trained_params(Path(self.train.start_from), abstract.params))
-        places = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+            variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
+        places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
         state = jax.device_put(self.step.initial_state(variables), places)
         return state, self.step.frozen(variables.frozen)
 
@@ -195,26 +195,34 @@ class _Run:
                     self.step.variables(state, frozen), next(stream), rollout_key(root_key, step)
                 )
                 batch = meshes.global_batch(rollout.batch, mesh)
+                state = self._with_buffers(state, state.state if rollout.state is None else rollout.state)
                 state, metrics = self.step_function(state, frozen, batch, root_key)
                 # The metrics of the step before are read while this one runs, so the device never waits.
                 log.push(step, metrics | rollout.metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
                     log.flush()
-                    self._validate(step, state, frozen, writer)
+                    state = self._validate(step, state, frozen, writer)
                 if _due(step, train.save_every) and step < train.steps:
                     log.flush()
                     self._save(state, stream, checkpoints)
             log.flush()
         if start < int(state.step) == train.steps:
-            self._validate(train.steps, state, frozen, writer)
+            state = self._validate(train.steps, state, frozen, writer)
         return state
 
-    def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> None:
+    def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> TrainState:
         results = self._evaluate(self.train.validation, state, frozen)
-        values = {f"validation/{name}": value for result in results.values() for name, value in result.metrics.items()}
+        values = {name: value for result in results.values() for name, value in result.metrics.items()}
         if values:
-            writer.write(step, values)
+            writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         self.validated = (step, values)
+        return self._with_buffers(state, self.train.recipe.validated(state.state, values))
+
+    def _with_buffers(self, state: TrainState, buffers: Params) -> TrainState:
+        if buffers is state.state:
+            return state
+        places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract.state)
+        return dataclasses.replace(state, state=jax.device_put(buffers, places))
 
     def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
         if not evaluators:
@@ -227,13 +235,12 @@ class _Run:
         if step == checkpoints.latest():
             return
         validated, values = self.validated
-        metrics = {name.removeprefix("validation/"): value for name, value in values.items()}
         record = checkpoint_record(
             stream=stream.get_state(),
             averaged=self.train.ema_decay is not None,
             ranked_by=self.train.keep_best,
         )
-        checkpoints.save(step, state, record, metrics if validated == step else None)
+        checkpoints.save(step, state, record, values if validated == step else None)
 
 
 class Interrupted(Exception):

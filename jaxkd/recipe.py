@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jaxtyping import Array
@@ -26,7 +27,7 @@ class Recipe(abc.ABC):
 
     The order in which the loop calls them: `validate`, `abstract`, then `init` (or, on resume,
     `load_frozen`), `batches`, and for each optimizer step `rollout` on the host, `counts` over the whole
-    accumulation window, `prepare` once, and `loss` for each micro-batch.
+    accumulation window, `prepare` once, and `loss` for each micro-batch; `validated` where a step is due for it.
     """
 
     def validate(self) -> None:
@@ -78,6 +79,16 @@ class Recipe(abc.ABC):
         """
         del variables, key
         return Rollout(batch=batch)
+
+    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
+        """`Variables.state` after a validation, which may change how a run goes on.  Default: as it is.
+
+        Args:
+            state: as the step before left it.
+            metrics: of the evaluators, by their names.
+        """
+        del metrics
+        return state
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:

@@ -175,6 +175,8 @@ class Rollout:
     """This process's rows of a global batch, as NumPy arrays."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     """Of how it was made."""
+    state: Params | None = None
+    """`Variables.state` as the step finds it, on every process the same; None leaves it as it is."""
 
 
 @jax.tree_util.register_dataclass

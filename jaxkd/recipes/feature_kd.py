@@ -42,7 +42,7 @@ class FeatureKD(Distillation):
     """d: 1 - cos, or the mean over channels of the squared difference of the states or of their directions."""
     attention_rate: float = 0.0
     """Weight of the attention term, at least 0; with 0 no attention is kept."""
-    heads: Heads = "matched"
+    attention_heads: Heads = "matched"
     """"mean" compares the mean over heads, of any two numbers of them."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
@@ -58,7 +58,7 @@ class FeatureKD(Distillation):
             "hidden_distance": reported(distance, batch.loss_mask),
         }
         if ours.attention is not None and theirs.attention is not None:
-            nats = jnp.mean(attention_kl(ours.attention, theirs.attention, heads=self.heads), axis=0)
+            nats = jnp.mean(attention_kl(ours.attention, theirs.attention, heads=self.attention_heads), axis=0)
             imitation = distance + self.attention_rate * nats
             metrics["attention_divergence"] = reported(nats, batch.loss_mask)
         imitation = masked_sum(self.kd_rate * weights * imitation, batch.loss_mask).total
@@ -73,7 +73,10 @@ class FeatureKD(Distillation):
             )
         if not self.attention_rate >= 0:
             raise ValueError(f"attention_rate must be at least 0, got {self.attention_rate}.")
-        for name, choice, choices in (("distance", self.distance, Distance), ("heads", self.heads, Heads)):
+        for name, choice, choices in (
+            ("distance", self.distance, Distance),
+            ("attention_heads", self.attention_heads, Heads),
+        ):
             if choice not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {choice!r}.")
         lowest = 1 if self.attention_rate else 0
@@ -86,10 +89,10 @@ class FeatureKD(Distillation):
                     "no attention."
                 )
         ours, theirs = self.student.config().heads, self.teacher.config().heads
-        if self.attention_rate and self.heads == "matched" and ours != theirs:
+        if self.attention_rate and self.attention_heads == "matched" and ours != theirs:
             raise ValueError(
-                f'student and teacher must have equally many heads with heads="matched", got {ours} and {theirs}. '
-                'Set heads="mean".'
+                'student and teacher must have equally many heads with attention_heads="matched", got '
+                f'{ours} and {theirs}. Set attention_heads="mean".'
             )
 
     def abstract(self) -> Variables:

@@ -64,7 +64,8 @@ class SeveralTeachers(Recipe):
         counts = {}
         for name, recipe, _ in self._members():
             counts |= {f"{name}/{count}": value for count, value in recipe.counts(batch[name]).items()}
-        return counts | {"targets": sum(value for count, value in counts.items() if count.endswith("/targets"))}
+        targets = [value for count, value in counts.items() if count.endswith("/targets")]
+        return counts | {"targets": sum(targets[1:], targets[0])}
 
     def prepare(self, variables: Variables) -> Params:
         return {name: recipe.prepare(_seen(variables, name)) for name, recipe, _ in self._members()}

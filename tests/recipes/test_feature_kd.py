@@ -55,7 +55,7 @@ def distances(name, ours, theirs):
     [("cosine", 0.0, "matched"), ("mse", 0.5, "matched"), ("unit mse", 2.0, "mean")],
 )
 def test_it_equals_float64_numpy(recipe, batch, distance, attention_rate, heads):
-    recipe = dataclasses.replace(recipe, distance=distance, attention_rate=attention_rate, heads=heads)
+    recipe = dataclasses.replace(recipe, distance=distance, attention_rate=attention_rate, attention_heads=heads)
     recipe.validate()
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, ours, our_scores = layers_of(recipe.student, variables.params["student"], batch)
@@ -114,7 +114,7 @@ def test_abstract_variables_describe_the_real_ones(recipe):
         ),
         ({"attention_rate": -1.0}, "attention_rate must be at least 0, got -1.0"),
         ({"distance": "l1"}, "distance must be one of cosine, mse, unit mse, got 'l1'"),
-        ({"heads": "best"}, "heads must be one of matched, mean, got 'best'"),
+        ({"attention_heads": "best"}, "attention_heads must be one of matched, mean, got 'best'"),
         ({"layers": ((1, 3),)}, r"layers must be between 0 and the depth of each model, 2 and 2, got \[\(1, 3\)\]"),
         ({"layers": ((0, 0),), "attention_rate": 1.0}, r"layers must be between 1 and .*0 is the embedding"),
     ],
