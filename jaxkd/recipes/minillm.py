@@ -38,19 +38,19 @@ class MiniLLM(Distillation):
     at one position, and R_t is the mean of log p(y) - log q(y) over the tokens behind it, 0 for the last.  The value of
     L is that of a surrogate and says nothing; the metrics do.
 
-    Source: Gu et al. (arXiv 2306.08543), section 2.2: single-step decomposition, teacher-mixed sampling, length
-    normalisation, clipping; checked against microsoft/LMOps@4f2a9de.  Deviation: the long part is divided by the number
-    of tokens behind a position, of which the paper subtracts one more; both parts are means over tokens, where it has
-    sums over an answer; the corpus of its language-modelling term is the data.  That code also discounts by 0.95,
-    counts a token's own log p - log q in R, whitens R over the batch, scales and clips rewards, does not weigh the KL,
-    and makes four passes over what was drawn, of which here is one.
+    Source: Gu et al. (arXiv 2306.08543), sections 2.2 and 2.3: single-step decomposition, teacher-mixed sampling,
+    length normalisation, clipping; checked against microsoft/LMOps@4f2a9de.  Deviation: R is divided by the number of
+    tokens behind a position, of which the paper subtracts one more; both parts are means over tokens, where it has sums
+    over an answer; the corpus of its language-modelling term is the data.  That code also discounts by 0.95, counts a
+    token's own log p - log q in R, whitens R over the batch, scales and clips rewards, does not weigh the KL, adds a
+    forward KL on its corpus, and makes four passes over what was drawn, where here is one.
     """
 
     data: PackedText
     alpha: float = 0.2
     """Share of the teacher in what a token is drawn from, in [0, 1); 0 is the student alone."""
     clip: float | None = 0.2
-    """Where w_t is further than this from 1 and R_t would move it away, it has no gradient; None clips nothing."""
+    """R_t counts as 0 where w_t is further than this from 1 and R_t would move it away; None clips nothing."""
     max_new_tokens: int = 256
     """Of an answer; one that has so many has no end to learn."""
     stop_repeated: float | None = None

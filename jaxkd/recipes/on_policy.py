@@ -88,6 +88,11 @@ class OnPolicy(Recipe):
     def validate(self) -> None:
         if not isinstance(self.recipe, Distillation):
             raise ValueError(f"recipe must be a distillation, got {type(self.recipe).__name__}, which has no teacher.")
+        if type(self.recipe).rollout is not Recipe.rollout:
+            raise ValueError(
+                f"recipe must learn from answers that it is given, got {type(self.recipe).__name__}, which draws its "
+                "own. Train it as it is."
+            )
         if self.recipe.teacher_cache is not None:
             raise ValueError(
                 f"recipe.teacher_cache must be None on-policy, got {self.recipe.teacher_cache!r}. A cache holds what "

@@ -243,6 +243,11 @@ def test_a_batch_is_planned_with_the_longest(make):
     assert make(kd_rate=1.0).abstract_batch().given is None
 
 
+def test_it_is_on_policy_by_itself(make):
+    with pytest.raises(ValueError, match="recipe must learn from answers that it is given, got MiniLLM, which draws"):
+        OnPolicy(recipe=make()).validate()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
