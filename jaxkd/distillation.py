@@ -72,7 +72,7 @@ class Distillation(Recipe):
     def load_student_base(self) -> Params:
         return trainable.load_frozen(self._config(), self.student)
 
-    def abstract_batch(self) -> TokenBatch | PairedBatch:
+    def abstract_batch(self) -> Batch:
         return self.text.abstract_batch(teacher_width=self.teacher.config().width if self._cached else None)
 
     def batches(
@@ -98,10 +98,13 @@ class Distillation(Recipe):
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
-    def hiddens(self, variables: Variables, batch: TokenBatch | PairedBatch, key: Key) -> tuple[Hiddens, Hiddens]:
+    def hiddens(
+        self, variables: Variables, batch: TokenBatch | PairedBatch, key: Key | None
+    ) -> tuple[Hiddens, Hiddens]:
         """Of student and teacher at their targets, the teacher's gradient-stopped.
 
-        Heads over one vocabulary are cut to the rows that both have, however each is padded.
+        Heads over one vocabulary are cut to the rows that both have, however each is padded.  Without a key there is no
+        dropout.
         """
         ours, theirs = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
         student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)

@@ -19,7 +19,9 @@ from jaxkd.losses import ForwardKL
 from jaxkd.mesh import MeshShape
 from jaxkd.optim import Optimizer
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.rollouts import Rollouts
 from jaxkd.stage import read_evaluations
 from jaxkd.step_log import StepLog
 
@@ -89,13 +91,16 @@ def test_a_run_that_was_stopped_continues_bitwise(everything_on_one, tmp_path, m
     assert read_evaluations(tmp_path / "whole") == read_evaluations(tmp_path / "parts")
 
 
-@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies"])
+@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture"])
 def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, tmp_path, monkeypatch, method):
-    recipe = tiny.logit_kd(dropout=0.1) if method == "one vocabulary" else tiny.cross(DSKDv2ETA)
-    on_policy = OnPolicy(recipe=recipe, max_new_tokens=5, fraction=0.8)
+    if method == "a mixture":
+        on_policy = MiniLLM(student=tiny.student, teacher=tiny.teacher, data=tiny.text, dropout=0.1, max_new_tokens=5)
+    else:
+        recipe = tiny.logit_kd(dropout=0.1) if method == "one vocabulary" else tiny.cross(DSKDv2ETA)
+        on_policy = OnPolicy(recipe=recipe, max_new_tokens=5, fraction=0.8)
     train = tiny.train(on_policy, steps=4, mesh=MeshShape(data=2), validation=(), evaluators=())
     train.run(tmp_path / "whole", seed=3, stages={})
-    written, answer = [], OnPolicy._answers
+    written, answer = [], Rollouts.answers
 
     def answer_and_stop(self, *args):
         written.append(args)
@@ -104,7 +109,7 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
         return answer(self, *args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(OnPolicy, "_answers", answer_and_stop)
+        patched.setattr(Rollouts, "answers", answer_and_stop)
         with pytest.raises(Interrupted, match="stopped by SIGTERM after step 3"):
             train.run(tmp_path / "parts", seed=3, stages={})
     train.run(tmp_path / "parts", seed=3, stages={})

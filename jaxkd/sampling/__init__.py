@@ -7,7 +7,7 @@ arrays, for a training loop that learns from what the model writes.
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
 from jaxkd.sampling.prompts import bucket, pad
-from jaxkd.sampling.records import Finish, Generated, Prompts, StopTable
+from jaxkd.sampling.records import Finish, Generated, Mixture, Prompts, StopTable
 from jaxkd.sampling.stop_strings import stop_table
 from jaxkd.sampling.text import Text, generate
 
@@ -15,6 +15,7 @@ __all__ = [
     "GREEDY",
     "Finish",
     "Generated",
+    "Mixture",
     "Prompts",
     "Sampling",
     "StopTable",

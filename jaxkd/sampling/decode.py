@@ -13,14 +13,17 @@ from jaxkd.models import decoder
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.key_value_cache import KeyValueCache, extend, init_cache
 from jaxkd.records import Hiddens
-from jaxkd.sampling.logits import adjusted
+from jaxkd.sampling.logits import adjusted, mixed
 from jaxkd.sampling.options import Sampling
-from jaxkd.sampling.records import Finish, Generated, Prompts, StopTable
+from jaxkd.sampling.records import Finish, Generated, Mixture, Prompts, StopTable
 from jaxkd.sharding import constrain
 from jaxkd.typing import Key, Params
 
 SHORTEST_STAGE = 128
 """Slots that the key/value cache begins with at least: each stage of its growth is a loop of its own to compile."""
+
+_Caches = list[KeyValueCache]
+"""Of each model that reads: one, or two where a mixture is sampled."""
 
 
 @jax.tree_util.register_dataclass
@@ -52,6 +55,7 @@ def sample(
     sampling: Sampling,
     end_tokens: tuple[int, ...] = (),
     stop: StopTable | None = None,
+    mixture: Mixture | None = None,
 ) -> Generated:
     """Continue each prompt until an end token, a stop string, or `max_new_tokens`.
 
@@ -62,8 +66,8 @@ def sample(
     no dropout.  The loop ends when every row has.
 
     Args:
-        config: architecture; `prompts.lengths + max_new_tokens` must not exceed its `max_positions`, which the caller
-            checks, as `generate` does.
+        config: architecture; `prompts.lengths + max_new_tokens` must not exceed its `max_positions`, nor those of the
+            mixture, which the caller checks, as `generate` does.
         params: of any dtype; the logits and all that is done to them are float32 or wider.
         prompts: as `pad` makes them.
         key: each draw is a function of the key, the row's example id and how many tokens the row has.
@@ -71,13 +75,16 @@ def sample(
         sampling: how a token is chosen.
         end_tokens: token ids that end a text.
         stop: strings that end a text, made by `stop_table`.
+        mixture: a second model that reads along and has a share in the distribution; `sampling` applies to both
+            before they are mixed.
 
     Raises:
         ValueError: `max_new_tokens` below 1.
     """
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}.")
-    params = jax.lax.stop_gradient(params)
+    params, mixture = jax.lax.stop_gradient((params, mixture))
+    models = [(config, params)] if mixture is None else [(config, params), (mixture.config, mixture.params)]
     tokens, lengths = jnp.asarray(prompts.tokens), jnp.asarray(prompts.lengths)
     rows, length = tokens.shape
     places = jnp.arange(length)[None] - (length - lengths[:, None])
@@ -93,21 +100,30 @@ def sample(
         sampling=sampling,
         end_tokens=end_tokens,
         stop=stop,
+        share=None if mixture is None else mixture.share,
     )
 
-    def logits(hiddens: Float[Array, "b d"]) -> Float[Array, "b v"]:
-        return head_logits(Hiddens(values=hiddens, head=decoder.head(config, params)))
+    def empty_caches(slots: int) -> _Caches:
+        return [init_cache(config, rows, slots, params["embedding"].dtype) for config, params in models]
 
-    def empty_cache(slots: int) -> KeyValueCache:
-        return init_cache(config, rows, slots, params["embedding"].dtype)
+    def read(
+        caches: _Caches, tokens: Int[Array, "b t"], positions: Int[Array, "b t"], segment_ids: Int[Array, "b t"]
+    ) -> tuple[list[Float[Array, "b v"]], _Caches]:
+        """Logits of each model after the last column, and the fuller caches."""
+        logits, fuller = [], []
+        for (config, params), cache in zip(models, caches, strict=True):
+            hiddens, cache = extend(config, params, cache, tokens, positions=positions, segment_ids=segment_ids)
+            logits.append(head_logits(Hiddens(values=hiddens[:, -1], head=decoder.head(config, params))))
+            fuller.append(cache)
+        # Heads of one vocabulary may be padded differently.
+        common = min(one.shape[1] for one in logits)
+        return [one[:, :common] for one in logits], fuller
 
     # No slot for the last token: it is written and never read.
     first_slots, *more_slots = _stages(length, length + max_new_tokens - 1)
-    cache = empty_cache(first_slots)
-    hiddens, cache = extend(config, params, cache, tokens, positions=positions, segment_ids=segment_ids)
-    first = logits(hiddens[:, -1])
+    first, caches = read(empty_caches(first_slots), tokens, positions, segment_ids)
     running = lengths > 0
-    zeros = jnp.zeros((rows, max_new_tokens), first.dtype)
+    zeros = jnp.zeros((rows, max_new_tokens), first[0].dtype)
     state = _State(
         written=jnp.int32(0),
         columns=jnp.pad(tokens, later),
@@ -119,24 +135,22 @@ def sample(
         sampling_log_probs=zeros,
     )
 
-    def step(carry: tuple[_State, KeyValueCache]) -> tuple[_State, KeyValueCache]:
-        state, cache = carry
+    def step(carry: tuple[_State, _Caches]) -> tuple[_State, _Caches]:
+        state, caches = carry
         last = jax.lax.dynamic_slice_in_dim(state.columns, length + state.written - 1, 1, axis=1)
-        hiddens, cache = extend(
-            config, params, cache, last, positions=positions[:, -1:] + state.written, segment_ids=jnp.ones_like(last)
-        )
-        return write(state, logits(hiddens[:, 0])), cache
+        logits, caches = read(caches, last, positions[:, -1:] + state.written, jnp.ones_like(last))
+        return write(state, logits), caches
 
-    def fill(state: _State, cache: KeyValueCache, slots: int) -> tuple[_State, KeyValueCache]:
+    def fill(state: _State, caches: _Caches, slots: int) -> tuple[_State, _Caches]:
         """Write until every row has ended or no slot is free for the token written last."""
         return jax.lax.while_loop(
-            lambda carry: (carry[0].written <= slots - length) & carry[0].running.any(), step, (state, cache)
+            lambda carry: (carry[0].written <= slots - length) & carry[0].running.any(), step, (state, caches)
         )
 
-    state, cache = fill(write(state, first), cache, first_slots)
+    state, caches = fill(write(state, first), caches, first_slots)
     for slots in more_slots:
-        cache = jax.tree.map(_laid_into, empty_cache(slots), cache)
-        state, cache = fill(state, cache, slots)
+        caches = jax.tree.map(_laid_into, empty_caches(slots), caches)
+        state, caches = fill(state, caches, slots)
     generated = Generated(
         tokens=state.columns[:, length:],
         lengths=state.lengths,
@@ -165,7 +179,7 @@ def _laid_into(larger: Array, smaller: Array) -> Array:
 
 def _write(
     state: _State,
-    logits: Float[Array, "b v"],
+    logits: list[Float[Array, "b v"]],
     *,
     prompt: Bool[Array, "b s"],
     length: int,
@@ -173,15 +187,17 @@ def _write(
     sampling: Sampling,
     end_tokens: tuple[int, ...],
     stop: StopTable | None,
+    share: float | None,
 ) -> _State:
     """Choose the next token of each row, write it, and see which rows end with it."""
     end = length + state.written
     columns = jnp.arange(prompt.shape[1])
     mask = prompt | ((columns >= length) & (columns < end))[None]
-    drawn_from = adjusted(logits, state.columns, mask, end, sampling=sampling)
+    own, *others = (adjusted(one, state.columns, mask, end, sampling=sampling) for one in logits)
+    drawn_from = own if share is None else mixed(own, *others, share=share)
     if sampling.temperature == 0:
         chosen = _first_largest(drawn_from)
-        sampling_log_probs = jnp.zeros(chosen.shape, logits.dtype)
+        sampling_log_probs = jnp.zeros(chosen.shape, drawn_from.dtype)
     else:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, state.written)
         chosen = jax.vmap(jax.random.categorical)(keys, drawn_from)
@@ -209,7 +225,7 @@ def _write(
         matched=matched,
         lengths=state.lengths + state.running,
         finish=finish,
-        log_probs=put(state.log_probs, _log_probs(logits, chosen), state.written),
+        log_probs=put(state.log_probs, _log_probs(logits[0], chosen), state.written),
         sampling_log_probs=put(state.sampling_log_probs, sampling_log_probs, state.written),
     )
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxkd.losses.divergence.log_space import log_mixture
 from jaxkd.sampling.options import Sampling
 from jaxkd.sampling.threshold import keep_largest
 
@@ -106,6 +107,26 @@ def min_p(logits: Float[Array, "b v"], *, p: float) -> Float[Array, "b v"]:
         -inf
     """
     return jnp.where(logits >= logits.max(axis=-1, keepdims=True) + jnp.log(p), logits, -jnp.inf)
+
+
+def mixed(logits: Float[Array, "b v"], others: Float[Array, "b v"], *, share: float) -> Float[Array, "b v"]:
+    """Log-probabilities of a mixture: `log((1 - share) * softmax(logits) + share * softmax(others))`.
+
+    Args:
+        logits: of the model that writes.
+        others: of the other model, over the same vocabulary.
+        share: of the other model, in [0, 1].
+
+    Source: Gu et al., MiniLLM (arXiv 2306.08543), section 2.2, teacher-mixed sampling.  Deviation: formed in log
+    space, so that no probability is lost.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> probs = jnp.array([[0.5, 0.5]]), jnp.array([[0.75, 0.25]])
+        >>> jnp.exp(mixed(*map(jnp.log, probs), share=0.5)).tolist()
+        [[0.625, 0.375]]
+    """
+    return log_mixture(jax.nn.log_softmax(others), jax.nn.log_softmax(logits), share)
 
 
 def adjusted(

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxkd.models.config import DecoderConfig
+from jaxkd.typing import Params
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,24 @@ class StopTable:
     """What each token does to each state.  State 0 begins; the number of states means that a string is complete."""
 
     transitions: Int[Array | np.ndarray, "states v"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """A second model, which has a share in the distribution that a token is drawn from.
+
+    A token must have one id in both, which the caller checks; rows that pad the longer head are left out.
+    """
+
+    config: DecoderConfig = dataclasses.field(metadata={"static": True})
+    params: Params
+    share: float = dataclasses.field(metadata={"static": True})
+    """Its probability in the mixture, in [0, 1]; the rest is that of the model that writes."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must be in [0, 1], got {self.share}. It is a probability.")
 
 
 class Finish(enum.IntEnum):
@@ -58,7 +79,8 @@ class Generated:
     log_probs: Float[Array, "b n"]
     """Under the model itself: its softmax at temperature 1, nothing left out."""
     sampling_log_probs: Float[Array, "b n"]
-    """Under the distribution that the token was drawn from, after all that `Sampling` asks for; 0 at temperature 0."""
+    """Under the distribution that the token was drawn from, after all that `Sampling` asks for and mixed where there is
+    a mixture; 0 at temperature 0."""
 
     @property
     def mask(self) -> Bool[Array, "b n"]:

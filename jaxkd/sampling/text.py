@@ -13,7 +13,7 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
 from jaxkd.sampling.prompts import batches, check_example_ids, pad
-from jaxkd.sampling.records import Finish, Generated, StopTable
+from jaxkd.sampling.records import Finish, Generated, Mixture, StopTable
 from jaxkd.sampling.stop_strings import before_stop, stop_table
 from jaxkd.sharding import ROWS
 from jaxkd.typing import Key
@@ -45,6 +45,7 @@ def generate(
     key: Key | None = None,
     example_ids: Sequence[int] | None = None,
     rows: int = 32,
+    mixture: Mixture | None = None,
 ) -> list[Text]:
     """What the model writes after each prompt.
 
@@ -59,6 +60,7 @@ def generate(
         key: draws the samples; needed where the temperature is above 0.
         example_ids: folded into `key`, one a prompt; by default its place in `prompts`.
         rows: most prompts that run at a time.
+        mixture: a second model of the same tokens, which has a share in what is drawn.
 
     Raises:
         ValueError: an empty prompt, a prompt with no room for `max_new_tokens`, an end token that the model does not
@@ -67,7 +69,9 @@ def generate(
     """
     example_ids = range(len(prompts)) if example_ids is None else example_ids
     end_tokens = tuple(sorted(set(model.end_tokens if end_tokens is None else end_tokens)))
-    _check(model.config, prompts, max_new_tokens, sampling, end_tokens, key, rows)
+    readers = [model.config] if mixture is None else [model.config, mixture.config]
+    positions = min(config.max_positions for config in readers)
+    _check(model.config, prompts, max_new_tokens, sampling, end_tokens, key, rows, positions)
     check_example_ids(example_ids, len(prompts))
     table = _stop_table(model, stop)
     written: dict[int, Text] = {}
@@ -75,7 +79,7 @@ def generate(
         [len(prompt) for prompt in prompts],
         rows=rows,
         parts=_row_parts(),
-        limit=model.config.max_positions - max_new_tokens,
+        limit=positions - max_new_tokens,
     ):
         generated = sample(
             model.config,
@@ -91,6 +95,7 @@ def generate(
             sampling=sampling,
             end_tokens=end_tokens,
             stop=table,
+            mixture=mixture,
         )
         written |= zip(batch.places, _texts(model, jax.device_get(generated), stop), strict=False)
     return [written[place] for place in range(len(prompts))]
@@ -104,6 +109,7 @@ def _check(
     end_tokens: tuple[int, ...],
     key: Key | None,
     rows: int,
+    positions: int,
 ) -> None:
     if max_new_tokens < 1 or rows < 1:
         raise ValueError(f"max_new_tokens and rows must be at least 1, got {max_new_tokens} and {rows}.")
@@ -117,14 +123,14 @@ def _check(
             f"end_tokens must be ids of the model's {config.vocab_size} tokens, got {unknown}. "
             "Take them from the model's own tokenizer."
         )
-    room = config.max_positions - max_new_tokens
+    room = positions - max_new_tokens
     for place, prompt in enumerate(prompts):
         if not len(prompt):
             raise ValueError(f"prompts must not be empty, prompt {place} is. Start it with the model's bos token.")
         if len(prompt) > room:
             raise ValueError(
                 f"prompt {place} must leave room for max_new_tokens={max_new_tokens} in the model's "
-                f"{config.max_positions} positions, got {len(prompt)} tokens. Shorten it to {max(room, 0)}."
+                f"{positions} positions, got {len(prompt)} tokens. Shorten it to {max(room, 0)}."
             )
 
 

@@ -11,7 +11,7 @@ from jax.sharding import AxisType
 
 from jaxkd.models import decoder
 from jaxkd.models.key_value_cache import init_cache
-from jaxkd.sampling import GREEDY, Finish, Sampling, decode, pad, sample, stop_table
+from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, decode, pad, sample, stop_table
 from jaxkd.sharding import place
 from tests.models import tiny
 from tests.sampling.cases import CONFIGS, PROMPTS, language_model, log_softmax, next_logits
@@ -98,6 +98,44 @@ def test_samples_follow_the_distribution(llama, sampling):
         counts = np.bincount(generated.tokens[chosen, column], minlength=40)
         count = chosen.sum()
         assert (np.abs(counts - count * probs) <= 5 * np.sqrt(count * probs * (1 - probs))).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["alone", "the other"])
+def test_a_mixture_at_its_ends_is_one_of_its_models(llama, share):
+    other = language_model(tiny.GPT2)
+    mixture = Mixture(config=other.config, params=other.params, share=share)
+    go = functools.partial(write, sampling=Sampling(temperature=1.0), example_ids=IDS, end_tokens=(2, 11))
+    found, expected = go(llama, mixture=mixture), go(other if share else llama)
+    for name in ("tokens", "lengths", "finish"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    np.testing.assert_allclose(found.sampling_log_probs, expected.sampling_log_probs, atol=1e-5)
+
+
+def test_a_mixture_is_of_the_tokens_that_both_heads_have_and_the_mesh_changes_nothing(llama):
+    config = dataclasses.replace(tiny.LLAMA, depth=1, vocab_size=48, tokens=40)
+    other = language_model(config)
+    go = functools.partial(write, new=8, rows=8, example_ids=IDS, sampling=Sampling(temperature=1.5))
+    alone = go(llama, mixture=Mixture(config=config, params=other.params, share=0.3))
+    for row, (prompt, text) in enumerate(zip(PROMPTS, texts(alone), strict=False)):
+        own, theirs = (
+            next_logits(model, [*prompt, *text], len(prompt) + 8)[len(prompt) - 1 : -1, :40] for model in (llama, other)
+        )
+        places = np.arange(8), text
+        np.testing.assert_allclose(alone.log_probs[row], log_softmax(own)[places], atol=1e-5)
+        mixed = 0.7 * np.exp(log_softmax(own / 1.5)) + 0.3 * np.exp(log_softmax(theirs / 1.5))
+        np.testing.assert_allclose(alone.sampling_log_probs[row], np.log(mixed[places]), atol=1e-5)
+    mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    with jax.set_mesh(mesh):
+        own, theirs = (place(model.params, decoder.logical_axes(model.config)) for model in (llama, other))
+        mixture = Mixture(config=config, params=theirs, share=0.3)
+        sharded = go(dataclasses.replace(llama, params=own), mixture=mixture)
+    np.testing.assert_array_equal(sharded.tokens, alone.tokens)
+    np.testing.assert_allclose(sharded.sampling_log_probs, alone.sampling_log_probs, atol=1e-5)
+
+
+def test_a_share_is_a_probability(llama):
+    with pytest.raises(ValueError, match=r"share must be in \[0, 1\], got 1.5"):
+        Mixture(config=llama.config, params=llama.params, share=1.5)
 
 
 def test_the_key_and_the_example_decide_the_sample(llama):

@@ -107,6 +107,16 @@ def test_min_p(p):
     )
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_mixed(share):
+    (values, *_), (others, *_) = case(0), case(1)
+    values[:, 3] = others[:, 3:5] = -np.inf
+    expected = (1 - share) * probabilities(values) + share * probabilities(others)
+    ours = np.asarray(jax.jit(functools.partial(logits.mixed, share=share))(values, others))
+    np.testing.assert_allclose(np.exp(ours), expected, rtol=2e-6)
+    np.testing.assert_array_equal(np.isneginf(ours), expected == 0)
+
+
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_at_least_the_most_probable_token_stays_and_nothing_is_nan(scale):
     values = (np.random.default_rng(2).normal(size=(4, 50)) * scale).astype(np.float32)

@@ -13,7 +13,7 @@ from jaxkd.data import tokenizers
 from jaxkd.models import decoder, huggingface
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.sampling import GREEDY, Finish, Sampling, generate, sample
+from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, generate, sample
 from jaxkd.sharding import place
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
@@ -124,6 +124,12 @@ def test_impossible_requests_are_refused(speller, llama, changes, message):
     model = speller if "stop" in changes else llama
     with pytest.raises(ValueError, match=message):
         generate(model, **({"prompts": [[5]], "max_new_tokens": 4} | changes))
+
+
+def test_a_prompt_must_leave_room_in_both_models_of_a_mixture(llama):
+    short = Mixture(config=dataclasses.replace(llama.config, max_positions=8), params=llama.params, share=0.5)
+    with pytest.raises(ValueError, match="max_new_tokens=4 in the model's 8 positions, got 5 tokens. Shorten it to 4"):
+        generate(llama, [[5] * 5], max_new_tokens=4, mixture=short)
 
 
 def test_stop_strings_need_a_tokenizer_that_can_be_read(llama):
