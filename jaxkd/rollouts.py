@@ -4,8 +4,7 @@ A method asks for what its loss reads; what is drawn is a function of the parame
 """
 
 import dataclasses
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -80,20 +79,34 @@ class Rollouts:
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
         """
-        start = time.perf_counter()
-        mine = packing.share(len(examples), jax.process_index(), jax.process_count())
         prompts = [self.text.read_by_student(example) for example in examples]
         places = range(len(examples)) if asked is None else np.flatnonzero(asked).tolist()
         answers = self.answers(model, [prompts[place] for place in places], key, mixture)
+        return self.assembled(examples, dict(zip(places, answers, strict=True)))
+
+    def assembled(
+        self, examples: Sequence[Any], answers: Mapping[int, Answer], *, given: Sequence[Any] | None = None
+    ) -> Rollout:
+        """This process's rows of a global batch of examples with answers in place of those of the data.
+
+        Args:
+            examples: of all processes' rows.
+            answers: by the place of their example in the batch; the other examples keep their own.
+            given: whose answers of the data are learnt from, by default those of `examples`.
+
+        Raises:
+            FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
+        """
+        mine = packing.share(len(examples), jax.process_index(), jax.process_count())
         written = list(examples)
-        for place, answer in zip(places, answers, strict=True):
+        for place, answer in answers.items():
             if mine.start <= place < mine.stop:
                 written[place] = self.text.answered(examples[place], answer, self.student, self.teacher)
-        found = health([answer.tokens for answer in answers], [answer.ended for answer in answers])
+        found = health([answer.tokens for answer in answers.values()], [answer.ended for answer in answers.values()])
         self._require_text(found)
-        metrics = {**found, "share": len(places) / len(examples)}
-        batch = OnPolicyBatch(written=_rows(self.text, written[mine]), given=self._given(prompts[mine]))
-        metrics["seconds"] = time.perf_counter() - start
+        metrics = {**found, "share": len(answers) / len(examples)}
+        own = examples if given is None else given
+        batch = OnPolicyBatch(written=_rows(self.text, written[mine]), given=self._given(own[mine]))
         return Rollout(batch=batch, metrics={f"rollout/{name}": value for name, value in metrics.items()})
 
     def answers(
@@ -128,8 +141,10 @@ class Rollouts:
         """Shapes and dtypes of the longest batch with the answers of the data."""
         return self.text.of_student.abstract_batch() if self.learn_given else None
 
-    def _given(self, examples: Sequence[Tokenized]) -> TokenBatch | None:
-        return _rows(self.text.of_student, examples) if self.learn_given else None
+    def _given(self, examples: Sequence[Any]) -> TokenBatch | None:
+        if not self.learn_given:
+            return None
+        return _rows(self.text.of_student, [self.text.read_by_student(example) for example in examples])
 
     def _require_text(self, found: dict[str, float]) -> None:
         if self.stop_repeated is not None and found["repeated"] > self.stop_repeated:

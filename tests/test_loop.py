@@ -21,6 +21,7 @@ from jaxkd.optim import Optimizer
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.replay import Replay
 from jaxkd.rollouts import Rollouts
 from jaxkd.stage import read_evaluations
 from jaxkd.step_log import StepLog
@@ -91,14 +92,20 @@ def test_a_run_that_was_stopped_continues_bitwise(everything_on_one, tmp_path, m
     assert read_evaluations(tmp_path / "whole") == read_evaluations(tmp_path / "parts")
 
 
-@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture"])
+@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture", "kept answers"])
 def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, tmp_path, monkeypatch, method):
     if method == "a mixture":
         on_policy = MiniLLM(student=tiny.student, teacher=tiny.teacher, data=tiny.text, dropout=0.1, max_new_tokens=5)
     else:
-        recipe = tiny.logit_kd(dropout=0.1) if method == "one vocabulary" else tiny.cross(DSKDv2ETA)
+        recipe = tiny.cross(DSKDv2ETA) if method == "two vocabularies" else tiny.logit_kd(dropout=0.1)
         on_policy = OnPolicy(recipe=recipe, max_new_tokens=5, fraction=0.8)
-    train = tiny.train(on_policy, steps=4, mesh=MeshShape(data=2), validation=(), evaluators=())
+    if method == "kept answers":
+        schedule = Replay(start=0.9, steps=40, capacity=16, tolerance=-100.0)
+        on_policy = dataclasses.replace(on_policy, fraction=1.0, replay=schedule)
+    validation = (tiny.bits_per_byte("validation"),) if method == "kept answers" else ()
+    train = tiny.train(
+        on_policy, steps=4, mesh=MeshShape(data=2), evaluate_every=2, validation=validation, evaluators=()
+    )
     train.run(tmp_path / "whole", seed=3, stages={})
     written, answer = [], Rollouts.answers
 
@@ -114,9 +121,11 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
             train.run(tmp_path / "parts", seed=3, stages={})
     train.run(tmp_path / "parts", seed=3, stages={})
     assert_bitwise(train, tmp_path / "whole", tmp_path / "parts")
-    last = rows(tmp_path / "whole")[-1]
+    last = next(row for row in reversed(rows(tmp_path / "whole")) if "train/loss" in row)
     assert 0 < last["train/rollout/length"] <= 5
     assert last["count/given"] > 0
+    if method == "kept answers":
+        assert last["train/rollout/phi"] == pytest.approx(1.0), "one validation was worse than the one before"
 
 
 def test_a_run_that_was_killed_continues_bitwise_from_its_last_save(tiny, tmp_path):

@@ -12,9 +12,14 @@ import pytest
 
 from jaxkd import config, metric_writer
 from jaxkd.mesh import MeshShape
+from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.replay import Replay
+from jaxkd.sampling import GREEDY
 from jaxkd.stage import read_evaluations
 from jaxkd.study import Study
 from tests.test_train import write_config
+from tests.tiny_runs import ROWS
 
 
 def environment(**changes):
@@ -39,10 +44,24 @@ def start_two(path, workdir):
     ]
 
 
-@pytest.mark.parametrize("sizes", [MeshShape(data=-1), MeshShape(data=1, fsdp=-1)], ids=["data", "fsdp"])
-def test_two_processes_equal_one(tiny, tmp_path, sizes):
-    train = dataclasses.replace(tiny.train(steps=3, evaluate_every=2, save_every=2), mesh=sizes)
-    train = dataclasses.replace(train, evaluators=train.evaluators[:1])
+def on_policy(recipe):
+    return OnPolicy(recipe=recipe, max_new_tokens=4, sampling=GREEDY, replay=Replay(start=1.0, steps=2, capacity=ROWS))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "writes"),
+    [(MeshShape(data=-1), False), (MeshShape(data=1, fsdp=-1), True)],
+    ids=["data", "fsdp, the student's own answers"],
+)
+def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
+    recipe = on_policy(tiny.cross(DSKDv2ETA)) if writes else tiny.logit_kd()
+    template = "plain" if writes else "chat"  # which the tokenizer of another vocabulary has none of
+    validation, test = (
+        (dataclasses.replace(tiny.bits_per_byte(split), template=template),) for split in ("validation", "test")
+    )
+    train = tiny.train(
+        recipe, steps=3, evaluate_every=2, save_every=2, mesh=sizes, validation=validation, evaluators=test
+    )
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
     processes = [start(path, tmp_path / "one"), *start_two(path, tmp_path / "two")]
     for process in processes:

@@ -136,6 +136,10 @@ class PairedText:
         """An endless shuffled stream of the pairs of a global batch: of prompts that a student answers itself."""
         return packing.example_batches(self.pairs(split, student, teacher), rows=self.student.rows, seed=seed)
 
+    def by_index(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> dict[int, Pair]:
+        """The pairs of `example_stream` by the index that the student's side of each has."""
+        return {pair.student.index: pair for pair in self.pairs(split, student, teacher)}
+
     def answered(self, pair: Pair, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained") -> Pair:
         """The pair with another answer of the student's, which the teacher reads in its own tokens.
 

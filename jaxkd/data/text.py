@@ -184,6 +184,11 @@ class PackedText:
         self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
         return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
 
+    def by_index(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> dict[int, chat.Tokenized]:
+        """The examples of `example_stream` by the index that the student's side of each has."""
+        del teacher  # who reads the same tokens
+        return {example.index: example for example in self.tokenized(split, student.tokenizer())}
+
     def answered(
         self, example: chat.Tokenized, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained"
     ) -> chat.Tokenized:

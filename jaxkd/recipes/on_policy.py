@@ -1,7 +1,7 @@
 """On-policy distillation: another recipe's divergence, on answers that the student writes itself."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from jaxkd import forward
+from jaxkd import forward, replay, sharding
 from jaxkd.distillation import Distillation
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
+from jaxkd.replay import Replay
 from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.sampling import Sampling
 from jaxkd.typing import Key, Params
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from jaxkd.data.examples import Split
 
 CrossEntropy = Literal["data", "none"]
+
+REPLAY = "replay"
+"""Of the state: kept answers, and how often they are asked for."""
 
 _OF_WRITTEN = {"cross_entropy": "written_cross_entropy", "accuracy": "written_accuracy"}
 
@@ -44,7 +48,7 @@ class OnPolicy(Recipe):
     """
 
     recipe: Distillation
-    """With with a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
+    """With a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
     max_new_tokens: int = 256
     """Of an answer; one that has so many has no end to learn."""
     sampling: Sampling = AS_LEARNT
@@ -52,6 +56,8 @@ class OnPolicy(Recipe):
     """Share of the prompts that the student answers; the others keep the answers of the data in D too."""
     cross_entropy: CrossEntropy = "data"
     """"none" leaves out the first term, and D has weight 1."""
+    replay: Replay | None = None
+    """Learn from answers of the data, new ones and kept ones by DistiLLM's schedule; None writes in each step."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
 
@@ -75,8 +81,37 @@ class OnPolicy(Recipe):
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """The student's answers to a global batch of examples, and this process's rows of it."""
-        example_ids = [self.recipe.text.read_by_student(example).index for example in batch]
-        return self._rollouts().rollout(self.student_model(variables), batch, key, asked=self._asked(example_ids, key))
+        own, text = self._rollouts(), self.recipe.text
+        if self.replay is None:
+            asked = self._asked([text.read_by_student(example).index for example in batch], key)
+            return own.rollout(self.student_model(variables), batch, key, asked=asked)
+        buffers = variables.state[REPLAY]
+        origin = self.replay.origin(buffers, int(variables.step), jax.random.fold_in(key, 2))
+        match origin:
+            case "data":
+                rollout = own.assembled(batch, {})
+            case "new":
+                prompts = [text.read_by_student(example) for example in batch]
+                answers = own.answers(self.student_model(variables), prompts, key)
+                buffers = replay.added(buffers, [prompt.index for prompt in prompts], answers)
+                rollout = own.assembled(batch, dict(enumerate(answers)))
+            case "kept":
+                drawn = replay.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
+                known = text.by_index("train", self.recipe.student, self.recipe.teacher)
+                examples = [known[index] for index, _ in drawn]
+                answers = {place: answer for place, (_, answer) in enumerate(drawn)}
+                rollout = own.assembled(examples, answers, given=batch)
+        chosen = {f"rollout/{name}": float(origin == name) for name in ("new", "kept")}
+        return dataclasses.replace(
+            rollout,
+            metrics=rollout.metrics | chosen | {"rollout/phi": float(buffers["phi"])},
+            state=dict(variables.state) | {REPLAY: buffers},
+        )
+
+    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
+        if self.replay is None:
+            return self.recipe.validated(state, metrics)
+        return dict(state) | {REPLAY: self.replay.validated(state[REPLAY], metrics)}
 
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
         given = {} if batch.given is None else {"given": jnp.sum(batch.given.loss_mask)}
@@ -105,12 +140,18 @@ class OnPolicy(Recipe):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
         self._rollouts().validate()
+        if self.replay is not None:
+            self.replay.validate(rows=self.recipe.text.of_student.rows)
+            if self.fraction != 1:
+                raise ValueError(f"fraction must be 1 with replay, whose phi decides, got {self.fraction}.")
 
     def abstract(self) -> Variables:
-        return self.recipe.abstract()
+        variables = self.recipe.abstract()
+        return variables.replace(state=variables.state | self._buffers(sharding.described))
 
     def init(self, key: Key) -> Variables:
-        return self.recipe.init(key)
+        variables = self.recipe.init(key)
+        return variables.replace(state=variables.state | self._buffers(sharding.place))
 
     def load_frozen(self) -> Params:
         return self.recipe.load_frozen()
@@ -150,6 +191,13 @@ class OnPolicy(Recipe):
             learn_given=self.cross_entropy == "data",
             stop_repeated=self.stop_repeated,
         )
+
+    def _buffers(self, place: Callable[[Params, Params], Params]) -> Params:
+        """What a schedule adds to the state, whole on every device."""
+        if self.replay is None:
+            return {}
+        buffers = self.replay.initial(self.max_new_tokens)
+        return {REPLAY: place(buffers, {name: (None,) * leaf.ndim for name, leaf in buffers.items()})}
 
     def _asked(self, example_ids: Sequence[int], key: Key) -> Bool[np.ndarray, " b"] | None:
         """Which prompts the student answers, each by a draw of its own; None is all."""

@@ -1,7 +1,7 @@
 """Several teachers of one student: each by a method and in a vocabulary of its own."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -52,12 +52,16 @@ class SeveralTeachers(Recipe):
         return LossOutput(loss=total, state=state, metrics=metrics)
 
     def rollout(self, variables: Variables, batch: dict[str, Any], key: Key) -> Rollout:
-        batches, metrics = {}, {}
+        batches, metrics, state = {}, {}, dict(variables.state)
         for place, (name, recipe, _) in enumerate(self._members()):
             made = recipe.rollout(_seen(variables, name), batch[name], jax.random.fold_in(key, place))
             batches[name] = made.batch
+            state[name] = state[name] if made.state is None else made.state
             metrics |= {f"{name}/{metric}": value for metric, value in made.metrics.items()}
-        return Rollout(batch=batches, metrics=metrics)
+        return Rollout(batch=batches, metrics=metrics, state=state)
+
+    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
+        return {name: recipe.validated(state[name], metrics) for name, recipe, _ in self._members()}
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Each method's under its number, and all targets together."""

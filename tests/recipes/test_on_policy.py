@@ -18,6 +18,8 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.uld import ULD
+from jaxkd.records import PairedBatch
+from jaxkd.replay import Replay
 from jaxkd.sampling import GREEDY
 
 ONE_VOCABULARY = (LogitKD, DSKD, DSKDv2)
@@ -118,6 +120,39 @@ def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
     np.testing.assert_array_equal(np.asarray(again.loss_mask)[::-1], written.loss_mask)
 
 
+@pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
+def test_kept_answers_come_back_with_their_prompts(on_policy, method):
+    recipe = on_policy(method, replay=Replay(start=1.0, steps=1, capacity=8))
+    recipe.validate()
+    assert config.decode(config.encode(recipe)) == recipe
+    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    described = recipe.abstract().state["replay"]
+    for name, leaf in variables.state["replay"].items():
+        assert (leaf.shape, leaf.dtype) == (described[name].shape, described[name].dtype)
+    first = recipe.rollout(variables, next(stream), KEY)
+    assert first.metrics["rollout/new"] == 1
+    later = variables.replace(state=first.state, step=1)
+    second = recipe.rollout(later, next(stream), jax.random.key(5))
+    assert second.metrics["rollout/kept"] == 1
+    written = [sorted(texts(rollout.batch.written)) for rollout in (first, second)]
+    assert written[0] == written[1]
+    assert sorted(texts(first.batch.written)) != sorted(texts(second.batch.given))
+
+
+def texts(batch):
+    """Prompt and answer of each row, as the student and, of another vocabulary, the teacher reads them."""
+    sides = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch,)
+    return [tuple(tuple(side.tokens[row].tolist()) for side in sides) for row in range(len(sides[0].tokens))]
+
+
+def test_without_a_student_s_share_the_data_are_learnt(on_policy):
+    recipe = on_policy(LogitKD, replay=Replay(start=0.0, steps=1, capacity=8))
+    variables = recipe.init(jax.random.key(0))
+    rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), KEY)
+    assert rollout.metrics["rollout/share"] == 0
+    assert texts(rollout.batch.written) == texts(rollout.batch.given)
+
+
 def test_an_answer_without_an_end_has_none_to_learn(on_policy, tiny):
     recipe = on_policy(DSKDv2ETA)
     pair = next(iter(recipe.batches("train", 0)))[0]
@@ -165,6 +200,11 @@ def test_a_cached_teacher_is_refused(on_policy):
         ({"fraction": 0.0}, r"fraction must be in \(0, 1\], got 0.0"),
         ({"cross_entropy": "both"}, "cross_entropy must be one of data, none, got 'both'"),
         ({"max_new_tokens": 100_000}, "max_new_tokens must be between 1 and"),
+        ({"replay": Replay(start=2.0, steps=9)}, r"replay.start must be in \[0, 1\], got 2.0"),
+        ({"replay": Replay(start=0.5, steps=0)}, "replay.steps must be at least 1, got 0. Take the steps of the run"),
+        ({"replay": Replay(start=0.5, steps=9, capacity=7)}, "replay.capacity must be at least the 8 rows of a batch"),
+        ({"replay": Replay(start=0.5, steps=9, increase=-1.0)}, "replay.increase must be at least 0, got -1.0"),
+        ({"replay": Replay(start=0.5, steps=9), "fraction": 0.5}, "fraction must be 1 with replay, whose phi decides"),
     ],
 )
 def test_what_cannot_work_is_refused_first(on_policy, changes, message):
