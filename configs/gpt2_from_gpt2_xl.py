@@ -44,6 +44,7 @@ DATA = "data/dolly"
 STUDENT = "openai-community/gpt2"
 TEACHER_BASE = "openai-community/gpt2-xl"
 TEACHER = "runs/gpt2_from_gpt2_xl/teacher_model"
+MESH = MeshShape(data=1)
 
 EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 or 12 packed rows
 
@@ -89,7 +90,7 @@ def train(
         steps=2 if epochs is None else epochs * EPOCH,
         optimizer=Optimizer(learning_rate=rate, final_fraction=1e-7 / rate, weight_decay=0.01, groups=groups),
         precision="bfloat16",
-        mesh=MeshShape(data=1),
+        mesh=MESH,
         evaluate_every=EPOCH,
         save_every=EPOCH,
         validation=(bits_per_byte("validation"),),

@@ -149,7 +149,7 @@ class PairedText:
         """
         ours = chat.answered(pair.student, answer)
         written = answer.tokens[:-1] if answer.ended else answer.tokens
-        text, spans = written_text.spelled(_tokenizer(student), written)
+        text, spans = written_text.spelled(student.tokenizer(), written)
         whole = answer.ended and len(spans) == len(written)
         theirs, their_spans = self._read(pair.teacher, text, teacher, ended=whole)
         our_spans = self.seen(spans, text, ended=whole)
@@ -162,12 +162,12 @@ class PairedText:
             teacher_spans=their_spans,
             matched=None
             if mapping is None
-            else _matched(mapping, _tokenizer(student), ours, _tokenizer(teacher), theirs),
+            else _matched(mapping, student.tokenizer(), ours, teacher.tokenizer(), theirs),
         )
 
     def _read(self, example: Tokenized, text: str, teacher: "Pretrained", *, ended: bool) -> tuple[Tokenized, Spans]:
         """The teacher's side of an answer, as far as there is room; at least an end, which then stands for nothing."""
-        tokenizer = _tokenizer(teacher)
+        tokenizer = teacher.tokenizer()
         try:
             ids, spans = byte_spans.encode(tokenizer, text)
         except ValueError:
@@ -348,12 +348,6 @@ def _matched(
     costs = edit_distance.edit_costs([our_texts[id] for id in our_ids], [their_texts[id] for id in their_ids])
     path = edit_distance.warped(costs)
     return edit_distance.aligned_positions(path, our_ids, their_ids, mapping.student_of_teacher)
-
-
-@functools.lru_cache(maxsize=8)
-def _tokenizer(checkpoint: "Pretrained") -> "PreTrainedTokenizerBase":
-    """Read once per process: a fifth of a second, for each answer that a student writes."""
-    return checkpoint.tokenizer()
 
 
 @functools.lru_cache(maxsize=8)

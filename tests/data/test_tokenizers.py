@@ -22,6 +22,14 @@ def test_load_says_what_a_folder_lacks(tmp_path):
         tokenizers.load(tmp_path / "absent")
 
 
+def test_a_tokenizer_is_read_once_while_its_files_stay(tmp_path):
+    build().save_pretrained(tmp_path)
+    first = tokenizers.load(tmp_path)
+    assert tokenizers.load(str(tmp_path)) is first
+    build(add_bos_token=True).save_pretrained(tmp_path)
+    assert tokenizers.load(tmp_path) is not first
+
+
 def test_the_highest_id_decides_how_many_rows_are_needed(tmp_path):
     assert tokenizers.token_count(tmp_path) is None
     tokenizer = build()
