@@ -14,8 +14,8 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 if TYPE_CHECKING:
     from jaxkd.distillation import Distillation
 
-ROWS, TARGETS = 8, 512
-BAR = Bar(relation="<=", limit=0.5)
+ROWS, TARGETS = 64, 512
+BAR = Bar(relation="<=", limit=0.4)
 """Of one array of targets by vocabulary: a method that stored one distribution would need two of them at least."""
 
 

@@ -104,7 +104,7 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
         on_policy = dataclasses.replace(on_policy, fraction=1.0, replay=schedule)
     validation = (tiny.bits_per_byte("validation"),) if method == "kept answers" else ()
     train = tiny.train(
-        on_policy, steps=4, mesh=MeshShape(data=2), evaluate_every=2, validation=validation, evaluators=()
+        on_policy, steps=4, mesh=MeshShape(data=2), evaluate_every=1, validation=validation, evaluators=()
     )
     train.run(tmp_path / "whole", seed=3, stages={})
     written, answer = [], Rollouts.answers
