@@ -14,6 +14,7 @@ from jaxkd.distillation import Distillation
 from jaxkd.kernels import linear_cross_entropy
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.replay import Replay
@@ -60,6 +61,11 @@ class OnPolicy(Recipe):
     """Learn from answers of the data, new ones and kept ones by DistiLLM's schedule; None writes in each step."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
+
+    @property
+    def student(self) -> Pretrained:
+        """Whose answers they are."""
+        return self.recipe.student
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         written = self._divergence_alone().loss(variables, batch.written, counts, key)

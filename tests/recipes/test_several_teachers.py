@@ -13,7 +13,9 @@ from jaxkd.models.lora import LoRA
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.several_teachers import SeveralTeachers
+from jaxkd.replay import Replay
 from tests.tiny_runs import loss_and_gradients
 
 
@@ -52,6 +54,22 @@ def test_the_loss_is_the_mean_of_the_losses(members):
     targets = [int(member.counts(batch[name])["targets"]) for name, member in zip("01", members, strict=True)]
     assert int(recipe.counts(batch)["targets"]) == sum(targets)
     assert {"0/aligned", "1/t2s_agreement"} <= set(output.metrics)
+
+
+def test_a_member_may_learn_from_what_the_student_writes(members):
+    schedule = Replay(start=1.0, steps=9, capacity=8)
+    writing = OnPolicy(recipe=members[0], max_new_tokens=4, cross_entropy="none", replay=schedule)
+    recipe = SeveralTeachers(recipes=(writing, members[1]))
+    recipe.validate()
+    variables = recipe.init(jax.random.key(0))
+    rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), jax.random.key(1))
+    assert rollout.metrics["0/rollout/new"] == 1
+    assert rollout.state["0"]["replay"]["written"] == 8
+    assert set(rollout.state["1"]) == {"gram_inverse"}
+    after = recipe.validated(rollout.state, {"bits_per_byte": 1.0})
+    assert after["0"]["replay"]["validated"] == 1.0
+    value, _, _, _ = loss_and_gradients(recipe, rollout.batch)
+    assert jnp.isfinite(value)
 
 
 def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
