@@ -144,6 +144,8 @@ def between(family: str, size: Literal["full", "smoke"]) -> Study:
                 ("mined", "uld"),
                 ("cma", "mined"),
                 ("eta", "cma"),
+                ("eta", "mined"),
+                ("mined", "sft"),
                 ("cma", "sft"),
                 ("eta", "sft"),
             )
