@@ -24,7 +24,7 @@ def measure(quick: bool) -> Measured:
     del quick
     with tempfile.TemporaryDirectory() as folder:
         rows = tuple(
-            Row(figure=figure(name), value=_share(recipe), unit="x one array of logits", bar=BAR)
+            Row(figure=name, value=_share(recipe), unit="x one array of logits", bar=BAR)
             for name, recipe in _methods(Path(folder))
         )
     return Measured(rows=rows, environment=environment.here())
@@ -32,14 +32,9 @@ def measure(quick: bool) -> Measured:
 
 BENCHMARK = Benchmark(
     name="methods_memory",
-    summary="temporary memory of every distillation's loss behind the models, from the compiled plan",
+    summary=f"temporary memory of every distillation's loss behind the models, {ROWS * TARGETS:,} targets",
     measure=measure,
 )
-
-
-def figure(name: str) -> str:
-    """What a row says."""
-    return f"{name}, {ROWS * TARGETS:,} targets"
 
 
 def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
@@ -79,15 +74,18 @@ def _share(recipe: "Distillation") -> float:
     """Of the plan of the loss as a function of both models' hidden states and of what is trained."""
     import jax
 
+    from jaxkd.data.pairs import PairedText
     from jaxkd.mesh import MeshShape, make
     from jaxkd.records import Hiddens
 
     with jax.set_mesh(make(MeshShape(data=1))):
         variables, batch = recipe.abstract(), recipe.abstract_batch()
         variables = variables.replace(derived=jax.eval_shape(recipe.prepare, variables))
+        text = recipe.text
+        sides = (text.student, text.teacher) if isinstance(text, PairedText) else (text, text)
         states = [
-            jax.ShapeDtypeStruct((ROWS, TARGETS, model.config().width), "float32")
-            for model in (recipe.student, recipe.teacher)
+            jax.ShapeDtypeStruct((side.rows, side.targets, model.config().width), "float32")
+            for side, model in zip(sides, (recipe.student, recipe.teacher), strict=True)
         ]
 
         def loss(params: Any, student: jax.Array, teacher: jax.Array, variables: Any, batch: Any) -> jax.Array:
@@ -99,5 +97,5 @@ def _share(recipe: "Distillation") -> float:
 
         step = jax.jit(jax.value_and_grad(loss, (0, 1)))
         plan = step.lower(variables.params, *states, variables, batch).compile()
-    logits = ROWS * TARGETS * recipe.student.config().vocab_size * 4
+    logits = sides[0].rows * sides[0].targets * recipe.student.config().vocab_size * 4
     return temporary_bytes(plan) / logits

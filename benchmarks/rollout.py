@@ -70,7 +70,7 @@ class Step:
 
 
 def _recipes(folder: Path) -> Iterator[tuple[str, "OnPolicy"]]:
-    """Eight of SmolLM2's layers teach four, and four with GPT-2's tokens: with all thirty host work would weigh less."""
+    """Eight of SmolLM2's layers teach four, and four with GPT-2's tokens: with thirty the host's share is less."""
     from benchmarks.gpt2_student import with_gpt2_tokens
     from jaxkd.data.pairs import PairedText
     from jaxkd.models.pretrained import Pretrained
