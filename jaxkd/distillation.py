@@ -58,6 +58,15 @@ class Distillation(Recipe):
             raise ValueError(f"kd_rate must be in (0, 1], got {self.kd_rate}. Without the teacher it is SFT.")
         self.text.require_readers(self.student, self.teacher, method=type(self).__name__)
 
+    def require_live_teacher(self, why: str) -> None:
+        """Refuse a cached teacher, for a method that asks it for more than a cache holds.
+
+        Raises:
+            ValueError: ending with `why`.
+        """
+        if self.teacher_cache is not None:
+            raise ValueError(f"teacher_cache must be None in {type(self).__name__}, got {self.teacher_cache!r}. {why}")
+
     def abstract(self) -> Variables:
         student = trainable.abstract(self._config(), self.student)
         return student.replace(frozen=student.frozen | self.abstract_teacher())

@@ -124,13 +124,13 @@ def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) ->
         (1, (3, Answer(tokens=(7,), ended=False)))
     """
     changed = {name: np.array(leaf) for name, leaf in buffer.items()}
-    for example, answer in zip(examples, answers, strict=True):
+    for example, written in zip(examples, answers, strict=True):
         place = int(changed["written"]) % len(changed["lengths"])
         changed["examples"][place] = example
         changed["tokens"][place] = 0
-        changed["tokens"][place, : len(answer.tokens)] = answer.tokens
-        changed["lengths"][place] = len(answer.tokens)
-        changed["ended"][place] = answer.ended
+        changed["tokens"][place, : len(written.tokens)] = written.tokens
+        changed["lengths"][place] = len(written.tokens)
+        changed["ended"][place] = written.ended
         changed["written"] += 1
     return changed
 

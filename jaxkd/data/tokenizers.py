@@ -22,8 +22,8 @@ _WITHOUT_ROW = ("<image_soft_token>",)
 def load(folder: Path | str) -> "PreTrainedTokenizerBase":
     """The tokenizer that a local folder holds; nothing is downloaded.
 
-    The same object while the folder's files stay as they are: it takes a fifth of a second to read, and a rollout asks
-    for it in every step.  Do not change it.
+    The same object while the folder's files stay as they are, because a rollout asks for it in every step.  Do not
+    change it.
 
     Raises:
         FileNotFoundError: the folder holds no tokenizer.

@@ -66,11 +66,7 @@ class FeatureKD(Distillation):
 
     def validate(self) -> None:
         super().validate()
-        if self.teacher_cache is not None:
-            raise ValueError(
-                f"teacher_cache must be None in FeatureKD, got {self.teacher_cache!r}. A cache holds the last layer "
-                "alone."
-            )
+        self.require_live_teacher("A cache holds the last layer alone.")
         if not self.attention_rate >= 0:
             raise ValueError(f"attention_rate must be at least 0, got {self.attention_rate}.")
         for name, choice, choices in (

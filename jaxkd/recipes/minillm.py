@@ -114,11 +114,7 @@ class MiniLLM(Distillation):
 
     def validate(self) -> None:
         super().validate()
-        if self.teacher_cache is not None:
-            raise ValueError(
-                f"teacher_cache must be None in MiniLLM, got {self.teacher_cache!r}. A cache holds what the teacher "
-                "makes of the answers of the data."
-            )
+        self.require_live_teacher("A cache holds what the teacher makes of the answers of the data.")
         if not 0 <= self.alpha < 1:
             raise ValueError(
                 f"alpha must be in [0, 1), got {self.alpha}. What the teacher alone writes leaves out what the student "
