@@ -20,7 +20,7 @@ from jaxkd.data import byte_spans, chat, packing, vocabulary, vocabulary_mapping
 from jaxkd.data.byte_spans import Spans
 from jaxkd.data.chat import Tokenized
 from jaxkd.data.examples import Split, subset
-from jaxkd.data.packing import Teacher
+from jaxkd.data.paired_rows import TEACHER, Assemble, Pair, features
 from jaxkd.data.text import PackedText
 from jaxkd.data.vocabulary_mapping import VocabularyMapping
 from jaxkd.progress import progress
@@ -33,21 +33,6 @@ if TYPE_CHECKING:
     from jaxkd.models.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
-
-_TEACHER = "teacher_"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Pair:
-    """One example in the tokens of two models."""
-
-    student: Tokenized
-    teacher: Tokenized
-    student_spans: Spans
-    """Bytes of the response that each of the student's targets stands for; the end's is the byte behind it."""
-    teacher_spans: Spans
-    matched: Int[np.ndarray, " k"] | None
-    """The teacher's target that each of the student's is matched with by edit distance, -1 without one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,8 +100,8 @@ class PairedText:
         rows = packing.share(self.student.rows, process_index, process_count)
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = self.pairs(split, student, teacher)
-        stream = packing.shuffled_rows(grain.MapDataset.source(pairs), _features, budgets=self._budgets(), seed=seed)
-        assemble = _Assemble(share=rows, cache=cache, matched=self.match != "none")
+        stream = packing.shuffled_rows(grain.MapDataset.source(pairs), features, budgets=self._budgets(), seed=seed)
+        assemble = Assemble(share=rows, cache=cache, matched=self.match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
     def each_once(
@@ -127,8 +112,8 @@ class PairedText:
 
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
-        stream = packing.each_once(pairs, _features, budgets=self._budgets(), rows=self.student.rows)
-        return list(stream.map(_Assemble(share=slice(None), cache=cache, matched=False)))
+        stream = packing.each_once(pairs, features, budgets=self._budgets(), rows=self.student.rows)
+        return list(stream.map(Assemble(share=slice(None), cache=cache, matched=False)))
 
     def example_stream(
         self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
@@ -203,19 +188,19 @@ class PairedText:
 
     def lengths(self, examples: Sequence[Pair]) -> dict[str, int]:
         """What rows must hold at least for `batch_of`."""
-        return packing.longest([_features(pair) for pair in examples])
+        return packing.longest([features(pair) for pair in examples])
 
     def batch_of(self, examples: Sequence[Pair], budgets: Mapping[str, int]) -> PairedBatch:
         """Each pair in a row of its own; arguments and errors as of `PackedText.batch_of`."""
-        packed = packing.one_a_row([_features(pair) for pair in examples], budgets=budgets)
-        return _Assemble(share=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
+        packed = packing.one_a_row([features(pair) for pair in examples], budgets=budgets)
+        return Assemble(share=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
 
     def _budgets(self) -> dict[str, int]:
         return {
             "tokens": self.student.length,
             "targets": self.student.targets,
-            f"{_TEACHER}tokens": self.teacher.length,
-            f"{_TEACHER}targets": self.teacher.targets,
+            f"{TEACHER}tokens": self.teacher.length,
+            f"{TEACHER}targets": self.teacher.targets,
         }
 
     def abstract_batch(self, *, teacher_width: int | None = None) -> PairedBatch:
@@ -354,51 +339,3 @@ def _matched(
 def _texts(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
     """What tokens stand for without spaces."""
     return {index: text.replace(b" ", b"") for index, text in vocabulary.token_bytes(tokenizer).items()}
-
-
-def _features(pair: Pair) -> dict[str, np.ndarray]:
-    """What is packed: of each side the tokens, and for each target what `packing.features` says and its span."""
-    arrays = {}
-    sides = (("", pair.student, pair.student_spans), (_TEACHER, pair.teacher, pair.teacher_spans))
-    for prefix, example, spans in sides:
-        features = packing.features(example)
-        arrays[f"{prefix}tokens"] = features["tokens"]
-        arrays[f"{prefix}targets"] = np.concatenate([features["targets"], spans], axis=1)
-    if pair.matched is not None:
-        arrays["targets"] = np.concatenate([arrays["targets"], pair.matched[:, None]], axis=1)
-    return arrays
-
-
-@dataclasses.dataclass(frozen=True)
-class _Assemble:
-    share: slice
-    cache: Teacher | None
-    matched: bool
-
-    def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
-        mine = {name: array[self.share] for name, array in packed.items()}
-        theirs = {name.removeprefix(_TEACHER): array for name, array in mine.items() if name.startswith(_TEACHER)}
-        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
-        positions: Any = _positions_in_row(mine, theirs) if self.matched else None
-        return PairedBatch(
-            student=packing.assembled(mine),
-            teacher=packing.assembled(theirs, self.cache),
-            student_spans=_token_spans(mine),
-            teacher_spans=_token_spans(theirs),
-            teacher_positions=positions,
-        )
-
-
-def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
-    arrays = (packed["targets"][..., 3], packed["targets"][..., 4], packed["targets_segment_ids"])
-    fields: dict[str, Any] = dict(zip(("starts", "ends", "segment_ids"), arrays, strict=True))
-    return TokenSpans(**{name: array.astype(np.int32) for name, array in fields.items()})
-
-
-def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> Int[np.ndarray, "b k"]:
-    """Positions within an example as those within its row."""
-    starts = packing.segment_starts(theirs["targets_segment_ids"], theirs["targets_positions"])
-    segments = mine["targets_segment_ids"]
-    matched = mine["targets"][..., 5]
-    first = np.take_along_axis(starts, np.minimum(segments, starts.shape[1] - 1), axis=1)
-    return np.where((segments > 0) & (matched >= 0), matched + first, -1).astype(np.int32)

@@ -1,0 +1,80 @@
+"""Pairs of tokenizations as rows of arrays: what of a pair is packed, and the batch that packed rows become."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxkd.data import packing
+from jaxkd.data.byte_spans import Spans
+from jaxkd.data.chat import Tokenized
+from jaxkd.data.packing import Teacher
+from jaxkd.records import PairedBatch, TokenSpans
+
+TEACHER = "teacher_"
+"""In front of the names of the teacher's arrays."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """One example in the tokens of two models."""
+
+    student: Tokenized
+    teacher: Tokenized
+    student_spans: Spans
+    """Bytes of the response that each of the student's targets stands for; the end's is the byte behind it."""
+    teacher_spans: Spans
+    matched: Int[np.ndarray, " k"] | None
+    """The teacher's target that each of the student's is matched with by edit distance, -1 without one."""
+
+
+def features(pair: Pair) -> dict[str, np.ndarray]:
+    """What is packed: of each side the tokens, and for each target what `packing.features` says and its span."""
+    arrays = {}
+    sides = (("", pair.student, pair.student_spans), (TEACHER, pair.teacher, pair.teacher_spans))
+    for prefix, example, spans in sides:
+        features = packing.features(example)
+        arrays[f"{prefix}tokens"] = features["tokens"]
+        arrays[f"{prefix}targets"] = np.concatenate([features["targets"], spans], axis=1)
+    if pair.matched is not None:
+        arrays["targets"] = np.concatenate([arrays["targets"], pair.matched[:, None]], axis=1)
+    return arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Assemble:
+    """From packed rows to a batch: a process's share of them, with the teacher's hidden states from a cache."""
+
+    share: slice
+    cache: Teacher | None
+    matched: bool
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
+        mine = {name: array[self.share] for name, array in packed.items()}
+        theirs = {name.removeprefix(TEACHER): array for name, array in mine.items() if name.startswith(TEACHER)}
+        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+        positions: Any = _positions_in_row(mine, theirs) if self.matched else None
+        return PairedBatch(
+            student=packing.assembled(mine),
+            teacher=packing.assembled(theirs, self.cache),
+            student_spans=_token_spans(mine),
+            teacher_spans=_token_spans(theirs),
+            teacher_positions=positions,
+        )
+
+
+def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
+    arrays = (packed["targets"][..., 3], packed["targets"][..., 4], packed["targets_segment_ids"])
+    fields: dict[str, Any] = dict(zip(("starts", "ends", "segment_ids"), arrays, strict=True))
+    return TokenSpans(**{name: array.astype(np.int32) for name, array in fields.items()})
+
+
+def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> Int[np.ndarray, "b k"]:
+    """Positions within an example as those within its row."""
+    starts = packing.segment_starts(theirs["targets_segment_ids"], theirs["targets_positions"])
+    segments = mine["targets_segment_ids"]
+    matched = mine["targets"][..., 5]
+    first = np.take_along_axis(starts, np.minimum(segments, starts.shape[1] - 1), axis=1)
+    return np.where((segments > 0) & (matched >= 0), matched + first, -1).astype(np.int32)
