@@ -14,8 +14,8 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 if TYPE_CHECKING:
     from jaxkd.recipes.on_policy import OnPolicy
 
-STEPS, COUNTED = 12, 200
-"""Steps that are timed, and those over which compiled programs are counted."""
+STEPS, COUNTED, ROUND = 12, 200, 4
+"""Steps that are timed, those over which compiled programs are counted, and those of a round."""
 
 COST = Bar(relation="<=", limit=1.15)
 HOST = Bar(relation="<=", limit=0.03)
@@ -37,6 +37,7 @@ def measure(quick: bool) -> Measured:
                 Row.median(f"{name}: a step", [step.whole for step in steps], "s"),
                 Row.median(f"{name}: a step / its parts", [step.cost for step in steps], "x", bar=COST),
                 Row.median(f"{name}: host work, of a step", [step.host for step in steps], "", bar=HOST),
+                Row(figure=f"{name}: a step in rounds of {ROUND} / a step", value=_rounds(recipe, quick), unit="x"),
             ]
         count = 20 if quick else COUNTED
         rows.append(Row(figure=f"programs compiled in {count} steps", value=_programs(count), unit="", bar=PROGRAMS))
@@ -127,6 +128,49 @@ def _timed(recipe: "OnPolicy", count: int) -> Iterator[Step]:
             start = time.perf_counter()
             state, _ = jax.block_until_ready(update(state, frozen, batch, root))
             yield Step(whole=whole, sampling=sampler.seconds, update=time.perf_counter() - start, outside=outside)
+
+
+def _rounds(recipe: "OnPolicy", quick: bool) -> float:
+    """Seconds of a run that writes once for some steps, over those of one that writes for each."""
+    runs = [_Run(recipe), _Run(dataclasses.replace(recipe, every=ROUND))]
+    for run in runs:
+        run.seconds(ROUND if quick else STEPS)  # compiles
+    each, together = (run.seconds(ROUND if quick else STEPS) for run in runs)
+    return together / each
+
+
+class _Run:
+    """The loop of a run that learns nothing, so that it can be made again with the same answers."""
+
+    def __init__(self, recipe: "OnPolicy"):
+        import jax
+
+        from jaxkd.loop import Train
+        from jaxkd.optim import Optimizer
+
+        optimizer = Optimizer(learning_rate=0.0, weight_decay=0.0)
+        self.step = Train(name="step", label="step", recipe=recipe, steps=1, optimizer=optimizer).compiled_step()
+        self.update, self.variables = self.step.jit(), recipe.init(jax.random.key(0))
+
+    def seconds(self, count: int) -> float:
+        """Of so many steps, each rollout beside the step before it where it can be."""
+        import jax
+        import jax.numpy as jnp
+
+        from jaxkd.mesh import global_batch
+
+        recipe, root = self.step.recipe, jax.random.key(1)
+        state = self.step.initial_state(jax.tree.map(jnp.copy, self.variables))
+        kept, frozen = state.kept, self.step.frozen(self.variables.frozen)
+        start = time.perf_counter()
+        for number, examples in zip(range(count), recipe.batches("train", 0), strict=False):
+            variables = self.step.variables(state, frozen).replace(kept=kept, step=number)
+            rollout = recipe.rollout(variables, examples, jax.random.fold_in(root, number))
+            kept = kept if rollout.kept is None else rollout.kept
+            batch = global_batch(rollout.batch, jax.sharding.get_mesh())
+            state, _ = self.update(state.without_kept(), frozen, batch, root)
+        jax.block_until_ready(state)
+        return time.perf_counter() - start
 
 
 class _Watched:

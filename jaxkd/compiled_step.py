@@ -27,7 +27,7 @@ class CompiledStep:
     ema_decay: float | None
 
     def jit(self):
-        """The step, with its state donated and its shardings pinned."""
+        """The step, with its state donated and its shardings pinned; the state comes without what rollouts keep."""
         step = steps.train_step(
             self.recipe,
             self.optimizer,
@@ -35,7 +35,7 @@ class CompiledStep:
             precision=self.precision,
             ema_decay=self.ema_decay,
         )
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state())
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state().without_kept())
         return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
     def abstract_state(self) -> TrainState:
@@ -64,6 +64,7 @@ class CompiledStep:
             ),
             ema=params if self.ema_decay is not None else {},
             state=variables.state,
+            kept=variables.kept,
             step=step,
         )
 

@@ -193,9 +193,11 @@ class _Run:
             for step in range(start + 1, train.steps + 1):
                 if interrupt.agreed():
                     break
-                state, rollout = self._rollout(state, frozen, next(stream), rollout_key(root_key, step))
+                rollout = self._rollout(state, frozen, next(stream), step, rollout_key(root_key, step))
                 batch = meshes.global_batch(rollout.batch, mesh)
-                state, metrics = self.step_function(state, frozen, batch, root_key)
+                kept = state.kept if rollout.kept is None else self._placed(rollout.kept)
+                state, metrics = self.step_function(state.without_kept(), frozen, batch, root_key)
+                state = dataclasses.replace(state, kept=kept)
                 # The metrics of the step before are read while this one runs, so the device never waits.
                 log.push(step, metrics | rollout.metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
@@ -209,14 +211,15 @@ class _Run:
             state = self._validate(train.steps, state, frozen, writer)
         return state
 
-    def _rollout(self, state: TrainState, frozen: Params, examples: Any, key: Key) -> tuple[TrainState, Rollout]:
-        """What the step learns from, and the state as it finds it."""
+    def _rollout(self, state: TrainState, frozen: Params, examples: Any, step: int, key: Key) -> Rollout:
+        """What a step learns from.  The step before may still run: a rollout that reads its parameters waits for it."""
         start = time.perf_counter()
-        rollout = self.train.recipe.rollout(self.step.variables(state, frozen), examples, key)
-        if rollout.metrics:
-            seconds = {"rollout/seconds": time.perf_counter() - start}
-            rollout = dataclasses.replace(rollout, metrics=rollout.metrics | seconds)
-        return self._with_buffers(state, state.state if rollout.state is None else rollout.state), rollout
+        variables = self.step.variables(state, frozen).replace(step=step - 1)
+        rollout = self.train.recipe.rollout(variables, examples, key)
+        if not rollout.metrics:
+            return rollout
+        seconds = {"rollout/seconds": time.perf_counter() - start}
+        return dataclasses.replace(rollout, metrics=rollout.metrics | seconds)
 
     def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> TrainState:
         results = self._evaluate(self.train.validation, state, frozen)
@@ -225,13 +228,10 @@ class _Run:
         if not values:
             return state
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
-        return self._with_buffers(state, self.train.recipe.validated(state.state, values))
+        return dataclasses.replace(state, kept=self._placed(self.train.recipe.validated(state.kept, values)))
 
-    def _with_buffers(self, state: TrainState, buffers: Params) -> TrainState:
-        if buffers is state.state:
-            return state
-        places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract.state)
-        return dataclasses.replace(state, state=jax.device_put(buffers, places))
+    def _placed(self, kept: Params) -> Params:
+        return jax.device_put(kept, jax.tree.map(lambda leaf: leaf.sharding, self.abstract.kept))
 
     def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
         if not evaluators:

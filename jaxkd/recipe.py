@@ -80,15 +80,15 @@ class Recipe(abc.ABC):
         del variables, key
         return Rollout(batch=batch)
 
-    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
-        """`Variables.state` after a validation, which may change how a run goes on.  Default: as it is.
+    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
+        """`Variables.kept` after a validation, which may change how a run goes on.  Default: as it is.
 
         Args:
-            state: as the step before left it.
+            kept: as the rollout before left it.
             metrics: of the evaluators, by their names.
         """
         del metrics
-        return state
+        return kept
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:

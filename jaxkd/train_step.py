@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,18 @@ class TrainState:
     ema: Params
     """Moving average of `params`; an empty dict where none is kept."""
     state: Params
+    kept: Params
+    """What rollouts keep.  A compiled step is given none of it."""
     step: Int[Array, ""]
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
         """What a recipe reads; with `averaged`, the moving average in place of the parameters."""
         params = self.ema if averaged and self.ema else self.params
-        return Variables(params=params, state=self.state, frozen=frozen, step=self.step)
+        return Variables(params=params, state=self.state, frozen=frozen, kept=self.kept, step=self.step)
+
+    def without_kept(self) -> Self:
+        """As a compiled step takes it: what rollouts keep is neither donated to a step nor has to wait for it."""
+        return dataclasses.replace(self, kept={})
 
 
 def master_dtype(precision: Precision) -> jnp.dtype:
@@ -70,6 +76,7 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
         optimizer=jax.jit(optimizer.init)(variables.params),
         ema=jax.tree.map(jnp.copy, variables.params) if ema else {},
         state=variables.state,
+        kept=variables.kept,
         step=jnp.asarray(variables.step, jnp.int32),
     )
 
@@ -143,6 +150,7 @@ def train_step(
                 optimizer=optimizer_state,
                 ema=state.ema if ema_decay is None else ema_update(state.ema, params, ema_decay),
                 state=buffers,
+                kept=state.kept,
                 step=state.step + 1,
             ),
             reported,

@@ -92,13 +92,13 @@ def test_a_run_that_was_stopped_continues_bitwise(everything_on_one, tmp_path, m
     assert read_evaluations(tmp_path / "whole") == read_evaluations(tmp_path / "parts")
 
 
-@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture", "kept answers"])
+@pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture", "kept answers", "rounds"])
 def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, tmp_path, monkeypatch, method):
     if method == "a mixture":
         on_policy = MiniLLM(student=tiny.student, teacher=tiny.teacher, data=tiny.text, dropout=0.1, max_new_tokens=5)
     else:
         recipe = tiny.cross(DSKDv2ETA) if method == "two vocabularies" else tiny.logit_kd(dropout=0.1)
-        on_policy = OnPolicy(recipe=recipe, max_new_tokens=5, fraction=0.8)
+        on_policy = OnPolicy(recipe=recipe, max_new_tokens=5, fraction=0.8, every=4 if method == "rounds" else 1)
     if method == "kept answers":
         schedule = Replay(start=0.9, steps=40, capacity=16, tolerance=-100.0)
         on_policy = dataclasses.replace(on_policy, fraction=1.0, replay=schedule)
@@ -107,16 +107,16 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
         on_policy, steps=4, mesh=MeshShape(data=2), evaluate_every=1, validation=validation, evaluators=()
     )
     train.run(tmp_path / "whole", seed=3, stages={})
-    written, answer = [], Rollouts.answers
+    steps, assembled = [], Rollouts.assembled
 
-    def answer_and_stop(self, *args):
-        written.append(args)
-        if len(written) == 3:
+    def assemble_and_stop(self, *args, **options):
+        steps.append(args)
+        if len(steps) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return answer(self, *args)
+        return assembled(self, *args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Rollouts, "answers", answer_and_stop)
+        patched.setattr(Rollouts, "assembled", assemble_and_stop)
         with pytest.raises(Interrupted, match="stopped by SIGTERM after step 3"):
             train.run(tmp_path / "parts", seed=3, stages={})
     train.run(tmp_path / "parts", seed=3, stages={})
@@ -124,6 +124,8 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
     last = next(row for row in reversed(rows(tmp_path / "whole")) if "train/loss" in row)
     assert 0 < last["train/rollout/length"] <= 5
     assert last["count/given"] > 0
+    if method == "rounds":
+        assert [row["train/rollout/age"] for row in rows(tmp_path / "whole") if "train/loss" in row] == [0, 1, 2, 3]
     if method == "kept answers":
         assert last["train/rollout/phi"] == pytest.approx(1.0), "one validation was worse than the one before"
 

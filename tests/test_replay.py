@@ -1,52 +1,12 @@
-"""The buffer of answers: what goes in comes out, and the oldest makes room."""
+"""DistiLLM's schedule: how often the student's answers are learnt from, and how often they are new."""
 
 import jax
 import numpy as np
 import pytest
 
-from jaxkd import replay
+from jaxkd import kept_answers
 from jaxkd.data.chat import Answer
 from jaxkd.replay import Replay
-
-
-def answers(*lengths):
-    return [Answer(tokens=tuple(range(1, length + 1)), ended=bool(length % 2)) for length in lengths]
-
-
-def test_what_goes_in_comes_out():
-    buffer = replay.added(replay.empty(4, max_new_tokens=3), [7, 0], answers(3, 1))
-    assert replay.size(buffer) == 2
-    assert [replay.answer(buffer, place) for place in range(2)] == list(zip([7, 0], answers(3, 1), strict=True))
-
-
-def test_the_oldest_makes_room_and_leaves_nothing_behind():
-    buffer = replay.added(replay.empty(2, max_new_tokens=3), [0, 1, 2], answers(1, 2, 3))
-    buffer = replay.added(buffer, [3], answers(1))
-    assert replay.size(buffer) == 2
-    assert [replay.answer(buffer, place)[0] for place in range(2)] == [2, 3]
-    assert buffer["tokens"][1].tolist() == [1, 0, 0]
-
-
-def test_a_buffer_is_not_changed_in_place():
-    buffer = replay.empty(2, max_new_tokens=3)
-    replay.added(buffer, [1], answers(3))
-    assert all(not np.any(leaf) for leaf in buffer.values())
-
-
-def test_an_answer_that_is_too_long_is_an_error():
-    with pytest.raises(ValueError, match="could not broadcast"):
-        replay.added(replay.empty(2, max_new_tokens=3), [1], answers(4))
-
-
-def test_a_draw_takes_no_answer_twice_and_each_equally_often():
-    buffer = replay.added(replay.empty(5, max_new_tokens=3), range(5), answers(1, 2, 3, 1, 2))
-    counts = np.zeros(5)
-    for seed in range(200):
-        examples = [example for example, _ in replay.drawn(buffer, 3, jax.random.key(seed))]
-        assert len(set(examples)) == 3
-        counts[examples] += 1
-    # 120 expected of each, with a standard deviation of 7.
-    assert (abs(counts - 120) < 35).all()
 
 
 def origins(schedule, buffers, step):
@@ -58,7 +18,7 @@ def test_new_answers_give_way_to_kept_ones():
     schedule = Replay(start=0.6, steps=100, capacity=2)
     buffers = schedule.initial(3)
     assert origins(schedule, buffers, 50)["kept"] == 0, "not before the buffer is full"
-    full = replay.added(buffers, [0, 1], answers(1, 2))
+    full = kept_answers.added(buffers, [0, 1], [Answer(tokens=(1,), ended=True)] * 2)
     assert set(full) == set(buffers)
     for step, share in ((0, 1.0), (50, 0.5), (100, 0.0)):
         shares = origins(schedule, full, step)

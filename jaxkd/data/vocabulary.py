@@ -22,7 +22,7 @@ DECODERS = ("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Rep
 
 _OTHER_METHODS = (
     "Different vocabularies take a cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token "
-    "alignment, ULD or MinED."
+    "alignment, ULD, MinED, ALM or GOLD."
 )
 
 _FALLBACK_BYTE = re.compile(r"<0x([0-9A-F]{2})>")

@@ -13,6 +13,7 @@ from jaxkd.alignment.cross_model_attention import Statistic, attend, attention_w
 from jaxkd.data.pairs import PairedText
 from jaxkd.distillation import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
+from jaxkd.label_loss import label_loss
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, PairedBatch, Variables
@@ -49,7 +50,7 @@ class DSKDCrossAttention(Distillation):
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
         projectors = variables.params["projectors"]
-        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         queries, keys, targets = self._queries_and_keys(variables, batch)
         normalised = functools.partial(
@@ -85,8 +86,7 @@ class DSKDCrossAttention(Distillation):
             implementation=FROZEN_HEAD,
         )
         metrics = {
-            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
-            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            **gold.metrics,
             "t2s_cross_entropy": reported(t2s_nats.cross_entropy, ours.loss_mask),
             "t2s_accuracy": reported(correct.astype(jnp.float32), ours.loss_mask),
             "t2s_divergence": reported(nats.divergence, correct),

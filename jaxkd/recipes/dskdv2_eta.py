@@ -14,6 +14,7 @@ from jaxkd.data.pairs import PairedText
 from jaxkd.distillation import Distillation
 from jaxkd.ideal_projectors import HeadFit, SharedRows
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
+from jaxkd.label_loss import label_loss
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
@@ -54,8 +55,7 @@ class DSKDv2ETA(Distillation):
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
-        weights = mean_weights(ours.loss_mask, counts["targets"])
-        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         pairs = align(batch.student_spans, batch.teacher_spans)
         student, teacher = forward.at(student, pairs.student), forward.at(teacher, pairs.teacher)
@@ -80,8 +80,7 @@ class DSKDv2ETA(Distillation):
             s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence, implementation=FROZEN_HEAD
         )
         metrics = {
-            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
-            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            **gold.metrics,
             "aligned": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
             "known": reported(known.astype(jnp.float32), pairs.mask),
             "t2s_cross_entropy": reported(t2s_nats.cross_entropy, known),

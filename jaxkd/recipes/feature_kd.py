@@ -11,7 +11,7 @@ from jaxkd import forward, projector, trainable
 from jaxkd.data.text import PackedText
 from jaxkd.distillation import Distillation
 from jaxkd.forward import LayerHiddens
-from jaxkd.kernels import linear_cross_entropy
+from jaxkd.label_loss import label_loss
 from jaxkd.losses.feature import attention_kl, hidden_cosine, hidden_mse
 from jaxkd.losses.feature.attention import Heads
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
@@ -48,13 +48,12 @@ class FeatureKD(Distillation):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         weights = mean_weights(batch.loss_mask, counts["targets"])
         (student, ours), theirs = self._student_layers(variables, batch, key), self._teacher_layers(variables, batch)
-        gold = linear_cross_entropy(student, batch.labels, weights=(1 - self.kd_rate) * weights)
+        gold = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
 
         distance = self._mean_distance(variables.params.get("projectors", {}), ours.hiddens, theirs.hiddens)
         imitation = distance
         metrics = {
-            "cross_entropy": reported(gold.cross_entropy, batch.loss_mask),
-            "accuracy": reported((gold.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
+            **gold.metrics,
             "hidden_distance": reported(distance, batch.loss_mask),
         }
         if ours.attention is not None and theirs.attention is not None:

@@ -9,7 +9,7 @@ from jaxkd import frozen_vocabulary
 from jaxkd.alignment.minimum_edit import linear_minimum_edit, moved_head
 from jaxkd.data.pairs import PairedText
 from jaxkd.distillation import Distillation
-from jaxkd.kernels import linear_cross_entropy
+from jaxkd.label_loss import label_loss
 from jaxkd.losses import ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import LossOutput, PairedBatch, Variables
@@ -39,7 +39,7 @@ class MinED(Distillation):
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
-        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         nats = linear_minimum_edit(
             student,
@@ -52,8 +52,7 @@ class MinED(Distillation):
         )
         aligned = ours.loss_mask & (self._positions(batch) >= 0)
         metrics = {
-            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
-            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            **gold.metrics,
             "aligned": reported(aligned.astype(jnp.float32), ours.loss_mask),
             "divergence": reported(nats.divergence, aligned),
         }

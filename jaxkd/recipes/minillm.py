@@ -12,7 +12,8 @@ from jaxkd import forward
 from jaxkd.data import vocabulary
 from jaxkd.data.text import PackedText
 from jaxkd.distillation import Distillation
-from jaxkd.kernels import linear_cross_entropy, linear_divergence, linear_log_probs
+from jaxkd.kernels import linear_divergence, linear_log_probs
+from jaxkd.label_loss import label_loss
 from jaxkd.losses import ReverseKL
 from jaxkd.losses.divergence.log_space import log_mixture
 from jaxkd.losses.reduce import mean_weights, reported
@@ -85,14 +86,8 @@ class MiniLLM(Distillation):
             return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
         given, model = batch.given, self.student_model(variables)
         hiddens = forward.hiddens(model.config, model.params, given, key=key, remat=self.remat)
-        data = linear_cross_entropy(
-            hiddens, given.labels, weights=(1 - self.kd_rate) * mean_weights(given.loss_mask, counts["given"])
-        )
-        metrics |= {
-            "cross_entropy": reported(data.cross_entropy, given.loss_mask),
-            "accuracy": reported((data.argmax == given.labels).astype(jnp.float32), given.loss_mask),
-        }
-        return LossOutput(loss=nats.total + data.total, state=variables.state, metrics=metrics)
+        gold = label_loss(hiddens, given, rate=1 - self.kd_rate, count=counts["given"])
+        return LossOutput(loss=nats.total + gold.total, state=variables.state, metrics=metrics | gold.metrics)
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """Answers of the mixture to a global batch of examples, and this process's rows of it."""

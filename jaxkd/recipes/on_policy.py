@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from jaxkd import forward, replay, sharding
+from jaxkd import forward, kept_answers, rounds, sharding
+from jaxkd.data.chat import Answer
 from jaxkd.distillation import Distillation
-from jaxkd.kernels import linear_cross_entropy
-from jaxkd.losses.reduce import mean_weights, reported
+from jaxkd.label_loss import label_loss
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.replay import Replay
 from jaxkd.rollouts import AS_LEARNT, Rollouts
+from jaxkd.rounds import Turn
 from jaxkd.sampling import Sampling
 from jaxkd.typing import Key, Params
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 CrossEntropy = Literal["data", "none"]
 
 REPLAY = "replay"
-"""Of the state: kept answers, and how often they are asked for."""
+"""Of what is kept: answers, and how often they are asked for."""
+
+ROUND = "round"
+"""Of what is kept: the answers of the round that is under way."""
 
 _OF_WRITTEN = {"cross_entropy": "written_cross_entropy", "accuracy": "written_accuracy"}
 
@@ -53,6 +57,9 @@ class OnPolicy(Recipe):
     max_new_tokens: int = 256
     """Of an answer; one that has so many has no end to learn."""
     sampling: Sampling = AS_LEARNT
+    every: int = 1
+    """Steps between rollouts: the student answers the prompts of so many batches at once, each of which is learnt from
+    in its turn.  An answer is at most `every - 1` steps old."""
     fraction: float = 1.0
     """Share of the prompts that the student answers; the others keep the answers of the data in D too."""
     cross_entropy: CrossEntropy = "data"
@@ -77,32 +84,52 @@ class OnPolicy(Recipe):
         hiddens = forward.hiddens(
             model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
         )
-        weights = mean_weights(given.loss_mask, counts["given"])
-        nats = linear_cross_entropy(hiddens, given.labels, weights=(1 - rate) * weights)
-        metrics |= {
-            "cross_entropy": reported(nats.cross_entropy, given.loss_mask),
-            "accuracy": reported((nats.argmax == given.labels).astype(jnp.float32), given.loss_mask),
-        }
-        return LossOutput(loss=nats.total + rate * written.loss, state=written.state, metrics=metrics)
+        gold = label_loss(hiddens, given, rate=1 - rate, count=counts["given"])
+        loss = gold.total + rate * written.loss
+        return LossOutput(loss=loss, state=written.state, metrics=metrics | gold.metrics)
 
-    def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
+    def rollout(self, variables: Variables, batch: tuple[Any, ...] | Turn, key: Key) -> Rollout:
         """The student's answers to a global batch of examples, and this process's rows of it."""
-        own, text = self._rollouts(), self.recipe.text
-        if self.replay is None:
-            asked = self._asked([text.read_by_student(example).index for example in batch], key)
-            return own.rollout(self.student_model(variables), batch, key, asked=asked)
-        buffers = variables.state[REPLAY]
-        origin = self.replay.origin(buffers, int(variables.step), jax.random.fold_in(key, 2))
+        if isinstance(batch, Turn):
+            return self._in_a_round(variables, batch, key)
+        if self.replay is not None:
+            return self._replayed(self.replay, variables, batch, key)
+        return self._rollouts().rollout(self.student_model(variables), batch, key, asked=self._asked(batch, key))
+
+    def _in_a_round(self, variables: Variables, turn: Turn, key: Key) -> Rollout:
+        """A step's part of what its round has written; the first writes."""
+        kept = variables.kept[ROUND] if turn.number else self._round(variables, turn.round, key)
+        rollout = self._rollouts().assembled(turn.examples, rounds.answers(kept, turn))
+        return dataclasses.replace(
+            rollout,
+            metrics=rollout.metrics | {"rollout/age": float(turn.number)},
+            kept={ROUND: kept},
+        )
+
+    def _round(self, variables: Variables, examples: Sequence[Any], key: Key) -> Params:
+        """Answers to the prompts of all steps of a round, without a token where none is asked for."""
+        prompts, asked = [self.recipe.text.read_by_student(example) for example in examples], self._asked(examples, key)
+        places = range(len(prompts)) if asked is None else np.flatnonzero(asked).tolist()
+        own, model = self._rollouts(), self.student_model(variables)
+        answers = [Answer(tokens=(), ended=False)] * len(prompts)
+        for place, answer in zip(places, own.answers(model, [prompts[place] for place in places], key), strict=True):
+            answers[place] = answer
+        return kept_answers.added(self._empty_round(), [prompt.index for prompt in prompts], answers)
+
+    def _replayed(self, schedule: Replay, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
+        """Of the data, written now, or kept, as a schedule decides."""
+        own, text, buffers = self._rollouts(), self.recipe.text, variables.kept[REPLAY]
+        origin = schedule.origin(buffers, int(variables.step), jax.random.fold_in(key, 2))
         match origin:
             case "data":
                 rollout = own.assembled(batch, {})
             case "new":
                 prompts = [text.read_by_student(example) for example in batch]
                 answers = own.answers(self.student_model(variables), prompts, key)
-                buffers = replay.added(buffers, [prompt.index for prompt in prompts], answers)
+                buffers = kept_answers.added(buffers, [prompt.index for prompt in prompts], answers)
                 rollout = own.assembled(batch, dict(enumerate(answers)))
             case "kept":
-                drawn = replay.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
+                drawn = kept_answers.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
                 known = text.by_index("train", self.recipe.student, self.recipe.teacher)
                 examples = [known[index] for index, _ in drawn]
                 answers = {place: answer for place, (_, answer) in enumerate(drawn)}
@@ -111,13 +138,11 @@ class OnPolicy(Recipe):
         return dataclasses.replace(
             rollout,
             metrics=rollout.metrics | chosen | {"rollout/phi": float(buffers["phi"])},
-            state=dict(variables.state) | {REPLAY: buffers},
+            kept={REPLAY: buffers},
         )
 
-    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
-        if self.replay is None:
-            return self.recipe.validated(state, metrics)
-        return dict(state) | {REPLAY: self.replay.validated(state[REPLAY], metrics)}
+    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
+        return kept if self.replay is None else {REPLAY: self.replay.validated(kept[REPLAY], metrics)}
 
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
         given = {} if batch.given is None else {"given": jnp.sum(batch.given.loss_mask)}
@@ -145,19 +170,20 @@ class OnPolicy(Recipe):
         if self.cross_entropy not in get_args(CrossEntropy):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1 step, got {self.every}.")
         self._rollouts().validate()
         if self.replay is not None:
             self.replay.validate(rows=self.recipe.text.of_student.rows)
-            if self.fraction != 1:
-                raise ValueError(f"fraction must be 1 with replay, whose phi decides, got {self.fraction}.")
+            for name, value in (("fraction", self.fraction), ("every", self.every)):
+                if value != 1:
+                    raise ValueError(f"{name} must be 1 with replay, whose schedule decides, got {value}.")
 
     def abstract(self) -> Variables:
-        variables = self.recipe.abstract()
-        return variables.replace(state=variables.state | self._buffers(sharding.described))
+        return self.recipe.abstract().replace(kept=self._kept(sharding.described))
 
     def init(self, key: Key) -> Variables:
-        variables = self.recipe.init(key)
-        return variables.replace(state=variables.state | self._buffers(sharding.place))
+        return self.recipe.init(key).replace(kept=self._kept(sharding.place))
 
     def load_frozen(self) -> Params:
         return self.recipe.load_frozen()
@@ -176,7 +202,8 @@ class OnPolicy(Recipe):
     ) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del process_index, process_count
-        return self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
+        batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
+        return batches if self.every == 1 else rounds.turns(batches, self.every)
 
     def student_model(self, variables: Variables) -> LanguageModel:
         return self.recipe.student_model(variables)
@@ -198,16 +225,23 @@ class OnPolicy(Recipe):
             stop_repeated=self.stop_repeated,
         )
 
-    def _buffers(self, place: Callable[[Params, Params], Params]) -> Params:
-        """What a schedule adds to the state, whole on every device."""
-        if self.replay is None:
-            return {}
-        buffers = self.replay.initial(self.max_new_tokens)
-        return {REPLAY: place(buffers, {name: (None,) * leaf.ndim for name, leaf in buffers.items()})}
+    def _kept(self, place: Callable[[Params, Params], Params]) -> Params:
+        """Before the first step."""
+        buffers = {}
+        if self.every > 1:
+            buffers[ROUND] = self._empty_round()
+        if self.replay is not None:
+            buffers[REPLAY] = self.replay.initial(self.max_new_tokens)
+        return place(buffers, jax.tree.map(lambda leaf: (None,) * leaf.ndim, buffers))
 
-    def _asked(self, example_ids: Sequence[int], key: Key) -> Bool[np.ndarray, " b"] | None:
+    def _empty_round(self) -> Params:
+        rows = self.every * self.recipe.text.of_student.rows
+        return kept_answers.empty(rows, max_new_tokens=self.max_new_tokens)
+
+    def _asked(self, examples: Sequence[Any], key: Key) -> Bool[np.ndarray, " b"] | None:
         """Which prompts the student answers, each by a draw of its own; None is all."""
         if self.fraction == 1:
             return None
-        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), jnp.asarray(example_ids))
+        ids = jnp.asarray([self.recipe.text.read_by_student(example).index for example in examples])
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), ids)
         return np.asarray(jax.vmap(jax.random.uniform)(keys) < self.fraction)

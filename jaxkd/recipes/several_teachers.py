@@ -52,16 +52,16 @@ class SeveralTeachers(Recipe):
         return LossOutput(loss=total, state=state, metrics=metrics)
 
     def rollout(self, variables: Variables, batch: dict[str, Any], key: Key) -> Rollout:
-        batches, metrics, state = {}, {}, dict(variables.state)
+        batches, metrics, kept = {}, {}, dict(variables.kept)
         for place, (name, recipe, _) in enumerate(self._members()):
             made = recipe.rollout(_seen(variables, name), batch[name], jax.random.fold_in(key, place))
             batches[name] = made.batch
-            state[name] = state[name] if made.state is None else made.state
+            kept[name] = kept[name] if made.kept is None else made.kept
             metrics |= {f"{name}/{metric}": value for metric, value in made.metrics.items()}
-        return Rollout(batch=batches, metrics=metrics, state=state)
+        return Rollout(batch=batches, metrics=metrics, kept=kept)
 
-    def validated(self, state: Params, metrics: Mapping[str, float]) -> Params:
-        return {name: recipe.validated(state[name], metrics) for name, recipe, _ in self._members()}
+    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
+        return {name: recipe.validated(kept[name], metrics) for name, recipe, _ in self._members()}
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Each method's under its number, and all targets together."""
@@ -125,7 +125,7 @@ class SeveralTeachers(Recipe):
         return grain.experimental.ZipIterDataset(streams).map(lambda batches: dict(zip(names, batches, strict=True)))
 
     def student_model(self, variables: Variables) -> LanguageModel:
-        return self.recipes[0].student_model(_seen(variables, "0"))
+        return self.recipes[0].student_model(variables)
 
     def provenance(self) -> str:
         return "; ".join(f"{name}: {recipe.provenance()}" for name, recipe, _ in self._members())
@@ -145,6 +145,7 @@ def _joined(members: dict[str, Variables]) -> Variables:
     return Variables(
         params=_shared(first.params) | ({PROJECTORS: projectors} if projectors else {}),
         state={name: variables.state for name, variables in members.items()},
+        kept={name: variables.kept for name, variables in members.items()},
         frozen=_joined_frozen({name: variables.frozen for name, variables in members.items()}),
     )
 
@@ -162,6 +163,7 @@ def _seen(variables: Variables, name: str) -> Variables:
     return variables.replace(
         params=_shared(variables.params) | ({} if projectors is None else {PROJECTORS: projectors}),
         state=variables.state[name],
+        kept=variables.kept.get(name, {}),
         frozen=base | variables.frozen[_APART][name],
         derived=variables.derived.get(name, {}),
     )

@@ -8,8 +8,7 @@ from jaxtyping import Array
 
 from jaxkd import forward, trainable
 from jaxkd.data.text import PackedText
-from jaxkd.kernels import linear_cross_entropy
-from jaxkd.losses.reduce import mean_weights, reported
+from jaxkd.label_loss import label_loss
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.lora import LoRA
@@ -40,13 +39,8 @@ class SFT(Recipe):
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         hiddens = forward.hiddens(self._config(), trainable.student(variables), batch, key=key, remat=self.remat)
-        weights = mean_weights(batch.loss_mask, counts["targets"])
-        nats = linear_cross_entropy(hiddens, batch.labels, weights=weights)
-        metrics = {
-            "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
-            "accuracy": reported((nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
-        }
-        return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
+        gold = label_loss(hiddens, batch, rate=1.0, count=counts["targets"])
+        return LossOutput(loss=gold.total, state=variables.state, metrics=gold.metrics)
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.loss_mask)}

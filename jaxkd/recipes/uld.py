@@ -9,7 +9,8 @@ from jaxkd import forward
 from jaxkd.alignment.in_order import align_in_order
 from jaxkd.data.pairs import PairedText
 from jaxkd.distillation import Distillation
-from jaxkd.kernels import linear_cross_entropy, linear_rank_distance
+from jaxkd.kernels import linear_rank_distance
+from jaxkd.label_loss import label_loss
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import LossOutput, PairedBatch, Variables
 from jaxkd.typing import Key
@@ -33,8 +34,7 @@ class ULD(Distillation):
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
-        weights = mean_weights(ours.loss_mask, counts["targets"])
-        gold = linear_cross_entropy(student, ours.labels, weights=(1 - self.kd_rate) * weights)
+        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         pairs = align_in_order(batch.student_spans, batch.teacher_spans)
         compared = pairs.mask & ours.loss_mask  # slot i is that of the student's target i
@@ -45,8 +45,7 @@ class ULD(Distillation):
             top=self.top,
         )
         metrics = {
-            "cross_entropy": reported(gold.cross_entropy, ours.loss_mask),
-            "accuracy": reported((gold.argmax == ours.labels).astype(jnp.float32), ours.loss_mask),
+            **gold.metrics,
             "compared": reported(compared.astype(jnp.float32), ours.loss_mask),
             "rank_distance": reported(ranks.distance, compared),
             "tail_bound": reported(ranks.tail_bound, compared),

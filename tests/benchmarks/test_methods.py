@@ -18,9 +18,10 @@ def test_a_rollout_is_timed_beside_its_parts(tiny, monkeypatch):
     recipe = OnPolicy(recipe=tiny.logit_kd(), max_new_tokens=3)
     monkeypatch.setattr(rollout, "_recipes", lambda _: iter([("KD", recipe)]))
     monkeypatch.setattr(rollout, "_programs", lambda count: count)
-    whole, cost, host, programs = rollout.measure(quick=True).rows
+    whole, cost, host, rounds, programs = rollout.measure(quick=True).rows
     assert whole.figure == "KD: a step"
     assert len(whole.samples) == len(cost.samples) == len(host.samples) == 5
     assert cost.bar == rollout.COST
     assert 0 < host.value < 1
+    assert rounds.figure == "KD: a step in rounds of 4 / a step" and rounds.value > 0
     assert programs.figure == "programs compiled in 20 steps"

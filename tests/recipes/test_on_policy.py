@@ -1,6 +1,7 @@
 """Every distillation on the student's own answers: what is sampled, what is learnt from it, and that it can go on."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.uld import ULD
 from jaxkd.records import PairedBatch
 from jaxkd.replay import Replay
+from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import GREEDY
 
 ONE_VOCABULARY = (LogitKD, DSKD, DSKDv2)
@@ -37,6 +39,12 @@ def on_policy(tiny):
         return OnPolicy(**{"recipe": recipe, "max_new_tokens": 6} | changes)
 
     return make
+
+
+def loss_of(recipe, variables, params, batch):
+    given = variables.replace(params=params)
+    given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
+    return recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1)).loss
 
 
 def one_step(recipe, key=KEY):
@@ -126,17 +134,51 @@ def test_kept_answers_come_back_with_their_prompts(on_policy, method):
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
     variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
-    described = recipe.abstract().state["replay"]
-    for name, leaf in variables.state["replay"].items():
+    described = recipe.abstract().kept["replay"]
+    for name, leaf in variables.kept["replay"].items():
         assert (leaf.shape, leaf.dtype) == (described[name].shape, described[name].dtype)
     first = recipe.rollout(variables, next(stream), KEY)
     assert first.metrics["rollout/new"] == 1
-    later = variables.replace(state=first.state, step=1)
+    later = variables.replace(kept=first.kept, step=1)
     second = recipe.rollout(later, next(stream), jax.random.key(5))
     assert second.metrics["rollout/kept"] == 1
     written = [sorted(texts(rollout.batch.written)) for rollout in (first, second)]
     assert written[0] == written[1]
     assert sorted(texts(first.batch.written)) != sorted(texts(second.batch.given))
+
+
+@pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
+def test_a_round_is_written_once_and_each_step_learns_its_part(on_policy, method):
+    recipe = on_policy(method, every=2)
+    recipe.validate()
+    assert config.decode(config.encode(recipe)) == recipe
+    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    turns = [next(stream) for _ in range(3)]
+    each = on_policy(method)
+    batches = iter(each.batches("train", 0))
+    first = recipe.rollout(variables, turns[0], KEY)
+    # What the student would write to the second batch at the same moment, whatever the parameters and the key are then.
+    later = variables.replace(kept=first.kept, step=1, params=jax.tree.map(jnp.zeros_like, variables.params))
+    second = recipe.rollout(later, turns[1], jax.random.key(5))
+    for age, rollout in enumerate((first, second)):
+        expected = each.rollout(variables, next(batches), KEY)
+        assert texts(rollout.batch.written) == texts(expected.batch.written)
+        assert texts(rollout.batch.given) == texts(expected.batch.given)
+        assert rollout.metrics["rollout/age"] == age
+    third = recipe.rollout(later.replace(kept=second.kept, step=2), turns[2], KEY)
+    assert third.metrics["rollout/age"] == 0
+    assert not np.array_equal(third.kept["round"]["tokens"], second.kept["round"]["tokens"])
+
+
+def test_a_part_of_the_prompts_of_a_round_is_answered(on_policy):
+    recipe = on_policy(LogitKD, every=2, fraction=0.5, sampling=GREEDY)
+    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    first = recipe.rollout(variables, next(stream), KEY)
+    second = recipe.rollout(variables.replace(kept=first.kept), next(stream), KEY)
+    shares = [rollout.metrics["rollout/share"] for rollout in (first, second)]
+    assert 0 < sum(shares) < 2
+    asked = np.asarray(first.kept["round"]["lengths"]).reshape(2, -1) > 0
+    assert shares == asked.mean(axis=1).tolist()
 
 
 def texts(batch):
@@ -174,6 +216,29 @@ def test_a_student_that_writes_nothing_but_the_end_is_aligned_at_the_end(on_poli
     assert empty.student_spans.tolist() == empty.teacher_spans.tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA, MinED], ids=lambda method: method.__name__)
+def test_answers_that_are_hardly_text_are_learnt_without_harm(on_policy, method):
+    """Nothing but the end, no end, and half a character, in a batch of their own each."""
+    recipe = on_policy(method)
+    variables, examples = recipe.init(jax.random.key(0)), next(iter(recipe.batches("train", 0)))
+    tokenizer = recipe.student.tokenizer()
+    end = tokenizer.eos_token_id
+    words = tokenizer("the \N{SLIGHTLY SMILING FACE}", add_special_tokens=False)["input_ids"]
+    rollouts = Rollouts(
+        text=recipe.recipe.text, student=recipe.student, teacher=recipe.recipe.teacher, max_new_tokens=6
+    )
+    step = jax.jit(jax.value_and_grad(functools.partial(loss_of, recipe, variables)))
+    for answer in (
+        Answer(tokens=(end,), ended=True),
+        Answer(tokens=tuple((words * 6)[:6]), ended=False),
+        Answer(tokens=tuple(words[:-1]), ended=False),
+    ):
+        rollout = rollouts.assembled(examples, dict.fromkeys(range(len(examples)), answer))
+        value, gradient = step(variables.params, jax.tree.map(jnp.asarray, rollout.batch))
+        assert np.isfinite(float(value))
+        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
+
+
 def test_half_a_character_is_read_by_nobody(tiny):
     """The student is the byte-level model here, and stops within an emoji."""
     data = dataclasses.replace(tiny.paired, student=tiny.paired.teacher, teacher=tiny.paired.student)
@@ -197,6 +262,8 @@ def test_a_cached_teacher_is_refused(on_policy):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"every": 0}, "every must be at least 1 step, got 0"),
+        ({"replay": Replay(start=0.5, steps=9), "every": 2}, "every must be 1 with replay, whose schedule decides"),
         ({"fraction": 0.0}, r"fraction must be in \(0, 1\], got 0.0"),
         ({"cross_entropy": "both"}, "cross_entropy must be one of data, none, got 'both'"),
         ({"max_new_tokens": 100_000}, "max_new_tokens must be between 1 and"),
@@ -204,7 +271,10 @@ def test_a_cached_teacher_is_refused(on_policy):
         ({"replay": Replay(start=0.5, steps=0)}, "replay.steps must be at least 1, got 0. Take the steps of the run"),
         ({"replay": Replay(start=0.5, steps=9, capacity=7)}, "replay.capacity must be at least the 8 rows of a batch"),
         ({"replay": Replay(start=0.5, steps=9, increase=-1.0)}, "replay.increase must be at least 0, got -1.0"),
-        ({"replay": Replay(start=0.5, steps=9), "fraction": 0.5}, "fraction must be 1 with replay, whose phi decides"),
+        (
+            {"replay": Replay(start=0.5, steps=9), "fraction": 0.5},
+            "fraction must be 1 with replay, whose",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_first(on_policy, changes, message):

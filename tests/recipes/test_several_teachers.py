@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import config
+from jaxkd import config, runs
+from jaxkd import mesh as meshes
+from jaxkd.mesh import MeshShape
 from jaxkd.models.lora import LoRA
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
@@ -64,9 +66,9 @@ def test_a_member_may_learn_from_what_the_student_writes(members):
     variables = recipe.init(jax.random.key(0))
     rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), jax.random.key(1))
     assert rollout.metrics["0/rollout/new"] == 1
-    assert rollout.state["0"]["replay"]["written"] == 8
-    assert set(rollout.state["1"]) == {"gram_inverse"}
-    after = recipe.validated(rollout.state, {"bits_per_byte": 1.0})
+    assert rollout.kept["0"]["replay"]["written"] == 8
+    assert not rollout.kept["1"]
+    after = recipe.validated(rollout.kept, {"bits_per_byte": 1.0})
     assert after["0"]["replay"]["validated"] == 1.0
     value, _, _, _ = loss_and_gradients(recipe, rollout.batch)
     assert jnp.isfinite(value)
@@ -85,12 +87,15 @@ def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
     losses = [[row["train/loss"] for row in part if "train/loss" in row] for part in rows]
     assert losses[0][0] == losses[1][0]
     assert len(losses[0]) == len(losses[1]) == 3
+    with jax.set_mesh(meshes.make(MeshShape())):
+        student = runs.student_model(tmp_path / "whole")
+    assert jax.tree.structure(student.params) == jax.tree.structure(members[0].abstract().params["student"])
 
 
 def test_abstract_variables_describe_the_real_ones(members):
     recipe = SeveralTeachers(recipes=tuple(dataclasses.replace(member, lora=LoRA(rank=2)) for member in members))
     described, real = recipe.abstract(), recipe.init(jax.random.key(0))
-    for name in ("params", "frozen", "state"):
+    for name in ("params", "frozen", "state", "kept"):
         shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), getattr(one, name)) for one in (described, real)]
         assert shapes[0] == shapes[1]
     assert jax.tree.structure(recipe.load_frozen()) == jax.tree.structure(real.frozen)

@@ -1,0 +1,60 @@
+"""What a model writes by itself, measured by a teacher."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import config, evaluate, forward
+from jaxkd.evals.own_answers import OwnAnswers
+from jaxkd.rollouts import Rollouts
+from tests.recipes import numpy_losses
+
+
+def evaluator(tiny, **changes):
+    fields = {"student": tiny.narrow, "teacher": tiny.teacher, "data": tiny.text, "count": 16, "max_new_tokens": 6}
+    return OwnAnswers(**fields | changes)
+
+
+def test_equals_float64_numpy_over_the_same_answers(tiny):
+    asked = evaluator(tiny)
+    assert config.decode(config.encode(asked)) == asked
+    model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_placed()
+    found = asked(model).metrics
+    rollouts = Rollouts(text=tiny.text, student=tiny.narrow, teacher=tiny.teacher, max_new_tokens=6)
+    known = list(tiny.text.by_index("test", tiny.narrow, tiny.teacher).values())
+    nats, divergences = [], []
+    for start in (0, 8):
+        batch = rollouts.rollout(model, known[start : start + 8], jax.random.key(0)).batch.written
+        batch = jax.tree.map(jnp.asarray, batch)
+        ours = numpy_losses.logits(forward.hiddens(model.config, model.params, batch))
+        theirs = numpy_losses.logits(forward.hiddens(tiny.teacher.config(), teacher, batch))
+        mask = np.asarray(batch.loss_mask)
+        nats.append(numpy_losses.cross_entropy(theirs, batch.labels)[mask])
+        divergences.append(numpy_losses.reverse_kl(ours, theirs)[mask])
+    np.testing.assert_allclose(found["teacher_nats"], np.concatenate(nats).mean(), rtol=1e-5)
+    np.testing.assert_allclose(found["reverse_kl"], np.concatenate(divergences).mean(), rtol=1e-5)
+    assert 1 <= found["length"] <= 6
+    assert len(np.concatenate(nats)) == pytest.approx(16 * found["length"])
+    assert asked(model).metrics == found
+
+
+def test_a_teacher_of_another_vocabulary_reads_what_is_written(tiny):
+    found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(evaluate.language_model(tiny.foreign))
+    assert set(found.metrics) == {"teacher_nats", "length", "ended", "repeated"}
+    assert np.isfinite(found.metrics["teacher_nats"])
+
+
+def test_a_model_is_no_distance_from_itself(tiny):
+    found = evaluator(tiny, student=tiny.teacher, count=8)(evaluate.language_model(tiny.teacher))
+    np.testing.assert_allclose(found.metrics["reverse_kl"], 0, atol=1e-6)
+
+
+def test_a_count_that_is_not_there_is_refused(tiny):
+    with pytest.raises(ValueError, match="count must be a multiple of the 8 rows of a batch, got 12"):
+        evaluator(tiny, count=12)
+    asked = dataclasses.replace(evaluator(tiny), count=24)
+    with pytest.raises(ValueError, match="count must be at most the 20 prompts of the test split, got 24"):
+        asked(evaluate.language_model(tiny.narrow))
