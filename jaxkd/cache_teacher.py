@@ -51,24 +51,25 @@ class Cache(stage.Stage):
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed
         stage.claim(folder, self)
-        config, tokenizer = self.model.config(), self.model.tokenizer()
-        tokenized = self.data.tokenized(self.split, tokenizer)
+        cache = stage.resolve(self, stages)
+        config, tokenizer = cache.model.config(), cache.model.tokenizer()
+        tokenized = cache.data.tokenized(cache.split, tokenizer)
         writer = HiddenCacheWriter(
             folder,
-            self.data.identity(self.split, self.model, tokenizer),
+            cache.data.identity(cache.split, cache.model, tokenizer),
             sizes=[len(example.tokens) - example.prompt_length for example in tokenized],
             width=config.width,
-            dtype=self.dtype,
+            dtype=cache.dtype,
         )
         if writer.complete:
             _log.info("%s is finished: nothing to do", folder)
             return
         batches = list(
-            evaluation_batches(tokenized, rows=self.data.rows, length=self.data.length, targets=self.data.targets)
+            evaluation_batches(tokenized, rows=cache.data.rows, length=cache.data.length, targets=cache.data.targets)
         )
-        mesh = meshes.make(self.mesh)
-        with jax.set_mesh(mesh), progress(len(batches), self.name, start=writer.batches_done) as bar:
-            params = self.model.load_placed()
+        mesh = meshes.make(cache.mesh)
+        with jax.set_mesh(mesh), progress(len(batches), cache.name, start=writer.batches_done) as bar:
+            params = cache.model.load_placed()
             values = jax.jit(lambda params, batch: forward.hiddens(config, params, batch).values)
             for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
                 writer.write(batch.example_ids, np.asarray(values(params, meshes.global_batch(batch, mesh))))

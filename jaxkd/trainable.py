@@ -15,9 +15,10 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Variables
+from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params
 
-STUDENT, ADAPTERS, PROJECTORS = "student", "lora", "projectors"
+ADAPTERS, PROJECTORS = "lora", "projectors"
 
 _PROJECTOR_AXES = {"weight": ("embed", None), "bias": (None,)}
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from jaxkd.checkpoint import Checkpoints
 from jaxkd.typing import Params
 
+STUDENT = "student"
+"""Group of a run's parameters that is the whole student."""
+
 
 def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None) -> dict:
     """What a checkpoint says beside its arrays.
@@ -36,3 +39,22 @@ def trained_params(run: Path, target: Params) -> Params:
     with Checkpoints(run / "checkpoints", keep_best=record["ranked_by"], read_only=True) as checkpoints:
         best = checkpoints.best() if record["ranked_by"] is not None else None
         return checkpoints.restore_part(latest if best is None else best, {item: target})[item]
+
+
+def trained_student(run: Path, target: Params) -> Params:
+    """The student that a run trained whole.
+
+    Args:
+        run: its folder.
+        target: as in `trained_params`, of all of the student's parameters or of some.
+
+    Raises:
+        ValueError: no checkpoint there, a run that trained adapters, or a model of another shape.
+    """
+    try:
+        return trained_params(run, {STUDENT: target})[STUDENT]
+    except ValueError as error:
+        raise ValueError(
+            f"trained must be the folder of a run that trained this model, all of it, got {run}: {error} What adapters "
+            "have learnt is merged by `python -m jaxkd.export`, whose folder is a path."
+        ) from error

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from jaxkd.models import decoder, huggingface, quantized, surgery, weights
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.quantized import Quantization
 from jaxkd.sharding import Layout
+from jaxkd.trained import trained_student
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class Pretrained:
     architecture: DecoderConfig | None = None
     """What the files must describe, `tokens` included, before `layers` are kept.  With it a run is planned where they
     are not; None reads it from them."""
+    trained: str | None = None
+    """Folder of a training run, "stage:NAME" in a study, whose result stands in place of the weights of the files: a
+    student that was fine-tuned first, a teacher that was.  None takes the files' own."""
+
+    def __post_init__(self) -> None:
+        if self.trained is not None and self.quantization is not None:
+            raise ValueError(
+                f"quantization must be None for the result of a run, got {self.quantization!r} and trained="
+                f"{self.trained!r}. Export the run and quantise the folder."
+            )
 
     @property
     def planned(self) -> bool:
@@ -106,6 +117,9 @@ class Pretrained:
     def load(self, dtype: DTypeLike = np.float32) -> Params:
         """The parameters of `config()` as host arrays."""
         folder = self.folder()
+        if self.trained is not None:
+            params = trained_student(Path(self.trained), decoder.abstract(self.config()))
+            return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), params)
         params = huggingface.load(folder, model_config.read(folder), layers=self.layers, dtype=dtype)
         if self.quantization is None:
             return params
@@ -124,6 +138,8 @@ class Pretrained:
         axes = decoder.logical_axes(config)
         target = sharding.described(decoder.abstract(config), axes, layout=self.layout)
         target = target if only is None else {name: target[name] for name in only}
+        if self.trained is not None:
+            return trained_student(Path(self.trained), target)
         keep = quantized.keeper(axes, quantization=self.quantization, layout=self.layout)
         return huggingface.load_placed(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
 
@@ -140,12 +156,17 @@ class Pretrained:
         return tokenizers.load(self.folder())
 
     def fingerprint(self) -> str:
-        """Sha256 over config.json, the weight files, layers and quantisation: equal where the model is the same."""
+        """Sha256 over config.json, the weights, layers and quantisation: equal where the model is the same."""
         folder = self.folder()
         files = [folder / "config.json", *weights.files(folder)]
         parts = [packages.file_sha256(file) for file in files]
         # Without a quantisation the hash is what it was before there were any: caches stay valid.
-        kept = [self.layers] if self.quantization is None else [self.layers, self.quantization]
+        kept: list[Any] = [self.layers] if self.quantization is None else [self.layers, self.quantization]
+        if self.trained is not None:
+            digest = hashlib.sha256()
+            for leaf in jax.tree.leaves(self.load()):
+                digest.update(leaf.tobytes())
+            kept.append(digest.hexdigest())
         return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
 
     def provenance(self) -> str:
@@ -158,7 +179,8 @@ class Pretrained:
             origin = f" ({facts['file']}, sha256 {facts['sha256'][:8]}, {kinds} dequantised to float32)"
         kept = "" if self.layers is None else f", layers {' '.join(map(str, self.layers))}"
         stored = "" if self.quantization is None else f", blocks in {self.quantization}"
-        return f"{self.path}{origin}{kept}{stored}"
+        trained = "" if self.trained is None else f", trained by {self.trained}"
+        return f"{self.path}{origin}{kept}{stored}{trained}"
 
 
 def _is_here(path: str) -> bool:

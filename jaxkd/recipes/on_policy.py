@@ -15,6 +15,7 @@ from jaxkd.distillation import Distillation
 from jaxkd.label_loss import label_loss
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
+from jaxkd.ramp import Ramp
 from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.replay import Replay
@@ -60,8 +61,9 @@ class OnPolicy(Recipe):
     every: int = 1
     """Steps between rollouts: the student answers the prompts of so many batches at once, each of which is learnt from
     in its turn.  An answer is at most `every - 1` steps old."""
-    fraction: float = 1.0
-    """Share of the prompts that the student answers; the others keep the answers of the data in D too."""
+    fraction: float | Ramp = 1.0
+    """Share of the prompts that the student answers, in (0, 1], or how it changes over the run; the others keep the
+    answers of the data in D too."""
     cross_entropy: CrossEntropy = "data"
     """"none" leaves out the first term, and D has weight 1."""
     replay: Replay | None = None
@@ -94,7 +96,8 @@ class OnPolicy(Recipe):
             return self._in_a_round(variables, batch, key)
         if self.replay is not None:
             return self._replayed(self.replay, variables, batch, key)
-        return self._rollouts().rollout(self.student_model(variables), batch, key, asked=self._asked(batch, key))
+        asked = self._asked(batch, int(variables.step), key)
+        return self._rollouts().rollout(self.student_model(variables), batch, key, asked=asked)
 
     def _in_a_round(self, variables: Variables, turn: Turn, key: Key) -> Rollout:
         """A step's part of what its round has written; the first writes."""
@@ -108,7 +111,8 @@ class OnPolicy(Recipe):
 
     def _round(self, variables: Variables, examples: Sequence[Any], key: Key) -> Params:
         """Answers to the prompts of all steps of a round, without a token where none is asked for."""
-        prompts, asked = [self.recipe.text.read_by_student(example) for example in examples], self._asked(examples, key)
+        prompts = [self.recipe.text.read_by_student(example) for example in examples]
+        asked = self._asked(examples, int(variables.step), key)
         places = range(len(prompts)) if asked is None else np.flatnonzero(asked).tolist()
         own, model = self._rollouts(), self.student_model(variables)
         answers = [Answer(tokens=(), ended=False)] * len(prompts)
@@ -165,8 +169,7 @@ class OnPolicy(Recipe):
                 "the teacher makes of the answers of the data."
             )
         self.recipe.validate()
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}. Without answers it is off-policy.")
+        self._require_fraction()
         if self.cross_entropy not in get_args(CrossEntropy):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
@@ -211,6 +214,17 @@ class OnPolicy(Recipe):
     def provenance(self) -> str:
         return f"{self.recipe.provenance()}; answers of the student"
 
+    def _require_fraction(self) -> None:
+        match self.fraction:
+            case Ramp(start=start, end=end, steps=steps):
+                shares = (start, end)
+                if steps < 1:
+                    raise ValueError(f"fraction.steps must be at least 1, got {steps}.")
+            case share:
+                shares = (share,)
+        if not all(0 <= share <= 1 for share in shares) or not any(shares):
+            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}. Without answers it is off-policy.")
+
     def _divergence_alone(self) -> Distillation:
         return dataclasses.replace(self.recipe, kd_rate=1.0)
 
@@ -238,10 +252,11 @@ class OnPolicy(Recipe):
         rows = self.every * self.recipe.text.of_student.rows
         return kept_answers.empty(rows, max_new_tokens=self.max_new_tokens)
 
-    def _asked(self, examples: Sequence[Any], key: Key) -> Bool[np.ndarray, " b"] | None:
+    def _asked(self, examples: Sequence[Any], step: int, key: Key) -> Bool[np.ndarray, " b"] | None:
         """Which prompts the student answers, each by a draw of its own; None is all."""
-        if self.fraction == 1:
+        fraction = self.fraction.at(step) if isinstance(self.fraction, Ramp) else self.fraction
+        if fraction == 1:
             return None
         ids = jnp.asarray([self.recipe.text.read_by_student(example).index for example in examples])
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), ids)
-        return np.asarray(jax.vmap(jax.random.uniform)(keys) < self.fraction)
+        return np.asarray(jax.vmap(jax.random.uniform)(keys) < fraction)

@@ -11,6 +11,7 @@ import pytest
 from jaxkd import config
 from jaxkd.data.chat import Answer
 from jaxkd.mesh import MeshShape, make
+from jaxkd.ramp import Ramp
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2 import DSKDv2
@@ -126,6 +127,17 @@ def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
     # Whether a prompt is answered depends on its example and the key alone.
     again = recipe.rollout(variables, examples[::-1], KEY).batch.written
     np.testing.assert_array_equal(np.asarray(again.loss_mask)[::-1], written.loss_mask)
+
+
+def test_the_share_of_the_prompts_may_change_over_a_run(on_policy):
+    recipe = on_policy(LogitKD, fraction=Ramp(start=0.0, end=1.0, steps=4))
+    recipe.validate()
+    assert config.decode(config.encode(recipe)) == recipe
+    variables, examples = recipe.init(jax.random.key(0)), next(iter(recipe.batches("train", 0)))
+    shares = [
+        recipe.rollout(variables.replace(step=step), examples, KEY).metrics["rollout/share"] for step in (0, 2, 4, 9)
+    ]
+    assert shares[0] == 0 < shares[1] < shares[2] == shares[3] == 1
 
 
 @pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
@@ -262,6 +274,9 @@ def test_a_cached_teacher_is_refused(on_policy):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"fraction": Ramp(start=0.0, end=1.5, steps=4)}, r"fraction must be in \(0, 1\], got Ramp"),
+        ({"fraction": Ramp(start=0.0, end=0.0, steps=4)}, r"fraction must be in \(0, 1\], got Ramp"),
+        ({"fraction": Ramp(start=0.0, end=1.0, steps=0)}, "fraction.steps must be at least 1, got 0"),
         ({"every": 0}, "every must be at least 1 step, got 0"),
         ({"replay": Replay(start=0.5, steps=9), "every": 2}, "every must be 1 with replay, whose schedule decides"),
         ({"fraction": 0.0}, r"fraction must be in \(0, 1\], got 0.0"),
