@@ -38,7 +38,7 @@ def step_plan(step: CompiledStep) -> str:
 def _shapes(batch: Any) -> str:
     leaves = jax.tree_util.tree_flatten_with_path(batch)[0]
     return ", ".join(
-        f"{jax.tree_util.keystr(path, simple=True)} {leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves
+        f"{jax.tree_util.keystr(path, simple=True, separator=".")} {leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves
     )
 
 
