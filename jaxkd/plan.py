@@ -37,9 +37,8 @@ def step_plan(step: CompiledStep) -> str:
 
 def _shapes(batch: Any) -> str:
     leaves = jax.tree_util.tree_flatten_with_path(batch)[0]
-    return ", ".join(
-        f"{jax.tree_util.keystr(path, simple=True, separator=".")} {leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves
-    )
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    return ", ".join(f"{name} {leaf.dtype}{list(leaf.shape)}" for name, (_, leaf) in zip(names, leaves, strict=True))
 
 
 def _group(kind: str, name: str, tree: Any) -> str:
