@@ -63,8 +63,10 @@ def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) ->
 
 def answer(buffer: Params, place: int) -> tuple[int, Answer]:
     """The example and its answer at a place below `size`."""
-    tokens = np.asarray(buffer["tokens"][place])[: int(buffer["lengths"][place])]
-    return int(buffer["examples"][place]), Answer(tokens=tuple(tokens.tolist()), ended=bool(buffer["ended"][place]))
+    # Copied as it stands, and indexed on the host: on the device it would wait for whatever is running there.
+    held = {name: np.asarray(leaf) for name, leaf in buffer.items()}
+    tokens = held["tokens"][place, : int(held["lengths"][place])]
+    return int(held["examples"][place]), Answer(tokens=tuple(tokens.tolist()), ended=bool(held["ended"][place]))
 
 
 def drawn(buffer: Params, count: int, key: Key) -> list[tuple[int, Answer]]:
