@@ -4,8 +4,8 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 25
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
-Teacher   GPT-2 XL after supervised fine-tuning on the same data, in the folder TEACHER.  The paper takes MiniLLM's
-          checkpoint; the stage `teacher` makes one, with the settings that DSKD has for its other teacher.
+Teacher   GPT-2 XL after supervised fine-tuning on the same data.  The paper takes MiniLLM's checkpoint; the stage
+          `teacher` makes one, with the settings that DSKD has for its other teacher.  Another is a TEACHER by its path.
 Students  `sft`; for each divergence D `kd_D`, between the logits, and `dskd_D`, in both spaces; `dskdv2`.
 Training  All parameters, 20 epochs of about 32 examples a step: 10 rows of 512 tokens, packed.  AdamW, 5e-4 falling to
           1e-7 along a cosine, decay 0.01; projectors at 1e-3 (DSKDv2: 5e-4).  Temperature 2, half of the loss is the
@@ -15,11 +15,10 @@ Expected  DSKD at or above the plain divergence for each D, DSKDv2 above DSKD, i
 Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 30 for the teacher, on one device.
 
     launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py --dry-run
-    launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py --only teacher
-    python -m jaxkd.export --run runs/gpt2_from_gpt2_xl/teacher/10 --to runs/gpt2_from_gpt2_xl/teacher_model
     launch/one_gpu.sh configs/gpt2_from_gpt2_xl.py
 """
 
+import dataclasses
 import functools
 from typing import Literal
 
@@ -41,9 +40,9 @@ from jaxkd.recipes.sft import SFT
 from jaxkd.study import Study
 
 DATA = "data/dolly"
-STUDENT = "openai-community/gpt2"
-TEACHER_BASE = "openai-community/gpt2-xl"
-TEACHER = "runs/gpt2_from_gpt2_xl/teacher_model"
+STUDENT = Pretrained(path="openai-community/gpt2", architecture=published.GPT2)
+TEACHER_BASE = Pretrained(path="openai-community/gpt2-xl", architecture=published.GPT2_XL)
+TEACHER = dataclasses.replace(TEACHER_BASE, trained="stage:teacher")
 MESH = MeshShape(data=1)
 
 EPOCH = 357  # steps: 11,435 examples, about 32 of them in 10 or 12 packed rows
@@ -101,15 +100,12 @@ def train(
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """The study; "smoke" is the first divergence alone, for two steps of the same shapes."""
     full, data = size == "full", dolly(rows=10)
-    student = Pretrained(path=STUDENT, architecture=published.GPT2)
-    teacher = Pretrained(path=TEACHER, architecture=published.GPT2_XL)
-    base = Pretrained(path=TEACHER_BASE, architecture=published.GPT2_XL)
-    pair = {"student": student, "teacher": teacher, "data": data, "dropout": 0.1}
+    pair = {"student": STUDENT, "teacher": TEACHER, "data": data, "dropout": 0.1}
     on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)
-    of_teacher = SFT(student=base, data=data, dropout=0.1, remat=True)
+    of_teacher = SFT(student=TEACHER_BASE, data=data, dropout=0.1, remat=True)
     stages = [
         train("teacher", of_teacher, data=data, epochs=10 if full else None, rate=2e-5),
-        on_dolly("sft", SFT(student=student, data=data, dropout=0.1)),
+        on_dolly("sft", SFT(student=STUDENT, data=data, dropout=0.1)),
     ]
     chosen = dict(list(DIVERGENCES.items())[: None if full else 1])
     for name, divergence in chosen.items():

@@ -4,8 +4,8 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 25
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in data/dolly.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
-Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5): the stage `teacher` makes it,
-          and the others read it from the folder TEACHER.
+Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5): the stage `teacher` makes it.
+          Another is a TEACHER by its path.
 Students  `sft`, without a teacher; `uld`, `mined`, DSKD with cross-model attention (`cma`), and DSKDv2 with exact token
           alignment (`eta`).
 Training  All parameters, 20 epochs of about 32 examples a step: 10 rows of 512 tokens on either side, packed.  AdamW,
@@ -15,11 +15,10 @@ Expected  SFT < ULD < MinED < DSKD < DSKDv2, in Rouge-L.  Not reproduced here: d
 Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 33 for the teacher, on one device.
 
     launch/one_gpu.sh configs/gpt2_from_qwen.py --dry-run
-    launch/one_gpu.sh configs/gpt2_from_qwen.py --only teacher
-    python -m jaxkd.export --run runs/gpt2_from_qwen/teacher/10 --to runs/gpt2_from_qwen/teacher_model
     launch/one_gpu.sh configs/gpt2_from_qwen.py
 """
 
+import dataclasses
 import functools
 from typing import Literal
 
@@ -34,18 +33,15 @@ from jaxkd.recipes.sft import SFT
 from jaxkd.recipes.uld import ULD
 from jaxkd.study import Study
 
-STUDENT = "openai-community/gpt2"
-TEACHER_BASE = "Qwen/Qwen1.5-1.8B"
-TEACHER = "runs/gpt2_from_qwen/teacher_model"
+STUDENT = Pretrained(path="openai-community/gpt2", architecture=published.GPT2)
+TEACHER_BASE = Pretrained(path="Qwen/Qwen1.5-1.8B", architecture=published.QWEN1_5_1_8B)
+TEACHER = dataclasses.replace(TEACHER_BASE, trained="stage:teacher")
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """The study; "smoke" is two steps of the same shapes."""
     full, data = size == "full", dolly(rows=10)
-    student = Pretrained(path=STUDENT, architecture=published.GPT2)
-    teacher = Pretrained(path=TEACHER, architecture=published.QWEN1_5_1_8B)
-    base = Pretrained(path=TEACHER_BASE, architecture=published.QWEN1_5_1_8B)
-    pair = {"student": student, "teacher": teacher, "data": PairedText(student=data, teacher=data), "dropout": 0.1}
+    pair = {"student": STUDENT, "teacher": TEACHER, "data": PairedText(student=data, teacher=data), "dropout": 0.1}
     on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)
     return Study(
         name="gpt2_from_qwen",
@@ -53,9 +49,13 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         description="Four methods between two vocabularies, and the control without a teacher.",
         stages=(
             train(
-                "teacher", SFT(student=base, data=data, remat=True), data=data, epochs=10 if full else None, rate=2e-5
+                "teacher",
+                SFT(student=TEACHER_BASE, data=data, remat=True),
+                data=data,
+                epochs=10 if full else None,
+                rate=2e-5,
             ),
-            on_dolly("sft", SFT(student=student, data=data, dropout=0.1)),
+            on_dolly("sft", SFT(student=STUDENT, data=data, dropout=0.1)),
             on_dolly("uld", ULD(**pair)),
             on_dolly("mined", MinED(**pair)),
             on_dolly("cma", DSKDCrossAttention(**pair), projectors=1e-3),
