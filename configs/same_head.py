@@ -8,6 +8,7 @@ Rows      Teacher; student untouched; `kd`; `kd_doubled`, the teacher weighing t
 Equal     Batches, steps, optimizer: the quickstart's.
 Measure   On the test split, once: bits per byte of the answers, and agreement with the teacher and
           KL(teacher || student) in nats per token.
+Result    docs/papers.md.
 
     python -m jaxkd.train --config configs/same_head.py
 """
