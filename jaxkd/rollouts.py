@@ -79,10 +79,22 @@ class Rollouts:
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
         """
+        return self.assembled(examples, self.written(model, examples, key, asked=asked, mixture=mixture))
+
+    def written(
+        self,
+        model: LanguageModel,
+        examples: Sequence[Any],
+        key: Key,
+        *,
+        asked: Bool[np.ndarray, " b"] | None = None,
+        mixture: Mixture | None = None,
+    ) -> dict[int, Answer]:
+        """The answers by the place of their example; arguments as of `rollout`."""
         prompts = [self.text.read_by_student(example) for example in examples]
         places = range(len(examples)) if asked is None else np.flatnonzero(asked).tolist()
         answers = self.answers(model, [prompts[place] for place in places], key, mixture)
-        return self.assembled(examples, dict(zip(places, answers, strict=True)))
+        return dict(zip(places, answers, strict=True))
 
     def assembled(
         self, examples: Sequence[Any], answers: Mapping[int, Answer], *, given: Sequence[Any] | None = None

@@ -111,14 +111,10 @@ class OnPolicy(Recipe):
 
     def _round(self, variables: Variables, examples: Sequence[Any], key: Key) -> Params:
         """Answers to the prompts of all steps of a round, without a token where none is asked for."""
-        prompts = [self.recipe.text.read_by_student(example) for example in examples]
         asked = self._asked(examples, int(variables.step), key)
-        places = range(len(prompts)) if asked is None else np.flatnonzero(asked).tolist()
-        own, model = self._rollouts(), self.student_model(variables)
-        answers = [Answer(tokens=(), ended=False)] * len(prompts)
-        for place, answer in zip(places, own.answers(model, [prompts[place] for place in places], key), strict=True):
-            answers[place] = answer
-        return kept_answers.added(self._empty_round(), [prompt.index for prompt in prompts], answers)
+        written = self._rollouts().written(self.student_model(variables), examples, key, asked=asked)
+        answers = [written.get(place, Answer(tokens=(), ended=False)) for place in range(len(examples))]
+        return kept_answers.added(self._empty_round(), self._ids(examples), answers)
 
     def _replayed(self, schedule: Replay, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """Of the data, written now, or kept, as a schedule decides."""
@@ -128,10 +124,9 @@ class OnPolicy(Recipe):
             case "data":
                 rollout = own.assembled(batch, {})
             case "new":
-                prompts = [text.read_by_student(example) for example in batch]
-                answers = own.answers(self.student_model(variables), prompts, key)
-                buffers = kept_answers.added(buffers, [prompt.index for prompt in prompts], answers)
-                rollout = own.assembled(batch, dict(enumerate(answers)))
+                written = own.written(self.student_model(variables), batch, key)
+                buffers = kept_answers.added(buffers, self._ids(batch), list(written.values()))
+                rollout = own.assembled(batch, written)
             case "kept":
                 drawn = kept_answers.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
                 known = text.by_index("train", self.recipe.student, self.recipe.teacher)
@@ -257,6 +252,9 @@ class OnPolicy(Recipe):
         fraction = self.fraction.at(step) if isinstance(self.fraction, Ramp) else self.fraction
         if fraction == 1:
             return None
-        ids = jnp.asarray([self.recipe.text.read_by_student(example).index for example in examples])
+        ids = jnp.asarray(self._ids(examples))
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), ids)
         return np.asarray(jax.vmap(jax.random.uniform)(keys) < fraction)
+
+    def _ids(self, examples: Sequence[Any]) -> list[int]:
+        return [self.recipe.text.read_by_student(example).index for example in examples]
