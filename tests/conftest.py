@@ -42,6 +42,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
+# A CPU device waits for the others in a thread of one pool, by default a thread a device.  Two collectives that do not
+# depend on each other may wait at once, in different orders on two devices: all threads wait and the process aborts.
+os.environ["PJRT_NPROC"] = "64"
 
 # A shell that runs the suite in the background has SIGINT ignored, which Python and its children would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
