@@ -18,7 +18,7 @@ from jaxkd.alignment import (
     in_order,
     minimum_edit,
 )
-from jaxkd.losses import divergence, feature, reduce
+from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
 
@@ -28,7 +28,7 @@ every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function:
 ALIGNMENTS = (exact_token, chunks, chunk_values, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
-@pytest.mark.parametrize("module", [losses, divergence, feature, reduce, kernels, projector, *ALIGNMENTS])
+@pytest.mark.parametrize("module", [losses, divergence, feature, preference, reduce, kernels, projector, *ALIGNMENTS])
 def test_the_table_is_complete(module):
     functions = {
         value

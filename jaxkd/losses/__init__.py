@@ -1,6 +1,7 @@
 """Losses as pure functions: arrays in, one value per position out, nothing else loaded."""
 
 from jaxkd.losses import feature as feature
+from jaxkd.losses import preference as preference
 from jaxkd.losses.binary import binary_divergence as binary_divergence
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta

@@ -7,6 +7,7 @@ from tests.properties.divergences import DIVERGENCES
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
 from tests.properties.losses import LABELS, PROBABILITIES, REDUCE
+from tests.properties.preferences import PREFERENCES
 from tests.properties.projectors import PROJECTORS
 from tests.properties.row import KINDS, Row, address
 from tests.properties.token_alignments import TOKEN_ALIGNMENTS
@@ -17,6 +18,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: probabilities": PROBABILITIES,
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,
+    "jaxkd.losses.preference": PREFERENCES,
     "jaxkd.kernels": KERNELS,
     "jaxkd.alignment: tokens": TOKEN_ALIGNMENTS,
     "jaxkd.alignment: hidden states": ALIGNMENTS,
