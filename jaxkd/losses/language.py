@@ -1,14 +1,10 @@
 """Losses on labels: what a language model is trained on without a teacher."""
 
-from typing import Literal, get_args
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd.losses.reduce import masked_mean
-
-Reduction = Literal["sum", "mean"]
+from jaxkd.losses.reduce import Reduction, segment_reduce
 
 
 def cross_entropy(
@@ -99,7 +95,9 @@ def sequence_log_prob(
         >>> print(sequence_log_prob(jnp.zeros((1, 3, 2)), labels, mask).round(4))  # -2 log 2
         [-1.3863]
     """
-    return _reduced(_label_log_probs(logits, labels, mask), mask, reduction)
+    log_probs = _label_log_probs(logits, labels, mask)
+    whole = jnp.ones_like(labels)
+    return segment_reduce(log_probs, mask, whole, num_segments=1, reduction=reduction)[..., 0]
 
 
 def segment_log_prob(
@@ -139,20 +137,8 @@ def segment_log_prob(
         >>> print(segment_log_prob(jnp.zeros((3, 2)), labels, mask, segment_ids, num_segments=2).round(4))
         [-1.3863 -0.6931]
     """
-    if segment_ids.shape != labels.shape:
-        raise ValueError(
-            f"segment_ids must have the shape of labels, {labels.shape}, got {segment_ids.shape}. "
-            "Take those of the tokens at the target positions."
-        )
-    if not num_segments >= 1:
-        raise ValueError(
-            f"num_segments must be 1 or more, got {num_segments}. Give the examples of the fullest row, padding not "
-            "counted."
-        )
     log_probs = _label_log_probs(logits, labels, mask)
-    # A sum over each segment's members and not a scatter: the order of its additions is fixed on every device.
-    members = mask[..., None, :] & jax.nn.one_hot(segment_ids - 1, num_segments, dtype=bool, axis=-2)
-    return _reduced(jnp.broadcast_to(log_probs[..., None, :], members.shape), members, reduction)
+    return segment_reduce(log_probs, mask, segment_ids, num_segments=num_segments, reduction=reduction)
 
 
 def _label_log_probs(
@@ -165,16 +151,6 @@ def _label_log_probs(
             f"mask must have the shape of labels, {labels.shape}, got {mask.shape}. It marks the tokens to count."
         )
     return -cross_entropy(jnp.where(mask[..., None], logits, 0.0), jnp.where(mask, labels, 0))
-
-
-def _reduced(
-    values: Float[Array, "*batch k"], mask: Bool[Array, "*batch k"], reduction: Reduction
-) -> Float[Array, "*batch"]:
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}.")
-    if reduction == "sum":
-        return jnp.sum(jnp.where(mask, values, 0.0), axis=-1)
-    return jnp.vectorize(masked_mean, signature="(k),(k)->()")(values, mask)
 
 
 def _require_labels(logits: Float[Array, "*tokens v"], labels: Int[Array, "*tokens"]) -> None:

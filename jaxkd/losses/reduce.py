@@ -1,11 +1,15 @@
 """The only place that divides: from a value per position to one number."""
 
+from typing import Literal, get_args
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.records import Mean
 from jaxkd.typing import Scalar
+
+Reduction = Literal["sum", "mean"]
 
 
 def mean_weights(mask: Bool[Array, "*tokens"], count: Int[Array, ""] | Float[Array, ""]) -> Float[Array, "*tokens"]:
@@ -250,14 +254,66 @@ def reported(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> M
     return masked_sum(jax.lax.stop_gradient(values), mask)
 
 
+def segment_reduce(
+    values: Float[Array, "*batch k"],
+    mask: Bool[Array, "*batch k"],
+    segment_ids: Int[Array, "*batch k"],
+    *,
+    num_segments: int,
+    reduction: Reduction = "sum",
+) -> Float[Array, "*batch s"]:
+    """The sum, or the mean, over the positions of each example of a packed row.
+
+    Args:
+        values: per position; where the mask is False they may be anything, NaN included, and get no gradient.
+        mask: the positions to count.
+        segment_ids: numbers the examples of a row from 1, as in `TokenBatch`: its `segment_ids`, taken
+            at its `target_positions`.
+        num_segments: examples of the fullest row; a segment beyond it is left out.
+        reduction: "sum", or "mean" over the example's own positions.
+
+    Returns:
+        Per row and segment, segment i in column i - 1, float32 (float64 for float64 values); 0 for a segment without
+        positions.
+
+    Raises:
+        ValueError: shapes that differ, no segments, or an unknown reduction.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> values, segment_ids = jnp.array([1.0, 3.0, 8.0]), jnp.array([1, 1, 2])
+        >>> segment_reduce(values, jnp.ones(3, bool), segment_ids, num_segments=2, reduction="mean").tolist()
+        [2.0, 8.0]
+    """
+    for name, array in (("mask", mask), ("segment_ids", segment_ids)):
+        if array.shape != values.shape:
+            raise ValueError(
+                f"{name} must have the shape of values, {values.shape}, got {array.shape}. Take those of the target "
+                "positions."
+            )
+    if not num_segments >= 1:
+        raise ValueError(
+            f"num_segments must be 1 or more, got {num_segments}. Give the examples of the fullest row, padding not "
+            "counted."
+        )
+    if reduction not in get_args(Reduction):
+        raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}.")
+    # A sum over each segment's members and not a scatter: the order of its additions is fixed on every device.
+    members = mask[..., None, :] & jax.nn.one_hot(segment_ids - 1, num_segments, dtype=bool, axis=-2)
+    totals = jnp.sum(jnp.where(members, _widened(values)[..., None, :], 0.0), axis=-1)
+    return totals if reduction == "sum" else totals / _divisor(jnp.sum(members, axis=-1))
+
+
 def _divisor(count: Int[Array, "*batch"] | Float[Array, "*batch"]) -> Int[Array, "*batch"] | Float[Array, "*batch"]:
     """`count`, and 1 for 0, where there is nothing to divide.  A sum of weights may lie below 1."""
     return jnp.where(count > 0, count, 1)
 
 
-def _widened(weights: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """In float32 or wider: a count of weights that is summed in bfloat16 stops growing at 256."""
-    return weights.astype(jnp.promote_types(jnp.float32, weights.dtype))
+def _widened(values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """In float32 or wider: what is summed in bfloat16 stops growing at 256."""
+    return values.astype(jnp.promote_types(jnp.float32, values.dtype))
 
 
 def _masked_ids(mask: Bool[Array, "*batch k"], example_ids: Int[Array, "*batch k"]) -> Int[Array, "*batch k"]:

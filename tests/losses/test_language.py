@@ -381,7 +381,7 @@ def test_refuses_masks_segments_and_reductions_that_do_not_fit():
         sequence_log_prob(logits, labels[0], MASK)
     with pytest.raises(ValueError, match=r"reduction must be one of sum, mean, got 'max'"):
         sequence_log_prob(logits, labels, MASK, reduction="max")
-    with pytest.raises(ValueError, match=r"segment_ids must have the shape of labels, \(3, 5\), got \(5,\)\. Take"):
+    with pytest.raises(ValueError, match=r"segment_ids must have the shape of values, \(3, 5\), got \(5,\)\. Take"):
         segment_log_prob(logits, labels, MASK, SEGMENTS[0], num_segments=2)
     with pytest.raises(ValueError, match=r"num_segments must be 1 or more, got 0\. Give"):
         segment_log_prob(logits, labels, MASK, SEGMENTS, num_segments=0)

@@ -8,6 +8,7 @@ from tests.losses import test_binary as binary
 from tests.losses import test_event as event
 from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
+from tests.losses import test_segments as segments
 from tests.properties.row import Omitted, Row
 
 LABELS: dict[Callable, Row] = {
@@ -151,4 +152,13 @@ REDUCE: dict[Callable, Row] = {
     reduce.sequence_count: weighted(law=(reducer.test_one_example_a_row_is_a_sequence,)),
     reduce.example_mean_weights: weighted(law=EXAMPLES_LAW),
     reduce.example_count: weighted(law=EXAMPLES_LAW),
+    reduce.segment_reduce: Row(
+        hand=(segments.test_hand_values,),
+        law=(segments.test_packing_changes_nothing,),
+        oracle=(segments.test_equals_float64_numpy,),
+        mask=(segments.test_what_is_masked_may_be_nan_and_nothing_gives_zero,),
+        gradient=(segments.test_gradient_equals_finite_differences,),
+        numerics=(segments.test_bfloat16_is_summed_in_float32_and_float64_is_kept,),
+        transforms=(segments.test_transforms_and_eight_devices_change_nothing,),
+    ),
 }

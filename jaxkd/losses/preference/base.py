@@ -8,7 +8,7 @@ from typing import ClassVar, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.language import Reduction
+from jaxkd.losses.reduce import Reduction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.language import Reduction
 from jaxkd.losses.preference.base import PreferenceLoss
+from jaxkd.losses.reduce import Reduction
 
 
 def hinge_loss(

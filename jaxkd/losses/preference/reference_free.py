@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.losses.language import Reduction
 from jaxkd.losses.preference.base import PreferenceLoss
+from jaxkd.losses.reduce import Reduction
 
 
 def simpo_loss(
