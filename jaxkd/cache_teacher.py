@@ -1,23 +1,33 @@
-"""Run a teacher once over a split and store its hidden states: the `Cache` stage."""
+"""Run a frozen model once over a split and store what it says: the `Cache` stage."""
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
+from jaxkd import answer_log_probs, forward, stage
 from jaxkd import config as configs
-from jaxkd import forward, stage
 from jaxkd import mesh as meshes
 from jaxkd.cache import HiddenCacheWriter, StoredDtype
+from jaxkd.data.chat import Tokenized
 from jaxkd.data.examples import Split
-from jaxkd.data.packing import evaluation_batches
+from jaxkd.data.preference_text import PreferenceText
 from jaxkd.data.text import PackedText
+from jaxkd.models.config import DecoderConfig
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
+from jaxkd.records import PreferenceBatch, TokenBatch
+from jaxkd.typing import Params
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +37,10 @@ FLUSH_EVERY = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cache(stage.Stage):
-    """Final hidden states of `model` at every response token of a split."""
+    """Final hidden states of `model` at every response token of a split; of pairs of answers, its log-probabilities."""
 
     model: Pretrained
-    data: PackedText
+    data: PackedText | PreferenceText
     split: Split = "train"
     dtype: StoredDtype = "float32"
     """As stored; bfloat16 halves the size and rounds to 8 bits of mantissa."""
@@ -43,7 +53,7 @@ class Cache(stage.Stage):
             raise ValueError("a Cache stage must run in one process. Fill the cache first, then start the others.")
 
     def provenance(self) -> str:
-        return f"teacher: {self.model.provenance()}"
+        return f"model: {self.model.provenance()}"
 
     def plan(self) -> str:
         return json.dumps(configs.encode(self), indent=1)
@@ -53,27 +63,44 @@ class Cache(stage.Stage):
         stage.claim(folder, self)
         cache = stage.resolve(self, stages)
         config, tokenizer = cache.model.config(), cache.model.tokenizer()
-        tokenized = cache.data.tokenized(cache.split, tokenizer)
+        examples = _examples(cache.data, cache.split, tokenizer)
+        pairs = isinstance(cache.data, PreferenceText)
         writer = HiddenCacheWriter(
             folder,
             cache.data.identity(cache.split, cache.model, tokenizer),
-            sizes=[len(example.tokens) - example.prompt_length for example in tokenized],
-            width=config.width,
+            sizes=[len(example.tokens) - example.prompt_length for example in examples],
+            width=1 if pairs else config.width,
             dtype=cache.dtype,
         )
         if writer.complete:
             _log.info("%s is finished: nothing to do", folder)
             return
-        batches = list(
-            evaluation_batches(tokenized, rows=cache.data.rows, length=cache.data.length, targets=cache.data.targets)
-        )
+        batches = [
+            batch.answers if isinstance(batch, PreferenceBatch) else batch
+            for batch in cache.data.each_once(cache.split, tokenizer)
+        ]
         mesh = meshes.make(cache.mesh)
         with jax.set_mesh(mesh), progress(len(batches), cache.name, start=writer.batches_done) as bar:
             params = cache.model.load_placed()
-            values = jax.jit(lambda params, batch: forward.hiddens(config, params, batch).values)
+            values = jax.jit(functools.partial(_log_probs if pairs else _hiddens, config))
             for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
                 writer.write(batch.example_ids, np.asarray(values(params, meshes.global_batch(batch, mesh))))
                 if number % FLUSH_EVERY == 0:
                     writer.flush()
                 bar.update(number, tokens=int(np.sum(batch.segment_ids > 0)))
         writer.finish()
+
+
+def _examples(data: PackedText | PreferenceText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[Tokenized]:
+    """By their index."""
+    if isinstance(data, PreferenceText):
+        return [answer for pair in data.tokenized(split, tokenizer) for answer in pair.answers]
+    return data.tokenized(split, tokenizer)
+
+
+def _hiddens(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k d"]:
+    return forward.hiddens(config, params, batch).values
+
+
+def _log_probs(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k 1"]:
+    return answer_log_probs.of_frozen(config, params, batch)[..., None]

@@ -93,6 +93,22 @@ class OnPolicyBatch:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceBatch:
+    """Pairs of answers to one prompt: pair p of a row, counted from 0, is its segments 2 p + 1 and 2 p + 2."""
+
+    answers: TokenBatch
+    """The chosen answer of a pair, with its prompt, and then the rejected one with the same prompt.  The two have an
+    even and the next odd number as `example_ids`."""
+    probability: Float[Array, "b p"]
+    """That the chosen answer is the better one."""
+    weights: Float[Array, "b p"]
+    """How much a pair counts; 0 where there is none."""
+    reference: Float[Array, "b p 2"] | None = None
+    """Log-probabilities of both answers under a reference model, in nats, where a cache filled them in."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenSpans:
     """Which bytes of a text each token stands for, in rows that hold one or more texts.
 

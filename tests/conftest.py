@@ -66,7 +66,7 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
-pytest_plugins = ["tests.assets", "tests.tiny_runs"]
+pytest_plugins = ["tests.assets", "tests.tiny_preferences", "tests.tiny_runs"]
 
 
 @pytest.fixture(autouse=True, scope="module")

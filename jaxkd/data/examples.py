@@ -6,9 +6,17 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 Split: TypeAlias = Literal["train", "validation", "test"]
+
+
+class _HasKey(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+Keyed = TypeVar("Keyed", bound=_HasKey)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,7 @@ def stable_split(group: str) -> Split:
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
 
-def subset(examples: Sequence[Example], limit: int | None) -> list[Example]:
+def subset(examples: Sequence[Keyed], limit: int | None) -> list[Keyed]:
     """At most `limit` examples, drawn by a hash of their keys and left in their order; None keeps all.
 
     A smaller draw is part of a larger one.

@@ -1,11 +1,9 @@
 """Your own instruction data: one JSON object a line."""
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
 
-from jaxkd.data import alpaca
+from jaxkd.data import alpaca, json_rows
 from jaxkd.data.examples import Example, Source, Split
 
 
@@ -39,53 +37,16 @@ class Jsonl(Source):
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows.
             FileNotFoundError: the file does not exist.
         """
-        name = {"train": self.train, "validation": self.validation, "test": self.test}[split]
-        if name is None:
-            raise ValueError(f"Jsonl.{split} must name a file, got None. Give {split}=PATH.")
-        path = Path(name).expanduser()
-        if path.is_dir():
-            path /= f"{split}.jsonl"
-        if not path.is_file():
-            raise FileNotFoundError(f"Jsonl.{split} must name an existing file, got {name!r} ({path.absolute()}).")
-        return _read(path)
+        files: dict[Split, str | None] = {"train": self.train, "validation": self.validation, "test": self.test}
+        return json_rows.read(json_rows.file_of(split, files, owner="Jsonl"), _example)
 
 
-def _read(path: Path) -> list[Example]:
-    examples, faults = [], []
-    # Lines are decoded one by one, so that a wrong byte is reported with its line.
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            examples.append(_example(line, f"{path.name}:{number}"))
-        except ValueError as error:
-            faults.append((number, str(error)))
-    if faults:
-        number, fault = faults[0]
-        others = ", ".join(str(other) for other, _ in faults[1:6]) + (", ..." if len(faults) > 6 else "")
-        raise ValueError(
-            f"{path}, line {number}: {fault} {len(examples)} rows were fine, {len(faults)} were not"
-            + (f"; the others: lines {others}." if others else ".")
-        )
-    if not examples:
-        raise ValueError(f"{path} must hold at least one row, got an empty file.")
-    return examples
-
-
-def _example(line: bytes, key: str) -> Example:
+def _example(row: dict[str, Any], key: str) -> Example:
     """A row.
 
     Raises:
         ValueError: the row is malformed; the message says how.
     """
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"a row must be UTF-8, got {error.reason} at byte {error.start}.") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"a row must be JSON, got {error.msg} at column {error.colno}.") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"a row must be a JSON object, got {_kind(row)}.")
     rendered = None
     if "messages" in row:
         messages, response = _from_messages(row["messages"])
@@ -93,7 +54,8 @@ def _example(line: bytes, key: str) -> Example:
         messages, rendered = _from_instruction(row)
         response = _from_response(row, "instruction")
     elif "prompt" in row:
-        messages, response = (("user", _text(row["prompt"], '"prompt"')),), _from_response(row, "prompt")
+        messages = (("user", json_rows.text(row["prompt"], '"prompt"')),)
+        response = _from_response(row, "prompt")
     else:
         raise ValueError(
             'a row must have "messages", or "instruction" with "output", or "prompt" with "response", got the fields '
@@ -103,16 +65,7 @@ def _example(line: bytes, key: str) -> Example:
 
 
 def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
-    if not isinstance(messages, list) or len(messages) < 2:
-        count = len(messages) if isinstance(messages, list) else _kind(messages)
-        raise ValueError(f'"messages" must be a list of at least a prompt and its response, got {count}.')
-    turns = []
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-            raise ValueError(f'"messages"[{place}] must be an object with "role" and "content", got {_kind(message)}.')
-        role, text = (_text(message[field], f'"messages"[{place}]["{field}"]') for field in ("role", "content"))
-        turns.append((role, text))
-    *prompt, (role, response) = turns
+    *prompt, (role, response) = json_rows.turns(messages, "messages", at_least=2)
     if role != "assistant":
         raise ValueError(f'the last of "messages" must be the assistant\'s, got {role!r}.')
     return tuple(prompt), response
@@ -120,8 +73,9 @@ def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
 
 def _from_instruction(row: dict[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
     """The messages, and the prompt as the row or Alpaca writes it out."""
-    instruction, given = _text(row["instruction"], '"instruction"'), _text(row.get("input", ""), '"input"')
-    rendered = _text(row["prompt"], '"prompt"') if "prompt" in row else alpaca.prompt(instruction, given)
+    instruction = json_rows.text(row["instruction"], '"instruction"')
+    given = json_rows.text(row.get("input", ""), '"input"')
+    rendered = json_rows.text(row["prompt"], '"prompt"') if "prompt" in row else alpaca.prompt(instruction, given)
     return (("user", f"{instruction}\n\n{given}" if given else instruction),), rendered
 
 
@@ -135,18 +89,4 @@ def _from_response(row: dict[str, Any], asked: str) -> str:
         if not value:
             raise ValueError(f'"{name}" must hold at least one reference, got an empty list.')
         value = value[0]
-    return _text(value, f'"{name}"')
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, got {_kind(value)}.")
-    return value
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls a value."""
-    if isinstance(value, dict):
-        return f"an object with the fields {sorted(value)}"
-    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
+    return json_rows.text(value, f'"{name}"')

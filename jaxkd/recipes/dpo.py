@@ -1,0 +1,191 @@
+"""Direct preference optimisation, forward and reverse, with any loss of a pair."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal, get_args
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxkd import answer_log_probs, forward, trainable
+from jaxkd.data import vocabulary
+from jaxkd.data.preference_text import PreferenceText
+from jaxkd.kernels import linear_log_probs
+from jaxkd.losses.preference import DPOLoss, PreferenceLoss
+from jaxkd.losses.reduce import masked_sum, mean_weights, reported
+from jaxkd.models.config import DecoderConfig
+from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.lora import LoRA
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.recipe import Recipe
+from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
+from jaxkd.trained import STUDENT
+from jaxkd.typing import Key, Params
+
+if TYPE_CHECKING:
+    import grain
+
+    from jaxkd.data.examples import Split
+
+REFERENCE = "reference"
+
+Side = Literal["chosen", "rejected"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DPO(Recipe):
+    """loss = mean over pairs of L(better, other) + sft_weight * mean over the better answers' tokens of -log pi(token).
+
+    L compares log pi(y | x) - log pi_ref(y | x) of two answers y to one prompt x, by DPO's loss or by another; with
+    SimPO's or ORPO's there is no reference.  Reverse DPO, `prefer="rejected"`, takes the rejected answer for the better
+    one, with the same probability, from the same start and with the same reference.
+
+    Source: Rafailov et al. (arXiv 2305.18290), section 4; reverse DPO as in AlignDistil (arXiv 2503.02832), checked
+    against songmzhang/AlignDistil@f80ca4e.  Deviation: none.
+    """
+
+    student: Pretrained
+    data: PreferenceText
+    objective: PreferenceLoss = DPOLoss()
+    prefer: Side = "chosen"
+    """Which answer is learnt."""
+    reference: Pretrained | None = None
+    """pi_ref; None is the student as it starts."""
+    reference_cache: str | None = None
+    """Folder that a `Cache` stage wrote of the reference on this data, "stage:NAME" in a study, or None for a live
+    reference."""
+    sft_weight: float = 0.0
+    """Of the better answers' cross entropy, at least 0: it keeps their probability from falling."""
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint, which is then the reference without a second copy."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def loss(self, variables: Variables, batch: PreferenceBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        answers, present = batch.answers, batch.weights > 0
+        hiddens = forward.hiddens(self._config(), trainable.student(variables), answers, key=key, remat=self.remat)
+        nats = -linear_log_probs(hiddens, answers.labels, mask=answers.loss_mask).values
+        log_probs = answer_log_probs.per_pair(-nats, batch)
+        scores = self._normalized(log_probs - self._reference_log_probs(variables, batch), batch)
+        better, other = (scores[..., side] for side in self._sides)
+        preference = self.objective(better, other, batch.probability)
+        weights = batch.weights * mean_weights(present, counts["pairs"])
+        learnt = self._learnt(answers)
+        gold = masked_sum(nats * mean_weights(learnt, counts["learnt"]), learnt).total
+        total = masked_sum(preference * weights, present).total + self.sft_weight * gold
+        rewards = self.objective.beta * scores
+        metrics = {
+            "preference": reported(preference, present),
+            "accuracy": reported((better > other).astype(jnp.float32), present),
+            "margin": reported(self.objective.beta * (better - other), present),
+            "cross_entropy": reported(nats, learnt),
+        }
+        for side, name in enumerate(get_args(Side)):
+            metrics[f"reward_{name}"] = reported(rewards[..., side], present)
+            metrics[f"log_prob_{name}"] = reported(log_probs[..., side], present)
+        return LossOutput(loss=total, state=variables.state, metrics=metrics)
+
+    def counts(self, batch: PreferenceBatch) -> dict[str, Array]:
+        return {
+            "pairs": jnp.sum(batch.weights),
+            "targets": jnp.sum(batch.answers.loss_mask),
+            "learnt": jnp.sum(self._learnt(batch.answers)),
+        }
+
+    def validate(self) -> None:
+        self.data.check_fits(self.student.config())
+        if self.prefer not in get_args(Side):
+            raise ValueError(f"prefer must be one of {', '.join(get_args(Side))}, got {self.prefer!r}.")
+        if not self.sft_weight >= 0:
+            raise ValueError(f"sft_weight must be 0 or more, got {self.sft_weight}.")
+        if not self.objective.reads_reference and (self.reference or self.reference_cache):
+            raise ValueError(
+                f"reference and reference_cache must be None with {type(self.objective).__name__}, which compares with "
+                f"no reference, got {self.reference} and {self.reference_cache!r}."
+            )
+        if self.reference is not None:
+            self.data.check_fits(self.reference.config())
+            if vocabulary.compared_size(self.student, self.reference) == 0:
+                raise ValueError(
+                    f"student and reference must share one vocabulary, got {self.student.path} and "
+                    f"{self.reference.path}: log-probabilities of the same tokens are compared."
+                )
+
+    def abstract(self) -> Variables:
+        student = trainable.abstract(self._config(), self.student)
+        if not self._holds_reference:
+            return student
+        return student.replace(frozen=student.frozen | {REFERENCE: self._pi_ref.abstract_placed()})
+
+    def init(self, key: Key) -> Variables:
+        student = trainable.init(self._config(), self.student, key)
+        return student.replace(frozen=student.frozen | self._load_reference())
+
+    def load_frozen(self) -> Params:
+        return self.load_student_base() | self._load_reference()
+
+    def load_student_base(self) -> Params:
+        return trainable.load_frozen(self._config(), self.student)
+
+    def abstract_batch(self) -> PreferenceBatch:
+        return self.data.abstract_batch(reference=self.reference_cache is not None)
+
+    def batches(
+        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
+    ) -> "grain.IterDataset":
+        tokenizer, cache = self.student.tokenizer(), self.reference_cache
+        return self.data.training_stream(
+            split,
+            tokenizer,
+            seed,
+            reference=None if cache is None else self.data.log_probs(cache, split, self._pi_ref, tokenizer),
+            process_index=process_index,
+            process_count=process_count,
+        )
+
+    def student_model(self, variables: Variables) -> LanguageModel:
+        return trainable.language_model(self._config(), self.student, variables)
+
+    def provenance(self) -> str:
+        reference = f"reference: {self._pi_ref.provenance()}" if self.objective.reads_reference else "no reference"
+        return f"student: {self.student.provenance()}; {reference}; learns the {self.prefer} answers"
+
+    def _reference_log_probs(self, variables: Variables, batch: PreferenceBatch) -> Float[Array, "b p 2"] | float:
+        if not self.objective.reads_reference:
+            return 0.0
+        if batch.reference is not None:
+            return batch.reference
+        params = variables.frozen[REFERENCE if self._holds_reference else STUDENT]
+        return answer_log_probs.per_pair(
+            answer_log_probs.of_frozen(self._pi_ref.config(), params, batch.answers), batch
+        )
+
+    def _normalized(self, sums: Float[Array, "b p 2"], batch: PreferenceBatch) -> Float[Array, "b p 2"]:
+        if self.objective.normalization == "sum":
+            return sums
+        lengths = answer_log_probs.per_pair(jnp.ones(batch.answers.labels.shape), batch)
+        return sums / jnp.maximum(lengths, 1)
+
+    def _learnt(self, answers: TokenBatch) -> Bool[Array, "b k"]:
+        """The targets of the better answers."""
+        return answers.loss_mask & (answers.example_ids % 2 == self._sides[0])
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        """Places of the better answer of a pair and of the other one."""
+        return (0, 1) if self.prefer == "chosen" else (1, 0)
+
+    @property
+    def _pi_ref(self) -> Pretrained:
+        return self.student if self.reference is None else self.reference
+
+    @property
+    def _holds_reference(self) -> bool:
+        """Whether the reference is a frozen model of its own."""
+        live = self.objective.reads_reference and self.reference_cache is None
+        return live and not (self.lora is not None and self.reference is None)
+
+    def _load_reference(self) -> Params:
+        return {REFERENCE: self._pi_ref.load_placed()} if self._holds_reference else {}
+
+    def _config(self) -> DecoderConfig:
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,0 +1,231 @@
+"""DPO and its relatives: two answers to one prompt."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd import answer_log_probs, config, forward
+from jaxkd import mesh as meshes
+from jaxkd.cache_teacher import Cache
+from jaxkd.kernels import linear_log_probs
+from jaxkd.losses.preference import APODownLoss, DPOLoss, IPOLoss, SimPOLoss, dpo_loss, ipo_loss, simpo_loss
+from jaxkd.mesh import MeshShape
+from jaxkd.models.lora import LoRA
+from jaxkd.recipes.dpo import DPO
+from jaxkd.records import Head, Hiddens, Variables
+from jaxkd.stage import read_evaluations
+from tests.memory import assert_never_as_large_as_the_logits
+from tests.tiny_preferences import log_probs
+from tests.tiny_runs import loss_and_gradients
+
+
+@pytest.fixture
+def dpo(tiny, tiny_preferences):
+    """The narrow student against itself as it starts, or with changes."""
+
+    def made(**changes):
+        return DPO(**{"student": tiny.narrow, "data": tiny_preferences} | changes)
+
+    return made
+
+
+@pytest.fixture
+def other(tiny):
+    """A reference that is not the student."""
+    return tiny.teacher
+
+
+@pytest.fixture
+def batch(dpo):
+    return next(iter(dpo().batches("train", 0)))
+
+
+def test_at_the_start_the_loss_is_log_2_and_nothing_is_preferred(dpo, batch):
+    value, output, _, _ = loss_and_gradients(dpo(objective=DPOLoss(beta=0.7)), batch)
+    assert value == pytest.approx(np.log(2), rel=1e-6)
+    metrics = {name: float(mean.value()) for name, mean in output.metrics.items()}
+    assert metrics["margin"] == metrics["accuracy"] == metrics["reward_chosen"] == metrics["reward_rejected"] == 0
+    assert metrics["preference"] == pytest.approx(np.log(2), rel=1e-6)
+
+
+CASES = [
+    (DPOLoss(beta=0.3), lambda one, two, p: dpo_loss(one, two, beta=0.3, probability=p)),
+    (IPOLoss(beta=0.3, normalization="mean"), lambda one, two, p: ipo_loss(one, two, beta=0.3, probability=p)),
+    (SimPOLoss(beta=2.0, margin=0.5), lambda one, two, p: simpo_loss(one, two, beta=2.0, margin=0.5, probability=p)),
+]
+
+
+@pytest.mark.parametrize(("objective", "exact"), CASES, ids=lambda case: type(case).__name__)
+@pytest.mark.parametrize("prefer", ["chosen", "rejected"])
+def test_equals_float64_of_all_logits(tiny, dpo, batch, other, objective, exact, prefer):
+    reference = other if objective.reads_reference else None
+    recipe = dpo(objective=objective, prefer=prefer, reference=reference, sft_weight=0.25)
+    value, output, _, _ = loss_and_gradients(recipe, batch)
+    sums, lengths = log_probs(tiny.narrow, batch)
+    scores = sums - (log_probs(other, batch)[0] if reference else 0)
+    if objective.normalization == "mean":
+        scores = scores / np.maximum(lengths, 1)
+    better, worse = (scores[..., side] for side in ((0, 1) if prefer == "chosen" else (1, 0)))
+    with jax.enable_x64(True):
+        pairs = np.asarray(exact(jnp.asarray(better), jnp.asarray(worse), jnp.asarray(batch.probability, jnp.float64)))
+    side = 0 if prefer == "chosen" else 1
+    gold = -sums[..., side].sum() / lengths[..., side].sum()
+    expected = (pairs * batch.weights).sum() / batch.weights.sum() + 0.25 * gold
+    assert value == pytest.approx(expected, rel=1e-5)
+    present = batch.weights > 0
+    assert float(output.metrics["cross_entropy"].value()) == pytest.approx(gold, rel=1e-5)
+    assert float(output.metrics["accuracy"].value()) == pytest.approx((better > worse)[present].mean(), rel=1e-6)
+    assert float(output.metrics["log_prob_chosen"].value()) == pytest.approx(sums[present, 0].mean(), rel=1e-5)
+    margin = objective.beta * (better - worse)[present].mean()
+    assert float(output.metrics["margin"].value()) == pytest.approx(margin, rel=1e-4, abs=1e-5)
+
+
+def test_the_gradient_at_the_start_is_that_of_half_of_beta_times_the_difference(dpo, batch):
+    recipe = dpo(objective=DPOLoss(beta=0.4))
+    certain = jax.tree.map(jnp.asarray, dataclasses.replace(batch, probability=np.ones_like(batch.probability)))
+    found = loss_and_gradients(recipe, certain)[2][0]
+    answers = certain.answers
+
+    @jax.jit
+    @jax.grad
+    def expected(params):
+        hiddens = forward.hiddens(recipe.student.config(), params["student"], answers)
+        nats = linear_log_probs(hiddens, answers.labels, mask=answers.loss_mask).values
+        chosen, rejected = jnp.moveaxis(answer_log_probs.per_pair(nats, certain), -1, 0)
+        return -0.2 * jnp.sum(certain.weights * (chosen - rejected)) / jnp.sum(certain.weights)
+
+    wanted = expected(recipe.init(jax.random.key(0)).params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, wanted)
+
+
+def test_reverse_dpo_is_dpo_of_exchanged_answers(dpo, batch, other):
+    recipe = dpo(reference=other)
+    reverse = dataclasses.replace(recipe, prefer="rejected")
+    forward_value, forward_output = loss_and_gradients(recipe, batch)[:2]
+    value, output = loss_and_gradients(reverse, batch)[:2]
+    total = forward_output.metrics["margin"].value() + output.metrics["margin"].value()
+    assert float(total) == pytest.approx(0, abs=1e-6)
+    assert value != forward_value
+
+
+def test_no_gradient_reaches_the_reference(dpo, batch, other):
+    gradients = loss_and_gradients(dpo(reference=other), batch)[2]
+    assert all(not np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients[1]) if leaf.dtype == jnp.float32)
+
+
+def test_micro_batches_add_up(dpo, batch, other):
+    recipe = dpo(reference=other, sft_weight=0.5)
+    counts = recipe.counts(jax.tree.map(jnp.asarray, batch))
+    whole = loss_and_gradients(recipe, batch)
+    halves = [
+        loss_and_gradients(recipe, jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch), counts)
+        for rows in (slice(0, 4), slice(4, 8))
+    ]
+    assert halves[0][0] + halves[1][0] == pytest.approx(float(whole[0]), rel=1e-5)
+    added = jax.tree.map(jnp.add, halves[0][2][0], halves[1][2][0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), added, whole[2][0])
+
+
+def test_adapters_stand_beside_their_own_reference(dpo, batch):
+    recipe = dpo(lora=LoRA(rank=2, alpha=4.0, targets=(".",)))
+    value, _, gradients, variables = loss_and_gradients(recipe, batch)
+    assert value == pytest.approx(np.log(2), rel=1e-6)
+    assert set(variables.frozen) == {"student"}
+    assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients[0]))
+
+
+def test_a_cache_of_the_reference_gives_the_same_loss_and_loads_no_reference(
+    dpo, tiny_preferences, batch, other, tmp_path
+):
+    stage = Cache(name="reference", model=other, data=tiny_preferences, mesh=MeshShape(data=1))
+    stage.run(tmp_path / "cache", seed=0, stages={})
+    live = dpo(reference=other)
+    cached = dataclasses.replace(live, reference_cache=str(tmp_path / "cache"))
+    assert set(cached.init(jax.random.key(0)).frozen) == set()
+    filled = next(iter(cached.batches("train", 0)))
+    assert filled.reference.shape == (8, 2, 2)
+    described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), cached.abstract_batch())
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), filled) == described
+    expected, found = loss_and_gradients(live, batch), loss_and_gradients(cached, filled)
+    assert found[0] == pytest.approx(float(expected[0]), rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found[2][0], expected[2][0])
+    with pytest.raises(ValueError, match="must be made from the same .* but differs in model"):
+        next(iter(dataclasses.replace(cached, reference=None).batches("train", 0)))
+    fewer = dataclasses.replace(cached, data=dataclasses.replace(tiny_preferences, limit=5))
+    with pytest.raises(ValueError, match="but differs in data"):
+        next(iter(fewer.batches("train", 0)))
+
+
+def test_stores_no_logits(dpo, batch, monkeypatch):
+    recipe, size, tokens = dpo(), 4096, (8, 8192)
+    columns = {name: (tokens, getattr(batch.answers, name).dtype) for name in ("labels", "target_positions")}
+    columns |= {"example_ids": (tokens, np.int32), "loss_mask": (tokens, bool)}
+    long = dataclasses.replace(
+        batch, answers=dataclasses.replace(batch.answers, **{name: np.zeros(*of) for name, of in columns.items()})
+    )
+    long = jax.tree.map(jnp.asarray, long)
+
+    def loss(hiddens):
+        monkeypatch.setattr(forward, "hiddens", lambda *arguments, **options: hiddens)
+        variables = Variables(params={"student": {}}, frozen={"reference": {}})
+        return recipe.loss(variables, long, recipe.counts(long), jax.random.key(0)).loss
+
+    head = Head(weight=jax.ShapeDtypeStruct((size, 16), jnp.float32), vocab_size=size)
+    hiddens = Hiddens(values=jax.ShapeDtypeStruct((*tokens, 16), jnp.float32), head=head)
+    assert_never_as_large_as_the_logits(loss, hiddens, tokens=8 * 8192, vocabulary=size, sizes=(8192, 16))
+
+
+def test_its_config_is_json(dpo, other):
+    recipe = dpo(reference=other, objective=IPOLoss(beta=0.2, normalization="mean"), prefer="rejected")
+    assert config.decode(config.encode(recipe)) == recipe
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 1, 8)])
+def test_eight_devices_equal_one(dpo, batch, other, sizes):
+    recipe = dpo(reference=other)
+
+    def loss_on(shape):
+        with jax.set_mesh(meshes.make(shape)):
+            variables = recipe.init(jax.random.key(0))
+            placed = meshes.global_batch(batch, jax.sharding.get_mesh())
+
+            def loss(params):
+                given = variables.replace(params=params)
+                return recipe.loss(given, placed, recipe.counts(placed), jax.random.key(1)).loss
+
+            return jax.device_get(jax.jit(jax.value_and_grad(loss))(variables.params))
+
+    found = loss_on(MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, loss_on(MeshShape(data=1)))
+
+
+def test_a_run_learns_the_preference_and_is_evaluated(tiny, dpo, tmp_path):
+    train = tiny.train(dpo(), steps=12)
+    train.run(tmp_path, seed=0, stages={})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    margins = [row["train/margin"] for row in rows if "train/margin" in row]
+    assert margins[0] == 0
+    assert margins[-1] > 0.5
+    assert np.isfinite(read_evaluations(tmp_path)["bits_per_byte"].metrics["bits_per_byte"])
+
+
+def test_bad_choices_are_refused(dpo, other, tiny):
+    cases = [
+        ({"prefer": "best"}, r"prefer must be one of chosen, rejected, got 'best'"),
+        ({"sft_weight": -1.0}, r"sft_weight must be 0 or more, got -1\.0"),
+        (
+            {"objective": SimPOLoss(), "reference": other},
+            r"reference and reference_cache must be None with SimPOLoss, which compares with no reference",
+        ),
+        ({"reference": tiny.foreign}, r"student and reference must share one vocabulary"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(ValueError, match=message):
+            dpo(**changes).validate()
+    dpo(objective=APODownLoss(), reference=other).validate()
+    assert "no reference" in dpo(objective=SimPOLoss()).provenance()
+    assert "learns the rejected answers" in dpo(prefer="rejected").provenance()
