@@ -58,6 +58,17 @@ class TopK:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ComposedTeacher:
+    """A teacher whose logits are a linear combination, at each position another, of those of frozen models."""
+
+    models: tuple[Hiddens, ...]
+    """At the same positions and of one vocabulary; widths and heads may differ.  At least one."""
+    coefficients: Float[Array, "*tokens m"]
+    """What each model's logits are multiplied by; of any sign and sum."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenBatch:
     """Packed rows of tokens, and the positions whose hidden state predicts a label.
 

@@ -31,9 +31,9 @@ class ChunkLoss:
 
 def chunk_loss(divergence: Divergence | None, inputs: Inputs, layout: Layout) -> ChunkLoss:
     """The loss of `inputs`, whose heads are this device's rows."""
-    tiles = {side: all_rows(inputs.hiddens(side), layout) for side in inputs.values}
+    tiles = {side: all_rows(inputs.hiddens(side), layout) for side in inputs.heads}
     # Heads may differ in length: the logits are cut to the shorter one, since cutting a weight would copy it.
-    logits = {side: tile.logits[:, : inputs.rows] for side, tile in tiles.items()}
+    logits = inputs.compared({side: tile.logits[:, : inputs.rows] for side, tile in tiles.items()})
     ids, targets = tiles["student"].ids[: inputs.rows], inputs.targets
 
     separable = divergence if "teacher" in logits and isinstance(divergence, SeparableDivergence) else None

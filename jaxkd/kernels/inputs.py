@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxkd.kernels.divergence import Divergence
-from jaxkd.records import Head, Hiddens, TopK
+from jaxkd.records import ComposedTeacher, Head, Hiddens, TopK
 from jaxkd.typing import Scalar
 
 
@@ -34,8 +34,12 @@ class Targets(NamedTuple):
         return self._replace(weights=weights, label_weights=label_weights)
 
 
+COEFFICIENTS = "coefficients"
+"""Beside the hidden states: what the logits of each part of a composed teacher are multiplied by."""
+
 Values = dict[str, Float[Array, "*tokens _"]]
-"""Hidden states by side: "student" always, "teacher" where it is known by its hidden states."""
+"""Hidden states by side: "student" always; "teacher" where it is known by its hidden states, or "teacher 0",
+"teacher 1" and so on where it is composed."""
 
 Heads = dict[str, Head]
 """Heads by side."""
@@ -50,11 +54,16 @@ class Inputs:
     targets: Targets
 
     @classmethod
-    def of(cls, student: Hiddens, teacher: Hiddens | None, targets: Targets) -> "Inputs":
+    def of(cls, student: Hiddens, teacher: Hiddens | ComposedTeacher | None, targets: Targets) -> "Inputs":
         """From the hidden states of the models."""
-        sides = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
+        sides, known = {"student": student}, {}
+        if isinstance(teacher, Hiddens):
+            sides["teacher"] = teacher
+        elif teacher is not None:
+            sides |= {_part(place): model for place, model in enumerate(teacher.models)}
+            known[COEFFICIENTS] = teacher.coefficients
         return cls(
-            values={side: hiddens.values for side, hiddens in sides.items()},
+            values={side: hiddens.values for side, hiddens in sides.items()} | known,
             heads={side: hiddens.head for side, hiddens in sides.items()},
             targets=targets,
         )
@@ -62,6 +71,17 @@ class Inputs:
     def hiddens(self, side: str) -> Hiddens:
         """The hidden states of one side with their head."""
         return Hiddens(values=self.values[side], head=self.heads[side])
+
+    def compared(self, logits: dict[str, Float[Array, "*tokens r"]]) -> dict[str, Float[Array, "*tokens r"]]:
+        """From the logits of all heads to those of student and teacher."""
+        if COEFFICIENTS not in self.values:
+            return logits
+        coefficients = jnp.moveaxis(self.values[COEFFICIENTS], -1, 0)[..., None]
+        parts = [logits[_part(place)] for place in range(len(coefficients))]
+        # The same rows are no tokens in all of them, and infinities of both signs would make NaN.
+        real = parts[0] != -jnp.inf
+        teacher = sum(by * jnp.where(real, part, 0.0) for by, part in zip(coefficients, parts, strict=True))
+        return {"student": logits["student"], "teacher": jnp.where(real, teacher, -jnp.inf)}
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -81,14 +101,21 @@ class Inputs:
     def masked(self, sides: Iterable[str]) -> "Inputs":
         """The same with hidden states of 0 where they have no weight: NaN times a gradient of 0 is NaN."""
         weights = [one for one in (self.targets.weights, self.targets.label_weights) if one is not None]
-        used = {"student": functools.reduce(jnp.logical_or, [one != 0 for one in weights]), "teacher": weights[0] != 0}
-        masked = {side: jnp.where(used[side][..., None], self.values[side], 0) for side in sides}
+        either, first = functools.reduce(jnp.logical_or, [one != 0 for one in weights]), weights[0] != 0
+        masked = {
+            side: jnp.where((either if side == "student" else first)[..., None], self.values[side], 0) for side in sides
+        }
         return dataclasses.replace(self, values={**self.values, **masked})
 
     def differentiated(self, divergence: Divergence | None) -> tuple[str, ...]:
         """The sides that get a gradient."""
         asked = "teacher" in self.values and divergence is not None and divergence.gradient_to == "both"
         return ("student", "teacher") if asked else ("student",)
+
+
+def _part(place: int) -> str:
+    """The side of one model of a composed teacher."""
+    return f"teacher {place}"
 
 
 @runtime_checkable

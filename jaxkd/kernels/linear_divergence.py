@@ -15,7 +15,7 @@ from jaxkd.kernels.reference import reference
 from jaxkd.kernels.token_chunk import TokenChunk, default_chunk
 from jaxkd.kernels.top_k_teacher import require_temperature
 from jaxkd.kernels.vocab_tile import VocabTile
-from jaxkd.records import Hiddens, TopK
+from jaxkd.records import ComposedTeacher, Hiddens, TopK
 from jaxkd.typing import Scalar
 
 TOKEN_CHUNK_BYTES = 4 * 2**30
@@ -46,7 +46,7 @@ class LinearLoss:
 
 def linear_divergence(
     student: Hiddens,
-    teacher: Hiddens | TopK,
+    teacher: Hiddens | ComposedTeacher | TopK,
     *,
     weights: Float[Array, "*tokens"],
     divergence: Divergence,
@@ -62,9 +62,9 @@ def linear_divergence(
 
     Args:
         student: gradients reach its values, head weight and head bias.
-        teacher: hidden states of the same positions and vocabulary, of any width; or the likeliest tokens
-            (`top_k`), at the divergence's temperature.  Gradients reach hidden states and their head where
-            `divergence.gradient_to` is "both".
+        teacher: hidden states of the same positions and vocabulary, of any width; those of several models, whose
+            logits are combined; or the likeliest tokens (`top_k`), at the divergence's temperature.  Gradients reach
+            the hidden states of one model and their head where `divergence.gradient_to` is "both".
         weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position
             of weight 0 does not touch the total, whatever it holds.
         divergence: compares the two distributions of a position; `jaxkd.losses.ForwardKL()`, say.
@@ -81,8 +81,8 @@ def linear_divergence(
         `LinearLoss`; only its `total` can be differentiated.
 
     Raises:
-        ValueError: shapes, vocabularies or temperatures that differ, an unknown implementation, or one that
-            does not take the divergence.
+        ValueError: shapes, vocabularies or temperatures that differ, an unknown implementation, one that
+            does not take the divergence, or a composed teacher that is to get a gradient.
         TypeError: labels that are not integers.
 
     Source: inferred; the gradient-in-forward sweep is Liger's (arXiv 2410.10989, section 3.2).
@@ -97,23 +97,14 @@ def linear_divergence(
         >>> float(linear_divergence(student, teacher, weights=jnp.ones(3), divergence=ForwardKL()).total)
         0.0
     """
-    name, array = ("ids", teacher.ids) if isinstance(teacher, TopK) else ("values", teacher.values)
-    if student.values.shape[:-1] != array.shape[:-1]:
-        raise ValueError(
-            f"teacher.{name} must have the leading shape of student.values, got "
-            f"{array.shape} and {student.values.shape}. Take both at the same target positions."
-        )
-    vocab_size = teacher.vocab_size if isinstance(teacher, TopK) else teacher.head.vocab_size
-    if student.head.vocab_size != vocab_size:
-        raise ValueError(
-            f"the teacher's vocab_size must equal the student's {student.head.vocab_size}, got "
-            f"{vocab_size}. A divergence compares one vocabulary: align the tokens first."
-        )
     require_rows("student", student)
     if isinstance(teacher, TopK):
+        _require_same("teacher", "ids", teacher.ids, teacher.vocab_size, student)
         require_temperature(divergence, teacher)
+    elif isinstance(teacher, ComposedTeacher):
+        _require_composed(teacher, divergence, student)
     else:
-        require_rows("teacher", teacher)
+        _require_model("teacher", teacher, student)
     require_shape("weights", weights, student)
     if (labels is None) != (label_weights is None):
         raise ValueError("labels and label_weights must be given together, got one of them.")
@@ -222,6 +213,43 @@ def _fastest(inputs: Inputs) -> Kernel:
     rows, width = head.weight.shape
     held = 4 * rows * (width + 2 * default_chunk(head)) / layout.ambient(inputs.heads).vocabulary_shards
     return TokenChunk() if held <= TOKEN_CHUNK_BYTES else VocabTile()
+
+
+def _require_composed(teacher: ComposedTeacher, divergence: Divergence, student: Hiddens) -> None:
+    if not teacher.models:
+        raise ValueError("teacher.models must hold at least one model, got none.")
+    for place, model in enumerate(teacher.models):
+        _require_model(f"teacher.models[{place}]", model, student)
+    shape = (*student.values.shape[:-1], len(teacher.models))
+    if teacher.coefficients.shape != shape:
+        raise ValueError(
+            f"teacher.coefficients must have one number for each position and model, {shape}, got "
+            f"{teacher.coefficients.shape}."
+        )
+    if divergence.gradient_to != "student":
+        raise ValueError(
+            f'divergence.gradient_to must be "student" for a composed teacher, got {divergence.gradient_to!r}: its '
+            "models are frozen."
+        )
+
+
+def _require_model(name: str, teacher: Hiddens, student: Hiddens) -> None:
+    _require_same(name, "values", teacher.values, teacher.head.vocab_size, student)
+    require_rows(name, teacher)
+
+
+def _require_same(name: str, field: str, array: Array, vocab_size: int, student: Hiddens) -> None:
+    """Refuse other positions or another vocabulary than the student's."""
+    if student.values.shape[:-1] != array.shape[:-1]:
+        raise ValueError(
+            f"{name}.{field} must have the leading shape of student.values, got {array.shape} and "
+            f"{student.values.shape}. Take both at the same target positions."
+        )
+    if student.head.vocab_size != vocab_size:
+        raise ValueError(
+            f"the vocab_size of {name} must equal the student's {student.head.vocab_size}, got {vocab_size}. A "
+            "divergence compares one vocabulary: align the tokens first."
+        )
 
 
 def require_rows(name: str, hiddens: Hiddens) -> None:

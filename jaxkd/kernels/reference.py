@@ -21,8 +21,10 @@ def reference(divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Co
     if divergence is not None and targets.top_k is not None:
         values = top_k_divergence(divergence, logits, targets.top_k)
     elif divergence is not None:
-        target = head_logits(inputs.hiddens("teacher"))
-        values = divergence(logits[..., : inputs.rows], target[..., : inputs.rows])
+        frozen = {side: head_logits(inputs.hiddens(side)) for side in inputs.heads if side != "student"}
+        sides = {"student": logits, **frozen}
+        cut = inputs.compared({side: one[..., : inputs.rows] for side, one in sides.items()})
+        values = divergence(cut["student"], cut["teacher"])
     if targets.labels is not None:
         label_logit = jnp.take_along_axis(logits, targets.labels[..., None], axis=-1)[..., 0]
         cross_entropy = log_total + (largest - label_logit)

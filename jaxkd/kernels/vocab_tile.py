@@ -51,7 +51,9 @@ class VocabTile:
 
         def statistics_of(total: Statistics, start: Int[Array, ""]) -> tuple[Statistics, None]:
             tiles = self._tiles(inputs, start, layout)
-            return total + Statistics.of(divergence, _logits(tiles), ids=tiles["student"].ids, labels=labels), None
+            return total + Statistics.of(
+                divergence, _logits(inputs, tiles), ids=tiles["student"].ids, labels=labels
+            ), None
 
         statistics, _ = jax.lax.scan(statistics_of, Statistics.empty(divergence, inputs.count, inputs.dtype), starts)
         statistics = statistics.across(layout.vocabulary)
@@ -78,7 +80,7 @@ class VocabTile:
 
         def body(total: Gradients, start: Int[Array, ""]) -> tuple[Gradients, None]:
             tiles = self._tiles(inputs, start, layout)
-            logits = _logits(tiles)
+            logits = _logits(inputs, tiles)
             slopes = {} if divergence is None else divergence_gradients(divergence, statistics, sums, logits)
             parts = total_gradients(slopes, statistics, logits["student"], ids=tiles["student"].ids, targets=targets)
             return _added(total, {side: (tiles[side], parts[side]) for side in sides}), None
@@ -106,7 +108,7 @@ class VocabTile:
         """The second of three sweeps."""
 
         def body(total: Sums, start: Int[Array, ""]) -> tuple[Sums, None]:
-            part = Sums.of(divergence, statistics, _logits(self._tiles(inputs, start, layout)))
+            part = Sums.of(divergence, statistics, _logits(inputs, self._tiles(inputs, start, layout)))
             return jax.tree.map(jnp.add, total, part), None
 
         sums, _ = jax.lax.scan(body, Sums.empty(inputs.count, inputs.dtype), self._starts(inputs))
@@ -128,8 +130,8 @@ class VocabTile:
         return min(self.tile or default_tile(inputs.count), inputs.rows)
 
 
-def _logits(tiles: dict[str, Tile]) -> dict[str, Float[Array, "n r"]]:
-    return {side: tile.logits for side, tile in tiles.items()}
+def _logits(inputs: Inputs, tiles: dict[str, Tile]) -> dict[str, Float[Array, "n r"]]:
+    return inputs.compared({side: tile.logits for side, tile in tiles.items()})
 
 
 def _added(total: Gradients, parts: dict[str, tuple[Tile, LogitGradient]]) -> Gradients:

@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_refused(unchecked_shapes):
         run(moved, temperature=0.0)
     with pytest.raises(ValueError, match=r"teacher.values must have the rows of student.values, \(2,\), got \(1,\)"):
         run(with_values(moved, moved.values[:1]))
-    with pytest.raises(ValueError, match="the teacher's vocab_size must equal the student's 11, got 9"):
+    with pytest.raises(ValueError, match="the vocab_size of teacher must equal the student's 11, got 9"):
         run(teacher)
     with pytest.raises(ValueError, match=r"teacher_positions must have the leading shape of student.values, \(2, 4\)"):
         run(moved, teacher_positions=jnp.zeros((2, 3), jnp.int32))

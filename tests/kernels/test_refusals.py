@@ -21,9 +21,11 @@ def test_refuses_what_cannot_be_compared():
     record = top_k(jnp.zeros((3, 4, 13)), 2)
     with pytest.raises(ValueError, match=r"teacher.ids must have the leading shape of student.values, got \(3, 4, 2\)"):
         linear_divergence(student, record, **given)
-    with pytest.raises(ValueError, match=r"the teacher's vocab_size must equal the student's 13, got 12. .* align the"):
+    with pytest.raises(
+        ValueError, match=r"the vocab_size of teacher must equal the student's 13, got 12. .* align the"
+    ):
         linear_divergence(student, with_head(teacher, vocab_size=12), **given)
-    with pytest.raises(ValueError, match=r"the teacher's vocab_size must equal the student's 13, got 12"):
+    with pytest.raises(ValueError, match=r"the vocab_size of teacher must equal the student's 13, got 12"):
         linear_divergence(student, top_k(jnp.zeros((3, 5, 12)), 2), **given)
     with pytest.raises(ValueError, match=r"student.head.vocab_size must be at most the 16 rows of its weight, got 17"):
         linear_divergence(*(with_head(side, vocab_size=17) for side in (student, teacher)), **given)
