@@ -1,5 +1,8 @@
 """Losses that start from hidden states and never store logits of [tokens, vocabulary]."""
 
+from jaxkd.kernels.contrast import Contrast as Contrast
+from jaxkd.kernels.contrast import Reward as Reward
+from jaxkd.kernels.contrast_chunk import ContrastChunk as ContrastChunk
 from jaxkd.kernels.divergence import Divergence as Divergence
 from jaxkd.kernels.divergence import SeparableDivergence as SeparableDivergence
 from jaxkd.kernels.head_logits import head_logits as head_logits

@@ -5,7 +5,7 @@ Named tuples where a value passes through a differentiated function: JAX fills s
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -76,12 +76,9 @@ class Inputs:
         """From the logits of all heads to those of student and teacher."""
         if COEFFICIENTS not in self.values:
             return logits
-        coefficients = jnp.moveaxis(self.values[COEFFICIENTS], -1, 0)[..., None]
-        parts = [logits[_part(place)] for place in range(len(coefficients))]
-        # The same rows are no tokens in all of them, and infinities of both signs would make NaN.
-        real = parts[0] != -jnp.inf
-        teacher = sum(by * jnp.where(real, part, 0.0) for by, part in zip(coefficients, parts, strict=True))
-        return {"student": logits["student"], "teacher": jnp.where(real, teacher, -jnp.inf)}
+        coefficients = self.values[COEFFICIENTS]
+        parts = [logits[_part(place)] for place in range(coefficients.shape[-1])]
+        return {"student": logits["student"], "teacher": composed(parts, coefficients)}
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -111,6 +108,16 @@ class Inputs:
         """The sides that get a gradient."""
         asked = "teacher" in self.values and divergence is not None and divergence.gradient_to == "both"
         return ("student", "teacher") if asked else ("student",)
+
+
+def composed(
+    parts: Sequence[Float[Array, "*tokens r"]], coefficients: Float[Array, "*tokens m"]
+) -> Float[Array, "*tokens r"]:
+    """The linear combination of logits of which the same rows are no tokens."""
+    # Infinities of both signs would make NaN.
+    real = parts[0] != -jnp.inf
+    total = sum(coefficients[..., [place]] * jnp.where(real, part, 0.0) for place, part in enumerate(parts))
+    return jnp.where(real, total, -jnp.inf)
 
 
 def _part(place: int) -> str:

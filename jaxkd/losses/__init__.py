@@ -3,6 +3,8 @@
 from jaxkd.losses import feature as feature
 from jaxkd.losses import preference as preference
 from jaxkd.losses.binary import binary_divergence as binary_divergence
+from jaxkd.losses.contrast import ContrastLoss as ContrastLoss
+from jaxkd.losses.contrast import linear_contrast as linear_contrast
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence import AnyDivergence as AnyDivergence

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxkd import losses
 from jaxkd.losses import reduce
 from tests.losses import test_binary as binary
+from tests.losses import test_contrast as contrast
 from tests.losses import test_event as event
 from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
@@ -70,6 +71,25 @@ PROBABILITIES: dict[Callable, Row] = {
         gradient=(binary.test_gradient_equals_finite_differences_and_none_reaches_the_teacher,),
         numerics=(binary.test_certain_and_impossible_events_have_a_finite_cost_and_gradient,),
         transforms=(binary.test_transforms_and_eight_devices_change_nothing,),
+    ),
+}
+
+COMPOSED: dict[Callable, Row] = {
+    losses.linear_contrast: Row(
+        hand=(contrast.test_hand_values,),
+        law=(
+            contrast.test_each_position_maximises_a_reward_under_a_kl,
+            contrast.test_equal_models_leave_the_first_and_the_floor,
+            contrast.test_stores_no_logits,
+        ),
+        oracle=(contrast.test_equals_float64_numpy,),
+        mask=(contrast.test_what_has_no_weight_may_be_nan_and_no_weight_gives_zero,),
+        gradient=(contrast.test_gradient_equals_finite_differences_and_none_reaches_the_models,),
+        numerics=(
+            contrast.test_large_logits_stay_finite_and_heads_may_be_padded,
+            contrast.test_bfloat16_is_computed_in_float32,
+        ),
+        transforms=(contrast.test_transforms_change_nothing, contrast.test_eight_devices_equal_one),
     ),
 }
 

@@ -6,7 +6,7 @@ from tests.properties.alignments import ALIGNMENTS
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
-from tests.properties.losses import LABELS, PROBABILITIES, REDUCE
+from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE
 from tests.properties.preferences import PREFERENCES
 from tests.properties.projectors import PROJECTORS
 from tests.properties.row import KINDS, Row, address
@@ -16,6 +16,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: divergences": DIVERGENCES,
     "jaxkd.losses: labels": LABELS,
     "jaxkd.losses: probabilities": PROBABILITIES,
+    "jaxkd.losses: composed teachers": COMPOSED,
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,
     "jaxkd.losses.preference": PREFERENCES,
