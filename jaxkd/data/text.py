@@ -87,7 +87,7 @@ class PackedText:
         tokenizer: "PreTrainedTokenizerBase",
         seed: int,
         *,
-        cache: HiddenCache | None = None,
+        cache: packing.Teacher | None = None,
         process_index: int = 0,
         process_count: int = 1,
     ) -> "grain.IterDataset":

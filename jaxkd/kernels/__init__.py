@@ -1,7 +1,5 @@
 """Losses that start from hidden states and never store logits of [tokens, vocabulary]."""
 
-from jaxkd.kernels.contrast import Contrast as Contrast
-from jaxkd.kernels.contrast import Reward as Reward
 from jaxkd.kernels.contrast_chunk import ContrastChunk as ContrastChunk
 from jaxkd.kernels.divergence import Divergence as Divergence
 from jaxkd.kernels.divergence import SeparableDivergence as SeparableDivergence

@@ -8,15 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.kernels import (
-    Contrast,
-    ContrastChunk,
-    Reward,
-    VocabTile,
-    head_logits,
-    linear_divergence,
-    linear_divergence_values,
-)
+from jaxkd.kernels import ContrastChunk, VocabTile, head_logits, linear_divergence, linear_divergence_values
+from jaxkd.kernels.contrast import Contrast, Reward
 from jaxkd.kernels.contrast_chunk import ContrastColumns
 from jaxkd.kernels.fused import fused
 from jaxkd.kernels.inputs import Inputs, Targets

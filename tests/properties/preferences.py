@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxkd.losses import preference
 from tests.losses.preference import test_kto as kto
 from tests.losses.preference import test_pairs as pairs
+from tests.losses.preference import test_tabular as tabular
 from tests.properties.row import Row
 
 
@@ -39,7 +40,13 @@ ANSWERS = Row(
 )
 
 PREFERENCES: dict[Callable, Row] = {
-    preference.dpo_loss: pair(law=(pairs.test_the_gradient_of_dpo_at_the_start_is_half_of_beta,)),
+    preference.dpo_loss: pair(
+        law=(
+            pairs.test_the_gradient_of_dpo_at_the_start_is_half_of_beta,
+            tabular.test_log_ratios_are_rewards,
+            tabular.test_a_model_and_its_reverse_are_twice_the_reward_apart,
+        )
+    ),
     preference.robust_dpo_loss: pair(law=(pairs.test_robust_is_unbiased_under_labels_turned_round_by_chance,)),
     preference.hinge_loss: pair(),
     preference.ipo_loss: pair(law=(pairs.test_ipo_falls_up_to_its_margin_and_rises_beyond,)),
