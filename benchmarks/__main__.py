@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
 from benchmarks import (
+    aligndistil_memory,
     alignment,
     cross_vocabulary_speed,
     dskd_memory,
@@ -29,6 +30,7 @@ BENCHMARKS = (
     models_compile.BENCHMARK,
     models_forward.BENCHMARK,
     dskd_memory.BENCHMARK,
+    aligndistil_memory.BENCHMARK,
     methods_memory.BENCHMARK,
     cross_vocabulary_speed.BENCHMARK,
     models_load.BENCHMARK,

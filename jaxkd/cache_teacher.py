@@ -84,7 +84,9 @@ class Cache(stage.Stage):
             params = cache.model.load_placed()
             values = jax.jit(functools.partial(_log_probs if pairs else _hiddens, config))
             for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
-                writer.write(batch.example_ids, np.asarray(values(params, meshes.global_batch(batch, mesh))))
+                writer.write(
+                    np.asarray(batch.example_ids), np.asarray(values(params, meshes.global_batch(batch, mesh)))
+                )
                 if number % FLUSH_EVERY == 0:
                     writer.flush()
                 bar.update(number, tokens=int(np.sum(batch.segment_ids > 0)))
