@@ -10,6 +10,5 @@ def test_memory_judges_what_is_asked_to_be_small(monkeypatch):
     assert reference.figure == "AlignDistil by reference, 512 tokens, vocabulary of 640, three widths of 4"
     assert reference.bar is None
     assert reference.value >= 3 * 512 * 640 * 4 / 2**30  # three float32 logits
-    for row in (token_chunk, vocab_tile):
-        assert row.bar is not None
-        assert row.value < reference.value
+    assert None not in (token_chunk.bar, vocab_tile.bar)
+    assert vocab_tile.value < reference.value  # a chunk of this size holds all tokens
