@@ -2,6 +2,7 @@
 
 from benchmarks import (
     aligndistil_memory,
+    aligndistil_speed,
     alignment,
     cross_vocabulary_speed,
     dskd_memory,
@@ -31,6 +32,7 @@ BENCHMARKS = (
     models_forward.BENCHMARK,
     dskd_memory.BENCHMARK,
     aligndistil_memory.BENCHMARK,
+    aligndistil_speed.BENCHMARK,
     methods_memory.BENCHMARK,
     cross_vocabulary_speed.BENCHMARK,
     models_load.BENCHMARK,
