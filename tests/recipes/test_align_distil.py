@@ -183,3 +183,9 @@ def test_bad_choices_are_refused(tiny, recipe):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(recipe, **changes).validate()
     assert "reverse:" in recipe.provenance()
+
+
+def test_it_is_planned_without_weights(tiny, recipe):
+    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+    assert described.frozen.keys() == real.frozen.keys() == recipe.load_frozen().keys()
+    assert "trainable" in tiny.train(recipe).plan()

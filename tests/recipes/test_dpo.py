@@ -229,3 +229,10 @@ def test_bad_choices_are_refused(dpo, other, tiny):
     dpo(objective=APODownLoss(), reference=other).validate()
     assert "no reference" in dpo(objective=SimPOLoss()).provenance()
     assert "learns the rejected answers" in dpo(prefer="rejected").provenance()
+
+
+def test_it_is_planned_without_weights(tiny, dpo, other):
+    for recipe in (dpo(reference=other), dpo(objective=SimPOLoss()), dpo(lora=LoRA(rank=2, alpha=4.0, targets=(".",)))):
+        described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+        assert described.frozen.keys() == real.frozen.keys() == recipe.load_frozen().keys()
+        assert "trainable" in tiny.train(recipe).plan()
