@@ -1,12 +1,12 @@
 """Whether what a student writes is still text: its length, whether it ends, how much of it repeats."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 NGRAM = 4
 """Tokens of a sequence that is looked for again."""
 
 
-def repeated(tokens: Sequence[int], *, size: int = NGRAM) -> float:
+def repeated(tokens: Sequence[Hashable], *, size: int = NGRAM) -> float:
     """The share of the sequences of `size` tokens that were there before, in [0, 1]; 0 for a shorter text.
 
     Source: the rep-n of Welleck et al., arXiv 1908.04319, section 6.  Deviation: none.
