@@ -1,0 +1,70 @@
+"""Keep what a study found: its summary, the nats of each test answer, and where it ran, in one file.
+
+python -m benchmarks.keep_study runs/same_head --config configs/same_head.py
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+_NUMBERS = re.compile(r"\[\n\s+((?:-?[\d.e-]+,?\s*)+)\]")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write `benchmarks/results/STUDY.json`."""
+    parser = argparse.ArgumentParser(description="Keep what a study found in benchmarks/results.")
+    parser.add_argument("workdir", type=Path, help="of the study, with its summary.json")
+    parser.add_argument("--config", required=True, help="that it ran from")
+    parser.add_argument("--to", type=Path, help="default: benchmarks/results/WORKDIR.json")
+    given = parser.parse_args(arguments)
+    path = given.to or RESULTS / f"{given.workdir.name}.json"
+    path.write_text(text(kept(given.workdir, given.config)))
+    print(path)
+
+
+def kept(workdir: Path, config: str) -> dict[str, Any]:
+    """What is kept of a study.
+
+    Raises:
+        FileNotFoundError: no summary: nothing of it is finished.
+        ValueError: rows that were measured on different answers.
+    """
+    if not (workdir / "summary.json").is_file():
+        raise FileNotFoundError(f"workdir must hold a summary.json, got {workdir}. Run the study, or its --report.")
+    answers: dict[str, Any] | None = None
+    nats: dict[str, dict[str, list[float]]] = {}
+    for path in sorted(workdir.rglob("evaluation.json")):
+        found = json.loads(path.read_text()).get("bits_per_byte")
+        if found is None:
+            continue
+        stage, *seed = path.parent.relative_to(workdir).parts
+        here = {"keys": found["keys"], "bytes": [int(size) for size in found["per_example"]["bytes"]]}
+        answers = answers or here
+        if here != answers:
+            raise ValueError(f"every row must be measured on the same answers, got others in {path}.")
+        nats.setdefault(stage, {})[seed[0] if seed else "all"] = [round(one, 3) for one in found["per_example"]["nats"]]
+    environments = sorted(workdir.rglob("environment.json"))
+    environment = json.loads(environments[-1].read_text()) if environments else {}
+    environment.pop("argv", None)
+    return {
+        "command": f"python -m jaxkd.train --config {config}",
+        "summary": json.loads((workdir / "summary.json").read_text()),
+        "environment": environment,
+        "test_answers": answers,
+        "nats_of_test_answers": nats,
+    }
+
+
+def text(value: dict[str, Any]) -> str:
+    """JSON in which a list of numbers takes one line."""
+    lines = json.dumps(value, indent=1, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found.group(1).split())}]", lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

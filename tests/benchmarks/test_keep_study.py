@@ -1,0 +1,44 @@
+"""What is kept of a study."""
+
+import json
+
+import pytest
+
+from benchmarks import keep_study
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    folder = tmp_path / "mine"
+    for stage, nats in (("teacher", [1.0, 2.00049]), ("kd/0", [3.0, 4.0]), ("kd/1", [5.0, 6.0])):
+        here = folder / stage
+        here.mkdir(parents=True)
+        scored = {"keys": ["a", "b"], "per_example": {"bytes": [7.0, 8.0], "nats": nats}}
+        (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}}))
+        (here / "environment.json").write_text(json.dumps({"argv": ["secret/path"], "device_kind": "cpu"}))
+    (folder / "summary.json").write_text(json.dumps({"bits_per_byte": {"teacher": 0.5}}))
+    return folder
+
+
+def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
+    keep_study.main([str(workdir), "--config", "configs/mine.py", "--to", str(tmp_path / "kept.json")])
+    text = (tmp_path / "kept.json").read_text()
+    assert json.loads(text) == {
+        "command": "python -m jaxkd.train --config configs/mine.py",
+        "summary": {"bits_per_byte": {"teacher": 0.5}},
+        "environment": {"device_kind": "cpu"},
+        "test_answers": {"keys": ["a", "b"], "bytes": [7, 8]},
+        "nats_of_test_answers": {"kd": {"0": [3.0, 4.0], "1": [5.0, 6.0]}, "teacher": {"all": [1.0, 2.0]}},
+    }
+    assert '"0": [3.0, 4.0]' in text
+    assert capsys.readouterr().out == f"{tmp_path / 'kept.json'}\n"
+
+
+def test_refuses_an_unfinished_study_and_other_answers(workdir):
+    scored = {"keys": ["a"], "per_example": {"bytes": [7.0], "nats": [1.0]}}
+    (workdir / "kd/1/evaluation.json").write_text(json.dumps({"bits_per_byte": scored}))
+    with pytest.raises(ValueError, match=r"every row must be measured on the same answers, got others in .*kd/1"):
+        keep_study.kept(workdir, "configs/mine.py")
+    (workdir / "summary.json").unlink()
+    with pytest.raises(FileNotFoundError, match="workdir must hold a summary"):
+        keep_study.kept(workdir, "configs/mine.py")
