@@ -1,5 +1,6 @@
 """Files of one JSON object a line, read so that every fault is told with its line."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,27 +11,31 @@ from jaxkd.data.examples import Split
 Row = TypeVar("Row")
 
 
-def file_of(split: Split, files: dict[Split, str | None], *, owner: str) -> Path:
-    """The file that a source has for a split; `SPLIT.jsonl` where it names a folder.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitFiles:
+    """A source with one file a split."""
 
-    Args:
-        split: asked for.
-        files: path of each split's file or folder; None where the split is not used.
-        owner: name of the source, for the message.
+    train: str | None = None
+    """Path of the file, or of a folder with a `train.jsonl`, as an `Answer` stage writes; None where it is not used."""
+    validation: str | None = None
+    test: str | None = None
 
-    Raises:
-        ValueError: no file for the split.
-        FileNotFoundError: the file does not exist.
-    """
-    name = files[split]
-    if name is None:
-        raise ValueError(f"{owner}.{split} must name a file, got None. Give {split}=PATH.")
-    path = Path(name).expanduser()
-    if path.is_dir():
-        path /= f"{split}.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(f"{owner}.{split} must name an existing file, got {name!r} ({path.absolute()}).")
-    return path
+    def file(self, split: Split) -> Path:
+        """The file of a split.
+
+        Raises:
+            ValueError: none for the split.
+            FileNotFoundError: it does not exist.
+        """
+        field, name = f"{type(self).__name__}.{split}", getattr(self, split)
+        if name is None:
+            raise ValueError(f"{field} must name a file, got None. Give {split}=PATH.")
+        path = Path(name).expanduser()
+        if path.is_dir():
+            path /= f"{split}.jsonl"
+        if not path.is_file():
+            raise FileNotFoundError(f"{field} must name an existing file, got {name!r} ({path.absolute()}).")
+        return path
 
 
 def read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[Row]:

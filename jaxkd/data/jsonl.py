@@ -8,7 +8,7 @@ from jaxkd.data.examples import Example, Source, Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Jsonl(Source):
+class Jsonl(json_rows.SplitFiles, Source):
     r"""One file a split, each line in one of three forms.
 
     ```
@@ -25,11 +25,6 @@ class Jsonl(Source):
     plain template takes its `Example.rendered`: the row's own `prompt`, and `alpaca.prompt` without one.
     """
 
-    train: str | None = None
-    """Path of the file, or of a folder that an `Answer` stage wrote; None where the split is not used."""
-    validation: str | None = None
-    test: str | None = None
-
     def examples(self, split: Split) -> list[Example]:
         """The rows of a split's file, in its order.
 
@@ -37,8 +32,7 @@ class Jsonl(Source):
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows.
             FileNotFoundError: the file does not exist.
         """
-        files: dict[Split, str | None] = {"train": self.train, "validation": self.validation, "test": self.test}
-        return json_rows.read(json_rows.file_of(split, files, owner="Jsonl"), _example)
+        return json_rows.read(self.file(split), _example)
 
 
 def _example(row: dict[str, Any], key: str) -> Example:

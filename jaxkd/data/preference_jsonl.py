@@ -22,7 +22,7 @@ _Parted: TypeAlias = tuple[tuple[tuple[str, str], ...], str | None, str, str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PreferenceJsonl(PreferenceSource):
+class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
     r"""One file a split, each line in one of four forms.
 
     ```
@@ -41,11 +41,6 @@ class PreferenceJsonl(PreferenceSource):
     Other fields are ignored, and so are empty lines.
     """
 
-    train: str | None = None
-    """Path of the file; None where the split is not used."""
-    validation: str | None = None
-    test: str | None = None
-
     def pairs(self, split: Split) -> list[Preference]:
         """The pairs of a split's file, in its order.
 
@@ -53,8 +48,7 @@ class PreferenceJsonl(PreferenceSource):
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no pairs.
             FileNotFoundError: the file does not exist.
         """
-        files: dict[Split, str | None] = {"train": self.train, "validation": self.validation, "test": self.test}
-        path = json_rows.file_of(split, files, owner="PreferenceJsonl")
+        path = self.file(split)
         rows = json_rows.read(path, _pair)
         pairs = [pair for pair in rows if pair is not None]
         if len(pairs) < len(rows):

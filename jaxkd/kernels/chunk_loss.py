@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.kernels.comparison import Sums, divergence_gradients, total_gradients
+from jaxkd.kernels.comparison import Sums, divergence_gradients, total_gradients, weighted
 from jaxkd.kernels.divergence import Divergence, SeparableDivergence
 from jaxkd.kernels.head_logits import LogitGradient, Tile, tile_logits
 from jaxkd.kernels.inputs import Gradients, Inputs, Summed, Targets
@@ -67,6 +67,15 @@ def pulled(parts: dict[str, tuple[Tile, LogitGradient]], inputs: Inputs) -> Grad
         values[side], weight, bias = tile.pull(jnp.pad(gradient, ((0, 0), (0, padding))))
         heads[side] = dataclasses.replace(inputs.heads[side], weight=weight, bias=bias)
     return Gradients(values=values, heads=heads)
+
+
+def student_gradients(tiles: dict[str, Tile], slopes: Slopes, inputs: Inputs) -> Callable[[], Gradients]:
+    """Of a chunk whose loss is a weighted sum of what `compared` returned, to the student alone."""
+
+    def gradients() -> Gradients:
+        return pulled({"student": (tiles["student"], weighted(inputs.targets.weights, slopes()["student"]))}, inputs)
+
+    return gradients
 
 
 def _separable(

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, pulled
+from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, student_gradients
 from jaxkd.kernels.chunk_sweep import ChunkSweep
-from jaxkd.kernels.comparison import weighted
 from jaxkd.kernels.contrast import Contrast
-from jaxkd.kernels.inputs import Gradients, Inputs, Targets, weighted_sum
+from jaxkd.kernels.inputs import Inputs, Targets, weighted_sum
 from jaxkd.kernels.layout import Layout
 from jaxkd.kernels.token_chunk import default_chunk
 from jaxkd.typing import Scalar
@@ -43,9 +42,5 @@ class ContrastChunk(ChunkSweep):
         logits = {side: tile.logits[:, : inputs.rows] for side, tile in tiles.items()}
         values, (nats, distance, strength), slopes = compared(divergence, logits, layout)
 
-        def gradients() -> Gradients:
-            gradient = weighted(inputs.targets.weights, slopes()["student"])
-            return pulled({"student": (tiles["student"], gradient)}, inputs)
-
         columns = ContrastColumns(weighted=values, nats=nats, distance=distance, strength=strength)
-        return ChunkLoss(columns=columns, gradients=gradients)
+        return ChunkLoss(columns=columns, gradients=student_gradients(tiles, slopes, inputs))

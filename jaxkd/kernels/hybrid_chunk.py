@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, pulled
+from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, student_gradients
 from jaxkd.kernels.chunk_sweep import ChunkSweep
-from jaxkd.kernels.comparison import weighted
 from jaxkd.kernels.hybrid import Hybrid, Parts
-from jaxkd.kernels.inputs import Gradients, Inputs, Targets, weighted_sum
+from jaxkd.kernels.inputs import Inputs, Targets, weighted_sum
 from jaxkd.kernels.layout import Layout
 from jaxkd.kernels.rank_chunk import CHUNK_ELEMENTS
 from jaxkd.typing import Scalar
@@ -63,8 +62,4 @@ class HybridChunk(ChunkSweep):
         distance, ((matched, unmatched, tail_bound), scale_slope), slopes = compared(compare, logits, layout)
         columns = HybridColumns(distance, matched, unmatched, tail_bound, scale_slope)
 
-        def gradients() -> Gradients:
-            gradient = weighted(inputs.targets.weights, slopes()["student"])
-            return pulled({"student": (tiles["student"], gradient)}, inputs)
-
-        return ChunkLoss(columns=columns, gradients=gradients)
+        return ChunkLoss(columns=columns, gradients=student_gradients(tiles, slopes, inputs))

@@ -6,10 +6,9 @@ from typing import Literal, NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, pulled
+from jaxkd.kernels.chunk_loss import ChunkLoss, all_rows, compared, student_gradients
 from jaxkd.kernels.chunk_sweep import ChunkSweep
-from jaxkd.kernels.comparison import weighted
-from jaxkd.kernels.inputs import Gradients, Inputs, Targets, weighted_sum
+from jaxkd.kernels.inputs import Inputs, Targets, weighted_sum
 from jaxkd.kernels.layout import Layout
 from jaxkd.kernels.ranks import rank_distance, truncated_rank_distance
 from jaxkd.typing import Scalar
@@ -68,8 +67,7 @@ class RankChunk(ChunkSweep):
 
         distance, tail_bound, slopes = compared(compare, {side: tile.logits for side, tile in tiles.items()}, layout)
 
-        def gradients() -> Gradients:
-            gradient = weighted(inputs.targets.weights, slopes()["student"])
-            return pulled({"student": (tiles["student"], gradient)}, inputs)
-
-        return ChunkLoss(columns=RankColumns(distance=distance, tail_bound=tail_bound), gradients=gradients)
+        return ChunkLoss(
+            columns=RankColumns(distance=distance, tail_bound=tail_bound),
+            gradients=student_gradients(tiles, slopes, inputs),
+        )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REVERSE = "reverse"
 
-Mean = Literal["answers", "tokens"]
+MeanOver = Literal["answers", "tokens"]
 Shift = Literal["paper", "reference"]
 
 
@@ -57,7 +57,7 @@ class AlignDistil(Distillation):
     beta: float = 0.1
     """Of the preference training, > 0."""
     reward: Reward = "contrastive"
-    mean: Mean = "answers"
+    mean: MeanOver = "answers"
     """What the loss is a mean over: answers, each the mean of its tokens, or all tokens alike."""
     shift: Shift = "paper"
     """"reference" takes each distribution one token later, as the reference code does: it leaves out that of an
@@ -114,7 +114,7 @@ class AlignDistil(Distillation):
         for name in ("floor", "beta"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}.")
-        for name, choices in (("reward", Reward), ("mean", Mean), ("shift", Shift)):
+        for name, choices in (("reward", Reward), ("mean", MeanOver), ("shift", Shift)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}.")
         if self.shift == "reference" and (self.kd_rate < 1 or self._cached):
