@@ -326,7 +326,7 @@ def test_lost_share_by_hand_and_at_both_ends():
 
 
 def test_lost_share_is_that_of_many_hidden_states_in_float64(monkeypatch):
-    monkeypatch.setattr(projector, "_SHARED_ROWS", 7)  # several chunks, the last one shorter
+    monkeypatch.setattr(projector.ideal, "_SHARED_ROWS", 7)  # several chunks, the last one shorter
     teacher, student = head(0, WIDE) + 3, head(1, NARROW)
     found = projector.ideal_init(teacher, student)
     values = np.linalg.qr(np.random.default_rng(2).normal(size=(WIDE, WIDE)))[0]

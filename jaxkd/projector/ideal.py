@@ -1,25 +1,13 @@
-"""Linear maps from the hidden states of one model to those of another, and what they start from.
+"""The ideal projector of DSKDv2: logits stay when hidden states go from one head's space to another's."""
 
-A projector is a dict `{"weight": [in, out]}`, with an optional `"bias": [out]`.  t2s leads from the
-teacher's hidden states to the student's, s2t the other way.
-
-The ideal projector of DSKDv2 leads from the space that one head reads, `head_in`, to the space that
-another head reads, `head_out`, such that the logits stay: `project(P, h) @ head_out.T` is the
-least-squares fit to `h @ head_in.T`, for every h, and equal to it where the row space of `head_in.T`
-lies within that of `head_out.T`.  t2s has the teacher's head as `head_in` and the student's as
-`head_out`; s2t has them the other way round.  Row i of both must stand for the same token: choose the
-rows with `token_rows` first.  A head's bias, scale and soft-cap are left out of the fit.
-"""
-
-import math
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Params
 
 RTOL = 1e-3
 """Singular values up to this share of the largest count as 0.
@@ -34,78 +22,6 @@ _SHARED_ROWS = 4096
 """Of two heads that are multiplied at one time where the ids of their tokens differ."""
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-
-
-def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array, "*tokens d_out"]:
-    """`values @ weight + bias`, accumulated in float32.
-
-    Args:
-        params: `{"weight": [d_in, d_out]}`, with `"bias": [d_out]` or without; gradients reach them.
-        values: hidden states, any float dtype; gradients reach them.
-
-    Returns:
-        Hidden states in the dtype of `values`.
-
-    Raises:
-        ValueError: a width that differs from the rows of the weight.
-
-    Source: the projectors of DSKD (arXiv 2406.17328).  Deviation: none.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> params = {"weight": jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]]), "bias": jnp.ones(3)}
-        >>> project(params, jnp.array([3.0, 5.0])).tolist()
-        [4.0, 6.0, 7.0]
-    """
-    weight = params["weight"]
-    if values.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"values must have the width that the projector takes, {weight.shape[0]}, got {values.shape[-1]}. "
-            "t2s takes the teacher's hidden states, s2t the student's."
-        )
-    precision = jnp.promote_types(jnp.float32, values.dtype)
-    projected = jnp.einsum("...i,io->...o", values, weight, preferred_element_type=precision)
-    if "bias" in params:
-        projected += jnp.broadcast_to(params["bias"], projected.shape)
-    return projected.astype(values.dtype)
-
-
-def uniform_init(key: Key, width_in: int, width_out: int, *, bias: Literal["uniform", "none"] = "uniform") -> Params:
-    """Weight and bias drawn from U(-1/sqrt(width_in), 1/sqrt(width_in)): what torch's Linear starts from.
-
-    Args:
-        key: a typed key.
-        width_in: width of the hidden states that go in.
-        width_out: width of those that come out.
-        bias: "none" leaves it out.
-
-    Returns:
-        Float32 parameters for `project`.
-
-    Raises:
-        ValueError: a width below 1, or an unknown kind of bias.
-
-    Source: He et al. (arXiv 1502.01852) with a = sqrt(5), torch's default, which DSKD v1 leaves as it is.
-    Deviation: none; the draws are JAX's, not torch's.
-
-    Example:
-        >>> import jax
-        >>> {name: leaf.shape for name, leaf in uniform_init(jax.random.key(0), 4, 3).items()}
-        {'bias': (3,), 'weight': (4, 3)}
-    """
-    if width_in < 1 or width_out < 1:
-        raise ValueError(f"width_in and width_out must be at least 1, got {width_in} and {width_out}.")
-    shapes = {"bias": (width_out,), "weight": (width_in, width_out)}
-    if bias == "none":
-        del shapes["bias"]
-    elif bias != "uniform":
-        raise ValueError(f"bias must be one of uniform, none, got {bias!r}.")
-    bound = 1 / math.sqrt(width_in)
-    keys = jax.random.split(key, len(shapes))
-    return {
-        name: jax.random.uniform(leaf_key, shape, minval=-bound, maxval=bound)
-        for leaf_key, (name, shape) in zip(keys, shapes.items(), strict=True)
-    }
 
 
 def token_rows(head: Float[Matrix, "v d"], rows: int | Int[np.ndarray, " n"]) -> Float[Matrix, "n d"]:
