@@ -26,7 +26,7 @@ from jaxkd.records import Rollout
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState, rollout_key
-from jaxkd.trained import checkpoint_record, trained_params
+from jaxkd.trained import checkpoint_record, trained_params, write_origins
 from jaxkd.typing import Key, Params
 
 _log = logging.getLogger(__name__)
@@ -170,6 +170,9 @@ class _Run:
             return state, self.step.frozen(self.train.recipe.load_frozen())
 
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
+        origins = self.train.recipe.origins()
+        if origins and jax.process_index() == 0:
+            write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
         places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)

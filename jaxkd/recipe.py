@@ -53,6 +53,10 @@ class Recipe(abc.ABC):
         """The part of `load_frozen()` that `student_model` reads: what adapters stand beside.  Default: nothing."""
         return {}
 
+    def origins(self) -> dict[str, str]:
+        """Hashes of models that a later recipe may ask after, kept in the run's folder.  Default: none."""
+        return {}
+
     @abc.abstractmethod
     def abstract_batch(self) -> Batch:
         """Shapes and dtypes of one global batch: what a dry run plans with."""

@@ -1,5 +1,7 @@
-"""The trained parameters of a run, from its checkpoints alone."""
+"""The trained parameters of a run, from its checkpoints alone, and the hashes of what it began from."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from jaxkd.checkpoint import Checkpoints
@@ -58,3 +60,18 @@ def trained_student(run: Path, target: Params) -> Params:
             f"trained must be the folder of a run that trained this model, all of it, got {run}: {error} What adapters "
             "have learnt is merged by `python -m jaxkd.export`, whose folder is a path."
         ) from error
+
+
+def write_origins(run: Path, origins: Mapping[str, str]) -> None:
+    """Keep the hashes of the models that a run began from."""
+    _origins_file(run).write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
+
+
+def origins(run: Path) -> dict[str, str]:
+    """What `write_origins` kept; empty for a run that kept nothing, and for what is no run."""
+    path = _origins_file(run)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _origins_file(run: Path) -> Path:
+    return run / "origins.json"

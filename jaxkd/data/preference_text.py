@@ -50,6 +50,9 @@ class PreferenceText:
     overlong: Literal["drop", "truncate"] = "drop"
     """What becomes of a pair with an answer that is too long: it is counted either way.  A cut answer has no end, and a
     model that learns from it that there is none writes on and on."""
+    max_ratio: float | None = None
+    """How many times as many tokens the longer answer of a pair may have, at least 1; other pairs are dropped and
+    counted.  Where lengths differ, length may be all that is learnt.  None keeps all."""
     max_prompt: int | None = None
     """Tokens to which a longer prompt is cut, and counted; None cuts none."""
     keep_prompt: Literal["first", "last"] = "last"
@@ -98,6 +101,8 @@ class PreferenceText:
                 f"data.length must be at most twice the {model.max_positions} positions of the model, got "
                 f"{self.length}."
             )
+        if self.max_ratio is not None and not self.max_ratio >= 1:
+            raise ValueError(f"data.max_ratio must be at least 1, got {self.max_ratio}.")
         for name in ("rows", "pairs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, got {getattr(self, name)}.")
@@ -165,26 +170,33 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
     chosen = _by_place([pair.answered(pair.chosen) for pair in told_apart], text, tokenizer)
     rejected = _by_place([pair.answered(pair.rejected) for pair in told_apart], text, tokenizer)
     kept: list[TokenizedPair] = []
+    unequal = 0
     for place in sorted(chosen.keys() & rejected.keys()):
+        one, two = chosen[place], rejected[place]
         # Two answers may have become one when they were cut.
-        if not np.array_equal(chosen[place].tokens, rejected[place].tokens):
-            pair, index = told_apart[place], 2 * len(kept)
-            kept.append(
-                TokenizedPair(
-                    key=pair.key,
-                    chosen=dataclasses.replace(chosen[place], index=index, key=pair.key),
-                    rejected=dataclasses.replace(rejected[place], index=index + 1, key=pair.key),
-                    probability=pair.probability,
-                    weight=pair.weight,
-                )
+        if np.array_equal(one.tokens, two.tokens):
+            continue
+        if not _alike(one, two, text.max_ratio):
+            unequal += 1
+            continue
+        pair, index = told_apart[place], 2 * len(kept)
+        kept.append(
+            TokenizedPair(
+                key=pair.key,
+                chosen=dataclasses.replace(one, index=index, key=pair.key),
+                rejected=dataclasses.replace(two, index=index + 1, key=pair.key),
+                probability=pair.probability,
+                weight=pair.weight,
             )
+        )
     answers = [answer for pair in kept for answer in pair.answers]
     report = (
         f"kept {len(kept):,} of {len(pairs):,} pairs ({sum(len(answer.tokens) for answer in answers):,} tokens, "
         f"{sum(len(answer.tokens) - answer.prompt_length for answer in answers):,} targets, "
         f"{sum(not answer.ended for answer in answers):,} answers cut), dropped {len(pairs) - len(told_apart):,} of "
-        f"one answer twice and {len(told_apart) - len(kept):,} with an answer that is empty, or longer than "
-        f"{text.targets // 2:,} tokens, or than {text.length // 2:,} with its prompt"
+        f"one answer twice, {unequal:,} with answers of unequal lengths and {len(told_apart) - len(kept) - unequal:,} "
+        f"with an answer that is empty, or longer than {text.targets // 2:,} tokens, or than {text.length // 2:,} with "
+        "its prompt"
     )
     if not kept:
         raise ValueError(
@@ -193,6 +205,12 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
         )
     _log.info("%s: %s", split, report)
     return kept
+
+
+def _alike(one: chat.Tokenized, two: chat.Tokenized, max_ratio: float | None) -> bool:
+    """Whether two answers have about as many tokens."""
+    shorter, longer = sorted(len(answer.tokens) - answer.prompt_length for answer in (one, two))
+    return max_ratio is None or longer <= max_ratio * shorter
 
 
 def _by_place(

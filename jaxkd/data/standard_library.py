@@ -59,6 +59,11 @@ class StandardLibrary(Source):
         return _scan(Path(sysconfig.get_paths()["stdlib"]), self)
 
 
+def signature(example: Example) -> str:
+    """Signature and docstring of the function that an example of `StandardLibrary` asks to complete."""
+    return example.messages[-1][1].removeprefix(INSTRUCTION)
+
+
 @functools.lru_cache(maxsize=4)
 def _scan(folder: Path, bounds: StandardLibrary) -> tuple[Example, ...]:
     """Once per process: parsing the library takes seconds, and every split reads all of it."""

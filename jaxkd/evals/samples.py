@@ -50,14 +50,14 @@ class Samples(Evaluator):
             metrics={"new_tokens": sum(len(answer.tokens) for answer in answers) / max(len(answers), 1)},
             keys=tuple(example.key for example in examples),
             samples=tuple(
-                Sample(prompt=_readable(example), reference=example.response, text=answer.text)
+                Sample(prompt=readable(example), reference=example.response, text=answer.text)
                 for example, answer in zip(examples, answers, strict=True)
             ),
         )
 
 
-def _readable(example: Example) -> str:
-    """What was asked.  The system message is the same everywhere and says nothing about the example."""
+def readable(example: Example) -> str:
+    """What was asked, as a person reads it: the system message is the same everywhere."""
     asked = [(role, text) for role, text in example.messages if role != "system"]
     if len(asked) == 1:
         return asked[0][1]

@@ -1,6 +1,7 @@
 """AlignDistil: token-level alignment as distillation from a DPO model and its reverse."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jaxkd.losses import linear_contrast
 from jaxkd.losses.reduce import example_count, example_mean_weights, mean_weights, reported
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.trained import origins
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class AlignDistil(Distillation):
 
     data: PackedText
     reverse: Pretrained
-    """The reverse DPO model, or for the vanilla reward the reference; of the teacher's vocabulary."""
+    """The reverse DPO model, or for the vanilla reward the reference; of the teacher's vocabulary.  Two runs with
+    different references are refused when they are loaded."""
     kd_rate: float = 1.0
     scale: float = 20.0
     """r of the paper, >= 0: what the distance of the two models is multiplied by."""
@@ -151,11 +154,27 @@ class AlignDistil(Distillation):
         return super().abstract_teacher() | {REVERSE: reverse}
 
     def load_teacher(self) -> Params:
+        self._require_one_reference()
         (reverse,) = frozen_teacher.load(self.reverse, cached=self._cached).values()
         return super().load_teacher() | {REVERSE: reverse}
 
     def provenance(self) -> str:
         return f"{super().provenance()}; reverse: {self.reverse.provenance()}"
+
+    def _require_one_reference(self) -> None:
+        """Refuse a contrast that is not that of the preferences alone.
+
+        What models that no run here has trained began from is not known.
+        """
+        runs = [model.trained for model in (self.teacher, self.reverse)]
+        if self.reward != "contrastive" or None in runs:
+            return
+        found = [origins(Path(run)).get("reference") for run in runs if run is not None]
+        if None not in found and found[0] != found[1]:
+            raise ValueError(
+                f"teacher and reverse must have been trained against one reference, got {runs[0]} with {found[0]} and "
+                f"{runs[1]} with {found[1]}. Train both from one checkpoint, and AlignDistil's student from it too."
+            )
 
     def _second(self, variables: Variables, batch: TokenBatch) -> Hiddens:
         hiddens = forward.teacher(self.reverse.config(), variables.frozen[REVERSE], self._of(batch, 1))

@@ -145,6 +145,9 @@ class DPO(Recipe):
     def student_model(self, variables: Variables) -> LanguageModel:
         return trainable.language_model(self._config(), self.student, variables)
 
+    def origins(self) -> dict[str, str]:
+        return {REFERENCE: self._pi_ref.fingerprint()} if self.objective.reads_reference else {}
+
     def provenance(self) -> str:
         reference = f"reference: {self._pi_ref.provenance()}" if self.objective.reads_reference else "no reference"
         return f"student: {self.student.provenance()}; {reference}; learns the {self.prefer} answers"

@@ -104,7 +104,10 @@ def test_pairs_that_cannot_be_told_apart_or_do_not_fit_are_dropped_and_counted(t
     text = text_of(tmp_path / "pairs.jsonl", [*ROWS[:2], *bad])
     assert len(text.tokenized("train", tokenizer)) == 2
     assert "kept 2 of 5 pairs" in caplog.text
-    assert "dropped 1 of one answer twice and 2 with an answer that is empty, or longer than 24 tokens" in caplog.text
+    assert (
+        "dropped 1 of one answer twice, 0 with answers of unequal lengths and 2 with an answer that is empty, or"
+        in (caplog.text)
+    )
     cut = dataclasses.replace(text, overlong="truncate")
     (*_, last) = cut.tokenized("train", tokenizer)
     assert (len(cut.tokenized("train", tokenizer)), last.chosen.ended) == (3, False)
@@ -132,3 +135,18 @@ def test_shapes_that_a_model_cannot_read_are_refused(tmp_path, tiny_folder):
     for name in ("rows", "pairs"):
         with pytest.raises(ValueError, match=rf"data\.{name} must be at least 1, got 0"):
             text_of(tmp_path / "pairs.jsonl", ROWS, **{name: 0}).check_fits(config)
+
+
+def test_pairs_of_unequal_lengths_are_dropped_and_counted(tmp_path, tokenizer, caplog):
+    rows = [{"prompt": "the", "chosen": "the he", "rejected": "he the" + " he" * n} for n in range(6)]
+    with caplog.at_level(logging.INFO):
+        kept = text_of(tmp_path / "pairs.jsonl", rows, max_ratio=1.5).tokenized("train", tokenizer)
+    lengths = [[len(answer.tokens) - answer.prompt_length for answer in pair.answers] for pair in kept]
+    assert 0 < len(kept) < 6
+    assert all(max(pair) <= 1.5 * min(pair) for pair in lengths)
+    assert f"{6 - len(kept)} with answers of unequal lengths" in caplog.text
+
+
+def test_a_ratio_below_one_is_refused(tmp_path, tiny_folder):
+    with pytest.raises(ValueError, match=r"data\.max_ratio must be at least 1, got 0\.8"):
+        text_of(tmp_path / "pairs.jsonl", ROWS, max_ratio=0.8).check_fits(Pretrained(path=str(tiny_folder)).config())

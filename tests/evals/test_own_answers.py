@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from jaxkd import config, evaluate, forward
+from jaxkd.evals.answer_measure import AnswerMeasure
+from jaxkd.evals.evaluator import Evaluation
 from jaxkd.evals.own_answers import OwnAnswers
 from jaxkd.rollouts import Rollouts
 from tests.recipes import numpy_losses
@@ -39,17 +41,49 @@ def test_equals_float64_numpy_over_the_same_answers(tiny):
     assert 1 <= found["length"] <= 6
     assert len(np.concatenate(nats)) == pytest.approx(16 * found["length"])
     assert asked(model).metrics == found
+    assert found["sequence_kl"] == pytest.approx(found["reverse_kl"] * found["length"], rel=1e-5)
+
+
+def test_the_text_is_kept_and_measured(tiny):
+    class Letters(AnswerMeasure):
+        name = "letters"
+
+        def __call__(self, answers):
+            counts = tuple(float(len(answer.text)) for answer in answers)
+            return Evaluation(
+                metrics={"mean": sum(counts) / len(counts)},
+                keys=tuple(answer.example.key for answer in answers),
+                per_example={"count": counts},
+            )
+
+    model = evaluate.language_model(tiny.narrow)
+    found = evaluator(tiny, teacher=None, measures=(Letters(),))(model)
+    assert set(found.metrics) == {"entropy", "length", "ended", "repeated", "letters/mean"}
+    assert set(found.per_example) == {"ended", "length", "letters/count"}
+    texts = [sample.text for sample in found.samples]
+    assert found.per_example["letters/count"] == tuple(map(len, texts))
+    assert any(texts)
+    by_key = {example.key: example for example in tiny.text.source.examples("test")}
+    assert [sample.reference for sample in found.samples] == [by_key[key].response for key in found.keys]
+    assert Evaluation.from_json(found.to_json()) == found
+    beside = evaluator(tiny)(model)
+    assert [sample.text for sample in beside.samples] == texts
+    assert beside.metrics["entropy"] == found.metrics["entropy"]
+    with pytest.raises(ValueError, match="measures must have different names, got letters, letters"):
+        evaluator(tiny, measures=(Letters(), Letters()))
 
 
 def test_a_teacher_of_another_vocabulary_reads_what_is_written(tiny):
     found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(evaluate.language_model(tiny.foreign))
-    assert set(found.metrics) == {"teacher_nats", "length", "ended", "repeated"}
+    assert set(found.metrics) == {"teacher_nats", "entropy", "length", "ended", "repeated"}
     assert np.isfinite(found.metrics["teacher_nats"])
 
 
 def test_a_model_is_no_distance_from_itself(tiny):
     found = evaluator(tiny, student=tiny.teacher, count=8)(evaluate.language_model(tiny.teacher))
     np.testing.assert_allclose(found.metrics["reverse_kl"], 0, atol=1e-6)
+    # Its cross entropy of what it draws is its own nats.
+    assert found.metrics["entropy"] == pytest.approx(found.metrics["teacher_nats"], rel=1e-5)
 
 
 def test_a_count_that_is_not_there_is_refused(tiny):

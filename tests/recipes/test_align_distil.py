@@ -17,8 +17,10 @@ from jaxkd.mesh import MeshShape
 from jaxkd.models import decoder, huggingface
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
+from jaxkd.recipes.dpo import DPO
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.stage import read_evaluations
+from jaxkd.trained import origins
 from tests.tiny_runs import loss_and_gradients
 
 
@@ -189,3 +191,28 @@ def test_it_is_planned_without_weights(tiny, recipe):
     described, real = recipe.abstract(), recipe.init(jax.random.key(0))
     assert described.frozen.keys() == real.frozen.keys() == recipe.load_frozen().keys()
     assert "trainable" in tiny.train(recipe).plan()
+
+
+def test_a_contrast_of_two_references_is_refused(tiny, tiny_preferences, recipe, tmp_path):
+    runs = {}
+    for name, prefer, start in [
+        ("dpo", "chosen", tiny.teacher),
+        ("reverse", "rejected", tiny.teacher),
+        ("elsewhere", "rejected", recipe.reverse),
+    ]:
+        train = tiny.train(DPO(student=start, data=tiny_preferences, prefer=prefer), steps=2)
+        train.run(tmp_path / name, seed=0, stages={})
+        runs[name] = dataclasses.replace(tiny.teacher, trained=str(tmp_path / name))
+    assert origins(tmp_path / "dpo") == {"reference": tiny.teacher.fingerprint()}
+    good = dataclasses.replace(recipe, teacher=runs["dpo"], reverse=runs["reverse"])
+    good.init(jax.random.key(0))
+    bad = dataclasses.replace(good, reverse=runs["elsewhere"])
+    message = (
+        r"teacher and reverse must have been trained against one reference, got \S+dpo with \w{64} and \S+elsewhere"
+    )
+    for start in (lambda: bad.init(jax.random.key(0)), bad.load_frozen):
+        with pytest.raises(ValueError, match=message):
+            start()
+    # The reference itself has none, and neither has a model that was trained elsewhere.
+    dataclasses.replace(bad, reward="vanilla").load_frozen()
+    dataclasses.replace(bad, reverse=recipe.reverse).load_frozen()

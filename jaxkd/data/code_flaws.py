@@ -1,0 +1,256 @@
+"""What is wrong with a Python function that shows in the function alone, without a run or a right answer beside it."""
+
+import ast
+import itertools
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeAlias
+
+Flaw: TypeAlias = Literal["syntax", "repeated", "unreachable", "unused", "same_operands", "no_return", "read_early"]
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+Nodes: TypeAlias = Sequence[ast.AST]
+"""All of a function, it among them."""
+
+ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_POINTLESS = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitAnd, ast.BitOr, ast.BitXor)
+"""Operators that nobody needs on an operand and itself."""
+_SAYS_RETURN = re.compile(r"\s*Returns?\b", re.IGNORECASE)
+
+
+def flaws(function: str) -> tuple[Flaw, ...]:
+    r"""The kinds of flaws of a function, in the order of `Flaw`; none where all is well.
+
+    - `syntax`: it does not parse, or is not one function with a body besides its docstring.  Nothing else is said then.
+    - `repeated`: a statement twice in a row.
+    - `unreachable`: a statement behind a `return`, `raise`, `continue` or `break` of its own block.
+    - `unused`: a parameter, or a variable that an assignment binds, that nothing reads.  `self`, `cls`, `*args`,
+      `**kwargs` and names that begin with an underscore need not be read.
+    - `same_operands`: a comparison, a conjunction or a difference of something and itself, or its assignment to itself.
+    - `no_return`: the docstring begins with "Return", and no value is returned or yielded.
+    - `read_early`: a variable that is read before the first place that binds it.
+
+    Args:
+        function: its source, from `def` on.
+
+    Source: inferred; pyflakes and pylint warn of the like.
+
+    Example:
+        >>> flaws('def double(number):\n    "Return twice the number."\n    twice = number - number')
+        ('unused', 'same_operands', 'no_return')
+    """
+    found = parsed(function)
+    if found is None:
+        return ("syntax",)
+    nodes = list(ast.walk(found))
+    return tuple(flaw for flaw, holds in _CHECKS.items() if holds(found, nodes))
+
+
+def parsed(function: str) -> Function | None:
+    """The one function that a text is, with a body besides its docstring; None for any other text."""
+    try:
+        with warnings.catch_warnings():
+            # Invalid escapes are another reader's business.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(function)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    match tree.body:
+        case [ast.FunctionDef() | ast.AsyncFunctionDef() as found]:
+            documented = ast.get_docstring(found, clean=False) is not None
+            return found if len(found.body) > documented else None
+    return None
+
+
+def blocks(nodes: Nodes) -> Iterator[list[ast.stmt]]:
+    """The lists of statements below some nodes."""
+    for node in nodes:
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list) and block:
+                yield block
+
+
+def operands(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+    """Pairs of operands that nobody needs to be the same."""
+    match node:
+        case ast.Compare(left=left, comparators=[right]):
+            return [(left, right)]
+        case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _POINTLESS):
+            return [(left, right)]
+        case ast.BoolOp(values=values):
+            return list(itertools.pairwise(values))
+        case ast.Assign(targets=[target], value=value):
+            return [(target, value)]
+    return []
+
+
+def parameters(function: Function) -> list[str]:
+    """Those that a caller gives by name or by place and that should be read."""
+    arguments = function.args
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls") and not name.startswith("_")]
+
+
+def own_nodes(function: Function) -> Iterator[ast.AST]:
+    """What belongs to the function itself and not to one inside it."""
+    left: list[ast.AST] = list(function.body)
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            left.extend(ast.iter_child_nodes(node))
+
+
+def returns(function: Function) -> list[ast.AST]:
+    """Where it gives a value."""
+    return [
+        node
+        for node in own_nodes(function)
+        if isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None)
+    ]
+
+
+def says_return(function: Function) -> bool:
+    """Whether the docstring promises a value."""
+    return _SAYS_RETURN.match(ast.get_docstring(function) or "") is not None
+
+
+def _repeated(function: Function, nodes: Nodes) -> bool:
+    del function
+    return any(_alike(one, two, ast.dump) for block in blocks(nodes) for one, two in itertools.pairwise(block))
+
+
+def _unreachable(function: Function, nodes: Nodes) -> bool:
+    del function
+    return any(isinstance(statement, ENDS) for block in blocks(nodes) for statement in block[:-1])
+
+
+def _unused(function: Function, nodes: Nodes) -> bool:
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store)}
+    elsewhere = _declared(nodes)
+    bound = [
+        target.id
+        for node in own_nodes(function)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and not target.id.startswith("_") and target.id not in elsewhere
+    ]
+    return any(name not in read for name in (*parameters(function), *bound))
+
+
+def _same_operands(function: Function, nodes: Nodes) -> bool:
+    del function
+    # Not `ast.dump`: it tells what is assigned from what is read.
+    return any(_alike(one, two, ast.unparse) for node in nodes for one, two in operands(node))
+
+
+def _no_return(function: Function, nodes: Nodes) -> bool:
+    del nodes
+    return says_return(function) and not returns(function)
+
+
+def _read_early(function: Function, nodes: Nodes) -> bool:
+    order = _Order()
+    for statement in function.body:
+        order.visit(statement)
+    bound = {name for name, binds in order.uses if binds}
+    seen = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)} | _declared(nodes)
+    for name, binds in order.uses:
+        if not binds and name in bound and name not in seen:
+            return True
+        seen.add(name)
+    return False
+
+
+def _alike(one: ast.AST, two: ast.AST, written: Callable[[ast.AST], str]) -> bool:
+    return type(one) is type(two) and written(one) == written(two)
+
+
+def _declared(nodes: Nodes) -> set[str]:
+    """Names that belong to a scope outside."""
+    return {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+
+
+class _Order(ast.NodeVisitor):
+    """Names of one scope as a first pass through it reads and binds them."""
+
+    def __init__(self) -> None:
+        self.uses: list[tuple[str, bool]] = []
+        """Each with whether it is bound there."""
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.uses.append((node.id, isinstance(node.ctx, ast.Store)))
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._each(node.value, *node.targets)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self._each(node.value, node.target)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self.uses.append((node.target.id, False))
+        self._each(node.value, node.target)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._each(node.value, node.target)
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self._each(node.iter, node.target, *node.body, *node.orelse)
+
+    visit_AsyncFor = visit_For
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if node.type is not None:
+            self.visit(node.type)
+        self._bound(node.name)
+        self._each(*node.body)
+
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            self._bound((alias.asname or alias.name).split(".")[0])
+
+    visit_ImportFrom = visit_Import
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
+        if node.pattern is not None:
+            self.visit(node.pattern)
+        self._bound(node.name)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> None:
+        self._bound(node.name)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        self.generic_visit(node)
+        self._bound(node.rest)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        # An inner scope runs when it is called, and a comprehension has names of its own.
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            self._bound(node.name)
+        elif not isinstance(node, (*_SCOPES, *_COMPREHENSIONS)):
+            super().generic_visit(node)
+
+    def _each(self, *nodes: ast.AST) -> None:
+        for node in nodes:
+            self.visit(node)
+
+    def _bound(self, name: str | None) -> None:
+        if name is not None:
+            self.uses.append((name, True))
+
+
+_CHECKS: dict[Flaw, Callable[[Function, Nodes], bool]] = {
+    "repeated": _repeated,
+    "unreachable": _unreachable,
+    "unused": _unused,
+    "same_operands": _same_operands,
+    "no_return": _no_return,
+    "read_early": _read_early,
+}

@@ -1,0 +1,52 @@
+"""Whether what a model writes is still text, beside what another one wrote to the same prompts."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+from jaxkd.evals.answer_measure import AnswerMeasure, WrittenAnswer, of_another
+from jaxkd.evals.evaluator import Evaluation
+from jaxkd.text_health import findings, text_health
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Health(AnswerMeasure):
+    """`text_health` of the answers; what `findings` says of them beside the reference's is logged, line by line."""
+
+    against: str | None = None
+    """Folder of the stage that measured the reference model, "stage:NAME" in a study; None: the answers of the data."""
+
+    @property
+    def name(self) -> str:
+        return "health"
+
+    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+        """Measure.
+
+        Returns:
+            Metrics `words`, `repeated`, `loops`, `repeated_sentences`, `distinct_1`, `distinct_2`, `distinct_4`,
+            `shared_beginning`, `shared_end`, `compression`, `entropy`, `unended`, and `findings`, how many there are.
+        """
+        others = of_another(answers, self.against)
+        (texts, ended), (reference, reference_ended) = (
+            ([one.text for one in side], [one.ended for one in side]) for side in (answers, others)
+        )
+        found = findings(texts, reference, ended=ended, reference_ended=reference_ended)
+        for line in found:
+            _log.warning("generation health: %s", line)
+        own = text_health(texts, ended)
+        metrics = {"words": own.length, "findings": float(len(found))}
+        metrics |= {f"distinct_{size}": share for size, share in own.distinct.items()}
+        for name in (
+            "repeated",
+            "loops",
+            "repeated_sentences",
+            "shared_beginning",
+            "shared_end",
+            "compression",
+            "entropy",
+        ):
+            metrics[name] = getattr(own, name)
+        return Evaluation(metrics=metrics | {"unended": own.unended or 0.0})
