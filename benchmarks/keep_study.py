@@ -1,4 +1,4 @@
-"""Keep what a study found: its summary, the nats of each test answer, and where it ran, in one file.
+"""Keep what a study found: its summary, the figures of each answer, and where it ran, in one file.
 
 python -m benchmarks.keep_study runs/same_head --config configs/same_head.py
 """
@@ -38,16 +38,22 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
         raise FileNotFoundError(f"workdir must hold a summary.json, got {workdir}. Run the study, or its --report.")
     answers: dict[str, Any] | None = None
     nats: dict[str, dict[str, list[float]]] = {}
+    columns: dict[str, dict[str, dict[str, list[float]]]] = {}
     for path in sorted(workdir.rglob("evaluation.json")):
-        found = json.loads(path.read_text()).get("bits_per_byte")
+        evaluations = json.loads(path.read_text())
+        found = evaluations.pop("bits_per_byte", None)
         if found is None:
             continue
         stage, *seed = path.parent.relative_to(workdir).parts
+        at = seed[0] if seed else "all"
         here = {"keys": found["keys"], "bytes": [int(size) for size in found["per_example"]["bytes"]]}
         answers = answers or here
         if here != answers:
             raise ValueError(f"every row must be measured on the same answers, got others in {path}.")
-        nats.setdefault(stage, {})[seed[0] if seed else "all"] = [round(one, 3) for one in found["per_example"]["nats"]]
+        nats.setdefault(stage, {})[at] = _rounded(found["per_example"]["nats"])
+        for evaluator, evaluation in evaluations.items():
+            for name, column in evaluation.get("per_example", {}).items():
+                columns.setdefault(f"{evaluator}/{name}", {}).setdefault(stage, {})[at] = _rounded(column)
     environments = sorted(workdir.rglob("environment.json"))
     environment = json.loads(environments[-1].read_text()) if environments else {}
     environment.pop("argv", None)
@@ -57,7 +63,12 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
         "environment": environment,
         "test_answers": answers,
         "nats_of_test_answers": nats,
+        "columns": columns,
     }
+
+
+def _rounded(column: list[float]) -> list[float]:
+    return [round(one, 3) for one in column]
 
 
 def text(value: dict[str, Any]) -> str:

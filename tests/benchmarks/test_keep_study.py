@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import keep_study
 
+OWN = {"metrics": {"length": 3.0}, "per_example": {"length": [2.0, 4.00049]}}
+
 
 @pytest.fixture
 def workdir(tmp_path):
@@ -14,7 +16,7 @@ def workdir(tmp_path):
         here = folder / stage
         here.mkdir(parents=True)
         scored = {"keys": ["a", "b"], "per_example": {"bytes": [7.0, 8.0], "nats": nats}}
-        (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}}))
+        (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}, "own_answers": OWN}))
         (here / "environment.json").write_text(json.dumps({"argv": ["secret/path"], "device_kind": "cpu"}))
     (folder / "summary.json").write_text(json.dumps({"bits_per_byte": {"teacher": 0.5}}))
     return folder
@@ -29,6 +31,9 @@ def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
         "environment": {"device_kind": "cpu"},
         "test_answers": {"keys": ["a", "b"], "bytes": [7, 8]},
         "nats_of_test_answers": {"kd": {"0": [3.0, 4.0], "1": [5.0, 6.0]}, "teacher": {"all": [1.0, 2.0]}},
+        "columns": {
+            "own_answers/length": {"kd": {"0": [2.0, 4.0], "1": [2.0, 4.0]}, "teacher": {"all": [2.0, 4.0]}},
+        },
     }
     assert '"0": [3.0, 4.0]' in text
     assert capsys.readouterr().out == f"{tmp_path / 'kept.json'}\n"
