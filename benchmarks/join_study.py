@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxkd import metric_writer
 from jaxkd.evals.evaluator import Evaluation
 from jaxkd.stage import Stage, read_evaluations, write_evaluations
 from jaxkd.study import stage_folder
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if read_evaluations(folder) is None:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_evaluations(folder, evaluations(kept, stage, seed))
+                write_validations(folder, kept, stage, seed)
                 print(folder)
 
 
@@ -74,6 +76,18 @@ def evaluations(kept: dict[str, Any], stage: Stage, seed: str) -> dict[str, Eval
         keys = tuple(map(str, range(size)))
         found[evaluator] = Evaluation(metrics=values, keys=keys, per_example=of_answers)
     return found
+
+
+def write_validations(folder: Path, kept: dict[str, Any], stage: Stage, seed: str) -> None:
+    """The rows of a run's metrics that were kept."""
+    rows: dict[int, dict[str, float]] = {}
+    for name, runs in kept.get("curves", {}).items():
+        points = runs.get(stage.name, {}).get(seed, {"steps": (), "values": ()})
+        for step, value in zip(points["steps"], points["values"], strict=True):
+            rows.setdefault(step, {"step": step})[f"validation/{name}"] = value
+    if rows:
+        text = "".join(json.dumps(rows[step]) + "\n" for step in sorted(rows))
+        (folder / metric_writer.FILE).write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Keep what a study found: its summary, the figures of each answer, and where it ran, in one file.
+"""Keep what a study found: its summary, the figures of each answer, the validations, and where it ran, in one file.
 
 python -m benchmarks.keep_study runs/same_head --config configs/same_head.py
 """
@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from jaxkd import metric_writer
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,7 +66,23 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
         "test_answers": answers,
         "nats_of_test_answers": nats,
         "columns": columns,
+        "curves": _curves(workdir),
     }
+
+
+def _curves(workdir: Path) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
+    """Each validation metric by stage and seed: the steps, and the values there."""
+    curves: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
+    for path in sorted(workdir.rglob(metric_writer.FILE)):
+        stage, seed = path.parent.relative_to(workdir).parts
+        for row in metric_writer.read(path.parent):
+            for name, value in row.items():
+                if name.startswith("validation/"):
+                    curve = curves.setdefault(name.removeprefix("validation/"), {}).setdefault(stage, {})
+                    points = curve.setdefault(seed, {"steps": [], "values": []})
+                    points["steps"].append(row["step"])
+                    points["values"].append(round(value, 5))
+    return curves
 
 
 def _rounded(column: list[float]) -> list[float]:

@@ -27,7 +27,7 @@ class CodeCheck(AnswerMeasure):
             column `passed`.
         """
         found = [flaws(f"{signature(answer.example)}\n{answer.text}") for answer in answers]
-        kinds: Counter[str] = Counter(kind for one in found for kind in one)
+        kinds = Counter[str](kind for one in found for kind in one)
         passed = tuple(float(not one) for one in found)
         return Evaluation(
             metrics={"passed": sum(passed) / len(passed)} | {kind: kinds[kind] / len(found) for kind in get_args(Flaw)},

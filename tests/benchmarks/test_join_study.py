@@ -13,9 +13,16 @@ from tests.docs.test_preferences import shown
 @pytest.fixture
 def config(tiny, tiny_preferences, tmp_path):
     path = shown(tiny, tiny_preferences, tmp_path)
-    path.write_text(
-        path.read_text().replace('size == "full"', 'size == "long"').replace("label=name", 'label=name + "!"')
-    )
+    changes = {
+        'size == "full"': 'size == "long"',
+        "label=name": 'label=name + "!"',
+        "steps=steps,": "steps=steps, evaluate_every=1, validation=evaluators[:1],",
+    }
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
     return path
 
 
@@ -43,8 +50,9 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
     found, expected = (json.loads(kept[name].read_text()) for name in ("both", "whole"))
     for name in ("bits_per_byte_by_seed", "other_metrics_by_seed", "answers"):
         assert found["summary"][name] == expected["summary"][name]
-    for name in ("test_answers", "nats_of_test_answers", "columns"):
+    for name in ("test_answers", "nats_of_test_answers", "columns", "curves"):
         assert found[name] == expected[name]
+    assert found["curves"]["bits_per_byte"]["dpo"]["1"]["steps"] == [1, 2]
     # Nothing is left to add.
     capsys.readouterr()
     join_study.main([str(kept["first"]), "--config", str(config), "--workdir", str(there)])

@@ -18,6 +18,8 @@ def workdir(tmp_path):
         scored = {"keys": ["a", "b"], "per_example": {"bytes": [7.0, 8.0], "nats": nats}}
         (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}, "own_answers": OWN}))
         (here / "environment.json").write_text(json.dumps({"argv": ["secret/path"], "device_kind": "cpu"}))
+    rows = [{"step": 1, "train/loss": 3.0}, {"step": 2, "validation/bits_per_byte": 2.0000004, "seconds": 1.0}]
+    (folder / "kd/1/metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "summary.json").write_text(json.dumps({"bits_per_byte": {"teacher": 0.5}}))
     return folder
 
@@ -34,6 +36,7 @@ def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
         "columns": {
             "own_answers/length": {"kd": {"0": [2.0, 4.0], "1": [2.0, 4.0]}, "teacher": {"all": [2.0, 4.0]}},
         },
+        "curves": {"bits_per_byte": {"kd": {"1": {"steps": [2], "values": [2.0]}}}},
     }
     assert '"0": [3.0, 4.0]' in text
     assert capsys.readouterr().out == f"{tmp_path / 'kept.json'}\n"
