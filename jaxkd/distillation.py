@@ -11,12 +11,10 @@ from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
 from jaxkd.data.text import PackedText
 from jaxkd.models import decoder
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Batch, Recipe
+from jaxkd.recipe import Batch
 from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
+from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -26,24 +24,19 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Distillation(Recipe):
+class Distillation(StudentRecipe):
     """A method in which a student learns from one frozen teacher, live or cached.
 
     A method adds its hyper-parameters and `loss`.  `data` decides whether both models read the same tokens
     (`PackedText`) or each its own (`PairedText`); a method that is made for one of them says so by the field's type.
     """
 
-    student: Pretrained
     teacher: Pretrained
     data: PackedText | PairedText
     kd_rate: float = 0.5
     """Share of the teacher's terms in the loss, in (0, 1]; the rest is the cross entropy of the labels."""
     teacher_cache: str | None = None
     """Folder that a `Cache` stage wrote of the teacher's text, "stage:NAME" in a study, or None for a live teacher."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
-    dropout: float = 0.0
-    remat: bool = False
 
     teacher_reads: ClassVar[tuple[str, ...]] = ()
     """Parameters of the teacher that the loss reads besides its head: they are loaded beside a cache too."""
@@ -67,20 +60,6 @@ class Distillation(Recipe):
         if self.teacher_cache is not None:
             raise ValueError(f"teacher_cache must be None in {type(self).__name__}, got {self.teacher_cache!r}. {why}")
 
-    def abstract(self) -> Variables:
-        student = trainable.abstract(self._config(), self.student)
-        return student.replace(frozen=student.frozen | self.abstract_teacher())
-
-    def init(self, key: Key) -> Variables:
-        student = trainable.init(self._config(), self.student, key)
-        return student.replace(frozen=student.frozen | self.load_teacher())
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self.load_teacher()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
-
     def abstract_batch(self) -> Batch:
         return self.text.abstract_batch(teacher_width=self.teacher.config().width if self._cached else None)
 
@@ -101,9 +80,6 @@ class Distillation(Recipe):
         ours = batch.student if isinstance(batch, PairedBatch) else batch
         return {"targets": jnp.sum(ours.loss_mask)}
 
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
-
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
 
@@ -116,7 +92,7 @@ class Distillation(Recipe):
         dropout.
         """
         ours, theirs = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
-        student = forward.hiddens(self._config(), trainable.student(variables), ours, key=key, remat=self.remat)
+        student = self.student_hiddens(variables, ours, key)
         teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
         if isinstance(batch, PairedBatch):
             return student, teacher
@@ -125,20 +101,15 @@ class Distillation(Recipe):
 
     def heads(self, variables: Variables) -> tuple[Head, Head]:
         """Of student and teacher, as they are now."""
-        student = decoder.head(self._config(), trainable.student(variables))
+        student = decoder.head(self.student_config(), trainable.student(variables))
         return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
 
-    def abstract_teacher(self) -> Params:
-        """Shapes of what is frozen besides the student's base."""
+    def abstract_others(self) -> Params:
         return frozen_teacher.abstract(self.teacher, cached=self._cached, also=self.teacher_reads)
 
-    def load_teacher(self) -> Params:
-        """What is frozen besides the student's base."""
+    def load_others(self) -> Params:
         return frozen_teacher.load(self.teacher, cached=self._cached, also=self.teacher_reads)
 
     @property
     def _cached(self) -> bool:
         return self.teacher_cache is not None
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

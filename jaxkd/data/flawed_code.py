@@ -44,7 +44,7 @@ def _pairs(code: FlawedCode, split: Split) -> tuple[Preference, ...]:
     examples = code.source.examples(split)
     # The first of equal bodies.
     distinct = {example.response: example for example in reversed(examples)}
-    kinds = [kind for kind in code.kinds if split == "test" or kind not in code.held_out]
+    kinds: list[Flaw] = [kind for kind in code.kinds if split == "test" or kind not in code.held_out]
     pairs, clean = [], 0
     for example in reversed(distinct.values()):
         head = signature(example)
@@ -53,7 +53,8 @@ def _pairs(code: FlawedCode, split: Split) -> tuple[Preference, ...]:
         clean += 1
         for kind in kinds:
             key = f"{example.key}!{kind}"
-            for body in mutations(head, example.response, kind, order=functools.partial(_draw, key)):
+            body = next(mutations(head, example.response, kind, order=functools.partial(_draw, key)), None)
+            if body is not None:
                 pairs.append(
                     Preference(
                         key=key,
@@ -63,7 +64,6 @@ def _pairs(code: FlawedCode, split: Split) -> tuple[Preference, ...]:
                         rejected=body,
                     )
                 )
-                break
     _log.info("%s: %d pairs of %d functions, of which %d have no flaw", split, len(pairs), len(examples), clean)
     return tuple(pairs)
 

@@ -58,17 +58,14 @@ def of_another(answers: Sequence[WrittenAnswer], against: str | None) -> list[Wr
             f"measured {', '.join(found) or 'nothing'}."
         )
     evaluation = Evaluation.from_json(json.dumps(found[OWN_ANSWERS]))
-    written = {
-        key: WrittenAnswer(example=answer.example, text=sample.text, ended=bool(ended))
-        for key, sample, ended, answer in zip(
-            evaluation.keys, evaluation.samples, evaluation.per_example["ended"], answers, strict=False
-        )
-        if key == answer.example.key
-    }
-    missing = [answer.example.key for answer in answers if answer.example.key not in written]
-    if missing:
+    asked = tuple(answer.example.key for answer in answers)
+    if evaluation.keys != asked:
         raise ValueError(
-            f"against must have answered the same {len(answers)} prompts in their order, got {against!r} without "
-            f"{len(missing)}, {missing[0]!r} among them. Give both evaluators one data, split and count."
+            f"against must have answered the same {len(asked)} prompts in their order, got {against!r} with "
+            f"{len(evaluation.keys)}, of which {len(set(evaluation.keys) & set(asked))} are among them. Give both "
+            "evaluators one data, split, count and draws."
         )
-    return [written[answer.example.key] for answer in answers]
+    return [
+        WrittenAnswer(example=answer.example, text=sample.text, ended=bool(ended))
+        for answer, sample, ended in zip(answers, evaluation.samples, evaluation.per_example["ended"], strict=True)
+    ]

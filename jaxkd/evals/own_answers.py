@@ -62,6 +62,8 @@ class OwnAnswers(Evaluator):
     split: Split = "test"
     max_new_tokens: int = 256
     sampling: Sampling = AS_LEARNT
+    draws: int = 1
+    """Answers to each prompt."""
     seed: int = 0
     """Of the draws."""
     measures: tuple[AnswerMeasure, ...] = ()
@@ -71,6 +73,8 @@ class OwnAnswers(Evaluator):
         rows = self.data.of_student.rows
         if self.count < 1 or self.count % rows:
             raise ValueError(f"count must be a multiple of the {rows} rows of a batch, got {self.count}.")
+        if self.draws < 1:
+            raise ValueError(f"draws must be at least 1, got {self.draws}.")
         names = [measure.name for measure in self.measures]
         if len(set(names)) < len(names):
             raise ValueError(f"measures must have different names, got {', '.join(names)}.")
@@ -104,16 +108,17 @@ class OwnAnswers(Evaluator):
         read = self._reader()
         written: list[Answer] = []
         columns: dict[str, list[float]] = {}
-        with progress(self.count, "own answers") as bar:
-            for start in range(0, self.count, rows):
-                examples = known[start : start + rows]
-                answers = rollouts.written(model, examples, jax.random.key(self.seed))
+        batches = [(draw, start) for draw in range(self.draws) for start in range(0, self.count, rows)]
+        with progress(self.draws * self.count, "own answers") as bar:
+            for number, (draw, start) in enumerate(batches, start=1):
+                examples, key = known[start : start + rows], jax.random.key(self.seed)
+                answers = rollouts.written(model, examples, jax.random.fold_in(key, draw) if draw else key)
                 batch = rollouts.assembled(examples, answers).batch.written
                 written += answers.values()
                 for name, column in read(model, batch).items():
                     columns.setdefault(name, []).extend(column)
-                bar.update(start + rows)
-        asked = [self.data.read_by_student(example).key for example in known[: self.count]]
+                bar.update(number * rows)
+        asked = self.draws * [self.data.read_by_student(example).key for example in known[: self.count]]
         return self._evaluation(model, asked, written, {name: np.asarray(column) for name, column in columns.items()})
 
     def _evaluation(

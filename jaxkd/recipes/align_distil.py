@@ -149,14 +149,14 @@ class AlignDistil(Distillation):
             process_count=process_count,
         )
 
-    def abstract_teacher(self) -> Params:
+    def abstract_others(self) -> Params:
         (reverse,) = frozen_teacher.abstract(self.reverse, cached=self._cached).values()
-        return super().abstract_teacher() | {REVERSE: reverse}
+        return super().abstract_others() | {REVERSE: reverse}
 
-    def load_teacher(self) -> Params:
+    def load_others(self) -> Params:
         self._require_one_reference()
         (reverse,) = frozen_teacher.load(self.reverse, cached=self._cached).values()
-        return super().load_teacher() | {REVERSE: reverse}
+        return super().load_others() | {REVERSE: reverse}
 
     def provenance(self) -> str:
         return f"{super().provenance()}; reverse: {self.reverse.provenance()}"

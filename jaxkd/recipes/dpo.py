@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import answer_log_probs, forward, trainable
+from jaxkd import answer_log_probs
 from jaxkd.data import vocabulary
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.kernels import linear_log_probs
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.recipe import Recipe
 from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
+from jaxkd.student_recipe import StudentRecipe
 from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params
 
@@ -32,7 +29,7 @@ Side = Literal["chosen", "rejected"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DPO(Recipe):
+class DPO(StudentRecipe):
     """loss = mean over pairs of L(better, other) + sft_weight * mean over the better answers' tokens of -log pi(token).
 
     L compares log pi(y | x) - log pi_ref(y | x) of two answers y to one prompt x, by DPO's loss or by another; with
@@ -43,26 +40,21 @@ class DPO(Recipe):
     against songmzhang/AlignDistil@f80ca4e.  Deviation: none.
     """
 
-    student: Pretrained
     data: PreferenceText
     objective: PreferenceLoss = DPOLoss()
     prefer: Side = "chosen"
     """Which answer is learnt."""
     reference: Pretrained | None = None
-    """pi_ref; None is the student as it starts."""
+    """pi_ref; None is the student as it starts, and with adapters the checkpoint beside them, without a second copy."""
     reference_cache: str | None = None
     """Folder that a `Cache` stage wrote of the reference on this data, "stage:NAME" in a study, or None for a live
     reference."""
     sft_weight: float = 0.0
     """Of the better answers' cross entropy, at least 0: it keeps their probability from falling."""
-    lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint, which is then the reference without a second copy."""
-    dropout: float = 0.0
-    remat: bool = False
 
     def loss(self, variables: Variables, batch: PreferenceBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         answers, present = batch.answers, batch.weights > 0
-        hiddens = forward.hiddens(self._config(), trainable.student(variables), answers, key=key, remat=self.remat)
+        hiddens = self.student_hiddens(variables, answers, key)
         nats = -linear_log_probs(hiddens, answers.labels, mask=answers.loss_mask).values
         log_probs = answer_log_probs.per_pair(-nats, batch)
         scores = self._normalized(log_probs - self._reference_log_probs(variables, batch), batch)
@@ -110,21 +102,11 @@ class DPO(Recipe):
                     f"{self.reference.path}: log-probabilities of the same tokens are compared."
                 )
 
-    def abstract(self) -> Variables:
-        student = trainable.abstract(self._config(), self.student)
-        if not self._holds_reference:
-            return student
-        return student.replace(frozen=student.frozen | {REFERENCE: self._pi_ref.abstract_placed()})
+    def abstract_others(self) -> Params:
+        return {REFERENCE: self._pi_ref.abstract_placed()} if self._holds_reference else {}
 
-    def init(self, key: Key) -> Variables:
-        student = trainable.init(self._config(), self.student, key)
-        return student.replace(frozen=student.frozen | self._load_reference())
-
-    def load_frozen(self) -> Params:
-        return self.load_student_base() | self._load_reference()
-
-    def load_student_base(self) -> Params:
-        return trainable.load_frozen(self._config(), self.student)
+    def load_others(self) -> Params:
+        return {REFERENCE: self._pi_ref.load_placed()} if self._holds_reference else {}
 
     def abstract_batch(self) -> PreferenceBatch:
         return self.data.abstract_batch(reference=self.reference_cache is not None)
@@ -141,9 +123,6 @@ class DPO(Recipe):
             process_index=process_index,
             process_count=process_count,
         )
-
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return trainable.language_model(self._config(), self.student, variables)
 
     def origins(self) -> dict[str, str]:
         return {REFERENCE: self._pi_ref.fingerprint()} if self.objective.reads_reference else {}
@@ -186,9 +165,3 @@ class DPO(Recipe):
         """Whether the reference is a frozen model of its own."""
         live = self.objective.reads_reference and self.reference_cache is None
         return live and not (self.lora is not None and self.reference is None)
-
-    def _load_reference(self) -> Params:
-        return {REFERENCE: self._pi_ref.load_placed()} if self._holds_reference else {}
-
-    def _config(self) -> DecoderConfig:
-        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

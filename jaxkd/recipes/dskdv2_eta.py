@@ -145,8 +145,8 @@ class DSKDv2ETA(Distillation):
         shared = vocabulary.between(self.student, self.teacher)
         return shared.student_ids, shared.teacher_ids
 
-    def abstract_teacher(self) -> Params:
-        return super().abstract_teacher() | frozen_vocabulary.abstract_shared(self.student, self.teacher)
+    def abstract_others(self) -> Params:
+        return super().abstract_others() | frozen_vocabulary.abstract_shared(self.student, self.teacher)
 
-    def load_teacher(self) -> Params:
-        return super().load_teacher() | frozen_vocabulary.load_shared(self.student, self.teacher)
+    def load_others(self) -> Params:
+        return super().load_others() | frozen_vocabulary.load_shared(self.student, self.teacher)

@@ -102,7 +102,7 @@ class FeatureKD(Distillation):
 
     def _student_layers(self, variables: Variables, batch: TokenBatch, key: Key) -> tuple[Hiddens, LayerHiddens]:
         return forward.layer_hiddens(
-            self._config(),
+            self.student_config(),
             trainable.student(variables),
             batch,
             layers=[ours for ours, _ in self._pairs()],

@@ -78,8 +78,8 @@ class MinED(Distillation):
             raise ValueError("batch must have teacher_positions, got none. Make it of the recipe's text.")
         return batch.teacher_positions
 
-    def abstract_teacher(self) -> Params:
-        return super().abstract_teacher() | frozen_vocabulary.abstract_nearest(self.student)
+    def abstract_others(self) -> Params:
+        return super().abstract_others() | frozen_vocabulary.abstract_nearest(self.student)
 
-    def load_teacher(self) -> Params:
-        return super().load_teacher() | frozen_vocabulary.load_nearest(self.student, self.teacher)
+    def load_others(self) -> Params:
+        return super().load_others() | frozen_vocabulary.load_nearest(self.student, self.teacher)

@@ -66,6 +66,12 @@ def test_the_text_is_kept_and_measured(tiny):
     by_key = {example.key: example for example in tiny.text.source.examples("test")}
     assert [sample.reference for sample in found.samples] == [by_key[key].response for key in found.keys]
     assert Evaluation.from_json(found.to_json()) == found
+    more = evaluator(tiny, teacher=None, count=8, draws=2)(model)
+    assert more.keys == 2 * found.keys[:8]
+    assert [sample.text for sample in more.samples[:8]] == texts[:8]
+    assert [sample.text for sample in more.samples[8:]] != texts[:8]
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+        evaluator(tiny, draws=0)
     beside = evaluator(tiny)(model)
     assert [sample.text for sample in beside.samples] == texts
     assert beside.metrics["entropy"] == found.metrics["entropy"]
