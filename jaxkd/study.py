@@ -28,6 +28,12 @@ class Study:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"stages must have different names, got {', '.join(names)}.")
+        for name in names:
+            if not name.isidentifier():
+                raise ValueError(
+                    f"stages must have names of letters, digits and underscores, which do not begin with a digit, got "
+                    f"{name!r}. A name is the prefix of its options; what a table shows is the label."
+                )
         labels = {stage.label for stage in self.stages if stage.label}
         for label in (label for pair in self.comparisons for label in pair):
             if label not in labels:

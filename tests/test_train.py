@@ -225,6 +225,8 @@ def test_an_unknown_stage_reference_is_refused_when_the_study_is_made(study, tin
 def test_a_study_refuses_names_that_clash_and_labels_that_do_not_exist(study):
     with pytest.raises(ValueError, match="stages must have different names"):
         Study(name="", title="", description="", stages=(study.stages[0], study.stages[0]))
+    with pytest.raises(ValueError, match="letters, digits and underscores, .* got 'dpo_0.1'. A name is the prefix of"):
+        Study(name="", title="", description="", stages=(dataclasses.replace(study.stages[0], name="dpo_0.1"),))
     with pytest.raises(ValueError, match="comparisons must name labels of stages, got 'nobody'"):
         Study(name="", title="", description="", stages=study.stages, comparisons=(("nobody", "teacher"),))
 

@@ -44,7 +44,7 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
     capsys.readouterr()
     join_study.main([str(kept["first"]), "--config", str(config), "--workdir", str(there)])
     added = capsys.readouterr().out.splitlines()
-    assert added == [str(there / stage / "0") for stage in ("sft", "dpo", "reverse_dpo")]
+    assert added == [str(there / stage / "0") for stage in ("sft", "dpo", "reverse_dpo", "align_distil")]
     run(config, there, "--seeds", "0", "1", "--report")
     keep_study.main([str(there), "--config", str(config), "--to", str(kept["both"])])
     found, expected = (json.loads(kept[name].read_text()) for name in ("both", "whole"))

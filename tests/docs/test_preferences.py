@@ -28,7 +28,7 @@ def test_the_shown_config_runs_on_the_tiny_model(tiny, tiny_preferences, tmp_pat
     assert config.load(tmp_path / "study.json") == study
     train.main(["--config", str(path), "--size", "smoke", "--workdir", str(tmp_path / "run")])
     folder = tmp_path / "run"
-    for stage in ("dpo", "reverse_dpo"):
+    for stage in ("dpo", "reverse_dpo", "align_distil"):
         (path,) = (folder / stage).glob("*/evaluation.json")
         metrics = json.loads(path.read_text())["preference_accuracy"]["metrics"]
         assert metrics["pairs"] == 13

