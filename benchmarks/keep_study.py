@@ -32,27 +32,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def kept(workdir: Path, config: str) -> dict[str, Any]:
     """What is kept of a study.
 
+    A teacher may have been measured on answers that are too long in the tokens of its students: of these nothing is
+    kept but what is in the summary.
+
     Raises:
         FileNotFoundError: no summary: nothing of it is finished.
-        ValueError: rows that were measured on different answers.
+        ValueError: a row that was not measured on the answers of all others.
     """
     if not (workdir / "summary.json").is_file():
         raise FileNotFoundError(f"workdir must hold a summary.json, got {workdir}. Run the study, or its --report.")
-    answers: dict[str, Any] | None = None
-    nats: dict[str, dict[str, list[float]]] = {}
-    columns: dict[str, dict[str, dict[str, list[float]]]] = {}
+    measured: dict[Path, dict[str, Any]] = {}
     for path in sorted(workdir.rglob("evaluation.json")):
         evaluations = json.loads(path.read_text())
-        found = evaluations.pop("bits_per_byte", None)
-        if found is None:
-            continue
+        if "bits_per_byte" in evaluations:
+            measured[path] = evaluations
+    keys = min((found["bits_per_byte"]["keys"] for found in measured.values()), key=len)
+    sizes: dict[str, int] = {}
+    nats: dict[str, dict[str, list[float]]] = {}
+    columns: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for path, evaluations in measured.items():
         stage, *seed = path.parent.relative_to(workdir).parts
         at = seed[0] if seed else "all"
-        here = {"keys": found["keys"], "bytes": [int(size) for size in found["per_example"]["bytes"]]}
-        answers = answers or here
-        if here != answers:
+        found = evaluations.pop("bits_per_byte")
+        here, bytes_here = (
+            dict(zip(found["keys"], found["per_example"][name], strict=True)) for name in ("nats", "bytes")
+        )
+        sizes = sizes or {key: int(bytes_here[key]) for key in keys if key in bytes_here}
+        if any(bytes_here.get(key) != sizes.get(key, -1) for key in keys):
             raise ValueError(f"every row must be measured on the same answers, got others in {path}.")
-        nats.setdefault(stage, {})[at] = _rounded(found["per_example"]["nats"])
+        nats.setdefault(stage, {})[at] = _rounded([here[key] for key in keys])
         for evaluator, evaluation in evaluations.items():
             for name, column in evaluation.get("per_example", {}).items():
                 columns.setdefault(f"{evaluator}/{name}", {}).setdefault(stage, {})[at] = _rounded(column)
@@ -63,7 +71,7 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
         "command": f"python -m jaxkd.train --config {config}",
         "summary": json.loads((workdir / "summary.json").read_text()),
         "environment": environment,
-        "test_answers": answers,
+        "test_answers": {"keys": keys, "bytes": [sizes[key] for key in keys]},
         "nats_of_test_answers": nats,
         "columns": columns,
         "curves": _curves(workdir),

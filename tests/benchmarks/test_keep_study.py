@@ -42,8 +42,18 @@ def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path / 'kept.json'}\n"
 
 
-def test_refuses_an_unfinished_study_and_other_answers(workdir):
-    scored = {"keys": ["a"], "per_example": {"bytes": [7.0], "nats": [1.0]}}
+def test_answers_that_only_a_teacher_has_room_for_are_left_out(workdir):
+    scored = {"keys": ["a", "long", "b"], "per_example": {"bytes": [7.0, 99.0, 8.0], "nats": [1.0, 50.0, 2.0]}}
+    (workdir / "teacher/evaluation.json").write_text(json.dumps({"bits_per_byte": scored}))
+    found = keep_study.kept(workdir, "configs/mine.py")
+    assert found["test_answers"] == {"keys": ["a", "b"], "bytes": [7, 8]}
+    assert found["nats_of_test_answers"]["teacher"] == {"all": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize("other", [(["a", "c"], [7.0, 8.0]), (["a", "b"], [7.0, 9.0])])
+def test_refuses_an_unfinished_study_and_other_answers(workdir, other):
+    keys, sizes = other
+    scored = {"keys": keys, "per_example": {"bytes": sizes, "nats": [1.0, 1.0]}}
     (workdir / "kd/1/evaluation.json").write_text(json.dumps({"bits_per_byte": scored}))
     with pytest.raises(ValueError, match=r"every row must be measured on the same answers, got others in .*kd/1"):
         keep_study.kept(workdir, "configs/mine.py")
