@@ -7,23 +7,25 @@ import pytest
 
 from benchmarks import join_study, keep_study
 from jaxkd import train
-from tests.docs.test_preferences import shown
+from jaxkd.evals.own_answers import OwnAnswers
+from jaxkd.study import Study
+from tests.test_train import write_config
 
 
 @pytest.fixture
-def config(tiny, tiny_preferences, tmp_path):
-    path = shown(tiny, tiny_preferences, tmp_path)
-    changes = {
-        'size == "full"': 'size == "long"',
-        "label=name": 'label=name + "!"',
-        "steps=steps,": "steps=steps, evaluate_every=1, validation=evaluators[:1],",
-    }
-    text = path.read_text()
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    return path
+def config(tiny, tmp_path):
+    """A model that is measured as it is, and one that is trained at each seed and writes."""
+    written = OwnAnswers(student=tiny.student, teacher=None, data=tiny.text, count=8, max_new_tokens=4)
+    tuned = tiny.train(
+        tiny.sft(),
+        name="sft",
+        label="SFT, 2 steps",
+        steps=2,
+        evaluate_every=1,
+        evaluators=(tiny.bits_per_byte(), written),
+    )
+    stages = (tiny.evaluate(), tuned)
+    return write_config(Study(name="tiny", title="", description="", stages=stages), tmp_path)
 
 
 def run(config, workdir, *arguments):
@@ -35,16 +37,14 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
     here, there, whole = (tmp_path / name for name in ("here", "there", "whole"))
     run(config, whole, "--seeds", "0", "1")
     keep_study.main([str(whole), "--config", str(config), "--to", str(kept["whole"])])
-    for seed, folder in (("0", here), ("1", there)):
-        for stage in whole.iterdir():
-            if stage.is_dir() and (stage / seed).is_dir():
-                shutil.copytree(stage / seed, folder / stage.name / seed)
+    shutil.copytree(whole / "sft/0", here / "sft/0")
+    shutil.copytree(whole / "teacher", here / "teacher")
+    shutil.copytree(whole / "sft/1", there / "sft/1")
     run(config, here, "--seeds", "0", "--report")
     keep_study.main([str(here), "--config", str(config), "--to", str(kept["first"])])
     capsys.readouterr()
     join_study.main([str(kept["first"]), "--config", str(config), "--workdir", str(there)])
-    added = capsys.readouterr().out.splitlines()
-    assert added == [str(there / stage / "0") for stage in ("sft", "dpo", "reverse_dpo", "align_distil")]
+    assert capsys.readouterr().out.splitlines() == [str(there / "teacher"), str(there / "sft/0")]
     run(config, there, "--seeds", "0", "1", "--report")
     keep_study.main([str(there), "--config", str(config), "--to", str(kept["both"])])
     found, expected = (json.loads(kept[name].read_text()) for name in ("both", "whole"))
@@ -52,7 +52,8 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
         assert found["summary"][name] == expected["summary"][name]
     for name in ("test_answers", "nats_of_test_answers", "columns", "curves"):
         assert found[name] == expected[name]
-    assert found["curves"]["bits_per_byte"]["dpo"]["1"]["steps"] == [1, 2]
+    assert found["curves"]["bits_per_byte"]["sft"]["1"]["steps"] == [1, 2]
+    assert set(found["columns"]) == {"own_answers/ended", "own_answers/length"}
     # Nothing is left to add.
     capsys.readouterr()
     join_study.main([str(kept["first"]), "--config", str(config), "--workdir", str(there)])
