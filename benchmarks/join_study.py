@@ -15,9 +15,8 @@ from jaxkd import metric_writer
 from jaxkd.evals.evaluator import Evaluation
 from jaxkd.stage import Stage, read_evaluations, write_evaluations
 from jaxkd.study import stage_folder
+from jaxkd.summary import HEADLINE
 from jaxkd.train import load_study
-
-HEADLINE = "bits_per_byte"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

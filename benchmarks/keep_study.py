@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxkd import metric_writer
+from jaxkd.summary import HEADLINE
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -44,16 +45,16 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
     measured: dict[Path, dict[str, Any]] = {}
     for path in sorted(workdir.rglob("evaluation.json")):
         evaluations = json.loads(path.read_text())
-        if "bits_per_byte" in evaluations:
+        if HEADLINE in evaluations:
             measured[path] = evaluations
-    keys = min((found["bits_per_byte"]["keys"] for found in measured.values()), key=len)
+    keys = min((found[HEADLINE]["keys"] for found in measured.values()), key=len)
     sizes: dict[str, int] = {}
     nats: dict[str, dict[str, list[float]]] = {}
     columns: dict[str, dict[str, dict[str, list[float]]]] = {}
     for path, evaluations in measured.items():
         stage, *seed = path.parent.relative_to(workdir).parts
         at = seed[0] if seed else "all"
-        found = evaluations.pop("bits_per_byte")
+        found = evaluations.pop(HEADLINE)
         here, bytes_here = (
             dict(zip(found["keys"], found["per_example"][name], strict=True)) for name in ("nats", "bytes")
         )

@@ -31,8 +31,8 @@ def measure(quick: bool) -> Measured:
 
     from jaxkd.data.standard_library import StandardLibrary
     from jaxkd.data.text import PackedText
-    from jaxkd.evaluate import language_model
     from jaxkd.mesh import MeshShape, make
+    from jaxkd.models.language_model import language_model
     from jaxkd.models.pretrained import Pretrained
 
     limit = 4 if quick else 16

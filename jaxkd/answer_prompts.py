@@ -16,7 +16,7 @@ from jaxkd import stage
 from jaxkd.data.chat import Tokenized
 from jaxkd.data.examples import Example, Split
 from jaxkd.data.text import PackedText
-from jaxkd.evaluate import language_model
+from jaxkd.models.language_model import language_model
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate

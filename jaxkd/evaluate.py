@@ -13,7 +13,7 @@ from jaxkd import config as configs
 from jaxkd import mesh as meshes
 from jaxkd import stage
 from jaxkd.evals.evaluator import Evaluation, Evaluator
-from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.language_model import language_model
 from jaxkd.models.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
@@ -46,16 +46,6 @@ class Evaluate(stage.Stage):
             resolved = stage.resolve(self, stages)
             model = language_model(resolved.model)
             stage.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})
-
-
-def language_model(pretrained: Pretrained) -> LanguageModel:
-    """A checkpoint on the ambient mesh."""
-    return LanguageModel(
-        config=pretrained.config(),
-        params=pretrained.load_placed(),
-        tokenizer=pretrained.tokenizer(),
-        source=pretrained,
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

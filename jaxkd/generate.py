@@ -51,7 +51,7 @@ def _generate(command: Command) -> None:
     from jaxkd import runs, sampling
     from jaxkd.data.chat import prompt_tokens
     from jaxkd.data.examples import Example
-    from jaxkd.evaluate import language_model
+    from jaxkd.models.language_model import language_model
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")

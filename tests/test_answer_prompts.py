@@ -8,8 +8,8 @@ import pytest
 
 from jaxkd import answer_prompts, config
 from jaxkd.data.jsonl import Jsonl
-from jaxkd.evaluate import language_model
 from jaxkd.mesh import MeshShape
+from jaxkd.models.language_model import language_model
 from jaxkd.sampling import Sampling, generate
 from jaxkd.study import Study, run_study
 

@@ -26,8 +26,8 @@ class Health(AnswerMeasure):
         """Measure.
 
         Returns:
-            Metrics `words`, `repeated`, `loops`, `repeated_sentences`, `distinct_1`, `distinct_2`, `distinct_4`,
-            `shared_beginning`, `shared_end`, `compression`, `entropy`, `unended`, and `findings`, how many there are.
+            The fields of `TextHealth` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
+            `findings`, how many there are.
         """
         others = of_another(answers, self.against)
         (texts, ended), (reference, reference_ended) = (
@@ -36,17 +36,6 @@ class Health(AnswerMeasure):
         found = findings(texts, reference, ended=ended, reference_ended=reference_ended)
         for line in found:
             _log.warning("generation health: %s", line)
-        own = text_health(texts, ended)
-        metrics = {"words": own.length, "findings": float(len(found))}
-        metrics |= {f"distinct_{size}": share for size, share in own.distinct.items()}
-        for name in (
-            "repeated",
-            "loops",
-            "repeated_sentences",
-            "shared_beginning",
-            "shared_end",
-            "compression",
-            "entropy",
-        ):
-            metrics[name] = getattr(own, name)
-        return Evaluation(metrics=metrics | {"unended": own.unended or 0.0})
+        own = dataclasses.asdict(text_health(texts, ended))
+        distinct = {f"distinct_{size}": share for size, share in own.pop("distinct").items()}
+        return Evaluation(metrics={"findings": float(len(found))} | distinct | own)

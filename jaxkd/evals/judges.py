@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from jaxkd.data import chat, json_rows
 from jaxkd.data.chat import Template
 from jaxkd.data.examples import Example
-from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.language_model import language_model
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.sampling import GREEDY, generate
 
@@ -91,17 +91,14 @@ class ModelJudge(Judge):
         Raises:
             ValueError: a question that is longer than the model has positions for.
         """
-        tokenizer = self.model.tokenizer()
-        judge = LanguageModel(
-            config=self.model.config(), params=self.model.load_placed(), tokenizer=tokenizer, source=self.model
-        )
+        judge = language_model(self.model)
         asked = [
             Example(key=str(place), group="", messages=(("user", _asked(question)),), response="")
             for place, question in enumerate(questions)
         ]
         replies = generate(
             judge,
-            [chat.prompt_tokens(example, tokenizer, self.template) for example in asked],
+            [chat.prompt_tokens(example, judge.tokenizer, self.template) for example in asked],
             max_new_tokens=self.max_new_tokens,
             sampling=GREEDY,
         )

@@ -21,13 +21,13 @@ from jaxkd.evals.answer_measure import OWN_ANSWERS, AnswerMeasure, WrittenAnswer
 from jaxkd.evals.evaluator import Evaluation, Evaluator, Sample
 from jaxkd.evals.samples import readable
 from jaxkd.generation_health import health
-from jaxkd.kernels import linear_divergence
+from jaxkd.kernels import linear_divergence, linear_log_probs
 from jaxkd.losses import ReverseKL
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
-from jaxkd.records import PairedBatch, TokenBatch
+from jaxkd.records import Hiddens, PairedBatch, TokenBatch
 from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.sampling import Sampling
 from jaxkd.sharding import constrain
@@ -197,22 +197,25 @@ def _sums(
 ) -> dict[str, Float[Array, " b"]]:
     """Over the tokens of each answer, one a row; with the number of tokens that both heads have, where there is one."""
     own, read = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
-    nats = {"own_nats": _of_rows(forward.token_nats(config, params, own), own)}
-    nats["own_tokens"] = _of_rows(jnp.ones(own.labels.shape), own)
+    ours = forward.hiddens(config, params, own)
+    sums = {"own_nats": _nats(ours, own), "own_tokens": _of_rows(jnp.ones(own.labels.shape), own)}
     if teacher_config is None:
-        return nats
-    nats["teacher_nats"] = _of_rows(forward.token_nats(teacher_config, teacher, read), read)
-    nats["teacher_tokens"] = _of_rows(jnp.ones(read.labels.shape), read)
+        return sums
+    theirs = forward.teacher(teacher_config, teacher, read)
+    sums |= {"teacher_nats": _nats(theirs, read), "teacher_tokens": _of_rows(jnp.ones(read.labels.shape), read)}
     if isinstance(batch, PairedBatch) or shared is None:
-        return nats
-    ours, theirs = forward.hiddens(config, params, batch), forward.teacher(teacher_config, teacher, batch)
+        return sums
     found = linear_divergence(
         forward.leading_tokens(ours, shared),
         forward.leading_tokens(theirs, shared),
         weights=batch.loss_mask.astype(jnp.float32),
         divergence=ReverseKL(),
     )
-    return nats | {"sequence_kl": _of_rows(found.divergence, batch)}
+    return sums | {"sequence_kl": _of_rows(found.divergence, batch)}
+
+
+def _nats(hiddens: Hiddens, batch: TokenBatch) -> Float[Array, " b"]:
+    return _of_rows(-linear_log_probs(hiddens, batch.labels, mask=batch.loss_mask).values, batch)
 
 
 def _of_rows(values: Float[Array, "b k"], batch: TokenBatch) -> Float[Array, " b"]:

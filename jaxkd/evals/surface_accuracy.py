@@ -47,12 +47,9 @@ class SurfaceAccuracy(Evaluator):
         )
         by_length = _points(_length_scores(_lengths(learnt), _lengths(measured)))
         tokens = _differing(learnt)
-        features, weights = _counts(learnt, tokens), {}
-        for penalty in _PENALTIES:
-            weights[penalty] = fitted(features, penalty)
-        accuracy = {
-            penalty: float(np.mean(_points(_counts(tuned, tokens) @ found))) for penalty, found in weights.items()
-        }
+        features, held_back = _counts(learnt, tokens), _counts(tuned, tokens)
+        weights = {penalty: fitted(features, penalty) for penalty in _PENALTIES}
+        accuracy = {penalty: float(_points(held_back @ found).mean()) for penalty, found in weights.items()}
         penalty = max(accuracy, key=lambda one: accuracy[one])
         by_tokens = _points(_counts(measured, tokens) @ weights[penalty])
         return Evaluation(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxkd.evals.answer_measure import AnswerMeasure, WrittenAnswer, of_another
-from jaxkd.evals.bootstrap import Interval
+from jaxkd.evals.bootstrap import Interval, mean_interval
 from jaxkd.evals.evaluator import Evaluation
 from jaxkd.evals.judges import Judge, Question, Verdict
 from jaxkd.evals.samples import readable
@@ -72,14 +72,12 @@ def win_rate(
     first = np.array([_SCORES[verdict] for verdict in ours_first])
     second = 1 - np.array([_SCORES[verdict] for verdict in ours_second])
     scores = (first + second) / 2
-    drawn = np.random.default_rng(seed).integers(len(scores), size=(samples, len(scores)))
-    low, high = np.quantile(scores[drawn].mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return WinRate(
         scores=tuple(scores.tolist()),
         consistent=float((first == second).mean()),
         # A verdict for what was read first is 1, one for what was read second -1.
         position_bias=float((first - second).mean()),
-        interval=Interval(estimate=float(scores.mean()), low=float(low), high=float(high), confidence=confidence),
+        interval=mean_interval(scores, samples=samples, seed=seed, confidence=confidence),
     )
 
 

@@ -28,3 +28,13 @@ class LanguageModel:
         own = self.tokenizer.eos_token_id
         others = () if self.source is None else huggingface.end_tokens(self.source.folder())
         return tuple(sorted({*others, *([own] if isinstance(own, int) else [])}))
+
+
+def language_model(pretrained: Pretrained) -> LanguageModel:
+    """A checkpoint on the ambient mesh."""
+    return LanguageModel(
+        config=pretrained.config(),
+        params=pretrained.load_placed(),
+        tokenizer=pretrained.tokenizer(),
+        source=pretrained,
+    )

@@ -98,7 +98,7 @@ def test_health_is_told_beside_the_reference(tmp_path, caplog):
         found = Health(against=other)(written(["A star, yes yes yes", "A moon"], [True, False])).metrics
     assert "generation health: 50.0% of the answers end in a loop" in caplog.text
     # The loop, and the one that was cut.
-    assert (found["findings"], found["loops"], found["unended"], found["words"]) == (2, 0.5, 0.5, 4.0)
+    assert (found["findings"], found["loops"], found["unended"], found["length"]) == (2, 0.5, 0.5, 4.0)
     caplog.clear()
     assert Health()(written(["    return width * height"] * 2)).metrics["findings"] == 0
     assert not caplog.text
