@@ -56,7 +56,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
-        "jaxkd.alignment",
+        "jaxkd.dynamics",
         "jaxkd.models",
         "jaxkd.sampling.decode",
         "jaxkd.sampling.logits",

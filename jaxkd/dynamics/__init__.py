@@ -1,0 +1,34 @@
+"""Learnt dynamics: from noisy trajectories to derivatives, equations and forecasts.  In double precision throughout."""
+
+from jaxkd.dynamics.equations import Equations as Equations
+from jaxkd.dynamics.fixed_step import EULER as EULER
+from jaxkd.dynamics.fixed_step import RK4 as RK4
+from jaxkd.dynamics.fixed_step import FixedStep as FixedStep
+from jaxkd.dynamics.fixed_step import fixed_step as fixed_step
+from jaxkd.dynamics.fourier_fit import FourierFit as FourierFit
+from jaxkd.dynamics.fourier_fit import fourier_fit as fourier_fit
+from jaxkd.dynamics.identify import Identified as Identified
+from jaxkd.dynamics.identify import identify as identify
+from jaxkd.dynamics.library import exponentials as exponentials
+from jaxkd.dynamics.library import polynomials as polynomials
+from jaxkd.dynamics.library import rationals as rationals
+from jaxkd.dynamics.library import trigonometric as trigonometric
+from jaxkd.dynamics.library import values as values
+from jaxkd.dynamics.solve import Solution as Solution
+from jaxkd.dynamics.solve import Solver as Solver
+from jaxkd.dynamics.solve import solve as solve
+from jaxkd.dynamics.sparse_fit import Bootstrap as Bootstrap
+from jaxkd.dynamics.sparse_fit import SparseFit as SparseFit
+from jaxkd.dynamics.sparse_fit import bootstrap as bootstrap
+from jaxkd.dynamics.sparse_fit import sparse_fit as sparse_fit
+from jaxkd.dynamics.sparse_paths import BackwardElimination as BackwardElimination
+from jaxkd.dynamics.sparse_paths import BestSubset as BestSubset
+from jaxkd.dynamics.sparse_paths import Lasso as Lasso
+from jaxkd.dynamics.sparse_paths import RelaxedL0 as RelaxedL0
+from jaxkd.dynamics.sparse_paths import SequentialThresholding as SequentialThresholding
+from jaxkd.dynamics.sparse_paths import SparsePath as SparsePath
+from jaxkd.dynamics.spectral import low_pass as low_pass
+from jaxkd.dynamics.spectral import spectral_cutoff as spectral_cutoff
+from jaxkd.dynamics.spectral import spectral_derivative as spectral_derivative
+from jaxkd.dynamics.weak_form import weak_form as weak_form
+from jaxkd.dynamics.weak_form import window_length as window_length

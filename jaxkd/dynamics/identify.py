@@ -1,0 +1,143 @@
+"""From noisy trajectories to equations: curves, weak form, sparse regression, in this order."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics import library
+from jaxkd.dynamics.equations import Equations
+from jaxkd.dynamics.fourier_fit import FourierFit, fourier_fit
+from jaxkd.dynamics.sparse_fit import SparseFit, sparse_fit
+from jaxkd.dynamics.sparse_paths import SparsePath
+from jaxkd.dynamics.weak_form import weak_form, window_length
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identified:
+    """Equations, and what they were made of."""
+
+    equations: Equations
+    fit: SparseFit
+    curves: FourierFit
+    """Of each trajectory, with a first axis for them."""
+
+
+def identify(
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, " times"],
+    *,
+    names: tuple[sympy.Symbol, ...],
+    terms: tuple[sympy.Expr, ...],
+    inputs: Float[Array, "trajectories times inputs"] | None = None,
+    input_names: tuple[sympy.Symbol, ...] = (),
+    path: SparsePath | None = None,
+    window: int | None = None,
+    folds: int = 8,
+) -> Identified:
+    """The sparsest equations y' = f(y, u) of a library of terms that trajectories do not contradict.
+
+    States are smoothed by `fourier_fit`, terms are taken at the smooth states and integrated against windows by
+    `weak_form`, and `sparse_fit` chooses among them; nothing is set by hand.
+
+    Args:
+        states: as measured, float64, each in its own unit, which the coefficients then are in.
+        times: of all trajectories, float64, increasing.
+        names: of the states.
+        terms: candidates for every equation, made of `names` and `input_names`.
+        inputs: known without noise at the same times; None where there are none.
+        input_names: of the inputs.
+        path: the way to choose terms.  None: `BackwardElimination()`.
+        window: samples of a window; None: a twelfth of the record, nine at least.
+        folds: of the cross-validation, over trajectories.  Fewer than so many are cut into pieces.
+
+    Returns:
+        Equations with the states' names.
+
+    Raises:
+        TypeError: arrays of another dtype than float64.
+        ValueError: names that do not fit the arrays, states that are not finite (the first one is named), or a record
+            too short.
+
+    Source: SINDy of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113), in the weak form of Messenger & Bortz
+    (arXiv 2005.04339); stage 1 of SNODE (arXiv 2503.08059) matches slopes instead, see `fourier_fit`.  Deviation:
+    features of smoothed states against measured states, and the choice of terms, as said.
+
+    Example:
+        >>> import jax
+        >>> from jaxkd.dynamics import systems
+        >>> with jax.enable_x64(True):
+        ...     system = systems.LOTKA_VOLTERRA
+        ...     clean = system.trajectories(jax.random.key(0), 16)
+        ...     measured = systems.with_noise(clean, jax.random.key(1), level=0.02)
+        ...     names = system.equations.states
+        ...     terms = library.polynomials(names, degree=3)
+        ...     found = identify(measured, system.times(), names=names, terms=terms)
+        >>> print(found.equations.rounded(2))
+        dx/dt = 1.5 x - x y
+        dy/dt = -3 y + x y
+    """
+    _require_finite(states, names, "states")
+    if inputs is not None:
+        _require_finite(inputs, input_names, "inputs")
+    window = window_length(times.size) if window is None else window
+    library.values(terms, names + input_names)  # refuses terms before anything is compiled
+    curves, features, targets = _integrated(
+        states, times, inputs, terms=terms, variables=names + input_names, window=window
+    )
+    pieces = -(-folds // states.shape[0])
+    features, targets = (_pieces(side, pieces) for side in (features, targets))
+    fit = _fitted(features, targets, path=path, folds=folds)
+    equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
+    return Identified(equations=equations, fit=fit, curves=curves)
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "window"))
+def _integrated(
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, " times"],
+    inputs: Float[Array, "trajectories times inputs"] | None,
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    window: int,
+) -> tuple[FourierFit, Float[Array, "trajectories windows terms"], Float[Array, "trajectories windows states"]]:
+    """Curves, and both sides of the equations in each window."""
+    values = library.values(terms, variables)
+
+    def one(states: Array, inputs: Array | None) -> tuple[FourierFit, Array, Array]:
+        curve = fourier_fit(states, times)
+        smooth = curve.at(times)
+        points = smooth if inputs is None else jnp.concatenate([smooth, inputs], axis=1)
+        return curve, *weak_form(values(points), states, times, window=window, stride=max(1, window // 4))
+
+    return jax.vmap(one)(states, inputs)
+
+
+_fitted = jax.jit(sparse_fit, static_argnames=("path", "folds"))
+
+
+def _pieces(rows: Float[Array, "trajectories windows columns"], count: int) -> Float[Array, "blocks rows columns"]:
+    """Each trajectory's windows in so many blocks, the last filled up with zeros, which say nothing."""
+    trajectories, windows, columns = rows.shape
+    length = -(-windows // count)
+    filled = jnp.pad(rows, ((0, 0), (0, count * length - windows), (0, 0)))
+    return jnp.reshape(filled, (trajectories * count, length, columns))
+
+
+def _require_finite(values: Array, names: tuple[sympy.Symbol, ...], what: str) -> None:
+    if values.ndim != 3 or values.shape[2] != len(names):
+        raise ValueError(
+            f"{what} must be [trajectories, times, {len(names)}] for the names {names}, got {values.shape}."
+        )
+    missing = np.argwhere(~np.isfinite(np.asarray(values)))
+    if missing.size:
+        trajectory, time, channel = missing[0]
+        raise ValueError(
+            f"{what} must be finite, got {values[trajectory, time, channel]} for {names[channel]} of trajectory "
+            f"{trajectory} at sample {time}, and {len(missing) - 1} more. Leave those samples out."
+        )

@@ -1,0 +1,111 @@
+"""Initial value problems: one call to Diffrax, behind one small description of how."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+VectorField = Callable[[Any, Float[Array, " states"], Any], Float[Array, " states"]]
+"""f(t, y, args), as Diffrax has it."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Solution:
+    """A trajectory, and whether it is one."""
+
+    states: Float[Array, "times states"]
+    """inf at the times that the solver did not reach."""
+    succeeded: Bool[Array, ""]
+    """False where steps ran out, or a state was no number; True also where `Solver.stop` ended it."""
+    steps: Int[Array, ""]
+    """Accepted and rejected ones."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Solver:
+    """How an initial value problem is solved."""
+
+    method: diffrax.AbstractSolver = dataclasses.field(default_factory=diffrax.Tsit5)
+    """Any of Diffrax's: Euler(), Heun(), Tsit5(), Dopri5(), Dopri8(), or Kvaerno5() where the problem is stiff."""
+    rtol: float = 1e-6
+    atol: float = 1e-9
+    """In the states' unit."""
+    step: float | None = None
+    """A fixed step, in the unit of time.  None: as rtol and atol ask for."""
+    most_steps: int = 4096
+    """After which a solution has not succeeded.  Memory of the gradient grows with its logarithm."""
+    adjoint: diffrax.AbstractAdjoint = dataclasses.field(default_factory=diffrax.RecursiveCheckpointAdjoint)
+    """Of gradients: also BacksolveAdjoint(), DirectAdjoint(), or ForwardMode() for `jax.jvp`."""
+    stop: Callable[..., Bool[Array, ""]] | None = None
+    """stop(t, y, args, **kwargs) ends the solution at the first step after which it is true."""
+
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol", "most_steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}.")
+        if self.step is not None and not self.step > 0:
+            raise ValueError(f"step must be > 0, or None for a step that adapts, got {self.step}.")
+
+
+def solve(
+    vector_field: VectorField,
+    y0: Float[Array, " states"],
+    times: Float[Array, " times"],
+    args: Any = None,
+    *,
+    solver: Solver | None = None,
+) -> Solution:
+    """y(times) with y' = f(t, y, args) and y(times[0]) = y0.
+
+    Nothing raises where a solution diverges, so that a training step goes on with those that did not.
+
+    Args:
+        vector_field: pure; parameters and inputs come through args, whose arrays gradients reach.
+        y0: at the first time.
+        times: increasing.  `vmap` over rows of y0, of times or of args solves many at once; all take as many steps as
+            the slowest.
+        args: a pytree.
+        solver: None: `Solver()`.
+
+    Returns:
+        The states, of y0's dtype.
+
+    Raises:
+        ValueError: times of another shape than [times], or fewer than two.
+
+    Source: Kidger 2021, On Neural Differential Equations (arXiv 2202.02435).  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> solution = solve(lambda t, y, rate: -rate * y, jnp.array([1.0]), jnp.array([0.0, 1.0]), 0.5)
+        >>> bool(jnp.allclose(solution.states[1], jnp.exp(-0.5), rtol=1e-5))
+        True
+    """
+    if times.ndim != 1 or times.shape[0] < 2:
+        raise ValueError(f"times must be [times], two at least, got {times.shape}. Solve many with jax.vmap.")
+    solver = Solver() if solver is None else solver
+    adaptive = diffrax.PIDController(rtol=solver.rtol, atol=solver.atol)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(vector_field),
+        solver.method,
+        t0=times[0],
+        t1=times[-1],
+        dt0=solver.step,
+        y0=y0,
+        args=args,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=adaptive if solver.step is None else diffrax.ConstantStepSize(),
+        max_steps=solver.most_steps,
+        adjoint=solver.adjoint,
+        event=None if solver.stop is None else diffrax.Event(solver.stop),
+        throw=False,
+    )
+    states = jnp.asarray(solution.ys)
+    ended = diffrax.is_successful(solution.result) | diffrax.is_event(solution.result)
+    finite = jnp.all(jnp.isfinite(states)) | diffrax.is_event(solution.result)
+    return Solution(states=states, succeeded=ended & finite, steps=solution.stats["num_steps"])

@@ -1,0 +1,197 @@
+"""Which terms an equation has, and how sure that is: cross-validation over blocks, and the bootstrap."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.dynamics.double import require_float64
+from jaxkd.dynamics.least_squares import merged, subset_fit, triangle
+from jaxkd.dynamics.sparse_paths import BackwardElimination, SparsePath
+from jaxkd.typing import Key, Scalar
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseFit:
+    """Terms and coefficients of each channel, and all that the choice was made by."""
+
+    coefficients: Float[Array, "terms channels"]
+    """0 where a term was not chosen."""
+    support: Bool[Array, "terms channels"]
+    chosen: Int[Array, " channels"]
+    """Position of the candidate on the path."""
+    errors: Float[Array, "channels candidates folds"]
+    """Mean square of what a fold's rows are off, of a fit to all others, in the channel's unit squared."""
+    sizes: Int[Array, "channels candidates"]
+    """Terms of each candidate."""
+    condition: Scalar
+    """Of the terms at length 1: the factor by which relative errors of the data can grow in the coefficients."""
+    scale: Float[Array, " terms"]
+    """The terms' lengths over all rows, 1 for one of zeros."""
+    triangles: Float[Array, "blocks columns columns"]
+    """What each block says, of terms at length 1."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """What the coefficients could have been, had other blocks been measured."""
+
+    coefficients: Float[Array, "replicates terms channels"]
+    """Of the terms that were chosen from all data."""
+    inclusion: Float[Array, "terms channels"]
+    """The share of replicates in which the same position of the path has the term."""
+
+    def interval(self, level: float = 0.9) -> tuple[Float[Array, "terms channels"], Float[Array, "terms channels"]]:
+        """Percentile interval of each coefficient, given the terms."""
+        tail = (1 - level) / 2
+        return jnp.quantile(self.coefficients, tail, axis=0), jnp.quantile(self.coefficients, 1 - tail, axis=0)
+
+
+def sparse_fit(
+    features: Float[Array, "blocks rows terms"],
+    targets: Float[Array, "blocks rows channels"],
+    *,
+    path: SparsePath | None = None,
+    folds: int = 8,
+) -> SparseFit:
+    """The sparsest candidate of a path whose error over folds is within one standard error of the least.
+
+    Args:
+        features: float64; rows within a block may be correlated, blocks must not: trajectories, or long pieces of one.
+            A row of zeros on both sides says nothing.
+        targets: float64, what the terms are to add up to.
+        path: the way to choose terms.  None: `BackwardElimination()`.
+        folds: groups of whole blocks; at most as many as there are.
+
+    Returns:
+        The fit, its coefficients in the targets' units over the features'.
+
+    Raises:
+        TypeError: arrays of another dtype than float64.
+        ValueError: fewer than three blocks or folds.
+
+    Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, as in Hastie, Tibshirani & Friedman,
+    The Elements of Statistical Learning, section 7.10.  Deviation: inferred: folds are blocks, since the error's
+    correlation in time makes rows of one trajectory no independent test.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> with jax.enable_x64(True):
+        ...     features = jax.random.normal(jax.random.key(0), (8, 50, 4))
+        ...     noise = 0.1 * jax.random.normal(jax.random.key(1), (8, 50, 1))
+        ...     fit = sparse_fit(features, 2 * features[..., 1:2] + noise)
+        ...     print(fit.support[:, 0], jnp.round(fit.coefficients[1, 0], 1))
+        [False  True False False] 2.0
+    """
+    require_float64(features=features, targets=targets)
+    blocks, rows, terms = features.shape
+    channels = targets.shape[2]
+    folds = min(folds, blocks)
+    if folds < 3:
+        raise ValueError(
+            f"features must have at least 3 blocks in at least 3 folds, got {blocks} blocks and {folds} folds. "
+            "Cut long trajectories into pieces."
+        )
+    length = jnp.sqrt(jnp.sum(features**2, axis=(0, 1)))
+    scale = jnp.where(length > 0, length, 1.0)
+    triangles = jax.vmap(triangle)(features / scale, targets)
+    path = BackwardElimination() if path is None else path
+
+    # Each fold held out in turn, and last none: the fit itself.
+    fold = np.arange(blocks) * folds // blocks
+    held = jnp.asarray(fold == np.arange(folds + 1)[:, None])
+
+    def fitted(held: Bool[Array, " blocks"]) -> tuple[Array, Array, Array]:
+        train = merged(jnp.where(held[:, None, None], 0.0, triangles))
+        factor, columns = train[:, :terms], train[:, terms:].T
+        subsets = jax.vmap(path, in_axes=(None, 0))(factor, columns)
+        each = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0], in_axes=(None, 0))
+        fits = jax.vmap(each)(columns, subsets)
+        test = jnp.where(held[:, None, None], triangles, 0.0)
+        off = jnp.einsum("brt,ckt->bckr", test[:, :, :terms], fits) - jnp.moveaxis(test[:, :, terms:], 2, 1)[:, :, None]
+        return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / (rows * jnp.maximum(jnp.sum(held), 1))
+
+    # In one program, not one for the folds and one for the fit: on a CPU of two cores XLA lets both wait for a thread.
+    subsets, fits, errors = jax.vmap(fitted)(held)
+    errors = jnp.moveaxis(errors[:-1], 0, 2)
+    chosen = jax.vmap(one_standard_error)(errors)
+    channel = jnp.arange(channels)
+    support, coefficients = subsets[-1, channel, chosen], fits[-1, channel, chosen]
+    singular = jnp.linalg.svd(merged(triangles)[:, :terms], compute_uv=False)
+    return SparseFit(
+        coefficients=coefficients.T / scale[:, None],
+        support=support.T,
+        chosen=chosen,
+        errors=errors,
+        sizes=jnp.sum(subsets[-1], axis=2),
+        condition=singular[0] / singular[-1],
+        scale=scale,
+        triangles=triangles,
+    )
+
+
+def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, ""]:
+    """The first candidate whose mean error is at most the least one plus that one's standard error over folds.
+
+    Args:
+        errors: of the sparsest candidate first.
+
+    Returns:
+        Its position.
+
+    Source: Breiman, Friedman, Olshen & Stone 1984.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> int(one_standard_error(jnp.array([[9.0, 9.0], [1.1, 1.3], [0.9, 1.3], [1.2, 1.4]])))
+        1
+    """
+    mean = jnp.mean(errors, axis=1)
+    best = jnp.argmin(mean)
+    spread = jnp.std(errors[best], ddof=1) / jnp.sqrt(errors.shape[1])
+    return jnp.argmax(mean <= mean[best] + spread)
+
+
+def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, replicates: int = 200) -> Bootstrap:
+    """Fits to blocks drawn with replacement: intervals of coefficients, and how often each term is chosen.
+
+    Args:
+        fit: of `sparse_fit`.
+        key: of the draws.
+        path: that `fit` was made with.  None: `BackwardElimination()`.
+        replicates: of the draw.
+
+    Returns:
+        Coefficients of every replicate in the units of `fit`, and inclusion probabilities.
+
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 8 (blocks); inclusion probabilities as in
+    Fasel et al. 2022, Ensemble-SINDy (doi 10.1098/rspa.2021.0904).  Deviation: the position on the path is that of all
+    data and is not chosen again.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> with jax.enable_x64(True):
+        ...     features = jax.random.normal(jax.random.key(0), (8, 50, 3))
+        ...     noise = 0.1 * jax.random.normal(jax.random.key(1), (8, 50, 1))
+        ...     fit = sparse_fit(features, 2 * features[..., 1:2] + noise)
+        ...     drawn = bootstrap(fit, jax.random.key(2), replicates=100)
+        ...     print(drawn.inclusion[:, 0], [round(float(end[1, 0]), 1) for end in drawn.interval()])
+        [0. 1. 0.] [2.0, 2.0]
+    """
+    path = BackwardElimination() if path is None else path
+    blocks, terms = fit.triangles.shape[0], fit.scale.size
+    drawn = jax.random.randint(key, (replicates, blocks), 0, blocks)
+
+    def once(drawn: Int[Array, " blocks"]) -> tuple[Array, Array]:
+        whole = merged(fit.triangles[drawn])
+        factor, columns = whole[:, :terms], whole[:, terms:].T
+        fits = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0])(columns, fit.support.T)
+        again = jax.vmap(lambda target, index: path(factor, target)[index])(columns, fit.chosen)
+        return fits.T / fit.scale[:, None], again.T
+
+    coefficients, again = jax.lax.map(once, drawn, batch_size=32)
+    return Bootstrap(coefficients=coefficients, inclusion=jnp.mean(again, axis=0, dtype=coefficients.dtype))

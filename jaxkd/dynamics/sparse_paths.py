@@ -1,0 +1,204 @@
+"""Ways to choose terms, each a path of candidates from the fewest terms to the most.
+
+A path is a function of one channel's least-squares problem; `sparse_fit` chooses the candidate.  Position i of a path
+means the same for all data, a number of terms or a threshold, so that cross-validation can compare it over folds.
+"""
+
+import abc
+import dataclasses
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxkd.dynamics.householder import triangulated
+from jaxkd.dynamics.least_squares import independent, subset_fit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparsePath(abc.ABC):
+    """A way to choose terms."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        """Subsets of the terms, the sparsest first.
+
+        Args:
+            factor: columns of length 1, but for those of zeros.
+            target: of the channel, in its own unit.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackwardElimination(SparsePath):
+    """Of all terms, again and again the one is dropped without which the residual grows least.
+
+    Candidate i has i terms.
+
+    Source: Efroymson 1960; with an error over folds as the stop, SSR of Boninsegna et al. 2018 (doi
+    10.1063/1.5018409).  Deviation: they drop the smallest coefficient.
+    """
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        usable = independent(factor)
+
+        def dropped(subset: Bool[Array, " terms"], most: Array) -> tuple[Array, Array]:
+            fit, inverse = subset_fit(factor, target, subset)
+            # What the residual's square grows by without the term.
+            growth = jnp.where(subset, fit**2 / jnp.where(subset, inverse, 1.0), jnp.inf)
+            without = subset & (jnp.arange(subset.size) != jnp.argmin(growth))
+            subset = jnp.where(jnp.sum(subset) > most, without, subset)
+            return subset, subset
+
+        _, subsets = jax.lax.scan(dropped, usable, jnp.arange(usable.size, -1, -1))
+        return subsets[::-1]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SequentialThresholding(SparsePath):
+    """Least squares, after which terms of a small share of the target are dropped, and so on until none is.
+
+    A candidate for each threshold.
+
+    Source: STLSQ of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113).  Deviation: the threshold is one on
+    |c_j| |f_j| / |y|, so that it has no unit, where theirs is one on |c_j|.
+    """
+
+    thresholds: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-3, 40))
+    """Shares of the target's length, the largest first."""
+    rounds: int = 10
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or list(self.thresholds) != sorted(self.thresholds, reverse=True):
+            raise ValueError(f"thresholds must be one or more, the largest first, got {self.thresholds}.")
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        usable, scale = independent(factor), jnp.linalg.norm(target)
+
+        def kept(threshold: Array) -> Array:
+            def once(subset: Array, _: None) -> tuple[Array, None]:
+                fit, _ = subset_fit(factor, target, subset)
+                return subset & (jnp.abs(fit) >= threshold * scale), None
+
+            return jax.lax.scan(once, usable, None, length=self.rounds)[0]
+
+        return jax.vmap(kept)(jnp.asarray(self.thresholds, factor.dtype))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BestSubset(SparsePath):
+    """Of all subsets of each size the one with the smallest residual.
+
+    Candidate i has i terms.  Terms that depend on earlier ones must have been left out.
+
+    Source: the definition.  Deviation: none.
+    """
+
+    most: int = 4
+    """Terms of the largest candidate."""
+    limit: int = 50_000
+    """Subsets of one size that are tried; more are refused."""
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        terms = factor.shape[1]
+        most = min(self.most, terms)
+        if (count := max(math.comb(terms, size) for size in range(most + 1))) > self.limit:
+            raise ValueError(
+                f"most must leave at most {self.limit:,} subsets of a size, got {self.most} of {terms} terms, "
+                f"{count:,}. Lower it, or take BackwardElimination()."
+            )
+        candidates = [jnp.zeros(terms, bool)]
+        for size in range(1, most + 1):
+            subsets = np.array(list(itertools.combinations(range(terms), size)))
+            explained = jax.vmap(lambda subset, size=size: _explained(factor[:, subset], target, size))(subsets)
+            chosen = jnp.asarray(subsets)[jnp.argmax(explained)]
+            candidates.append(jnp.zeros(terms, bool).at[chosen].set(True))
+        return jnp.stack(candidates)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lasso(SparsePath):
+    """Terms that are not 0 at the minimum of |A c - y|^2 / 2 + penalty |c|_1, by coordinate descent.
+
+    A candidate for each penalty.  The coefficients are fitted again without it.
+
+    Source: Friedman, Hastie & Tibshirani 2010 (doi 10.18637/jss.v033.i01).  Deviation: none.
+    """
+
+    penalties: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-4, 40))
+    """Shares of the least penalty at which all terms are 0, the largest first."""
+    sweeps: int = 200
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        usable = independent(factor)
+        factor = jnp.where(usable, factor, 0.0)
+        gram, along = factor.T @ factor, factor.T @ target
+
+        def kept(penalty: Array) -> Array:
+            def one(index: Array, fit: Array) -> Array:
+                pull = along[index] - gram[index] @ fit + gram[index, index] * fit[index]
+                value = jnp.sign(pull) * jnp.maximum(jnp.abs(pull) - penalty, 0.0)
+                return fit.at[index].set(jnp.where(usable[index], value, 0.0))
+
+            def sweep(_: Array, fit: Array) -> Array:
+                return jax.lax.fori_loop(0, fit.size, one, fit)
+
+            return jax.lax.fori_loop(0, self.sweeps, sweep, jnp.zeros_like(along)) != 0
+
+        return jax.vmap(kept)(jnp.asarray(self.penalties, factor.dtype) * jnp.max(jnp.abs(along)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelaxedL0(SparsePath):
+    """Terms that a copy w of the coefficients keeps: |A c - y|^2 / 2 + penalty |w|_0 + |c - w|^2 / (2 width).
+
+    A candidate for each penalty; c and w are minimised in turn.
+
+    Source: SR3 of Zheng et al. 2019 (doi 10.1109/ACCESS.2018.2886528), for SINDy Champion et al. 2020 (doi
+    10.1109/ACCESS.2020.3023625).  Deviation: columns have length 1 and penalties are shares of the target.
+    """
+
+    penalties: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-7, 40))
+    """Shares of the target's square, the largest first."""
+    width: float = 1.0
+    rounds: int = 100
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        usable = independent(factor)
+        factor = jnp.where(usable, factor, 0.0)
+        terms = factor.shape[1]
+        rows = jnp.concatenate([factor, jnp.eye(terms, dtype=factor.dtype) / math.sqrt(self.width)])
+        upper = triangulated(rows, terms)[:terms]
+        root = jax.scipy.linalg.solve_triangular(upper, jnp.eye(terms, dtype=factor.dtype))
+        inverse, along = root @ root.T, factor.T @ target
+        start, _ = subset_fit(factor, target, usable)
+
+        def kept(penalty: Array) -> Array:
+            def once(copy: Array, _: None) -> tuple[Array, None]:
+                fit = inverse @ (along + copy / self.width)
+                return jnp.where(fit**2 >= 2 * penalty * self.width, fit, 0.0), None
+
+            return jax.lax.scan(once, start, None, length=self.rounds)[0] != 0
+
+        return jax.vmap(kept)(jnp.asarray(self.penalties, factor.dtype) * jnp.sum(target**2))
+
+
+def _explained(columns: Float[Array, "rows terms"], target: Float[Array, " rows"], count: int) -> Array:
+    """What terms take off the target's square."""
+    turned = triangulated(jnp.concatenate([columns, target[:, None]], axis=1), count)
+    return jnp.sum(turned[:count, -1] ** 2)
