@@ -12,9 +12,11 @@ from jaxtyping import Array, Float
 from jaxkd.dynamics import library
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Equations:
     """One equation a state: the sum of terms times coefficients.
+
+    Compared and hashed by identity, as arrays have no equality that is one truth.
 
     Example:
         >>> import numpy as np, sympy

@@ -118,7 +118,7 @@ def fourier_fit(
     k = jnp.arange(1, 1 + (min(times.size - 2, MOST_SINES) if sines is None else sines), dtype=times.dtype)
     # In units in which the penalty is the same for all sines; those that so few samples cannot tell apart are left out.
     unit = jnp.where(k <= count - 2, k ** (-ORDER), 0.0)
-    waves = jnp.where(there[:, None], _sines(place, k.size, 0) * unit, 0.0)
+    waves = jnp.where(there[:, None], _sines(place, k.size, 0) * unit[None], 0.0)
     powers = jnp.where(there[:, None], _powers(2 * place - 1, POWERS, 0), 0.0)
     values = jnp.where(there[:, None], samples, 0.0)
 
@@ -130,16 +130,17 @@ def fourier_fit(
 
     ratio = jnp.log(1.5 * count) * jnp.linspace(0.0, 1.0, CUTOFFS)
     penalty = (count - 1) / 2 * jnp.exp(-2 * ORDER * ratio)
-    kept = singular**2 / (singular**2 + penalty[:, None])
+    kept = singular[None] ** 2 / (singular[None] ** 2 + penalty[:, None])
     parameters = POWERS + jnp.sum(kept, axis=1)
-    squares = jnp.sum(rest**2, axis=0) - (1 - (1 - kept) ** 2) @ seen**2
-    squares = jnp.maximum(squares, jnp.finfo(times.dtype).eps * jnp.sum(values**2, axis=0))
+    squares = jnp.sum(rest**2, axis=0)[None] - (1 - (1 - kept) ** 2) @ seen**2
+    squares = jnp.maximum(squares, jnp.finfo(times.dtype).eps * jnp.sum(values**2, axis=0)[None])
     free = 1 - inflation * parameters / count
     candidate = (parameters <= MOST_PARAMETERS * count) & (free > 0.01)
     score = jnp.where(candidate[:, None], squares / jnp.where(candidate, free, 1.0)[:, None] ** 2, jnp.inf)
     best = jnp.argmin(score, axis=0)
 
-    shrunk = jnp.where(singular > 0, kept[best] / jnp.where(singular > 0, singular, 1.0), 0.0)
+    inverse = jnp.where(singular > 0, 1 / jnp.where(singular > 0, singular, 1.0), 0.0)
+    shrunk = kept[best] * inverse[None]
     amplitudes = right.T @ (shrunk.T * seen)
     polynomial = _coefficients(powers, values - waves @ amplitudes)
     channel = jnp.arange(samples.shape[1])
@@ -167,7 +168,7 @@ def _sines(place: Float[Array, " times"], count: int, derivative: int) -> Float[
     """Derivatives of sin(pi s), sin(2 pi s), ... at s."""
     frequencies = jnp.pi * jnp.arange(1, count + 1, dtype=place.dtype)
     # The n-th derivative of sin(w s) is w^n sin(w s + n pi / 2).
-    return frequencies**derivative * jnp.sin(place[:, None] * frequencies + derivative * jnp.pi / 2)
+    return frequencies[None] ** derivative * jnp.sin(place[:, None] * frequencies[None] + derivative * jnp.pi / 2)
 
 
 @jax.custom_batching.sequential_vmap

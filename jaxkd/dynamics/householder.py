@@ -44,7 +44,7 @@ def triangulated(matrix: Float[Array, "rows columns"], count: int) -> Float[Arra
         pivot = jnp.where(below[index] >= 0, -length, length)
         normal = jnp.where(row == index, below - pivot, below)
         scale = jnp.where(there, 2 / jnp.where(there, jnp.sum(normal**2), 1.0), 0.0)
-        mirrored = matrix - scale * normal[:, None] * (normal @ matrix)
-        return jnp.where((row > index)[:, None] & (column == index), 0.0, mirrored), None
+        mirrored = matrix - scale * normal[:, None] * (normal @ matrix)[None]
+        return jnp.where((row > index)[:, None] & (column == index)[None], 0.0, mirrored), None
 
     return jax.lax.scan(reflected, matrix, jnp.arange(count))[0]

@@ -91,7 +91,7 @@ def subset_fit(
         [3.0, 0.0]
     """
     terms = factor.shape[1]
-    rows = jnp.concatenate([jnp.where(subset, factor, 0.0), jnp.diag(jnp.where(subset, 0.0, 1.0))])
+    rows = jnp.concatenate([jnp.where(subset[None], factor, 0.0), jnp.diag(jnp.where(subset, 0.0, 1.0))])
     values = jnp.concatenate([target, jnp.zeros(terms, target.dtype)])
     both = triangulated(jnp.concatenate([rows, values[:, None]], axis=1), terms)[:terms]
     sides = jnp.concatenate([both[:, terms:], jnp.eye(terms, dtype=factor.dtype)], axis=1)
@@ -117,7 +117,7 @@ def independent(factor: Float[Array, "rows terms"]) -> Bool[Array, " terms"]:
         [True, True, False]
     """
     length = jnp.linalg.norm(factor, axis=0)
-    upper = triangulated(factor / jnp.where(length > 0, length, 1.0), factor.shape[1])
+    upper = triangulated(factor / jnp.where(length > 0, length, 1.0)[None], factor.shape[1])
     return jnp.abs(jnp.diagonal(upper)) > DEPENDENT
 
 

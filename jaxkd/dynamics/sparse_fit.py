@@ -98,7 +98,7 @@ def sparse_fit(
         )
     length = jnp.sqrt(jnp.sum(features**2, axis=(0, 1)))
     scale = jnp.where(length > 0, length, 1.0)
-    triangles = jax.vmap(triangle)(features / scale, targets)
+    triangles = jax.vmap(triangle)(features / scale[None, None], targets)
     path = BackwardElimination() if path is None else path
 
     # Each fold held out in turn, and last none: the fit itself.

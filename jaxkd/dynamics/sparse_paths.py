@@ -144,7 +144,7 @@ class Lasso(SparsePath):
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
     ) -> Bool[Array, "candidates terms"]:
         usable = independent(factor)
-        factor = jnp.where(usable, factor, 0.0)
+        factor = jnp.where(usable[None], factor, 0.0)
         gram, along = factor.T @ factor, factor.T @ target
 
         def kept(penalty: Array) -> Array:
@@ -180,7 +180,7 @@ class RelaxedL0(SparsePath):
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
     ) -> Bool[Array, "candidates terms"]:
         usable = independent(factor)
-        factor = jnp.where(usable, factor, 0.0)
+        factor = jnp.where(usable[None], factor, 0.0)
         terms = factor.shape[1]
         rows = jnp.concatenate([factor, jnp.eye(terms, dtype=factor.dtype) / math.sqrt(self.width)])
         upper = triangulated(rows, terms)[:terms]

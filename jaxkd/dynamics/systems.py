@@ -28,7 +28,7 @@ class Uniform:
     def __call__(self, key: Key, count: int) -> Float[Array, "count states"]:
         """So many of them."""
         low, high = jnp.asarray(self.low), jnp.asarray(self.high)
-        return jax.random.uniform(key, (count, low.size), low.dtype, minval=low, maxval=high)
+        return jax.random.uniform(key, (count, low.size), low.dtype, minval=low[None], maxval=high[None])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Normal:
     def __call__(self, key: Key, count: int) -> Float[Array, "count states"]:
         """So many of them."""
         mean = jnp.asarray(self.mean)
-        return mean + self.deviation * jax.random.normal(key, (count, mean.size), mean.dtype)
+        return mean[None] + self.deviation * jax.random.normal(key, (count, mean.size), mean.dtype)
 
 
 Initial: TypeAlias = Uniform | Normal
@@ -87,7 +87,7 @@ def with_noise(
 ) -> Float[Array, "trajectories times states"]:
     """White noise added, of a share of each state's standard deviation over all trajectories."""
     deviation = jnp.std(states, axis=(0, 1))
-    return states + level * deviation * jax.random.normal(key, states.shape, states.dtype)
+    return states + level * deviation[None, None] * jax.random.normal(key, states.shape, states.dtype)
 
 
 _x, _y, _z, _v, _w = sympy.symbols("x y z v w")

@@ -57,7 +57,7 @@ def weak_form(
             f"window must be odd, at least 5 and at most the {count} samples, and stride at least 1, got {window} and "
             f"{stride}."
         )
-    rows = jnp.arange(0, count - window + 1, stride)[:, None] + jnp.arange(window)
+    rows = jnp.arange(0, count - window + 1, stride)[:, None] + jnp.arange(window)[None]
     moments = times[rows]
     half = (moments[:, -1:] - moments[:, :1]) / 2
     place = (moments - moments[:, :1]) / half - 1

@@ -1,0 +1,136 @@
+"""The curve of noisy samples, against what it is made of and against the definition in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxkd.dynamics import fourier_fit
+
+EVEN = np.linspace(1.0, 4.0, 41)
+UNEVEN = np.sort(np.random.default_rng(0).uniform(1.0, 4.0, 41))
+both = pytest.mark.parametrize("times", [EVEN, UNEVEN], ids=["even", "uneven"])
+
+
+def noisy(times, seed=1, level=0.02):
+    clean = np.stack([np.sin(3 * times), times * np.exp(-times)], axis=1)
+    return jnp.asarray(clean + level * np.random.default_rng(seed).standard_normal(clean.shape))
+
+
+def test_a_cubic_is_its_own_curve():
+    samples = jnp.asarray(EVEN**3 - 2 * EVEN)[:, None]
+    fit = fourier_fit(samples, jnp.asarray(EVEN))
+    np.testing.assert_allclose(fit.at(jnp.array([2.0])), [[4.0]], atol=1e-9)
+    np.testing.assert_allclose(fit.at(jnp.array([2.0]), derivative=1), [[10.0]], atol=1e-8)
+    np.testing.assert_allclose(fit.at(jnp.array([2.0]), derivative=2), [[12.0]], atol=1e-7)
+    assert fit.noise[0] < 1e-6
+
+
+@both
+def test_derivatives_are_those_of_the_curve(times):
+    fit = fourier_fit(noisy(times), jnp.asarray(times))
+    for order in range(3):
+        _, slope = jax.jvp(
+            lambda t, order=order: fit.at(t, derivative=order), (jnp.asarray(times),), (jnp.ones(len(times)),)
+        )
+        np.testing.assert_allclose(fit.at(jnp.asarray(times), derivative=order + 1), slope, rtol=1e-9, atol=1e-9)
+
+
+@both
+def test_units_and_an_added_cubic_change_only_themselves(times):
+    samples, inner = noisy(times), jnp.linspace(1.1, 3.9, 9)
+    fit = fourier_fit(samples, jnp.asarray(times))
+    cubic = jnp.asarray(5 - times + 0.3 * times**3)[:, None]
+    other = fourier_fit(10 * samples + cubic, jnp.asarray(60 * times))
+    want = 10 * fit.at(inner, derivative=1) + (-1 + 0.9 * inner**2)[:, None]
+    np.testing.assert_allclose(60 * other.at(60 * inner, derivative=1), want, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(other.noise, 10 * fit.noise, rtol=1e-6)
+
+
+@both
+def test_equals_the_definition_in_numpy(times):
+    """Every cut-off by a dense solution and the trace of its matrix; the least error wins."""
+    samples = noisy(times)
+    fit = fourier_fit(samples, jnp.asarray(times))
+    count, span = len(times), times[-1] - times[0]
+    place, k = (times - times[0]) / span, np.arange(1, count - 1)
+    design = np.concatenate([np.vander(2 * place - 1, 4), np.sin(np.pi * place[:, None] * k)], axis=1)
+    scores, curves = [], []
+    for cutoff in np.exp(np.linspace(0, np.log(1.5 * count), 60)):
+        penalty = np.concatenate([np.zeros(4), np.sqrt((count - 1) / 2) * (k / cutoff) ** 4])
+        rows = np.concatenate([design, np.diag(penalty)])
+        hat = design @ np.linalg.pinv(rows, rcond=1e-14)[:, :count]
+        parameters = np.trace(hat)
+        free = 1 - 1.2 * parameters / count
+        squares = np.sum((samples - hat @ samples) ** 2, axis=0)
+        allowed = parameters <= 0.8 * count and free > 0.01
+        scores.append(squares / free**2 if allowed else np.full(2, np.inf))
+        curves.append(hat @ samples)
+    best = np.argmin(scores, axis=0)
+    want = np.stack([curves[best[channel]][:, channel] for channel in range(2)], axis=1)
+    np.testing.assert_allclose(fit.at(jnp.asarray(times)), want, rtol=1e-6, atol=1e-7)
+
+
+@both
+def test_masked_samples_are_as_if_cut_off(times):
+    samples, most = noisy(times), len(times)
+    longer = np.concatenate([times, np.full(7, np.nan)])
+    filled = jnp.concatenate([samples, jnp.full((7, 2), jnp.nan)])
+    whole = fourier_fit(samples, jnp.asarray(times))
+    masked = fourier_fit(filled, jnp.asarray(longer), mask=jnp.arange(most + 7) < most)
+    for order in (0, 1):
+        want = whole.at(jnp.asarray(times), derivative=order)
+        np.testing.assert_allclose(masked.at(jnp.asarray(times), derivative=order), want, rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(masked.noise, whole.noise, rtol=1e-8)
+
+
+def test_gradient():
+    times = jnp.asarray(EVEN)
+
+    def slopes(samples):
+        return fourier_fit(samples, times).at(times, derivative=1)
+
+    check_grads(jax.jit(slopes), (noisy(EVEN, level=0.1),), order=1, modes=["rev"], rtol=1e-5)
+
+
+def test_the_noise_is_estimated():
+    times = np.linspace(0, 10, 400)
+    samples = jnp.sin(times)[:, None] + 0.05 * np.random.default_rng(0).standard_normal((400, 20))
+    fit = fourier_fit(samples, jnp.asarray(times))
+    np.testing.assert_allclose(np.mean(fit.noise), 0.05, rtol=0.02)
+
+
+def test_an_exponential_without_noise_is_followed_to_its_ends():
+    """A plain Fourier series is off by half of the largest slope there."""
+    times = jnp.linspace(0.0, 3.0, 61)
+    fit = fourier_fit(jnp.exp(-times)[:, None], times)
+    np.testing.assert_allclose(fit.at(times, derivative=1)[:, 0], -np.exp(-times), atol=2e-3)
+
+
+def test_single_precision_is_refused():
+    with pytest.raises(TypeError, match=r"samples must be of float64, got float32. Start JAX in double precision"):
+        fourier_fit(jnp.zeros((20, 1), jnp.float32), jnp.linspace(0, 1, 20))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_what_is_no_record_is_refused():
+    with pytest.raises(ValueError, match=r"samples must be at least 8, got 5"):
+        fourier_fit(jnp.zeros((5, 1)), jnp.linspace(0, 1, 5))
+    with pytest.raises(ValueError, match=r"samples must be \[times, channels\] and times as long.*jax.vmap"):
+        fourier_fit(jnp.zeros((2, 20, 1)), jnp.linspace(0, 1, 20))
+
+
+def test_transforms_change_nothing():
+    """`vmap` over records that share their times, and over those that do not."""
+    records = jnp.stack([noisy(EVEN, seed) for seed in range(3)])
+    moments = jnp.stack([EVEN, UNEVEN, EVEN**2])
+
+    def slopes(samples, times):
+        return fourier_fit(samples, times).at(times, derivative=1)
+
+    alone = jnp.stack([slopes(one, jnp.asarray(EVEN)) for one in records])
+    together = jax.jit(jax.vmap(slopes, in_axes=(0, None)))(records, jnp.asarray(EVEN))
+    np.testing.assert_allclose(together, alone, rtol=1e-8, atol=1e-9)
+    alone = jnp.stack([slopes(one, times) for one, times in zip(records, moments, strict=True)])
+    np.testing.assert_allclose(jax.jit(jax.vmap(slopes))(records, moments), alone, rtol=1e-8, atol=1e-8)
