@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxkd import kernels, losses, projector
+from jaxkd import dynamics, kernels, losses, projector
 from jaxkd.alignment import (
     chunk_values,
     chunks,
@@ -18,6 +18,7 @@ from jaxkd.alignment import (
     in_order,
     minimum_edit,
 )
+from jaxkd.dynamics import householder, least_squares
 from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -28,7 +29,12 @@ every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function:
 ALIGNMENTS = (exact_token, chunks, chunk_values, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
-@pytest.mark.parametrize("module", [losses, divergence, feature, preference, reduce, kernels, projector, *ALIGNMENTS])
+DYNAMICS = (dynamics, householder, least_squares)
+
+
+@pytest.mark.parametrize(
+    "module", [losses, divergence, feature, preference, reduce, kernels, projector, *ALIGNMENTS, *DYNAMICS]
+)
 def test_the_table_is_complete(module):
     functions = {
         value
@@ -80,5 +86,5 @@ def test_the_tests_of_a_function_can_be_printed():
     text = shown_by("top_k")
     assert "hand value\n  tests/kernels/test_top_k.py::test_hand_values\n" in text
     assert "gradient: a record of a frozen teacher" in text
-    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, ideal_step, got 'kl'"):
+    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, identify, got 'kl'"):
         shown_by("kl")

@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.householder import triangulated
-from jaxkd.typing import Scalar
 
 POWERS = 4
 """Of time, 0 to 3: what the ends of a record do, up to their second derivatives, which no few sines can follow."""
@@ -30,19 +29,22 @@ MOST_SINES = 512
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FourierFit:
-    """Curves y(t), one a channel, whose values and derivatives are known at any time of the record."""
+    """Curves y(t), one a channel, whose values and derivatives are known at any time of the record.
 
-    start: Scalar
-    end: Scalar
-    polynomial: Float[Array, "powers channels"]
+    `batch` is what `vmap` adds.
+    """
+
+    start: Float[Array, "*batch"]
+    end: Float[Array, "*batch"]
+    polynomial: Float[Array, "*batch powers channels"]
     """Coefficients of the powers 0, 1, ... of 2 (t - start) / (end - start) - 1."""
-    amplitudes: Float[Array, "sines channels"]
+    amplitudes: Float[Array, "*batch sines channels"]
     """Of sin(pi k (t - start) / (end - start)), k = 1, 2, ..."""
-    cutoff: Float[Array, " channels"]
+    cutoff: Float[Array, "*batch channels"]
     """The k of which half the amplitude is kept."""
-    parameters: Float[Array, " channels"]
+    parameters: Float[Array, "*batch channels"]
     """Their effective number: the trace of the matrix that makes the curve of the samples."""
-    noise: Float[Array, " channels"]
+    noise: Float[Array, "*batch channels"]
     """Estimated standard deviation of a sample about its curve, in the channel's unit."""
 
     def at(self, times: Float[Array, " times"], *, derivative: int = 0) -> Float[Array, "times channels"]:

@@ -45,7 +45,7 @@ def triangle(
     return _triangle(jnp.pad(both, ((0, missing), (0, 0))))
 
 
-def merged(triangles: Float[Array, "parts columns columns"]) -> Float[Array, "columns columns"]:
+def merged_triangle(triangles: Float[Array, "parts columns columns"]) -> Float[Array, "columns columns"]:
     """The triangle of all rows of which the parts have triangles.
 
     Args:
@@ -60,7 +60,7 @@ def merged(triangles: Float[Array, "parts columns columns"]) -> Float[Array, "co
         >>> import jax, jax.numpy as jnp
         >>> with jax.enable_x64(True):
         ...     parts = jnp.array([[[3.0, 6.0], [0.0, 0.0]], [[4.0, 8.0], [0.0, 0.0]]])
-        ...     bool(jnp.allclose(jnp.abs(merged(parts)), jnp.array([[5.0, 10.0], [0.0, 0.0]])))
+        ...     bool(jnp.allclose(jnp.abs(merged_triangle(parts)), jnp.array([[5.0, 10.0], [0.0, 0.0]])))
         True
     """
     return _triangle(jnp.reshape(triangles, (-1, triangles.shape[-1])))

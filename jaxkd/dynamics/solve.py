@@ -18,11 +18,11 @@ VectorField = Callable[[Any, Float[Array, " states"], Any], Float[Array, " state
 class Solution:
     """A trajectory, and whether it is one."""
 
-    states: Float[Array, "times states"]
+    states: Float[Array, "*batch times states"]
     """inf at the times that the solver did not reach."""
-    succeeded: Bool[Array, ""]
+    succeeded: Bool[Array, "*batch"]
     """False where steps ran out, or a state was no number; True also where `Solver.stop` ended it."""
-    steps: Int[Array, ""]
+    steps: Int[Array, "*batch"]
     """Accepted and rejected ones."""
 
 

@@ -8,30 +8,30 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics.double import require_float64
-from jaxkd.dynamics.least_squares import merged, subset_fit, triangle
+from jaxkd.dynamics.least_squares import merged_triangle, subset_fit, triangle
 from jaxkd.dynamics.sparse_paths import BackwardElimination, SparsePath
-from jaxkd.typing import Key, Scalar
+from jaxkd.typing import Key
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SparseFit:
-    """Terms and coefficients of each channel, and all that the choice was made by."""
+    """Terms and coefficients of each channel, and all that the choice was made by.  `batch` is what `vmap` adds."""
 
-    coefficients: Float[Array, "terms channels"]
+    coefficients: Float[Array, "*batch terms channels"]
     """0 where a term was not chosen."""
-    support: Bool[Array, "terms channels"]
-    chosen: Int[Array, " channels"]
+    support: Bool[Array, "*batch terms channels"]
+    chosen: Int[Array, "*batch channels"]
     """Position of the candidate on the path."""
-    errors: Float[Array, "channels candidates folds"]
+    errors: Float[Array, "*batch channels candidates folds"]
     """Mean square of what a fold's rows are off, of a fit to all others, in the channel's unit squared."""
-    sizes: Int[Array, "channels candidates"]
+    sizes: Int[Array, "*batch channels candidates"]
     """Terms of each candidate."""
-    condition: Scalar
+    condition: Float[Array, "*batch"]
     """Of the terms at length 1: the factor by which relative errors of the data can grow in the coefficients."""
-    scale: Float[Array, " terms"]
+    scale: Float[Array, "*batch terms"]
     """The terms' lengths over all rows, 1 for one of zeros."""
-    triangles: Float[Array, "blocks columns columns"]
+    triangles: Float[Array, "*batch blocks columns columns"]
     """What each block says, of terms at length 1."""
 
 
@@ -40,9 +40,9 @@ class SparseFit:
 class Bootstrap:
     """What the coefficients could have been, had other blocks been measured."""
 
-    coefficients: Float[Array, "replicates terms channels"]
+    coefficients: Float[Array, "*batch replicates terms channels"]
     """Of the terms that were chosen from all data."""
-    inclusion: Float[Array, "terms channels"]
+    inclusion: Float[Array, "*batch terms channels"]
     """The share of replicates in which the same position of the path has the term."""
 
     def interval(self, level: float = 0.9) -> tuple[Float[Array, "terms channels"], Float[Array, "terms channels"]]:
@@ -96,8 +96,7 @@ def sparse_fit(
             f"features must have at least 3 blocks in at least 3 folds, got {blocks} blocks and {folds} folds. "
             "Cut long trajectories into pieces."
         )
-    length = jnp.sqrt(jnp.sum(features**2, axis=(0, 1)))
-    scale = jnp.where(length > 0, length, 1.0)
+    scale = _length(jnp.reshape(features, (-1, terms)))
     triangles = jax.vmap(triangle)(features / scale[None, None], targets)
     path = BackwardElimination() if path is None else path
 
@@ -106,9 +105,9 @@ def sparse_fit(
     held = jnp.asarray(fold == np.arange(folds + 1)[:, None])
 
     def fitted(held: Bool[Array, " blocks"]) -> tuple[Array, Array, Array]:
-        train = merged(jnp.where(held[:, None, None], 0.0, triangles))
+        train = merged_triangle(jnp.where(held[:, None, None], 0.0, triangles))
         factor, columns = train[:, :terms], train[:, terms:].T
-        subsets = jax.vmap(path, in_axes=(None, 0))(factor, columns)
+        subsets = jax.vmap(path, in_axes=(None, 0))(_unit(factor), columns)
         each = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0], in_axes=(None, 0))
         fits = jax.vmap(each)(columns, subsets)
         test = jnp.where(held[:, None, None], triangles, 0.0)
@@ -121,7 +120,7 @@ def sparse_fit(
     chosen = jax.vmap(one_standard_error)(errors)
     channel = jnp.arange(channels)
     support, coefficients = subsets[-1, channel, chosen], fits[-1, channel, chosen]
-    singular = jnp.linalg.svd(merged(triangles)[:, :terms], compute_uv=False)
+    singular = jnp.linalg.svd(merged_triangle(triangles)[:, :terms], compute_uv=False)
     return SparseFit(
         coefficients=coefficients.T / scale[:, None],
         support=support.T,
@@ -187,11 +186,21 @@ def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, repli
     drawn = jax.random.randint(key, (replicates, blocks), 0, blocks)
 
     def once(drawn: Int[Array, " blocks"]) -> tuple[Array, Array]:
-        whole = merged(fit.triangles[drawn])
+        whole = merged_triangle(fit.triangles[drawn])
         factor, columns = whole[:, :terms], whole[:, terms:].T
         fits = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0])(columns, fit.support.T)
-        again = jax.vmap(lambda target, index: path(factor, target)[index])(columns, fit.chosen)
+        again = jax.vmap(lambda target, index: path(_unit(factor), target)[index])(columns, fit.chosen)
         return fits.T / fit.scale[:, None], again.T
 
     coefficients, again = jax.lax.map(once, drawn, batch_size=32)
     return Bootstrap(coefficients=coefficients, inclusion=jnp.mean(again, axis=0, dtype=coefficients.dtype))
+
+
+def _length(columns: Float[Array, "rows terms"]) -> Float[Array, " terms"]:
+    """Of each column; 1 for one of zeros."""
+    square = jnp.sum(columns**2, axis=0)
+    return jnp.sqrt(jnp.where(square > 0, square, 1.0))
+
+
+def _unit(columns: Float[Array, "rows terms"]) -> Float[Array, "rows terms"]:
+    return columns / _length(columns)[None]

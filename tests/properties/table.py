@@ -1,9 +1,12 @@
 """The table of the pure layers: every public function, and what shows each of its properties."""
 
-from collections.abc import Callable
+import itertools
+import string
+from collections.abc import Callable, Iterator
 
 from tests.properties.alignments import ALIGNMENTS
 from tests.properties.divergences import DIVERGENCES
+from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
 from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE
@@ -24,6 +27,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.alignment: tokens": TOKEN_ALIGNMENTS,
     "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
+    "jaxkd.dynamics": DYNAMICS,
 }
 TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
 
@@ -31,7 +35,7 @@ TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for
 def page() -> str:
     """The whole table in Markdown: how many tests show each property, or a letter that stands for the reason."""
     reasons = sorted({reason for row in TABLE.values() for reason in row.omitted().values()})
-    letters = {reason: chr(ord("a") + index) for index, reason in enumerate(reasons)}
+    letters = dict(zip(reasons, _labels(), strict=False))
     lines = []
     for title, section in SECTIONS.items():
         lines += [f"**{title}**", "", f"| | {' | '.join(KINDS.values())} |", "|---" * (len(KINDS) + 1) + "|"]
@@ -42,6 +46,12 @@ def page() -> str:
         lines.append("")
     lines += [f"- ({letter}) {reason}" for reason, letter in letters.items()]
     return "\n".join(lines) + "\n"
+
+
+def _labels() -> Iterator[str]:
+    """a to z, and then aa, ab, ..."""
+    for length in itertools.count(1):
+        yield from ("".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=length))
 
 
 def shown_by(name: str) -> str:
