@@ -70,7 +70,7 @@ class Equations:
     def python(self, name: str = "vector_field") -> str:
         """The source of a Python function of floats, which imports nothing but math."""
         given = ", ".join(str(variable) for variable in self.variables)
-        values = [sympy.pycode(one, fully_qualified_modules=True) for one in self.expressions()]
+        values = [str(sympy.pycode(one, fully_qualified_modules=True)) for one in self.expressions()]
         return "\n".join(["import math", "", "", f"def {name}({given}):", f"    return [{', '.join(values)}]", ""])
 
     def vector_field(self) -> Callable[..., Float[Array, " states"]]:
@@ -82,7 +82,8 @@ class Equations:
 
         def field(t: Any, y: Float[Array, " states"], u: Any = None) -> Float[Array, " states"]:
             if self.inputs:
-                y = jnp.concatenate([y, jnp.atleast_1d(u(t) if callable(u) else u)])
+                given: Any = u(t) if callable(u) else u
+                y = jnp.concatenate([y, jnp.atleast_1d(given)])
             return values(y) @ coefficients
 
         return field

@@ -74,10 +74,10 @@ def fourier_fit(
     p is a cubic, so that the sines, which continue a record as an odd function of twice its length, have no jump, kink
     or bend to follow at its ends.  Of all such curves the one that minimises
 
-        |y - c|^2 + (N - 1) / 2 sum_k (k / cutoff)^8 a_k^2
+    `|y - c|^2 + (N - 1) / 2 sum_k (k / cutoff)^8 a_k^2`,
 
     which keeps 1 / (1 + (k / cutoff)^8) of each sine where samples are evenly spaced.  Each channel has the cut-off of
-    the least generalised cross-validation error, |y - c|^2 / N / (1 - inflation parameters / N)^2.
+    the least generalised cross-validation error, `|y - c|^2 / N / (1 - inflation parameters / N)^2`.
 
     Args:
         samples: measured states, float64; their gradient takes the chosen cut-off as given.

@@ -76,7 +76,7 @@ def exponentials(variables: Sequence[sympy.Symbol], *, rates: Sequence[float] = 
 
 
 def rationals(variables: Sequence[sympy.Symbol], *, half: float = 1.0, power: int = 1) -> tuple[sympy.Expr, ...]:
-    """x^n / (h^n + |x|^n), of Hill and of Michaelis and Menten, which has no pole on the real line.
+    """`x^n / (h^n + |x|^n)`, of Hill and of Michaelis and Menten, which has no pole on the real line.
 
     Args:
         variables: states and inputs.
@@ -90,7 +90,7 @@ def rationals(variables: Sequence[sympy.Symbol], *, half: float = 1.0, power: in
         ValueError: a half that is not positive, which would put a pole at 0, or a power below 1.
 
     Source: Hill 1910 and Michaelis & Menten 1913, as terms in Mangan et al. 2016 (doi 10.1109/TMBMC.2016.2633265).
-    Deviation: of |x|, so that a state that noise makes negative meets no pole.
+    Deviation: of `|x|`, so that a state that noise makes negative meets no pole.
 
     Example:
         >>> rationals(sympy.symbols("x,"), half=2, power=1)
@@ -111,7 +111,7 @@ def values(
         variables: in the order of the last axis of what the function takes.
 
     Returns:
-        A function of [*points, variables] to [*points, terms], of the same dtype.
+        A function of `[*points, variables]` to `[*points, terms]`, of the same dtype.
 
     Raises:
         ValueError: a term with a symbol that is no variable, terms that are equal, or none.

@@ -42,7 +42,7 @@ class Solver:
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(default_factory=diffrax.RecursiveCheckpointAdjoint)
     """Of gradients: also BacksolveAdjoint(), DirectAdjoint(), or ForwardMode() for `jax.jvp`."""
     stop: Callable[..., Bool[Array, ""]] | None = None
-    """stop(t, y, args, **kwargs) ends the solution at the first step after which it is true."""
+    """`stop(t, y, args, **kwargs)` ends the solution at the first step after which it is true."""
 
     def __post_init__(self) -> None:
         for name in ("rtol", "atol", "most_steps"):

@@ -68,7 +68,7 @@ class SequentialThresholding(SparsePath):
     A candidate for each threshold.
 
     Source: STLSQ of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113).  Deviation: the threshold is one on
-    |c_j| |f_j| / |y|, so that it has no unit, where theirs is one on |c_j|.
+    `|c_j| |f_j| / |y|`, so that it has no unit, where theirs is one on `|c_j|`.
     """
 
     thresholds: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-3, 40))
@@ -86,7 +86,7 @@ class SequentialThresholding(SparsePath):
 
         def kept(threshold: Array) -> Array:
             def once(subset: Array, _: None) -> tuple[Array, None]:
-                fit, _ = subset_fit(factor, target, subset)
+                fit = subset_fit(factor, target, subset)[0]
                 return subset & (jnp.abs(fit) >= threshold * scale), None
 
             return jax.lax.scan(once, usable, None, length=self.rounds)[0]
@@ -129,7 +129,7 @@ class BestSubset(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lasso(SparsePath):
-    """Terms that are not 0 at the minimum of |A c - y|^2 / 2 + penalty |c|_1, by coordinate descent.
+    """Terms that are not 0 at the minimum of `|A c - y|^2 / 2 + penalty |c|_1`, by coordinate descent.
 
     A candidate for each penalty.  The coefficients are fitted again without it.
 
@@ -163,9 +163,10 @@ class Lasso(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelaxedL0(SparsePath):
-    """Terms that a copy w of the coefficients keeps: |A c - y|^2 / 2 + penalty |w|_0 + |c - w|^2 / (2 width).
+    """Terms that a copy w of the coefficients keeps.
 
-    A candidate for each penalty; c and w are minimised in turn.
+    The minimum is that of `|A c - y|^2 / 2 + penalty |w|_0 + |c - w|^2 / (2 width)`, over c and w in turn.  A candidate
+    for each penalty.
 
     Source: SR3 of Zheng et al. 2019 (doi 10.1109/ACCESS.2018.2886528), for SINDy Champion et al. 2020 (doi
     10.1109/ACCESS.2020.3023625).  Deviation: columns have length 1 and penalties are shares of the target.
