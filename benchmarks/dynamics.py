@@ -108,7 +108,7 @@ def _candidates() -> Callable[[jax.Array, jax.Array], jax.Array]:
     def one(triangles: jax.Array, truth: jax.Array) -> jax.Array:
         whole, terms = merged_triangle(triangles), truth.shape[0]
         factor, path = whole[:, :terms], BackwardElimination()
-        subsets = jax.vmap(path, in_axes=(None, 0))(factor / jnp.linalg.norm(factor, axis=0), whole[:, terms:].T)
+        subsets = jax.vmap(path, in_axes=(None, 0))(factor / jnp.linalg.norm(factor, axis=0)[None], whole[:, terms:].T)
         return jnp.any(jnp.all(subsets == truth.T[:, None], axis=2), axis=1)
 
     return jax.jit(one)
