@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,9 @@ from jaxkd.dynamics.least_squares import independent, subset_fit, triangle
 from jaxkd.dynamics.sparse_fit import SparseFit, sparse_fit
 from jaxkd.dynamics.sparse_paths import SparsePath
 from jaxkd.dynamics.weak_form import weak_form, window_length
+
+SUBDIVISIONS = 4
+"""Of the time between two samples, for integrals of what is smooth."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,22 +126,46 @@ def _integrated(
 ]:
     """Curves, smooth states, and both sides of the equations in each window."""
     values = library.values(terms, variables)
+    fine = _subdivided(times)
     fit = jax.vmap(lambda samples: fourier_fit(samples, times))
-    at = jax.vmap(lambda curve: curve.at(times))
+    at = jax.vmap(lambda curve: curve.at(fine))
+    controls = None if inputs is None else jax.vmap(lambda inputs: _interpolated(inputs, times, fine))(inputs)
     stride = max(1, window // 4)
-    windows = jax.vmap(lambda features, states: weak_form(features, states, times, window=window, stride=stride))
 
-    def features(smooth: Float[Array, "trajectories times states"]) -> Float[Array, "trajectories times terms"]:
-        return values(smooth if inputs is None else jnp.concatenate([smooth, inputs], axis=2))
+    def features(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine terms"]:
+        return values(smooth if controls is None else jnp.concatenate([smooth, controls], axis=2))
+
+    def sides(known: Array, smooth: Array, states: Array) -> tuple[Array, Array]:
+        # What is smooth between the samples, so that the rule of the integral adds nothing to the noise, and the rest.
+        window_of, stride_of = SUBDIVISIONS * (window - 1) + 1, SUBDIVISIONS * stride
+        left, right = weak_form(known, smooth, fine, window=window_of, stride=stride_of)
+        rest = states - smooth[::SUBDIVISIONS]
+        return left, right + weak_form(rest, rest, times, window=window, stride=stride)[1]
 
     curves = fit(states)
     smooth = at(curves)
     for _ in range(rounds):
         known = features(smooth)
-        slopes = known @ _all_terms(*windows(known, states))
-        integral = jax.vmap(lambda slopes: _cumulative(slopes, times))(slopes)
-        smooth = integral + at(fit(states - integral))
-    return curves, smooth, *windows(features(smooth), states)
+        slopes = known @ _all_terms(*jax.vmap(sides)(known, smooth, states))
+        integral = jax.vmap(lambda slopes: _cumulative(slopes, fine))(slopes)
+        smooth = integral + at(fit(states - integral[:, ::SUBDIVISIONS]))
+    return curves, smooth[:, ::SUBDIVISIONS], *jax.vmap(sides)(features(smooth), smooth, states)
+
+
+def _subdivided(times: Float[Array, " times"]) -> Float[Array, " fine"]:
+    """The times, and SUBDIVISIONS - 1 evenly between each two."""
+    shares = jnp.arange(SUBDIVISIONS) / SUBDIVISIONS
+    inner = times[:-1, None] + jnp.diff(times)[:, None] * shares[None]
+    return jnp.concatenate([jnp.reshape(inner, -1), times[-1:]])
+
+
+def _interpolated(
+    inputs: Float[Array, "times inputs"], times: Float[Array, " times"], fine: Float[Array, " fine"]
+) -> Float[Array, "fine inputs"]:
+    """Inputs between the samples, by cubics whose slopes look back."""
+    return jax.vmap(diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs)).evaluate)(
+        fine
+    )
 
 
 def _all_terms(

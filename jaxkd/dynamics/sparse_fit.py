@@ -13,6 +13,10 @@ from jaxkd.dynamics.sparse_paths import BackwardElimination, SparsePath
 from jaxkd.typing import Key
 
 
+NEGLIGIBLE = 1e-7
+"""Of the mean square of what is to be explained."""
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SparseFit:
@@ -137,12 +141,13 @@ def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, "
     """The first candidate whose mean error is at most the least one plus that one's standard error over folds.
 
     Args:
-        errors: of the sparsest candidate first.
+        errors: mean squares, of the sparsest candidate first.
 
     Returns:
-        Its position.
+        Its position.  Errors below NEGLIGIBLE times that of the first candidate count as none: without noise the least
+        error is one of interpolation, which terms that are not there can always better.
 
-    Source: Breiman, Friedman, Olshen & Stone 1984.  Deviation: none.
+    Source: Breiman, Friedman, Olshen & Stone 1984.  Deviation: what is negligible.
 
     Example:
         >>> import jax.numpy as jnp
@@ -152,7 +157,7 @@ def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, "
     mean = jnp.mean(errors, axis=1)
     best = jnp.argmin(mean)
     spread = jnp.std(errors[best], ddof=1) / jnp.sqrt(errors.shape[1])
-    return jnp.argmax(mean <= mean[best] + spread)
+    return jnp.argmax(mean <= jnp.maximum(mean[best] + spread, NEGLIGIBLE * mean[0]))
 
 
 def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, replicates: int = 200) -> Bootstrap:
