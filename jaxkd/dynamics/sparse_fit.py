@@ -12,7 +12,6 @@ from jaxkd.dynamics.least_squares import merged_triangle, subset_fit, triangle
 from jaxkd.dynamics.sparse_paths import BackwardElimination, SparsePath
 from jaxkd.typing import Key
 
-
 NEGLIGIBLE = 1e-7
 """Of the mean square of what is to be explained."""
 
