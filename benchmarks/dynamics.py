@@ -36,11 +36,16 @@ EQUATIONS = (
     (systems.LORENZ, 0.05, None),
 )
 
+CHOSEN_ON = (systems.DAMPED_OSCILLATOR, systems.VAN_DER_POL, systems.FITZHUGH_NAGUMO, systems.DUFFING)
+CHOSEN_BY, CHOSEN_AT = range(10), (0.0, 0.01, 0.05, 0.10)
+"""Seeds and noise."""
+
 
 def measure(quick: bool) -> Measured:
-    """Errors of derivatives and shares of right equations; quick: five seeds."""
+    """Errors of derivatives and shares of right equations; quick: five seeds, without the systems of the choices."""
     with jax.enable_x64(True):
         rows = [*_slopes(QUICK if quick else DERIVATIVE), *_equations(QUICK if quick else len(SEEDS))]
+        rows += [] if quick else _development()
     return Measured(rows=tuple(rows), environment=environment.here())
 
 
@@ -76,6 +81,14 @@ def _equations(seeds: int) -> Iterator[Row]:
         without = statistics.mean(_identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds])
         yield Row(figure=f"{title}: right terms without rounds{share}", value=without, unit="")
         yield Row.median(f"{title}: largest relative error of a coefficient", [one.error for one in tried], "")
+
+
+def _development() -> Iterator[Row]:
+    for system in CHOSEN_ON:
+        for level in CHOSEN_AT:
+            right = statistics.mean(_identified(system, seed, level).right for seed in CHOSEN_BY)
+            title = f"{system.name}, {level:.0%} noise: right terms, of the {len(CHOSEN_BY)} seeds of the choices"
+            yield Row(figure=title, value=right, unit="")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

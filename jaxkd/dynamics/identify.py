@@ -1,4 +1,4 @@
-"""From noisy trajectories to equations: curves, weak form, sparse regression, in this order."""
+"""From noisy trajectories to equations: curves, bettered in rounds, then the weak form and a sparse regression."""
 
 import dataclasses
 import functools
@@ -71,13 +71,13 @@ def identify(
 
     Raises:
         TypeError: arrays of another dtype than float64.
-        ValueError: names that do not fit the arrays, states that are not finite (the first one is named), or a record
-            too short.
+        ValueError: names that do not fit the arrays, times that do not increase or states that are not finite (the
+            first one is named), or a record too short.
 
     Source: SINDy of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113), in the weak form of Messenger & Bortz
     (arXiv 2005.04339); stage 1 of SNODE (arXiv 2503.08059) matches slopes instead, see `fourier_fit`.  Deviation:
-    features of smoothed states against measured states, the rounds, and the choice of terms, as
-    said.  The rounds are in the spirit of FNODE's (arXiv 2405.11542), which simulates between the samples.
+    features of smoothed states against measured states, the rounds, and the choice of terms, as said.  The rounds are
+    in the spirit of FNODE (arXiv 2405.11542), which simulates between the samples.
 
     Example:
         >>> import jax
@@ -93,6 +93,7 @@ def identify(
         dx/dt = 1.5 x - x y
         dy/dt = -3 y + x y
     """
+    _require_increasing(times)
     _require_finite(states, names, "states")
     if inputs is not None:
         _require_finite(inputs, input_names, "inputs")
@@ -137,8 +138,8 @@ def _integrated(
 
     def sides(known: Array, smooth: Array, states: Array) -> tuple[Array, Array]:
         # What is smooth between the samples, so that the rule of the integral adds nothing to the noise, and the rest.
-        window_of, stride_of = SUBDIVISIONS * (window - 1) + 1, SUBDIVISIONS * stride
-        left, right = weak_form(known, smooth, fine, window=window_of, stride=stride_of)
+        fine_window, fine_stride = SUBDIVISIONS * (window - 1) + 1, SUBDIVISIONS * stride
+        left, right = weak_form(known, smooth, fine, window=fine_window, stride=fine_stride)
         rest = states - smooth[::SUBDIVISIONS]
         return left, right + weak_form(rest, rest, times, window=window, stride=stride)[1]
 
@@ -163,9 +164,8 @@ def _interpolated(
     inputs: Float[Array, "times inputs"], times: Float[Array, " times"], fine: Float[Array, " fine"]
 ) -> Float[Array, "fine inputs"]:
     """Inputs between the samples, by cubics whose slopes look back."""
-    return jax.vmap(diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs)).evaluate)(
-        fine
-    )
+    curve = diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs))
+    return jax.vmap(curve.evaluate)(fine)
 
 
 def _all_terms(
@@ -173,13 +173,10 @@ def _all_terms(
 ) -> Float[Array, "terms states"]:
     """Coefficients of all terms, but for those that others make up."""
     terms = features.shape[2]
-    features, targets = (jnp.reshape(side, (-1, side.shape[2])) for side in (features, targets))
-    length = jnp.linalg.norm(features, axis=0)
-    scale = jnp.where(length > 0, length, 1.0)
-    whole = triangle(features / scale[None], targets)
+    whole = triangle(*(jnp.reshape(side, (-1, side.shape[2])) for side in (features, targets)))
     factor = whole[:, :terms]
-    fit = jax.vmap(lambda target: subset_fit(factor, target, independent(factor))[0])(whole[:, terms:].T)
-    return fit.T / scale[:, None]
+    own = independent(factor)
+    return jax.vmap(lambda target: subset_fit(factor, target, own)[0])(whole[:, terms:].T).T
 
 
 def _cumulative(slopes: Float[Array, "times states"], times: Float[Array, " times"]) -> Float[Array, "times states"]:
@@ -197,6 +194,17 @@ def _pieces(rows: Float[Array, "trajectories windows columns"], count: int) -> F
     length = -(-windows // count)
     filled = jnp.pad(rows, ((0, 0), (0, count * length - windows), (0, 0)))
     return jnp.reshape(filled, (trajectories * count, length, columns))
+
+
+def _require_increasing(times: Float[Array, " times"]) -> None:
+    moments = np.asarray(times)
+    wrong = np.flatnonzero(~(np.diff(moments) > 0))
+    if wrong.size:
+        first = int(wrong[0])
+        raise ValueError(
+            f"times must increase, got {moments[first + 1]} at sample {first + 1} after {moments[first]}, and "
+            f"{wrong.size - 1} more. Sort the samples by time, and keep one of each."
+        )
 
 
 def _require_finite(values: Array, names: tuple[sympy.Symbol, ...], what: str) -> None:

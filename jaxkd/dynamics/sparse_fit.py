@@ -117,7 +117,6 @@ def sparse_fit(
         off = jnp.einsum("brt,ckt->bckr", test[:, :, :terms], fits) - jnp.moveaxis(test[:, :, terms:], 2, 1)[:, :, None]
         return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / (rows * jnp.maximum(jnp.sum(held), 1))
 
-    # In one program, not one for the folds and one for the fit: on a CPU of two cores XLA lets both wait for a thread.
     subsets, fits, errors = jax.vmap(fitted)(held)
     errors = jnp.moveaxis(errors[:-1], 0, 2)
     chosen = jax.vmap(one_standard_error)(errors)

@@ -68,6 +68,15 @@ def test_units_are_those_of_the_data():
     np.testing.assert_allclose(other, found * (1000.0 ** (1 - degrees))[:, None] / 60, rtol=1e-6)
 
 
+def test_a_state_that_does_not_move_has_no_terms():
+    system = systems.LOTKA_VOLTERRA
+    states = measured(system, 0.0, count=4)
+    still = jnp.concatenate([states, jnp.full_like(states[..., :1], 3.0)], axis=2)
+    names = sympy.symbols("x y z")
+    found = identify(still, system.times(), names=names, terms=polynomials(names, degree=2)).equations
+    assert str(found.rounded(3)).splitlines()[2] == "dz/dt = 0"
+
+
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_what_is_no_record_is_refused():
     system = systems.LOTKA_VOLTERRA
@@ -85,5 +94,7 @@ def test_what_is_no_record_is_refused():
         identify(states, times, names=names, terms=terms, inputs=states, input_names=(sympy.Symbol("u"),))
     with pytest.raises(ValueError, match=r"terms must be made of x, y, got z"):
         identify(states, times, names=names, terms=(sympy.Symbol("z"),))
+    with pytest.raises(ValueError, match=r"times must increase, got 0.2 at sample 3 after 0.2, and 1 more. Sort the"):
+        identify(states, times.at[3].set(times[2]).at[9].set(0.0), names=names, terms=terms)
     with pytest.raises(TypeError, match=r"samples must be of float64"):
         identify(states.astype(jnp.float32), times.astype(jnp.float32), names=names, terms=terms)
