@@ -13,7 +13,7 @@ from jaxkd.typing import Scalar
 
 @dataclasses.dataclass(frozen=True)
 class FixedStep:
-    """A method of equal steps between the times, which compiles in a third of the time that Diffrax takes."""
+    """A method of equal steps between the times."""
 
     nodes: tuple[float, ...]
     """Of a step."""

@@ -84,8 +84,8 @@ def fourier_fit(
         times: of the samples, increasing; need not be evenly spaced.  No gradient reaches them.
         mask: which samples there are; None: all.  Records of different lengths can so be fitted in one `vmap`.
         sines: at most so many, the slowest.  None: as many as samples allow, and no more than 512.
-        inflation: what a parameter counts for in the choice of the cut-off.  At 1 the choice has a smaller error on
-            average and is now and then far too rough.
+        inflation: what a parameter counts for in the choice of the cut-off.  1 is plain cross-validation, which is now
+            and then far too rough.
 
     Returns:
         The curves, float64.
@@ -125,7 +125,8 @@ def fourier_fit(
     values = jnp.where(there[:, None], samples, 0.0)
 
     # The cubic is free: what is left of samples and sines beside it decides the amplitudes.
-    basis = _span(powers)
+    upper = triangulated(powers, POWERS)[:POWERS]
+    basis = jax.scipy.linalg.solve_triangular(upper, powers.T, trans=1).T
     left, singular, right = _singular(waves - basis @ (basis.T @ waves))
     rest = values - basis @ (basis.T @ values)
     seen = left.T @ rest
@@ -144,7 +145,7 @@ def fourier_fit(
     inverse = jnp.where(singular > 0, 1 / jnp.where(singular > 0, singular, 1.0), 0.0)
     shrunk = kept[best] * inverse[None]
     amplitudes = right.T @ (shrunk.T * seen)
-    polynomial = _coefficients(powers, values - waves @ amplitudes)
+    polynomial = jax.scipy.linalg.solve_triangular(upper, basis.T @ (values - waves @ amplitudes))
     channel = jnp.arange(samples.shape[1])
     return FourierFit(
         start=start,
@@ -177,21 +178,6 @@ def _sines(place: Float[Array, " times"], count: int, derivative: int) -> Float[
 def _singular(matrix: Float[Array, "times sines"]) -> tuple[Array, Array, Array]:
     """Its singular value decomposition, one matrix after the other: see `jaxkd.dynamics.householder`."""
     return tuple(jnp.linalg.svd(matrix, full_matrices=False))
-
-
-def _coefficients(
-    powers: Float[Array, "times powers"], values: Float[Array, "times channels"]
-) -> Float[Array, "powers channels"]:
-    """The least-squares polynomial."""
-    count = powers.shape[1]
-    turned = triangulated(jnp.concatenate([powers, values], axis=1), count)
-    return jax.scipy.linalg.solve_triangular(turned[:count, :count], turned[:count, count:])
-
-
-def _span(powers: Float[Array, "times powers"]) -> Float[Array, "times powers"]:
-    """An orthonormal basis of the polynomials at the samples."""
-    upper = triangulated(powers, powers.shape[1])[: powers.shape[1]]
-    return jax.scipy.linalg.solve_triangular(upper, powers.T, trans=1).T
 
 
 def _require_samples(samples: Float[Array, "times channels"], times: Float[Array, " times"]) -> None:

@@ -1,8 +1,7 @@
 """A triangle of a matrix, by reflections that are plain array operations.
 
 LAPACK's batched factorisations, which `jnp.linalg` calls on a CPU, let a thread of XLA's pool wait for others of it.
-Two at once, as in a search within a loop, wait for one another for ever where the pool is small.  Reflections of whole
-batches are also faster for matrices as small as those of a library of terms.
+Two at once, as in a search within a loop, wait for one another for ever where the pool is small.
 """
 
 import jax

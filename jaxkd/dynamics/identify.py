@@ -21,6 +21,9 @@ from jaxkd.dynamics.weak_form import weak_form, window_length
 SUBDIVISIONS = 4
 """Of the time between two samples, for integrals of what is smooth."""
 
+ROUNDING = 1e-12
+"""Of a state's largest value."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Identified:
@@ -98,7 +101,6 @@ def identify(
     if inputs is not None:
         _require_finite(inputs, input_names, "inputs")
     window = window_length(times.size) if window is None else window
-    library.values(terms, names + input_names)  # refuses terms before anything is compiled
     curves, smooth, features, targets = _integrated(
         states, times, inputs, terms=terms, variables=names + input_names, window=window, rounds=rounds
     )
@@ -150,7 +152,10 @@ def _integrated(
         slopes = known @ _all_terms(*jax.vmap(sides)(known, smooth, states))
         integral = jax.vmap(lambda slopes: _cumulative(slopes, fine))(slopes)
         smooth = integral + at(fit(states - integral[:, ::SUBDIVISIONS]))
-    return curves, smooth[:, ::SUBDIVISIONS], *jax.vmap(sides)(features(smooth), smooth, states)
+    left, right = jax.vmap(sides)(features(smooth), smooth, states)
+    # Of a state that does not move a window sees rounding, which is not to be explained.
+    moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
+    return curves, smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
 
 
 def _subdivided(times: Float[Array, " times"]) -> Float[Array, " fine"]:

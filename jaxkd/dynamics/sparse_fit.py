@@ -28,8 +28,8 @@ class SparseFit:
     """Position of the candidate on the path."""
     errors: Float[Array, "*batch channels candidates folds"]
     """Mean square of what a fold's rows are off, of a fit to all others, in the channel's unit squared."""
-    sizes: Int[Array, "*batch channels candidates"]
-    """Terms of each candidate."""
+    candidates: Bool[Array, "*batch channels candidates terms"]
+    """The path, of which `support` is the one that was chosen."""
     condition: Float[Array, "*batch"]
     """Of the terms at length 1: the factor by which relative errors of the data can grow in the coefficients."""
     scale: Float[Array, "*batch terms"]
@@ -128,7 +128,7 @@ def sparse_fit(
         support=support.T,
         chosen=chosen,
         errors=errors,
-        sizes=jnp.sum(subsets[-1], axis=2),
+        candidates=subsets[-1],
         condition=singular[0] / singular[-1],
         scale=scale,
         triangles=triangles,

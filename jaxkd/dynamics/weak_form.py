@@ -84,8 +84,8 @@ def window_length(samples: int) -> int:
     Returns:
         An odd number.
 
-    Source: inferred, on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo, and Duffing: at
-    10 % noise a sixteenth to an eighth of the record find the equations equally often.  Deviation: none.
+    Source: inferred, on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo, and Duffing.
+    Deviation: none.
 
     Example:
         >>> window_length(81), window_length(251)
