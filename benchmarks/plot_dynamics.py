@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.plot_losses_memory import save
 from jaxkd.console import run_program
 from jaxkd.dynamics import Identified, bootstrap, identify, library, polynomials, solve, systems
-from jaxkd.report.figures import PALETTE
 from jaxkd.report.ink import INK, MUTED, PAPER, RULE
+from jaxkd.report.svg import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

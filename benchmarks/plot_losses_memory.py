@@ -12,8 +12,8 @@ from benchmarks.losses_memory import DRAWN, TOKENS, VOCABULARIES, figure
 from benchmarks.row import Measured
 from benchmarks.runner import read
 from jaxkd.console import run_program
-from jaxkd.report.figures import PALETTE
 from jaxkd.report.ink import INK, MUTED, PAPER, RULE
+from jaxkd.report.svg import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from benchmarks.plot_losses_memory import save
 from benchmarks.shared_head import DIVERGENCES, HeadOf, train
 from jaxkd.console import run_program
-from jaxkd.report.figures import PALETTE
 from jaxkd.report.ink import INK, MUTED, PAPER, RULE
+from jaxkd.report.svg import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -86,5 +86,5 @@ def test_the_tests_of_a_function_can_be_printed():
     text = shown_by("top_k")
     assert "hand value\n  tests/kernels/test_top_k.py::test_hand_values\n" in text
     assert "gradient: a record of a frozen teacher" in text
-    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, identify, got 'kl'"):
+    with pytest.raises(ValueError, match=r"name must be one of forward_kl, .*, trust, got 'kl'"):
         shown_by("kl")

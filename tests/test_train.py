@@ -18,7 +18,7 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.study import Study, run_study
 from jaxkd.summary import write_summary
 
-PROGRAMS = ("train", "evaluate", "generate", "export", "cut", "quantize", "show_alignment")
+PROGRAMS = ("train", "evaluate", "generate", "export", "cut", "quantize", "show_alignment", "discover")
 
 TINY_CONFIG = '''
 """The tiny study."""
@@ -84,6 +84,7 @@ def test_help_names_every_option(program):
         "cut": ("--model", "--to", "--layers", "--width", "--tokenizer"),
         "quantize": ("--model", "--quantizations", "--data"),
         "show_alignment": ("--text", "--a", "--b", "--output"),
+        "discover": ("--data", "--inputs", "--trajectory", "--known", "--signs", "--output"),
     }
     for option in options[program]:
         assert option in done.stdout

@@ -1,5 +1,13 @@
 """Learnt dynamics: from noisy trajectories to derivatives, equations and forecasts.  In double precision throughout."""
 
+from importlib.util import find_spec
+
+if missing := [name for name in ("diffrax", "sympy") if find_spec(name) is None]:
+    raise ModuleNotFoundError(
+        f"jaxkd.dynamics needs {' and '.join(missing)}. Install the extra: pip install 'jaxkd-distill[dynamics]'.",
+        name=missing[0],
+    )
+
 from jaxkd.dynamics.equations import Equations as Equations
 from jaxkd.dynamics.fixed_step import EULER as EULER
 from jaxkd.dynamics.fixed_step import RK4 as RK4
@@ -7,6 +15,8 @@ from jaxkd.dynamics.fixed_step import FixedStep as FixedStep
 from jaxkd.dynamics.fixed_step import fixed_step as fixed_step
 from jaxkd.dynamics.fourier_fit import FourierFit as FourierFit
 from jaxkd.dynamics.fourier_fit import fourier_fit as fourier_fit
+from jaxkd.dynamics.held_out import HeldOut as HeldOut
+from jaxkd.dynamics.held_out import held_out as held_out
 from jaxkd.dynamics.identify import Identified as Identified
 from jaxkd.dynamics.identify import identify as identify
 from jaxkd.dynamics.library import exponentials as exponentials
@@ -14,6 +24,9 @@ from jaxkd.dynamics.library import polynomials as polynomials
 from jaxkd.dynamics.library import rationals as rationals
 from jaxkd.dynamics.library import trigonometric as trigonometric
 from jaxkd.dynamics.library import values as values
+from jaxkd.dynamics.padded import padded as padded
+from jaxkd.dynamics.past import Past as Past
+from jaxkd.dynamics.past import past as past
 from jaxkd.dynamics.solve import Solution as Solution
 from jaxkd.dynamics.solve import Solver as Solver
 from jaxkd.dynamics.solve import solve as solve
@@ -30,5 +43,7 @@ from jaxkd.dynamics.sparse_paths import SparsePath as SparsePath
 from jaxkd.dynamics.spectral import low_pass as low_pass
 from jaxkd.dynamics.spectral import spectral_cutoff as spectral_cutoff
 from jaxkd.dynamics.spectral import spectral_derivative as spectral_derivative
+from jaxkd.dynamics.trust import Check as Check
+from jaxkd.dynamics.trust import trust as trust
 from jaxkd.dynamics.weak_form import weak_form as weak_form
 from jaxkd.dynamics.weak_form import window_length as window_length

@@ -112,6 +112,12 @@ class Equations:
             self, terms=tuple(terms), coefficients=np.array([rows.get(term, nothing) for term in terms])
         )
 
+    def __add__(self, other: "Equations") -> "Equations":
+        """The sum of both right-hand sides, over the terms of both."""
+        terms = self.terms + tuple(term for term in other.terms if term not in self.terms)
+        ours, theirs = self.within(terms), other.within(terms)
+        return dataclasses.replace(ours, coefficients=np.asarray(ours.coefficients) + np.asarray(theirs.coefficients))
+
     def _sums(self, written: Callable[[sympy.Expr], str], times: str) -> list[str]:
         columns = np.asarray(self.coefficients).T
         return [_sum([*zip(column, self.terms, strict=True)], written, times) for column in columns]

@@ -2,20 +2,23 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics import library
+from jaxkd.dynamics.blocks import blocks, gathered
 from jaxkd.dynamics.equations import Equations
 from jaxkd.dynamics.fourier_fit import FourierFit, fourier_fit
 from jaxkd.dynamics.least_squares import independent, subset_fit, triangle
 from jaxkd.dynamics.sparse_fit import SparseFit, sparse_fit
 from jaxkd.dynamics.sparse_paths import SparsePath
+from jaxkd.dynamics.trajectories import trajectories
 from jaxkd.dynamics.weak_form import weak_form, window_length
 
 SUBDIVISIONS = 4
@@ -39,12 +42,15 @@ class Identified:
 
 def identify(
     states: Float[Array, "trajectories times states"],
-    times: Float[Array, " times"],
+    times: Float[Array, "*trajectories times"],
     *,
     names: tuple[sympy.Symbol, ...],
     terms: tuple[sympy.Expr, ...],
     inputs: Float[Array, "trajectories times inputs"] | None = None,
     input_names: tuple[sympy.Symbol, ...] = (),
+    lengths: Sequence[int] | None = None,
+    known: Equations | None = None,
+    signs: Int[Array, "terms states"] | None = None,
     path: SparsePath | None = None,
     window: int | None = None,
     rounds: int = 2,
@@ -59,13 +65,17 @@ def identify(
 
     Args:
         states: as measured, float64, each in its own unit, which the coefficients then are in.
-        times: of all trajectories, float64, increasing.
+        times: of all trajectories or of each, float64, increasing.
         names: of the states.
         terms: candidates for every equation, made of `names` and `input_names`.
         inputs: known without noise at the same times; None where there are none.
         input_names: of the inputs.
+        lengths: samples of each trajectory, where they differ; what comes after them is not read.  None: all.
+        known: a part of the right-hand sides with its coefficients.  An equation has no other coefficient for a term
+            that it has here.
+        signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may.
         path: the way to choose terms.  None: `BackwardElimination()`.
-        window: samples of a window; None: a twelfth of the record, nine at least.
+        window: samples of a window; None: a twelfth of a trajectory, nine at least.  Shorter ones say nothing.
         rounds: of bettering the smooth states.
         folds: of the cross-validation, over trajectories.  Fewer than so many are cut into pieces.
 
@@ -75,7 +85,7 @@ def identify(
     Raises:
         TypeError: arrays of another dtype than float64.
         ValueError: names that do not fit the arrays, times that do not increase or states that are not finite (the
-            first one is named), or a record too short.
+            first one is named), or too few samples.
 
     Source: SINDy of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113), in the weak form of Messenger & Bortz
     (arXiv 2005.04339); stage 1 of SNODE (arXiv 2503.08059) matches slopes instead, see `fourier_fit`.  Deviation:
@@ -96,30 +106,42 @@ def identify(
         dx/dt = 1.5 x - x y
         dy/dt = -3 y + x y
     """
-    _require_increasing(times)
-    _require_finite(states, names, "states")
-    if inputs is not None:
-        _require_finite(inputs, input_names, "inputs")
-    window = window_length(times.size) if window is None else window
+    measured = trajectories(states, times, inputs, lengths, names=names, input_names=input_names)
+    window = window_length(int(np.median(measured.lengths))) if window is None else window
+    stride = max(1, window // 4)
     curves, smooth, features, targets = _integrated(
-        states, times, inputs, terms=terms, variables=names + input_names, window=window, rounds=rounds
+        measured.states,
+        measured.times,
+        measured.inputs,
+        jnp.asarray(measured.lengths),
+        terms=terms,
+        variables=names + input_names,
+        known=known,
+        window=window,
+        stride=stride,
+        rounds=rounds,
     )
-    pieces = -(-folds // states.shape[0])
-    features, targets = (_pieces(side, pieces) for side in (features, targets))
-    fit = _fitted(features, targets, path=path, folds=folds)
+    table = blocks(measured.lengths, windows=features.shape[1], window=window, stride=stride, folds=folds)
+    features, targets = (gathered(side, table) for side in (features, targets))
+    fit = _fitted(features, targets, path=path, folds=folds, allowed=_allowed(terms, names, known), signs=signs)
     equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
+    if known is not None:
+        equations = equations + known
     return Identified(equations=equations, fit=fit, curves=curves, states=smooth)
 
 
-@functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "rounds"))
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds"))
 def _integrated(
     states: Float[Array, "trajectories times states"],
-    times: Float[Array, " times"],
+    times: Float[Array, "trajectories times"],
     inputs: Float[Array, "trajectories times inputs"] | None,
+    lengths: Int[Array, " trajectories"],
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
+    known: Equations | None,
     window: int,
+    stride: int,
     rounds: int,
 ) -> tuple[
     FourierFit,
@@ -127,32 +149,44 @@ def _integrated(
     Float[Array, "trajectories windows terms"],
     Float[Array, "trajectories windows states"],
 ]:
-    """Curves, smooth states, and both sides of the equations in each window."""
+    """Curves, smooth states, and both sides of what is not known of the equations in each window."""
     values = library.values(terms, variables)
-    fine = _subdivided(times)
-    fit = jax.vmap(lambda samples: fourier_fit(samples, times))
-    at = jax.vmap(lambda curve: curve.at(fine))
-    controls = None if inputs is None else jax.vmap(lambda inputs: _interpolated(inputs, times, fine))(inputs)
-    stride = max(1, window // 4)
+    there = jnp.arange(times.shape[1])[None] < lengths[:, None]
+    fine = jax.vmap(_subdivided)(times)
+    # A curve means nothing after its end.
+    within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
+    fit = jax.vmap(lambda samples, times, there: fourier_fit(samples, times, mask=there))
+    at = jax.vmap(lambda curve, times: curve.at(times))
+    controls = None if inputs is None else jax.vmap(_interpolated)(inputs, times, fine)
 
-    def features(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine terms"]:
-        return values(smooth if controls is None else jnp.concatenate([smooth, controls], axis=2))
+    def variables_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine variables"]:
+        return smooth if controls is None else jnp.concatenate([smooth, controls], axis=2)
 
-    def sides(known: Array, smooth: Array, states: Array) -> tuple[Array, Array]:
+    def known_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine states"]:
+        if known is None:
+            return jnp.zeros_like(smooth)
+        return library.values(known.terms, variables)(variables_at(smooth)) @ known.coefficients
+
+    def sides(features: Array, given: Array, smooth: Array, states: Array, times: Array, fine: Array, there: Array):
         # What is smooth between the samples, so that the rule of the integral adds nothing to the noise, and the rest.
-        fine_window, fine_stride = SUBDIVISIONS * (window - 1) + 1, SUBDIVISIONS * stride
-        left, right = weak_form(known, smooth, fine, window=fine_window, stride=fine_stride)
+        fine_there = jnp.repeat(there, SUBDIVISIONS)[: fine.size]
+        windows = {"window": SUBDIVISIONS * (window - 1) + 1, "stride": SUBDIVISIONS * stride, "mask": fine_there}
+        both, right = weak_form(jnp.concatenate([features, given], axis=1), smooth, fine, **windows)
+        left, right = both[:, : len(terms)], right - both[:, len(terms) :]
         rest = states - smooth[::SUBDIVISIONS]
-        return left, right + weak_form(rest, rest, times, window=window, stride=stride)[1]
+        return left, right + weak_form(rest, rest, times, window=window, stride=stride, mask=there)[1]
 
-    curves = fit(states)
-    smooth = at(curves)
+    def equations(smooth: Array) -> tuple[Array, Array]:
+        features = values(variables_at(smooth))
+        return jax.vmap(sides)(features, known_at(smooth), smooth, states, times, fine, there)
+
+    curves = fit(states, times, there)
+    smooth = at(curves, within)
     for _ in range(rounds):
-        known = features(smooth)
-        slopes = known @ _all_terms(*jax.vmap(sides)(known, smooth, states))
-        integral = jax.vmap(lambda slopes: _cumulative(slopes, fine))(slopes)
-        smooth = integral + at(fit(states - integral[:, ::SUBDIVISIONS]))
-    left, right = jax.vmap(sides)(features(smooth), smooth, states)
+        slopes = values(variables_at(smooth)) @ _all_terms(*equations(smooth)) + known_at(smooth)
+        integral = jax.vmap(_cumulative)(slopes, within)
+        smooth = integral + at(fit(states - integral[:, ::SUBDIVISIONS], times, there), within)
+    left, right = equations(smooth)
     # Of a state that does not move a window sees rounding, which is not to be explained.
     moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
     return curves, smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
@@ -193,34 +227,14 @@ def _cumulative(slopes: Float[Array, "times states"], times: Float[Array, " time
 _fitted = jax.jit(sparse_fit, static_argnames=("path", "folds"))
 
 
-def _pieces(rows: Float[Array, "trajectories windows columns"], count: int) -> Float[Array, "blocks rows columns"]:
-    """Each trajectory's windows in so many blocks, the last filled up with zeros, which say nothing."""
-    trajectories, windows, columns = rows.shape
-    length = -(-windows // count)
-    filled = jnp.pad(rows, ((0, 0), (0, count * length - windows), (0, 0)))
-    return jnp.reshape(filled, (trajectories * count, length, columns))
-
-
-def _require_increasing(times: Float[Array, " times"]) -> None:
-    moments = np.asarray(times)
-    wrong = np.flatnonzero(~(np.diff(moments) > 0))
-    if wrong.size:
-        first = int(wrong[0])
-        raise ValueError(
-            f"times must increase, got {moments[first + 1]} at sample {first + 1} after {moments[first]}, and "
-            f"{wrong.size - 1} more. Sort the samples by time, and keep one of each."
-        )
-
-
-def _require_finite(values: Array, names: tuple[sympy.Symbol, ...], what: str) -> None:
-    if values.ndim != 3 or values.shape[2] != len(names):
-        raise ValueError(
-            f"{what} must be [trajectories, times, {len(names)}] for the names {names}, got {values.shape}."
-        )
-    missing = np.argwhere(~np.isfinite(np.asarray(values)))
-    if missing.size:
-        trajectory, time, channel = missing[0]
-        raise ValueError(
-            f"{what} must be finite, got {values[trajectory, time, channel]} for {names[channel]} of trajectory "
-            f"{trajectory} at sample {time}, and {len(missing) - 1} more. Leave those samples out."
-        )
+def _allowed(
+    terms: tuple[sympy.Expr, ...], names: tuple[sympy.Symbol, ...], known: Equations | None
+) -> Bool[Array, "terms states"]:
+    allowed = np.ones((len(terms), len(names)), bool)
+    if known is not None:
+        if known.states != names:
+            raise ValueError(f"known must be equations of {names}, got those of {known.states}.")
+        for term, coefficients in zip(known.terms, known.coefficients, strict=True):
+            if term in terms:
+                allowed[terms.index(term)] = np.asarray(coefficients) == 0
+    return jnp.asarray(allowed)

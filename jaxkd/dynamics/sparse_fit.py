@@ -32,6 +32,9 @@ class SparseFit:
     """The path, of which `support` is the one that was chosen."""
     condition: Float[Array, "*batch"]
     """Of the terms at length 1: the factor by which relative errors of the data can grow in the coefficients."""
+    allowed: Bool[Array, "*batch terms channels"]
+    signs: Int[Array, "*batch terms channels"] | None
+    """As they were given."""
     scale: Float[Array, "*batch terms"]
     """The terms' lengths over all rows, 1 for one of zeros."""
     triangles: Float[Array, "*batch blocks columns columns"]
@@ -60,6 +63,8 @@ def sparse_fit(
     *,
     path: SparsePath | None = None,
     folds: int = 8,
+    allowed: Bool[Array, "terms channels"] | None = None,
+    signs: Int[Array, "terms channels"] | None = None,
 ) -> SparseFit:
     """The sparsest candidate of a path whose error over folds is within one standard error of the least.
 
@@ -69,6 +74,9 @@ def sparse_fit(
         targets: float64, what the terms are to add up to.
         path: the way to choose terms.  None: `BackwardElimination()`.
         folds: groups of whole blocks; at most as many as there are.
+        allowed: which terms a channel may have; None: all.
+        signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may; None: no such places.  Of a
+            candidate's terms that are of the wrong sign the largest is dropped, until there is none.
 
     Returns:
         The fit, its coefficients in the targets' units over the features'.
@@ -91,7 +99,7 @@ def sparse_fit(
         [False  True False False] 2.0
     """
     require_float64(features=features, targets=targets)
-    blocks, rows, terms = features.shape
+    blocks, _, terms = features.shape
     channels = targets.shape[2]
     folds = min(folds, blocks)
     if folds < 3:
@@ -102,6 +110,8 @@ def sparse_fit(
     scale = _length(jnp.reshape(features, (-1, terms)))
     triangles = jax.vmap(triangle)(features / scale[None, None], targets)
     path = BackwardElimination() if path is None else path
+    allowed = jnp.ones((terms, channels), bool) if allowed is None else allowed
+    said = jnp.sum(jnp.any(features != 0, axis=2) | jnp.any(targets != 0, axis=2), axis=1)
 
     # Each fold held out in turn, and last none: the fit itself.
     fold = np.arange(blocks) * folds // blocks
@@ -110,12 +120,12 @@ def sparse_fit(
     def fitted(held: Bool[Array, " blocks"]) -> tuple[Array, Array, Array]:
         train = merged_triangle(jnp.where(held[:, None, None], 0.0, triangles))
         factor, columns = train[:, :terms], train[:, terms:].T
-        subsets = jax.vmap(path, in_axes=(None, 0))(_unit(factor), columns)
+        subsets = _subsets(path, factor, columns, allowed, signs)
         each = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0], in_axes=(None, 0))
         fits = jax.vmap(each)(columns, subsets)
         test = jnp.where(held[:, None, None], triangles, 0.0)
         off = jnp.einsum("brt,ckt->bckr", test[:, :, :terms], fits) - jnp.moveaxis(test[:, :, terms:], 2, 1)[:, :, None]
-        return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / (rows * jnp.maximum(jnp.sum(held), 1))
+        return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / jnp.maximum(jnp.sum(jnp.where(held, said, 0)), 1)
 
     subsets, fits, errors = jax.vmap(fitted)(held)
     errors = jnp.moveaxis(errors[:-1], 0, 2)
@@ -130,6 +140,8 @@ def sparse_fit(
         errors=errors,
         candidates=subsets[-1],
         condition=singular[0] / singular[-1],
+        allowed=allowed,
+        signs=signs,
         scale=scale,
         triangles=triangles,
     )
@@ -192,11 +204,35 @@ def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, repli
         whole = merged_triangle(fit.triangles[drawn])
         factor, columns = whole[:, :terms], whole[:, terms:].T
         fits = jax.vmap(lambda target, subset: subset_fit(factor, target, subset)[0])(columns, fit.support.T)
-        again = jax.vmap(lambda target, index: path(_unit(factor), target)[index])(columns, fit.chosen)
+        subsets = _subsets(path, factor, columns, fit.allowed, fit.signs)
+        again = jax.vmap(lambda candidates, index: candidates[index])(subsets, fit.chosen)
         return fits.T / fit.scale[:, None], again.T
 
     coefficients, again = jax.lax.map(once, drawn, batch_size=32)
     return Bootstrap(coefficients=coefficients, inclusion=jnp.mean(again, axis=0, dtype=coefficients.dtype))
+
+
+def _subsets(
+    path: SparsePath,
+    factor: Float[Array, "rows terms"],
+    targets: Float[Array, "channels rows"],
+    allowed: Bool[Array, "terms channels"],
+    signs: Int[Array, "terms channels"] | None,
+) -> Bool[Array, "channels candidates terms"]:
+    """The path's candidates for each channel, of terms that are allowed and of the right sign."""
+
+    def candidates(target: Array, allowed: Array, signs: Array | None) -> Array:
+        subsets = path(jnp.where(allowed[None], _unit(factor), 0.0), target)
+        if signs is None:
+            return subsets
+
+        def dropped(subset: Bool[Array, " terms"], _: None) -> tuple[Array, None]:
+            wrong = jnp.maximum(-signs * subset_fit(factor, target, subset)[0], 0.0)
+            return subset & ~((jnp.arange(subset.size) == jnp.argmax(wrong)) & (jnp.max(wrong) > 0)), None
+
+        return jax.vmap(lambda subset: jax.lax.scan(dropped, subset, length=subset.size)[0])(subsets)
+
+    return jax.vmap(candidates, in_axes=(0, 1, 1))(targets, allowed, signs)
 
 
 def _length(columns: Float[Array, "rows terms"]) -> Float[Array, " terms"]:

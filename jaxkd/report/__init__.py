@@ -1,9 +1,11 @@
-"""The report of a study: one HTML file that needs nothing else, and its headline on the terminal.
+"""Reports: one HTML file that needs nothing else, and the headline of a study on the terminal.
 
-Everything comes from plain data that a study leaves on disk, so a report can be rebuilt at any time
+Everything comes from plain data: a study's is left on disk, so its report can be rebuilt at any time
 without a model.
 """
 
+from jaxkd.report.discovered import Discovered as Discovered
+from jaxkd.report.discovery_page import write_discovery as write_discovery
 from jaxkd.report.page import write_report as write_report
 from jaxkd.report.stages import StageReport as StageReport
 from jaxkd.report.terminal import print_summary as print_summary

@@ -1,31 +1,16 @@
-"""Figures as inline SVG: text stays text, and colours follow the page's light or dark theme.
-
-Colours are drawn as placeholders and replaced by CSS variables, each with its colour on a light page
-as the fallback.
-"""
+"""Figures of a study: bars, curves over steps, and intervals."""
 
 import dataclasses
-import hashlib
-import html
-import io
-import re
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from jaxkd.evals.bootstrap import Comparison
+from jaxkd.report import svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-PALETTE = ("#d55e00", "#0072b2", "#009e73", "#b8578f", "#a67c00", "#3d4db3")
-"""Colours on a light page that colour-blind readers tell apart; a seventh model takes the first one again, dashed."""
-
-_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-"""Of the models that take a colour for the first, the second and the third time."""
 
 Size: TypeAlias = Literal["half", "wide", "strip"]
 """Half as wide as the page, as wide as the page, or that and low."""
@@ -33,22 +18,8 @@ Size: TypeAlias = Literal["half", "wide", "strip"]
 SMOOTHED_FROM = 80
 """Values from which a curve is drawn as its running mean."""
 
-_INK, _MUTED, _RULE = "#fe0001", "#fe0002", "#fe0003"
-_NEUTRAL = "#fe0010"
-_COLORS = {
-    _INK: "var(--ink, #1c1f24)",
-    _MUTED: "var(--muted, #666a70)",
-    _RULE: "var(--rule, #dcd9d1)",
-    _NEUTRAL: "var(--series-neutral, #8b8f96)",
-    **{f"#fe002{number}": f"var(--series-{number}, {color})" for number, color in enumerate(PALETTE)},
-}
-_FONT_PT = 10.0
-_LINE_IN = 1.25 * _FONT_PT / 72
-"""From one line of text to the next."""
 _SAMPLE_IN = 0.38
 """A piece of a dashed curve in front of its name."""
-_CHARACTER_IN = 0.082
-"""Width of an average character at that size, with room for a wider font of the reader's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,27 +44,27 @@ class Bar:
 
 def bars(rows: Sequence[Bar]) -> str:
     """Horizontal bars from 0, the mean written at the end, a dot for each seed where there are several."""
-    left = 0.25 + _CHARACTER_IN * max(len(row.label) for row in rows)
-    figure, axes = _axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
+    left = 0.25 + svg.CHARACTER_IN * max(len(row.label) for row in rows)
+    figure, axes = svg.axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
     means = [float(np.mean(row.values)) for row in rows]
     for place, (row, mean) in enumerate(zip(rows, means, strict=True)):
-        axes.barh(place, mean, height=0.62, color=_color(row.color), linewidth=0)
+        axes.barh(place, mean, height=0.62, color=svg.color(row.color), linewidth=0)
         end = mean
         if len(row.values) > 1:
-            axes.plot(row.values, [place] * len(row.values), "o", markersize=4.5, color=_INK, alpha=0.75, zorder=3)
+            axes.plot(row.values, [place] * len(row.values), "o", markersize=4.5, color=svg.INK, alpha=0.75, zorder=3)
             end = max(row.values)
         axes.annotate(
-            f"{mean:.3f}", (end, place), (7, 0), textcoords="offset points", va="center", color=_INK, weight="bold"
+            f"{mean:.3f}", (end, place), (7, 0), textcoords="offset points", va="center", color=svg.INK, weight="bold"
         )
-    axes.set_yticks(range(len(rows)), [row.label for row in rows], color=_INK)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], color=svg.INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.02 * max(max(row.values) for row in rows) or 1.0)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(True)
-    axes.spines["left"].set_color(_RULE)
+    axes.spines["left"].set_color(svg.RULE)
     figures = "; ".join(f"{row.label} {mean:.3f}" for row, mean in zip(rows, means, strict=True))
-    return _svg(figure, f"Bits per byte by model: {figures}")
+    return svg.element(figure, f"Bits per byte by model: {figures}")
 
 
 def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> str:
@@ -106,19 +77,19 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
         description: what a screen reader says.
     """
     names = list(dict.fromkeys(curve.label for curve in curves))
-    right = 0.25 + _CHARACTER_IN * max((len(name) for name in names), default=0)
+    right = 0.25 + svg.CHARACTER_IN * max((len(name) for name in names), default=0)
     width, height = {"half": (5.0, 2.6), "wide": (10.0, 3.2), "strip": (10.0, 1.5)}[size]
     # Room for a name a line.
-    height = max(height, 0.54 + _LINE_IN * len(names))
-    dashed = len({curve.color for curve in curves}) > len(PALETTE)
+    height = max(height, 0.54 + svg.LINE_IN * len(names))
+    dashed = len({curve.color for curve in curves}) > len(svg.PALETTE)
     right += _SAMPLE_IN if dashed else 0
-    figure, axes = _axes(width=width, height=height, left=0.58, right=right, bottom=0.42, top=0.12)
+    figure, axes = svg.axes(width=width, height=height, left=0.58, right=right, bottom=0.42, top=0.12)
     shown = []
     seeds = len(curves) > len(names)
     for curve in curves:
         values = _running_mean(np.array(curve.values, np.float64))
         shown.append(values)
-        color = _color(curve.color)
+        color = svg.color(curve.color)
         if len(values) >= SMOOTHED_FROM:
             axes.plot(curve.steps, curve.values, color=color, linewidth=0.6, alpha=0.25)
         marker = "o" if len(values) <= 12 else None
@@ -126,7 +97,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
             curve.steps,
             values,
             color=color,
-            linestyle=_dash(curve.color),
+            linestyle=svg.dash(curve.color),
             linewidth=1.2 if seeds else 1.8,
             marker=marker,
             markersize=3,
@@ -136,7 +107,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
     first, last = min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves)
     # A run that is validated once, at its end, is one dot there.
     axes.set_xlim(first if first < last else 0, max(last, 1))
-    axes.set_xlabel("step", color=_MUTED, loc="right", labelpad=1, fontsize=_FONT_PT)
+    axes.set_xlabel("step", color=svg.MUTED, loc="right", labelpad=1, fontsize=svg.FONT_PT)
     ends = {}
     for name in names:
         of_name = [
@@ -146,18 +117,18 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
     box = axes.get_position()
     size_in = figure.get_figwidth() * box.width, figure.get_figheight() * box.height
     _end_labels(axes, ends, size_in=size_in, dashed=dashed)
-    return _svg(figure, description)
+    return svg.element(figure, description)
 
 
 def intervals(comparisons: Sequence[Comparison]) -> str:
     """Differences with their intervals around 0: to the left, the first model of the pair is better."""
     names = [f"{one.first} − {one.second}" for one in comparisons]
-    left = 0.25 + _CHARACTER_IN * max(len(name) for name in names)
-    figure, axes = _axes(width=10.0, height=0.75 + 0.42 * len(names), left=left, right=1.0, bottom=0.55, top=0.05)
-    axes.axvline(0, color=_MUTED, linewidth=1)
+    left = 0.25 + svg.CHARACTER_IN * max(len(name) for name in names)
+    figure, axes = svg.axes(width=10.0, height=0.75 + 0.42 * len(names), left=left, right=1.0, bottom=0.55, top=0.05)
+    axes.axvline(0, color=svg.MUTED, linewidth=1)
     for place, one in enumerate(comparisons):
         interval = one.interval
-        color = _INK if interval.excludes_zero else _NEUTRAL
+        color = svg.INK if interval.excludes_zero else svg.NEUTRAL
         axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot([interval.estimate], [place], "o", color=color, markersize=7)
         axes.annotate(
@@ -169,14 +140,14 @@ def intervals(comparisons: Sequence[Comparison]) -> str:
             color=color,
             weight="bold",
         )
-    axes.set_yticks(range(len(names)), names, color=_INK)
+    axes.set_yticks(range(len(names)), names, color=svg.INK)
     axes.set_ylim(len(names) - 0.5, -0.5)
     ends = [0.0] + [end for one in comparisons for end in (one.interval.low, one.interval.high)]
     margin = 0.06 * (max(ends) - min(ends) or 1.0)
     axes.set_xlim(min(ends) - margin, max(ends) + margin)
-    axes.grid(axis="x", color=_RULE, linewidth=0.8)
-    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=_MUTED, fontsize=_FONT_PT)
-    return _svg(figure, "Paired differences: " + " ".join(str(one) for one in comparisons))
+    axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
+    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=svg.MUTED, fontsize=svg.FONT_PT)
+    return svg.element(figure, "Paired differences: " + " ".join(str(one) for one in comparisons))
 
 
 def is_logarithmic(curves: Sequence[Line]) -> bool:
@@ -185,45 +156,10 @@ def is_logarithmic(curves: Sequence[Line]) -> bool:
     return low > 0 and max(max(curve.values) for curve in curves) >= 4 * low
 
 
-def _short(value: float) -> str:
-    """Few characters also for a learning rate: 0.00025 is 2.5e-4."""
-    if value == 0 or abs(value) >= 0.01:
-        return f"{value:.4g}"
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits.removesuffix('.0')}e{int(exponent)}"
-
-
-def _color(number: int | None) -> str:
-    return _NEUTRAL if number is None else f"#fe002{number % len(PALETTE)}"
-
-
-def _dash(number: int | None) -> Any:
-    return "-" if number is None else _DASHES[number // len(PALETTE) % len(_DASHES)]
-
-
-def _axes(
-    *, width: float, height: float, left: float, right: float, bottom: float, top: float
-) -> tuple["Figure", "Axes"]:
-    """A figure with one bare pair of axes; all lengths in inches."""
-    # The object interface: pyplot would keep every figure alive in a global list.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
-    axes.patch.set_visible(False)
-    figure.patch.set_visible(False)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(length=0, pad=6, labelcolor=_MUTED, labelsize=_FONT_PT)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
 def _scale(axes: "Axes", *, logarithmic: bool) -> None:
     from matplotlib import ticker
 
-    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.grid(axis="y", color=svg.RULE, linewidth=0.8)
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -231,7 +167,7 @@ def _scale(axes: "Axes", *, logarithmic: bool) -> None:
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: _short(value)))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: svg.short(value)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
@@ -242,7 +178,7 @@ def _end_labels(
     """Name each curve at its last value, moving names apart that would overlap; `size_in` of the axes, in inches."""
     to_fraction = axes.transData + axes.transAxes.inverted()
     width, height = size_in
-    gap = _LINE_IN / height
+    gap = svg.LINE_IN / height
     step = axes.get_xlim()[1]
     order = sorted(ends, key=lambda name: ends[name][1])
     places = [float(to_fraction.transform((step, ends[name][1]))[1]) for name in order]
@@ -255,12 +191,12 @@ def _end_labels(
                 (place, place),
                 transform=axes.transAxes,
                 clip_on=False,
-                color=_color(number),
-                linestyle=_dash(number),
+                color=svg.color(number),
+                linestyle=svg.dash(number),
                 linewidth=1.8,
             )
             left += _SAMPLE_IN / width
-        axes.text(left, place, name, transform=axes.transAxes, va="center", color=_color(number), weight="bold")
+        axes.text(left, place, name, transform=axes.transAxes, va="center", color=svg.color(number), weight="bold")
 
 
 def _spread(places: Sequence[float], gap: float) -> list[float]:
@@ -300,31 +236,3 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     before = np.minimum(half, place)
     after = np.minimum(before, len(values) - 1 - place)
     return (sums[place + after + 1] - sums[place - before]) / (before + after + 1)
-
-
-def _svg(figure: "Figure", description: str) -> str:
-    """The figure as an `<svg>` element that can stand in a page beside others."""
-    import matplotlib
-    from matplotlib.text import Text
-
-    for label in figure.findobj(Text):
-        label.set_parse_math(False)  # a "$" in a model's name is a dollar
-    buffer = io.StringIO()
-    # The salt makes ids, and with them the page, depend on nothing but what is shown.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}), warnings.catch_warnings():
-        # The reader's browser has the glyph: matplotlib only measures the text.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    # In a page, the namespaces are implied and a fixed size would not shrink with it.
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
-    text = re.sub(r'^<svg width="[^"]*" height="[^"]*"', "<svg", text)
-    text = text.replace("*{stroke-linejoin", "svg *{stroke-linejoin")
-    # Ids are unique in a page: matplotlib numbers those of every figure from 1.
-    prefix = f"f{hashlib.md5(description.encode(), usedforsecurity=False).hexdigest()[:8]}-"
-    text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
-    for placeholder, color in _COLORS.items():
-        text = text.replace(placeholder, color)
-    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(description)}"', 1)

@@ -1,15 +1,13 @@
 """The report of a study as one HTML file, without scripts and without requests."""
 
 import dataclasses
-import html
-import os
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jaxkd.evals.bootstrap import Comparison
-from jaxkd.report import cells, figures
+from jaxkd.report import cells, document, figures, svg
+from jaxkd.report.document import escaped
 from jaxkd.report.stages import Model, StageReport, best, by_label
 
 
@@ -48,40 +46,24 @@ def write_report(
         _samples(models),
         _origin(models, command, config_text),
     ]
-    style = resources.files("jaxkd.report").joinpath("page.css").read_text(encoding="utf-8")
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n<footer>Written by jaxkd. This page holds everything it shows and requests nothing.</footer>\n"
-        "</body>\n</html>\n"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    document.write(path, title=title, body=body)
 
 
 def _head(title: str, description: str, summary: Mapping[str, Any]) -> str:
     parts = [" ".join(part.split()) for part in description.split("\n\n")]
-    paragraphs = "".join(f'<p class="description">{_text(part)}</p>' for part in parts if part)
-    facts = "".join(
-        f"<div><dt>{_text(_words(name))}</dt><dd>{_text(value)}</dd></div>"
-        for name, fact in summary.items()
-        if (value := _fact(name, fact)) is not None
-    )
-    facts = f'<dl class="facts">{facts}</dl>' if facts else ""
-    return f"<header><h1>{_text(title)}</h1>{paragraphs}{facts}</header>"
+    facts = [(_words(name), value) for name, fact in summary.items() if (value := _fact(name, fact)) is not None]
+    return document.head(title, paragraphs=[part for part in parts if part], facts=facts)
 
 
 def _findings(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return ""
-    items = "".join(f'<li class="{_clarity(one)}">{_text(_sentence(str(one)))}</li>' for one in comparisons)
+    items = "".join(f'<li class="{_clarity(one)}">{escaped(_sentence(str(one)))}</li>' for one in comparisons)
     return (
         f'<section><h2>What was found</h2><ul class="findings">{items}</ul>'
-        + _figure("Paired differences", "the same answers under both models, resampled", figures.intervals(comparisons))
+        + document.figure(
+            "Paired differences", "the same answers under both models, resampled", figures.intervals(comparisons)
+        )
         + "</section>"
     )
 
@@ -93,7 +75,7 @@ def _headline(models: Sequence[Model]) -> str:
         several = any(len(model.values()) > 1 for model in scored)
         note = "lower is better" + ("; a dot is one training seed, the bar is their mean" if several else "")
         rows = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
-        picture = _figure("Bits per byte of the answers", note, figures.bars(rows))
+        picture = document.figure("Bits per byte of the answers", note, figures.bars(rows))
     return f"<section><h2>How good the models are</h2>{picture}{_table(models)}</section>"
 
 
@@ -114,9 +96,9 @@ def _table(models: Sequence[Model]) -> str:
     rows = []
     for model in models:
         chip = f'<span class="chip" style="--color: {_css_color(model)}"></span>'
-        values = "".join(f"<td>{_text(cell(model))}</td>" for _, cell in columns)
+        values = "".join(f"<td>{escaped(cell(model))}</td>" for _, cell in columns)
         kind = "best" if model is lowest else "other"
-        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{_text(model.label)}</th>{values}</tr>')
+        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{escaped(model.label)}</th>{values}</tr>')
     note = ""
     if lowest is not None:
         note = '<p class="note">Underlined: the lowest figure among the models that were trained here.</p>'
@@ -140,7 +122,7 @@ def _training(models: Sequence[Model]) -> str:
         return ""
     # A panel that has no neighbour takes the whole row, and so does one with many names at its side.
     alone = sum(name in drawn for name, _, _, size in _PANELS if size == "half") == 1
-    crowded = any(len({curve.label for curve in curves}) > len(figures.PALETTE) for curves in drawn.values())
+    crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())
     pictures: dict[str, list[str]] = {"wide": [], "half": [], "strip": []}
     for name, title, unit, size in _PANELS:
         if name in drawn:
@@ -164,7 +146,7 @@ def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size
         # One schedule for all: a single line that belongs to nobody.
         curves = [dataclasses.replace(curves[0], label="", color=None)]
         notes.append("the same for all")
-    return _figure(title, ", ".join(notes), figures.lines(curves, description=f"{title} by step", size=size))
+    return document.figure(title, ", ".join(notes), figures.lines(curves, description=f"{title} by step", size=size))
 
 
 def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:
@@ -194,7 +176,7 @@ def _samples(models: Sequence[Model]) -> str:
             for model, found in by_model
         )
         cards.append(
-            f'<article><div class="prompt"><h4>prompt</h4><pre>{_text(prompt)}</pre></div>'
+            f'<article><div class="prompt"><h4>prompt</h4><pre>{escaped(prompt)}</pre></div>'
             f'<div class="answers">{columns}</div></article>'
         )
     return (
@@ -210,8 +192,8 @@ def _answer(label: str, color: str, text: str | None) -> str:
     elif not text.strip():
         body = '<pre class="empty">empty answer</pre>'
     else:
-        body = f"<pre>{_text(text.strip(chr(10)))}</pre>"
-    return f'<div class="answer" style="--color: {color}"><h4>{_text(label)}</h4>{body}</div>'
+        body = f"<pre>{escaped(text.strip(chr(10)))}</pre>"
+    return f'<div class="answer" style="--color: {color}"><h4>{escaped(label)}</h4>{body}</div>'
 
 
 def _origin(models: Sequence[Model], command: str, config_text: str) -> str:
@@ -219,34 +201,27 @@ def _origin(models: Sequence[Model], command: str, config_text: str) -> str:
     for model in models:
         for line in dict.fromkeys(stage.provenance for stage in model.stages if stage.provenance):
             sources.setdefault(line, []).append(model.label)
-    lines = "".join(f"<dt>{_text(', '.join(labels))}</dt><dd>{_text(line)}</dd>" for line, labels in sources.items())
+    lines = "".join(
+        f"<dt>{escaped(', '.join(labels))}</dt><dd>{escaped(line)}</dd>" for line, labels in sources.items()
+    )
     names = sorted({name for model in models for stage in model.stages for name in stage.metrics})
     rows = "".join(
-        f'<tr><th scope="row">{_text(_run_name(stage))}</th>'
+        f'<tr><th scope="row">{escaped(_run_name(stage))}</th>'
         + "".join(f"<td>{cells.number(stage.metrics.get(name))}</td>" for name in names)
         + "</tr>"
         for model in models
         for stage in model.stages
     )
-    head = "".join(f'<th scope="col">{_text(_words(name))}</th>' for name in names)
-    command = f'<h3>Command</h3><pre class="block">{_text(command)}</pre>' if command else ""
+    head = "".join(f'<th scope="col">{escaped(_words(name))}</th>' for name in names)
+    command = f'<h3>Command</h3><pre class="block">{escaped(command)}</pre>' if command else ""
     return (
         "<section><h2>Where this comes from</h2>"
         + (f'<dl class="provenance">{lines}</dl>' if lines else "")
         + command
         + f'<details><summary>All metrics</summary><div class="scroll"><table><thead><tr><th scope="col">run</th>{head}'
         f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
-        f'<details><summary>Configuration</summary><pre class="block">{_text(config_text)}</pre></details></section>'
+        f'<details><summary>Configuration</summary><pre class="block">{escaped(config_text)}</pre></details></section>'
     )
-
-
-def _figure(title: str, note: str, svg: str) -> str:
-    note = f'<span class="note">{_text(note)}</span>' if note else ""
-    return f'<figure><figcaption><h3>{_text(title)}{note}</h3></figcaption><div class="scroll">{svg}</div></figure>'
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
 
 
 def _sentence(text: str) -> str:
@@ -254,7 +229,7 @@ def _sentence(text: str) -> str:
 
 
 def _css_color(model: Model) -> str:
-    return "var(--series-neutral)" if model.color is None else f"var(--series-{model.color % len(figures.PALETTE)})"
+    return "var(--series-neutral)" if model.color is None else f"var(--series-{model.color % len(svg.PALETTE)})"
 
 
 def _clarity(comparison: Comparison) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxkd.report.figures import PALETTE
 from jaxkd.report.ink import INK, MUTED, PAPER, RULE
+from jaxkd.report.svg import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

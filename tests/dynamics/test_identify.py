@@ -1,12 +1,14 @@
 """From noisy trajectories to equations."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
 
-from jaxkd.dynamics import Equations, identify, polynomials, solve, systems
+from jaxkd.dynamics import Equations, bootstrap, identify, polynomials, solve, systems
 
 
 def measured(system, level, count=8, seed=0):
@@ -77,6 +79,48 @@ def test_a_state_that_does_not_move_has_no_terms():
     assert str(found.rounded(3)).splitlines()[2] == "dz/dt = 0"
 
 
+def test_trajectories_of_different_lengths_and_times_are_one_problem():
+    """What stands after a trajectory's samples is not read, and a short trajectory weighs what it says."""
+    system = systems.VAN_DER_POL
+    states, times = measured(system, 0.02), jnp.tile(system.times(), (8, 1))
+    lengths = (121, 90, 60, 121, 40, 100, 9, 121)
+    there = jnp.arange(121)[None] < jnp.array(lengths)[:, None]
+    names = system.equations.states
+    terms = polynomials(names, degree=3)
+    found = [
+        identify(
+            jnp.where(there[..., None], states, filled),
+            jnp.where(there, times, filled) + jnp.arange(8.0)[:, None],
+            names=names,
+            terms=terms,
+            lengths=lengths,
+        )
+        for filled in (0.0, 1e3)
+    ]
+    np.testing.assert_array_equal(found[0].equations.coefficients, found[1].equations.coefficients)
+    truth = system.equations.within(terms).coefficients
+    np.testing.assert_array_equal(found[0].equations.coefficients != 0, truth != 0)
+    np.testing.assert_allclose(found[0].equations.coefficients, truth, rtol=0.05)
+
+
+def test_what_is_known_is_kept_and_signs_are():
+    """A part that no term of the library can say, a coefficient that is given, and one of a sign that is not there."""
+    x, v = names = sympy.symbols("x v")
+    truth = Equations.of((v, -sympy.sin(x) - 0.2 * v), names)
+    system = dataclasses.replace(systems.DAMPED_OSCILLATOR, equations=truth)
+    states, times, terms = measured(system, 0.01), system.times(), polynomials(names, degree=2)
+    known = Equations.of((v, -sympy.sin(x)), names)
+    found = identify(states, times, names=names, terms=terms, known=known).equations
+    assert str(found.rounded(1)) == "dx/dt = v\ndv/dt = -0.2 v - sin(x)"
+    signs = np.zeros((len(terms), 2), int)
+    signs[terms.index(v), 1] = 1
+    signed = identify(states, times, names=names, terms=terms, known=known, signs=jnp.asarray(signs))
+    assert np.all(signed.equations.within((*terms, sympy.sin(x))).coefficients[terms.index(v), 1] >= 0)
+    drawn = bootstrap(signed.fit, jax.random.key(0), replicates=10)
+    assert drawn.inclusion[terms.index(v), 1] == 0
+    assert drawn.inclusion[terms.index(v), 0] == 0  # given, and so not chosen
+
+
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_what_is_no_record_is_refused():
     system = systems.LOTKA_VOLTERRA
@@ -94,7 +138,20 @@ def test_what_is_no_record_is_refused():
         identify(states, times, names=names, terms=terms, inputs=states, input_names=(sympy.Symbol("u"),))
     with pytest.raises(ValueError, match=r"terms must be made of x, y, got z"):
         identify(states, times, names=names, terms=(sympy.Symbol("z"),))
-    with pytest.raises(ValueError, match=r"times must increase, got 0.2 at sample 3 after 0.2, and 1 more. Sort the"):
+    with pytest.raises(
+        ValueError, match=r"times must increase, got 0.2 at sample 3 of trajectory 0 after 0.2, and 5 more"
+    ):
         identify(states, times.at[3].set(times[2]).at[9].set(0.0), names=names, terms=terms)
     with pytest.raises(TypeError, match=r"samples must be of float64"):
         identify(states.astype(jnp.float32), times.astype(jnp.float32), names=names, terms=terms)
+    with pytest.raises(
+        ValueError, match=r"lengths must be one a trajectory, from 2 to the 81 samples .* got \[81, 82, 1\]"
+    ):
+        identify(states, times, names=names, terms=terms, lengths=(81, 82, 1))
+    with pytest.raises(
+        ValueError, match=r"states must have 3 windows of 9 samples at least, got trajectories of \[8, 9, 5\]"
+    ):
+        identify(states, times, names=names, terms=terms, lengths=(8, 9, 5), window=9)
+    with pytest.raises(ValueError, match=r"known must be equations of \(x, y\), got those of \(y, x\)"):
+        other = dataclasses.replace(system.equations, states=names[::-1])
+        identify(states, times, names=names, terms=terms, known=other)

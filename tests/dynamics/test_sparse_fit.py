@@ -196,3 +196,17 @@ def test_transforms_change_nothing():
     drawn = [bootstrap(jax.tree.map(lambda leaf, i=i: leaf[i], together), jax.random.key(0)) for i in range(2)]
     both = jax.jit(jax.vmap(lambda fit: bootstrap(fit, jax.random.key(0))))(together)
     np.testing.assert_allclose(both.inclusion, jnp.stack([one.inclusion for one in drawn]))
+
+
+def test_what_is_not_allowed_is_not_chosen_and_signs_are_kept():
+    """2 a - b, where b must not be negative, and then where a must not be there."""
+    features = jax.random.normal(jax.random.key(0), (8, 50, 3))
+    targets = features @ jnp.array([[2.0], [-1.0], [0.0]])
+    signed = sparse_fit(features, targets, signs=jnp.array([[1], [1], [0]]))
+    assert signed.support[:, 0].tolist() == [True, False, False]
+    assert signed.coefficients[0, 0] > 0
+    without = sparse_fit(features, targets, allowed=jnp.array([[False], [True], [True]]))
+    assert without.support[0, 0] == jnp.array(False)
+    assert not jnp.any(without.candidates[..., 0])
+    drawn = bootstrap(without, jax.random.key(1), replicates=5)
+    assert drawn.inclusion[0, 0] == 0

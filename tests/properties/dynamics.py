@@ -6,13 +6,17 @@ from jaxkd import dynamics
 from jaxkd.dynamics import householder, least_squares
 from jaxkd.dynamics.sparse_fit import one_standard_error
 from tests.dynamics import test_fourier_fit as curves
+from tests.dynamics import test_held_out as held
 from tests.dynamics import test_identify as identified
 from tests.dynamics import test_least_squares as squares
 from tests.dynamics import test_library as library
+from tests.dynamics import test_past as before
 from tests.dynamics import test_solve as solved
 from tests.dynamics import test_sparse_fit as chosen
 from tests.dynamics import test_spectral as spectral
+from tests.dynamics import test_trust as trusted
 from tests.dynamics import test_weak_form as weak
+from tests.dynamics import test_written as written
 from tests.properties.row import Omitted, Row
 
 WHOLE_GRID = Omitted(because="takes no mask: a periodic grid has all its points")
@@ -20,6 +24,7 @@ WHOLE_ROWS = Omitted(because="takes no mask: a row that is missing is one of zer
 WHOLE_PATH = Omitted(because="takes no mask: a trajectory has all its times")
 WORDS = Omitted(because="makes terms, not numbers: their values are those of `values`")
 POSITION = Omitted(because="gives a position or a choice, which has no gradient")
+HOST = Omitted(because="is a host function: what it compiles has gradients and transforms of its own")
 DRAWS = Omitted(because="has the gradient of the fits that it is made of, and none of the choices")
 
 
@@ -204,9 +209,45 @@ DYNAMICS: dict[Callable, Row] = {
             identified.test_one_long_trajectory_is_cut_into_blocks,
         ),
         oracle=(identified.test_equations_are_found,),
-        mask=Omitted(because="refuses samples that are missing, and names the first"),
-        gradient=Omitted(because="is a host function: gradients go through the functions that it calls"),
+        mask=(identified.test_trajectories_of_different_lengths_and_times_are_one_problem,),
+        gradient=HOST,
         numerics=(identified.test_what_is_no_record_is_refused,),
-        transforms=Omitted(because="is a host function: it compiles what it calls"),
+        transforms=HOST,
+    ),
+    dynamics.padded: Row(
+        hand=(written.test_trajectories_of_different_lengths_are_filled_up,),
+        law=(written.test_trajectories_of_different_lengths_are_filled_up,),
+        oracle=(written.test_trajectories_of_different_lengths_are_filled_up,),
+        mask=Omitted(because="makes what masks are for"),
+        gradient=HOST,
+        numerics=(written.test_no_trajectories_are_refused,),
+        transforms=HOST,
+    ),
+    dynamics.held_out: Row(
+        hand=(held.test_other_equations_leave_more,),
+        law=(held.test_the_true_equations_leave_noise, held.test_units_change_nothing),
+        oracle=(held.test_inputs_drive_simulations_as_scipy_says,),
+        mask=(held.test_trajectories_end_where_their_samples_do,),
+        gradient=HOST,
+        numerics=(held.test_what_diverges_is_told,),
+        transforms=HOST,
+    ),
+    dynamics.past: Row(
+        hand=(before.test_the_past_stands_in_for_a_hidden_state,),
+        law=(before.test_the_past_of_measured_states_says_nothing_more,),
+        oracle=(before.test_the_past_stands_in_for_a_term_that_the_library_lacks,),
+        mask=(before.test_samples_after_the_end_are_not_read,),
+        gradient=HOST,
+        numerics=(before.test_too_few_windows_are_refused,),
+        transforms=HOST,
+    ),
+    dynamics.trust: Row(
+        hand=(trusted.test_each_fault_fails_its_check,),
+        law=(trusted.test_what_is_right_passes,),
+        oracle=(trusted.test_the_condition_is_that_of_the_chosen_terms,),
+        mask=Omitted(because="takes what functions with masks return"),
+        gradient=HOST,
+        numerics=(trusted.test_little_that_the_past_explains_is_no_hidden_state,),
+        transforms=HOST,
     ),
 }

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from jaxkd.report import figures
+from jaxkd.report import figures, svg
 from jaxkd.report.figures import Bar, Line
 from tests.report.studies import BETTER, UNCLEAR
 
@@ -80,7 +80,7 @@ def test_the_axis_is_logarithmic_over_a_factor_of_four(values, logarithmic):
     [(0.0, "0"), (12.5, "12.5"), (0.02, "0.02"), (2.5e-4, "2.5e-4"), (1e-3, "1e-3"), (-1e-3, "-1e-3")],
 )
 def test_tick_labels_are_short(value, text):
-    assert figures._short(value) == text
+    assert svg.short(value) == text
 
 
 def test_names_that_would_overlap_move_apart_around_their_mean():

@@ -1,0 +1,121 @@
+"""`python -m jaxkd.discover`: the equations behind measured trajectories, and whether they can be trusted."""
+
+import dataclasses
+import json
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+if TYPE_CHECKING:
+    from jaxkd.discovery import Search
+    from jaxkd.report.discovered import Discovered
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Find y' = f(y, u) in a table of measurements.
+
+    Columns may say their units, as in `prey [1000]`.  Writes report.html, equations.json and equations.py.
+    """
+
+    data: tuple[Path, ...]
+    """Files of measurements: .csv, .tsv, .txt, .npz, or .nc (NetCDF 3)."""
+    time: str | None = None
+    """Column of the time; if not given, the one called t or time, else the first."""
+    states: tuple[str, ...] = ()
+    """Columns of the states; if not given, all others."""
+    inputs: tuple[str, ...] = ()
+    """Columns of what drives the system and is known: controls, parameters."""
+    trajectory: str | None = None
+    """Column that tells trajectories apart."""
+    degree: int = 3
+    """Of the products of states and inputs that are candidates."""
+    terms: tuple[str, ...] = ()
+    """Further candidates, such as "sin(x)" "exp(-x)"."""
+    known: tuple[str, ...] = ()
+    """Parts that are known with their coefficients, such as "x = v"."""
+    signs: tuple[str, ...] = ()
+    """Signs that coefficients must have, such as "v: x < 0"."""
+    replicates: int = 200
+    """Draws of the bootstrap, for intervals and bands."""
+    seed: int = 0
+    """Of the draws."""
+    output: Path = Path("discovered")
+    """Folder to write to."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read, find, try, write."""
+    from jaxkd.console import run_program
+
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover")
+    given = sys.argv[1:] if arguments is None else arguments
+    run_program(lambda: _discover(command, f"python -m jaxkd.discover {shlex.join(given)}"))
+
+
+def _discover(command: Command, said: str) -> None:
+    import jax
+
+    from jaxkd.data import measurements
+    from jaxkd.discovery import Search, discover
+    from jaxkd.report import write_discovery
+
+    if command.output.exists() and not command.output.is_dir():
+        raise ValueError(f"--output must be a folder, got the file {command.output}.")
+    measured = measurements.read(
+        command.data,
+        time=command.time,
+        states=command.states,
+        inputs=command.inputs,
+        trajectory=command.trajectory,
+    )
+    for warning in measured.warnings:
+        logger.warning("%s", warning)
+    search = Search(**{field.name: getattr(command, field.name) for field in dataclasses.fields(Search)})
+    title = "Equations of " + ", ".join(measured.states)
+    with jax.enable_x64(True):
+        discovered = discover(measured, search, title=title, command=said)
+    command.output.mkdir(parents=True, exist_ok=True)
+    write_discovery(command.output / "report.html", discovered)
+    (command.output / "equations.py").write_text(discovered.python, encoding="utf-8")
+    (command.output / "equations.json").write_text(_record(discovered, search), encoding="utf-8")
+    _print(discovered, command.output)
+
+
+def _record(discovered: "Discovered", search: "Search") -> str:
+    """What a program would read, without the arrays of the pictures."""
+    record = {
+        "equations": discovered.equations.splitlines(),
+        "latex": discovered.latex,
+        "terms": [dataclasses.asdict(term) for term in discovered.terms],
+        "checks": [dataclasses.asdict(answer) for answer in discovered.answers],
+        "noise": dict(zip(discovered.states, discovered.noise.tolist(), strict=True)),
+        "warnings": discovered.warnings,
+        "search": dataclasses.asdict(search),
+        "command": discovered.command,
+    }
+    return json.dumps(record, indent=1) + "\n"
+
+
+def _print(discovered: "Discovered", folder: Path) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console.print(Text(discovered.equations, style="bold"))
+    console.print()
+    for answer in discovered.answers:
+        mark = Text("yes  ", style="green") if answer.holds else Text("no   ", style="bold red")
+        console.print(mark + Text(answer.question, style="default"))
+        console.print(Text(f"     {answer.found} (bar: {answer.bar})", style="dim"))
+    console.print(f"\n{folder / 'report.html'} written, with equations.py and equations.json beside it")
+
+
+if __name__ == "__main__":
+    main()

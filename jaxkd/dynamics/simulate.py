@@ -1,0 +1,119 @@
+"""Simulations of found equations, in any units: their tolerances are shares of each state's spread.
+
+Coefficients are arguments, so that equations of the same terms compile once.
+"""
+
+import functools
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics import library
+from jaxkd.dynamics.equations import Equations
+from jaxkd.dynamics.solve import Solution, Solver, solve
+
+SOLVER = Solver(rtol=1e-6, atol=1e-6)
+
+NEAR = 1.0
+"""Widths of the box that holds the data, to each side of it, that a simulation may leave it by."""
+
+
+def simulate(
+    coefficients: Float[Array, "terms states"],
+    y0: Float[Array, " states"],
+    times: Float[Array, " times"],
+    inputs: Float[Array, "times inputs"] | None = None,
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    spread: Float[Array, " states"],
+    solver: Solver = SOLVER,
+) -> Solution:
+    """As `solve`, of states that are divided by their spread, with inputs that are known at the times.
+
+    Args:
+        coefficients: of the terms in each equation.
+        y0: at the first time.
+        times: increasing.
+        inputs: at the times, and between them by cubics whose slopes look back; None where there are none.
+        terms: of the equations.
+        variables: states and inputs.
+        spread: of each state, > 0.
+        solver: its `atol` is a share of the spread.
+    """
+    values = library.values(terms, variables)
+    control: Any = None
+    if inputs is not None:
+        control = diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs))
+
+    def field(t: Any, z: Array, given: tuple[Any, ...]) -> Array:
+        control, table, spread = given
+        y = z * spread
+        return values(y if control is None else jnp.concatenate([y, control.evaluate(t)])) @ table / spread
+
+    solution = solve(field, y0 / spread, times, (control, coefficients, spread), solver=solver)
+    return Solution(states=solution.states * spread[None], succeeded=solution.succeeded, steps=solution.steps)
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables"))
+def forecasts(
+    coefficients: Float[Array, "draws terms states"],
+    y0: Float[Array, " states"],
+    times: Float[Array, " times"],
+    inputs: Float[Array, "times inputs"] | None = None,
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    spread: Float[Array, " states"],
+) -> Float[Array, "draws times states"]:
+    """What each draw of the coefficients forecasts, one after the other; inf from where one diverges.
+
+    Args:
+        coefficients: of each draw.
+        y0: as of `simulate`, like the rest.
+        times: increasing.
+        inputs: at the times.
+        terms: of the equations.
+        variables: states and inputs.
+        spread: of each state, > 0.
+    """
+    one = functools.partial(simulate, terms=terms, variables=variables, spread=spread)
+    return jax.lax.map(lambda table: one(table, y0, times, inputs).states, coefficients)
+
+
+def stays_near(
+    equations: Equations,
+    start: Float[Array, " states"],
+    times: Float[Array, " times"],
+    inputs: Float[Array, "times inputs"] | None = None,
+    *,
+    low: Float[np.ndarray, " states"],
+    high: Float[np.ndarray, " states"],
+) -> bool:
+    """Whether a simulation stays within the box of the data, with NEAR widths of it to each side.
+
+    Args:
+        equations: to simulate.
+        start: at the first time.
+        times: increasing.
+        inputs: at the times.
+        low: of the data.
+        high: of the data.
+    """
+    width = positive(high - low)
+    table, said = (
+        jnp.asarray(equations.coefficients)[None],
+        {"terms": equations.terms, "variables": equations.variables},
+    )
+    states = np.asarray(forecasts(table, start, times, inputs, spread=jnp.asarray(width), **said))[0]
+    return bool(np.all((states >= low - NEAR * width) & (states <= high + NEAR * width)))
+
+
+def positive(spread: Float[np.ndarray, " states"]) -> Float[np.ndarray, " states"]:
+    """1 for a state that does not move."""
+    return np.where(spread > 0, spread, 1.0)

@@ -1,0 +1,273 @@
+import dataclasses
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from jaxkd.report import discovery_figures, write_discovery
+from jaxkd.report.discovered import Answer
+from jaxkd.report.discovery_page import _significant, _verdict
+from tests.report.discoveries import discovered
+from tests.report.test_page import parse
+
+FIGURES = ("forecasts", "phase", "slopes", "paths", "remainders")
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def write(folder, found):
+    path = folder / "out" / "report.html"
+    write_discovery(path, found)
+    return path.read_text(encoding="utf-8")
+
+
+def drawn(found, names=FIGURES):
+    return {name: getattr(discovery_figures, name)(found) for name in names}
+
+
+def texts(svg):
+    return ["".join(element.itertext()).strip() for element in ElementTree.fromstring(svg).iter("text")]
+
+
+def with_shown(found, **changes):
+    return dataclasses.replace(found, shown=dataclasses.replace(found.shown, **changes))
+
+
+def diverging(found, state=0):
+    """As soon as half of the time has passed."""
+    forecast = found.shown.forecast.copy()
+    half = len(forecast) // 2
+    forecast[half - 3 : half, state] *= 1e3, 1e99, 1e250
+    forecast[half:] = np.inf
+    forecast[half + 1 :] = np.nan
+    return with_shown(found, forecast=forecast, low=np.where(np.isfinite(forecast), found.shown.low, np.nan))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report"), discovered())
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(page):
+    parser = parse(page)
+    assert len(set(parser.ids)) == len(parser.ids)
+    assert not {"script", "link", "img", "iframe"} & set(parser.tags)
+    for request in ("http:", "https:", "@import", "src=", "url(h", "url(//"):
+        assert request not in page
+
+
+def test_the_sections_stand_in_the_order_of_what_they_are_worth(page):
+    headings = re.findall(r"<h[12]>(.*?)</h[12]>", page)
+    assert headings == [
+        "Prey and predators",
+        "Equations",
+        "Can I trust this model?",
+        "See for yourself",
+        "Take it along",
+    ]
+    assert page.count("<figure>") == len(FIGURES)
+
+
+def test_the_page_says_what_was_found(page):
+    text = " ".join(" ".join(parse(page).text).split())
+    for part in ("3 files", "60 each", "dprey/dt = 1.234 prey - 0.5 x y", "run-4.csv"):
+        assert part in text
+    assert r"\dot{prey} &= 1.234 \, prey" in text
+    assert "def vector_field(prey, predators): return [1.2341 * prey]" in text
+    assert "Command python -m jaxkd.discover runs/*.csv" in text
+
+
+def test_the_table_has_a_row_a_term(page):
+    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    assert rows[0] == ["equation", "term", "coefficient", f"90{NBSP}% interval", "chosen in", "unit"]
+    assert rows[1] == ["dprey/dt", "prey", "1.234", "1.200 to 1.300", f"98{NBSP}% of draws", "1/s"]
+    assert rows[2] == ["x y", "−0.5000", "–", "given", "–"]
+    assert rows[3][0] == "dpredators/dt"
+    assert len(rows) == 5
+
+
+def test_without_units_there_are_no_brackets_and_no_column(tmp_path):
+    found = discovered(units=False)
+    assert ">unit</th>" not in write(tmp_path, found)
+    for svg in drawn(found).values():
+        assert "[" not in "".join(texts(svg))
+
+
+def test_a_check_that_holds_and_one_that_does_not_differ_in_more_than_colour(tmp_path, page):
+    assert "All 2 checks hold." in page
+    assert page.count("✓") == 2
+    assert "✗" not in page
+    worse = Answer(question="Is a state hidden?", found="the past explains 0.3", bar="at most 0.005", holds=False)
+    page = write(tmp_path, discovered(answers=(*discovered().answers, worse)))
+    assert "1 of 3 checks does not hold: “Is a state hidden?”" in page
+    assert page.count("✗") == 1
+    assert '<span class="mark" role="img" aria-label="fails">✗</span>' in page
+    text = " ".join(" ".join(parse(page).text).split())
+    assert "Is a state hidden? the past explains 0.3 (to hold: at most 0.005)" in text
+
+
+def test_the_verdict_is_a_sentence():
+    good, *_ = discovered().answers
+    bad = [dataclasses.replace(good, question=f"{letter}?", holds=False) for letter in "abc"]
+    assert _verdict([]) == "Nothing was checked."
+    assert _verdict([good]) == "The one check holds."
+    assert _verdict([good, *bad[:2]]) == "2 of 3 checks do not hold: “a?” and “b?”"
+    assert _verdict(bad) == "3 of 3 checks do not hold: “a?”, “b?” and “c?”"
+
+
+def test_text_is_escaped(tmp_path):
+    evil = "<script>alert('&\"')</script> $x$"
+    found = discovered(
+        states=1,
+        title=evil,
+        facts={evil: evil},
+        time=evil,
+        states_named=(evil,),
+        equations=evil,
+        latex=evil,
+        python=evil,
+        command=evil,
+        warnings=("<b>careful</b>",),
+    )
+    found = dataclasses.replace(
+        found,
+        units={evil: evil},
+        terms=tuple(dataclasses.replace(term, term=evil, unit=evil) for term in found.terms),
+        answers=tuple(Answer(question=evil, found=evil, bar=evil, holds=holds) for holds in (True, False)),
+    )
+    page = write(tmp_path, with_shown(found, source=evil))
+    assert not {"script", "b"} & set(parse(page).tags)
+    assert "&lt;b&gt;careful&lt;/b&gt;" in page
+    assert "alert(&#x27;&amp;&quot;&#x27;)" in page
+    assert page.index("Warnings</h2>") < page.index("See for yourself</h2>")
+
+
+def test_a_report_replaces_the_one_before_and_is_the_same_for_the_same_data(tmp_path, page):
+    assert write(tmp_path, discovered()) == write(tmp_path, discovered()) == page
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("states", [1, 2, 5, 8])
+def test_figures_are_xml_with_theme_colours_and_a_panel_a_state(states):
+    found = discovered(states=states)
+    for name, svg in drawn(found).items():
+        root = ElementTree.fromstring(svg)
+        assert root.get("role") == "img"
+        assert "#fe00" not in svg, "a placeholder colour was left"
+        assert not re.search(r"(fill|stroke): #", svg)
+        if name != "phase":
+            assert all(state in root.get("aria-label") for state in found.states[:6])
+            assert not any(state in root.get("aria-label") for state in found.states[6:])
+
+
+def test_the_page_says_which_states_are_not_drawn(tmp_path):
+    assert "The first 6 of 8 states are drawn." in write(tmp_path, discovered(states=8))
+
+
+def test_axes_have_units_of_values_and_of_rates():
+    figures = drawn(discovered(size=2e6))
+    assert {"prey [10⁶ kg]", "predators [10⁶ kg]", "t [s]"} <= set(texts(figures["forecasts"]))
+    assert {"prey [10⁶ kg]", "predators [10⁶ kg]"} <= set(texts(figures["phase"]))
+    assert {"dprey/dt [10⁶ kg/s]", "t [s]"} <= set(texts(figures["slopes"]))
+    assert "dprey/dt [kg/s]" in texts(drawn(discovered(states=1))["phase"])
+
+
+@pytest.mark.parametrize("states", [1, 3])
+def test_a_forecast_that_diverges_ends_there_and_says_so(states, tmp_path):
+    found = diverging(discovered(states=states))
+    svg = drawn(found)["forecasts"]
+    said = [text for text in texts(svg) if text.startswith("diverges at")]
+    assert said == ["diverges at 10.17"] * states
+    assert "prey: diverges at 10.17" in svg
+    assert "e+" not in svg, "what is far outside is not drawn there"
+    parse(write(tmp_path, found))
+
+
+def test_no_forecast_at_all(tmp_path):
+    found = discovered()
+    nothing = np.full_like(found.shown.forecast, np.nan)
+    found = with_shown(found, forecast=nothing, low=nothing, high=nothing)
+    found = dataclasses.replace(found, remainder=np.full_like(found.remainder, np.nan))
+    assert texts(drawn(found)["forecasts"]).count("no forecast") == 2
+    assert texts(drawn(found)["remainders"]).count("no forecast") == 2
+    parse(write(tmp_path, found))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-9, 1e12, 1e30])
+def test_numbers_of_any_size_have_short_labels(size, tmp_path):
+    found = discovered(states=2, size=size)
+    for svg in drawn(found).values():
+        ticks = [text for text in texts(svg) if re.fullmatch(r"[−\d.e]+", text)]
+        assert ticks
+        assert max(len(tick) for tick in ticks) <= 5
+    parse(write(tmp_path, found))
+
+
+@pytest.mark.parametrize("value", [0.0, 101_325.0, -1e-7])
+def test_a_state_that_does_not_move(value, tmp_path):
+    found = discovered()
+    still = {"measured": value, "forecast": value, "low": value, "high": value, "slopes": 0.0, "predicted_slopes": 0.0}
+    arrays = {}
+    for name, constant in still.items():
+        arrays[name] = getattr(found.shown, name).copy()
+        arrays[name][:, 1] = constant
+    remainder, noise = found.remainder.copy(), found.noise.copy()
+    remainder[..., 1] = noise[1] = 0.0
+    found = dataclasses.replace(with_shown(found, **arrays), remainder=remainder, noise=noise)
+    assert "no noise; at most 0 kg is left" in texts(drawn(found)["remainders"])
+    parse(write(tmp_path, found))
+
+
+def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
+    found = discovered(training=(), paths=(), answers=(), terms=())
+    measured, slopes = found.shown.measured.copy(), found.shown.slopes.copy()
+    measured[::7, 0] = slopes[:2] = np.nan
+    page = write(tmp_path, with_shown(found, measured=measured, slopes=slopes))
+    parse(page)
+    assert "How many terms" not in page
+    assert "Nothing was checked." in page
+    assert "thin lines" not in page
+
+
+def test_a_long_trajectory_is_drawn_with_some_of_its_samples():
+    few, many = (drawn(discovered(samples=samples))["forecasts"] for samples in (400, 4_000))
+    assert "measured, one of 10 samples" in texts(many)
+    assert "measured" in texts(few)
+    assert len(many) < 2 * len(few)
+
+
+def test_the_chosen_candidate_is_named_and_errors_of_nothing_are_drawn():
+    path, *_ = discovered().paths
+    svg = drawn(discovered())["paths"]
+    assert texts(svg).count("4 terms") == 2
+    assert "prey has 4 terms with an error of 0.011" in svg
+    for errors in (np.zeros(8), np.full(8, np.nan), np.geomspace(1, 1e-12, 8), np.r_[path.errors[:4], np.zeros(4)]):
+        drawn(discovered(paths=(dataclasses.replace(path, errors=errors),)), ["paths"])
+    one = dataclasses.replace(path, terms=np.array([1]), errors=np.array([0.3]), deviations=np.array([0.4]), chosen=0)
+    assert "1 term" in texts(drawn(discovered(paths=(one,)), ["paths"])["paths"])
+
+
+def test_a_remainder_far_beyond_the_noise_is_counted():
+    remainder = discovered().remainder.copy()
+    remainder[..., 0] = 100.0
+    svg = drawn(discovered(remainder=remainder))["remainders"]
+    assert "0 % within ±2" in texts(svg)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1.5, "1.500"),
+        (-0.5, "−0.5000"),
+        (12.3456, "12.35"),
+        (999.96, "1000"),
+        (123456.0, "123500"),
+        (0.00123456, "0.001235"),
+        (0.000123456, "1.235e−4"),
+        (-1.5e12, "−1.500e12"),
+        (float("nan"), "–"),
+    ],
+)
+def test_a_coefficient_has_four_digits(value, text):
+    assert _significant(value) == text

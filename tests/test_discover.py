@@ -1,0 +1,101 @@
+"""Equations from files: the whole program, on measurements whose equations are known."""
+
+import json
+import runpy
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd import discover
+from jaxkd.data.measurements import Record
+from jaxkd.discovery import split
+from jaxkd.dynamics import systems
+
+SYSTEM = systems.VAN_DER_POL
+
+
+def write(path, columns, *, level=0.02, count=7):
+    """So many trajectories in one table, of which some columns are there."""
+    with jax.enable_x64(True):
+        clean = SYSTEM.trajectories(jax.random.key(0), count)
+        noisy = np.asarray(systems.with_noise(clean, jax.random.key(1), level=level))
+        times = np.asarray(SYSTEM.times())
+    rows = [
+        ",".join([str(run), *(f"{value:.6g}" for value in (time, *states[list(columns)]))])
+        for run, trajectory in enumerate(noisy)
+        for time, states in zip(times, trajectory, strict=True)
+    ]
+    header = ",".join(["run", "t [s]", *(("x [m]", "v [m/s]")[column] for column in columns)])
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("found")
+    write(folder / "measured.csv", (0, 1))
+    arguments = ["--data", str(folder / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
+    discover.main([*arguments, "--signs", "v: x < 0", "--replicates", "40", "--output", str(folder / "out")])
+    return folder / "out"
+
+
+def test_equations_are_found_and_pass(found):
+    record = json.loads((found / "equations.json").read_text())
+    terms = {(term["state"], term["term"]): term for term in record["terms"]}
+    assert terms.keys() == {("x", "v"), ("v", "x"), ("v", "v"), ("v", "v*x**2")}
+    assert terms["x", "v"]["coefficient"] == terms["x", "v"]["low"] == 1.0
+    assert terms["x", "v"]["inclusion"] is None
+    for name, truth, unit in [("x", -1, "1/s^2"), ("v", 1, "1/s"), ("v*x**2", -1, "1/(m^2*s)")]:
+        term = terms["v", name]
+        assert term["coefficient"] == pytest.approx(truth, abs=0.02)
+        assert term["low"] <= term["coefficient"] <= term["high"]
+        assert term["unit"] == unit
+    assert [check["holds"] for check in record["checks"]] == [True] * 6
+    assert record["noise"]["x"] == pytest.approx(0.03, rel=0.3)
+
+
+def test_the_report_and_the_function_say_the_same(found):
+    page = (found / "report.html").read_text()
+    assert "measured.csv, trajectory 6" in page
+    assert page.count("<svg") >= 5
+    field = runpy.run_path(str(found / "equations.py"))["vector_field"]
+    assert field(1.0, 2.0) == pytest.approx([2.0, -1.0], abs=0.1)
+
+
+def test_a_hidden_state_is_suspected(tmp_path, capsys):
+    write(tmp_path / "half.csv", (0,))
+    arguments = ["--data", str(tmp_path / "half.csv"), "--trajectory", "run", "--states", "x"]
+    discover.main([*arguments, "--replicates", "20", "--output", str(tmp_path / "out")])
+    assert "a state that was not measured, or a term that the library lacks" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "equations.json").read_text())
+    assert not record["checks"][0]["holds"]
+    assert not record["checks"][5]["holds"]
+
+
+def test_one_record_is_cut_and_one_of_five_is_held_out():
+    def record(name, size=50):
+        return Record(source=name, times=np.arange(float(size)), states=np.zeros((size, 1)), inputs=np.zeros((size, 0)))
+
+    train, test = split([record("long", 100)])
+    assert (train[0].times.size, test[0].times.size, test[0].source) == (80, 20, "long, its last part")
+    train, test = split([record(str(index)) for index in range(11)])
+    assert ([one.source for one in test], len(train)) == (["9", "10"], 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--terms", "sin(w)"], "terms must be made of x, v, got w in 'sin(w)'"),
+        (["--known", "z = v"], "known must be such as"),
+        (["--signs", "v: x**9 < 0"], "signs must be of terms of the library"),
+        (["--states", "x", "w"], "there must be a column 'w'"),
+        (["--output", "{file}"], "--output must be a folder, got the file"),
+    ],
+)
+def test_mistakes_are_told_before_the_search(tmp_path, capsys, arguments, message):
+    write(tmp_path / "measured.csv", (0, 1), count=2)
+    given = [one.replace("{file}", str(tmp_path / "measured.csv")) for one in arguments]
+    with pytest.raises(SystemExit):
+        discover.main(["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", *given])
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "discovered").exists()
