@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from jaxkd.data.measurements import Measurements, Record
+from jaxkd.data.measurements import SHORTEST, Measurements, Record
 from jaxkd.dynamics import Bootstrap, Equations, Identified, bootstrap, identify, padded, polynomials, written
 from jaxkd.dynamics.held_out import HeldOut, held_out
 from jaxkd.dynamics.past import past
@@ -68,12 +68,21 @@ class _Arrays:
 
 
 def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """What equations are found on, and what they are tried on: the last record of five, or the last part of one."""
+    """What equations are found on, and what they are tried on: the last record of five, or the last part of one.
+
+    Raises:
+        ValueError: one record that is too short for that.
+    """
     if len(records) > 1:
         count = max(1, len(records) // HELD_OUT)
         return tuple(records[:-count]), tuple(records[-count:])
     (record,) = records
     cut = record.times.size * (HELD_OUT - 1) // HELD_OUT
+    if record.times.size - cut < SHORTEST:
+        raise ValueError(
+            f"data must be several records, or one of at least {HELD_OUT * SHORTEST} samples whose last part can be "
+            f"held out, got {record.times.size} in {record.source}. Measure longer, or more often."
+        )
     return (_part(record, slice(None, cut), ""),), (_part(record, slice(cut, None), ", its last part"),)
 
 

@@ -78,6 +78,8 @@ def test_one_record_is_cut_and_one_of_five_is_held_out():
 
     train, test = split([record("long", 100)])
     assert (train[0].times.size, test[0].times.size, test[0].source) == (80, 20, "long, its last part")
+    with pytest.raises(ValueError, match=r"data must be several records, or one of at least 80 samples .* got 79 in"):
+        split([record("short", 79)])
     train, test = split([record(str(index)) for index in range(11)])
     assert ([one.source for one in test], len(train)) == (["9", "10"], 9)
 
