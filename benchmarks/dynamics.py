@@ -38,6 +38,8 @@ EQUATIONS = (
 CHOSEN_ON = (systems.DAMPED_OSCILLATOR, systems.VAN_DER_POL, systems.FITZHUGH_NAGUMO, systems.DUFFING)
 CHOSEN_BY, CHOSEN_AT = range(10), (0.0, 0.01, 0.05, 0.10)
 """Seeds and noise."""
+LONGER, LONG = 6, 2
+"""Times the duration, and such trajectories: as many samples, nearly, in fewer and longer records."""
 
 
 def measure(quick: bool) -> Measured:
@@ -89,6 +91,11 @@ def _development() -> Iterator[Row]:
             right = statistics.mean(_identified(system, seed, level).right for seed in CHOSEN_BY)
             title = f"{system.name}, {level:.0%} noise: right terms, of the {len(CHOSEN_BY)} seeds of the choices"
             yield Row(figure=title, value=right, unit="")
+        long = dataclasses.replace(system, duration=LONGER * system.duration, samples=LONGER * (system.samples - 1) + 1)
+        for level in CHOSEN_AT[1:3]:
+            right = statistics.mean(_identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY)
+            title = f"{system.name}, {level:.0%} noise, {LONG} records of {LONGER} times the length: right terms"
+            yield Row(figure=title, value=right, unit="")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,10 +108,10 @@ class Tried:
     """The largest relative one of a true coefficient; 1 where the term was not found."""
 
 
-def _identified(system: System, seed: int, level: float, *, rounds: int = 2) -> Tried:
+def _identified(system: System, seed: int, level: float, *, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
     names = system.equations.states
     terms = polynomials(names, degree=3)
-    found = identify(_drawn(system, seed, level)[1], system.times(), names=names, terms=terms, rounds=rounds)
+    found = identify(_drawn(system, seed, level, count)[1], system.times(), names=names, terms=terms, rounds=rounds)
     table, truth = found.equations.coefficients, system.equations.within(terms).coefficients
     off = np.abs(table - truth)[truth != 0] / np.abs(truth)[truth != 0]
     return Tried(
@@ -114,22 +121,22 @@ def _identified(system: System, seed: int, level: float, *, rounds: int = 2) -> 
     )
 
 
-def _drawn(system: System, seed: int, level: float) -> tuple[jax.Array, jax.Array]:
+def _drawn(system: System, seed: int, level: float, count: int = TRAJECTORIES) -> tuple[jax.Array, jax.Array]:
     """Trajectories, clean and measured."""
-    clean, noise = _clean(system, seed)
+    clean, noise = _clean(system, seed, count)
     return clean, systems.with_noise(clean, noise, level=level)
 
 
 @functools.cache
-def _clean(system: System, seed: int) -> tuple[jax.Array, jax.Array]:
+def _clean(system: System, seed: int, count: int) -> tuple[jax.Array, jax.Array]:
     """Trajectories, which every level of noise shares, and the key of the noise."""
     states, noise = jax.random.split(jax.random.key(seed))
-    return _trajectories(system)(states), noise
+    return _trajectories(system, count)(states), noise
 
 
 @functools.cache
-def _trajectories(system: System) -> Callable[[jax.Array], jax.Array]:
-    return jax.jit(lambda key: system.trajectories(key, TRAJECTORIES))
+def _trajectories(system: System, count: int) -> Callable[[jax.Array], jax.Array]:
+    return jax.jit(lambda key: system.trajectories(key, count))
 
 
 @functools.cache

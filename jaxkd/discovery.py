@@ -17,7 +17,6 @@ from jaxkd.dynamics.past import past
 from jaxkd.dynamics.simulate import forecasts, positive, stays_near
 from jaxkd.dynamics.trust import trust
 from jaxkd.dynamics.units import unit_of
-from jaxkd.dynamics.weak_form import window_length
 from jaxkd.report.discovered import Answer, Discovered, FoundTerm, Path, Shown
 
 logger = logging.getLogger(__name__)
@@ -114,7 +113,6 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     known = written.known(search.known, states, inputs)
     signs = written.signs(search.signs, terms, states, inputs)
     train, test = (_Arrays.of(records) for records in split(measurements.records))
-    window = window_length(int(np.median(train.lengths)))
 
     logger.info("1 of 4: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
     found = identify(
@@ -143,7 +141,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         train.times,
         terms=found.equations.terms,
         variables=(*states, *inputs),
-        window=window,
+        window=found.window,
         lengths=train.lengths,
     )
     stable = _stable(found.equations, held, test, train)

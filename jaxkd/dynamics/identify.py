@@ -20,6 +20,7 @@ from jaxkd.dynamics.sparse_fit import SparseFit, sparse_fit
 from jaxkd.dynamics.sparse_paths import SparsePath
 from jaxkd.dynamics.trajectories import trajectories
 from jaxkd.dynamics.weak_form import weak_form, window_length
+from jaxkd.typing import Scalar
 
 SUBDIVISIONS = 4
 """Of the time between two samples, for integrals of what is smooth."""
@@ -38,6 +39,8 @@ class Identified:
     """Of each trajectory, with a first axis for them: what the samples alone say."""
     states: Float[Array, "trajectories times states"]
     """Smooth, after the rounds: what the terms were taken at."""
+    window: int
+    """Samples of a window of the weak form."""
 
 
 def identify(
@@ -75,7 +78,7 @@ def identify(
             that it has here.
         signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may.
         path: the way to choose terms.  None: `BackwardElimination()`.
-        window: samples of a window; None: a twelfth of a trajectory, nine at least.  Shorter ones say nothing.
+        window: samples of a window; None: as `window_length` says.  Shorter trajectories say nothing.
         rounds: of bettering the smooth states.
         folds: of the cross-validation, over trajectories.  Fewer than so many are cut into pieces.
 
@@ -107,9 +110,12 @@ def identify(
         dy/dt = -3 y + x y
     """
     measured = trajectories(states, times, inputs, lengths, names=names, input_names=input_names)
-    window = window_length(int(np.median(measured.lengths))) if window is None else window
+    curves, timescale = _curves(measured.states, measured.times, jnp.asarray(measured.there))
+    if window is None:
+        window = window_length(int(np.median(measured.lengths)), float(timescale))
     stride = max(1, window // 4)
-    curves, smooth, features, targets = _integrated(
+    smooth, features, targets = _integrated(
+        curves,
         measured.states,
         measured.times,
         measured.inputs,
@@ -127,11 +133,33 @@ def identify(
     equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
     if known is not None:
         equations = equations + known
-    return Identified(equations=equations, fit=fit, curves=curves, states=smooth)
+    return Identified(equations=equations, fit=fit, curves=curves, states=smooth, window=window)
+
+
+@jax.jit
+def _curves(
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    there: Bool[Array, "trajectories times"],
+) -> tuple[FourierFit, Scalar]:
+    """Of each trajectory, and the time scale of the state that moves fastest, in samples."""
+    curves = jax.vmap(_curve)(states, times, there)
+    smooth, slopes = (jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(curves, times) for n in (0, 1))
+    present = there[:, :, None]
+    deviation = jnp.std(smooth, axis=(0, 1), where=present)
+    speed = jnp.sqrt(jnp.mean(slopes**2, axis=(0, 1), where=present))
+    moves = deviation > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))
+    timescale = jnp.min(jnp.where(moves, deviation / jnp.where(moves, speed, 1.0), jnp.inf))
+    return curves, timescale / jnp.median(jnp.diff(times, axis=1))
+
+
+def _curve(samples: Array, times: Array, there: Array) -> FourierFit:
+    return fourier_fit(samples, times, mask=there)
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds"))
 def _integrated(
+    curves: FourierFit,
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
     inputs: Float[Array, "trajectories times inputs"] | None,
@@ -144,18 +172,16 @@ def _integrated(
     stride: int,
     rounds: int,
 ) -> tuple[
-    FourierFit,
     Float[Array, "trajectories times states"],
     Float[Array, "trajectories windows terms"],
     Float[Array, "trajectories windows states"],
 ]:
-    """Curves, smooth states, and both sides of what is not known of the equations in each window."""
+    """Smooth states, and both sides of what is not known of the equations in each window."""
     values = library.values(terms, variables)
     there = jnp.arange(times.shape[1])[None] < lengths[:, None]
     fine = jax.vmap(_subdivided)(times)
     # A curve means nothing after its end.
     within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
-    fit = jax.vmap(lambda samples, times, there: fourier_fit(samples, times, mask=there))
     at = jax.vmap(lambda curve, times: curve.at(times))
     controls = None if inputs is None else jax.vmap(_interpolated)(inputs, times, fine)
 
@@ -180,16 +206,15 @@ def _integrated(
         features = values(variables_at(smooth))
         return jax.vmap(sides)(features, known_at(smooth), smooth, states, times, fine, there)
 
-    curves = fit(states, times, there)
     smooth = at(curves, within)
     for _ in range(rounds):
         slopes = values(variables_at(smooth)) @ _all_terms(*equations(smooth)) + known_at(smooth)
         integral = jax.vmap(_cumulative)(slopes, within)
-        smooth = integral + at(fit(states - integral[:, ::SUBDIVISIONS], times, there), within)
+        smooth = integral + at(jax.vmap(_curve)(states - integral[:, ::SUBDIVISIONS], times, there), within)
     left, right = equations(smooth)
     # Of a state that does not move a window sees rounding, which is not to be explained.
     moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
-    return curves, smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
+    return smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
 
 
 def _subdivided(times: Float[Array, " times"]) -> Float[Array, " fine"]:

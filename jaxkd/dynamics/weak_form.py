@@ -1,9 +1,14 @@
 """Equations in their integrated form, in which nothing is derived but a known window."""
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.double import require_float64
+
+TIMESCALES = 1.5
+"""Of a window at most: a longer one has ups and downs of the states that add up to nothing."""
 
 POWER = 4
 """A window is (1 - s^2)^POWER on s from -1 to 1."""
@@ -73,13 +78,14 @@ def weak_form(
     return left, right
 
 
-def window_length(samples: int) -> int:
-    """Samples of a window for records of so many: a twelfth, odd, and nine at least.
+def window_length(samples: int, timescale: float = math.inf) -> int:
+    """Samples of a window: a twelfth of a record, at most one and a half of its time scales, odd, and nine at least.
 
     Long against the noise's correlation, short against how fast the states move.
 
     Args:
         samples: of a record.
+        timescale: the deviation of what moves fastest over that of its rate of change, in samples.
 
     Returns:
         An odd number.
@@ -88,10 +94,10 @@ def window_length(samples: int) -> int:
     Deviation: none.
 
     Example:
-        >>> window_length(81), window_length(251)
-        (9, 21)
+        >>> window_length(81), window_length(251), window_length(1201, timescale=8.0)
+        (9, 21, 13)
     """
-    longest = max(9, samples // 12)
+    longest = max(9, int(min(samples // 12, TIMESCALES * timescale)))
     return longest + 1 - longest % 2
 
 

@@ -36,12 +36,14 @@ def test_equations_are_found(system, level):
 def test_one_long_trajectory_is_cut_into_blocks():
     system = systems.VAN_DER_POL
     long = systems.System(name="long", equations=system.equations, initial=system.initial, duration=60.0, samples=1201)
-    states = measured(long, 0.02, count=1)
+    states = measured(long, 0.03, count=1)
     names = system.equations.states
     found = identify(states, long.times(), names=names, terms=polynomials(names, degree=3))
     assert found.fit.triangles.shape[0] == 8
+    assert found.window == 21  # a twelfth of the record would be longer than a turn of the system
     truth = system.equations.within(found.equations.terms).coefficients
     np.testing.assert_array_equal(found.equations.coefficients != 0, truth != 0)
+    np.testing.assert_allclose(found.equations.coefficients, truth, rtol=0.05)
 
 
 def test_a_known_input_is_part_of_the_equations():

@@ -68,8 +68,9 @@ def test_white_noise_is_averaged_and_not_amplified():
     assert jnp.std(left) < 0.2
 
 
-def test_windows_grow_with_the_record():
+def test_windows_grow_with_the_record_up_to_what_moves():
     assert [window_length(samples) for samples in (20, 81, 161, 251, 1200)] == [9, 9, 13, 21, 101]
+    assert [window_length(1200, scale) for scale in (0.0, 8.0, 30.0, 1e9)] == [9, 13, 45, 101]
 
 
 def test_what_does_not_fit_is_refused():

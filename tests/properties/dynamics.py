@@ -111,8 +111,8 @@ DYNAMICS: dict[Callable, Row] = {
         transforms=(weak.test_transforms_change_nothing,),
     ),
     dynamics.window_length: Row(
-        hand=(weak.test_windows_grow_with_the_record,),
-        law=(weak.test_windows_grow_with_the_record,),
+        hand=(weak.test_windows_grow_with_the_record_up_to_what_moves,),
+        law=(weak.test_windows_grow_with_the_record_up_to_what_moves,),
         oracle=Omitted(because="is a rule of thumb, whose definition is its hand values"),
         mask=Omitted(because="takes a number, no array"),
         gradient=POSITION,
