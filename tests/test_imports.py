@@ -15,6 +15,7 @@ HEAVY = ("flax", "orbax", "grain", "transformers", "tyro")
         "jaxkd.alignment",
         "jaxkd.alignment.cross_model_attention",
         "jaxkd.projector",
+        "jaxkd.dynamics",
         "jaxkd.kernels",
         "jaxkd.records",
         "jaxkd.sharding",
@@ -31,3 +32,11 @@ def test_the_package_itself_loads_not_even_jax():
     code = "import sys, jaxkd; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("missing", ["diffrax", "sympy"])
+def test_without_its_extra_dynamics_says_how_to_get_it(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; import jaxkd.dynamics"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = f"jaxkd.dynamics needs {missing}. Install the extra: pip install 'jaxkd-distill[dynamics]'."
+    assert said in done.stderr.splitlines()[-1]

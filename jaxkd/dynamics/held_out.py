@@ -27,7 +27,7 @@ SOLVER = Solver(rtol=1e-6, atol=1e-6, adjoint=diffrax.ForwardMode())
 """Whose tolerances are shares of the spread."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
     """What equations say of measured trajectories; all in the states' units."""
 

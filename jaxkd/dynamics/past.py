@@ -20,7 +20,7 @@ from jaxkd.dynamics.weak_form import weak_form
 FOLDS = 8
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Past:
     """Shares of how each state moves that a fit to other trajectories does not explain."""
 

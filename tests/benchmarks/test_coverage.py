@@ -1,0 +1,33 @@
+"""How often intervals hold what is true."""
+
+import jax
+import pytest
+
+from benchmarks import coverage
+from jaxkd.dynamics import systems
+
+
+def test_one_seed_of_one_system():
+    with jax.enable_x64(True):
+        rows = list(coverage._coverage(systems.LOTKA_VOLTERRA, 0.05, range(200, 201)))
+    title = "Lotka-Volterra, 5% noise: coefficients within their interval"
+    assert [row.figure for row in rows] == [f"{title}, of 1 seeds", f"{title}, of the 1 seeds with the right terms"]
+    assert all(row.value in (0, 0.25, 0.5, 0.75, 1) for row in rows)
+    assert all(row.bar == coverage.CALIBRATED for row in rows)
+
+
+def test_a_term_that_is_not_true_is_not_held(monkeypatch):
+    """Of a system whose equations are said to be others, one term is missing and one is too much."""
+    wrong = systems.LOTKA_VOLTERRA.equations
+    x, y = wrong.states
+    other = type(wrong).of([1.5 * x - x**2, -3 * y + x * y], (x, y))
+    system = systems.System(
+        name="other", equations=other, initial=systems.LOTKA_VOLTERRA.initial, duration=8.0, samples=81
+    )
+    with jax.enable_x64(True):
+        measured = systems.LOTKA_VOLTERRA.trajectories(jax.random.key(0), 16)
+        monkeypatch.setattr(coverage, "_trajectories", lambda *_: measured)
+        tried = coverage._tried(system, 200, 0.01)
+    assert not tried.right
+    assert len(tried.held) == 5
+    assert sum(tried.held) == pytest.approx(2, abs=1)
