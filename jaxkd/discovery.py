@@ -77,7 +77,7 @@ def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, 
         return tuple(records[:-count]), tuple(records[-count:])
     (record,) = records
     cut = record.times.size * (HELD_OUT - 1) // HELD_OUT
-    if record.times.size - cut < SHORTEST:
+    if record.times.size < HELD_OUT * SHORTEST:
         raise ValueError(
             f"data must be several records, or one of at least {HELD_OUT * SHORTEST} samples whose last part can be "
             f"held out, got {record.times.size} in {record.source}. Measure longer, or more often."
