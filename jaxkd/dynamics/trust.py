@@ -3,12 +3,10 @@
 import dataclasses
 import math
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jaxkd.dynamics.held_out import HeldOut
-from jaxkd.dynamics.least_squares import merged_triangle
 from jaxkd.dynamics.past import Past
 from jaxkd.dynamics.sparse_fit import Bootstrap, SparseFit
 
@@ -171,7 +169,8 @@ def condition_of_chosen(fit: SparseFit) -> Float[np.ndarray, " channels"]:
 
     Source: Golub & Van Loan, Matrix Computations, section 5.3.8.  Deviation: terms are taken at length 1.
     """
-    columns = np.asarray(jnp.asarray(merged_triangle(fit.triangles)))[:, : fit.scale.size]
+    # Triangles one under the other say what the one that they merge into says.
+    columns = np.reshape(np.asarray(fit.triangles), (-1, fit.triangles.shape[2]))[:, : fit.scale.size]
     return np.array([_condition_number(columns[:, chosen]) for chosen in np.asarray(fit.support).T])
 
 
