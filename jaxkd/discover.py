@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
+from jaxkd.discovery import Search, discover
 
 if TYPE_CHECKING:
-    from jaxkd.discovery import Search
     from jaxkd.report.discovered import Discovered
 
 logger = logging.getLogger(__name__)
@@ -34,27 +33,19 @@ class Command:
     """Columns of what drives the system and is known: controls, parameters."""
     trajectory: str | None = None
     """Column that tells trajectories apart."""
-    degree: int = 3
-    """Of the products of states and inputs that are candidates."""
-    terms: tuple[str, ...] = ()
-    """Further candidates, such as "sin(x)" "exp(-x)"."""
-    known: tuple[str, ...] = ()
-    """Parts that are known with their coefficients, such as "x = v"."""
-    signs: tuple[str, ...] = ()
-    """Signs that coefficients must have, such as "v: x < 0"."""
-    replicates: int = 200
-    """Draws of the bootstrap, for intervals and bands."""
-    seed: int = 0
-    """Of the draws."""
+    search: Search = dataclasses.field(default_factory=Search)
     output: Path = Path("discovered")
     """Folder to write to."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Read, find, try, write."""
+    import tyro
+
     from jaxkd.console import run_program
 
-    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover")
+    # --degree, not --search.degree: no other option has such a name.
+    command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover", config=(tyro.conf.OmitArgPrefixes,))
     given = sys.argv[1:] if arguments is None else arguments
     run_program(lambda: _discover(command, f"python -m jaxkd.discover {shlex.join(given)}"))
 
@@ -63,7 +54,6 @@ def _discover(command: Command, said: str) -> None:
     import jax
 
     from jaxkd.data import measurements
-    from jaxkd.discovery import Search, discover
     from jaxkd.report import write_discovery
 
     if command.output.exists() and not command.output.is_dir():
@@ -77,18 +67,17 @@ def _discover(command: Command, said: str) -> None:
     )
     for warning in measured.warnings:
         logger.warning("%s", warning)
-    search = Search(**{field.name: getattr(command, field.name) for field in dataclasses.fields(Search)})
     title = "Equations of " + ", ".join(measured.states)
     with jax.enable_x64(True):
-        discovered = discover(measured, search, title=title, command=said)
+        discovered = discover(measured, command.search, title=title, command=said)
     command.output.mkdir(parents=True, exist_ok=True)
     write_discovery(command.output / "report.html", discovered)
     (command.output / "equations.py").write_text(discovered.python, encoding="utf-8")
-    (command.output / "equations.json").write_text(_record(discovered, search), encoding="utf-8")
+    (command.output / "equations.json").write_text(_record(discovered, command.search), encoding="utf-8")
     _print(discovered, command.output)
 
 
-def _record(discovered: "Discovered", search: "Search") -> str:
+def _record(discovered: "Discovered", search: Search) -> str:
     """What a program would read, without the arrays of the pictures."""
     record = {
         "equations": discovered.equations.splitlines(),

@@ -86,12 +86,8 @@ def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, 
 
 
 def _part(record: Record, samples: slice, called: str) -> Record:
-    return Record(
-        source=record.source + called,
-        times=record.times[samples],
-        states=record.states[samples],
-        inputs=record.inputs[samples],
-    )
+    arrays = {name: getattr(record, name)[samples] for name in ("times", "states", "inputs")}
+    return dataclasses.replace(record, source=record.source + called, **arrays)
 
 
 def discover(measurements: Measurements, search: Search, *, title: str, command: str) -> Discovered:
@@ -112,7 +108,8 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     terms = _library(search, (*states, *inputs))
     known = written.known(search.known, states, inputs)
     signs = written.signs(search.signs, terms, states, inputs)
-    train, test = (_Arrays.of(records) for records in split(measurements.records))
+    used, left_out = split(measurements.records)
+    train, test = _Arrays.of(used), _Arrays.of(left_out)
 
     logger.info("1 of 4: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
     found = identify(
@@ -132,7 +129,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     drawn = jax.jit(lambda fit: bootstrap(fit, jax.random.key(search.seed), replicates=search.replicates))(found.fit)
     logger.info("3 of 4: forecasts of %d records that were held out", len(test.lengths))
     held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths)
-    shown = _shown(found, drawn, known, held, test, measurements)
+    shown = _shown(found, drawn, known, held, test, left_out[0])
     logger.info("4 of 4: whether they can be trusted")
     smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
     before = past(
@@ -178,7 +175,7 @@ def _shown(
     known: Equations | None,
     held: HeldOut,
     test: _Arrays,
-    measurements: Measurements,
+    record: Record,
 ) -> Shown:
     """The first record that was held out, and forecasts of the whole of it."""
     length = test.lengths[0]
@@ -193,7 +190,6 @@ def _shown(
     spread = jnp.asarray(positive(held.spread))
     bundle = np.asarray(forecasts(tables, smooth[0], times, inputs, spread=spread, **said))
     low, high = _band(bundle[1:])
-    record = split(measurements.records)[1][0]
     return Shown(
         source=record.source,
         times=record.times,
@@ -279,15 +275,15 @@ def _terms(
 
 def _paths(found: Identified, names: Sequence[str]) -> tuple[Path, ...]:
     errors = np.asarray(found.fit.errors)
+    moves = positive(errors[:, 0].mean(axis=1))  # without a term
+    errors = errors / moves[:, None, None]
     sizes = np.asarray(jnp.sum(found.fit.candidates, axis=2))
     return tuple(
         Path(
             state=name,
             terms=sizes[channel],
-            errors=errors[channel].mean(axis=1) / (errors[channel, 0].mean() or 1.0),
-            deviations=errors[channel].std(axis=1, ddof=1)
-            / np.sqrt(errors.shape[2])
-            / (errors[channel, 0].mean() or 1.0),
+            errors=errors[channel].mean(axis=1),
+            deviations=errors[channel].std(axis=1, ddof=1) / np.sqrt(errors.shape[2]),
             chosen=int(found.fit.chosen[channel]),
         )
         for channel, name in enumerate(names)

@@ -6,15 +6,16 @@ from jaxtyping import Array, Float, Int
 
 
 def blocks(
-    lengths: Int[np.ndarray, " trajectories"], *, windows: int, window: int, stride: int, folds: int
+    lengths: Int[np.ndarray, " trajectories"], *, samples: int, window: int, stride: int, folds: int
 ) -> Int[np.ndarray, "blocks rows"]:
     """Each trajectory's windows in one block, or in pieces where folds ask for more.
 
-    A window is counted through all trajectories, which have room for so many; -1 fills a block up.
+    A window is counted through all trajectories, which have room for so many samples; -1 fills a block up.
 
     Raises:
         ValueError: fewer than three blocks, which is too few to hold one out.
     """
+    windows = (samples - window) // stride + 1
     counts = np.where(lengths >= window, (lengths - window) // stride + 1, 0)
     pieces = -(-folds // max(1, np.count_nonzero(counts)))
     found: list[np.ndarray] = []

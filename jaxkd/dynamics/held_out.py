@@ -11,11 +11,12 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxkd.dynamics import simulate
 from jaxkd.dynamics.equations import Equations
-from jaxkd.dynamics.fourier_fit import FourierFit, fourier_fit
-from jaxkd.dynamics.simulate import positive, simulate
+from jaxkd.dynamics.fourier_fit import FourierFit
+from jaxkd.dynamics.simulate import positive
 from jaxkd.dynamics.solve import Solution, Solver
-from jaxkd.dynamics.trajectories import trajectories
+from jaxkd.dynamics.trajectories import curves, trajectories
 
 PIECES = 4
 """Of the shortest trajectory: forecasts are as long as one of them."""
@@ -23,8 +24,8 @@ PIECES = 4
 CORRECTIONS = 4
 """Gauss-Newton steps for the start of a piece."""
 
-SOLVER = Solver(rtol=1e-6, atol=1e-6, adjoint=diffrax.ForwardMode())
-"""Whose tolerances are shares of the spread."""
+SOLVER = dataclasses.replace(simulate.SOLVER, adjoint=diffrax.ForwardMode())
+"""With derivatives for the corrections."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,10 +107,7 @@ def held_out(
         ((4, 9, 1), True)
     """
     given = trajectories(states, times, inputs, lengths, names=equations.states, input_names=equations.inputs)
-    there = jnp.asarray(given.there)
-    curves = jax.jit(jax.vmap(lambda samples, times, there: fourier_fit(samples, times, mask=there)))(
-        given.states, given.times, there
-    )
+    fits = curves(given.states, given.times, jnp.asarray(given.there))
     samples = int(given.lengths.min()) // PIECES + 1
     places = [
         (index, start)
@@ -121,7 +119,7 @@ def held_out(
     moments, measured = (side[trajectory[:, None], rows] for side in (given.times, given.states))
     driven = None if given.inputs is None else given.inputs[trajectory[:, None], rows]
     begun = jax.vmap(lambda curve, time: curve.at(time[None])[0])(
-        jax.tree.map(lambda leaf: leaf[trajectory], curves), moments[:, 0]
+        jax.tree.map(lambda leaf: leaf[trajectory], fits), moments[:, 0]
     )
     spread = np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None])
     forecast, remainder, reached = _pieces(
@@ -136,9 +134,9 @@ def held_out(
         solver=SOLVER if solver is None else solver,
     )
     return HeldOut(
-        curves=curves,
+        curves=fits,
         spread=spread,
-        noise=np.sqrt(np.average(np.asarray(curves.noise) ** 2, axis=0, weights=given.lengths)),
+        noise=np.sqrt(np.average(np.asarray(fits.noise) ** 2, axis=0, weights=given.lengths)),
         trajectory=trajectory,
         start=start,
         measured=np.asarray(measured),
@@ -162,7 +160,7 @@ def _pieces(
     solver: Solver,
 ) -> tuple[Float[Array, "pieces samples states"], Float[Array, "pieces samples states"], Bool[Array, " pieces"]]:
     """Forecasts, what the best starts leave, and whether there is an end."""
-    simulated = functools.partial(simulate, terms=terms, variables=variables, spread=spread, solver=solver)
+    simulated = functools.partial(simulate.simulate, terms=terms, variables=variables, spread=spread, solver=solver)
 
     def piece(begun: Array, times: Array, measured: Array, inputs: Array | None) -> tuple[Array, Array, Array]:
         def left(start: Array) -> tuple[Array, Solution]:

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,13 +12,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics import library
 from jaxkd.dynamics.blocks import blocks, gathered
+from jaxkd.dynamics.control import control
 from jaxkd.dynamics.equations import Equations
-from jaxkd.dynamics.fourier_fit import FourierFit, fourier_fit
+from jaxkd.dynamics.fourier_fit import FourierFit
 from jaxkd.dynamics.least_squares import independent, subset_fit, triangle
 from jaxkd.dynamics.sparse_fit import SparseFit, sparse_fit
 from jaxkd.dynamics.sparse_paths import SparsePath
-from jaxkd.dynamics.trajectories import trajectories
-from jaxkd.dynamics.weak_form import weak_form, window_length
+from jaxkd.dynamics.trajectories import curves, trajectories
+from jaxkd.dynamics.weak_form import weak_form, window_length, window_stride
 from jaxkd.typing import Scalar
 
 SUBDIVISIONS = 4
@@ -110,12 +110,14 @@ def identify(
         dy/dt = -3 y + x y
     """
     measured = trajectories(states, times, inputs, lengths, names=names, input_names=input_names)
-    curves, timescale = _curves(measured.states, measured.times, jnp.asarray(measured.there))
+    there = jnp.asarray(measured.there)
+    fits = curves(measured.states, measured.times, there)
+    timescale = _timescale(fits, measured.states, measured.times, there)
     if window is None:
         window = window_length(int(np.median(measured.lengths)), float(timescale))
-    stride = max(1, window // 4)
+    stride = window_stride(window)
     smooth, features, targets = _integrated(
-        curves,
+        fits,
         measured.states,
         measured.times,
         measured.inputs,
@@ -127,39 +129,35 @@ def identify(
         stride=stride,
         rounds=rounds,
     )
-    table = blocks(measured.lengths, windows=features.shape[1], window=window, stride=stride, folds=folds)
+    table = blocks(measured.lengths, samples=times.shape[-1], window=window, stride=stride, folds=folds)
     features, targets = (gathered(side, table) for side in (features, targets))
     fit = _fitted(features, targets, path=path, folds=folds, allowed=_allowed(terms, names, known), signs=signs)
     equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
     if known is not None:
         equations = equations + known
-    return Identified(equations=equations, fit=fit, curves=curves, states=smooth, window=window)
+    return Identified(equations=equations, fit=fit, curves=fits, states=smooth, window=window)
 
 
 @jax.jit
-def _curves(
+def _timescale(
+    fits: FourierFit,
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
     there: Bool[Array, "trajectories times"],
-) -> tuple[FourierFit, Scalar]:
-    """Of each trajectory, and the time scale of the state that moves fastest, in samples."""
-    curves = jax.vmap(_curve)(states, times, there)
-    smooth, slopes = (jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(curves, times) for n in (0, 1))
+) -> Scalar:
+    """Of the state that moves fastest, in samples."""
+    smooth, slopes = (jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(fits, times) for n in (0, 1))
     present = there[:, :, None]
     deviation = jnp.std(smooth, axis=(0, 1), where=present)
     speed = jnp.sqrt(jnp.mean(slopes**2, axis=(0, 1), where=present))
     moves = deviation > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))
     timescale = jnp.min(jnp.where(moves, deviation / jnp.where(moves, speed, 1.0), jnp.inf))
-    return curves, timescale / jnp.median(jnp.diff(times, axis=1))
-
-
-def _curve(samples: Array, times: Array, there: Array) -> FourierFit:
-    return fourier_fit(samples, times, mask=there)
+    return timescale / jnp.median(jnp.diff(times, axis=1))
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds"))
 def _integrated(
-    curves: FourierFit,
+    fits: FourierFit,
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
     inputs: Float[Array, "trajectories times inputs"] | None,
@@ -206,11 +204,11 @@ def _integrated(
         features = values(variables_at(smooth))
         return jax.vmap(sides)(features, known_at(smooth), smooth, states, times, fine, there)
 
-    smooth = at(curves, within)
+    smooth = at(fits, within)
     for _ in range(rounds):
         slopes = values(variables_at(smooth)) @ _all_terms(*equations(smooth)) + known_at(smooth)
         integral = jax.vmap(_cumulative)(slopes, within)
-        smooth = integral + at(jax.vmap(_curve)(states - integral[:, ::SUBDIVISIONS], times, there), within)
+        smooth = integral + at(curves(states - integral[:, ::SUBDIVISIONS], times, there), within)
     left, right = equations(smooth)
     # Of a state that does not move a window sees rounding, which is not to be explained.
     moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
@@ -227,9 +225,7 @@ def _subdivided(times: Float[Array, " times"]) -> Float[Array, " fine"]:
 def _interpolated(
     inputs: Float[Array, "times inputs"], times: Float[Array, " times"], fine: Float[Array, " fine"]
 ) -> Float[Array, "fine inputs"]:
-    """Inputs between the samples, by cubics whose slopes look back."""
-    curve = diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs))
-    return jax.vmap(curve.evaluate)(fine)
+    return jax.vmap(control(times, inputs).evaluate)(fine)
 
 
 def _all_terms(

@@ -15,7 +15,7 @@ from jaxkd.dynamics.blocks import blocks, gathered
 from jaxkd.dynamics.least_squares import independent
 from jaxkd.dynamics.sparse_fit import sparse_fit
 from jaxkd.dynamics.sparse_paths import SparsePath
-from jaxkd.dynamics.weak_form import weak_form
+from jaxkd.dynamics.weak_form import weak_form, window_stride
 
 FOLDS = 8
 
@@ -82,15 +82,13 @@ def past(
         >>> bool(shares.by_present[0] > 0.9), bool(shares.by_past[0] < 1e-3)
         (True, True)
     """
-    lag, stride = window // 2, max(1, window // 4)
+    lag = window // 2
     after = np.asarray(lengths) - lag
-    rows = blocks(
-        after, windows=(states.shape[1] - lag - window) // stride + 1, window=window, stride=stride, folds=FOLDS
-    )
-    present, past = _shares(
+    rows = blocks(after, samples=states.shape[1] - lag, window=window, stride=window_stride(window), folds=FOLDS)
+    present, both = _shares(
         smooth, states, times, jnp.asarray(after), rows, terms=terms, variables=variables, window=window, lag=lag
     )
-    return Past(by_present=np.asarray(present), by_past=np.asarray(past))
+    return Past(by_present=np.asarray(present), by_past=np.asarray(both))
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "lag"))
@@ -114,7 +112,7 @@ def _shares(
     products = jnp.reshape(before[..., :, None] * now[..., None, :], (*before.shape[:2], -1))
 
     def unexplained(features: Float[Array, "trajectories samples terms"]) -> Float[Array, " states"]:
-        windows = functools.partial(weak_form, window=window, stride=max(1, window // 4))
+        windows = functools.partial(weak_form, window=window, stride=window_stride(window))
         sides = jax.vmap(lambda f, y, t, there: windows(f, y, t, mask=there))
         left, right = (gathered(side, rows) for side in sides(features, states[:, lag:], times[:, lag:], there))
         fit = sparse_fit(left, right, path=_All(), folds=FOLDS)

@@ -6,7 +6,6 @@ Coefficients are arguments, so that equations of the same terms compile once.
 import functools
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ import sympy
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics import library
+from jaxkd.dynamics.control import control
 from jaxkd.dynamics.equations import Equations
 from jaxkd.dynamics.solve import Solution, Solver, solve
 
@@ -47,16 +47,14 @@ def simulate(
         solver: its `atol` is a share of the spread.
     """
     values = library.values(terms, variables)
-    control: Any = None
-    if inputs is not None:
-        control = diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs))
+    driven = None if inputs is None else control(times, inputs)
 
     def field(t: Any, z: Array, given: tuple[Any, ...]) -> Array:
-        control, table, spread = given
+        driven, table, spread = given
         y = z * spread
-        return values(y if control is None else jnp.concatenate([y, control.evaluate(t)])) @ table / spread
+        return values(y if driven is None else jnp.concatenate([y, driven.evaluate(t)])) @ table / spread
 
-    solution = solve(field, y0 / spread, times, (control, coefficients, spread), solver=solver)
+    solution = solve(field, y0 / spread, times, (driven, coefficients, spread), solver=solver)
     return Solution(states=solution.states * spread[None], succeeded=solution.succeeded, steps=solution.steps)
 
 
@@ -106,11 +104,17 @@ def stays_near(
         high: of the data.
     """
     width = positive(high - low)
-    table, said = (
-        jnp.asarray(equations.coefficients)[None],
-        {"terms": equations.terms, "variables": equations.variables},
+    (states,) = np.asarray(
+        forecasts(
+            jnp.asarray(equations.coefficients)[None],
+            start,
+            times,
+            inputs,
+            terms=equations.terms,
+            variables=equations.variables,
+            spread=jnp.asarray(width),
+        )
     )
-    states = np.asarray(forecasts(table, start, times, inputs, spread=jnp.asarray(width), **said))[0]
     return bool(np.all((states >= low - NEAR * width) & (states <= high + NEAR * width)))
 
 

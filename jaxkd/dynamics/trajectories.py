@@ -3,10 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
 from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.dynamics.fourier_fit import FourierFit, fourier_fit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +26,16 @@ class Trajectories:
     def there(self) -> Bool[np.ndarray, "trajectories times"]:
         """Which samples were measured."""
         return np.arange(self.times.shape[1])[None] < self.lengths[:, None]
+
+
+@jax.jit
+def curves(
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    there: Bool[Array, "trajectories times"],
+) -> FourierFit:
+    """Through the samples of each."""
+    return jax.vmap(lambda samples, times, there: fourier_fit(samples, times, mask=there))(states, times, there)
 
 
 def trajectories(

@@ -76,7 +76,7 @@ def trust(
         _forecast(held, names),
         _remainder(held, names),
         Check(
-            question="Do simulations of four times the measured duration stay near the data?",
+            question="Do long simulations stay near the data?",
             found=f"{100 * stable:.0f} % of them",
             bar="all",
             holds=stable == 1,

@@ -101,6 +101,11 @@ def window_length(samples: int, timescale: float = math.inf) -> int:
     return longest + 1 - longest % 2
 
 
+def window_stride(window: int) -> int:
+    """Samples from a window to the next where they overlap as much as is worth its rows: a quarter of one."""
+    return max(1, window // 4)
+
+
 def _trapezoids(times: Float[Array, "windows samples"]) -> Float[Array, "windows samples"]:
     steps = jnp.diff(times, axis=1)
     nothing = jnp.zeros_like(steps[:, :1])
