@@ -3,11 +3,11 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import sympy
 from jaxtyping import Array, Float
 
 from jaxkd.data.measurements import SHORTEST, Measurements, Record
@@ -18,6 +18,9 @@ from jaxkd.dynamics.simulate import forecasts, positive, stays_near
 from jaxkd.dynamics.trust import trust
 from jaxkd.dynamics.units import unit_of
 from jaxkd.report.discovered import Answer, Discovered, FoundTerm, Path, Shown
+
+if TYPE_CHECKING:
+    import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +105,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     Raises:
         ValueError: terms, known parts or signs that say nothing, or records that are too few or too short.
     """
-    states, inputs = (
-        tuple(sympy.Symbol(name) for name in names) for names in (measurements.states, measurements.inputs)
-    )
+    states, inputs = written.symbols(measurements.states), written.symbols(measurements.inputs)
     terms = _library(search, (*states, *inputs))
     known = written.known(search.known, states, inputs)
     signs = written.signs(search.signs, terms, states, inputs)
@@ -164,7 +165,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     )
 
 
-def _library(search: Search, variables: tuple[sympy.Symbol, ...]) -> tuple[sympy.Expr, ...]:
+def _library(search: Search, variables: "tuple[sympy.Symbol, ...]") -> "tuple[sympy.Expr, ...]":
     further = [written.expression(text, variables) for text in search.terms]
     return tuple(dict.fromkeys((*polynomials(variables, degree=search.degree), *further)))
 

@@ -34,9 +34,10 @@ def test_the_package_itself_loads_not_even_jax():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("module", ["jaxkd.dynamics", "jaxkd.discover"])
 @pytest.mark.parametrize("missing", ["diffrax", "sympy"])
-def test_without_its_extra_dynamics_says_how_to_get_it(missing):
-    code = f"import sys; sys.modules[{missing!r}] = None; import jaxkd.dynamics"
+def test_without_its_extra_dynamics_says_how_to_get_it(module, missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = f"jaxkd.dynamics needs {missing}. Install the extra: pip install 'jaxkd-distill[dynamics]'."
     assert said in done.stderr.splitlines()[-1]

@@ -12,6 +12,11 @@ from sympy.parsing.sympy_parser import parse_expr
 from jaxkd.dynamics.equations import Equations
 
 
+def symbols(names: Sequence[str]) -> tuple[sympy.Symbol, ...]:
+    """Of columns, whatever SymPy means by such a name."""
+    return tuple(sympy.Symbol(name) for name in names)
+
+
 def expression(text: str, variables: Sequence[sympy.Symbol]) -> sympy.Expr:
     """`x*y`, `sin(2*x)`, `x**2 / (1 + x**2)`: Python's operators, SymPy's functions, and the variables' names.
 
