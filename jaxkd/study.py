@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from jaxkd.checkpoint import check_writable
+from jaxkd.evals.headline import BITS_PER_BYTE, Headline
 from jaxkd.stage import Stage, read_evaluations, resolve
 from jaxkd.usage import Usage
 
@@ -23,6 +24,8 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     comparisons: tuple[tuple[str, str], ...] = ()
     """Pairs of labels whose difference in bits per byte is reported with an interval."""
+    headline: Headline = BITS_PER_BYTE
+    """By what its models are compared."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -38,6 +41,11 @@ class Study:
         for label in (label for pair in self.comparisons for label in pair):
             if label not in labels:
                 raise ValueError(f"comparisons must name labels of stages, got {label!r}. Labels: {', '.join(labels)}.")
+        if self.comparisons and self.headline != BITS_PER_BYTE:
+            raise ValueError(
+                f"comparisons must be empty where the headline is not bits_per_byte, got {len(self.comparisons)} with "
+                f"{self.headline.metric}: their intervals come from bits per byte of each answer. Remove them."
+            )
         for number, stage in enumerate(self.stages):
             resolve(stage, {name: Path(name) for name in names[:number]})
 

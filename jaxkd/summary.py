@@ -14,9 +14,6 @@ from jaxkd.stage import Stage, read_evaluations
 from jaxkd.study import Study, stage_folder
 from jaxkd.usage import Usage
 
-HEADLINE = "bits_per_byte"
-"""Name of the evaluator, and of its metric, by which models are compared."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Result:
@@ -26,7 +23,10 @@ class _Result:
     label: str
     seed: int
     folder: Path
-    evaluations: dict[str, Evaluation]
+    scored: Evaluation
+    """By the headline's evaluator."""
+    others: dict[str, Evaluation]
+    """By name."""
 
 
 def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str, Any]:
@@ -39,22 +39,25 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
         workdir: of the study.
         command: as the user typed it, for the report.
     """
+    headline = study.headline
     results = _results(study, workdir)
     scored: dict[str, dict[int, Evaluation]] = {result.label: {} for result in results}
     for result in results:
-        scored[result.label][result.seed] = result.evaluations[HEADLINE]
+        scored[result.label][result.seed] = result.scored
     comparisons = _comparisons(study, results, study.seeds)
     usage = Usage(workdir)
-    by_seed = {label: {seed: one.metrics[HEADLINE] for seed, one in found.items()} for label, found in scored.items()}
+    by_seed = {
+        label: {seed: one.metrics[headline.metric] for seed, one in found.items()} for label, found in scored.items()
+    }
     others: dict[str, dict[str, dict[int, float]]] = {}
     for result in results:
         for name, value in _other_metrics(result).items():
             others.setdefault(name, {}).setdefault(result.label, {})[result.seed] = value
     summary = {
-        HEADLINE: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
-        f"{HEADLINE}_by_seed": by_seed,
+        headline.metric: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
+        f"{headline.metric}_by_seed": by_seed,
         "other_metrics_by_seed": others,
-        "answers": {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
+        headline.examples: {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
         "comparisons": [_comparison_json(one) for one in comparisons],
         "comparisons_by_seed": {
             seed: [_comparison_json(one) for one in _comparisons(study, results, (seed,))] for seed in study.seeds
@@ -69,6 +72,7 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
         report.write_report(
             workdir / "report.html",
             title=study.title,
+            headline=headline,
             description=study.description,
             summary=summary,
             stages=stages,
@@ -76,7 +80,7 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
             command=command,
             config_text=json.dumps(configs.encode(study), indent=1),
         )
-        report.print_summary(stages, comparisons, file=sys.stdout)
+        report.print_summary(stages, comparisons, headline=headline, file=sys.stdout)
         sys.stdout.write(f"\n{workdir / 'summary.json'}\n{workdir / 'report.html'}\n")
     return summary
 
@@ -86,20 +90,24 @@ def _results(study: Study, workdir: Path) -> list[_Result]:
     for stage in study.stages:
         for seed in study.seeds_of(stage):
             folder = stage_folder(workdir, stage, seed)
-            evaluations = read_evaluations(folder)
-            if stage.label and evaluations is not None and HEADLINE in evaluations:
-                found.append(_Result(stage=stage, label=stage.label, seed=seed, folder=folder, evaluations=evaluations))
+            others = read_evaluations(folder) or {}
+            scored = others.pop(study.headline.metric, None)
+            if stage.label and scored is not None:
+                found.append(
+                    _Result(stage=stage, label=stage.label, seed=seed, folder=folder, scored=scored, others=others)
+                )
     return found
 
 
 def _stage_report(result: _Result) -> report.StageReport:
-    samples = result.evaluations.get("samples")
+    samples = result.others.get("samples")
     return report.StageReport(
         name=result.stage.name,
         label=result.label,
-        metrics=result.evaluations[HEADLINE].metrics | _other_metrics(result),
+        metrics=result.scored.metrics | _other_metrics(result),
         history=metric_writer.read(result.folder) if result.stage.seeded else (),
         samples=samples.samples if samples is not None else (),
+        forecasts=next((one.forecasts for one in (result.scored, *result.others.values()) if one.forecasts), ()),
         provenance=result.stage.provenance(),
         seed=result.seed if result.stage.seeded else None,
     )
@@ -109,8 +117,7 @@ def _other_metrics(result: _Result) -> dict[str, float]:
     """EVALUATOR/METRIC of all evaluators but the headline's."""
     return {
         f"{name}/{metric}": value
-        for name, evaluation in result.evaluations.items()
-        if name != HEADLINE
+        for name, evaluation in result.others.items()
         for metric, value in evaluation.metrics.items()
     }
 
@@ -121,7 +128,7 @@ def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -
     for result in results:
         # A model that no seed changes stands for itself at each of them.
         at = (result.seed,) if result.stage.seeded else study.seeds
-        scored.setdefault(result.label, {}).update(dict.fromkeys(at, result.evaluations[HEADLINE]))
+        scored.setdefault(result.label, {}).update(dict.fromkeys(at, result.scored))
     found = []
     for first, second in study.comparisons:
         both = [seed for seed in seeds if seed in scored.get(first, {}) and seed in scored.get(second, {})]

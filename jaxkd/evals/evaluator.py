@@ -3,9 +3,7 @@
 import abc
 import dataclasses
 import json
-from typing import Self
-
-from jaxkd.models.language_model import LanguageModel
+from typing import Any, Self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,6 +13,43 @@ class Sample:
     prompt: str
     reference: str
     text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """One record, and what a model makes of its first state.
+
+    Raises:
+        ValueError: rows that are not one for each time, or not of one value for each state.
+    """
+
+    key: str
+    """Of the record."""
+    names: tuple[str, ...]
+    """Of the states."""
+    times: tuple[float, ...]
+    measured: tuple[tuple[float, ...], ...]
+    """A row a time, a value a state."""
+    forecast: tuple[tuple[float, ...], ...]
+    """The same; a simulation that diverged is cut short."""
+
+    def __post_init__(self) -> None:
+        if not self.names or not self.times:
+            raise ValueError(
+                f"names and times must hold at least one state and one sample, got {len(self.names)} and "
+                f"{len(self.times)} in {self.key!r}. Leave the record out."
+            )
+        if len(self.measured) != len(self.times) or len(self.forecast) > len(self.times):
+            raise ValueError(
+                f"measured must have one row for each of times, and forecast no more, got {len(self.measured)} and "
+                f"{len(self.forecast)} rows for {len(self.times)} times in {self.key!r}."
+            )
+        for row in (*self.measured, *self.forecast):
+            if len(row) != len(self.names):
+                raise ValueError(
+                    f"measured and forecast must have one value for each of names in a row, got {len(row)} values for "
+                    f"{', '.join(self.names)} in {self.key!r}."
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +67,7 @@ class Evaluation:
     per_example: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     """Columns from which paired intervals are computed."""
     samples: tuple[Sample, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
 
     def __post_init__(self) -> None:
         for name, column in self.per_example.items():
@@ -59,6 +95,8 @@ class Evaluation:
                 keys=tuple(fields["keys"]),
                 per_example={name: tuple(column) for name, column in fields["per_example"].items()},
                 samples=tuple(Sample(**sample) for sample in fields["samples"]),
+                # Files that were written before there were forecasts have none.
+                forecasts=tuple(_forecast(one) for one in fields.get("forecasts", ())),
             )
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
@@ -66,8 +104,18 @@ class Evaluation:
             ) from error
 
 
+def _forecast(fields: dict[str, Any]) -> Forecast:
+    return Forecast(
+        key=fields["key"],
+        names=tuple(fields["names"]),
+        times=tuple(fields["times"]),
+        measured=tuple(map(tuple, fields["measured"])),
+        forecast=tuple(map(tuple, fields["forecast"])),
+    )
+
+
 class Evaluator(abc.ABC):
-    """Something that measures a language model, whichever recipe trained it."""
+    """Something that measures a model of one kind, whichever recipe trained it."""
 
     @property
     @abc.abstractmethod
@@ -75,5 +123,5 @@ class Evaluator(abc.ABC):
         """Name of its file and of its row in a table."""
 
     @abc.abstractmethod
-    def __call__(self, model: LanguageModel) -> Evaluation:
+    def __call__(self, model: Any) -> Evaluation:
         """Measure `model`, on the ambient mesh."""

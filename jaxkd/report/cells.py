@@ -3,27 +3,49 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from jaxkd.report.stages import Model
 
 NOTHING = "–"
 
-BESIDE_TEACHER = (
+Column: TypeAlias = tuple[str, Callable[[Model], str]]
+"""Its name, and what it says of a model."""
+
+OTHER_METRICS = (
     ("agreement", "reference_kl/agreement"),
     ("KL to teacher", "reference_kl/kl"),
     ("aligned", "aligned_teacher/coverage"),
     ("agreement there", "aligned_teacher/agreement"),
+    ("error of the field", "field_error/field_error"),
 )
-"""Columns that say how near a model is to a teacher, and the evaluator's metric in each: shares, and nats per token."""
+"""Columns for what other evaluators than the headline's measure, and the metric in each."""
+
+
+def headline(model: Model) -> str:
+    """The figure by which models are compared."""
+    return number(model.mean())
+
+
+def others() -> list[Column]:
+    """The columns of `OTHER_METRICS`."""
+    return [(name, lambda model, key=key: number(model.mean(key))) for name, key in OTHER_METRICS]
+
+
+def filled(columns: Sequence[Column], models: Sequence[Model]) -> list[Column]:
+    """The columns that hold a figure of a model: one without says nothing."""
+    return [(name, cell) for name, cell in columns if any(cell(model) != NOTHING for model in models)]
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or none where the figure counts something."""
+    """Three decimals, three digits where the figure is small, or no decimals where it counts something."""
     if value is None:
         return NOTHING
     if not math.isfinite(value):
         return "not finite"
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.3f}"
+    if float(value).is_integer() and abs(value) >= 10:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if 0 < abs(value) < 0.1 else f"{value:.3f}"
 
 
 def seeds(model: Model) -> str:

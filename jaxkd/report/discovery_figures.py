@@ -20,17 +20,19 @@ STATES = 6
 BEYOND = 5.0
 """Times the noise: a remainder of more is drawn there."""
 
-_DOTS, _POINTS = 400, 1_000
-"""At most, of one trajectory's samples and of one line: a browser draws no more in a blink."""
 _TRAJECTORIES = 24
 
 
 def forecasts(discovered: Discovered) -> str:
     """Samples that the equations were not found on, the forecast of them, and its band: a panel a state."""
     shown = discovered.shown
-    every = _every(len(shown.times), _DOTS)
+    every = panels.stride(len(shown.times), panels.DOTS)
     samples = "measured" if every == 1 else f"measured, one of {every} samples"
-    keys: list[tuple[panels.Kind, str]] = [("dot", samples), ("line", "forecast"), ("band", "90 % of forecasts")]
+    keys = [
+        panels.Key(kind="dot", label=samples),
+        panels.Key(kind="line", label="forecast"),
+        panels.Key(kind="band", label="90 % of forecasts"),
+    ]
     figure, each, times = _over_time(discovered, height=1.4, keys=keys)
     ends = []
     for state, axes in enumerate(each):
@@ -40,7 +42,7 @@ def forecasts(discovered: Discovered) -> str:
         forecast = shown.forecast[:length, state]
         scale = Scale.over(measured, forecast, low, high)
         scale.on_y(axes)
-        fine = slice(None, None, _every(len(times), _POINTS))
+        fine = slice(None, None, panels.stride(len(times), panels.POINTS))
         there = np.isfinite(low) & np.isfinite(high)
         band = (scale.of(np.where(there, one, 0.0))[fine] for one in (low, high))
         axes.fill_between(times[fine], *band, where=there[fine].tolist(), color=color, alpha=0.2, linewidth=0)
@@ -71,10 +73,9 @@ def phase(discovered: Discovered) -> str:
         forecast = shown.forecast[:length, 0]
         slopes = np.gradient(forecast, shown.times[:length]) if length > 1 else np.full(length, np.nan)
         forecast = np.stack([forecast, slopes], axis=-1)
-    keys: list[tuple[panels.Kind, str]] = [("thin", "found on these")] if known else []
-    figure, (axes,) = panels.grid(
-        1, columns=1, height=3.9, below=0.5, keys=[*keys, ("dot", "measured"), ("line", "forecast")]
-    )
+    keys = [panels.Key(kind="thin", label="found on these")] if known else []
+    keys += [panels.Key(kind="dot", label="measured"), panels.Key(kind="line", label="forecast")]
+    figure, (axes,) = panels.grid(1, columns=1, height=3.9, below=0.5, keys=keys)
     across, up = (
         Scale.over(np.concatenate([measured[:, axis], *(one[:, axis] for one in known)]), forecast[:, axis])
         for axis in (0, 1)
@@ -85,7 +86,7 @@ def phase(discovered: Discovered) -> str:
     for one in known:
         axes.plot(across.of(one[:, 0]), up.of(one[:, 1]), color=svg.NEUTRAL, linewidth=0.7, alpha=0.5)
     axes.plot(across.of(forecast[:, 0]), up.of(forecast[:, 1]), color=color, linewidth=1.6)
-    every = _every(len(measured), _DOTS)
+    every = panels.stride(len(measured), panels.DOTS)
     panels.dots(axes, across.of(measured[::every, 0]), up.of(measured[::every, 1]))
     panels.x_label(axes, across.label(first, discovered.units.get(first, "")))
     panels.title(axes, up.label(second, unit), color=svg.MUTED)
@@ -95,9 +96,12 @@ def phase(discovered: Discovered) -> str:
 def slopes(discovered: Discovered) -> str:
     """Derivatives of the curves through the samples, and the equations' right-hand sides along them."""
     shown = discovered.shown
-    keys: list[tuple[panels.Kind, str]] = [("thick", "slopes of the curves"), ("line", "right-hand sides")]
+    keys = [
+        panels.Key(kind="thick", label="slopes of the curves"),
+        panels.Key(kind="line", label="right-hand sides"),
+    ]
     figure, each, times = _over_time(discovered, height=1.1, keys=keys)
-    fine = slice(None, None, _every(len(times), _POINTS))
+    fine = slice(None, None, panels.stride(len(times), panels.POINTS))
     for state, axes in enumerate(each):
         name = discovered.states[state]
         measured, predicted = shown.slopes[:, state], shown.predicted_slopes[:, state]
@@ -190,19 +194,12 @@ def _above_zero(path: Path) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, 
 
 
 def _over_time(
-    discovered: Discovered, *, height: float, keys: Sequence[tuple[panels.Kind, str]]
+    discovered: Discovered, *, height: float, keys: Sequence[panels.Key]
 ) -> tuple["Figure", list["Axes"], Float[np.ndarray, " times"]]:
     """Panels of the states under one another, and the places of the samples on the time that they share."""
+    shown, unit = discovered.shown.times, discovered.units.get(discovered.time, "")
     count = min(len(discovered.states), STATES)
-    figure, each = panels.grid(count, columns=1, height=height, below=0.05, keys=keys, foot=0.45)
-    shown = discovered.shown.times
-    times = Scale.over(shown)
-    for number, axes in enumerate(each):
-        times.on_x(axes)
-        axes.set_xlim(*times.of(shown[[0, -1]]) if shown[0] < shown[-1] else axes.get_xlim())
-        if number < count - 1:
-            axes.tick_params(labelbottom=False)
-    panels.x_label(each[-1], times.label(discovered.time, discovered.units.get(discovered.time, "")))
+    figure, each, times = panels.stack(count, shown, height=height, name=discovered.time, unit=unit, keys=keys)
     return figure, each, times.of(shown)
 
 
@@ -214,12 +211,8 @@ def _length(forecast: Float[np.ndarray, "times states"]) -> int:
 
 def _some(training: Sequence[Float[np.ndarray, "times states"]]) -> list[Float[np.ndarray, "times states"]]:
     """From all parts of the list, and the first part of a long trajectory: it would have corners if thinned out."""
-    every = _every(len(training), _TRAJECTORIES)
-    return [trajectory[:_POINTS] for trajectory in training[::every]]
-
-
-def _every(count: int, most: int) -> int:
-    return max(1, -(-count // most))
+    every = panels.stride(len(training), _TRAJECTORIES)
+    return [trajectory[: panels.POINTS] for trajectory in training[::every]]
 
 
 def _names(discovered: Discovered) -> str:

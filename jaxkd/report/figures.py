@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from jaxkd.evals.bootstrap import Comparison
-from jaxkd.report import svg
+from jaxkd.report import cells, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,13 @@ class Bar:
     values: tuple[float, ...]
 
 
-def bars(rows: Sequence[Bar]) -> str:
-    """Horizontal bars from 0, the mean written at the end, a dot for each seed where there are several."""
+def bars(rows: Sequence[Bar], *, title: str) -> str:
+    """Horizontal bars from 0, the mean written at the end, a dot for each seed where there are several.
+
+    Args:
+        rows: from top to bottom.
+        title: what a screen reader says in front of the means.
+    """
     left = 0.25 + svg.CHARACTER_IN * max(len(row.label) for row in rows)
     figure, axes = svg.axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
     means = [float(np.mean(row.values)) for row in rows]
@@ -54,7 +59,13 @@ def bars(rows: Sequence[Bar]) -> str:
             axes.plot(row.values, [place] * len(row.values), "o", markersize=4.5, color=svg.INK, alpha=0.75, zorder=3)
             end = max(row.values)
         axes.annotate(
-            f"{mean:.3f}", (end, place), (7, 0), textcoords="offset points", va="center", color=svg.INK, weight="bold"
+            cells.number(mean),
+            (end, place),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            color=svg.INK,
+            weight="bold",
         )
     axes.set_yticks(range(len(rows)), [row.label for row in rows], color=svg.INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -63,8 +74,8 @@ def bars(rows: Sequence[Bar]) -> str:
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(True)
     axes.spines["left"].set_color(svg.RULE)
-    figures = "; ".join(f"{row.label} {mean:.3f}" for row, mean in zip(rows, means, strict=True))
-    return svg.element(figure, f"Bits per byte by model: {figures}")
+    figures = "; ".join(f"{row.label} {cells.number(mean)}" for row, mean in zip(rows, means, strict=True))
+    return svg.element(figure, f"{title}, by model: {figures}")
 
 
 def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> str:

@@ -1,12 +1,14 @@
 """The report of a study as one HTML file, without scripts and without requests."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxkd.evals.bootstrap import Comparison
-from jaxkd.report import cells, document, figures, svg
+from jaxkd.evals.evaluator import Forecast
+from jaxkd.evals.headline import Headline
+from jaxkd.report import cells, document, figures, forecast_figures, svg
 from jaxkd.report.document import escaped
 from jaxkd.report.stages import Model, StageReport, best, by_label
 
@@ -15,6 +17,7 @@ def write_report(
     path: Path,
     *,
     title: str,
+    headline: Headline,
     description: str,
     summary: Mapping[str, Any],
     stages: Sequence[StageReport],
@@ -27,6 +30,7 @@ def write_report(
     Args:
         path: of the file; a report that is there is replaced.
         title: of the study.
+        headline: the figure by which the models are compared.
         description: paragraphs below it, divided by empty lines.
         summary: facts for the head of the page; what is neither text nor a number is left out.
         stages: in the order of the table.
@@ -37,12 +41,13 @@ def write_report(
     Raises:
         ValueError: no stages.
     """
-    models = by_label(stages)
+    models = by_label(stages, headline)
     body = [
         _head(title, description, summary),
         _findings(comparisons),
-        _headline(models),
-        _training(models),
+        _headline(models, headline),
+        _training(models, headline),
+        _forecasts(models),
         _samples(models),
         _origin(models, command, config_text),
     ]
@@ -68,31 +73,30 @@ def _findings(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _headline(models: Sequence[Model]) -> str:
+def _headline(models: Sequence[Model], headline: Headline) -> str:
     scored = [model for model in models if model.is_scored()]
     picture = ""
     if scored:
         several = any(len(model.values()) > 1 for model in scored)
         note = "lower is better" + ("; a dot is one training seed, the bar is their mean" if several else "")
         rows = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
-        picture = document.figure("Bits per byte of the answers", note, figures.bars(rows))
-    return f"<section><h2>How good the models are</h2>{picture}{_table(models)}</section>"
+        picture = document.figure(headline.title, note, figures.bars(rows, title=headline.title))
+    return f"<section><h2>How good the models are</h2>{picture}{_table(models, headline)}</section>"
 
 
-def _table(models: Sequence[Model]) -> str:
+def _table(models: Sequence[Model], headline: Headline) -> str:
     lowest = best(models)
-    columns: list[tuple[str, Callable[[Model], str]]] = [
-        ("bits per byte", lambda model: cells.number(model.mean())),
+    columns: list[cells.Column] = [
+        (headline.unit, cells.headline),
         ("by seed", cells.seeds),
         ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
-        *((name, lambda model, key=key: cells.number(model.mean(key))) for name, key in cells.BESIDE_TEACHER),
+        *cells.others(),
         ("steps", cells.steps),
-        ("answer tokens<br>trained on", cells.trained_tokens),
-        ("time<br>of the steps", cells.training_time),
+        ("answer tokens\ntrained on", cells.trained_tokens),
+        ("time\nof the steps", cells.training_time),
     ]
-    # A column without a single figure says nothing.
-    columns = [(name, cell) for name, cell in columns if any(cell(model) != cells.NOTHING for model in models)]
-    head = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
+    columns = cells.filled(columns, models)
+    head = "".join(f'<th scope="col">{escaped(name).replace(chr(10), "<br>")}</th>' for name, _ in columns)
     rows = []
     for model in models:
         chip = f'<span class="chip" style="--color: {_css_color(model)}"></span>'
@@ -108,23 +112,29 @@ def _table(models: Sequence[Model]) -> str:
     )
 
 
-_PANELS: tuple[tuple[str, str, str, figures.Size], ...] = (
-    ("validation/bits_per_byte", "Validation split", "bits per byte", "wide"),
+_Panel: TypeAlias = tuple[str, str, str, figures.Size]
+"""The metric, what stands above its curves, its unit, and how much room it takes."""
+
+_PANELS: tuple[_Panel, ...] = (
     ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
     ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
+    ("train/slope_error", "Error of the rates of change", "share of their spread", "half"),
+    ("train/segment_error", "Error of short forecasts", "share of the spread", "half"),
     ("learning_rate", "Learning rate", "", "strip"),
 )
 
 
-def _training(models: Sequence[Model]) -> str:
-    drawn = {name: curves for name, *_ in _PANELS if (curves := _curves(models, name))}
+def _training(models: Sequence[Model], headline: Headline) -> str:
+    validation: _Panel = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
+    panels = (validation, *_PANELS)
+    drawn = {name: curves for name, *_ in panels if (curves := _curves(models, name))}
     if not drawn:
         return ""
     # A panel that has no neighbour takes the whole row, and so does one with many names at its side.
-    alone = sum(name in drawn for name, _, _, size in _PANELS if size == "half") == 1
+    alone = sum(name in drawn for name, _, _, size in panels if size == "half") == 1
     crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())
     pictures: dict[str, list[str]] = {"wide": [], "half": [], "strip": []}
-    for name, title, unit, size in _PANELS:
+    for name, title, unit, size in panels:
         if name in drawn:
             shown: figures.Size = "wide" if (alone or crowded) and size == "half" else size
             pictures[shown].append(_panel(drawn[name], title, unit, shown))
@@ -157,6 +167,31 @@ def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:
         for model, steps, values in found
         if steps
     ]
+
+
+_RECORDS = 4
+"""As many forecasts are drawn."""
+
+
+def _forecasts(models: Sequence[Model]) -> str:
+    """A figure a record, with a curve a model: each model's first seed that has forecasts."""
+    found: dict[tuple[str, tuple[str, ...]], list[tuple[Model, Forecast]]] = {}
+    for model in models:
+        for one in next((stage.forecasts for stage in model.stages if stage.forecasts), ()):
+            found.setdefault((one.key, one.names), []).append((model, one))
+    if not found:
+        return ""
+    drawn = []
+    for (key, names), of in list(found.items())[:_RECORDS]:
+        states = forecast_figures.STATES
+        note = f"the first {states} of {len(names)} states" if len(names) > states else ""
+        drawn.append(document.figure(key, note, forecast_figures.forecast(of)))
+    left_out = f" These are the first {_RECORDS} of {len(found)} records." if len(found) > _RECORDS else ""
+    return (
+        '<section class="forecasts"><h2>What they forecast</h2>'
+        f'<p class="note">Each model goes on from the first state of the record.{left_out}</p>'
+        f"{''.join(drawn)}</section>"
+    )
 
 
 def _samples(models: Sequence[Model]) -> str:

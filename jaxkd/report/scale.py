@@ -64,10 +64,10 @@ class Scale:
         offset = f" {'−' if self.offset > 0 else '+'} {abs(self.offset):,.12g}" if self.offset else ""
         return f"{name}{offset}" + (f" [{unit}]" if unit else "")
 
-    def on_x(self, axes: "Axes") -> None:
-        """Make it the horizontal axis."""
+    def on_x(self, axes: "Axes", *, ticks: int = 8) -> None:
+        """Make it the horizontal axis, with so many ticks at most."""
         axes.set_xlim(*self.of(np.array([self.low, self.high])))
-        _tick(axes.xaxis, 8)
+        _tick(axes.xaxis, ticks)
 
     def on_y(self, axes: "Axes", *, ticks: int = 5) -> None:
         """Make it the vertical axis, with so many ticks at most."""

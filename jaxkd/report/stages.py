@@ -4,10 +4,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from jaxkd.evals.evaluator import Sample
-
-HEADLINE = "bits_per_byte"
-"""The metric by which models are compared."""
+from jaxkd.evals.evaluator import Forecast, Sample
+from jaxkd.evals.headline import Headline
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +23,7 @@ class StageReport:
     history: Sequence[Mapping[str, float]] = ()
     """Rows of metrics.jsonl; empty for a model that was not trained here."""
     samples: tuple[Sample, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
     provenance: str = ""
     seed: int | None = None
 
@@ -48,12 +47,14 @@ class Model:
     label: str
     color: int | None
     stages: tuple[StageReport, ...]
+    headline: Headline
 
-    def values(self, name: str = HEADLINE) -> tuple[float, ...]:
-        """One value a seed, where the metric was measured."""
+    def values(self, name: str | None = None) -> tuple[float, ...]:
+        """One value a seed, of the headline or of another metric, where it was measured."""
+        name = self.headline.metric if name is None else name
         return tuple(stage.metrics[name] for stage in self.stages if name in stage.metrics)
 
-    def mean(self, name: str = HEADLINE) -> float | None:
+    def mean(self, name: str | None = None) -> float | None:
         """Over the seeds; None where nothing was measured, and not finite where one seed is not."""
         values = self.values(name)
         return sum(values) / len(values) if values else None
@@ -64,7 +65,7 @@ class Model:
         return mean is not None and math.isfinite(mean)
 
 
-def by_label(stages: Sequence[StageReport]) -> list[Model]:
+def by_label(stages: Sequence[StageReport], headline: Headline) -> list[Model]:
     """Stages by label.  Models that were trained get the colours; the others are context and get none.
 
     Raises:
@@ -77,7 +78,12 @@ def by_label(stages: Sequence[StageReport]) -> list[Model]:
         found.setdefault(stage.label, []).append(stage)
     trained = [label for label, members in found.items() if any(stage.history for stage in members)]
     return [
-        Model(label=label, color=trained.index(label) if label in trained else None, stages=tuple(members))
+        Model(
+            label=label,
+            color=trained.index(label) if label in trained else None,
+            stages=tuple(members),
+            headline=headline,
+        )
         for label, members in found.items()
     ]
 

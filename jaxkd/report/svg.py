@@ -113,3 +113,9 @@ def element(figure: "Figure", description: str) -> str:
     for placeholder, shown in _COLORS.items():
         text = text.replace(placeholder, shown)
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(description)}"', 1)
+
+
+def document(drawing: str) -> str:
+    """The text of a file that holds an `<svg>` element alone."""
+    # In a page the namespace is implied, in a file it is not.
+    return drawing.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + "\n"

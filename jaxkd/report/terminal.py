@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from jaxkd.evals.bootstrap import Comparison
+from jaxkd.evals.headline import Headline
 from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, best, by_label
 
@@ -12,13 +13,18 @@ _WIDEST = 160
 
 
 def print_summary(
-    stages: Sequence[StageReport], comparisons: Sequence[Comparison], *, file: TextIO | None = None
+    stages: Sequence[StageReport],
+    comparisons: Sequence[Comparison],
+    *,
+    headline: Headline,
+    file: TextIO | None = None,
 ) -> None:
-    """Print the headline: bits per byte by model, and a sentence for each comparison.
+    """Print the headline of each model, and a sentence for each comparison.
 
     Args:
         stages: in the order of the table.
         comparisons: below the table.
+        headline: the figure by which the models are compared.
         file: where to print; None is standard output.
 
     Raises:
@@ -28,20 +34,19 @@ def print_summary(
     from rich.table import Table
     from rich.text import Text
 
-    models = by_label(stages)
+    models = by_label(stages, headline)
     lowest = best(models)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
     table.add_column("model", no_wrap=True)
-    beside = [(name, key) for name, key in cells.BESIDE_TEACHER if any(model.values(key) for model in models)]
-    for column in ("bits per byte", "by seed", *(name for name, _ in beside), "steps"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column(headline.unit, justify="right", no_wrap=True)
+    further = cells.filled([("by seed", cells.seeds), *cells.others(), ("steps", cells.steps)], models)
+    for name, _ in further:
+        table.add_column(name, justify="right", no_wrap=True)
     for model in models:
         table.add_row(
             Text(model.label),
-            Text(cells.number(model.mean()), style="bold green" if model is lowest else "bold"),
-            cells.seeds(model),
-            *(cells.number(model.mean(key)) for _, key in beside),
-            cells.steps(model),
+            Text(cells.headline(model), style="bold green" if model is lowest else "bold"),
+            *(cell(model) for _, cell in further),
         )
     console = Console(file=file, highlight=False)
     # A file has no edge at which a column would have to be cut.

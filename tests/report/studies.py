@@ -1,7 +1,9 @@
-"""A small study as a report sees it: a teacher, an untouched student, and two trainings of two seeds."""
+"""Small studies as a report sees them: of language, and of dynamics."""
+
+import numpy as np
 
 from jaxkd.evals.bootstrap import Comparison, Interval
-from jaxkd.evals.evaluator import Sample
+from jaxkd.evals.evaluator import Forecast, Sample
 from jaxkd.report import StageReport
 
 BETTER = Comparison(
@@ -27,6 +29,7 @@ def history(level: float, *, steps: int = 4, divergence: bool = False) -> list[d
 
 
 def study(*, steps: int = 4) -> list[StageReport]:
+    """A teacher, an untouched student, and two trainings of two seeds."""
     stages = [
         StageReport(name="t", label="teacher", metrics={"bits_per_byte": 0.85}, samples=samples("    return x")),
         StageReport(
@@ -46,4 +49,35 @@ def study(*, steps: int = 4) -> list[StageReport]:
             )
             for seed in (0, 1)
         ]
+    return stages
+
+
+def forecast(
+    key: str = "spring", *, names: tuple[str, ...] = ("x", "y"), samples: int = 30, length: int | None = None
+) -> Forecast:
+    """Of oscillations; cut short where there is a length."""
+    times = np.linspace(0, 10, samples)
+    states = np.sin(times[:, None] + np.arange(len(names)))
+    rows = tuple(map(tuple, states.tolist()))
+    return Forecast(key=key, names=names, times=tuple(times.tolist()), measured=rows, forecast=rows[:length])
+
+
+def dynamics() -> list[StageReport]:
+    """Equations, and a network of two seeds."""
+    stages = [StageReport(name="e", label="equations", metrics={"rollout_error": 0.3}, forecasts=(forecast(),))]
+    for seed in (0, 1):
+        rows = [
+            {"step": step, "train/slope_error": 0.5 / step, "train/segment_error": 0.2 / step, "seconds": 0.5}
+            for step in range(1, 5)
+        ]
+        stages.append(
+            StageReport(
+                name="s",
+                label="student",
+                metrics={"rollout_error": 0.041 + 0.001 * seed, "field_error/field_error": 0.021},
+                history=[*rows, {"step": 4, "validation/rollout_error": 0.05}],
+                forecasts=(forecast(), forecast("pendulum", length=20)),
+                seed=seed,
+            )
+        )
     return stages

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from jaxkd.evals.headline import BITS_PER_BYTE
 from jaxkd.report import StageReport, cells
 from jaxkd.report.stages import by_label
 from tests.report.studies import study
@@ -9,7 +10,18 @@ from tests.report.studies import study
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (1.14159, "1.142"), (0.0, "0.000"), (183211.0, "183,211"), (2.0, "2.000"), (math.nan, "not finite")],
+    [
+        (None, "–"),
+        (1.14159, "1.142"),
+        (0.1, "0.100"),
+        (0.01234, "0.0123"),
+        (-0.02, "-0.0200"),
+        (0.09999, "0.100"),
+        (0.0, "0.000"),
+        (183211.0, "183,211"),
+        (2.0, "2.000"),
+        (math.nan, "not finite"),
+    ],
 )
 def test_a_number_is_short(value, text):
     assert cells.number(value) == text
@@ -24,7 +36,7 @@ def test_a_duration_has_two_units(seconds, text):
 
 
 def test_the_cells_of_a_model():
-    teacher, _, sft, _ = by_label(study())
+    teacher, _, sft, _ = by_label(study(), BITS_PER_BYTE)
     assert [cell(sft) for cell in (cells.seeds, cells.steps, cells.trained_tokens, cells.training_time)] == [
         "1.140  1.150",
         "4",
@@ -34,9 +46,17 @@ def test_the_cells_of_a_model():
     assert {cell(teacher) for cell in (cells.seeds, cells.steps, cells.trained_tokens, cells.training_time)} == {"–"}
 
 
+def test_a_column_without_a_figure_is_left_out():
+    models = by_label([StageReport(name="a", label="a", metrics={"field_error/field_error": 0.02})], BITS_PER_BYTE)
+    columns = [("headline", cells.headline), ("by seed", cells.seeds), *cells.others()]
+    assert [(name, cell(models[0])) for name, cell in cells.filled(columns, models)] == [
+        ("error of the field", "0.0200")
+    ]
+
+
 def test_steps_that_were_not_logged_count():
     rows = [{"step": 10, "count/targets": 90, "seconds": 9.0}, {"step": 20, "count/targets": 110, "seconds": 1.0}]
     rows.append({"step": 30, "count/targets": 100, "seconds": 1.0})
-    (model,) = by_label([StageReport(name="kd", label="kd", metrics={}, history=rows)])
+    (model,) = by_label([StageReport(name="kd", label="kd", metrics={}, history=rows)], BITS_PER_BYTE)
     assert cells.trained_tokens(model) == "3,000"
     assert cells.training_time(model) == "30.0 s", "the first step compiles"

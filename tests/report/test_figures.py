@@ -19,7 +19,8 @@ def texts(svg):
 
 DRAWN = {
     "bars": lambda: figures.bars(
-        [Bar(label="teacher", color=None, values=(0.85,)), Bar(label="a <b> & $c$", color=1, values=(1.0, 1.2))]
+        [Bar(label="teacher", color=None, values=(0.85,)), Bar(label="a <b> & $c$", color=1, values=(1.0, 1.2))],
+        title="Bits",
     ),
     "lines": lambda: figures.lines([line([3.0, 2.0, 1.5]), line([3.0, 2.5, 2.0], "SFT", 1)], description="by step"),
     "strip": lambda: figures.lines([line([1e-3, 5e-4, 0.0], "", None)], description="rate", size="strip"),
@@ -54,8 +55,14 @@ def test_bars_say_the_mean_of_the_seeds_and_the_name_as_it_is():
     assert texts(DRAWN["bars"]()) == ["teacher", "a <b> & $c$", "0.850", "1.100"]
 
 
+def test_a_small_mean_has_three_digits():
+    drawn = figures.bars([Bar(label="kd", color=0, values=(0.0123,))], title="Error")
+    assert texts(drawn) == ["kd", "0.0123"]
+    assert ElementTree.fromstring(drawn).get("aria-label") == "Error, by model: kd 0.0123"
+
+
 def test_a_name_in_any_script_draws():
-    assert "蒸留" in texts(figures.bars([Bar(label="蒸留", color=0, values=(1.0,))]))
+    assert "蒸留" in texts(figures.bars([Bar(label="蒸留", color=0, values=(1.0,))], title="Bits"))
 
 
 def test_intervals_name_the_pair_and_the_difference():

@@ -4,9 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
-from tests.report.studies import BETTER, UNCLEAR, history, samples, study
+from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study
 
 VOID = {"meta", "br"}
 
@@ -39,6 +40,7 @@ class Balanced(HTMLParser):
 def write(folder, stages=None, **changes):
     arguments = {
         "title": "Ten layers",
+        "headline": BITS_PER_BYTE,
         "description": "One paragraph\nin two lines.\n\nAnother.",
         "summary": {
             "answers": {"SFT": 412, "distilled": 412},
@@ -135,6 +137,7 @@ def test_text_is_escaped(tmp_path):
             metrics={"bits_per_byte": 1.0, evil: 2.0},
             history=history(1.0),
             samples=(*samples(evil), dataclasses.replace(samples("x")[0], prompt=evil, reference=evil)),
+            forecasts=(forecast(evil, names=(evil, "y")),),
             provenance=evil,
         )
     ]
@@ -168,9 +171,50 @@ def test_an_indented_first_line_stays_indented_and_an_empty_answer_is_said(tmp_p
 def test_a_study_of_one_model_has_no_empty_parts(tmp_path):
     page = write(tmp_path, [StageReport(name="t", label="teacher", metrics={"bits_per_byte": 0.85})], comparisons=[])
     parse(page)
-    for heading in ("What was found", "How they were trained", "What they write", "Underlined", "by seed"):
+    for heading in (
+        "What was found",
+        "How they were trained",
+        "What they forecast",
+        "What they write",
+        "Underlined",
+        "by seed",
+    ):
         assert heading not in page
     assert "How good the models are" in page
+
+
+def test_a_study_of_dynamics_says_nothing_of_language(tmp_path):
+    page = write(tmp_path, dynamics(), comparisons=[], headline=ROLLOUT_ERROR, summary={"records": {"student": 8}})
+    text = " ".join(" ".join(parse(page).text).split())
+    for part in (
+        "records 8",
+        "Error of forecasts of held-out records lower is better",
+        "model error / spread by seed error of the field steps time of the steps",
+        "student 0.0415 0.0410 0.0420 0.0210 4 2.0 s",
+        "Validation split error / spread",
+        "Error of the rates of change share of their spread",
+        "Error of short forecasts share of the spread",
+        "What they forecast Each model goes on from the first state of the record. spring",
+        "measured equations student pendulum",
+        "measured student, diverges at 6.897",
+    ):
+        assert part in text
+    for word in ("bits", "byte", "answer", "token", "nats"):
+        assert word not in text
+
+
+def test_no_more_records_are_drawn_than_a_reader_takes_in(tmp_path):
+    of = tuple(forecast(f"record {number}") for number in range(6))
+    stages = [StageReport(name="s", label="s", metrics={"rollout_error": 0.1}, forecasts=of)]
+    page = write(tmp_path, stages, comparisons=[], headline=ROLLOUT_ERROR)
+    assert "These are the first 4 of 6 records." in page
+    assert [number for number in range(6) if f"<h3>record {number}</h3>" in page] == [0, 1, 2, 3]
+
+
+def test_states_that_are_not_drawn_are_said(tmp_path):
+    of = (forecast(names=tuple("abcdefgh")),)
+    stages = [StageReport(name="s", label="s", metrics={"rollout_error": 0.1}, forecasts=of)]
+    assert "the first 6 of 8 states" in write(tmp_path, stages, comparisons=[], headline=ROLLOUT_ERROR)
 
 
 def test_one_curve_alone_takes_the_whole_row(tmp_path):

@@ -2,12 +2,13 @@ import math
 
 import pytest
 
+from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
 from jaxkd.report.stages import StageReport, best, by_label
 from tests.report.studies import study
 
 
 def test_stages_of_one_label_are_the_seeds_of_one_model():
-    models = by_label(study())
+    models = by_label(study(), BITS_PER_BYTE)
     assert [(model.label, len(model.stages)) for model in models] == [
         ("teacher", 1),
         ("untouched", 1),
@@ -20,11 +21,11 @@ def test_stages_of_one_label_are_the_seeds_of_one_model():
 
 
 def test_only_models_that_were_trained_have_a_colour():
-    assert [model.color for model in by_label(study())] == [None, None, 0, 1]
+    assert [model.color for model in by_label(study(), BITS_PER_BYTE)] == [None, None, 0, 1]
 
 
 def test_the_best_is_the_lowest_of_those_that_were_trained():
-    models = by_label(study())
+    models = by_label(study(), BITS_PER_BYTE)
     assert best(models).label == "distilled"
     assert best(models[:3]) is None, "one trained model has nothing to be compared with"
 
@@ -34,10 +35,23 @@ def test_a_seed_that_is_not_finite_is_not_averaged_away():
         StageReport(name="kd", label="kd", metrics={"bits_per_byte": value}, history=[{"step": 1}], seed=seed)
         for seed, value in enumerate((1.0, math.nan))
     ]
-    (model,) = by_label(seeds)
+    (model,) = by_label(seeds, BITS_PER_BYTE)
     assert math.isnan(model.mean())
     assert not model.is_scored()
-    assert best([model, *by_label(study())]).label == "distilled"
+    assert best([model, *by_label(study(), BITS_PER_BYTE)]).label == "distilled"
+
+
+def test_models_are_ranked_by_the_headline():
+    stages = [
+        StageReport(
+            name=name, label=name, metrics={"bits_per_byte": bits, "rollout_error": error}, history=[{"step": 1}]
+        )
+        for name, bits, error in (("a", 1.0, 0.2), ("b", 2.0, 0.1))
+    ]
+    assert best(by_label(stages, BITS_PER_BYTE)).label == "a"
+    models = by_label(stages, ROLLOUT_ERROR)
+    assert best(models).label == "b"
+    assert [(model.mean(), model.mean("bits_per_byte")) for model in models] == [(0.2, 1.0), (0.1, 2.0)]
 
 
 def test_a_series_leaves_out_rows_without_the_metric():
@@ -54,4 +68,4 @@ def test_a_row_without_a_step_is_refused():
 
 def test_no_stages_are_refused():
     with pytest.raises(ValueError, match=r"stages must hold at least one StageReport, got none"):
-        by_label([])
+        by_label([], BITS_PER_BYTE)

@@ -2,14 +2,15 @@ import io
 
 import pytest
 
+from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
 from jaxkd.report import StageReport, print_summary
-from jaxkd.report.cells import BESIDE_TEACHER
-from tests.report.studies import BETTER, study
+from jaxkd.report.cells import OTHER_METRICS
+from tests.report.studies import BETTER, dynamics, study
 
 
-def printed(stages, comparisons=()):
+def printed(stages, comparisons=(), headline=BITS_PER_BYTE):
     file = io.StringIO()
-    print_summary(stages, comparisons, file=file)
+    print_summary(stages, comparisons, headline=headline, file=file)
     return file.getvalue()
 
 
@@ -25,19 +26,25 @@ def test_the_headline_has_a_row_a_model_and_a_sentence_a_comparison():
     assert " ".join(word for line in lines[5:] for word in line) == str(BETTER)
 
 
-def test_what_was_measured_beside_the_teacher_is_a_column_each():
+def test_what_else_was_measured_is_a_column_each_and_nothing_is_none():
     figures = {"reference_kl/agreement": 0.5, "reference_kl/kl": 1.25, "samples/new_tokens": 7.0}
     stages = [
         StageReport(name="a", label="teacher", metrics={"bits_per_byte": 1.0}),
         StageReport(name="b", label="kd", metrics={"bits_per_byte": 1.5} | figures),
     ]
     lines = [line.split() for line in printed(stages).splitlines()]
-    assert lines[0][6:] == ["agreement", "KL", "to", "teacher", "steps"]
-    assert lines[1:3] == [["teacher", "1.000", "–", "–", "–", "–"], ["kd", "1.500", "–", "0.500", "1.250", "–"]]
+    assert lines[0] == ["model", "bits", "per", "byte", "agreement", "KL", "to", "teacher"]
+    assert lines[1:3] == [["teacher", "1.000", "–", "–"], ["kd", "1.500", "0.500", "1.250"]]
+
+
+def test_the_headline_is_the_studys():
+    lines = [line.split() for line in printed(dynamics(), headline=ROLLOUT_ERROR).splitlines()]
+    assert lines[0][:4] == ["model", "error", "/", "spread"]
+    assert lines[2] == ["student", "0.0415", "0.0410", "0.0420", "0.0210", "4"]
 
 
 def test_no_column_is_cut_in_a_file():
-    figures = {name: 0.5 for _, name in BESIDE_TEACHER} | {"bits_per_byte": 1.0}
+    figures = {name: 0.5 for _, name in OTHER_METRICS} | {"bits_per_byte": 1.0}
     stages = [
         StageReport(name="a", label="a_student_with_a_long_name", metrics=figures, seed=seed) for seed in range(3)
     ]
@@ -50,7 +57,7 @@ def test_a_label_is_printed_as_it_is():
 
 
 def test_it_prints_to_standard_output(capsys):
-    print_summary(study(), [])
+    print_summary(study(), [], headline=BITS_PER_BYTE)
     assert "distilled" in capsys.readouterr().out
 
 
