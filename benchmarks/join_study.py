@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.keep_study import VALIDATION
 from jaxkd import metric_writer
 from jaxkd.evals.evaluator import Evaluation
+from jaxkd.evals.headline import BITS_PER_BYTE
 from jaxkd.stage import Stage, read_evaluations, write_evaluations
 from jaxkd.study import stage_folder
-from jaxkd.summary import HEADLINE
 from jaxkd.train import load_study
 
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if read_evaluations(folder) is None:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_evaluations(folder, evaluations(kept, stage, seed))
-                write_validations(folder, kept, stage, seed)
+                write_metrics(folder, kept, stage, seed)
                 print(folder)
 
 
@@ -46,12 +47,12 @@ def evaluations(kept: dict[str, Any], stage: Stage, seed: str) -> dict[str, Eval
         seed: of the run; "all" where the stage has none.
     """
     summary, answers, label = kept["summary"], kept["test_answers"], stage.label or ""
-    scores = summary[f"{HEADLINE}_by_seed"][label]
+    scores = summary[f"{BITS_PER_BYTE.metric}_by_seed"][label]
     # A stage without seeds is reported at the first one.
     at = next(iter(scores)) if seed == "all" else seed
     found = {
-        HEADLINE: Evaluation(
-            metrics={HEADLINE: scores[at]},
+        BITS_PER_BYTE.metric: Evaluation(
+            metrics={BITS_PER_BYTE.metric: scores[at]},
             keys=tuple(answers["keys"]),
             per_example={
                 "bytes": tuple(map(float, answers["bytes"])),
@@ -77,13 +78,14 @@ def evaluations(kept: dict[str, Any], stage: Stage, seed: str) -> dict[str, Eval
     return found
 
 
-def write_validations(folder: Path, kept: dict[str, Any], stage: Stage, seed: str) -> None:
+def write_metrics(folder: Path, kept: dict[str, Any], stage: Stage, seed: str) -> None:
     """The rows of a run's metrics that were kept."""
     rows: dict[int, dict[str, float]] = {}
-    for name, runs in kept.get("curves", {}).items():
+    curves = {f"{VALIDATION}{name}": runs for name, runs in kept.get("curves", {}).items()}
+    for name, runs in (curves | kept.get("training", {})).items():
         points = runs.get(stage.name, {}).get(seed, {"steps": (), "values": ()})
         for step, value in zip(points["steps"], points["values"], strict=True):
-            rows.setdefault(step, {"step": step})[f"validation/{name}"] = value
+            rows.setdefault(step, {"step": step})[name] = value
     if rows:
         text = "".join(json.dumps(rows[step]) + "\n" for step in sorted(rows))
         (folder / metric_writer.FILE).write_text(text)

@@ -1,4 +1,4 @@
-"""Keep what a study found: its summary, the figures of each answer, the validations, and where it ran, in one file.
+"""Keep what a study found in one file: its summary, the figures of each answer, its runs by step, and where it ran.
 
 python -m benchmarks.keep_study runs/same_head --config configs/same_head.py
 """
@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxkd import metric_writer
-from jaxkd.summary import HEADLINE
+from jaxkd.evals.headline import BITS_PER_BYTE
 
 RESULTS = Path(__file__).parent / "results"
+
+VALIDATION = "validation/"
+TRAINING = ("seconds", "train/at_floor", "train/strength")
+"""What is kept of the training steps, where a run has it."""
 
 _NUMBERS = re.compile(r"\[\n\s+((?:-?[\d.e-]+,?\s*)+)\]")
 
@@ -42,60 +46,71 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
     """
     if not (workdir / "summary.json").is_file():
         raise FileNotFoundError(f"workdir must hold a summary.json, got {workdir}. Run the study, or its --report.")
-    measured: dict[Path, dict[str, Any]] = {}
-    for path in sorted(workdir.rglob("evaluation.json")):
-        evaluations = json.loads(path.read_text())
-        if HEADLINE in evaluations:
-            measured[path] = evaluations
-    keys = min((found[HEADLINE]["keys"] for found in measured.values()), key=len)
+    measured = {path: json.loads(path.read_text()) for path in sorted(workdir.rglob("evaluation.json"))}
+    language = {path: found for path, found in measured.items() if BITS_PER_BYTE.metric in found}
+    answers = _answers(workdir, {path: found.pop(BITS_PER_BYTE.metric) for path, found in language.items()})
+    columns: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for path, evaluations in (language or measured).items():
+        stage, at = _place(workdir, path)
+        for evaluator, evaluation in evaluations.items():
+            for name, column in evaluation.get("per_example", {}).items():
+                values = [float(f"{one:.4g}") for one in column]
+                columns.setdefault(f"{evaluator}/{name}", {}).setdefault(stage, {})[at] = values
+    environments = sorted(workdir.rglob("environment.json"))
+    environment = json.loads(environments[-1].read_text()) if environments else {}
+    environment.pop("argv", None)
+    curves = _by_step(workdir)
+    return {
+        "command": f"python -m jaxkd.train --config {config}",
+        "summary": json.loads((workdir / "summary.json").read_text()),
+        "environment": environment,
+        **answers,
+        "columns": columns,
+        "curves": {name.removeprefix(VALIDATION): runs for name, runs in curves.items() if name.startswith(VALIDATION)},
+        "training": {name: curves[name] for name in TRAINING if name in curves},
+    }
+
+
+def _answers(workdir: Path, scored: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+    """The answers that all models were measured on, and their nats; nothing where no text was."""
+    if not scored:
+        return {}
+    keys = min((found["keys"] for found in scored.values()), key=len)
     sizes: dict[str, int] = {}
     nats: dict[str, dict[str, list[float]]] = {}
-    columns: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for path, evaluations in measured.items():
-        stage, *seed = path.parent.relative_to(workdir).parts
-        at = seed[0] if seed else "all"
-        found = evaluations.pop(HEADLINE)
+    for path, found in scored.items():
+        stage, at = _place(workdir, path)
         here, bytes_here = (
             dict(zip(found["keys"], found["per_example"][name], strict=True)) for name in ("nats", "bytes")
         )
         sizes = sizes or {key: int(bytes_here[key]) for key in keys if key in bytes_here}
         if any(bytes_here.get(key) != sizes.get(key, -1) for key in keys):
             raise ValueError(f"every row must be measured on the same answers, got others in {path}.")
-        nats.setdefault(stage, {})[at] = _rounded([here[key] for key in keys])
-        for evaluator, evaluation in evaluations.items():
-            for name, column in evaluation.get("per_example", {}).items():
-                columns.setdefault(f"{evaluator}/{name}", {}).setdefault(stage, {})[at] = _rounded(column)
-    environments = sorted(workdir.rglob("environment.json"))
-    environment = json.loads(environments[-1].read_text()) if environments else {}
-    environment.pop("argv", None)
+        nats.setdefault(stage, {})[at] = [round(here[key], 3) for key in keys]
     return {
-        "command": f"python -m jaxkd.train --config {config}",
-        "summary": json.loads((workdir / "summary.json").read_text()),
-        "environment": environment,
         "test_answers": {"keys": keys, "bytes": [sizes[key] for key in keys]},
         "nats_of_test_answers": nats,
-        "columns": columns,
-        "curves": _curves(workdir),
     }
 
 
-def _curves(workdir: Path) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
-    """Each validation metric by stage and seed: the steps, and the values there."""
+def _place(workdir: Path, evaluation: Path) -> tuple[str, str]:
+    """Stage and seed of a run, or that it is of all seeds."""
+    stage, *seed = evaluation.parent.relative_to(workdir).parts
+    return stage, seed[0] if seed else "all"
+
+
+def _by_step(workdir: Path) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
+    """Each metric of the runs by stage and seed: the steps, and the values there."""
     curves: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
     for path in sorted(workdir.rglob(metric_writer.FILE)):
         stage, seed = path.parent.relative_to(workdir).parts
         for row in metric_writer.read(path.parent):
+            step = row.pop("step")
             for name, value in row.items():
-                if name.startswith("validation/"):
-                    curve = curves.setdefault(name.removeprefix("validation/"), {}).setdefault(stage, {})
-                    points = curve.setdefault(seed, {"steps": [], "values": []})
-                    points["steps"].append(row["step"])
-                    points["values"].append(round(value, 5))
+                points = curves.setdefault(name, {}).setdefault(stage, {}).setdefault(seed, {"steps": [], "values": []})
+                points["steps"].append(step)
+                points["values"].append(round(value, 5))
     return curves
-
-
-def _rounded(column: list[float]) -> list[float]:
-    return [round(one, 3) for one in column]
 
 
 def text(value: dict[str, Any]) -> str:

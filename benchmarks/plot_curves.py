@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxkd.report import svg
 from jaxkd.report.figures import Line, lines
 
 DRAWINGS = Path(__file__).parent.parent / "docs" / "_static"
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, help="default: docs/_static/STUDY.svg")
     given = parser.parse_args(arguments)
     path = given.to or DRAWINGS / f"{given.kept.stem}.svg"
-    path.write_text(drawn(json.loads(given.kept.read_text()), given.metric, given.rows) + "\n")
+    path.write_text(drawn(json.loads(given.kept.read_text()), given.metric, given.rows))
     print(path)
 
 
@@ -42,9 +43,7 @@ def drawn(kept: dict[str, Any], metric: str, rows: Sequence[str]) -> str:
         for color, row in enumerate(rows)
         for points in curves[row].values()
     ]
-    drawing = lines(found, description=f"{metric} on validation of {', '.join(rows)}", size="wide")
-    # In a page the namespace is implied, in a file it is not.
-    return drawing.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return svg.document(lines(found, description=f"{metric} on validation of {', '.join(rows)}", size="wide"))
 
 
 if __name__ == "__main__":

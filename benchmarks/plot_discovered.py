@@ -12,7 +12,7 @@ from benchmarks import prey_table
 from jaxkd.console import run_program
 from jaxkd.data import measurements
 from jaxkd.discovery import Search, discover
-from jaxkd.report import discovery_figures
+from jaxkd.report import discovery_figures, svg
 
 DRAWING = Path(__file__).parent.parent / "docs" / "_static" / "discovered.svg"
 
@@ -24,8 +24,7 @@ def main() -> None:
         path.write_text(prey_table.table(), encoding="utf-8")
         measured = measurements.read([path], trajectory="run")
         drawing = discovery_figures.forecasts(discover(measured, Search(), title="", command=""))
-    # In a page the namespace is implied, in a file it is not.
-    DRAWING.write_text(drawing.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + "\n", encoding="utf-8")
+    DRAWING.write_text(svg.document(drawing), encoding="utf-8")
 
 
 if __name__ == "__main__":

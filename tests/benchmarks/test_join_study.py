@@ -50,9 +50,10 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
     found, expected = (json.loads(kept[name].read_text()) for name in ("both", "whole"))
     for name in ("bits_per_byte_by_seed", "other_metrics_by_seed", "answers"):
         assert found["summary"][name] == expected["summary"][name]
-    for name in ("test_answers", "nats_of_test_answers", "columns", "curves"):
+    for name in ("test_answers", "nats_of_test_answers", "columns", "curves", "training"):
         assert found[name] == expected[name]
     assert found["curves"]["bits_per_byte"]["sft"]["1"]["steps"] == [1, 2]
+    assert found["training"]["seconds"]["sft"]["0"]["steps"] == [1, 2]
     assert set(found["columns"]) == {"own_answers/ended", "own_answers/length"}
     # Nothing is left to add.
     capsys.readouterr()

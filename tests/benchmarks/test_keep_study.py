@@ -18,7 +18,8 @@ def workdir(tmp_path):
         scored = {"keys": ["a", "b"], "per_example": {"bytes": [7.0, 8.0], "nats": nats}}
         (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}, "own_answers": OWN}))
         (here / "environment.json").write_text(json.dumps({"argv": ["secret/path"], "device_kind": "cpu"}))
-    rows = [{"step": 1, "train/loss": 3.0}, {"step": 2, "validation/bits_per_byte": 2.0000004, "seconds": 1.0}]
+    trained = {"step": 1, "train/loss": 3.0, "train/at_floor": 0.25, "seconds": 1.0000004}
+    rows = [trained, {"step": 2, "validation/bits_per_byte": 2.0000004}]
     (folder / "kd/1/metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "summary.json").write_text(json.dumps({"bits_per_byte": {"teacher": 0.5}}))
     return folder
@@ -37,6 +38,10 @@ def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
             "own_answers/length": {"kd": {"0": [2.0, 4.0], "1": [2.0, 4.0]}, "teacher": {"all": [2.0, 4.0]}},
         },
         "curves": {"bits_per_byte": {"kd": {"1": {"steps": [2], "values": [2.0]}}}},
+        "training": {
+            "seconds": {"kd": {"1": {"steps": [1], "values": [1.0]}}},
+            "train/at_floor": {"kd": {"1": {"steps": [1], "values": [0.25]}}},
+        },
     }
     assert '"0": [3.0, 4.0]' in text
     assert capsys.readouterr().out == f"{tmp_path / 'kept.json'}\n"
@@ -60,3 +65,11 @@ def test_refuses_an_unfinished_study_and_other_answers(workdir, other):
     (workdir / "summary.json").unlink()
     with pytest.raises(FileNotFoundError, match="workdir must hold a summary"):
         keep_study.kept(workdir, "configs/mine.py")
+
+
+def test_keeps_a_study_of_something_else_than_text(workdir):
+    for path in workdir.rglob("evaluation.json"):
+        path.write_text(json.dumps({"rollout_error": {"per_example": {"square": [0.000123456, 2.0]}}}))
+    found = keep_study.kept(workdir, "configs/mine.py")
+    assert "test_answers" not in found
+    assert found["columns"]["rollout_error/square"]["kd"]["0"] == [0.0001235, 2.0]
