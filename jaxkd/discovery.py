@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxkd.data.measurements import SHORTEST, Measurements, Record
-from jaxkd.dynamics import Bootstrap, Equations, Identified, bootstrap, identify, padded, polynomials, written
+from jaxkd.data.trajectory_sources import arrays
+from jaxkd.dynamics import Bootstrap, Equations, Identified, bootstrap, identify, polynomials, written
 from jaxkd.dynamics.held_out import HeldOut, held_out
 from jaxkd.dynamics.past import past
 from jaxkd.dynamics.simulate import forecasts, positive, stays_near
+from jaxkd.dynamics.trajectories import Trajectories
 from jaxkd.dynamics.trust import trust
 from jaxkd.dynamics.units import unit_of
 from jaxkd.report.discovered import Answer, Discovered, FoundTerm, Path, Shown
@@ -50,23 +52,6 @@ class Search:
     """Draws of the bootstrap."""
     seed: int = 0
     """Of those draws."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Arrays:
-    """Records of equal shapes; times begin at 0."""
-
-    states: Float[Array, "records times states"]
-    times: Float[Array, "records times"]
-    inputs: Float[Array, "records times inputs"] | None
-    lengths: tuple[int, ...]
-
-    @classmethod
-    def of(cls, records: Sequence[Record]) -> "_Arrays":
-        states, lengths = padded([record.states for record in records])
-        times, _ = padded([record.times - record.times[0] for record in records])
-        inputs, _ = padded([record.inputs for record in records])
-        return cls(states=states, times=times, inputs=inputs if inputs.shape[2] else None, lengths=lengths)
 
 
 def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -110,7 +95,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     known = written.known(search.known, states, inputs)
     signs = written.signs(search.signs, terms, states, inputs)
     used, left_out = split(measurements.records)
-    train, test = _Arrays.of(used), _Arrays.of(left_out)
+    train, test = (arrays(part, states, inputs) for part in (used, left_out))
 
     logger.info("1 of 4: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
     found = identify(
@@ -120,7 +105,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         terms=terms,
         inputs=train.inputs,
         input_names=inputs,
-        lengths=train.lengths,
+        lengths=train.lengths.tolist(),
         known=known,
         signs=None if signs is None else jnp.asarray(signs),
     )
@@ -129,7 +114,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     logger.info("2 of 4: intervals of coefficients, by %d draws", search.replicates)
     drawn = jax.jit(lambda fit: bootstrap(fit, jax.random.key(search.seed), replicates=search.replicates))(found.fit)
     logger.info("3 of 4: forecasts of %d records that were held out", len(test.lengths))
-    held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths)
+    held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths.tolist())
     shown = _shown(found, drawn, known, held, test, left_out[0])
     logger.info("4 of 4: whether they can be trusted")
     smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
@@ -140,7 +125,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         terms=found.equations.terms,
         variables=(*states, *inputs),
         window=found.window,
-        lengths=train.lengths,
+        lengths=train.lengths.tolist(),
     )
     stable = _stable(found.equations, held, test, train)
     checks = trust(found.fit, drawn, held, before, stable=stable, names=measurements.states)
@@ -175,7 +160,7 @@ def _shown(
     drawn: Bootstrap,
     known: Equations | None,
     held: HeldOut,
-    test: _Arrays,
+    test: Trajectories,
     record: Record,
 ) -> Shown:
     """The first record that was held out, and forecasts of the whole of it."""
@@ -221,7 +206,7 @@ def _draws(found: Identified, drawn: Bootstrap, known: Equations | None) -> Floa
     return tables if known is None else tables + known.within(found.equations.terms).coefficients[None]
 
 
-def _stable(equations: Equations, held: HeldOut, test: _Arrays, train: _Arrays) -> float:
+def _stable(equations: Equations, held: HeldOut, test: Trajectories, train: Trajectories) -> float:
     """The share of records from whose starts a long simulation stays near the data."""
     everything = np.concatenate([np.asarray(part.states).reshape(-1, part.states.shape[2]) for part in (train, test)])
     low, high = everything.min(axis=0), everything.max(axis=0)
@@ -238,7 +223,9 @@ def _stable(equations: Equations, held: HeldOut, test: _Arrays, train: _Arrays) 
     return float(np.mean(near))
 
 
-def _facts(measurements: Measurements, train: _Arrays, test: _Arrays, held: HeldOut, candidates: int) -> dict[str, str]:
+def _facts(
+    measurements: Measurements, train: Trajectories, test: Trajectories, held: HeldOut, candidates: int
+) -> dict[str, str]:
     noise = ", ".join(
         f"{name} {noise:.2g} ({100 * noise / spread:.2g} %)"
         for name, noise, spread in zip(measurements.states, held.noise, positive(held.spread), strict=True)

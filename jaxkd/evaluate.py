@@ -50,13 +50,13 @@ class Evaluate(stage.Stage):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Evaluate the student of a training run again, or any checkpoint.
+    """Evaluate what a training run has trained again, or any checkpoint.
 
     Give one of --run and --model.
     """
 
     run: Path | None = None
-    """Folder of a training run: its student is measured by the run's own evaluators."""
+    """Folder of a training run: it is measured by the run's own evaluators."""
     model: str | None = None
     """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
     layers: tuple[int, ...] | None = None
@@ -84,10 +84,12 @@ def _evaluate(command: Command) -> None:
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
+    train = None if command.run is None else runs.read_train(command.run)
+    if train is not None and train.precision == "float64":
+        jax.config.update("jax_enable_x64", True)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
-        if command.run is not None:
-            evaluators = runs.read_train(command.run).evaluators
-            model = runs.student_model(command.run)
+        if train is not None and command.run is not None:
+            evaluators, model = train.evaluators, runs.model(command.run)
         else:
             evaluators = (_bits_per_byte(command),)
             model = language_model(Pretrained(path=command.model or "", layers=command.layers))

@@ -53,7 +53,7 @@ def export(command: Command) -> None:
         if (command.to / name).exists():
             raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
-        model = runs.student_model(command.run)
+        model = runs.language_model(command.run)
         written = _write_adapter(command, model) if command.form == "adapter" else _write_model(command, model)
     sys.stdout.write(f"{command.to}: {written}\n")
 

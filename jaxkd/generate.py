@@ -58,7 +58,7 @@ def _generate(command: Command) -> None:
     system = () if command.system is None or command.template == "plain" else (("system", command.system),)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if command.run is not None:
-            model = runs.student_model(command.run)
+            model = runs.language_model(command.run)
         else:
             model = language_model(Pretrained(path=command.model or ""))
         prompts = [

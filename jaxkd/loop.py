@@ -239,7 +239,7 @@ class _Run:
     def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
         if not evaluators:
             return {}
-        model = self.train.recipe.student_model(state.variables(frozen, averaged=True))
+        model = self.train.recipe.model(state.variables(frozen, averaged=True))
         return {evaluator.name: evaluator(model) for evaluator in evaluators}
 
     def _save(self, state: TrainState, stream: Any, checkpoints: Checkpoints) -> None:

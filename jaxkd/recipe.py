@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     import grain
 
     from jaxkd.data.examples import Split
-    from jaxkd.models.language_model import LanguageModel
 
 
 Batch: TypeAlias = Any
-"""A pytree of arrays whose first axis is rows: `TokenBatch`, or `PairedBatch` where two tokenizers meet."""
+"""A pytree of arrays whose first axis is rows: `TokenBatch`, `PairedBatch` where two tokenizers meet, `Slopes`, ..."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,8 @@ class Recipe(abc.ABC):
     def load_frozen(self) -> Params:
         """`init(key).frozen` alone: what a resumed run needs besides its checkpoint."""
 
-    def load_student_base(self) -> Params:
-        """The part of `load_frozen()` that `student_model` reads: what adapters stand beside.  Default: nothing."""
+    def load_base(self) -> Params:
+        """The part of `load_frozen()` that `model` reads: what adapters stand beside.  Default: nothing."""
         return {}
 
     def origins(self) -> dict[str, str]:
@@ -111,8 +110,8 @@ class Recipe(abc.ABC):
         """
 
     @abc.abstractmethod
-    def student_model(self, variables: Variables) -> "LanguageModel":
-        """The trained model, for evaluation, generation and export."""
+    def model(self, variables: Variables) -> Any:
+        """What is trained, as evaluators take it: a `LanguageModel`, or a `VectorField`."""
 
     @abc.abstractmethod
     def provenance(self) -> str:

@@ -35,9 +35,9 @@ class StudentRecipe(Recipe):
         return student.replace(frozen=student.frozen | self.load_others())
 
     def load_frozen(self) -> Params:
-        return self.load_student_base() | self.load_others()
+        return self.load_base() | self.load_others()
 
-    def load_student_base(self) -> Params:
+    def load_base(self) -> Params:
         return trainable.load_frozen(self.student_config(), self.student)
 
     def abstract_others(self) -> Params:
@@ -48,7 +48,7 @@ class StudentRecipe(Recipe):
         """What is frozen besides the student's base.  Default: nothing."""
         return {}
 
-    def student_model(self, variables: Variables) -> LanguageModel:
+    def model(self, variables: Variables) -> LanguageModel:
         return trainable.language_model(self.student_config(), self.student, variables)
 
     def student_hiddens(self, variables: Variables, batch: TokenBatch, key: Key | None) -> Hiddens:

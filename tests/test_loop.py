@@ -186,7 +186,7 @@ def test_a_run_can_start_from_another(tiny, tmp_path):
     kd = tiny.train(steps=1, start_from="stage:sft", optimizer=Optimizer(learning_rate=0.0))
     kd.run(tmp_path / "kd", seed=0, stages={"sft": tmp_path / "sft"})
     with jax.set_mesh(meshes.make(MeshShape())):
-        trained = jax.device_get([runs.student_model(tmp_path / name).params for name in ("sft", "kd")])
+        trained = jax.device_get([runs.language_model(tmp_path / name).params for name in ("sft", "kd")])
     jax.tree.map(np.testing.assert_array_equal, *trained)
 
 

@@ -50,7 +50,7 @@ def test_an_export_is_read_back_equal_and_holds_the_average(finished, tmp_path, 
     export.main(["--run", str(finished), "--to", str(tmp_path / "out")])
     assert "read back equal" in capsys.readouterr().out
     exported = Pretrained(path=str(tmp_path / "out"))
-    trained = runs.student_model(finished)
+    trained = runs.language_model(finished)
     assert exported.config().depth == 1
     for name in ("embedding", "final_norm"):
         np.testing.assert_array_equal(
@@ -85,7 +85,7 @@ def test_transformers_loads_the_export_with_equal_logits(finished, tmp_path):
     from jaxkd.records import Hiddens
 
     export.main(["--run", str(finished), "--to", str(tmp_path / "out")])
-    model = runs.student_model(finished)
+    model = runs.language_model(finished)
     tokens = np.array([[5, 9, 30, 41, 7, 200, 3]])
     ours = decoder.hidden_states(
         model.config,

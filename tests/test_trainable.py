@@ -39,7 +39,7 @@ def test_adapters_are_trained_and_the_checkpoint_is_frozen(tiny):
                 lambda leaf: (leaf.shape, leaf.dtype), other
             )
         jax.tree.map(np.testing.assert_array_equal, recipe.load_frozen(), real.frozen)
-        jax.tree.map(np.testing.assert_array_equal, recipe.load_student_base()["student"], tiny.student.load())
+        jax.tree.map(np.testing.assert_array_equal, recipe.load_base()["student"], tiny.student.load())
 
 
 def test_step_0_is_the_checkpoint(tiny, tiny_batch):
@@ -149,7 +149,7 @@ def test_the_export_is_one_model_with_the_adapters_merged(finished, checkpoint, 
     assert "read back equal" in capsys.readouterr().out
     assert (tmp_path / "out" / "model.safetensors.index.json").exists()
     assert json.loads((tmp_path / "out" / "generation_config.json").read_text()) == {"temperature": 0.7}
-    model, exported = runs.student_model(finished), Pretrained(path=str(tmp_path / "out"))
+    model, exported = runs.language_model(finished), Pretrained(path=str(tmp_path / "out"))
     assert exported.config() == dataclasses.replace(model.config, lora=None, dropout=exported.config().dropout)
     merged = lora.merge(model.params, model.config.lora)
     jax.tree.map(np.testing.assert_array_equal, exported.load(), merged)
@@ -165,7 +165,7 @@ def test_the_adapter_can_be_exported_alone(finished, checkpoint, tmp_path, capsy
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["r"]) == (str(checkpoint), 4)
-    ours = runs.student_model(finished).params["blocks"]["mlp"]["up"]["lora"]
+    ours = runs.language_model(finished).params["blocks"]["mlp"]["up"]["lora"]
     theirs = load_file(tmp_path / "out" / "adapter_model.safetensors")
     np.testing.assert_array_equal(theirs["base_model.model.model.layers.1.mlp.up_proj.lora_A.weight"].T, ours["a"][1])
 

@@ -32,7 +32,7 @@ def test_it_has_the_parameters_of_the_run(tiny, run):
     model = dataclasses.replace(tiny.student, trained=str(run))
     assert config.decode(config.encode(model)) == model
     with jax.set_mesh(meshes.make(MeshShape())):
-        expected = jax.device_get(runs.student_model(run).params)
+        expected = jax.device_get(runs.language_model(run).params)
     with jax.set_mesh(meshes.make(MeshShape(data=2, fsdp=2, tensor=2))):
         placed = model.load_placed()
         described = model.abstract_placed()
@@ -82,7 +82,7 @@ def test_a_study_goes_on_from_a_student_and_a_teacher_that_it_trained(tiny, tmp_
     )
     run_study(study, tmp_path)
     with jax.set_mesh(meshes.make(MeshShape())):
-        first, last = (runs.student_model(tmp_path / name / "0").params for name in ("student", "kd"))
+        first, last = (runs.language_model(tmp_path / name / "0").params for name in ("student", "kd"))
     jax.tree.map(np.testing.assert_array_equal, first, last)
 
 

@@ -11,6 +11,7 @@ import sympy
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics import library
+from jaxkd.dynamics.between import subdivided
 from jaxkd.dynamics.blocks import blocks, gathered
 from jaxkd.dynamics.control import control
 from jaxkd.dynamics.equations import Equations
@@ -177,7 +178,7 @@ def _integrated(
     """Smooth states, and both sides of what is not known of the equations in each window."""
     values = library.values(terms, variables)
     there = jnp.arange(times.shape[1])[None] < lengths[:, None]
-    fine = jax.vmap(_subdivided)(times)
+    fine = jax.vmap(lambda one: subdivided(one, SUBDIVISIONS))(times)
     # A curve means nothing after its end.
     within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
     at = jax.vmap(lambda curve, times: curve.at(times))
@@ -213,13 +214,6 @@ def _integrated(
     # Of a state that does not move a window sees rounding, which is not to be explained.
     moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
     return smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
-
-
-def _subdivided(times: Float[Array, " times"]) -> Float[Array, " fine"]:
-    """The times, and SUBDIVISIONS - 1 evenly between each two."""
-    shares = jnp.arange(SUBDIVISIONS) / SUBDIVISIONS
-    inner = times[:-1, None] + jnp.diff(times)[:, None] * shares[None]
-    return jnp.concatenate([jnp.reshape(inner, -1), times[-1:]])
 
 
 def _interpolated(

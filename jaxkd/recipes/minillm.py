@@ -84,14 +84,14 @@ class MiniLLM(Distillation):
         }
         if batch.given is None:
             return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
-        given, model = batch.given, self.student_model(variables)
+        given, model = batch.given, self.model(variables)
         hiddens = forward.hiddens(model.config, model.params, given, key=key, remat=self.remat)
         gold = label_loss(hiddens, given, rate=1 - self.kd_rate, count=counts["given"])
         return LossOutput(loss=nats.total + gold.total, state=variables.state, metrics=metrics | gold.metrics)
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """Answers of the mixture to a global batch of examples, and this process's rows of it."""
-        student = self.student_model(variables)
+        student = self.model(variables)
         # At alpha = 0 the teacher would read along for nothing.
         mixture = Mixture(
             config=self._over_shared(self.teacher.config()), params=variables.frozen["teacher"], share=self.alpha

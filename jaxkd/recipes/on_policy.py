@@ -82,7 +82,7 @@ class OnPolicy(Recipe):
         if batch.given is None:
             return dataclasses.replace(written, metrics=metrics)
         given, rate = batch.given, self.recipe.kd_rate
-        model = self.recipe.student_model(variables)
+        model = self.recipe.model(variables)
         hiddens = forward.hiddens(
             model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
         )
@@ -97,7 +97,7 @@ class OnPolicy(Recipe):
         if self.replay is not None:
             return self._replayed(self.replay, variables, batch, key)
         asked = self._asked(batch, int(variables.step), key)
-        return self._rollouts().rollout(self.student_model(variables), batch, key, asked=asked)
+        return self._rollouts().rollout(self.model(variables), batch, key, asked=asked)
 
     def _in_a_round(self, variables: Variables, turn: Turn, key: Key) -> Rollout:
         """A step's part of what its round has written; the first writes."""
@@ -112,7 +112,7 @@ class OnPolicy(Recipe):
     def _round(self, variables: Variables, examples: Sequence[Any], key: Key) -> Params:
         """Answers to the prompts of all steps of a round, without a token where none is asked for."""
         asked = self._asked(examples, int(variables.step), key)
-        written = self._rollouts().written(self.student_model(variables), examples, key, asked=asked)
+        written = self._rollouts().written(self.model(variables), examples, key, asked=asked)
         answers = [written.get(place, Answer(tokens=(), ended=False)) for place in range(len(examples))]
         return kept_answers.added(self._empty_round(), self._ids(examples), answers)
 
@@ -124,7 +124,7 @@ class OnPolicy(Recipe):
             case "data":
                 rollout = own.assembled(batch, {})
             case "new":
-                written = own.written(self.student_model(variables), batch, key)
+                written = own.written(self.model(variables), batch, key)
                 buffers = kept_answers.added(buffers, self._ids(batch), list(written.values()))
                 rollout = own.assembled(batch, written)
             case "kept":
@@ -186,8 +186,8 @@ class OnPolicy(Recipe):
     def load_frozen(self) -> Params:
         return self.recipe.load_frozen()
 
-    def load_student_base(self) -> Params:
-        return self.recipe.load_student_base()
+    def load_base(self) -> Params:
+        return self.recipe.load_base()
 
     def abstract_batch(self) -> OnPolicyBatch:
         """The longest that a batch can become."""
@@ -203,8 +203,8 @@ class OnPolicy(Recipe):
         batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
         return batches if self.every == 1 else rounds.turns(batches, self.every)
 
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return self.recipe.student_model(variables)
+    def model(self, variables: Variables) -> LanguageModel:
+        return self.recipe.model(variables)
 
     def provenance(self) -> str:
         return f"{self.recipe.provenance()}; answers of the student"

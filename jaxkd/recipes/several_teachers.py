@@ -107,8 +107,8 @@ class SeveralTeachers(Recipe):
     def load_frozen(self) -> Params:
         return _joined_frozen({name: recipe.load_frozen() for name, recipe, _ in self._members()})
 
-    def load_student_base(self) -> Params:
-        return self.recipes[0].load_student_base()
+    def load_base(self) -> Params:
+        return self.recipes[0].load_base()
 
     def abstract_batch(self) -> dict[str, Batch]:
         return {name: recipe.abstract_batch() for name, recipe, _ in self._members()}
@@ -125,8 +125,8 @@ class SeveralTeachers(Recipe):
         ]
         return grain.experimental.ZipIterDataset(streams).map(lambda batches: dict(zip(names, batches, strict=True)))
 
-    def student_model(self, variables: Variables) -> LanguageModel:
-        return self.recipes[0].student_model(variables)
+    def model(self, variables: Variables) -> LanguageModel:
+        return self.recipes[0].model(variables)
 
     def provenance(self) -> str:
         return "; ".join(f"{name}: {recipe.provenance()}" for name, recipe, _ in self._members())

@@ -109,4 +109,4 @@ def test_the_config_runs_resumes_and_gives_a_student(cosine_kd, tiny, tmp_path):
     train.main([*command, "--workdir", str(tmp_path / "run")])
     again = json.loads((tmp_path / "run/summary.json").read_text())
     assert again["bits_per_byte"] == summary["bits_per_byte"]
-    assert runs.student_model(tmp_path / "run/kd/0").config.depth == 1
+    assert runs.language_model(tmp_path / "run/kd/0").config.depth == 1

@@ -255,7 +255,7 @@ def test_adapters_can_be_trained_beside_a_quantised_student(tiny, tiny_batch, qu
         )
         adapter = variables.params["lora"]["blocks"]["attention"]["query"]["lora"]
         adapter["b"] = jnp.full_like(adapter["b"], 0.1)
-        model, batch = recipe.student_model(variables), jax.tree.map(jnp.asarray, tiny_batch)
+        model, batch = recipe.model(variables), jax.tree.map(jnp.asarray, tiny_batch)
         merged = lora.merge(quantized.dense(model.params), recipe.lora)
         plain = dataclasses.replace(model.config, lora=None)
         np.testing.assert_allclose(

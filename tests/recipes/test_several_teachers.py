@@ -88,7 +88,7 @@ def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
     assert losses[0][0] == losses[1][0]
     assert len(losses[0]) == len(losses[1]) == 3
     with jax.set_mesh(meshes.make(MeshShape())):
-        student = runs.student_model(tmp_path / "whole")
+        student = runs.language_model(tmp_path / "whole")
     assert jax.tree.structure(student.params) == jax.tree.structure(members[0].abstract().params["student"])
 
 

@@ -1,0 +1,39 @@
+"""Random numbers as a stream of batches, for what is drawn anew from a table at each step."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxkd.data import packing
+
+if TYPE_CHECKING:
+    import grain
+
+_STEPS = 2**31
+"""More than any run has."""
+
+
+def uniform(rows: int, seed: int, *, process_index: int = 0, process_count: int = 1) -> "grain.IterDataset":
+    """This process's rows of an endless stream of global batches of numbers in [0, 1).
+
+    Args:
+        rows: of a global batch.
+        seed: decides all of them.
+        process_index: which share of the rows this process takes.
+        process_count: number of equal shares.
+
+    Raises:
+        ValueError: rows that cannot be shared evenly, or a negative seed.
+    """
+    import grain
+
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}.")
+    mine = packing.share(rows, process_index, process_count)
+
+    def drawn(step: int) -> Float[np.ndarray, " rows"]:
+        return np.random.default_rng((seed, step)).random(rows)[mine]
+
+    reading = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return grain.MapDataset.range(_STEPS).map(drawn).to_iter_dataset(reading)

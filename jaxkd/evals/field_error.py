@@ -1,0 +1,46 @@
+"""A learnt vector field against the true one, where that is known."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxkd.data.examples import Split
+from jaxkd.data.trajectory_sources import TrajectorySource
+from jaxkd.evals.evaluator import Evaluation, Evaluator
+from jaxkd.models.fields import VectorField
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldError(Evaluator):
+    """`|f - truth| / |truth|`, both taken at the states of a split and summed over them: the relative L2 error."""
+
+    data: TrajectorySource
+    split: Split = "test"
+
+    @property
+    def name(self) -> str:
+        return "field_error"
+
+    def __call__(self, model: VectorField) -> Evaluation:
+        """Compare the fields.
+
+        Returns:
+            The metric `field_error`.
+
+        Raises:
+            ValueError: a system whose equations are not known, or that is driven.
+        """
+        truth = self.data.equations()
+        if truth is None or truth.inputs:
+            raise ValueError(
+                f"data must have known equations without inputs, got {type(self.data).__name__}. "
+                "Measure by RolloutError instead."
+            )
+        given = self.data.trajectories(self.split)
+        states = given.states[np.asarray(given.there)]
+        expected, found = (jax.vmap(functools.partial(field, 0.0))(states) for field in (truth.vector_field(), model))
+        error = jnp.linalg.norm(found - expected) / jnp.linalg.norm(expected)
+        return Evaluation(metrics={"field_error": float(error)})

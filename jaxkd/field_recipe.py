@@ -1,0 +1,147 @@
+"""What methods that learn a vector field from trajectories have in common: the field, the data, and their scales."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxkd import sharding
+from jaxkd.data.trajectory_sources import TrajectorySource
+from jaxkd.dynamics.slopes import FourierSlopes, SlopeEstimator
+from jaxkd.dynamics.trajectories import Trajectories
+from jaxkd.models.fields import Field, Scales, VectorField
+from jaxkd.recipe import Recipe
+from jaxkd.records import Variables
+from jaxkd.typing import Key, Params
+
+FIELD, SCALES = "field", "scales"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldRecipe(Recipe):
+    """A method that learns y' = f(y, u), in double precision.
+
+    A method adds its hyper-parameters, its batches and `loss`.  The field's parameters are `params["field"]`, and what
+    the data's scales are is `frozen["scales"]`.
+    """
+
+    data: TrajectorySource
+    field: Field
+    slopes: SlopeEstimator = FourierSlopes()
+    """How states are smoothed and their rates of change estimated."""
+    rows: int = 256
+    """Of a batch."""
+
+    def validate(self) -> None:
+        """Refuse single precision, and data that cannot be read.
+
+        Raises:
+            ValueError: as said, and as the data's source does.
+        """
+        if jnp.asarray(0.0).dtype != jnp.float64:
+            raise ValueError(
+                "precision must be 'float64' where a vector field is learnt, got less: slopes of noisy data need it. "
+                "Set it in the stage, or JAX_ENABLE_X64=1 where a recipe is used without one."
+            )
+        if self.rows < 1:
+            raise ValueError(f"rows must be at least 1, got {self.rows}.")
+        self.data.trajectories("train")
+
+    def abstract(self) -> Variables:
+        scales = self._abstract_scales()
+        params = jax.eval_shape(self.field.init, jax.random.key(0), scales)
+        return Variables(
+            params=described({FIELD: params}),
+            frozen=described({SCALES: scales}),
+            kept=described(self.abstract_kept()),
+        )
+
+    def init(self, key: Key) -> Variables:
+        scales = self.scales()
+        params = {FIELD: self.field.init(key, scales)}
+        return Variables(params=placed(params), frozen=placed({SCALES: scales}), kept=placed(self.first_kept()))
+
+    def load_frozen(self) -> Params:
+        return self.load_base()
+
+    def load_base(self) -> Params:
+        return placed({SCALES: self.scales()})
+
+    def abstract_kept(self) -> Params:
+        """Shapes of `first_kept`.  Default: nothing."""
+        return {}
+
+    def first_kept(self) -> Params:
+        """What rollouts begin with.  Default: nothing."""
+        return {}
+
+    def model(self, variables: Variables) -> VectorField:
+        states, inputs = self.data.names()
+        return VectorField(
+            states=states,
+            inputs=inputs,
+            field=self.field,
+            params=variables.params[FIELD],
+            scales=variables.frozen[SCALES],
+        )
+
+    def provenance(self) -> str:
+        given = self.data.trajectories("train")
+        names = ", ".join(self.data.names()[0])
+        return (
+            f"{type(self.field).__name__} of {names}, from {len(given.lengths)} records of {type(self.data).__name__}"
+        )
+
+    def scales(self) -> Scales:
+        """Of the training split's states, inputs and slopes."""
+        given, (states, slopes) = self.training_estimates()
+        there = given.there
+        variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
+        return {
+            "mean": jnp.asarray(variables[there].mean(axis=0)),
+            "deviation": jnp.asarray(_positive(variables[there].std(axis=0))),
+            "slope": jnp.asarray(_positive(slopes[there].std(axis=0))),
+        }
+
+    def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
+        """The training split, and of its samples the states and their slopes, each [trajectories, times, states]."""
+        return self.data.trajectories("train"), _estimates(self.data, self.slopes)
+
+    def _abstract_scales(self) -> Scales:
+        states, inputs = self.data.names()
+        shapes = {"mean": len(states + inputs), "deviation": len(states + inputs), "slope": len(states)}
+        return {name: jax.ShapeDtypeStruct((size,), jnp.float64) for name, size in shapes.items()}
+
+
+@functools.lru_cache(maxsize=32)
+def _estimates(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray, np.ndarray]:
+    """Once per process: every stage of a study asks for them."""
+    states, rates = slopes(data.trajectories("train"))
+    return np.asarray(states), np.asarray(rates)
+
+
+def _positive(deviation: Float[np.ndarray, " columns"]) -> Float[np.ndarray, " columns"]:
+    """1 for what does not move."""
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _whole(tree: Params) -> Params:
+    return jax.tree.map(lambda leaf: (None,) * leaf.ndim, tree)
+
+
+def described(tree: Params) -> Params:
+    """Shapes as they lie on the ambient mesh, whole on each device."""
+    return sharding.described(tree, _whole(tree))
+
+
+def placed(tree: Params) -> Params:
+    """Arrays on the ambient mesh, whole on each device."""
+    return sharding.place(tree, _whole(tree))
+
+
+def on_host(tree: Params) -> dict[str, np.ndarray]:
+    """Whole arrays on the host of this process."""
+    return jax.tree.map(sharding.on_host, tree)

@@ -1,0 +1,134 @@
+"""SNODE: equations from slopes, bettered through the solver, and a network for what they leave."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from jaxkd.dynamics import Identified, identify
+from jaxkd.field_recipe import FIELD, SCALES, described, placed
+from jaxkd.matching import MatchingRecipe
+from jaxkd.models.fields import VectorField
+from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Terms
+from jaxkd.records import Variables
+from jaxkd.shooting import ShootingRecipe
+from jaxkd.trained import trained_params
+from jaxkd.typing import Key, Params, Scalar
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SNODEMatching(MatchingRecipe):
+    """Stage 1: loss = mean of `(terms - slope)^2 / deviation(slope)^2` + alpha * mean of `|coefficients|`.
+
+    Which terms there are `identify` has chosen before the first step; the others stay 0.
+
+    Source: SNODE, Li et al. 2025 (arXiv 2503.08059), stage 1, whose alpha is 0.01 in the one experiment that is known
+    to us.  Deviation: a library that is linear in its coefficients in place of a symbolic network, whose training by
+    gradients is not reliable; terms chosen in the weak form.
+    """
+
+    field: Terms
+    alpha: float = 0.0
+    """Of the penalty, >= 0; it draws coefficients towards 0."""
+
+    def validate(self) -> None:
+        super().validate()
+        _require_names(self.field, self.data.names())
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha must be at least 0, got {self.alpha}.")
+
+    def init(self, key: Key) -> Variables:
+        variables = super().init(key)
+        found = _identified(self)
+        params = self.field.of(found.equations, variables.frozen[SCALES])
+        return variables.replace(params=placed({FIELD: params}))
+
+    def penalty(self, params: Params) -> Scalar | float:
+        return self.alpha * jnp.mean(jnp.abs(params["coefficients"]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SNODETuning(ShootingRecipe):
+    """Stage 2: loss = mean of (forecast - measured)^2 / deviation^2, over the coefficients of the equations.
+
+    Source: SNODE (arXiv 2503.08059), stage 2: Euler over more and more samples, then Dopri5 over twenty (`euler_first`
+    makes such phases).  Deviation: pieces drawn from the records; with `Terms(open=False)` no term comes back that
+    stage 1 has left out.
+    """
+
+    field: Terms
+    equations: str
+    """Folder of the run whose equations these are, or "stage:NAME"."""
+
+    def validate(self) -> None:
+        super().validate()
+        _require_names(self.field, self.data.names())
+
+    def init(self, key: Key) -> Variables:
+        variables = super().init(key)
+        return variables.replace(params=trained_params(Path(self.equations), self.abstract().params))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SNODEResidual(ShootingRecipe):
+    """Stage 3: the loss of stage 2 over a network that is added to the equations, which stay as they are.
+
+    The network begins at 0, so the stage begins at the error of the equations alone.
+
+    Source: SNODE (arXiv 2503.08059), stage 3.  Deviation: none known to us.
+    """
+
+    field: Corrected
+    equations: str
+    """Folder of the run whose equations these are, or "stage:NAME"."""
+
+    def validate(self) -> None:
+        super().validate()
+        _require_names(self.field.symbolic, self.data.names())
+
+    def abstract(self) -> Variables:
+        whole = super().abstract()
+        params = whole.params[FIELD]
+        return whole.replace(
+            params={FIELD: {RESIDUAL: params[RESIDUAL]}}, frozen=whole.frozen | {SYMBOLIC: params[SYMBOLIC]}
+        )
+
+    def init(self, key: Key) -> Variables:
+        variables = super().init(key)
+        residual = {FIELD: {RESIDUAL: variables.params[FIELD][RESIDUAL]}}
+        return variables.replace(params=residual, frozen=self.load_base())
+
+    def load_base(self) -> Params:
+        frozen = super().load_base()
+        target = described({FIELD: jax.eval_shape(self.field.symbolic.init, jax.random.key(0), frozen[SCALES])})
+        return frozen | {SYMBOLIC: trained_params(Path(self.equations), target)[FIELD]}
+
+    def model(self, variables: Variables) -> VectorField:
+        whole = variables.params[FIELD] | {SYMBOLIC: variables.frozen[SYMBOLIC]}
+        return super().model(variables.replace(params={FIELD: whole}))
+
+
+def _require_names(field: Terms, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    states, inputs = names
+    if (field.names, field.states) != (states + inputs, len(states)):
+        raise ValueError(
+            f"names must be those of the data, {', '.join(states + inputs)}, of which {len(states)} are states, got "
+            f"{', '.join(field.names)} and {field.states}."
+        )
+    field.terms()
+
+
+@functools.lru_cache(maxsize=8)
+def _identified(recipe: SNODEMatching) -> Identified:
+    given, variables = recipe.data.trajectories("train"), recipe.field.variables()
+    return identify(
+        given.states,
+        given.times,
+        names=variables[: recipe.field.states],
+        terms=recipe.field.terms(),
+        inputs=given.inputs,
+        input_names=variables[recipe.field.states :],
+        lengths=given.lengths.tolist(),
+    )

@@ -1,0 +1,65 @@
+"""WeakMatching: a vector field by its integrals against windows, in which nothing noisy is derived."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics.weak_form import weak_form
+from jaxkd.field_recipe import FIELD, SCALES
+from jaxkd.models.fields import Field, Network
+from jaxkd.records import LossOutput, Mean, Rollout, Variables
+from jaxkd.segments import SegmentBatch, SegmentRecipe
+from jaxkd.typing import Key
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeakMatching(SegmentRecipe):
+    """loss = mean over windows and states of (int w f(y, u) + int w' y)^2 / (deviation int w)^2.
+
+    w is the window of `weak_form`, deviation that of the state's slopes: the loss is in the unit of `FNODE`'s.  The
+    field is taken at smooth states, since a curved function of noisy ones is biased; the measured ones enter as they
+    are.
+
+    Source: the weak form of Messenger & Bortz (arXiv 2005.04339) as the loss of a network, as in VF-NODE (Zhao et al.,
+    ICLR 2025), whose test functions are sines.  Deviation: windows in place of sines.
+    """
+
+    field: Field = Network()
+    window: int = 9
+    """Samples of a window, odd and at least 5."""
+
+    def validate(self) -> None:
+        super().validate()
+        if self.window < 5 or self.window % 2 == 0:
+            raise ValueError(f"window must be odd and at least 5, got {self.window}.")
+        self.require_segments(self.window - 1, "window - 1")
+
+    def loss(self, variables: Variables, batch: SegmentBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+        del key
+        params, scales = variables.params[FIELD], variables.frozen[SCALES]
+
+        def off(times: Array, smooth: Array, measured: Array, inputs: Array | None) -> Float[Array, " states"]:
+            points = smooth if inputs is None else jnp.concatenate([smooth, inputs], axis=1)
+            slopes = jax.vmap(lambda point: self.field.slopes(params, scales, point))(points)
+            ones = jnp.ones_like(times)[:, None]
+            left, right = weak_form(jnp.concatenate([slopes, ones], axis=1), measured, times, window=self.window)
+            return (left[0, :-1] - right[0]) / (left[0, -1] * scales["slope"])
+
+        square = jnp.mean(jax.vmap(off)(batch.times, batch.smooth, batch.measured, batch.inputs) ** 2, axis=1)
+        count = jnp.asarray(square.size, square.dtype)
+        return LossOutput(
+            loss=jnp.sum(square) / counts["segments"],
+            state=variables.state,
+            metrics={"slope_error": Mean(total=jax.lax.stop_gradient(jnp.sum(jnp.sqrt(square))), count=count)},
+        )
+
+    def abstract_batch(self) -> SegmentBatch:
+        return self.abstract_segments(self.window - 1)
+
+    def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
+        """The windows that numbers in [0, 1) stand for."""
+        del variables, key
+        return Rollout(batch=self.segments(batch, self.window - 1))

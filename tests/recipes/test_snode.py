@@ -1,0 +1,114 @@
+"""Equations in three stages."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd import config, runs
+from jaxkd.evals.field_error import FieldError
+from jaxkd.evals.rollout_error import RolloutError
+from jaxkd.models.fields import Network
+from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected
+from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
+from jaxkd.shooting import Phase
+from jaxkd.stage import read_evaluations
+from jaxkd.study import Study, run_study
+from tests.tiny_dynamics import CLEAN, NOISY, TERMS, double_precision, train
+
+__all__ = ["double_precision"]
+
+DATA = dataclasses.replace(NOISY, count=8)
+PHASES = (Phase(steps=1, horizon=8),)
+MATCHING = SNODEMatching(data=DATA, field=TERMS, rows=32)
+TUNING = SNODETuning(data=DATA, field=TERMS, rows=16, phases=PHASES, equations="stage:matching")
+RESIDUAL_STAGE = SNODEResidual(
+    data=DATA,
+    field=Corrected(symbolic=TERMS, residual=Network(width=4, depth=1, start_at_zero=True)),
+    rows=16,
+    phases=PHASES,
+    equations="stage:tuning",
+)
+EVALUATORS = (RolloutError(data=CLEAN, smooth=False), FieldError(data=CLEAN))
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("snode")
+    stages = tuple(
+        train(recipe, name=name, steps=3, optimizer=rate, evaluators=EVALUATORS)
+        for name, recipe, rate in (
+            ("matching", MATCHING, train(MATCHING).optimizer),
+            ("tuning", TUNING, dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)),
+            ("residual", RESIDUAL_STAGE, dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)),
+        )
+    )
+    with jax.enable_x64(True):
+        run_study(Study(name="snode", title="", description="", stages=stages), workdir)
+    return workdir
+
+
+def test_matching_begins_at_the_terms_that_are_found():
+    state = MATCHING.init(KEY)
+    equations = TERMS.equations(state.params["field"], state.frozen["scales"])
+    assert str(equations.rounded(1)) == "dx/dt = v\ndv/dt = -x - 0.2 v"
+
+
+def test_stages_hand_their_equations_on(study):
+    first, second, third = (runs.model(study / name / "0") for name in ("matching", "tuning", "residual"))
+    for learnt in (first, second):
+        assert str(learnt.field.equations(learnt.params, learnt.scales).rounded(1)) == "dx/dt = v\ndv/dt = -x - 0.2 v"
+    assert np.any(first.params["coefficients"] != second.params["coefficients"])
+    np.testing.assert_array_equal(third.params[SYMBOLIC]["coefficients"], second.params["coefficients"])
+    assert np.any(jax.tree.leaves(third.params[RESIDUAL])[-1] != 0)
+    for name in ("matching", "tuning", "residual"):
+        assert read_evaluations(study / name / "0")["field_error"].metrics["field_error"] < 0.1
+
+
+def test_the_residual_begins_at_the_error_of_the_equations(study):
+    recipe = dataclasses.replace(RESIDUAL_STAGE, equations=str(study / "tuning/0"))
+    state = recipe.init(KEY)
+    assert list(state.params["field"]) == [RESIDUAL]
+    tuned = runs.model(study / "tuning/0")
+    y = jax.numpy.array([0.3, -1.0])
+    np.testing.assert_allclose(recipe.model(state)(0.0, y), tuned(0.0, y), rtol=1e-12)
+    described = recipe.abstract()
+    for tree in ("params", "frozen"):
+        shapes = [jax.tree.map(lambda leaf: leaf.shape, getattr(one, tree)) for one in (state, described)]
+        assert shapes[0] == shapes[1]
+
+
+def test_the_penalty_draws_coefficients_towards_zero():
+    state = MATCHING.init(KEY)
+    batch = MATCHING.rollout(state, np.linspace(0, 0.99, 32), KEY).batch
+    counts = MATCHING.counts(batch)
+    plain, drawn = (
+        dataclasses.replace(MATCHING, alpha=alpha).loss(state, batch, counts, KEY).loss for alpha in (0.0, 0.5)
+    )
+    mean = np.mean(np.abs(state.params["field"]["coefficients"]))
+    np.testing.assert_allclose(drawn - plain, 0.5 * mean, rtol=1e-9)
+    halves = [jax.tree.map(lambda leaf, part=part: leaf[part::2], batch) for part in range(2)]
+    penalised = dataclasses.replace(MATCHING, alpha=0.5)
+    np.testing.assert_allclose(sum(penalised.loss(state, half, counts, KEY).loss for half in halves), drawn, rtol=1e-12)
+
+
+def test_they_are_configs():
+    for recipe in (MATCHING, TUNING, RESIDUAL_STAGE):
+        assert config.decode(config.encode(recipe)) == recipe
+
+
+def test_refusals():
+    others = dataclasses.replace(TERMS, names=("x", "w"))
+    for recipe in (
+        dataclasses.replace(MATCHING, field=others),
+        dataclasses.replace(TUNING, field=others),
+        dataclasses.replace(RESIDUAL_STAGE, field=Corrected(symbolic=others)),
+    ):
+        with pytest.raises(ValueError, match="names must be those of the data, x, v, of which 2 are states, got x, w"):
+            recipe.validate()
+    with pytest.raises(ValueError, match="alpha must be at least 0, got -1"):
+        dataclasses.replace(MATCHING, alpha=-1).validate()
+    with pytest.raises(ValueError, match="folder must be one that holds checkpoints, got nowhere"):
+        dataclasses.replace(TUNING, equations="nowhere").init(KEY)

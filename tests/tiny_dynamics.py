@@ -1,0 +1,52 @@
+"""A system, its records and its field in miniature, for everything that learns from trajectories."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd.data.trajectory_sources import SimulatedTrajectories
+from jaxkd.dynamics import systems
+from jaxkd.loop import Train
+from jaxkd.mesh import MeshShape
+from jaxkd.models.fields import VectorField
+from jaxkd.models.symbolic_fields import Terms
+from jaxkd.optim import Optimizer
+
+OSCILLATOR = dataclasses.replace(systems.DAMPED_OSCILLATOR, duration=4.0, samples=33)
+CLEAN = SimulatedTrajectories.of(OSCILLATOR, count=3)
+NOISY = dataclasses.replace(CLEAN, noise=0.01)
+TERMS = Terms(names=("x", "v"), states=2, degree=1)
+SCALES = {"mean": np.zeros(2), "deviation": np.ones(2), "slope": np.ones(2)}
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> Iterator[None]:
+    """Import it where dynamics are tested outside of their folder."""
+    with jax.enable_x64(True):
+        yield
+
+
+def truth(factor: float = 1.0) -> VectorField:
+    """The oscillator's own field, times a factor."""
+    scales = {name: jnp.asarray(values) for name, values in SCALES.items()}
+    params = jax.tree.map(lambda leaf: factor * leaf, TERMS.of(CLEAN.equations(), scales))
+    return VectorField(states=("x", "v"), inputs=(), field=TERMS, params=params, scales=scales)
+
+
+def train(recipe, **changes) -> Train:
+    """A short run in double precision."""
+    fields = {
+        "name": "run",
+        "label": "run",
+        "recipe": recipe,
+        "steps": 4,
+        "optimizer": Optimizer(learning_rate=1e-2),
+        "precision": "float64",
+        "mesh": MeshShape(data=1),
+        "tensorboard": False,
+    }
+    return Train(**(fields | changes))
