@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxkd.data import draws
 from jaxkd.data.trajectory_sources import TrajectorySource
-from jaxkd.field_recipe import FieldRecipe
+from jaxkd.field_recipe import SCALES, FieldRecipe
+from jaxkd.records import Variables
 
 if TYPE_CHECKING:
     import grain
@@ -40,14 +41,18 @@ class SegmentRecipe(FieldRecipe):
     A method adds `rollout`, `abstract_batch` and `loss`.
     """
 
-    def counts(self, batch: SegmentBatch) -> dict[str, Array]:
-        return {"segments": jnp.asarray(batch.times.shape[0], batch.times.dtype)}
+    def counts(self, batch: Any) -> dict[str, Array]:
+        return {"segments": jnp.asarray(jax.tree.leaves(batch)[0].shape[0], jnp.float64)}
 
     def batches(
         self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
     ) -> "grain.IterDataset":
         del split  # the rollout reads the one that is learnt from
         return draws.uniform(self.rows, seed, process_index=process_index, process_count=process_count)
+
+    def spread(self, variables: Variables) -> Float[Array, " states"]:
+        """Of each state over the training data."""
+        return variables.frozen[SCALES]["deviation"][: len(self.data.names()[0])]
 
     def require_segments(self, horizon: int, name: str) -> None:
         """Refuse pieces that no record is long enough for.
@@ -63,10 +68,16 @@ class SegmentRecipe(FieldRecipe):
             most = int(self.data.trajectories("train").lengths.max()) - 1
             raise ValueError(f"{name} must be at most {most} for the longest record of the data, got {horizon}.")
 
-    def segments(self, numbers: Float[np.ndarray, " rows"], horizon: int, *, phase: int = 0) -> SegmentBatch:
-        """The pieces that numbers in [0, 1) stand for, as NumPy arrays."""
+    def drawn_segments(self, numbers: Float[np.ndarray, " rows"], horizon: int, *, phase: int = 0) -> SegmentBatch:
+        """The pieces that numbers in [0, 1) stand for, of all that are so long."""
         every = _segments(self.data, horizon)
         record, start = every[np.floor(numbers * len(every)).astype(int)].T
+        return self.segments(record, start, horizon, phase=phase)
+
+    def segments(
+        self, record: Int[np.ndarray, " rows"], start: Int[np.ndarray, " rows"], horizon: int, *, phase: int = 0
+    ) -> SegmentBatch:
+        """Pieces as NumPy arrays, from their first samples on."""
         places = record[:, None], start[:, None] + np.arange(horizon + 1)[None]
         given, (smooth, _) = self.training_estimates()
         arrays: dict[str, Any] = {

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 from jaxkd.dynamics.control import control
 from jaxkd.dynamics.fixed_step import EULER, RK4, fixed_step
 from jaxkd.dynamics.solve import Solver, VectorField, solve
-from jaxkd.field_recipe import SCALES
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
 from jaxkd.segments import SegmentBatch, SegmentRecipe
 from jaxkd.typing import Key
@@ -109,19 +108,8 @@ class ShootingRecipe(SegmentRecipe):
     def loss(self, variables: Variables, batch: SegmentBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         del key
         spread = self.spread(variables)
-        right, integrator = self.model(variables), self.phases[batch.phase].integrator
-
-        def forecast(start: Array, times: Array, inputs: Array | None) -> Array:
-            driven = None if inputs is None else control(times, inputs)
-
-            def scaled(t: Any, z: Array, args: Any) -> Array:
-                del args
-                return right(t, z * spread, None if driven is None else driven.evaluate(t)) / spread
-
-            return integrator.states(scaled, start / spread, times)
-
-        starts = (batch.smooth if self.smooth else batch.measured)[:, 0]
-        states = jax.vmap(forecast)(starts, batch.times, batch.inputs)
+        starts = (batch.smooth if self.smooth else batch.measured)[:, 0] / spread[None]
+        states = forecasts(self.model(variables), self.phases[batch.phase].integrator, spread, starts, batch)
         off = (states - batch.measured / spread[None, None])[:, 1:]
         reached = jnp.all(jnp.isfinite(off), axis=(1, 2))
         square = jnp.mean(jnp.where(reached[:, None, None], off, 0.0) ** 2, axis=(1, 2))
@@ -135,10 +123,6 @@ class ShootingRecipe(SegmentRecipe):
             },
         )
 
-    def spread(self, variables: Variables) -> Float[Array, " states"]:
-        """Of each state over the training data."""
-        return variables.frozen[SCALES]["deviation"][: len(self.data.names()[0])]
-
     def abstract_batch(self) -> SegmentBatch:
         return self.abstract_segments(self.phases[-1].horizon, phase=len(self.phases) - 1)
 
@@ -146,8 +130,37 @@ class ShootingRecipe(SegmentRecipe):
         """The pieces that numbers in [0, 1) stand for, as long as the phase of the step says."""
         del key
         phase = self._phase(int(variables.step))
-        return Rollout(batch=self.segments(batch, self.phases[phase].horizon, phase=phase))
+        return Rollout(batch=self.drawn_segments(batch, self.phases[phase].horizon, phase=phase))
 
     def _phase(self, step: int) -> int:
         ends = np.cumsum([phase.steps for phase in self.phases])
         return min(int(np.searchsorted(ends, step, side="right")), len(self.phases) - 1)
+
+
+def forecasts(
+    field: VectorField,
+    integrator: Integrator,
+    spread: Float[Array, " states"],
+    starts: Float[Array, "b states"],
+    batch: SegmentBatch,
+) -> Float[Array, "b samples states"]:
+    """Of pieces, in units of each state's spread.
+
+    Args:
+        field: f(t, y, u) in the states' own units.
+        integrator: how it is solved.
+        spread: of each state.
+        starts: in units of it.
+        batch: whose times and inputs they are.
+    """
+
+    def one(start: Array, times: Array, inputs: Array | None) -> Array:
+        driven = None if inputs is None else control(times, inputs)
+
+        def scaled(t: Any, z: Array, args: Any) -> Array:
+            del args
+            return field(t, z * spread, None if driven is None else driven.evaluate(t)) / spread
+
+        return integrator.states(scaled, start, times)
+
+    return jax.vmap(one)(starts, batch.times, batch.inputs)

@@ -62,4 +62,4 @@ class WeakMatching(SegmentRecipe):
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
         """The windows that numbers in [0, 1) stand for."""
         del variables, key
-        return Rollout(batch=self.segments(batch, self.window - 1))
+        return Rollout(batch=self.drawn_segments(batch, self.window - 1))
