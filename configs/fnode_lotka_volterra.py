@@ -11,8 +11,8 @@ Equal     The network, 2 x 64 tanh, in double precision, and the seeds.  Not equ
 Measure   Forecasts of whole test records from their first state, off as a share of the spread; and the field's relative
           L2 error at the test's states.
 Result    Forecasts off by .094 of the spread (.083 to .111) with FNODE, .111 (.103 to .124) with differences, .099
-          (.084 to .116) with splines, .157 (.096 to .187) with NeuralODE after 3 times as long; the fields by .018,
-          .035, .019 and .123.
+          (.084 to .116) with splines, .084 (.069 to .094) in the weak form, .157 (.096 to .187) with NeuralODE after 3
+          times as long; the fields by .018, .035, .019, .022 and .123.
 
     python -m jaxkd.train --config configs/fnode_lotka_volterra.py
 """
