@@ -7,7 +7,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.control import control
 from jaxkd.dynamics.fixed_step import EULER, RK4, fixed_step
@@ -57,6 +57,9 @@ class AdaptiveSteps:
         method = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5}[self.method]()
         return Solver(method=method, rtol=self.rtol, atol=self.atol, most_steps=self.most_steps)
 
+
+FAR = 1e3
+"""In spreads."""
 
 Integrator: TypeAlias = FixedSteps | AdaptiveSteps
 
@@ -109,9 +112,9 @@ class ShootingRecipe(SegmentRecipe):
         del key
         spread = self.spread(variables)
         starts = (batch.smooth if self.smooth else batch.measured)[:, 0] / spread[None]
-        states = forecasts(self.model(variables), self.phases[batch.phase].integrator, spread, starts, batch)
+        integrator = self.phases[batch.phase].integrator
+        states, reached = forecasts(self.model(variables), integrator, spread, starts, batch)
         off = (states - batch.measured / spread[None, None])[:, 1:]
-        reached = jnp.all(jnp.isfinite(off), axis=(1, 2))
         square = jnp.mean(jnp.where(reached[:, None, None], off, 0.0) ** 2, axis=(1, 2))
         each = {"segment_error": jnp.sqrt(square), "diverged": 1.0 - reached}
         count = jnp.asarray(square.size, off.dtype)
@@ -143,8 +146,11 @@ def forecasts(
     spread: Float[Array, " states"],
     starts: Float[Array, "b states"],
     batch: SegmentBatch,
-) -> Float[Array, "b samples states"]:
-    """Of pieces, in units of each state's spread.
+) -> tuple[Float[Array, "b samples states"], Bool[Array, " b"]]:
+    """Of pieces, in units of each state's spread, and which of them got to their end.
+
+    A state that is FAR away stands still there, so that what diverges has a gradient that is a number, and can be left
+    out.
 
     Args:
         field: f(t, y, u) in the states' own units.
@@ -159,8 +165,12 @@ def forecasts(
 
         def scaled(t: Any, z: Array, args: Any) -> Array:
             del args
-            return field(t, z * spread, None if driven is None else driven.evaluate(t)) / spread
+            near = jnp.all(jnp.abs(z) < FAR)
+            there = jnp.where(near, z, 0.0)
+            slope = field(t, there * spread, None if driven is None else driven.evaluate(t)) / spread
+            return jnp.where(near, slope, 0.0)
 
         return integrator.states(scaled, start, times)
 
-    return jax.vmap(one)(starts, batch.times, batch.inputs)
+    states = jax.vmap(one)(starts, batch.times, batch.inputs)
+    return states, jnp.all(jnp.abs(states) < FAR, axis=(1, 2))

@@ -75,18 +75,19 @@ class MultipleShooting(SegmentRecipe):
     def loss(self, variables: Variables, batch: JoinedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         del key
         spread, starts = self.spread(variables), variables.params[STARTS]
-        states = forecasts(self.model(variables), self.integrator, spread, starts[batch.piece], batch.segments)
-        off = states - batch.segments.measured / spread[None, None]
+        states, reached = forecasts(self.model(variables), self.integrator, spread, starts[batch.piece], batch.segments)
+        off = jnp.where(reached[:, None, None], states - batch.segments.measured / spread[None, None], 0.0)
         square = jnp.mean(off**2, axis=(1, 2))
         after = starts[jnp.minimum(batch.piece + 1, len(starts) - 1)]
-        gap = jnp.where(batch.followed, jnp.mean((states[:, -1] - after) ** 2, axis=1), 0.0)
+        joined = (batch.followed & reached)[:, None]
+        gap = jnp.mean(jnp.where(joined, states[:, -1] - after, 0.0) ** 2, axis=1)
         count = jnp.asarray(square.size, off.dtype)
         return LossOutput(
             loss=jnp.sum(square + self.continuity * gap) / counts["segments"],
             state=variables.state,
             metrics={
                 name: Mean(total=jax.lax.stop_gradient(jnp.sum(jnp.sqrt(values))), count=count)
-                for name, values in (("segment_error", square), ("gap", gap))
+                for name, values in (("segment_error", square), ("gap", gap), ("diverged", 1.0 - reached))
             },
         )
 

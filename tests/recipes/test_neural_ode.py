@@ -113,6 +113,24 @@ def test_forecasts_that_run_out_of_steps_are_left_out():
     assert output.metrics["diverged"].value() == 1
 
 
+@pytest.mark.parametrize("integrator", [FixedSteps(), EULER, AdaptiveSteps()], ids=["rk4", "euler", "adaptive"])
+def test_what_diverges_is_left_out_of_the_gradient_too(integrator):
+    wild = dataclasses.replace(TERMS, degree=3)
+    recipe = dataclasses.replace(RECIPE, field=wild, phases=(Phase(steps=1, horizon=20, integrator=integrator),))
+    state = recipe.init(KEY)
+    state = state.replace(params=jax.tree.map(lambda leaf: jnp.full_like(leaf, 30.0), state.params))
+    batch = recipe.rollout(state, NUMBERS, KEY).batch
+    gradient, metrics = jax.grad(
+        lambda params: (
+            (output := recipe.loss(state.replace(params=params), batch, recipe.counts(batch), KEY)).loss,
+            output.metrics,
+        ),
+        has_aux=True,
+    )(state.params)
+    assert metrics["diverged"].value() == 1
+    np.testing.assert_array_equal(gradient["field"]["coefficients"], np.zeros((10, 2)))
+
+
 def test_inputs_drive_the_forecasts(tmp_path):
     times = np.linspace(0, 3, 31)
     lines = ["run,t,x,u"] + [f"{run},{t},{np.sin(t) + run},{np.cos(t)}" for run in range(5) for t in times]
