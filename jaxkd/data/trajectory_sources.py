@@ -14,11 +14,15 @@ from jaxkd.data import measurements
 from jaxkd.data.examples import Split
 from jaxkd.data.measurements import SHORTEST, Record
 from jaxkd.dynamics import Equations, padded, systems, written
+from jaxkd.dynamics.driven import DrivenSystem, RandomDrive
 from jaxkd.dynamics.systems import Initial, System
 from jaxkd.dynamics.trajectories import Trajectories, trajectories
 
 if TYPE_CHECKING:
     import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
+
+INPUT = "u"
+"""Name of what drives a simulated system."""
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -114,13 +118,15 @@ class SimulatedTrajectories(TrajectorySource):
     noise: float = 0.0
     """Of a sample, white, as a share of the state's standard deviation; the test split has none."""
     seed: int = 0
-    """Of the initial states and of the noise.  The seeds of a study do not change the data."""
+    """Of the initial states, of the noise and of the drive.  The seeds of a study do not change the data."""
+    drive: RandomDrive | None = None
+    """Of the input u, which the right-hand sides then may hold."""
 
     @classmethod
     def of(
-        cls, system: System, *, noise: float = 0.0, count: int = 16, every: int = 1, seed: int = 0
+        cls, system: System | DrivenSystem, *, noise: float = 0.0, count: int = 16, every: int = 1, seed: int = 0
     ) -> "SimulatedTrajectories":
-        """Records of a system of `jaxkd.dynamics.systems`.
+        """Records of a system of `jaxkd.dynamics.systems` or `jaxkd.dynamics.driven`.
 
         Args:
             system: its equations, where it begins and how it is measured.
@@ -132,6 +138,9 @@ class SimulatedTrajectories(TrajectorySource):
         Raises:
             ValueError: a record that `every` does not divide.
         """
+        drive = None
+        if isinstance(system, DrivenSystem):
+            system, drive = system.system, system.drive
         if every < 1 or (system.samples - 1) % every:
             raise ValueError(f"every must divide the {system.samples - 1} steps of a record, got {every}.")
         equations = system.equations
@@ -144,14 +153,16 @@ class SimulatedTrajectories(TrajectorySource):
             count=count,
             noise=noise,
             seed=seed,
+            drive=drive,
         )
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return self.states, ()
+        return self.states, () if self.drive is None else (INPUT,)
 
     def equations(self) -> Equations:
-        names = written.symbols(self.states)
-        return Equations.of([written.expression(text, names) for text in self.right_hand_sides], names)
+        states, inputs = (written.symbols(names) for names in self.names())
+        sides = [written.expression(text, (*states, *inputs)) for text in self.right_hand_sides]
+        return Equations.of(sides, states, inputs)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         return _simulated(self, split)
@@ -199,12 +210,16 @@ def _simulated(source: SimulatedTrajectories, split: Split) -> tuple[Record, ...
     )
     states_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(source.seed), SPLITS.index(split)))
     # Compiled, since what a system does one operation at a time takes minutes.
-    states = jax.jit(lambda key: system.trajectories(key, source.count))(states_key)
+    if source.drive is None:
+        states = jax.jit(lambda key: system.trajectories(key, source.count))(states_key)
+        inputs = jnp.zeros((*states.shape[:2], 0))
+    else:
+        driven = DrivenSystem(system=system, drive=source.drive)
+        states, inputs = jax.jit(lambda key: driven.trajectories(key, source.count))(states_key)
     if split != "test":
         states = systems.with_noise(states, noise_key, level=source.noise)
     times = jax.device_get(system.times())
-    nothing = jax.device_get(jnp.zeros((source.samples, 0)))
     return tuple(
-        Record(source=f"trajectory {number}", times=times, states=one, inputs=nothing)
-        for number, one in enumerate(jax.device_get(states))
+        Record(source=f"trajectory {number}", times=times, states=one, inputs=driving)
+        for number, (one, driving) in enumerate(zip(*jax.device_get((states, inputs)), strict=True))
     )

@@ -31,16 +31,19 @@ class FieldError(Evaluator):
             The metric `field_error`.
 
         Raises:
-            ValueError: a system whose equations are not known, or that is driven.
+            ValueError: a system whose equations are not known.
         """
         truth = self.data.equations()
-        if truth is None or truth.inputs:
+        if truth is None:
             raise ValueError(
-                f"data must have known equations without inputs, got {type(self.data).__name__}. "
-                "Measure by RolloutError instead."
+                f"data must have known equations, got {type(self.data).__name__}. Measure by RolloutError instead."
             )
         given = self.data.trajectories(self.split)
-        states = given.states[np.asarray(given.there)]
-        expected, found = (jax.vmap(functools.partial(field, 0.0))(states) for field in (truth.vector_field(), model))
+        there = np.asarray(given.there)
+        states = given.states[there]
+        inputs = jnp.zeros((len(states), 0)) if given.inputs is None else given.inputs[there]
+        expected, found = (
+            jax.vmap(functools.partial(field, 0.0))(states, inputs) for field in (truth.vector_field(), model)
+        )
         error = jnp.linalg.norm(found - expected) / jnp.linalg.norm(expected)
         return Evaluation(metrics={"field_error": float(error)})

@@ -37,6 +37,8 @@ class RolloutError(Evaluator):
     whole record can be right."""
     smooth: bool = True
     """Begin where the curve through the samples is, not at the sample itself."""
+    label: str = "rollout_error"
+    """Name of the evaluation, where a model has several: on other inputs, for instance."""
 
     def __post_init__(self) -> None:
         if self.pieces < 1:
@@ -44,7 +46,7 @@ class RolloutError(Evaluator):
 
     @property
     def name(self) -> str:
-        return "rollout_error"
+        return self.label
 
     def __call__(self, model: VectorField) -> Evaluation:
         """Forecast the records.

@@ -9,6 +9,7 @@ import pytest
 from jaxkd import config
 from jaxkd.data.trajectory_sources import SPLITS, MeasuredTrajectories, SimulatedTrajectories
 from jaxkd.dynamics import systems
+from jaxkd.dynamics.driven import PITCHFORK
 from tests.tiny_dynamics import CLEAN, NOISY, OSCILLATOR, double_precision
 
 __all__ = ["double_precision"]
@@ -87,3 +88,15 @@ def test_a_record_that_is_too_short_to_be_divided(tmp_path):
 def test_single_precision_is_refused():
     with jax.enable_x64(False), pytest.raises(TypeError, match="must be of float64"):
         dataclasses.replace(CLEAN, seed=99).trajectories("train")
+
+
+def test_driven_systems_have_an_input_that_is_known():
+    source = SimulatedTrajectories.of(PITCHFORK, noise=0.01, count=2)
+    assert source.names() == (("x",), ("u",))
+    assert str(source.equations()) == str(PITCHFORK.system.equations)
+    assert config.decode(config.encode(source)) == source
+    given = source.trajectories("test")
+    slopes = jax.vmap(jax.vmap(lambda y, u: source.equations().vector_field()(0.0, y, u)))(given.states, given.inputs)
+    steps = np.diff(given.states, axis=1) / np.diff(given.times, axis=1)[..., None]
+    middle = (slopes[:, 1:] + slopes[:, :-1]) / 2
+    assert np.max(np.abs(steps - middle)) < 2e-2, "the trapezoidal rule"

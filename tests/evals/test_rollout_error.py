@@ -91,5 +91,5 @@ def test_refusals():
     with pytest.raises(ValueError, match="pieces must leave two samples each, got 33 of a record of 33 samples"):
         RolloutError(data=CLEAN, pieces=33)(truth())
     unknown = MeasuredTrajectories(paths=("a.csv",))
-    with pytest.raises(ValueError, match="data must have known equations without inputs, got MeasuredTrajectories"):
+    with pytest.raises(ValueError, match="data must have known equations, got MeasuredTrajectories"):
         FieldError(data=unknown)(truth())
