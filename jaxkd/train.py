@@ -126,7 +126,8 @@ def load_study(path: Path) -> Callable[[Size], Study]:
     """`get_config` of a config file.
 
     Raises:
-        ValueError: no such file (the nearest names are listed), or no `get_config` in it.
+        ValueError: no such file (the nearest names are listed), no `get_config` in it, or a package that it needs is
+            missing.
     """
     if not path.is_file():
         present = sorted(str(found) for found in Path("configs").glob("*.py"))
@@ -140,7 +141,10 @@ def load_study(path: Path) -> Callable[[Size], Study]:
     module = importlib.util.module_from_spec(spec)
     # Known by name, so that classes defined in the file can be looked at, and read back by the same command.
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{path} needs what is not installed: {error}") from error
     if not callable(getattr(module, "get_config", None)):
         raise ValueError(f"{path} must define get_config(size) -> Study, it does not.")
     return module.get_config

@@ -142,6 +142,12 @@ def test_a_file_without_get_config_is_refused(tmp_path):
         train.load_study(tmp_path / "empty.py")
 
 
+def test_a_file_that_needs_what_is_not_installed_is_refused(tmp_path):
+    (tmp_path / "needy.py").write_text("import no_such_package")
+    with pytest.raises(ValueError, match="needy.py needs what is not installed: No module named 'no_such_package'"):
+        train.load_study(tmp_path / "needy.py")
+
+
 def test_a_report_of_nothing_is_refused(study, tmp_path):
     arguments = ["--config", str(write_config(study, tmp_path)), "--workdir", str(tmp_path / "none"), "--report"]
     with pytest.raises(ValueError, match="workdir must be the folder of a study that has run, got .*none"):
