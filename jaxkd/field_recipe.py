@@ -6,10 +6,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from jaxkd import sharding
 from jaxkd.data.trajectory_sources import TrajectorySource
+from jaxkd.dynamics.simulate import positive
 from jaxkd.dynamics.slopes import FourierSlopes, SlopeEstimator
 from jaxkd.dynamics.trajectories import Trajectories
 from jaxkd.models.fields import Field, Scales, VectorField
@@ -102,8 +102,8 @@ class FieldRecipe(Recipe):
         variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
         return {
             "mean": jnp.asarray(variables[there].mean(axis=0)),
-            "deviation": jnp.asarray(_positive(variables[there].std(axis=0))),
-            "slope": jnp.asarray(_positive(slopes[there].std(axis=0))),
+            "deviation": jnp.asarray(positive(variables[there].std(axis=0))),
+            "slope": jnp.asarray(positive(slopes[there].std(axis=0))),
         }
 
     def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
@@ -121,11 +121,6 @@ def _estimates(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarr
     """Once per process: every stage of a study asks for them."""
     states, rates = slopes(data.trajectories("train"))
     return np.asarray(states), np.asarray(rates)
-
-
-def _positive(deviation: Float[np.ndarray, " columns"]) -> Float[np.ndarray, " columns"]:
-    """1 for what does not move."""
-    return np.where(deviation > 0, deviation, 1.0)
 
 
 def _whole(tree: Params) -> Params:

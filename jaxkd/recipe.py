@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 Batch: TypeAlias = Any
-"""A pytree of arrays whose first axis is rows: `TokenBatch`, `PairedBatch` where two tokenizers meet, `Slopes`, ..."""
+"""A pytree of arrays whose first axis is rows: `TokenBatch`, `PairedBatch` for two tokenizers, `SlopeBatch`, ..."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

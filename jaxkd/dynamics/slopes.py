@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.dynamics.fourier_fit import fourier_fit
-from jaxkd.dynamics.trajectories import Trajectories
+from jaxkd.dynamics.trajectories import Trajectories, curves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,9 +81,6 @@ def fourier_slopes(
     there: Bool[Array, "trajectories times"],
 ) -> tuple[Float[Array, "trajectories times states"], Float[Array, "trajectories times states"]]:
     """Of each trajectory's samples, those that are there."""
-
-    def one(states: Array, times: Array, there: Array) -> tuple[Array, Array]:
-        curve = fourier_fit(states, times, mask=there)
-        return curve.at(times), curve.at(times, derivative=1)
-
-    return jax.vmap(one)(states, times, there)
+    fits = curves(states, times, there)
+    smooth, slopes = (jax.vmap(lambda curve, at, n=n: curve.at(at, derivative=n))(fits, times) for n in (0, 1))
+    return smooth, slopes

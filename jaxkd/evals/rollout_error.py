@@ -1,7 +1,6 @@
 """Forecasts of records that a vector field was not learnt from, and how far they are off."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -16,8 +15,7 @@ from jaxkd.dynamics.simulate import SOLVER, positive
 from jaxkd.dynamics.slopes import fourier_slopes
 from jaxkd.dynamics.solve import solve
 from jaxkd.evals.evaluator import Evaluation, Evaluator, Forecast
-from jaxkd.models.fields import Field, Scales, VectorField
-from jaxkd.typing import Params
+from jaxkd.models.fields import VectorField
 
 CAP = 10.0
 """In spreads, of the error at any time: a forecast that diverges is wrong by so much from there on."""
@@ -73,7 +71,7 @@ class RolloutError(Evaluator):
             curves, _ = fourier_slopes(given.states, given.times, jnp.asarray(given.there))
             begun = np.asarray(curves)[record, rows[:, 0]]
         inputs = None if given.inputs is None else given.inputs[record[:, None], rows]
-        forecast = np.asarray(_simulated(model.params, model.scales, begun, times, inputs, spread, field=model.field))
+        forecast = np.asarray(_simulated(model, begun, times, inputs, spread))
         off = np.abs(forecast - measured) / spread
         square = np.mean(np.minimum(np.where(np.isfinite(off), off, CAP), CAP)[:, 1:] ** 2, axis=(1, 2))
         sources = [one.source for one in self.data.records(self.split)]
@@ -114,26 +112,22 @@ def _forecast(
     )
 
 
-@functools.partial(jax.jit, static_argnames="field")
+@jax.jit
 def _simulated(
-    params: Params,
-    scales: Scales,
+    model: VectorField,
     begun: Float[Array, "pieces states"],
     times: Float[Array, "pieces samples"],
     inputs: Float[Array, "pieces samples inputs"] | None,
     spread: Float[Array, " states"],
-    *,
-    field: Field,
 ) -> Float[Array, "pieces samples states"]:
     """Of states divided by their spread, so that one tolerance fits all."""
 
     def one(begun: Array, times: Array, inputs: Array | None) -> Array:
         driven = None if inputs is None else control(times, inputs)
 
-        def slopes(t: Any, z: Array, args: tuple[Params, Scales]) -> Array:
-            y = z * spread
-            return field.slopes(*args, y if driven is None else jnp.concatenate([y, driven.evaluate(t)])) / spread
+        def scaled(t: Any, z: Array, model: VectorField) -> Array:
+            return model(t, z * spread, None if driven is None else driven.evaluate(t)) / spread
 
-        return solve(slopes, begun / spread, times, (params, scales), solver=SOLVER).states * spread[None]
+        return solve(scaled, begun / spread, times, model, solver=SOLVER).states * spread[None]
 
     return jax.vmap(one)(begun, times, inputs)

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -91,13 +92,14 @@ class _Layers(nnx.Module):
 _scaled = nnx.initializers.lecun_normal()
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorField:
     """A learnt y' = f(y, u): what evaluators of dynamics take."""
 
-    states: tuple[str, ...]
-    inputs: tuple[str, ...]
-    field: Field
+    states: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    inputs: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+    field: Field = dataclasses.field(metadata={"static": True})
     params: Params
     scales: Scales
 

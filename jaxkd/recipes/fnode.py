@@ -15,9 +15,9 @@ from jaxkd.dynamics.between import between, subdivided
 from jaxkd.dynamics.control import control
 from jaxkd.dynamics.slopes import fourier_slopes
 from jaxkd.dynamics.trajectories import Trajectories
-from jaxkd.field_recipe import FIELD, SCALES, on_host
+from jaxkd.field_recipe import on_host
 from jaxkd.matching import MatchingRecipe, SlopeBatch, drawn, slope_batch
-from jaxkd.models.fields import Field, Network, Scales
+from jaxkd.models.fields import Field, Network, VectorField
 from jaxkd.records import Rollout, Variables
 from jaxkd.typing import Key, Params
 
@@ -112,14 +112,7 @@ class FNODE(MatchingRecipe):
         """What changes: a series that the field has filled up, or none where it diverges, which ends the rounds."""
         given = self.data.trajectories("train")
         states, slopes = _filled_up(
-            variables.params[FIELD],
-            variables.frozen[SCALES],
-            given.states,
-            given.times,
-            given.inputs,
-            jnp.asarray(given.there),
-            field=self.field,
-            parts=self.parts,
+            self.model(variables), given.states, given.times, given.inputs, jnp.asarray(given.there), parts=self.parts
         )
         there, done = _fine_there(given, self.parts), {"due": jnp.asarray(False)}
         if not all(np.all(np.isfinite(np.asarray(series)[there])) for series in (states, slopes)):
@@ -143,16 +136,14 @@ def _fine_inputs(data: TrajectorySource, parts: int) -> Float[np.ndarray, "recor
     return np.asarray(driven(given.times, given.inputs))
 
 
-@functools.partial(jax.jit, static_argnames=("field", "parts"))
+@functools.partial(jax.jit, static_argnames="parts")
 def _filled_up(
-    params: Params,
-    scales: Scales,
+    model: VectorField,
     measured: Float[Array, "records times states"],
     times: Float[Array, "records times"],
     inputs: Float[Array, "records times inputs"] | None,
     there: Bool[Array, "records times"],
     *,
-    field: Field,
     parts: int,
 ) -> tuple[Float[Array, "records fine states"], Float[Array, "records fine states"]]:
     """States and slopes of the series that the field fills up."""
@@ -160,10 +151,11 @@ def _filled_up(
     def filled(states: Array, times: Array, inputs: Array | None) -> Array:
         driven = None if inputs is None else control(times, inputs)
 
-        def slopes(t: Any, y: Array, args: tuple[Params, Scales]) -> Array:
-            return field.slopes(*args, y if driven is None else jnp.concatenate([y, driven.evaluate(t)]))
+        def field(t: Any, y: Array, args: Any) -> Array:
+            del args
+            return model(t, y, None if driven is None else driven.evaluate(t))
 
-        return between(slopes, states, times, (params, scales), parts=parts)
+        return between(field, states, times, parts=parts)
 
     series = jax.vmap(filled)(measured, times, inputs)
     fine_times = jax.vmap(lambda one: subdivided(one, parts))(times)
