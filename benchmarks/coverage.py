@@ -1,4 +1,4 @@
-"""How often the bootstrap's intervals hold the true coefficients of systems whose equations are known."""
+"""How often intervals hold the true coefficients, and bands the true states, of systems whose equations are known."""
 
 import dataclasses
 import functools
@@ -6,11 +6,13 @@ import statistics
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.dynamics import SparseFit, bootstrap, identify, polynomials, systems
+from jaxkd.dynamics import Bootstrap, FourierFit, SparseFit, bootstrap, fourier_fit, identify, polynomials, systems
+from jaxkd.dynamics.bands import forecast_band
 from jaxkd.dynamics.systems import System
 
 TRAJECTORIES = 16
@@ -23,7 +25,7 @@ CALIBRATED = Bar(relation=">=", limit=0.8)
 
 
 def measure(quick: bool) -> Measured:
-    """Shares of coefficients that lie in their intervals; quick: five seeds."""
+    """Shares of coefficients in their intervals and of states in their bands; quick: five seeds."""
     seeds = SEEDS[:QUICK] if quick else SEEDS
     with jax.enable_x64(True):
         rows = [
@@ -36,7 +38,7 @@ def measure(quick: bool) -> Measured:
 
 
 BENCHMARK = Benchmark(
-    name="coverage", summary="how often intervals hold the true coefficients of known systems", measure=measure
+    name="coverage", summary="how often intervals hold true coefficients, and bands true states", measure=measure
 )
 
 
@@ -48,40 +50,65 @@ class Tried:
     """Exactly the true terms were chosen."""
     held: tuple[bool, ...]
     """For each coefficient that is true or was chosen, whether its interval holds what is true."""
+    within: tuple[bool, ...]
+    """For each sample and state of a record that nothing was learnt from, whether the band holds the state."""
 
 
 def _coverage(system: System, level: float, seeds: range) -> Iterator[Row]:
-    tried = [_tried(system, seed, level) for seed in seeds]
-    title = f"{system.name}, {level:.0%} noise: coefficients within their interval"
-    every = [held for one in tried for held in one.held]
-    yield Row(figure=f"{title}, of {len(tried)} seeds", value=statistics.mean(every), unit="", bar=CALIBRATED)
-    right = [held for one in tried if one.right for held in one.held]
-    if right:
-        count = sum(one.right for one in tried)
-        figure = f"{title}, of the {count} seeds with the right terms"
-        yield Row(figure=figure, value=statistics.mean(right), unit="", bar=CALIBRATED)
+    every = [_tried(system, seed, level) for seed in seeds]
+    right = [one for one in every if one.right]
+    for tried, seeds_of in (
+        (every, f"of {len(every)} seeds"),
+        (right, f"of the {len(right)} seeds with the right terms"),
+    ):
+        for figure, held in (
+            ("coefficients within their interval", [held for one in tried for held in one.held]),
+            ("states within their band", [held for one in tried for held in one.within]),
+        ):
+            title = f"{system.name}, {level:.0%} noise: {figure}, {seeds_of}"
+            if tried:
+                yield Row(figure=title, value=statistics.mean(held), unit="", bar=CALIBRATED)
 
 
 def _tried(system: System, seed: int, level: float) -> Tried:
     names = system.equations.states
     terms = polynomials(names, degree=3)
     states, noise, draws = jax.random.split(jax.random.key(seed), 3)
-    measured = systems.with_noise(_trajectories(system, states), noise, level=level)
-    found = identify(measured, system.times(), names=names, terms=terms)
-    low, high = (np.asarray(end) for end in _interval(found.fit, draws))
+    # One more than the equations are found on, for the band.
+    clean = _trajectories(system, states)
+    measured = systems.with_noise(clean, noise, level=level)
+    found = identify(measured[1:], system.times(), names=names, terms=terms)
+    drawn = _drawn(found.fit, draws)
+    low, high = map(np.asarray, drawn.interval(LEVEL))
     truth, table = system.equations.within(terms).coefficients, found.equations.coefficients
     held = (low <= truth) & (truth <= high)
+    below, above = forecast_band(
+        drawn.coefficients,
+        _curve(measured[0], system.times()),
+        system.times(),
+        key=jax.random.fold_in(draws, 1),
+        terms=terms,
+        variables=names,
+        spread=jnp.std(measured, axis=(0, 1)),
+        tail=drawn.tail(LEVEL),
+    )
     return Tried(
         right=bool(np.array_equal(table != 0, truth != 0)),
-        held=tuple(bool(one) for one in held[(table != 0) | (truth != 0)]),
+        held=tuple(held[(table != 0) | (truth != 0)].tolist()),
+        within=tuple(((below <= clean[0]) & (clean[0] <= above)).ravel().tolist()),
     )
 
 
 @jax.jit
-def _interval(fit: SparseFit, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return bootstrap(fit, key, replicates=REPLICATES).interval(LEVEL)
+def _drawn(fit: SparseFit, key: jax.Array) -> Bootstrap:
+    return bootstrap(fit, key, replicates=REPLICATES)
+
+
+@jax.jit
+def _curve(samples: jax.Array, times: jax.Array) -> FourierFit:
+    return fourier_fit(samples, times)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _trajectories(system: System, key: jax.Array) -> jax.Array:
-    return system.trajectories(key, TRAJECTORIES)
+    return system.trajectories(key, TRAJECTORIES + 1)

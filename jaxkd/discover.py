@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def _record(discovered: "Discovered", search: Search) -> str:
         "equations": discovered.equations.splitlines(),
         "latex": discovered.latex,
         "terms": [dataclasses.asdict(term) for term in discovered.terms],
+        "coverage": None if discovered.coverage is None or math.isnan(discovered.coverage) else discovered.coverage,
         "checks": [dataclasses.asdict(answer) for answer in discovered.answers],
         "noise": dict(zip(discovered.states, discovered.noise.tolist(), strict=True)),
         "warnings": discovered.warnings,

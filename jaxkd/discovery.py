@@ -1,6 +1,7 @@
 """From measured records to equations, with all that a person needs to judge them."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from jaxtyping import Array, Float
 from jaxkd.data.measurements import SHORTEST, Measurements, Record
 from jaxkd.data.trajectory_sources import arrays
 from jaxkd.dynamics import Bootstrap, Equations, Identified, bootstrap, identify, polynomials, written
+from jaxkd.dynamics.bands import forecast_band
+from jaxkd.dynamics.calibration import simulated_coverage
 from jaxkd.dynamics.held_out import HeldOut, held_out
 from jaxkd.dynamics.past import past
 from jaxkd.dynamics.simulate import forecasts, positive, stays_near
@@ -20,6 +23,7 @@ from jaxkd.dynamics.trajectories import Trajectories
 from jaxkd.dynamics.trust import trust
 from jaxkd.dynamics.units import unit_of
 from jaxkd.report.discovered import Answer, Discovered, FoundTerm, Path, Shown
+from jaxkd.typing import Key
 
 if TYPE_CHECKING:
     import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
@@ -50,8 +54,11 @@ class Search:
     """Signs that coefficients must have, such as "v: x < 0"."""
     replicates: int = 200
     """Draws of the bootstrap."""
+    simulations: int = 10
+    """Of the equations, with the noise of the data, in which they are looked for again: how often intervals hold them
+    is counted.  0: it is not."""
     seed: int = 0
-    """Of those draws."""
+    """Of draws and simulations."""
 
 
 def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -97,10 +104,10 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     used, left_out = split(measurements.records)
     train, test = (arrays(part, states, inputs) for part in (used, left_out))
 
-    logger.info("1 of 4: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
-    found = identify(
-        train.states,
-        train.times,
+    logger.info("1 of 5: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
+    identified = functools.partial(
+        identify,
+        times=train.times,
         names=states,
         terms=terms,
         inputs=train.inputs,
@@ -109,14 +116,29 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         known=known,
         signs=None if signs is None else jnp.asarray(signs),
     )
+    found = identified(train.states)
     for line in str(found.equations.rounded(4)).splitlines():
         logger.info("  %s", line)
-    logger.info("2 of 4: intervals of coefficients, by %d draws", search.replicates)
-    drawn = jax.jit(lambda fit: bootstrap(fit, jax.random.key(search.seed), replicates=search.replicates))(found.fit)
-    logger.info("3 of 4: forecasts of %d records that were held out", len(test.lengths))
+    logger.info("2 of 5: intervals of coefficients, by %d draws", search.replicates)
+    draws, starts, again = jax.random.split(jax.random.key(search.seed), 3)
+    drawn = jax.jit(lambda fit: bootstrap(fit, draws, replicates=search.replicates))(found.fit)
+    logger.info("3 of 5: forecasts of %d records that were held out", len(test.lengths))
     held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths.tolist())
-    shown = _shown(found, drawn, known, held, test, left_out[0])
-    logger.info("4 of 4: whether they can be trusted")
+    shown = _shown(found, drawn, known, held, test, left_out[0], starts)
+    logger.info("4 of 5: the same search in %d simulations", search.simulations)
+    coverage = None
+    if search.simulations:
+        coverage = simulated_coverage(
+            found,
+            train.times,
+            train.inputs,
+            identified=identified,
+            key=again,
+            simulations=search.simulations,
+            replicates=search.replicates,
+            level=LEVEL,
+        )
+    logger.info("5 of 5: whether they can be trusted")
     smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
     before = past(
         smooth,
@@ -139,6 +161,8 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         latex=found.equations.latex(),
         python=found.equations.python(),
         terms=_terms(found, drawn, known, measurements),
+        coverage=coverage,
+        simulations=search.simulations,
         answers=tuple(Answer(**dataclasses.asdict(check)) for check in checks),
         warnings=measurements.warnings,
         shown=shown,
@@ -162,6 +186,7 @@ def _shown(
     held: HeldOut,
     test: Trajectories,
     record: Record,
+    key: Key,
 ) -> Shown:
     """The first record that was held out, and forecasts of the whole of it."""
     length = test.lengths[0]
@@ -171,32 +196,26 @@ def _shown(
     smooth, slopes = curve.at(times), curve.at(times, derivative=1)
     field = found.equations.vector_field()
     predicted = jax.vmap(lambda y, u: field(0.0, y, u))(smooth, jnp.zeros((length, 0)) if inputs is None else inputs)
-    tables = jnp.stack([jnp.asarray(found.equations.coefficients), *_draws(found, drawn, known)])
-    said = {"terms": found.equations.terms, "variables": found.equations.variables}
-    spread = jnp.asarray(positive(held.spread))
-    bundle = np.asarray(forecasts(tables, smooth[0], times, inputs, spread=spread, **said))
-    low, high = _band(bundle[1:])
+    said = {
+        "terms": found.equations.terms,
+        "variables": found.equations.variables,
+        "spread": jnp.asarray(positive(held.spread)),
+    }
+    table = jnp.asarray(found.equations.coefficients)
+    (forecast,) = np.asarray(forecasts(table[None], smooth[:1], times, inputs, **said))
+    low, high = forecast_band(
+        _draws(found, drawn, known), curve, times, inputs, key=key, tail=drawn.tail(LEVEL), **said
+    )
     return Shown(
         source=record.source,
         times=record.times,
         measured=record.states,
         slopes=np.asarray(slopes),
         predicted_slopes=np.asarray(predicted),
-        forecast=np.where(np.isfinite(bundle[0]), bundle[0], np.nan),
+        forecast=np.where(np.isfinite(forecast), forecast, np.nan),
         low=low,
         high=high,
     )
-
-
-def _band(
-    bundle: Float[np.ndarray, "draws times states"],
-) -> tuple[Float[np.ndarray, "times states"], Float[np.ndarray, "times states"]]:
-    """Quantiles of forecasts; nan where too many diverge for there to be any."""
-    tail = (1 - LEVEL) / 2
-    # A forecast that diverges is beyond any other, to an unknown side.
-    low = np.quantile(np.where(np.isfinite(bundle), bundle, -np.inf), tail, axis=0, method="lower")
-    high = np.quantile(np.where(np.isfinite(bundle), bundle, np.inf), 1 - tail, axis=0, method="higher")
-    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
 def _draws(found: Identified, drawn: Bootstrap, known: Equations | None) -> Float[Array, "draws terms states"]:

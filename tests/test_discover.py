@@ -35,7 +35,8 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("found")
     write(folder / "measured.csv", (0, 1))
     arguments = ["--data", str(folder / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
-    discover.main([*arguments, "--signs", "v: x < 0", "--replicates", "40", "--output", str(folder / "out")])
+    arguments += ["--signs", "v: x < 0", "--replicates", "40", "--simulations", "2"]
+    discover.main([*arguments, "--output", str(folder / "out")])
     return folder / "out"
 
 
@@ -52,6 +53,7 @@ def test_equations_are_found_and_pass(found):
         assert term["unit"] == unit
     assert [check["holds"] for check in record["checks"]] == [True] * 6
     assert record["noise"]["x"] == pytest.approx(0.03, rel=0.3)
+    assert 0.3 < record["coverage"] <= 1
 
 
 def test_the_report_and_the_function_say_the_same(found):
@@ -65,11 +67,12 @@ def test_the_report_and_the_function_say_the_same(found):
 def test_a_hidden_state_is_suspected(tmp_path, capsys):
     write(tmp_path / "half.csv", (0,))
     arguments = ["--data", str(tmp_path / "half.csv"), "--trajectory", "run", "--states", "x"]
-    discover.main([*arguments, "--replicates", "20", "--output", str(tmp_path / "out")])
+    discover.main([*arguments, "--replicates", "20", "--simulations", "0", "--output", str(tmp_path / "out")])
     assert "a state that was not measured, or a term that the library lacks" in capsys.readouterr().out
     record = json.loads((tmp_path / "out" / "equations.json").read_text())
     assert not record["checks"][0]["holds"]
     assert not record["checks"][5]["holds"]
+    assert record["coverage"] is None
 
 
 def test_one_record_is_cut_and_one_of_five_is_held_out():

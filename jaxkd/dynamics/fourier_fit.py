@@ -174,10 +174,25 @@ def _sines(place: Float[Array, " times"], count: int, derivative: int) -> Float[
     return frequencies[None] ** derivative * jnp.sin(place[:, None] * frequencies[None] + derivative * jnp.pi / 2)
 
 
-@jax.custom_batching.sequential_vmap
+@jax.custom_batching.custom_vmap
 def _singular(matrix: Float[Array, "times sines"]) -> tuple[Array, Array, Array]:
-    """Its singular value decomposition, one matrix after the other: see `jaxkd.dynamics.householder`."""
+    """Its singular value decomposition."""
     return tuple(jnp.linalg.svd(matrix, full_matrices=False))
+
+
+@_singular.def_vmap
+def _(size: int, batched: list[bool], matrices: Float[Array, "batch times sines"]) -> tuple[tuple, tuple[bool, ...]]:
+    """Of records that are sampled at the same times, which is most of the cost of their curves, once for all.
+
+    Otherwise of one after the other: see `jaxkd.dynamics.householder`.
+    """
+    del batched
+
+    def once() -> tuple[Array, Array, Array]:
+        return jax.tree.map(lambda part: jnp.broadcast_to(part[None], (size, *part.shape)), _singular(matrices[0]))
+
+    same = jnp.all(matrices == matrices[:1])
+    return jax.lax.cond(same, once, lambda: jax.lax.map(_singular, matrices)), (True, True, True)
 
 
 def _require_samples(samples: Float[Array, "times channels"], times: Float[Array, " times"]) -> None:

@@ -61,7 +61,7 @@ def simulate(
 @functools.partial(jax.jit, static_argnames=("terms", "variables"))
 def forecasts(
     coefficients: Float[Array, "draws terms states"],
-    y0: Float[Array, " states"],
+    y0: Float[Array, "draws states"],
     times: Float[Array, " times"],
     inputs: Float[Array, "times inputs"] | None = None,
     *,
@@ -69,11 +69,11 @@ def forecasts(
     variables: tuple[sympy.Symbol, ...],
     spread: Float[Array, " states"],
 ) -> Float[Array, "draws times states"]:
-    """What each draw of the coefficients forecasts, one after the other; inf from where one diverges.
+    """What each draw of the coefficients and of the start forecasts, one after the other; inf from where one diverges.
 
     Args:
         coefficients: of each draw.
-        y0: as of `simulate`, like the rest.
+        y0: of each draw, at the first time.
         times: increasing.
         inputs: at the times.
         terms: of the equations.
@@ -81,7 +81,7 @@ def forecasts(
         spread: of each state, > 0.
     """
     one = functools.partial(simulate, terms=terms, variables=variables, spread=spread)
-    return jax.lax.map(lambda table: one(table, y0, times, inputs).states, coefficients)
+    return jax.lax.map(lambda drawn: one(drawn[0], drawn[1], times, inputs).states, (coefficients, y0))
 
 
 def stays_near(
@@ -107,7 +107,7 @@ def stays_near(
     (states,) = np.asarray(
         forecasts(
             jnp.asarray(equations.coefficients)[None],
-            start,
+            start[None],
             times,
             inputs,
             terms=equations.terms,

@@ -12,10 +12,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics.householder import triangulated
-from jaxkd.dynamics.least_squares import independent, subset_fit
+from jaxkd.dynamics.least_squares import DEPENDENT, independent, subset_fit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,16 +33,36 @@ class SparsePath(abc.ABC):
             target: of the channel, in its own unit.
         """
 
+    def bettered(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
+    ) -> Bool[Array, " terms"]:
+        """A candidate of the path, with other terms in place of some where that explains more.  Default: as it is.
+
+        Args:
+            factor: as of the path, like the target.
+            target: of the channel.
+            subset: of the terms.
+        """
+        del factor, target
+        return subset
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackwardElimination(SparsePath):
     """Of all terms, again and again the one is dropped without which the residual grows least.
 
-    Candidate i has i terms.
+    Candidate i has i terms.  What was dropped early may be what matters most among few: while the exchange of a term of
+    a candidate for another one makes the residual smaller, the best one is made.
 
-    Source: Efroymson 1960; with an error over folds as the stop, SSR of Boninsegna et al. 2018 (doi
-    10.1063/1.5018409).  Deviation: they drop the smallest coefficient.
+    Source: Efroymson 1960; the exchanges are sequential replacement, Miller, Subset Selection in Regression, section
+    3.3; with an error over folds as the stop, SSR of Boninsegna et al. 2018 (doi 10.1063/1.5018409).  Deviation: they
+    drop the smallest coefficient.
     """
+
+    exchanges: int = 3
+    """At most."""
+    most: int = 10
+    """Terms of a candidate that exchanges are tried in: they take as long as it has terms, and equations have few."""
 
     def __call__(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
@@ -59,6 +79,28 @@ class BackwardElimination(SparsePath):
 
         _, subsets = jax.lax.scan(dropped, usable, jnp.arange(usable.size, -1, -1))
         return subsets[::-1]
+
+    def bettered(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
+    ) -> Bool[Array, " terms"]:
+        usable, few = independent(factor), jnp.sum(subset) <= self.most
+
+        def exchanged(subset: Bool[Array, " terms"], _: None) -> tuple[Array, None]:
+            members = jnp.nonzero(subset, size=min(self.most, subset.size), fill_value=subset.size)[0]
+
+            def without(member: Array) -> tuple[Array, Array]:
+                left, gains = _remainders(factor, target, members, member)
+                gains = jnp.where(usable & ~subset, gains, -jnp.inf)
+                return jnp.where(member < subset.size, left - jnp.max(gains), jnp.inf), jnp.argmax(gains)
+
+            lefts, instead = jax.vmap(without)(members)
+            best = jnp.argmin(lefts)
+            now = _remainders(factor, target, members, jnp.int32(subset.size))[0]
+            places = jnp.arange(subset.size)
+            other = (subset & (places != members[best])) | (places == instead[best])
+            return jnp.where(few & (lefts[best] < (1 - _ROUNDING) * now), other, subset), None
+
+        return jax.lax.scan(exchanged, subset, length=self.exchanges)[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,6 +239,36 @@ class RelaxedL0(SparsePath):
             return jax.lax.scan(once, start, None, length=self.rounds)[0] != 0
 
         return jax.vmap(kept)(jnp.asarray(self.penalties, factor.dtype) * jnp.sum(target**2))
+
+
+_ROUNDING = 1e-9
+"""Of a residual's square: what is less is none."""
+
+
+def _remainders(
+    factor: Float[Array, "rows terms"],
+    target: Float[Array, " rows"],
+    members: Int[Array, " members"],
+    out: Int[Array, ""],
+) -> tuple[Array, Float[Array, " terms"]]:
+    """Square of what members but one leave of the target, and what each further term would take off it.
+
+    Args:
+        factor: as of a path.
+        target: as of a path.
+        members: of a subset; as many as there are terms, or more, where there are fewer of them.
+        out: the one that is left out; as many as there are terms: none.
+    """
+    there = (members < factor.shape[1]) & (members != out)
+    # Those that are not there come last, as columns of zeros: they take no row.
+    first = members[jnp.argsort(~there)]
+    columns = jnp.where(jnp.sort(~there)[None], 0.0, factor[:, jnp.minimum(first, factor.shape[1] - 1)])
+    turned = triangulated(jnp.concatenate([columns, target[:, None], factor], axis=1), members.size)
+    rest = jnp.where((jnp.arange(len(factor)) >= jnp.sum(there))[:, None], turned[:, members.size :], 0.0)
+    value, others = rest[:, 0], rest[:, 1:]
+    lengths = jnp.sum(others**2, axis=0)
+    apart = lengths > DEPENDENT**2
+    return value @ value, jnp.where(apart, (value @ others) ** 2 / jnp.where(apart, lengths, 1.0), 0.0)
 
 
 def _explained(columns: Float[Array, "rows terms"], target: Float[Array, " rows"], count: int) -> Array:

@@ -82,6 +82,10 @@ class Discovered:
     python: str
     """Source of a function."""
     terms: tuple[FoundTerm, ...]
+    coverage: float | None
+    """The share of coefficients within their intervals in simulations of the equations; nan where these diverge, None
+    where there were none."""
+    simulations: int
     answers: tuple[Answer, ...]
     warnings: tuple[str, ...]
     shown: Shown

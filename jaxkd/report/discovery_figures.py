@@ -31,7 +31,7 @@ def forecasts(discovered: Discovered) -> str:
     keys = [
         panels.Key(kind="dot", label=samples),
         panels.Key(kind="line", label="forecast"),
-        panels.Key(kind="band", label="90 % of forecasts"),
+        panels.Key(kind="band", label="90 % band"),
     ]
     figure, each, times = _over_time(discovered, height=1.4, keys=keys)
     ends = []

@@ -12,12 +12,8 @@ from jaxkd.report.document import escaped
 _DIGITS = 4
 """Of a coefficient."""
 
-_INTERVALS = (
-    "An interval is what other trajectories would have given, had these terms been chosen. It is a little too narrow: "
-    "on systems whose equations are known, about 80\N{NO-BREAK SPACE}% of the true coefficients were within theirs "
-    "where the terms were right, and far fewer where they were wrong."
-)
-"""As `python -m benchmarks coverage` counts."""
+CALIBRATED = 0.8
+"""Of intervals of 90 %: below it they say too little of what is not known."""
 
 
 def write_discovery(path: Path, discovered: Discovered) -> None:
@@ -57,8 +53,23 @@ def _table(discovered: Discovered) -> str:
         body += f"<tbody><tr>{equation}{'</tr><tr>'.join(rows)}</tr></tbody>"
     return (
         f'<div class="scroll"><table class="terms"><thead><tr>{head}</tr></thead>{body}</table></div>'
-        f'<p class="note">{_INTERVALS}</p>'
+        f'<p class="note">{_intervals(discovered)}</p>'
     )
+
+
+def _intervals(discovered: Discovered) -> str:
+    meaning = "An interval is what other trajectories would have given, had these terms been chosen."
+    if discovered.coverage is None:
+        return f"{meaning} How often such intervals hold what is true was not tried."
+    if math.isnan(discovered.coverage):
+        return f"{meaning} <strong>Intervals not calibrated</strong>: simulations of the equations diverge."
+    tried = (
+        f"{discovered.simulations} simulations of these equations with this noise, in which they were looked for "
+        f"again, {_percent(discovered.coverage)} of the coefficients were within theirs."
+    )
+    if discovered.coverage < CALIBRATED:
+        return f"{meaning} <strong>Intervals not calibrated at this noise</strong>: in {tried}"
+    return f"{meaning} In {tried}"
 
 
 def _row(term: FoundTerm, *, united: bool) -> str:
@@ -114,8 +125,9 @@ def _figures(discovered: Discovered) -> str:
     drawn = [
         document.figure(
             "Forecast",
-            f"Of {source}, which the equations were not found on, from its first sample on; the band holds 90 % of the "
-            "forecasts of other draws. Look for a line that stays among the dots, and for where it leaves them.",
+            f"Of {source}, which the equations were not found on, from its first sample on; the band is of 90 %, by "
+            "what the coefficients and the start could have been, without the noise of samples. Look for a line that "
+            "stays among the dots, and for where it leaves them.",
             discovery_figures.forecasts(discovered),
         ),
         document.figure(

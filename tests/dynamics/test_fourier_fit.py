@@ -132,5 +132,7 @@ def test_transforms_change_nothing():
     alone = jnp.stack([slopes(one, jnp.asarray(EVEN)) for one in records])
     together = jax.jit(jax.vmap(slopes, in_axes=(0, None)))(records, jnp.asarray(EVEN))
     np.testing.assert_allclose(together, alone, rtol=1e-8, atol=1e-9)
+    each = jax.jit(jax.vmap(slopes))
+    np.testing.assert_allclose(each(records, jnp.stack([EVEN] * 3)), alone, rtol=1e-8, atol=1e-9)
     alone = jnp.stack([slopes(one, times) for one, times in zip(records, moments, strict=True)])
-    np.testing.assert_allclose(jax.jit(jax.vmap(slopes))(records, moments), alone, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(each(records, moments), alone, rtol=1e-8, atol=1e-8)

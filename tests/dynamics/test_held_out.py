@@ -88,7 +88,9 @@ def test_inputs_drive_simulations_as_scipy_says():
     np.testing.assert_allclose(got.states, want, atol=1e-3)  # of the cubics between the samples
     held = held_out(driven, jnp.asarray(want)[None], jnp.asarray(moments)[None], inputs=inputs[None])
     assert held.forecast_error[0] < 1e-2
-    bundle = forecasts(jnp.stack([table, jnp.zeros((2, 1))]), start, jnp.asarray(moments), inputs, **said)
+    bundle = forecasts(
+        jnp.stack([table, jnp.zeros((2, 1))]), jnp.stack([start] * 2), jnp.asarray(moments), inputs, **said
+    )
     np.testing.assert_allclose(bundle[0], got.states, rtol=1e-6)
     np.testing.assert_allclose(bundle[1], 0.5)
     assert stays_near(driven, start, jnp.asarray(moments), inputs, low=want.min(0), high=want.max(0))

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxkd.dynamics import (
     BackwardElimination,
     BestSubset,
+    Bootstrap,
     Lasso,
     RelaxedL0,
     SequentialThresholding,
@@ -75,21 +77,29 @@ def test_units_change_coefficients_and_nothing_else():
 
 
 def test_errors_and_coefficients_equal_float64_numpy():
-    """Backward elimination in each training part, by numpy.linalg.lstsq on its rows."""
+    """Elimination and exchanges in each training part, by numpy.linalg.lstsq on its rows."""
     features, targets = (np.asarray(side) for side in data(blocks=6))
     fit = sparse_fit(jnp.asarray(features), jnp.asarray(targets), folds=3)
     for channel in range(2):
         for fold in range(3):
             test = np.arange(6) // 2 == fold
-            subsets = eliminated(features[~test].reshape(-1, 5), targets[~test, :, channel].ravel())
+            subsets = candidates(features[~test].reshape(-1, 5), targets[~test, :, channel].ravel())
             for size, subset in enumerate(subsets):
                 train = features[~test].reshape(-1, 5)[:, subset]
                 coefficients, *_ = np.linalg.lstsq(train, targets[~test, :, channel].ravel(), rcond=None)
                 off = features[test].reshape(-1, 5)[:, subset] @ coefficients - targets[test, :, channel].ravel()
                 np.testing.assert_allclose(fit.errors[channel, size, fold], np.mean(off**2), rtol=1e-8)
-        subset = eliminated(features.reshape(-1, 5), targets[..., channel].ravel())[int(fit.chosen[channel])]
+        subset = candidates(features.reshape(-1, 5), targets[..., channel].ravel())[int(fit.chosen[channel])]
         want, *_ = np.linalg.lstsq(features.reshape(-1, 5)[:, subset], targets[..., channel].ravel(), rcond=None)
         np.testing.assert_allclose(fit.coefficients[subset, channel], want, rtol=1e-8)
+
+
+def candidates(features, target):
+    """By elimination, and by at most three exchanges."""
+    found = eliminated(features, target)
+    for _ in range(3):
+        found = [exchanged(subset, features, target) for subset in found]
+    return found
 
 
 def eliminated(features, target):
@@ -113,6 +123,40 @@ def test_the_best_subset_equals_all_subsets_tried():
         tried = [list(subset) for subset in itertools.combinations(range(5), size)]
         best = min(tried, key=lambda subset: residual(np.asarray(features[0]), np.asarray(targets[0, :, 0]), subset))
         assert np.nonzero(found[size])[0].tolist() == best
+
+
+def test_exchanges_are_the_best_of_all_that_are_tried_one_after_the_other():
+    """Of columns that are much alike, where what elimination keeps is often not the best."""
+    bettered, missed = jax.jit(BackwardElimination(exchanges=2).bettered), 0
+    for seed in range(20):
+        drawn = np.random.default_rng(seed)
+        features = drawn.standard_normal((12, 2)) @ drawn.standard_normal((2, 7)) + drawn.standard_normal((12, 7))
+        features /= np.linalg.norm(features, axis=0)
+        target = drawn.standard_normal(12)
+        for subset in eliminated(features, target):
+            want = exchanged(exchanged(subset, features, target), features, target)
+            mask = jnp.zeros(7, bool).at[jnp.asarray(subset, int)].set(True)
+            got = bettered(jnp.asarray(features), jnp.asarray(target), mask)
+            assert np.nonzero(got)[0].tolist() == want
+            missed += want != subset
+    assert missed > 3
+
+
+def exchanged(subset, features, target):
+    """A term for another, where that explains more; of all exchanges the best."""
+    others = [term for term in range(features.shape[1]) if term not in subset]
+    tried = [sorted({*subset, new} - {old}) for old in subset for new in others]
+    return min([subset, *tried], key=lambda subset: residual(features, target, subset))
+
+
+def test_a_term_that_is_no_other_is_not_exchanged_for():
+    features, targets = data()
+    more = unit(jnp.concatenate([features[0], 3 * features[0, :, 1:2], jnp.zeros((40, 1))], axis=1).at[:, 6].set(0.0))
+    more = jnp.where(jnp.isfinite(more), more, 0.0)
+    subset = jnp.zeros(7, bool).at[jnp.array([0, 4])].set(True)
+    assert np.nonzero(BackwardElimination().bettered(more, targets[0, :, 0], subset))[0].tolist() == [1, 3]
+    few = BackwardElimination(most=1)
+    np.testing.assert_array_equal(few.bettered(more, targets[0, :, 0], subset), subset)
 
 
 def test_rows_of_zeros_and_blocks_of_them_change_nothing():
@@ -151,6 +195,20 @@ def test_bootstrap_intervals_and_inclusions():
     rows = np.asarray(features).reshape(-1, 5)[:, [1, 3]]
     deviation = 0.3 * np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))
     np.testing.assert_allclose((high - low)[[1, 3], 0], 2 * 1.645 * deviation, rtol=0.4)
+
+
+def test_intervals_of_few_blocks_hold_what_is_true_as_often_as_they_say():
+    """Means of eight normal numbers: plain percentiles hold 0 in 83 % of the cases, which are too few."""
+    random = np.random.default_rng(0)
+    values = random.standard_normal((1000, 8))
+    means = np.mean(values[np.arange(1000)[:, None, None], random.integers(0, 8, (1000, 400, 8))], axis=2)
+    drawn = Bootstrap(coefficients=jnp.asarray(means.T[:, :, None]), inclusion=jnp.ones((1000, 1)), blocks=8)
+    tail = scipy.stats.norm.cdf(-np.sqrt(8 / 7) * scipy.stats.t.ppf(0.95, 7))
+    assert drawn.tail(0.9) == pytest.approx(tail)
+    low, high = drawn.interval(0.9)
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.9, abs=0.02)
+    low, high = np.quantile(means, (0.05, 0.95), axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.83, abs=0.02)
 
 
 def test_bootstrap_of_equal_blocks_knows_the_coefficients():

@@ -46,6 +46,8 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
                 FoundTerm(state=name, term="x y", coefficient=-0.5, low=-0.5, high=-0.5, inclusion=None, unit=""),
             )
         ),
+        "coverage": 0.87,
+        "simulations": 10,
         "answers": (
             Answer(question="Do they forecast?", found="off by 0.04 of the spread", bar="at most 0.1", holds=True),
             Answer(question="Is what is left noise?", found="autocorrelation 0.1", bar="at most 0.2", holds=True),

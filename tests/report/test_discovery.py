@@ -56,6 +56,22 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page):
         assert request not in page
 
 
+@pytest.mark.parametrize(
+    ("coverage", "said"),
+    [
+        (
+            0.87,
+            f"In 10 simulations of these equations with this noise, in which they were looked for again, 87{NBSP}% of",
+        ),
+        (0.6, "<strong>Intervals not calibrated at this noise</strong>: in 10 simulations of"),
+        (np.nan, "<strong>Intervals not calibrated</strong>: simulations of the equations diverge."),
+        (None, "How often such intervals hold what is true was not tried."),
+    ],
+)
+def test_how_often_intervals_hold_is_said(tmp_path, coverage, said):
+    assert said in write(tmp_path, discovered(coverage=coverage))
+
+
 def test_the_sections_stand_in_the_order_of_what_they_are_worth(page):
     headings = re.findall(r"<h[12]>(.*?)</h[12]>", page)
     assert headings == [

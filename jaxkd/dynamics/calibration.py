@@ -1,0 +1,89 @@
+"""How often intervals hold what is true, where what is true are the equations that were found."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics.identify import Identified
+from jaxkd.dynamics.simulate import positive, simulate
+from jaxkd.dynamics.sparse_fit import Bootstrap, SparseFit, bootstrap
+from jaxkd.typing import Key
+
+
+def simulated_coverage(
+    found: Identified,
+    times: Float[Array, "trajectories times"],
+    inputs: Float[Array, "trajectories times inputs"] | None = None,
+    *,
+    identified: Callable[[Float[Array, "trajectories times states"]], Identified],
+    key: Key,
+    simulations: int,
+    replicates: int,
+    level: float,
+) -> float:
+    """The share of coefficients within their intervals, of equations that are found again in simulated samples.
+
+    The samples are those of `found`'s equations from where each trajectory began, with noise as it was estimated.  A
+    term that is found and is not in the equations must have 0 in its interval; one that is not found again is not held.
+
+    Args:
+        found: equations that are taken for the truth.
+        times: of the samples.
+        inputs: at the times.
+        identified: finds equations in samples as `found` was found in the measured ones.
+        key: of noise and draws.
+        simulations: of all trajectories, each with its own noise.
+        replicates: draws of a bootstrap.
+        level: of the intervals.
+
+    Returns:
+        The share; nan where a trajectory cannot be simulated to its end.
+    """
+    clean = _simulated(
+        jnp.asarray(found.equations.coefficients),
+        found.states[:, 0],
+        times,
+        inputs,
+        terms=found.equations.terms,
+        variables=found.equations.variables,
+        spread=jnp.asarray(positive(np.std(np.asarray(found.states), axis=(0, 1)))),
+    )
+    if not jnp.all(jnp.isfinite(clean)):
+        return float("nan")
+    truth, held = np.asarray(found.fit.coefficients), []
+    for one in jax.random.split(key, simulations):
+        noise, draws = jax.random.split(one)
+        samples = clean + found.curves.noise[:, None] * jax.random.normal(noise, clean.shape, clean.dtype)
+        fit = identified(samples).fit
+        low, high = map(np.asarray, _drawn(fit, draws, replicates=replicates).interval(level))
+        counted = (truth != 0) | (np.asarray(fit.coefficients) != 0)
+        held.append(((low <= truth) & (truth <= high))[counted])
+    return float(np.mean(np.concatenate(held)))
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables"))
+def _simulated(
+    coefficients: Float[Array, "terms states"],
+    starts: Float[Array, "trajectories states"],
+    times: Float[Array, "trajectories times"],
+    inputs: Float[Array, "trajectories times inputs"] | None,
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    spread: Float[Array, " states"],
+) -> Float[Array, "trajectories times states"]:
+    def one(start: Array, times: Array, inputs: Array | None) -> Array:
+        said = {"terms": terms, "variables": variables, "spread": spread}
+        return simulate(coefficients, start, times, inputs, **said).states
+
+    return jax.lax.map(lambda each: one(*each), (starts, times, inputs))
+
+
+@functools.partial(jax.jit, static_argnames="replicates")
+def _drawn(fit: SparseFit, key: Key, *, replicates: int) -> Bootstrap:
+    return bootstrap(fit, key, replicates=replicates)
