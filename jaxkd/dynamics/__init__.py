@@ -27,6 +27,9 @@ from jaxkd.dynamics.library import values as values
 from jaxkd.dynamics.padded import padded as padded
 from jaxkd.dynamics.past import Past as Past
 from jaxkd.dynamics.past import past as past
+from jaxkd.dynamics.penalties import l1 as l1
+from jaxkd.dynamics.penalties import smoothed_half as smoothed_half
+from jaxkd.dynamics.simplified import simplified as simplified
 from jaxkd.dynamics.solve import Solution as Solution
 from jaxkd.dynamics.solve import Solver as Solver
 from jaxkd.dynamics.solve import solve as solve
@@ -43,6 +46,12 @@ from jaxkd.dynamics.sparse_paths import SparsePath as SparsePath
 from jaxkd.dynamics.spectral import low_pass as low_pass
 from jaxkd.dynamics.spectral import spectral_cutoff as spectral_cutoff
 from jaxkd.dynamics.spectral import spectral_derivative as spectral_derivative
+from jaxkd.dynamics.symbolic_networks import EQL as EQL
+from jaxkd.dynamics.symbolic_networks import SymbolicNetwork as SymbolicNetwork
+from jaxkd.dynamics.symbolic_networks import SymNet as SymNet
+from jaxkd.dynamics.symbolic_search import Schedule as Schedule
+from jaxkd.dynamics.symbolic_search import SymbolicFit as SymbolicFit
+from jaxkd.dynamics.symbolic_search import symbolic_search as symbolic_search
 from jaxkd.dynamics.trust import Check as Check
 from jaxkd.dynamics.trust import trust as trust
 from jaxkd.dynamics.weak_form import weak_form as weak_form

@@ -49,7 +49,7 @@ class Equations:
     def expressions(self) -> tuple[sympy.Expr, ...]:
         """The right-hand sides."""
         return tuple(
-            sympy.Add(*(_number(value) * term for value, term in zip(column, self.terms, strict=True) if value))
+            sympy.Add(*(exact(value) * term for value, term in zip(column, self.terms, strict=True) if value))
             for column in np.asarray(self.coefficients).T
         )
 
@@ -93,7 +93,14 @@ class Equations:
         cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
     ) -> "Equations":
         """Right-hand sides with numbers for parameters, taken apart into terms and coefficients."""
-        parts = [sympy.expand(one).as_coefficients_dict() for one in expressions]
+        return cls.of_sums([sympy.expand(one) for one in expressions], states, inputs)
+
+    @classmethod
+    def of_sums(
+        cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
+    ) -> "Equations":
+        """Right-hand sides that are sums already, of which nothing is expanded."""
+        parts = [one.as_coefficients_dict() for one in expressions]
         terms = tuple(sorted({term for part in parts for term in part}, key=sympy.default_sort_key))
         table = np.array([[float(part.get(term, 0)) for part in parts] for term in terms])
         return cls(states=tuple(states), terms=terms, coefficients=table, inputs=tuple(inputs))
@@ -123,7 +130,8 @@ class Equations:
         return [_sum([*zip(column, self.terms, strict=True)], written, times) for column in columns]
 
 
-def _number(value: float) -> sympy.Expr:
+def exact(value: float) -> sympy.Expr:
+    """SymPy's, of all digits."""
     return sympy.Integer(round(value)) if value == round(value) else sympy.Float(float(value), 17)
 
 

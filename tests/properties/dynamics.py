@@ -11,9 +11,12 @@ from tests.dynamics import test_identify as identified
 from tests.dynamics import test_least_squares as squares
 from tests.dynamics import test_library as library
 from tests.dynamics import test_past as before
+from tests.dynamics import test_penalties as penalties
+from tests.dynamics import test_simplified as shorter
 from tests.dynamics import test_solve as solved
 from tests.dynamics import test_sparse_fit as chosen
 from tests.dynamics import test_spectral as spectral
+from tests.dynamics import test_symbolic_search as searched
 from tests.dynamics import test_trust as trusted
 from tests.dynamics import test_weak_form as weak
 from tests.dynamics import test_written as written
@@ -51,6 +54,23 @@ def reduced(*, law: Callable, oracle: Callable) -> Row:
         gradient=(squares.test_gradient,),
         numerics=(squares.test_near_collinear_terms_are_not_squared, squares.test_what_does_not_fit_is_refused),
         transforms=(squares.test_transforms_change_nothing,),
+    )
+
+
+def penalty(*laws: Callable) -> Row:
+    """What is shown of a penalty of weights."""
+    return Row(
+        hand=(penalties.test_hand_values,),
+        law=(
+            penalties.test_a_sign_changes_nothing_and_a_larger_weight_costs_more,
+            penalties.test_of_two_sums_the_half_prefers_the_sparser_and_l1_has_no_choice,
+            *laws,
+        ),
+        oracle=(penalties.test_equal_float64_numpy,),
+        mask=Omitted(because="takes no mask: of each weight by itself"),
+        gradient=(penalties.test_gradient,),
+        numerics=(penalties.test_large_weights_and_single_precision,),
+        transforms=(penalties.test_transforms_change_nothing,),
     )
 
 
@@ -212,6 +232,30 @@ DYNAMICS: dict[Callable, Row] = {
         mask=(identified.test_trajectories_of_different_lengths_and_times_are_one_problem,),
         gradient=HOST,
         numerics=(identified.test_what_is_no_record_is_refused,),
+        transforms=HOST,
+    ),
+    dynamics.l1: penalty(),
+    dynamics.smoothed_half: penalty(penalties.test_both_parts_meet_at_the_knee_and_0_is_flat),
+    dynamics.simplified: Row(
+        hand=(shorter.test_hand_value,),
+        law=(shorter.test_units_change_no_choice,),
+        oracle=(shorter.test_contributions_equal_float64_numpy,),
+        mask=WHOLE_ROWS,
+        gradient=HOST,
+        numerics=(shorter.test_where_nothing_is_left_a_zero_is, shorter.test_shares_are_not_negative),
+        transforms=HOST,
+    ),
+    dynamics.symbolic_search: Row(
+        hand=(searched.test_the_right_terms_are_found,),
+        law=(searched.test_units_change_no_choice,),
+        oracle=(searched.test_the_record_says_what_was_chosen,),
+        mask=(searched.test_masked_rows_are_as_if_left_out,),
+        gradient=HOST,
+        numerics=(
+            searched.test_a_start_that_diverges_loses,
+            searched.test_where_all_diverge_there_is_no_network,
+            searched.test_what_is_no_record_is_refused,
+        ),
         transforms=HOST,
     ),
     dynamics.padded: Row(
