@@ -3,17 +3,17 @@
 import dataclasses
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import environment
+from benchmarks import environment, field_run
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd import mesh, runs
-from jaxkd.checkpoint import Checkpoints
+from jaxkd import runs
 from jaxkd.data.trajectory_sources import SimulatedTrajectories
 from jaxkd.dynamics import systems
 from jaxkd.dynamics.systems import System
@@ -118,22 +118,17 @@ def _tried(system: System, seed: int, level: float, steps: int) -> Tried:
     )
 
 
-def _trained(recipe: FNODE, parts: int, steps: int, seed: int) -> tuple[VectorField, dict]:
+def _trained(recipe: FNODE, parts: int, steps: int, seed: int) -> tuple[VectorField, Mapping[str, Any]]:
     """The field after so many parts of the run, and what its rollouts kept."""
     train = Train(
         name="run",
         recipe=recipe,
         steps=parts * steps,
         optimizer=Optimizer(learning_rate=3e-3),
-        precision="float64",
-        mesh=mesh.MeshShape(data=1),
         log_every=steps,
         evaluate_every=steps,
         validation=(RolloutError(data=recipe.data, split="validation", pieces=PIECES),),
-        tensorboard=False,
     )
-    with tempfile.TemporaryDirectory() as folder, jax.set_mesh(mesh.make(train.mesh)):
-        train.run(Path(folder), seed=seed, stages={})
-        with Checkpoints(Path(folder) / "checkpoints", read_only=True) as checkpoints:
-            state, _ = checkpoints.restore(parts * steps, train.compiled_step().abstract_state())
-        return runs.model(Path(folder)), state.kept
+    with tempfile.TemporaryDirectory() as folder:
+        kept = field_run.run(train, Path(folder), seed=seed)
+        return runs.model(Path(folder)), kept

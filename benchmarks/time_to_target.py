@@ -1,0 +1,287 @@
+"""How long FNODE, and ways through the solver, take until their fields are as good as targets that were set before.
+
+Seconds are those of training steps, by the median of a run, and of what FNODE's slopes take.  Neither compiling nor
+measuring is among them.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import jax
+
+from benchmarks import environment, field_run
+from benchmarks.row import Bar, Benchmark, Measured, Row
+from jaxkd.data.trajectory_sources import SimulatedTrajectories, TrajectorySource
+from jaxkd.dynamics import systems
+from jaxkd.dynamics.systems import System
+from jaxkd.evals.evaluator import Evaluator
+from jaxkd.evals.field_error import FieldError
+from jaxkd.evals.rollout_error import RolloutError
+from jaxkd.field_recipe import FieldRecipe
+from jaxkd.loop import Train
+from jaxkd.optim import Optimizer
+from jaxkd.recipes.fnode import FNODE
+from jaxkd.recipes.multiple_shooting import MultipleShooting
+from jaxkd.recipes.neural_ode import NeuralODE
+from jaxkd.shooting import AdaptiveSteps, FixedSteps, Integrator, Phase
+
+NOISE = 0.01
+TARGETS: tuple[tuple[System, tuple[float, ...]], ...] = (
+    (systems.LOTKA_VOLTERRA, (0.10, 0.05, 0.03)),
+    (systems.LORENZ, (0.25, 0.15, 0.10)),
+)
+"""Relative L2 errors of the field at clean test states, the loosest first."""
+
+SEEDS, QUICK = range(100, 105), 1
+TUNED_AT = 0
+"""Seed of the records on which sizes and rates are chosen, by forecasts of noisy validation records."""
+
+STEPS = 4000
+"""Of FNODE; what it takes for them is the unit of the times that others are given."""
+TUNING, LONGER = 3.0, 10.0
+"""In that unit: a trial, of whichever method, and a run through the solver."""
+POINTS = 100
+"""Of a curve, evenly."""
+
+RATES = (1e-3, 3e-3, 1e-2)
+HORIZONS = (5, 20)
+"""Samples that forecasts reach."""
+PIECES = 8
+"""Of a validation record: short forecasts say more of the field and less of the phase."""
+
+AHEAD = Bar(relation=">=", limit=10.0)
+
+
+def measure(quick: bool) -> Measured:
+    """Seconds to each target, five seeds; quick: one, with a hundredth of the steps, and nothing is tuned."""
+    seeds, steps = (SEEDS[:QUICK], STEPS // 100) if quick else (SEEDS, STEPS)
+    with jax.enable_x64(True):
+        rows = [
+            row for system, targets in TARGETS for row in _rows(system, targets, seeds, steps=steps, tuned=not quick)
+        ]
+    return Measured(rows=tuple(rows), environment=environment.here())
+
+
+BENCHMARK = Benchmark(
+    name="time_to_target", summary="FNODE's time to a good field, beside learning through the solver", measure=measure
+)
+
+
+Recipes: TypeAlias = Mapping[str, FieldRecipe]
+"""A method in two sizes, by what they are called."""
+
+
+def _matching(data: TrajectorySource) -> Recipes:
+    return {f"batches of {rows}": FNODE(data=data, rows=rows) for rows in (256, 1024)}
+
+
+def _forecasting(integrator: Integrator, data: TrajectorySource) -> Recipes:
+    phases = {horizon: Phase(steps=1, horizon=horizon, integrator=integrator) for horizon in HORIZONS}
+    return {_pieces(horizon): NeuralODE(data=data, rows=64, phases=(phase,)) for horizon, phase in phases.items()}
+
+
+def _joining(data: TrajectorySource) -> Recipes:
+    return {_pieces(horizon): MultipleShooting(data=data, rows=64, horizon=horizon) for horizon in HORIZONS}
+
+
+def _pieces(horizon: int) -> str:
+    return f"pieces of {horizon} samples"
+
+
+FAST, SOLVED, THEN = "FNODE", "NeuralODE, RK4", "FNODE, then NeuralODE"
+METHODS: Mapping[str, Callable[[TrajectorySource], Recipes]] = {
+    FAST: _matching,
+    SOLVED: functools.partial(_forecasting, FixedSteps()),
+    "NeuralODE, Tsit5": functools.partial(_forecasting, AdaptiveSteps()),
+    "multiple shooting": _joining,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a method is run with."""
+
+    method: str
+    size: str
+    rate: float
+
+    def recipe(self, data: TrajectorySource) -> FieldRecipe:
+        """On some records."""
+        return METHODS[self.method](data)[self.size]
+
+    def train(self, data: TrajectorySource, steps: int) -> Train:
+        """A run whose result at any step counts: a constant rate, and an average of the weights."""
+        return Train(
+            name="run",
+            recipe=self.recipe(data),
+            steps=steps,
+            optimizer=Optimizer(learning_rate=self.rate, schedule="constant"),
+            ema_decay=0.99,
+            log_every=max(steps // POINTS, 1),
+        )
+
+    def steps_in(self, seconds: float, data: TrajectorySource) -> int:
+        """That the method makes in so many."""
+        return max(1, round(seconds / self.step_seconds(data)))
+
+    def step_seconds(self, data: TrajectorySource) -> float:
+        """By a few steps."""
+        train = dataclasses.replace(self.train(data, 30), log_every=1)
+        with tempfile.TemporaryDirectory() as folder:
+            field_run.run(train, Path(folder), seed=0)
+            return field_run.step_seconds(Path(folder))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The errors of a field while it was learnt."""
+
+    before: float
+    """Seconds before the first step."""
+    step_seconds: float
+    steps: int
+    errors: Mapping[int, float]
+    """By step, as far as the loss was finite."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return self.before + self.steps * self.step_seconds
+
+    @property
+    def last(self) -> float:
+        """The error at the end; infinite where the loss was not finite to the end."""
+        return self.errors.get(self.steps, math.inf)
+
+    def until(self, target: float) -> float:
+        """Seconds until the error is no larger; infinite where it never is."""
+        reached = (step for step, error in sorted(self.errors.items()) if error <= target)
+        return self.before + next(reached, math.inf) * self.step_seconds
+
+
+Curves: TypeAlias = Mapping[str, Sequence[Curve]]
+"""Of a method, by seed."""
+
+
+def _rows(system: System, targets: tuple[float, ...], seeds: range, *, steps: int, tuned: bool) -> Iterator[Row]:
+    records = _records(system, TUNED_AT)
+    trials = [_trials(method, records) for method in METHODS]
+    unit = steps * trials[0][0].step_seconds(records)
+    settings = [_best(every, records, TUNING * unit) if tuned else every[0] for every in trials]
+    curves: dict[str, list[Curve]] = {}
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, curve in _learnt(settings, _records(system, seed), Path(folder), seed, steps=steps, unit=unit):
+                curves.setdefault(name, []).append(curve)
+    yield from _chosen(system, settings)
+    yield from _ratios(system, targets, curves)
+    for name, found in curves.items():
+        yield from _times(f"{system.name}: {name}", targets, found)
+
+
+def _records(system: System, seed: int) -> SimulatedTrajectories:
+    return SimulatedTrajectories.of(system, noise=NOISE, seed=seed)
+
+
+def _trials(method: str, data: TrajectorySource) -> list[Setting]:
+    sizes = METHODS[method](data)
+    return [Setting(method=method, size=size, rate=rate) for size, rate in itertools.product(sizes, RATES)]
+
+
+def _best(settings: Sequence[Setting], data: TrajectorySource, seconds: float) -> Setting:
+    """The one whose field forecasts noisy validation records best after so many seconds."""
+    error = RolloutError(data=data, split="validation", pieces=PIECES)
+
+    def off(setting: Setting) -> float:
+        steps = setting.steps_in(seconds, data)
+        with tempfile.TemporaryDirectory() as folder:
+            errors = _validated(setting.train(data, steps), error, Path(folder), seed=TUNED_AT)
+        return errors.get(steps, math.inf)
+
+    return min(settings, key=off)
+
+
+def _learnt(
+    settings: Sequence[Setting], data: TrajectorySource, folder: Path, seed: int, *, steps: int, unit: float
+) -> Iterator[tuple[str, Curve]]:
+    """The curve of each method at one seed, and that of FNODE's field as it goes on through the solver."""
+    fast, *solving = settings
+
+    def curve(setting: Setting, name: str, steps: int, before: float, start_from: str | None = None) -> Curve:
+        train = dataclasses.replace(
+            setting.train(data, steps), start_from=start_from, evaluate_every=max(steps // POINTS, 1)
+        )
+        errors = _validated(train, FieldError(data=data), folder / name, seed=seed)
+        seconds = field_run.step_seconds(folder / name)
+        return Curve(before=before, step_seconds=seconds, steps=steps, errors=errors)
+
+    first = curve(fast, FAST, steps, _slope_seconds(fast.recipe(data)))
+    yield FAST, first
+    for setting in solving:
+        yield setting.method, curve(setting, setting.method, setting.steps_in(LONGER * unit, data), 0.0)
+    solved = next(setting for setting in solving if setting.method == SOLVED)
+    yield THEN, curve(solved, THEN, solved.steps_in(unit, data), first.seconds, start_from=str(folder / FAST))
+
+
+def _validated(train: Train, evaluator: Evaluator, folder: Path, *, seed: int) -> dict[int, float]:
+    """An evaluator's figure by step, as far as the loss is finite."""
+    with contextlib.suppress(FloatingPointError):
+        field_run.run(dataclasses.replace(train, validation=(evaluator,)), folder, seed=seed)
+    return field_run.validated(folder, evaluator.name)
+
+
+def _slope_seconds(recipe: FieldRecipe) -> float:
+    """Of estimating the slopes, once that is compiled."""
+    given = recipe.data.trajectories("train")
+
+    def estimate() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(recipe.slopes(given))
+        return time.perf_counter() - start
+
+    estimate()
+    return statistics.median(estimate() for _ in range(3))
+
+
+def _chosen(system: System, settings: Sequence[Setting]) -> Iterator[Row]:
+    for setting in settings:
+        yield Row(figure=f"{system.name}: rate of {setting.method}, {setting.size}", value=setting.rate, unit="")
+
+
+def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Iterator[Row]:
+    """The times of the others over FNODE's; what is not reached counts as reached at its end.
+
+    The bar is for the fastest of them, at the loosest target.
+    """
+    others = [name for name in curves if name not in (FAST, THEN)]
+    for target in targets:
+        ratios = {name: _ratio(curves[name], curves[FAST], target) for name in others}
+        fastest = min(others, key=lambda name: statistics.median(ratios[name]))
+        for name, found in ratios.items():
+            bar = AHEAD if (name, target) == (fastest, targets[0]) else None
+            yield Row.median(f"{system.name}: time to {target:.2f}, {name} / FNODE", found, "x", bar=bar)
+
+
+def _ratio(curves: Sequence[Curve], fast: Sequence[Curve], target: float) -> list[float]:
+    """0 where FNODE does not reach the target: then it has no time to be compared with."""
+    return [min(one.until(target), one.seconds) / other.until(target) for one, other in zip(curves, fast, strict=True)]
+
+
+def _times(title: str, targets: tuple[float, ...], curves: Sequence[Curve]) -> Iterator[Row]:
+    for target in targets:
+        reached = sum(math.isfinite(curve.until(target)) for curve in curves)
+        times = [min(curve.until(target), curve.seconds) for curve in curves]
+        yield Row.median(f"{title}, time to {target:.2f} (reached by {reached} of {len(curves)})", times, "s")
+    yield Row.median(f"{title}, time of the whole run", [curve.seconds for curve in curves], "s")
+    ends = [curve.last for curve in curves if math.isfinite(curve.last)]
+    if ends:
+        yield Row.median(f"{title}, error of the field at the end", ends, "error / truth")
