@@ -5,6 +5,7 @@ from benchmarks import (
     aligndistil_speed,
     alignment,
     augmentation,
+    beside_pysindy,
     coverage,
     cross_vocabulary_speed,
     dskd_memory,
@@ -22,6 +23,8 @@ from benchmarks import (
     sampler,
     shared_head,
     surgery,
+    symbolic_networks,
+    time_to_target,
 )
 from benchmarks.runner import main
 
@@ -42,8 +45,11 @@ BENCHMARKS = (
     sampler.BENCHMARK,
     rollout.BENCHMARK,
     dynamics.BENCHMARK,
+    beside_pysindy.BENCHMARK,
     coverage.BENCHMARK,
     augmentation.BENCHMARK,
+    time_to_target.BENCHMARK,
+    symbolic_networks.BENCHMARK,
     shared_head.BENCHMARK,
     surgery.BENCHMARK,
     alignment.BENCHMARK,

@@ -64,7 +64,7 @@ def _slopes(seeds: int) -> Iterator[Row]:
 
 
 def _slope_error(system: System, seed: int, level: float) -> float:
-    clean, measured = _drawn(system, seed, level)
+    clean, measured = drawn(system, seed, level)
     exact = system.slopes(clean)
     off = _derivatives()(measured, system.times()) - exact
     return float(jnp.linalg.norm(off) / jnp.linalg.norm(exact))
@@ -73,14 +73,14 @@ def _slope_error(system: System, seed: int, level: float) -> float:
 def _equations(seeds: int) -> Iterator[Row]:
     """The share of seeds at which exactly the right terms are found, of 20 or 10 in each equation."""
     for system, level, bar in EQUATIONS:
-        tried = [_identified(system, seed, level) for seed in SEEDS[:seeds]]
+        tried = [identified(system, seed, level) for seed in SEEDS[:seeds]]
         title, share = f"{system.name}, {level:.0%} noise", f", of {seeds} seeds"
         right, reached = (statistics.mean(getattr(one, name) for one in tried) for name in ("right", "reached"))
         yield Row(figure=f"{title}: right terms{share}", value=right, unit="", bar=bar)
         yield Row(figure=f"{title}: right terms among the candidates{share}", value=reached, unit="")
         if bar is None and reached:
             yield Row(figure=f"{title}: the one of the other", value=right / reached, unit="", bar=OF_CEILING)
-        without = statistics.mean(_identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds])
+        without = statistics.mean(identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds])
         yield Row(figure=f"{title}: right terms without rounds{share}", value=without, unit="")
         yield Row.median(f"{title}: largest relative error of a coefficient", [one.error for one in tried], "")
 
@@ -88,12 +88,12 @@ def _equations(seeds: int) -> Iterator[Row]:
 def _development() -> Iterator[Row]:
     for system in CHOSEN_ON:
         for level in CHOSEN_AT:
-            right = statistics.mean(_identified(system, seed, level).right for seed in CHOSEN_BY)
+            right = statistics.mean(identified(system, seed, level).right for seed in CHOSEN_BY)
             title = f"{system.name}, {level:.0%} noise: right terms, of the {len(CHOSEN_BY)} seeds of the choices"
             yield Row(figure=title, value=right, unit="")
         long = dataclasses.replace(system, duration=LONGER * system.duration, samples=LONGER * (system.samples - 1) + 1)
         for level in CHOSEN_AT[1:3]:
-            right = statistics.mean(_identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY)
+            right = statistics.mean(identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY)
             title = f"{system.name}, {level:.0%} noise, {LONG} records of {LONGER} times the length: right terms"
             yield Row(figure=title, value=right, unit="")
 
@@ -108,10 +108,11 @@ class Tried:
     """The largest relative one of a true coefficient; 1 where the term was not found."""
 
 
-def _identified(system: System, seed: int, level: float, *, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
+def identified(system: System, seed: int, level: float, *, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
+    """What `identify` makes of the measured trajectories of a seed."""
     names = system.equations.states
     terms = polynomials(names, degree=3)
-    found = identify(_drawn(system, seed, level, count)[1], system.times(), names=names, terms=terms, rounds=rounds)
+    found = identify(drawn(system, seed, level, count)[1], system.times(), names=names, terms=terms, rounds=rounds)
     table, truth = found.equations.coefficients, system.equations.within(terms).coefficients
     off = np.abs(table - truth)[truth != 0] / np.abs(truth)[truth != 0]
     return Tried(
@@ -121,7 +122,7 @@ def _identified(system: System, seed: int, level: float, *, rounds: int = 2, cou
     )
 
 
-def _drawn(system: System, seed: int, level: float, count: int = TRAJECTORIES) -> tuple[jax.Array, jax.Array]:
+def drawn(system: System, seed: int, level: float, count: int = TRAJECTORIES) -> tuple[jax.Array, jax.Array]:
     """Trajectories, clean and measured."""
     clean, noise = _clean(system, seed, count)
     return clean, systems.with_noise(clean, noise, level=level)

@@ -25,11 +25,11 @@ class Environment:
     """Processor, cores and operating system."""
     python: str
     versions: dict[str, str]
-    """Of the installed ones among `PACKAGES`."""
+    """Of the installed ones among `PACKAGES`, and of others where they matter."""
 
 
-def here() -> Environment:
-    """The environment of this process."""
+def here(*packages: str) -> Environment:
+    """The environment of this process, with the versions of further packages."""
     import jax
 
     devices = jax.devices()
@@ -37,7 +37,7 @@ def here() -> Environment:
         device=f"{len(devices)} x {devices[0].device_kind}",
         machine=f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        versions={name: version for name in PACKAGES if (version := _version(name)) is not None},
+        versions={name: version for name in (*PACKAGES, *packages) if (version := _version(name)) is not None},
     )
 
 

@@ -50,6 +50,8 @@ class Row:
     """None: reported, not judged."""
     samples: tuple[float, ...] = ()
     """The repetitions that `value` is the median of; empty where one measurement says it all."""
+    interval: tuple[float, float] | None = None
+    """In which a share lies with 95 % confidence."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
@@ -59,6 +61,16 @@ class Row:
     def median(cls, figure: str, samples: Sequence[float], unit: str, *, bar: Bar | None = None) -> Self:
         """The row of repeated measurements."""
         return cls(figure=figure, value=statistics.median(samples), unit=unit, bar=bar, samples=tuple(samples))
+
+    @classmethod
+    def share(cls, figure: str, outcomes: Sequence[bool], *, bar: Bar | None = None) -> Self:
+        """The row of a share of independent trials, with Wilson's interval."""
+        from scipy.stats import binomtest
+
+        right = sum(map(bool, outcomes))
+        interval = binomtest(right, len(outcomes)).proportion_ci(0.95, method="wilson")
+        value = right / len(outcomes)
+        return cls(figure=figure, value=value, unit="", bar=bar, interval=(float(interval.low), float(interval.high)))
 
     @property
     def holds(self) -> bool | None:

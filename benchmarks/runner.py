@@ -65,11 +65,10 @@ def print_table(name: str, measured: Measured) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("holds", no_wrap=True)
     for row in measured.rows:
-        spread = "" if row.spread is None else f"{row.spread[0]:.3g} .. {row.spread[1]:.3g} ({len(row.samples)})"
         table.add_row(
             row.figure,
             f"{_number(row.value)} {row.unit}",
-            spread,
+            _spread(row),
             "" if row.bar is None else str(row.bar),
             {None: "", True: Text("yes", style="green"), False: Text("no", style="bold red")}[row.holds],
         )
@@ -115,6 +114,7 @@ def _row(record: dict[str, Any]) -> Row:
         unit=record["unit"],
         bar=bar,
         samples=tuple(record["samples"]),
+        interval=tuple(record["interval"]) if record.get("interval") else None,
     )
 
 
@@ -129,6 +129,12 @@ def _unknown(name: str | None, benchmarks: Sequence[Benchmark]) -> str:
     said = "NAME must be given" if name is None else f"NAME must be a benchmark, got {name!r}"
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"{said}.{hint} Benchmarks: {', '.join(names)}."
+
+
+def _spread(row: Row) -> str:
+    if row.interval is not None:
+        return f"{row.interval[0]:.3g} .. {row.interval[1]:.3g} (95 %)"
+    return "" if row.spread is None else f"{row.spread[0]:.3g} .. {row.spread[1]:.3g} ({len(row.samples)})"
 
 
 def _number(value: float) -> str:

@@ -71,6 +71,25 @@ def test_the_table_shows_figures_bars_device_and_versions(capsys):
     assert all(text in printed for text in ("1 x abacus", "beads, 2 rods", "Python 3.11.9, jax 0.10.2"))
 
 
+def test_a_share_has_an_interval_which_is_printed_and_kept(tmp_path, capsys):
+    row = Row.share("right", [True, True, False, True], bar=Bar(relation=">", limit=0.5))
+    assert row.value == 0.75
+    assert row.interval == pytest.approx((0.3006, 0.9544), abs=1e-4)  # Wilson's, by its formula
+    measured = Measured(rows=(row, MEASURED.rows[0]), environment=MEASURED.environment)
+    main(benchmarks(measured), ["install", "--json", str(tmp_path / "kept.json")])
+    assert "0.301 .. 0.954 (95 %)" in capsys.readouterr().out
+    assert read(tmp_path / "kept.json") == measured
+
+
+def test_a_result_from_before_there_were_intervals_is_read(tmp_path):
+    write(tmp_path / "kept.json", "install", MEASURED, quick=False)
+    record = json.loads((tmp_path / "kept.json").read_text())
+    for row in record["rows"]:
+        del row["interval"]
+    (tmp_path / "kept.json").write_text(json.dumps(record))
+    assert read(tmp_path / "kept.json") == MEASURED
+
+
 def test_check_fails_where_a_bar_does_not_hold_and_says_which(capsys):
     with pytest.raises(SystemExit) as stop:
         main(benchmarks(), ["install", "--check"])
@@ -192,6 +211,10 @@ def test_too_few_repeats_are_refused():
 
 def test_another_interpreter_describes_itself_as_this_one_does():
     assert environment.of(Path(sys.executable)) == environment.here()
+
+
+def test_versions_of_further_packages_are_kept():
+    assert set(environment.here("scipy", "no-such-package").versions) - set(environment.here().versions) == {"scipy"}
 
 
 def test_the_module_lists_what_there_is():
