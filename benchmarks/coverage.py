@@ -11,8 +11,9 @@ import numpy as np
 
 from benchmarks import environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.dynamics import Bootstrap, FourierFit, SparseFit, bootstrap, fourier_fit, identify, polynomials, systems
+from jaxkd.dynamics import FourierFit, bootstrap, fourier_fit, identify, polynomials, systems
 from jaxkd.dynamics.bands import forecast_band
+from jaxkd.dynamics.calibration import within_intervals
 from jaxkd.dynamics.systems import System
 
 TRAJECTORIES = 16
@@ -78,10 +79,8 @@ def _tried(system: System, seed: int, level: float) -> Tried:
     clean = _trajectories(system, states)
     measured = systems.with_noise(clean, noise, level=level)
     found = identify(measured[1:], system.times(), names=names, terms=terms)
-    drawn = _drawn(found.fit, draws)
-    low, high = map(np.asarray, drawn.interval(LEVEL))
+    drawn = bootstrap(found.fit, draws, replicates=REPLICATES)
     truth, table = system.equations.within(terms).coefficients, found.equations.coefficients
-    held = (low <= truth) & (truth <= high)
     below, above = forecast_band(
         drawn.coefficients,
         _curve(measured[0], system.times()),
@@ -94,14 +93,9 @@ def _tried(system: System, seed: int, level: float) -> Tried:
     )
     return Tried(
         right=bool(np.array_equal(table != 0, truth != 0)),
-        held=tuple(held[(table != 0) | (truth != 0)].tolist()),
+        held=tuple(within_intervals(found.fit, drawn, truth, level=LEVEL).tolist()),
         within=tuple(((below <= clean[0]) & (clean[0] <= above)).ravel().tolist()),
     )
-
-
-@jax.jit
-def _drawn(fit: SparseFit, key: jax.Array) -> Bootstrap:
-    return bootstrap(fit, key, replicates=REPLICATES)
 
 
 @jax.jit

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import statistics
 from collections.abc import Callable, Iterator
 
 import jax
@@ -75,27 +74,26 @@ def _equations(seeds: int) -> Iterator[Row]:
     for system, level, bar in EQUATIONS:
         tried = [identified(system, seed, level) for seed in SEEDS[:seeds]]
         title, share = f"{system.name}, {level:.0%} noise", f", of {seeds} seeds"
-        right, reached = (statistics.mean(getattr(one, name) for one in tried) for name in ("right", "reached"))
-        yield Row(figure=f"{title}: right terms{share}", value=right, unit="", bar=bar)
-        yield Row(figure=f"{title}: right terms among the candidates{share}", value=reached, unit="")
-        if bar is None and reached:
-            yield Row(figure=f"{title}: the one of the other", value=right / reached, unit="", bar=OF_CEILING)
-        without = statistics.mean(identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds])
-        yield Row(figure=f"{title}: right terms without rounds{share}", value=without, unit="")
+        right = Row.share(f"{title}: right terms{share}", [one.right for one in tried], bar=bar)
+        reached = Row.share(f"{title}: right terms among the candidates{share}", [one.reached for one in tried])
+        yield from (right, reached)
+        if bar is None and reached.value:
+            ratio = right.value / reached.value
+            yield Row(figure=f"{title}: the one of the other", value=ratio, unit="", bar=OF_CEILING)
+        without = [identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds]]
+        yield Row.share(f"{title}: right terms without rounds{share}", without)
         yield Row.median(f"{title}: largest relative error of a coefficient", [one.error for one in tried], "")
 
 
 def _development() -> Iterator[Row]:
     for system in CHOSEN_ON:
         for level in CHOSEN_AT:
-            right = statistics.mean(identified(system, seed, level).right for seed in CHOSEN_BY)
             title = f"{system.name}, {level:.0%} noise: right terms, of the {len(CHOSEN_BY)} seeds of the choices"
-            yield Row(figure=title, value=right, unit="")
+            yield Row.share(title, [identified(system, seed, level).right for seed in CHOSEN_BY])
         long = dataclasses.replace(system, duration=LONGER * system.duration, samples=LONGER * (system.samples - 1) + 1)
         for level in CHOSEN_AT[1:3]:
-            right = statistics.mean(identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY)
             title = f"{system.name}, {level:.0%} noise, {LONG} records of {LONGER} times the length: right terms"
-            yield Row(figure=title, value=right, unit="")
+            yield Row.share(title, [identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         logger.info("  %s", line)
     logger.info("2 of 5: intervals of coefficients, by %d draws", search.replicates)
     draws, starts, again = jax.random.split(jax.random.key(search.seed), 3)
-    drawn = jax.jit(lambda fit: bootstrap(fit, draws, replicates=search.replicates))(found.fit)
+    drawn = bootstrap(found.fit, draws, replicates=search.replicates)
     logger.info("3 of 5: forecasts of %d records that were held out", len(test.lengths))
     held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths.tolist())
     shown = _shown(found, drawn, known, held, test, left_out[0], starts)

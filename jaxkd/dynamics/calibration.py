@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.identify import Identified
 from jaxkd.dynamics.simulate import positive, simulate
@@ -28,8 +28,8 @@ def simulated_coverage(
 ) -> float:
     """The share of coefficients within their intervals, of equations that are found again in simulated samples.
 
-    The samples are those of `found`'s equations from where each trajectory began, with noise as it was estimated.  A
-    term that is found and is not in the equations must have 0 in its interval; one that is not found again is not held.
+    The samples are those of `found`'s equations from where each trajectory began, with noise as it was estimated.
+    What is counted `within_intervals` says.
 
     Args:
         found: equations that are taken for the truth.
@@ -60,10 +60,25 @@ def simulated_coverage(
         noise, draws = jax.random.split(one)
         samples = clean + found.curves.noise[:, None] * jax.random.normal(noise, clean.shape, clean.dtype)
         fit = identified(samples).fit
-        low, high = map(np.asarray, _drawn(fit, draws, replicates=replicates).interval(level))
-        counted = (truth != 0) | (np.asarray(fit.coefficients) != 0)
-        held.append(((low <= truth) & (truth <= high))[counted])
+        held.append(within_intervals(fit, bootstrap(fit, draws, replicates=replicates), truth, level=level))
     return float(np.mean(np.concatenate(held)))
+
+
+def within_intervals(
+    fit: SparseFit, drawn: Bootstrap, truth: Float[np.ndarray, "terms channels"], *, level: float
+) -> Bool[np.ndarray, " counted"]:
+    """Of each coefficient that is not 0 or was chosen, whether its interval holds it.
+
+    A term that was chosen and is not true must have 0 in its interval; one that was not chosen is not held.
+
+    Args:
+        fit: with the choice.
+        drawn: its bootstrap.
+        truth: coefficients of the same terms.
+        level: of the intervals.
+    """
+    low, high = map(np.asarray, drawn.interval(level))
+    return ((low <= truth) & (truth <= high))[(truth != 0) | (np.asarray(fit.coefficients) != 0)]
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables"))
@@ -82,8 +97,3 @@ def _simulated(
         return simulate(coefficients, start, times, inputs, **said).states
 
     return jax.lax.map(lambda each: one(*each), (starts, times, inputs))
-
-
-@functools.partial(jax.jit, static_argnames="replicates")
-def _drawn(fit: SparseFit, key: Key, *, replicates: int) -> Bootstrap:
-    return bootstrap(fit, key, replicates=replicates)

@@ -1,6 +1,7 @@
 """Which terms an equation has, and how sure that is: cross-validation over blocks, and the bootstrap."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -186,6 +187,7 @@ def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, "
     return jnp.argmax(mean <= jnp.maximum(mean[best] + spread, NEGLIGIBLE * mean[0]))
 
 
+@functools.partial(jax.jit, static_argnames=("path", "replicates"))
 def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, replicates: int = 200) -> Bootstrap:
     """Fits to blocks drawn with replacement: intervals of coefficients, and how often each term is chosen.
 

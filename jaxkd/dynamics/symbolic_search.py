@@ -19,6 +19,7 @@ from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.equations import Equations
 from jaxkd.dynamics.penalties import smoothed_half
 from jaxkd.dynamics.simplified import simplified
+from jaxkd.dynamics.simulate import positive
 from jaxkd.dynamics.sparse_fit import NEGLIGIBLE
 from jaxkd.dynamics.symbolic_networks import SymbolicNetwork
 from jaxkd.typing import Key, Params
@@ -134,7 +135,7 @@ def symbolic_search(
     held = np.zeros(len(there), bool)
     held[::-HELD_OUT] = True
     train, test = (tuple(side[there & part[:, None]] for side in (variables, slopes)) for part in (~held, held))
-    scales = tuple(_root_mean_square(side) for side in train)
+    scales = tuple(jnp.asarray(positive(np.sqrt(np.mean(np.asarray(side) ** 2, axis=0)))) for side in train)
     sides = [side / scale[None] for part in (train, test) for side, scale in zip(part, scales, strict=True)]
     params, kept, error = _restarts(network, schedule, restarts, key, *sides)
     count = len(test[0])
@@ -262,9 +263,3 @@ def _masked(params: Params, kept: Params) -> Params:
 def _count(kept: Params) -> Int[Array, "restarts states"]:
     leaves = [jnp.reshape(leaf, (*leaf.shape[:2], -1)) for leaf in jax.tree.leaves(kept)]
     return jnp.sum(jnp.concatenate(leaves, axis=2), axis=2)
-
-
-def _root_mean_square(columns: Float[Array, "points columns"]) -> Float[Array, " columns"]:
-    """1 for a column of zeros."""
-    square = jnp.mean(columns**2, axis=0)
-    return jnp.sqrt(jnp.where(square > 0, square, 1.0))
