@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.dynamics import fourier_fit, identify, polynomials, systems
+from jaxkd.dynamics import Identified, fourier_fit, identify, polynomials, systems
 from jaxkd.dynamics.systems import System
 
 TRAJECTORIES = 16
@@ -111,7 +111,12 @@ def identified(system: System, seed: int, level: float, *, rounds: int = 2, coun
     names = system.equations.states
     terms = polynomials(names, degree=3)
     found = identify(drawn(system, seed, level, count)[1], system.times(), names=names, terms=terms, rounds=rounds)
-    table, truth = found.equations.coefficients, system.equations.within(terms).coefficients
+    return compared(found, system)
+
+
+def compared(found: Identified, system: System) -> Tried:
+    """What was found beside what is true."""
+    table, truth = found.equations.coefficients, system.equations.within(found.equations.terms).coefficients
     off = np.abs(table - truth)[truth != 0] / np.abs(truth)[truth != 0]
     return Tried(
         right=bool(np.array_equal(table != 0, truth != 0)),

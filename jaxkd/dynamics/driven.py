@@ -8,7 +8,6 @@ import sympy
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics.control import control
-from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.equations import Equations
 from jaxkd.dynamics.fixed_step import fixed_step
 from jaxkd.dynamics.systems import System, Uniform
@@ -61,8 +60,7 @@ class DrivenSystem:
             TypeError: JAX is not in double precision.
         """
         initial_key, drive_key = jax.random.split(key)
-        initial, times = self.system.initial(initial_key, count), self.system.times()
-        require_float64(initial=initial)
+        initial, times = self.system.starts(initial_key, count), self.system.times()
         inputs = self.drive(drive_key, times, count)[:, :, None]
         field = self.system.equations.vector_field()
 

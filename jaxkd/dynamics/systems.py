@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import sympy
 from jaxtyping import Array, Float
 
+from jaxkd.dynamics.attractor import OnAttractor
 from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.equations import Equations
 from jaxkd.dynamics.solve import Solver, solve
@@ -25,8 +26,9 @@ class Uniform:
     low: tuple[float, ...]
     high: tuple[float, ...]
 
-    def __call__(self, key: Key, count: int) -> Float[Array, "count states"]:
-        """So many of them."""
+    def __call__(self, key: Key, count: int, equations: Equations) -> Float[Array, "count states"]:
+        """So many of them, whatever the equations."""
+        del equations
         low, high = jnp.asarray(self.low), jnp.asarray(self.high)
         return jax.random.uniform(key, (count, low.size), low.dtype, minval=low[None], maxval=high[None])
 
@@ -38,13 +40,14 @@ class Normal:
     mean: tuple[float, ...]
     deviation: float
 
-    def __call__(self, key: Key, count: int) -> Float[Array, "count states"]:
-        """So many of them."""
+    def __call__(self, key: Key, count: int, equations: Equations) -> Float[Array, "count states"]:
+        """So many of them, whatever the equations."""
+        del equations
         mean = jnp.asarray(self.mean)
         return mean[None] + self.deviation * jax.random.normal(key, (count, mean.size), mean.dtype)
 
 
-Initial: TypeAlias = Uniform | Normal
+Initial: TypeAlias = Uniform | Normal | OnAttractor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,14 +65,23 @@ class System:
         """Of the samples."""
         return jnp.linspace(0.0, self.duration, self.samples)
 
+    def starts(self, key: Key, count: int) -> Float[Array, "count states"]:
+        """Initial states that are drawn.
+
+        Raises:
+            TypeError: JAX is not in double precision.
+        """
+        starts = self.initial(key, count, self.equations)
+        require_float64(initial=starts)
+        return starts
+
     def trajectories(self, key: Key, count: int, *, tolerance: float = TOLERANCE) -> Float[Array, "count times states"]:
         """Clean states at the system's times, from initial states that are drawn.
 
         Raises:
             TypeError: JAX is not in double precision.
         """
-        initial = self.initial(key, count)
-        require_float64(initial=initial)
+        initial = self.starts(key, count)
         solver = Solver(method=diffrax.Dopri8(), rtol=tolerance, atol=tolerance, most_steps=100_000)
         field, times = self.equations.vector_field(), self.times()
         # One after the other, so that none takes the steps of another.
