@@ -9,10 +9,9 @@ import numpy as np
 
 from jaxkd import sharding
 from jaxkd.data.trajectory_sources import TrajectorySource
-from jaxkd.dynamics.simulate import positive
 from jaxkd.dynamics.slopes import FourierSlopes, SlopeEstimator
 from jaxkd.dynamics.trajectories import Trajectories
-from jaxkd.models.fields import Field, Scales, VectorField
+from jaxkd.models.fields import Field, Scales, VectorField, listed
 from jaxkd.recipe import Recipe
 from jaxkd.records import Variables
 from jaxkd.typing import Key, Params
@@ -90,7 +89,7 @@ class FieldRecipe(Recipe):
 
     def provenance(self) -> str:
         given = self.data.trajectories("train")
-        names = ", ".join(self.data.names()[0])
+        names = listed(self.data.names()[0])
         return (
             f"{type(self.field).__name__} of {names}, from {len(given.lengths)} records of {type(self.data).__name__}"
         )
@@ -100,11 +99,7 @@ class FieldRecipe(Recipe):
         given, (states, slopes) = self.training_estimates()
         there = given.there
         variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
-        return {
-            "mean": jnp.asarray(variables[there].mean(axis=0)),
-            "deviation": jnp.asarray(positive(variables[there].std(axis=0))),
-            "slope": jnp.asarray(positive(slopes[there].std(axis=0))),
-        }
+        return self.field.scales(jnp.asarray(variables[there]), jnp.asarray(slopes[there]))
 
     def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
         """The training split, and of its samples the states and their slopes, each [trajectories, times, states]."""
@@ -112,8 +107,8 @@ class FieldRecipe(Recipe):
 
     def _abstract_scales(self) -> Scales:
         states, inputs = self.data.names()
-        shapes = {"mean": len(states + inputs), "deviation": len(states + inputs), "slope": len(states)}
-        return {name: jax.ShapeDtypeStruct((size,), jnp.float64) for name, size in shapes.items()}
+        points = [jax.ShapeDtypeStruct((1, len(names)), jnp.float64) for names in (states + inputs, states)]
+        return jax.eval_shape(self.field.scales, *points)
 
 
 @functools.lru_cache(maxsize=32)

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.data.grid_sources import SimulatedOnGrid
 from jaxkd.data.trajectory_sources import SimulatedTrajectories
 from jaxkd.dynamics import systems
+from jaxkd.dynamics.grid_systems import DIFFUSION_REACTION
 from jaxkd.loop import Train
 from jaxkd.mesh import MeshShape
 from jaxkd.models.fields import VectorField
@@ -20,6 +22,7 @@ OSCILLATOR = dataclasses.replace(systems.DAMPED_OSCILLATOR, duration=4.0, sample
 CLEAN = SimulatedTrajectories.of(OSCILLATOR, count=3)
 NOISY = dataclasses.replace(CLEAN, noise=0.01)
 TERMS = Terms(names=("x", "v"), states=2, degree=1)
+ON_GRID = SimulatedOnGrid(system=dataclasses.replace(DIFFUSION_REACTION, samples=41, points=16), noise=0.01, count=2)
 SCALES = {"mean": np.zeros(2), "deviation": np.ones(2), "slope": np.ones(2)}
 
 

@@ -3,20 +3,23 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxkd.data import measurements
 from jaxkd.data.examples import Split
 from jaxkd.data.measurements import SHORTEST, Record
 from jaxkd.dynamics import Equations, padded, systems, written
 from jaxkd.dynamics.driven import DrivenSystem, RandomDrive
+from jaxkd.dynamics.grids import GridEquations
 from jaxkd.dynamics.systems import Initial, System
 from jaxkd.dynamics.trajectories import Trajectories, trajectories
+from jaxkd.typing import Key
 
 if TYPE_CHECKING:
     import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
@@ -58,7 +61,11 @@ class TrajectorySource(abc.ABC):
     def records(self, split: Split) -> tuple[Record, ...]:
         """Of one split, in an order that never changes."""
 
-    def equations(self) -> Equations | None:
+    def places(self) -> tuple[float, ...]:
+        """Where the states are quantities at places: those places.  Default: none."""
+        return ()
+
+    def equations(self) -> Equations | GridEquations | None:
         """What is true, where that is known.  Nothing is learnt from it: errors are taken to it.  Default: unknown."""
         return None
 
@@ -208,18 +215,40 @@ def _simulated(source: SimulatedTrajectories, split: Split) -> tuple[Record, ...
         duration=source.duration,
         samples=source.samples,
     )
-    states_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(source.seed), SPLITS.index(split)))
+
+    def draw(key: Key) -> tuple[Array, Array]:
+        if source.drive is not None:
+            return DrivenSystem(system=system, drive=source.drive).trajectories(key, source.count)
+        states = system.trajectories(key, source.count)
+        return states, jnp.zeros((*states.shape[:2], 0))
+
+    return simulated(draw, system.times(), split, noise=source.noise, seed=source.seed)
+
+
+def simulated(
+    draw: Callable[[Key], tuple[Float[Array, "records times states"], Float[Array, "records times inputs"]]],
+    times: Float[Array, " times"],
+    split: Split,
+    *,
+    noise: float,
+    seed: int,
+) -> tuple[Record, ...]:
+    """Records of one split, with noise unless it is the test's.
+
+    Args:
+        draw: clean states and inputs.
+        times: of them all.
+        split: has draws of its own.
+        noise: white, as a share of each state's standard deviation.
+        seed: of the draws.
+    """
+    states_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SPLITS.index(split)))
     # Compiled, since what a system does one operation at a time takes minutes.
-    if source.drive is None:
-        states = jax.jit(lambda key: system.trajectories(key, source.count))(states_key)
-        inputs = jnp.zeros((*states.shape[:2], 0))
-    else:
-        driven = DrivenSystem(system=system, drive=source.drive)
-        states, inputs = jax.jit(lambda key: driven.trajectories(key, source.count))(states_key)
+    states, inputs = jax.jit(draw)(states_key)
     if split != "test":
-        states = systems.with_noise(states, noise_key, level=source.noise)
-    times = jax.device_get(system.times())
+        states = systems.with_noise(states, noise_key, level=noise)
+    at = jax.device_get(times)
     return tuple(
-        Record(source=f"trajectory {number}", times=times, states=one, inputs=driving)
+        Record(source=f"trajectory {number}", times=at, states=one, inputs=driving)
         for number, (one, driving) in enumerate(zip(*jax.device_get((states, inputs)), strict=True))
     )

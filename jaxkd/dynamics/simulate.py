@@ -118,6 +118,6 @@ def stays_near(
     return bool(np.all((states >= low - NEAR * width) & (states <= high + NEAR * width)))
 
 
-def positive(spread: Float[np.ndarray, " states"]) -> Float[np.ndarray, " states"]:
-    """1 for a state that does not move."""
-    return np.where(spread > 0, spread, 1.0)
+def positive(spread: Any) -> Any:
+    """1 for a state that does not move: of an array of NumPy's or JAX's, the same."""
+    return spread + (spread == 0)

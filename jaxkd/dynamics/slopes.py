@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxkd.dynamics.grids import PeriodicGrid
 from jaxkd.dynamics.trajectories import Trajectories, curves
 
 
@@ -72,6 +73,21 @@ class SplineSlopes(SlopeEstimator):
                 smooth[number, :length, channel] = curve(times / step)
                 slopes[number, :length, channel] = curve(times / step, nu=1) / step
         return jnp.asarray(smooth), jnp.asarray(slopes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GridSlopes(SlopeEstimator):
+    """Those of `FourierSlopes`, after waves in space that are noise are taken out of the samples and of the curves."""
+
+    grid: PeriodicGrid
+
+    def __call__(
+        self, given: Trajectories
+    ) -> tuple[Float[Array, "trajectories times states"], Float[Array, "trajectories times states"]]:
+        cutoffs = self.grid.cutoffs(given.states)
+        kept = self.grid.without_shorter(given.states, cutoffs)
+        states, slopes = fourier_slopes(kept, given.times, jnp.asarray(given.there))
+        return self.grid.without_shorter(states, cutoffs), self.grid.without_shorter(slopes, cutoffs)
 
 
 @jax.jit

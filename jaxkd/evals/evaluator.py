@@ -20,7 +20,8 @@ class Forecast:
     """One record, and what a model makes of its first state.
 
     Raises:
-        ValueError: rows that are not one for each time, or not of one value for each state.
+        ValueError: rows that are not one for each time, or not of one value for each state, or states that are not
+            a whole number for each place.
     """
 
     key: str
@@ -32,6 +33,8 @@ class Forecast:
     """A row a time, a value a state."""
     forecast: tuple[tuple[float, ...], ...]
     """The same; a simulation that diverged is cut short."""
+    places: tuple[float, ...] = ()
+    """Where the states are quantities at places: those places, of which each quantity has a state, in their order."""
 
     def __post_init__(self) -> None:
         if not self.names or not self.times:
@@ -50,6 +53,11 @@ class Forecast:
                     f"measured and forecast must have one value for each of names in a row, got {len(row)} values for "
                     f"{', '.join(self.names)} in {self.key!r}."
                 )
+        if self.places and len(self.names) % len(self.places):
+            raise ValueError(
+                f"names must be one a place for each quantity, got {len(self.names)} for {len(self.places)} places in "
+                f"{self.key!r}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +119,8 @@ def _forecast(fields: dict[str, Any]) -> Forecast:
         times=tuple(fields["times"]),
         measured=tuple(map(tuple, fields["measured"])),
         forecast=tuple(map(tuple, fields["forecast"])),
+        # Files that were written before there were places have none.
+        places=tuple(fields.get("places", ())),
     )
 
 

@@ -88,7 +88,7 @@ class RolloutError(Evaluator):
             keys=keys,
             per_example={"square": tuple(square.tolist())},
             forecasts=tuple(
-                _forecast(keys[one], model.states, times[one], measured[one], forecast[one])
+                _forecast(keys[one], self.data, times[one], measured[one], forecast[one])
                 for one in range(min(SHOWN, len(keys)))
             ),
         )
@@ -96,7 +96,7 @@ class RolloutError(Evaluator):
 
 def _forecast(
     key: str,
-    names: tuple[str, ...],
+    data: TrajectorySource,
     times: Float[np.ndarray, " samples"],
     measured: Float[np.ndarray, "samples states"],
     forecast: Float[np.ndarray, "samples states"],
@@ -105,10 +105,11 @@ def _forecast(
     reached = len(finite) if np.all(finite) else int(np.argmin(finite))
     return Forecast(
         key=key,
-        names=names,
+        names=data.names()[0],
         times=tuple(times.tolist()),
         measured=tuple(map(tuple, measured.tolist())),
         forecast=tuple(map(tuple, forecast[:reached].tolist())),
+        places=data.places(),
     )
 
 

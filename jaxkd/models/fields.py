@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxkd.dynamics.simulate import positive
 from jaxkd.models.split_apply import Split, split
 from jaxkd.typing import Key, Params
 
@@ -35,6 +36,19 @@ class Field(abc.ABC):
             scales: of the data that it is or was learnt from.
             variables: states, and after them inputs, in their units.
         """
+
+    def scales(self, variables: Float[Array, "points variables"], slopes: Float[Array, "points states"]) -> Scales:
+        """Of the data that is learnt from.
+
+        Args:
+            variables: states, and after them inputs.
+            slopes: estimates of the states' rates of change.
+        """
+        return {
+            "mean": jnp.mean(variables, axis=0),
+            "deviation": positive(jnp.std(variables, axis=0)),
+            "slope": positive(jnp.std(slopes, axis=0)),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +106,12 @@ class _Layers(nnx.Module):
 _scaled = nnx.initializers.lecun_normal()
 
 
+def listed(names: tuple[str, ...]) -> str:
+    """For a person: of many names the first two and the last one."""
+    shown = names if len(names) <= 6 else (*names[:2], "...", names[-1])
+    return ", ".join(shown)
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorField:
@@ -104,7 +124,7 @@ class VectorField:
     scales: Scales
 
     def __str__(self) -> str:
-        return f"a vector field of {', '.join(self.states)}"
+        return f"a vector field of {listed(self.states)}"
 
     def __call__(self, t: Any, y: Float[Array, " states"], u: Any = None) -> Float[Array, " states"]:
         """As `jaxkd.dynamics.solve` and Diffrax take it.

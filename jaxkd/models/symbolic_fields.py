@@ -1,5 +1,6 @@
 """Right-hand sides to read: sums of terms, and such a sum with a network for what it leaves."""
 
+import abc
 import dataclasses
 import itertools
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics import Equations, library, written
-from jaxkd.models.fields import Field, Network, Scales
+from jaxkd.dynamics.trajectories import Trajectories
+from jaxkd.models.fields import Field, Network, Scales, listed
+from jaxkd.models.grid_fields import LOCAL, OnGrid
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -19,8 +22,53 @@ if TYPE_CHECKING:
 SYMBOLIC, RESIDUAL = "symbolic", "residual"
 
 
+class Symbolic(Field):
+    """A field that equations are read from, and that is made of equations."""
+
+    @abc.abstractmethod
+    def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
+        """What the equations are of: states, and inputs."""
+
+    @abc.abstractmethod
+    def terms(self) -> "tuple[sympy.Expr, ...]":
+        """That an equation may have, in the order of the coefficients.
+
+        Raises:
+            ValueError: a term that is no expression of the symbols.
+        """
+
+    @abc.abstractmethod
+    def equations(self, params: Params, scales: Scales) -> Equations:
+        """With coefficients in the data's units."""
+
+    @abc.abstractmethod
+    def of(self, equations: Equations, scales: Scales) -> Params:
+        """The inverse of `equations`.
+
+        Raises:
+            ValueError: equations with a term that is not among `terms`.
+        """
+
+    @abc.abstractmethod
+    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+        """Of the symbols: what the equations are found in.
+
+        Args:
+            given: of the data.
+            smooth: its states, where an estimator puts them.
+        """
+
+    @abc.abstractmethod
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        """Refuse data of other names.
+
+        Raises:
+            ValueError: it is.
+        """
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Terms(Field):
+class Terms(Symbolic):
     """A sum of terms times coefficients, where a coefficient of 0 stays 0.
 
     Coefficients are trained in units in which each term and each slope is of size one.
@@ -37,18 +85,12 @@ class Terms(Field):
     open: bool = False
     """Train coefficients that are 0 too."""
 
-    def variables(self) -> "tuple[sympy.Symbol, ...]":
-        """The names as symbols."""
-        return written.symbols(self.names)
+    def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
+        return self._variables()[: self.states], self._variables()[self.states :]
 
     def terms(self) -> "tuple[sympy.Expr, ...]":
-        """In the order of the coefficients.
-
-        Raises:
-            ValueError: a further term that is no expression of the names.
-        """
-        further = [written.expression(text, self.variables()) for text in self.further]
-        return tuple(dict.fromkeys((*library.polynomials(self.variables(), degree=self.degree), *further)))
+        further = [written.expression(text, self._variables()) for text in self.further]
+        return tuple(dict.fromkeys((*library.polynomials(self._variables(), degree=self.degree), *further)))
 
     def init(self, key: Key, scales: Scales) -> Params:
         """No term at all, or where all are trained all of them, small."""
@@ -56,48 +98,91 @@ class Terms(Field):
         return {"coefficients": 0.01 * jax.random.normal(key, size, jnp.float64) if self.open else jnp.zeros(size)}
 
     def slopes(self, params: Params, scales: Scales, variables: Float[Array, " variables"]) -> Float[Array, " states"]:
-        values = library.values(self.terms(), self.variables())
+        values = library.values(self.terms(), self._variables())
         table = params["coefficients"]
         if not self.open:
             table = jnp.where(table == 0, jax.lax.stop_gradient(table), table)
         return scales["slope"] * ((values(variables) / self._sizes(scales)) @ table)
 
     def equations(self, params: Params, scales: Scales) -> Equations:
-        """With coefficients in the data's units."""
         table = params["coefficients"] * scales["slope"][None] / self._sizes(scales)[:, None]
         return Equations(
-            states=self.variables()[: self.states],
-            inputs=self.variables()[self.states :],
+            states=self._variables()[: self.states],
+            inputs=self._variables()[self.states :],
             terms=self.terms(),
             coefficients=np.asarray(table),
         )
 
     def of(self, equations: Equations, scales: Scales) -> Params:
-        """The inverse of `equations`.
-
-        Raises:
-            ValueError: equations with a term that is not among these.
-        """
         table = jnp.asarray(equations.within(self.terms()).coefficients)
         return {"coefficients": table * self._sizes(scales)[:, None] / scales["slope"][None]}
+
+    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+        del smooth
+        return given
+
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        if (self.names, self.states) != (states + inputs, len(states)):
+            raise ValueError(
+                f"names must be those of the data, {', '.join(states + inputs)}, of which {len(states)} are states, "
+                f"got {', '.join(self.names)} and {self.states}."
+            )
+
+    def _variables(self) -> "tuple[sympy.Symbol, ...]":
+        return written.symbols(self.names)
 
     def _sizes(self, scales: Scales) -> Float[Array, " terms"]:
         """Root mean squares at the middle of the data and a deviation to each side of it, in every direction."""
         corners = jnp.asarray(list(itertools.product((-1.0, 0.0, 1.0), repeat=len(self.names))))
         points = scales["mean"][None] + scales["deviation"][None] * corners
-        size = jnp.sqrt(jnp.mean(library.values(self.terms(), self.variables())(points) ** 2, axis=0))
+        size = jnp.sqrt(jnp.mean(library.values(self.terms(), self._variables())(points) ** 2, axis=0))
         return jnp.where(size > 0, size, 1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TermsOnGrid(OnGrid, Symbolic):
+    """A sum of terms of what is at one place: a partial differential equation."""
+
+    at_place: Terms
+
+    def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
+        return self.at_place.symbols()
+
+    def terms(self) -> "tuple[sympy.Expr, ...]":
+        return self.at_place.terms()
+
+    def equations(self, params: Params, scales: Scales) -> Equations:
+        return self.at_place.equations(params, scales[LOCAL])
+
+    def of(self, equations: Equations, scales: Scales) -> Params:
+        return self.at_place.of(equations, scales[LOCAL])
+
+    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+        return self.grid.at_each_place(given, jnp.asarray(smooth))
+
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        if (states, inputs) != self.grid.names(len(states) // len(self.grid.quantities)):
+            raise ValueError(
+                f"grid must have the names of the data, {listed(states)} and {listed(inputs)}, got "
+                f"{', '.join(self.grid.quantities)} and {', '.join(self.grid.inputs)}, each at places that are counted "
+                "from 0."
+            )
+        self.at_place.require_names(*self.grid.local_names())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corrected(Field):
     """Terms, and a network that begins at 0 for what they leave unexplained."""
 
-    symbolic: Terms
-    residual: Network = Network(start_at_zero=True)
+    symbolic: Symbolic
+    residual: Field = Network(start_at_zero=True)
+    """Begins at 0.  On the same grid where the terms are on one."""
 
     def init(self, key: Key, scales: Scales) -> Params:
         return {SYMBOLIC: self.symbolic.init(key, scales), RESIDUAL: self.residual.init(key, scales)}
+
+    def scales(self, variables: Float[Array, "points variables"], slopes: Float[Array, "points states"]) -> Scales:
+        return self.symbolic.scales(variables, slopes)
 
     def slopes(self, params: Params, scales: Scales, variables: Float[Array, " variables"]) -> Float[Array, " states"]:
         parts = ((self.symbolic, SYMBOLIC), (self.residual, RESIDUAL))

@@ -11,7 +11,7 @@ from jaxkd.dynamics import Identified, identify
 from jaxkd.field_recipe import FIELD, SCALES, described, placed
 from jaxkd.matching import MatchingRecipe
 from jaxkd.models.fields import VectorField
-from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Terms
+from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Symbolic
 from jaxkd.records import Variables
 from jaxkd.shooting import ShootingRecipe
 from jaxkd.trained import trained_params
@@ -29,13 +29,13 @@ class SNODEMatching(MatchingRecipe):
     gradients is not reliable; terms chosen in the weak form.
     """
 
-    field: Terms
+    field: Symbolic
     alpha: float = 0.0
     """Of the penalty, >= 0; it draws coefficients towards 0."""
 
     def validate(self) -> None:
         super().validate()
-        _require_names(self.field, self.data.names())
+        _require_fitting(self.field, self.data.names())
         if not self.alpha >= 0:
             raise ValueError(f"alpha must be at least 0, got {self.alpha}.")
 
@@ -58,13 +58,13 @@ class SNODETuning(ShootingRecipe):
     stage 1 has left out.
     """
 
-    field: Terms
+    field: Symbolic
     equations: str
     """Folder of the run whose equations these are, or "stage:NAME"."""
 
     def validate(self) -> None:
         super().validate()
-        _require_names(self.field, self.data.names())
+        _require_fitting(self.field, self.data.names())
 
     def init(self, key: Key) -> Variables:
         variables = super().init(key)
@@ -86,7 +86,7 @@ class SNODEResidual(ShootingRecipe):
 
     def validate(self) -> None:
         super().validate()
-        _require_names(self.field.symbolic, self.data.names())
+        _require_fitting(self.field.symbolic, self.data.names())
 
     def abstract(self) -> Variables:
         whole = super().abstract()
@@ -110,25 +110,21 @@ class SNODEResidual(ShootingRecipe):
         return super().model(variables.replace(params={FIELD: whole}))
 
 
-def _require_names(field: Terms, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-    states, inputs = names
-    if (field.names, field.states) != (states + inputs, len(states)):
-        raise ValueError(
-            f"names must be those of the data, {', '.join(states + inputs)}, of which {len(states)} are states, got "
-            f"{', '.join(field.names)} and {field.states}."
-        )
+def _require_fitting(field: Symbolic, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    field.require_names(*names)
     field.terms()
 
 
 @functools.lru_cache(maxsize=8)
 def _identified(recipe: SNODEMatching) -> Identified:
-    given, variables = recipe.data.trajectories("train"), recipe.field.variables()
+    given, (smooth, _) = recipe.training_estimates()
+    given, (states, inputs) = recipe.field.records(given, smooth), recipe.field.symbols()
     return identify(
         given.states,
         given.times,
-        names=variables[: recipe.field.states],
+        names=states,
         terms=recipe.field.terms(),
         inputs=given.inputs,
-        input_names=variables[recipe.field.states :],
+        input_names=inputs,
         lengths=given.lengths.tolist(),
     )

@@ -35,12 +35,12 @@ def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
     """
     _, record = of[0]
     names = record.names[:STATES]
-    measured = _rows(record.measured, record)
-    curves = [(model, np.array(one.times), _rows(one.forecast, one)) for model, one in of]
+    measured = rows(record.measured, record)
+    curves = [(model, np.array(one.times), rows(one.forecast, one)) for model, one in of]
     scales = [
         Scale.over(measured[:, state], *(curve[:, state] for _, _, curve in curves)) for state in range(len(names))
     ]
-    keys = [panels.Key(kind="dot", label="measured", color=svg.MUTED), *(_key(model, one) for model, one in of)]
+    keys = [panels.Key(kind="dot", label="measured", color=svg.MUTED), *(key(model, one) for model, one in of)]
     figure, each, time = panels.stack(
         len(names),
         np.array(record.times),
@@ -56,7 +56,7 @@ def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
         panels.title(axes, scale.label(name, ""), color=svg.INK)
         for model, times, curve in curves:
             fine = slice(None, len(curve), panels.stride(len(curve), panels.POINTS))
-            _draw(axes, model, time.of(times[fine]), scale.of(curve[fine, state]))
+            draw(axes, model, time.of(times[fine]), scale.of(curve[fine, state]))
         panels.dots(axes, at, scale.of(dots[:, state]), color=svg.MUTED)
     if len(names) > 1:
         axes, (across, up) = panels.beside(figure, each, height=_PHASE), scales[:2]
@@ -65,23 +65,35 @@ def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
         panels.x_label(axes, across.label(names[0], ""))
         panels.title(axes, up.label(names[1], ""), color=svg.INK)
         for model, _, curve in curves:
-            _draw(axes, model, across.of(curve[:, 0]), up.of(curve[:, 1]))
+            draw(axes, model, across.of(curve[:, 0]), up.of(curve[:, 1]))
         panels.dots(axes, across.of(dots[:, 0]), up.of(dots[:, 1]), color=svg.MUTED)
     said = ", ".join(key.label for key in keys)
     return svg.element(figure, f"{', '.join(names)} of {record.key}: {said}")
 
 
-def _rows(rows: Sequence[Sequence[float]], record: Forecast) -> Float[np.ndarray, "times states"]:
-    """Of a simulation that diverged at once, too."""
-    return np.array(rows, np.float64).reshape(len(rows), len(record.names))
+def rows(values: Sequence[Sequence[float]], record: Forecast) -> Float[np.ndarray, "times states"]:
+    """Of a simulation that diverged at once, too.
+
+    Args:
+        values: of the record, or of its forecast.
+        record: whose states they are.
+    """
+    return np.array(values, np.float64).reshape(len(values), len(record.names))
 
 
-def _key(model: Model, one: Forecast) -> panels.Key:
+def key(model: Model, one: Forecast) -> panels.Key:
+    """What a legend says of a model, and of where its forecast ends.
+
+    Args:
+        model: whose forecast it is.
+        one: the forecast.
+    """
     label, length = model.label, len(one.forecast)
     if length < len(one.times):
         label += f", diverges at {one.times[length]:.4g}" if length else ", no forecast"
     return panels.Key(kind="line", label=label, color=svg.color(model.color), dash=svg.dash(model.color))
 
 
-def _draw(axes: "Axes", model: Model, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> None:
+def draw(axes: "Axes", model: Model, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> None:
+    """A curve in the model's colour."""
     axes.plot(x, y, color=svg.color(model.color), linestyle=svg.dash(model.color), linewidth=1.5)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from jaxkd.evals.bootstrap import Comparison
 from jaxkd.evals.evaluator import Forecast
 from jaxkd.evals.headline import Headline
-from jaxkd.report import cells, document, figures, forecast_figures, svg
+from jaxkd.report import cells, document, figures, forecast_figures, profile_figures, svg
 from jaxkd.report.document import escaped
 from jaxkd.report.stages import Model, StageReport, best, by_label
 
@@ -183,6 +183,9 @@ def _forecasts(models: Sequence[Model]) -> str:
         return ""
     drawn = []
     for (key, names), of in list(found.items())[:_RECORDS]:
+        if of[0][1].places:
+            drawn.append(document.figure(key, "", profile_figures.profiles(of)))
+            continue
         states = forecast_figures.STATES
         note = f"the first {states} of {len(names)} states" if len(names) > states else ""
         drawn.append(document.figure(key, note, forecast_figures.forecast(of)))

@@ -62,6 +62,21 @@ def forecast(
     return Forecast(key=key, names=names, times=tuple(times.tolist()), measured=rows, forecast=rows[:length])
 
 
+def wave(samples: int = 11, *, length: int | None = None, quantities: tuple[str, ...] = ("s",)) -> Forecast:
+    """One that travels, at eight places; cut short where there is a length."""
+    times, places = np.linspace(0, 1, samples), np.arange(8) / 8
+    states = np.sin(2 * np.pi * (places[None] - times[:, None]))
+    rows = tuple(map(tuple, np.tile(states, len(quantities)).tolist()))
+    return Forecast(
+        key="wave",
+        names=tuple(f"{name}_{place}" for name in quantities for place in range(8)),
+        times=tuple(times.tolist()),
+        measured=rows,
+        forecast=rows[:length],
+        places=tuple(places.tolist()),
+    )
+
+
 def dynamics() -> list[StageReport]:
     """Equations, and a network of two seeds."""
     stages = [StageReport(name="e", label="equations", metrics={"rollout_error": 0.3}, forecasts=(forecast(),))]

@@ -7,7 +7,7 @@ import pytest
 from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
-from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study
+from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study, wave
 
 VOID = {"meta", "br"}
 
@@ -209,6 +209,13 @@ def test_no_more_records_are_drawn_than_a_reader_takes_in(tmp_path):
     page = write(tmp_path, stages, comparisons=[], headline=ROLLOUT_ERROR)
     assert "These are the first 4 of 6 records." in page
     assert [number for number in range(6) if f"<h3>record {number}</h3>" in page] == [0, 1, 2, 3]
+
+
+def test_records_with_places_are_drawn_over_them(tmp_path):
+    stages = [StageReport(name="s", label="s", metrics={"rollout_error": 0.1}, forecasts=(wave(),))]
+    text = write(tmp_path, stages=stages, comparisons=[], headline=ROLLOUT_ERROR)
+    assert "s of wave over place at 6 times" in text
+    assert "of 8 states" not in text
 
 
 def test_states_that_are_not_drawn_are_said(tmp_path):

@@ -1,0 +1,107 @@
+"""What learns from trajectories learns partial differential equations too."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd import runs
+from jaxkd.dynamics.grids import PeriodicGrid
+from jaxkd.dynamics.slopes import GridSlopes
+from jaxkd.evals.field_error import FieldError
+from jaxkd.evals.rollout_error import RolloutError
+from jaxkd.models.fields import Network
+from jaxkd.models.grid_fields import OnGrid
+from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Terms, TermsOnGrid
+from jaxkd.recipes.fnode import FNODE
+from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
+from jaxkd.shooting import Phase
+from jaxkd.stage import read_evaluations
+from jaxkd.study import Study, run_study
+from tests.tiny_dynamics import ON_GRID, double_precision, train
+
+__all__ = ["double_precision"]
+
+GRID = ON_GRID.system.grid
+TERMS = TermsOnGrid(grid=GRID, at_place=Terms(names=("s", "s_x", "s_xx", "u"), states=1, degree=1))
+NETWORK = OnGrid(grid=GRID, at_place=Network(width=4, depth=1))
+SHARED = {"data": ON_GRID, "slopes": GridSlopes(grid=GRID), "rows": 4}
+PHASES = (Phase(steps=1, horizon=3),)
+MATCHING = SNODEMatching(**SHARED, field=TERMS)
+TUNING = SNODETuning(**SHARED, field=TERMS, phases=PHASES, equations="stage:matching")
+CORRECTED = Corrected(
+    symbolic=TERMS, residual=OnGrid(grid=GRID, at_place=Network(width=4, depth=1, start_at_zero=True))
+)
+RESIDUAL_STAGE = SNODEResidual(**SHARED, field=CORRECTED, phases=PHASES, equations="stage:tuning")
+FINER = dataclasses.replace(ON_GRID, system=dataclasses.replace(ON_GRID.system, points=24))
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("on_grid")
+    evaluators = (RolloutError(data=FINER, smooth=False, label="finer"), FieldError(data=ON_GRID))
+    stages = tuple(
+        train(recipe, name=name, label=name, steps=2, evaluators=evaluators)
+        for name, recipe in (("matching", MATCHING), ("tuning", TUNING), ("residual", RESIDUAL_STAGE))
+    )
+    rate = dataclasses.replace(stages[0].optimizer, learning_rate=1e-4)
+    stages = tuple(dataclasses.replace(stage, optimizer=rate) for stage in stages)
+    with jax.enable_x64(True):
+        run_study(Study(name="on_grid", title="", description="", stages=stages), workdir)
+    return workdir
+
+
+def test_the_equation_is_found_and_handed_on(study):
+    first, second, third = (runs.model(study / name / "0") for name in ("matching", "tuning", "residual"))
+    assert str(first.field.equations(first.params, first.scales).rounded(1)) == "ds/dt = 0.01 s_xx + u"
+    np.testing.assert_array_equal(third.params[SYMBOLIC]["coefficients"], second.params["coefficients"])
+    assert np.any(jax.tree.leaves(third.params[RESIDUAL])[-1] != 0)
+
+
+def test_what_is_learnt_is_solved_on_another_grid(study):
+    for name in ("matching", "tuning", "residual"):
+        found = read_evaluations(study / name / "0")
+        assert found["finer"].metrics["rollout_error"] < 0.05
+        assert found["field_error"].metrics["field_error"] < 0.05
+        forecast = found["finer"].forecasts[0]
+        assert (len(forecast.names), forecast.places) == (24, FINER.places())
+
+
+def test_a_network_is_the_same_at_every_place():
+    recipe = FNODE(**SHARED, field=NETWORK)
+    state = recipe.init(KEY)
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, one.frozen) for one in (state, recipe.abstract())]
+    assert shapes[0] == shapes[1]
+    model = recipe.model(state)
+    field = jax.jit(lambda t, y, u: model(t, y, u))
+    given = ON_GRID.trajectories("train")
+    s, u = given.states[0, 5], given.inputs[0, 5]
+    np.testing.assert_allclose(field(0.0, np.roll(s, 3), np.roll(u, 3)), np.roll(field(0.0, s, u), 3), atol=1e-10)
+    assert str(model) == "a vector field of s_0, s_1, ..., s_15"
+    assert recipe.provenance() == "OnGrid of s_0, s_1, ..., s_15, from 2 records of SimulatedOnGrid"
+    # At one place it is the network of the local variables.
+    local = GRID.local(s, u)[7]
+    alone = NETWORK.at_place.slopes(state.params["field"], state.frozen["scales"]["local"], local)
+    np.testing.assert_allclose(field(0.0, s, u)[7], alone[0], rtol=1e-10)
+
+
+def test_scales_are_those_of_all_places():
+    scales = MATCHING.scales()
+    given, (states, slopes) = MATCHING.training_estimates()
+    np.testing.assert_allclose(scales["local"]["mean"][0], states.mean(), rtol=1e-9)
+    np.testing.assert_allclose(scales["deviation"][:16], states.std(), rtol=1e-9)
+    np.testing.assert_allclose(scales["deviation"][16:], given.inputs.std(), rtol=1e-9)
+    np.testing.assert_allclose(scales["slope"], slopes.std(), rtol=1e-9)
+
+
+def test_refusals():
+    other = PeriodicGrid(length=1.0, quantities=("s",), inputs=("w",))
+    with pytest.raises(
+        ValueError, match="grid must have the names of the data, s_0, .* and u_0, .*, got s and w, each"
+    ):
+        dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, grid=other)).validate()
+    local = Terms(names=("s", "s_x", "u"), states=1)
+    with pytest.raises(ValueError, match="names must be those of the data, s, s_x, s_xx, u, of which 1 are states"):
+        dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, at_place=local)).validate()
