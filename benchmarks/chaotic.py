@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,10 +13,10 @@ from jaxtyping import Array, Float
 
 from benchmarks import dynamics, environment
 from benchmarks.row import Benchmark, Measured, Row
-from jaxkd.dynamics import Solver, identify, polynomials
+from jaxkd.dynamics import identify, polynomials
 from jaxkd.dynamics.chaotic import ChaoticSystem, chaotic, ten
 from jaxkd.dynamics.simulate import simulate
-from jaxkd.dynamics.systems import TOLERANCE
+from jaxkd.dynamics.solve import ACCURATE
 
 LEVEL = 0.01
 """Of the noise, as a share of each state's deviation."""
@@ -30,9 +29,6 @@ HORIZON = 15
 """Lyapunov times, after which forecasts are not looked at."""
 VALID = 0.4
 """Of the spread, root mean square over the states: what a forecast may be off by."""
-
-SOLVER = Solver(method=diffrax.Dopri8(), rtol=TOLERANCE, atol=TOLERANCE, most_steps=100_000)
-"""Of forecasts and of what they are compared with."""
 
 Simulations: TypeAlias = Callable[[Float[Array, "terms states"]], Float[Array, "tests times states"]]
 """From the test states, by the coefficients of a library."""
@@ -103,6 +99,6 @@ def _simulations(one: ChaoticSystem, terms: tuple[sympy.Expr, ...]) -> tuple[Flo
     times = step * jnp.arange(1 + round(HORIZON / (one.lyapunov * step)))
     starts = jax.jit(lambda key: system.starts(key, TESTS))(jax.random.key(TEST_SEED))
     run = functools.partial(
-        simulate, terms=terms, variables=system.equations.states, spread=jnp.std(starts, axis=0), solver=SOLVER
+        simulate, terms=terms, variables=system.equations.states, spread=jnp.std(starts, axis=0), solver=ACCURATE
     )
     return times, jax.jit(lambda table: jax.lax.map(lambda start: run(table, start, times).states, starts))

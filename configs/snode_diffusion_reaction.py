@@ -12,7 +12,7 @@ Measure   Forecasts of whole clean test solutions from their first state, off as
 Result    Forecasts off by .013 of the spread (.011 to .016) with the network, .0042 after stage 1, which finds
           0.00997 s_xx + 1.00 u, .0039 after stage 2 of those two terms, .00076 (.00069 to .00088) with all of fifteen
           terms, among them .0098 to .0104 s^2 and no other above .0007, and .0029 after stage 3; at 128 places by the
-          same to three digits.  The right-hand side by .029, .0044, .0040, .00094 and .0036.
+          same within 2 %.  The right-hand side by .029, .0044, .0040, .00094 and .0036.
 
     python -m jaxkd.train --config configs/snode_diffusion_reaction.py
 """

@@ -35,10 +35,10 @@ class FieldRecipe(Recipe):
     """Of a batch."""
 
     def validate(self) -> None:
-        """Refuse single precision, and data that cannot be read.
+        """Refuse single precision, data that cannot be read, and a field that is not made for them.
 
         Raises:
-            ValueError: as said, and as the data's source does.
+            ValueError: as said, and as the data's source and the field do.
         """
         if jnp.asarray(0.0).dtype != jnp.float64:
             raise ValueError(
@@ -48,6 +48,7 @@ class FieldRecipe(Recipe):
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         self.data.trajectories("train")
+        self.field.require_names(*self.data.names())
 
     def abstract(self) -> Variables:
         scales = self._abstract_scales()

@@ -2,17 +2,14 @@
 
 import dataclasses
 
-import diffrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.equations import Equations
-from jaxkd.dynamics.solve import Solver, solve
+from jaxkd.dynamics.solve import ACCURATE, solve
 from jaxkd.typing import Key
-
-SOLVER = Solver(method=diffrax.Dopri8(), rtol=1e-10, atol=1e-10, most_steps=1_000_000)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +53,6 @@ class OnAttractor:
         drawn = jax.random.uniform(key, (count,), start.dtype, minval=self.transient, maxval=last)
         order = jnp.argsort(drawn)
         times = jnp.concatenate([jnp.zeros(1), drawn[order]])
-        visited = solve(equations.vector_field(), start, times, solver=SOLVER).states[1:]
+        visited = solve(equations.vector_field(), start, times, solver=ACCURATE).states[1:]
         # Independent draws have no order in time.
         return jnp.zeros_like(visited).at[order].set(visited)

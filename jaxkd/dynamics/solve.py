@@ -52,6 +52,10 @@ class Solver:
             raise ValueError(f"step must be > 0, or None for a step that adapts, got {self.step}.")
 
 
+ACCURATE = Solver(method=diffrax.Dopri8(), rtol=1e-10, atol=1e-10, most_steps=1_000_000)
+"""For what is taken to be exact: trajectories of known systems, and what others are compared with."""
+
+
 def solve(
     vector_field: VectorField,
     y0: Float[Array, " states"],

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import TypeAlias
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import sympy
@@ -12,10 +11,10 @@ from jaxtyping import Array, Float
 from jaxkd.dynamics.attractor import OnAttractor
 from jaxkd.dynamics.double import require_float64
 from jaxkd.dynamics.equations import Equations
-from jaxkd.dynamics.solve import Solver, solve
+from jaxkd.dynamics.solve import ACCURATE, solve
 from jaxkd.typing import Key
 
-TOLERANCE = 1e-10
+TOLERANCE = ACCURATE.rtol
 """Relative and absolute, of trajectories.  At half of it they are the same to 1e-7 of their spread."""
 
 
@@ -82,7 +81,7 @@ class System:
             TypeError: JAX is not in double precision.
         """
         initial = self.starts(key, count)
-        solver = Solver(method=diffrax.Dopri8(), rtol=tolerance, atol=tolerance, most_steps=100_000)
+        solver = dataclasses.replace(ACCURATE, rtol=tolerance, atol=tolerance)
         field, times = self.equations.vector_field(), self.times()
         # One after the other, so that none takes the steps of another.
         return jax.lax.map(lambda y0: solve(field, y0, times, solver=solver).states, initial)

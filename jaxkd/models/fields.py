@@ -37,6 +37,18 @@ class Field(abc.ABC):
             variables: states, and after them inputs, in their units.
         """
 
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        """Refuse data that the field is not made for.  Default: any will do.
+
+        Args:
+            states: names of the data's states.
+            inputs: names of its inputs.
+
+        Raises:
+            ValueError: as said.
+        """
+        del states, inputs
+
     def scales(self, variables: Float[Array, "points variables"], slopes: Float[Array, "points states"]) -> Scales:
         """Of the data that is learnt from.
 

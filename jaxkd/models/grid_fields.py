@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics.grids import PeriodicGrid
-from jaxkd.models.fields import Field, Scales
+from jaxkd.models.fields import Field, Scales, listed
 from jaxkd.typing import Key, Params
 
 LOCAL = "local"
@@ -34,6 +34,15 @@ class OnGrid(Field):
         points = variables.size // len(self.grid.quantities + self.grid.inputs)
         states, inputs = jnp.split(variables, [points * len(self.grid.quantities)])
         return self.grid.rates(lambda at: self.at_place.slopes(params, scales[LOCAL], at), states, inputs)
+
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        if (states, inputs) != self.grid.names(len(states) // len(self.grid.quantities)):
+            raise ValueError(
+                f"grid must have the names of the data, {listed(states)} and {listed(inputs)}, got "
+                f"{', '.join(self.grid.quantities)} and {', '.join(self.grid.inputs)}, each at places that are counted "
+                "from 0."
+            )
+        self.at_place.require_names(*self.grid.local_names())
 
     def scales(self, variables: Float[Array, "samples variables"], slopes: Float[Array, "samples states"]) -> Scales:
         """The same at all places, and those of the local variables besides."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.dynamics import Equations, library, written
 from jaxkd.dynamics.trajectories import Trajectories
-from jaxkd.models.fields import Field, Network, Scales, listed
+from jaxkd.models.fields import Field, Network, Scales
 from jaxkd.models.grid_fields import LOCAL, OnGrid
 from jaxkd.typing import Key, Params
 
@@ -56,14 +56,6 @@ class Symbolic(Field):
         Args:
             given: of the data.
             smooth: its states, where an estimator puts them.
-        """
-
-    @abc.abstractmethod
-    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
-        """Refuse data of other names.
-
-        Raises:
-            ValueError: it is.
         """
 
 
@@ -127,6 +119,7 @@ class Terms(Symbolic):
                 f"names must be those of the data, {', '.join(states + inputs)}, of which {len(states)} are states, "
                 f"got {', '.join(self.names)} and {self.states}."
             )
+        self.terms()
 
     def _variables(self) -> "tuple[sympy.Symbol, ...]":
         return written.symbols(self.names)
@@ -160,15 +153,6 @@ class TermsOnGrid(OnGrid, Symbolic):
     def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
         return self.grid.at_each_place(given, jnp.asarray(smooth))
 
-    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
-        if (states, inputs) != self.grid.names(len(states) // len(self.grid.quantities)):
-            raise ValueError(
-                f"grid must have the names of the data, {listed(states)} and {listed(inputs)}, got "
-                f"{', '.join(self.grid.quantities)} and {', '.join(self.grid.inputs)}, each at places that are counted "
-                "from 0."
-            )
-        self.at_place.require_names(*self.grid.local_names())
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corrected(Field):
@@ -180,6 +164,10 @@ class Corrected(Field):
 
     def init(self, key: Key, scales: Scales) -> Params:
         return {SYMBOLIC: self.symbolic.init(key, scales), RESIDUAL: self.residual.init(key, scales)}
+
+    def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        for field in (self.symbolic, self.residual):
+            field.require_names(states, inputs)
 
     def scales(self, variables: Float[Array, "points variables"], slopes: Float[Array, "points states"]) -> Scales:
         return self.symbolic.scales(variables, slopes)

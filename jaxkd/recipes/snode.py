@@ -35,7 +35,6 @@ class SNODEMatching(MatchingRecipe):
 
     def validate(self) -> None:
         super().validate()
-        _require_fitting(self.field, self.data.names())
         if not self.alpha >= 0:
             raise ValueError(f"alpha must be at least 0, got {self.alpha}.")
 
@@ -62,10 +61,6 @@ class SNODETuning(ShootingRecipe):
     equations: str
     """Folder of the run whose equations these are, or "stage:NAME"."""
 
-    def validate(self) -> None:
-        super().validate()
-        _require_fitting(self.field, self.data.names())
-
     def init(self, key: Key) -> Variables:
         variables = super().init(key)
         return variables.replace(params=trained_params(Path(self.equations), self.abstract().params))
@@ -83,10 +78,6 @@ class SNODEResidual(ShootingRecipe):
     field: Corrected
     equations: str
     """Folder of the run whose equations these are, or "stage:NAME"."""
-
-    def validate(self) -> None:
-        super().validate()
-        _require_fitting(self.field.symbolic, self.data.names())
 
     def abstract(self) -> Variables:
         whole = super().abstract()
@@ -108,11 +99,6 @@ class SNODEResidual(ShootingRecipe):
     def model(self, variables: Variables) -> VectorField:
         whole = variables.params[FIELD] | {SYMBOLIC: variables.frozen[SYMBOLIC]}
         return super().model(variables.replace(params={FIELD: whole}))
-
-
-def _require_fitting(field: Symbolic, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-    field.require_names(*names)
-    field.terms()
 
 
 @functools.lru_cache(maxsize=8)

@@ -98,10 +98,10 @@ def test_scales_are_those_of_all_places():
 
 def test_refusals():
     other = PeriodicGrid(length=1.0, quantities=("s",), inputs=("w",))
-    with pytest.raises(
-        ValueError, match="grid must have the names of the data, s_0, .* and u_0, .*, got s and w, each"
-    ):
-        dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, grid=other)).validate()
+    for recipe in (MATCHING, FNODE(**SHARED, field=NETWORK)):
+        wrong = dataclasses.replace(recipe, field=dataclasses.replace(recipe.field, grid=other))
+        with pytest.raises(ValueError, match="grid must have the names .* s_0, .* and u_0, .*, got s and w, each"):
+            wrong.validate()
     local = Terms(names=("s", "s_x", "u"), states=1)
     with pytest.raises(ValueError, match="names must be those of the data, s, s_x, s_xx, u, of which 1 are states"):
         dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, at_place=local)).validate()
