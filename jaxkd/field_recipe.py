@@ -97,10 +97,11 @@ class FieldRecipe(Recipe):
 
     def scales(self) -> Scales:
         """Of the training split's states, inputs and slopes."""
-        given, (states, slopes) = self.training_estimates()
-        there = given.there
-        variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
-        return self.field.scales(jnp.asarray(variables[there]), jnp.asarray(slopes[there]))
+        return self.field.scales(*map(jnp.asarray, self.training_points()))
+
+    def training_points(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a field is given at the samples of the training split, [points, variables], and the slopes there."""
+        return _points(self.data, self.slopes)
 
     def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
         """The training split, and of its samples the states and their slopes, each [trajectories, times, states]."""
@@ -117,6 +118,13 @@ def _estimates(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarr
     """Once per process: every stage of a study asks for them."""
     states, rates = slopes(data.trajectories("train"))
     return np.asarray(states), np.asarray(rates)
+
+
+@functools.lru_cache(maxsize=32)
+def _points(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray, np.ndarray]:
+    given, (states, rates) = data.trajectories("train"), _estimates(data, slopes)
+    variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
+    return variables[given.there], rates[given.there]
 
 
 def _whole(tree: Params) -> Params:

@@ -45,9 +45,7 @@ class MatchingRecipe(FieldRecipe):
             kept: as the rollout or validation before left it.
         """
         del kept
-        given, (states, slopes) = self.training_estimates()
-        variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
-        return slope_batch(variables[given.there], slopes[given.there])
+        return slope_batch(*self.training_points())
 
     def penalty(self, params: Params) -> Scalar | float:
         """Of the field's parameters, added to the loss.  Default: none."""

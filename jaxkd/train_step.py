@@ -6,8 +6,9 @@ from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt32
 
 from jaxkd.optim import ema_update
 from jaxkd.recipe import Recipe
@@ -161,7 +162,12 @@ def train_step(
 
 def rollout_key(root_key: Key, step: int) -> Key:
     """Of what is drawn before a step, counted from 1; the step's own keys are folded from other numbers."""
-    return jax.random.fold_in(jax.random.fold_in(root_key, step - 1), 2**31)
+    return _before_step(root_key, np.uint32(step - 1))
+
+
+@jax.jit  # op by op it takes as long as the step of a small model
+def _before_step(root_key: Key, made: UInt32[Array, ""]) -> Key:
+    return jax.random.fold_in(jax.random.fold_in(root_key, made), 2**31)
 
 
 def _with_updates(params: Params, updates: Any) -> Params:
