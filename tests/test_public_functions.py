@@ -18,7 +18,7 @@ from jaxkd.alignment import (
     in_order,
     minimum_edit,
 )
-from jaxkd.dynamics import householder, least_squares
+from jaxkd.dynamics import least_squares, triangular
 from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -29,7 +29,7 @@ every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function:
 ALIGNMENTS = (exact_token, chunks, chunk_values, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
-DYNAMICS = (dynamics, householder, least_squares)
+DYNAMICS = (dynamics, least_squares, triangular)
 
 
 @pytest.mark.parametrize(

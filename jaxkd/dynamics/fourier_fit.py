@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.double import require_float64
-from jaxkd.dynamics.householder import triangulated
+from jaxkd.dynamics.triangular import back_substituted, triangulated
 
 POWERS = 4
 """Of time, 0 to 3: what the ends of a record do, up to their second derivatives, which no few sines can follow."""
@@ -126,7 +126,7 @@ def fourier_fit(
 
     # The cubic is free: what is left of samples and sines beside it decides the amplitudes.
     upper = triangulated(powers, POWERS)[:POWERS]
-    basis = jax.scipy.linalg.solve_triangular(upper, powers.T, trans=1).T
+    basis = powers @ back_substituted(upper, jnp.eye(POWERS, dtype=times.dtype))
     left, singular, right = _singular(waves - basis @ (basis.T @ waves))
     rest = values - basis @ (basis.T @ values)
     seen = left.T @ rest
@@ -145,7 +145,7 @@ def fourier_fit(
     inverse = jnp.where(singular > 0, 1 / jnp.where(singular > 0, singular, 1.0), 0.0)
     shrunk = kept[best] * inverse[None]
     amplitudes = right.T @ (shrunk.T * seen)
-    polynomial = jax.scipy.linalg.solve_triangular(upper, basis.T @ (values - waves @ amplitudes))
+    polynomial = back_substituted(upper, basis.T @ (values - waves @ amplitudes))
     channel = jnp.arange(samples.shape[1])
     return FourierFit(
         start=start,
@@ -184,7 +184,7 @@ def _singular(matrix: Float[Array, "times sines"]) -> tuple[Array, Array, Array]
 def _(size: int, batched: list[bool], matrices: Float[Array, "batch times sines"]) -> tuple[tuple, tuple[bool, ...]]:
     """Of records that are sampled at the same times, which is most of the cost of their curves, once for all.
 
-    Otherwise of one after the other: see `jaxkd.dynamics.householder`.
+    Otherwise of one after the other: see `jaxkd.dynamics.triangular`.
     """
     del batched
 

@@ -4,12 +4,11 @@
 data merge into that of the whole, so that cross-validation and the bootstrap never see a row again.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.double import require_float64
-from jaxkd.dynamics.householder import triangulated
+from jaxkd.dynamics.triangular import back_substituted, triangulated
 
 DEPENDENT = 1e-8
 """The sine of the angle between a term and those before it below which it is nothing new."""
@@ -94,9 +93,10 @@ def subset_fit(
     rows = jnp.concatenate([jnp.where(subset[None], factor, 0.0), jnp.diag(jnp.where(subset, 0.0, 1.0))])
     values = jnp.concatenate([target, jnp.zeros(terms, target.dtype)])
     both = triangulated(jnp.concatenate([rows, values[:, None]], axis=1), terms)[:terms]
-    sides = jnp.concatenate([both[:, terms:], jnp.eye(terms, dtype=factor.dtype)], axis=1)
-    solved = jax.scipy.linalg.solve_triangular(both[:, :terms], sides)
-    return jnp.where(subset, solved[:, 0], 0.0), jnp.where(subset, jnp.sum(solved[:, 1:] ** 2, axis=1), 0.0)
+    upper, side = both[:, :terms], both[:, terms:]
+    # Apart, since most callers have no use for the second.
+    fit, root = back_substituted(upper, side)[:, 0], back_substituted(upper, jnp.eye(terms, dtype=factor.dtype))
+    return jnp.where(subset, fit, 0.0), jnp.where(subset, jnp.sum(root**2, axis=1), 0.0)
 
 
 def independent(factor: Float[Array, "rows terms"]) -> Bool[Array, " terms"]:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd.dynamics.householder import triangulated
 from jaxkd.dynamics.least_squares import DEPENDENT, independent, subset_fit
+from jaxkd.dynamics.triangular import back_substituted, triangulated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -227,7 +227,7 @@ class RelaxedL0(SparsePath):
         terms = factor.shape[1]
         rows = jnp.concatenate([factor, jnp.eye(terms, dtype=factor.dtype) / math.sqrt(self.width)])
         upper = triangulated(rows, terms)[:terms]
-        root = jax.scipy.linalg.solve_triangular(upper, jnp.eye(terms, dtype=factor.dtype))
+        root = back_substituted(upper, jnp.eye(terms, dtype=factor.dtype))
         inverse, along = root @ root.T, factor.T @ target
         start, _ = subset_fit(factor, target, usable)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxkd.dynamics.householder import triangulated
 from jaxkd.dynamics.least_squares import independent, merged_triangle, subset_fit, triangle
+from jaxkd.dynamics.triangular import triangulated
 
 
 def rows(seed=0, count=30, terms=4, channels=2):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jaxkd import dynamics
-from jaxkd.dynamics import householder, least_squares
+from jaxkd.dynamics import least_squares, triangular
 from jaxkd.dynamics.sparse_fit import one_standard_error
 from tests.dynamics import test_fourier_fit as curves
 from tests.dynamics import test_held_out as held
@@ -17,6 +17,7 @@ from tests.dynamics import test_solve as solved
 from tests.dynamics import test_sparse_fit as chosen
 from tests.dynamics import test_spectral as spectral
 from tests.dynamics import test_symbolic_search as searched
+from tests.dynamics import test_triangular as triangles
 from tests.dynamics import test_trust as trusted
 from tests.dynamics import test_weak_form as weak
 from tests.dynamics import test_written as written
@@ -152,8 +153,17 @@ DYNAMICS: dict[Callable, Row] = {
         numerics=(library.test_rationals_have_no_pole, library.test_values_keep_single_precision),
         transforms=(library.test_transforms_change_nothing,),
     ),
-    householder.triangulated: reduced(
+    triangular.triangulated: reduced(
         law=squares.test_reflections_keep_lengths_and_angles, oracle=squares.test_triangles_equal_float64_numpy
+    ),
+    triangular.back_substituted: Row(
+        hand=(triangles.test_hand_values,),
+        law=(triangles.test_the_product_is_the_right_hand_side,),
+        oracle=(triangles.test_equals_float64_numpy,),
+        mask=Omitted(because="takes no mask: a triangle has all its rows"),
+        gradient=(triangles.test_gradient,),
+        numerics=(triangles.test_a_zero_on_the_diagonal_is_not_finite,),
+        transforms=(triangles.test_transforms_change_nothing,),
     ),
     least_squares.triangle: reduced(
         law=squares.test_a_triangle_says_what_the_rows_say, oracle=squares.test_triangles_equal_float64_numpy

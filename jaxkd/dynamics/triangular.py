@@ -1,7 +1,7 @@
-"""A triangle of a matrix, by reflections that are plain array operations.
+"""A triangle of a matrix, and what solves it, in plain array operations.
 
-LAPACK's batched factorisations, which `jnp.linalg` calls on a CPU, let a thread of XLA's pool wait for others of it.
-Two at once, as in a search within a loop, wait for one another for ever where the pool is small.
+LAPACK's batched routines, which `jnp.linalg` calls on a CPU, let a thread of XLA's pool wait for others of it.  Two at
+once, of one program or of two, wait for one another for ever where the pool is small.
 """
 
 import jax
@@ -47,3 +47,32 @@ def triangulated(matrix: Float[Array, "rows columns"], count: int) -> Float[Arra
         return jnp.where((row > index)[:, None] & (column == index)[None], 0.0, mirrored), None
 
     return jax.lax.scan(reflected, matrix, jnp.arange(count))[0]
+
+
+def back_substituted(
+    upper: Float[Array, "rows rows"], sides: Float[Array, "rows columns"]
+) -> Float[Array, "rows columns"]:
+    """The X of upper X = sides.
+
+    Args:
+        upper: what is below its diagonal is taken for 0.
+        sides: right-hand sides.
+
+    Returns:
+        Of their shape; not finite where the diagonal has a 0.
+
+    Source: Golub & Van Loan, Matrix Computations, algorithm 3.1.3.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> back_substituted(jnp.array([[2.0, 1.0], [0.0, 4.0]]), jnp.array([[4.0], [8.0]])).tolist()
+        [[1.0], [2.0]]
+    """
+    row = jnp.arange(len(upper))
+
+    def substituted(sides: Array, index: Int[Array, ""]) -> tuple[Array, None]:
+        found = sides[index] / upper[index, index]
+        above = jnp.where(row < index, upper[:, index], 0.0)
+        return jnp.where((row == index)[:, None], found[None], sides - above[:, None] * found[None]), None
+
+    return jax.lax.scan(substituted, sides, row[::-1])[0]
