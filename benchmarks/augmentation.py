@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import environment, field_run
+from benchmarks import environment, field_run, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd import runs
 from jaxkd.data.trajectory_sources import SimulatedTrajectories
@@ -70,7 +70,7 @@ class Tried:
 
 
 def _rows(system: System, level: float, seeds: range, steps: int) -> Iterator[Row]:
-    tried = [_tried(system, seed, level, steps) for seed in seeds]
+    tried = [units.kept(_tried, system, seed, level, steps) for seed in seeds]
     title = f"sparse {system.name}, {level:.0%} noise"
 
     def median(figure: str, of: Callable[[Tried], float], unit: str, bar: Bar | None = None) -> Row:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks import dynamics, environment, pysindy_fits
+from benchmarks import dynamics, environment, pysindy_fits, units
 from benchmarks.pysindy_fits import Method, differences, windows
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.dynamics.sparse_fit import one_standard_error
@@ -117,7 +117,7 @@ def _tried(system: System, level: float, seed: int) -> Tried:
 
 def _rows(system: System, level: float, seeds: Sequence[int]) -> Iterator[Row]:
     title = f"{system.name}, {level:.0%} noise"
-    tried = [_tried(system, level, seed) for seed in seeds]
+    tried = units.each(title, _tried, [(system, level, seed) for seed in seeds])
     ours = [one.ours for one in tried]
     yield Row.share(f"{title}: right terms, identify, of {len(seeds)} seeds", ours)
     validated = {key: [one.theirs[key] for one in tried] for key in tried[0].theirs}

@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from benchmarks import dynamics, environment
+from benchmarks import dynamics, environment, units
 from benchmarks.row import Benchmark, Measured, Row
 from jaxkd.dynamics import identify, polynomials
 from jaxkd.dynamics.chaotic import ChaoticSystem, chaotic, ten
@@ -75,30 +75,37 @@ def valid_times(
 
 
 def _rows(one: ChaoticSystem, seeds: range) -> Iterator[Row]:
-    system, terms = one.system, library(one)
-    times, simulations = _simulations(one, terms)
-    truth = np.asarray(simulations(jnp.asarray(system.equations.within(terms).coefficients)))
-    tried, valid = [], []
-    for seed in seeds:
-        measured = dynamics.drawn(system, seed, LEVEL)[1]
-        found = identify(measured, system.times(), names=system.equations.states, terms=terms)
-        tried.append(dynamics.compared(found, system))
-        forecast = np.asarray(simulations(jnp.asarray(found.equations.coefficients)))
-        valid.append(one.lyapunov * statistics.median(valid_times(forecast, truth, np.asarray(times)).tolist()))
-    title = f"{system.name}, {LEVEL:.0%} noise"
+    title = f"{one.system.name}, {LEVEL:.0%} noise"
+    tried, valid = zip(*units.each(title, _tried, [(one, seed) for seed in seeds]), strict=True)
     yield Row.share(f"{title}: right terms, of {len(seeds)} seeds", [each.right for each in tried])
     yield Row.share(f"{title}: right terms among the candidates", [each.reached for each in tried])
     yield Row.median(f"{title}: largest relative error of a coefficient", [each.error for each in tried], "")
     yield Row.median(f"{title}: valid prediction, median of {TESTS} states", valid, "Lyapunov times")
 
 
-def _simulations(one: ChaoticSystem, terms: tuple[sympy.Expr, ...]) -> tuple[Float[Array, " times"], Simulations]:
-    """At as many times a period as the records have."""
-    system = one.system
+def _tried(one: ChaoticSystem, seed: int) -> tuple[dynamics.Tried, float]:
+    """What was found, and for how many Lyapunov times it forecasts."""
+    system, terms = one.system, library(one)
+    measured = dynamics.drawn(system, seed, LEVEL)[1]
+    found = identify(measured, system.times(), names=system.equations.states, terms=terms)
+    times, simulations, truth = _simulations(one)
+    forecast = np.asarray(simulations(jnp.asarray(found.equations.coefficients)))
+    valid = statistics.median(valid_times(forecast, truth, times).tolist())
+    return dynamics.compared(found, system), one.lyapunov * valid
+
+
+@functools.cache
+def _simulations(
+    one: ChaoticSystem,
+) -> tuple[Float[np.ndarray, " times"], Simulations, Float[np.ndarray, "tests times states"]]:
+    """Times, as many a period as the records have, what simulates, and what it makes of the true equations."""
+    system, terms = one.system, library(one)
     step = system.duration / (system.samples - 1)
     times = step * jnp.arange(1 + round(HORIZON / (one.lyapunov * step)))
     starts = jax.jit(lambda key: system.starts(key, TESTS))(jax.random.key(TEST_SEED))
     run = functools.partial(
         simulate, terms=terms, variables=system.equations.states, spread=jnp.std(starts, axis=0), solver=ACCURATE
     )
-    return times, jax.jit(lambda table: jax.lax.map(lambda start: run(table, start, times).states, starts))
+    simulations = jax.jit(lambda table: jax.lax.map(lambda start: run(table, start, times).states, starts))
+    truth = simulations(jnp.asarray(system.equations.within(terms).coefficients))
+    return np.asarray(times), simulations, np.asarray(truth)

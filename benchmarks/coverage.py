@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import environment
+from benchmarks import environment, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.dynamics import FourierFit, bootstrap, fourier_fit, identify, polynomials, systems
 from jaxkd.dynamics.bands import forecast_band
@@ -56,7 +56,7 @@ class Tried:
 
 
 def _coverage(system: System, level: float, seeds: range) -> Iterator[Row]:
-    every = [_tried(system, seed, level) for seed in seeds]
+    every = units.each(f"{system.name}, {level:.0%} noise", _tried, [(system, seed, level) for seed in seeds])
     right = [one for one in every if one.right]
     for tried, seeds_of in (
         (every, f"of {len(every)} seeds"),

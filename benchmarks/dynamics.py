@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import environment
+from benchmarks import environment, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.dynamics import Identified, fourier_fit, identify, polynomials, systems
 from jaxkd.dynamics.systems import System
@@ -58,8 +58,9 @@ def _slopes(seeds: int) -> Iterator[Row]:
     """|d - y'| / |y'| over all samples of all trajectories, ends included."""
     for system in (systems.LOTKA_VOLTERRA, systems.LORENZ):
         for level, bar in SLOPES.items():
-            errors = [_slope_error(system, seed, level) for seed in SEEDS[:seeds]]
-            yield Row.median(f"{system.name}, {level:.0%} noise: error of derivatives", errors, "", bar=bar)
+            title = f"{system.name}, {level:.0%} noise: error of derivatives"
+            errors = units.each(title, _slope_error, [(system, seed, level) for seed in SEEDS[:seeds]])
+            yield Row.median(title, errors, "", bar=bar)
 
 
 def _slope_error(system: System, seed: int, level: float) -> float:
@@ -72,7 +73,7 @@ def _slope_error(system: System, seed: int, level: float) -> float:
 def _equations(seeds: int) -> Iterator[Row]:
     """The share of seeds at which exactly the right terms are found, of 20 or 10 in each equation."""
     for system, level, bar in EQUATIONS:
-        tried = [identified(system, seed, level) for seed in SEEDS[:seeds]]
+        tried = _tried(system, SEEDS[:seeds], level)
         title, share = f"{system.name}, {level:.0%} noise", f", of {seeds} seeds"
         right = Row.share(f"{title}: right terms{share}", [one.right for one in tried], bar=bar)
         reached = Row.share(f"{title}: right terms among the candidates{share}", [one.reached for one in tried])
@@ -80,8 +81,8 @@ def _equations(seeds: int) -> Iterator[Row]:
         if bar is None and reached.value:
             ratio = right.value / reached.value
             yield Row(figure=f"{title}: the one of the other", value=ratio, unit="", bar=OF_CEILING)
-        without = [identified(system, seed, level, rounds=0).right for seed in SEEDS[:seeds]]
-        yield Row.share(f"{title}: right terms without rounds{share}", without)
+        without = _tried(system, SEEDS[:seeds], level, rounds=0)
+        yield Row.share(f"{title}: right terms without rounds{share}", [one.right for one in without])
         yield Row.median(f"{title}: largest relative error of a coefficient", [one.error for one in tried], "")
 
 
@@ -89,11 +90,11 @@ def _development() -> Iterator[Row]:
     for system in CHOSEN_ON:
         for level in CHOSEN_AT:
             title = f"{system.name}, {level:.0%} noise: right terms, of the {len(CHOSEN_BY)} seeds of the choices"
-            yield Row.share(title, [identified(system, seed, level).right for seed in CHOSEN_BY])
+            yield Row.share(title, [one.right for one in _tried(system, CHOSEN_BY, level)])
         long = dataclasses.replace(system, duration=LONGER * system.duration, samples=LONGER * (system.samples - 1) + 1)
         for level in CHOSEN_AT[1:3]:
             title = f"{system.name}, {level:.0%} noise, {LONG} records of {LONGER} times the length: right terms"
-            yield Row.share(title, [identified(long, seed, level, count=LONG).right for seed in CHOSEN_BY])
+            yield Row.share(title, [one.right for one in _tried(long, CHOSEN_BY, level, count=LONG)])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,14 @@ class Tried:
     """The largest relative one of a true coefficient; 1 where the term was not found."""
 
 
-def identified(system: System, seed: int, level: float, *, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
+def _tried(
+    system: System, seeds: Sequence[int], level: float, *, rounds: int = 2, count: int = TRAJECTORIES
+) -> list[Tried]:
+    title = f"{system.name}, {level:.0%} noise, {rounds} rounds, {count} records"
+    return units.each(title, identified, [(system, seed, level, rounds, count) for seed in seeds])
+
+
+def identified(system: System, seed: int, level: float, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
     """What `identify` makes of the measured trajectories of a seed."""
     names = system.equations.states
     terms = polynomials(names, degree=3)

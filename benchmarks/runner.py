@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import units
 from benchmarks.environment import Environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.console import run_program
@@ -42,7 +43,8 @@ def _run(benchmark: Benchmark, *, quick: bool, path: Path | None, check: bool) -
         if path.is_dir():
             raise ValueError(f"--json must name a file, got the folder {path}.")
         path.parent.mkdir(parents=True, exist_ok=True)
-    measured = benchmark.measure(quick)
+    with units.going_on(f"{benchmark.name}-quick" if quick else benchmark.name):
+        measured = benchmark.measure(quick)
     print_table(benchmark.name, measured)
     if path is not None:
         write(path, benchmark.name, measured, quick=quick)

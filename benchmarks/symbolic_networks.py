@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from benchmarks import environment
+from benchmarks import environment, units
 from benchmarks.row import Benchmark, Measured, Row
 from jaxkd.dynamics import EQL, Equations, SymNet, identify, polynomials, symbolic_search, systems
 from jaxkd.dynamics.slopes import FourierSlopes
@@ -37,11 +37,10 @@ BENCHMARK = Benchmark(
 
 
 def _rows(system: System, level: float, seeds: range) -> Iterator[Row]:
-    records = {seed: _records(system, level, seed) for seed in seeds}
-    for way, found in FINDERS.items():
-        right = sum(_right(found(system, measured, seed), system) for seed, measured in records.items())
+    for way in FINDERS:
         figure = f"{system.name}, {level:.0%} noise: right terms by {way}"
-        yield Row(figure=figure, value=right, unit=f"of {len(seeds)}")
+        right = units.each(figure, _right, [(way, system, level, seed) for seed in seeds])
+        yield Row(figure=figure, value=sum(right), unit=f"of {len(seeds)}")
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -77,7 +76,12 @@ FINDERS: dict[str, Finder] = {
 }
 
 
-def _right(found: Equations, system: System) -> bool:
+def _right(way: str, system: System, level: float, seed: int) -> bool:
+    return same_terms(FINDERS[way](system, _records(system, level, seed), seed), system)
+
+
+def same_terms(found: Equations, system: System) -> bool:
+    """Whether what was found has exactly the terms of the system."""
     terms = tuple(dict.fromkeys((*found.terms, *system.equations.terms)))
     there, true = (one.within(terms).coefficients != 0 for one in (found, system.equations))
     return bool((there == true).all())

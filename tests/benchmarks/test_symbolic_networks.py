@@ -12,7 +12,7 @@ def test_terms_are_right_where_they_are_the_true_ones():
     coefficients = Equations.of([0.9 * v, v - x - 1.1 * v * x**2], (x, v))
     another = Equations.of([v, v - x - v * x**2 + 0.1 * x**3], (x, v))
     missing = Equations.of([v, v - x], (x, v))
-    right = [symbolic_networks._right(one, systems.VAN_DER_POL) for one in (coefficients, another, missing)]
+    right = [symbolic_networks.same_terms(one, systems.VAN_DER_POL) for one in (coefficients, another, missing)]
     assert right == [True, False, False]
 
 
