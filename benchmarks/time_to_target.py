@@ -1,7 +1,7 @@
 """How long FNODE, and ways through the solver, take until their fields are as good as targets that were set before.
 
-Seconds are those of training steps, by the median of a run, and of what FNODE's slopes take.  Neither compiling nor
-measuring is among them.
+Seconds are those of training steps and of what FNODE's slopes take.  Neither compiling nor measuring is among them.  A
+field after so many steps depends on nothing else, so what a step takes is measured apart, of all methods in turns.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import jax
 
-from benchmarks import environment, field_run
+from benchmarks import environment, field_run, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.data.trajectory_sources import SimulatedTrajectories, TrajectorySource
 from jaxkd.dynamics import systems
@@ -46,15 +46,21 @@ TUNED_AT = 0
 """Seed of the records on which sizes and rates are chosen, by forecasts of noisy validation records."""
 
 STEPS = 4000
-"""Of FNODE; what it takes for them is the unit of the times that others are given."""
+"""Of FNODE."""
 TUNING, LONGER = 3.0, 10.0
-"""In that unit: a trial, of whichever method, and a run through the solver."""
-POINTS = 100
-"""Of a curve, evenly."""
+"""Over the time that FNODE takes for them: a trial, of whichever method, and a run through the solver."""
+POINTS = 50
+"""Of a curve in that time: the same for all, since a target counts as reached at the first point that is there."""
+WITHIN = tuple(2.0**power for power in range(-4, 4))
+"""Over that time: when the curves are kept."""
 
 RATES = (1e-3, 3e-3, 1e-2)
 HORIZONS = (5, 20)
 """Samples that forecasts reach."""
+ROUNDS, TIMED = 5, 500
+"""Runs that say what a step takes, of each method and size in turns, and the steps of each: so many that an adaptive
+solver has come to a field that is learnt."""
+
 PIECES = 8
 """Of a validation record: short forecasts say more of the field and less of the phase."""
 
@@ -63,10 +69,13 @@ AHEAD = Bar(relation=">=", limit=10.0)
 
 def measure(quick: bool) -> Measured:
     """Seconds to each target, five seeds; quick: one, with a hundredth of the steps, and nothing is tuned."""
-    seeds, steps = (SEEDS[:QUICK], STEPS // 100) if quick else (SEEDS, STEPS)
     with jax.enable_x64(True):
+        # First, so that the machine need not be quiet for longer.
+        timed = [units.kept(_step_seconds, _records(system, TUNED_AT), 1 if quick else ROUNDS) for system, _ in TARGETS]
         rows = [
-            row for system, targets in TARGETS for row in _rows(system, targets, seeds, steps=steps, tuned=not quick)
+            row
+            for (system, targets), takes in zip(TARGETS, timed, strict=True)
+            for row in _rows(system, targets, takes, quick=quick)
         ]
     return Measured(rows=tuple(rows), environment=environment.here())
 
@@ -126,19 +135,24 @@ class Setting:
             steps=steps,
             optimizer=Optimizer(learning_rate=self.rate, schedule="constant"),
             ema_decay=0.99,
-            log_every=max(steps // POINTS, 1),
+            log_every=max(steps // 100, 1),
         )
 
-    def steps_in(self, seconds: float, data: TrajectorySource) -> int:
-        """That the method makes in so many."""
-        return max(1, round(seconds / self.step_seconds(data)))
 
-    def step_seconds(self, data: TrajectorySource) -> float:
-        """By a few steps."""
-        train = dataclasses.replace(self.train(data, 30), log_every=1)
-        with tempfile.TemporaryDirectory() as folder:
-            field_run.run(train, Path(folder), seed=0)
-            return field_run.step_seconds(Path(folder))
+StepSeconds: TypeAlias = Mapping[tuple[str, str], float]
+"""By the method and the size."""
+
+
+def _step_seconds(data: TrajectorySource, rounds: int) -> StepSeconds:
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for setting in (one for method in METHODS for one in _trials(method, data) if one.rate == RATES[0]):
+            # Writing a row takes part of the next step's time, so few are written.
+            train = dataclasses.replace(setting.train(data, TIMED), log_every=5)
+            with tempfile.TemporaryDirectory() as folder:
+                field_run.run(train, Path(folder), seed=0)
+                found.setdefault((setting.method, setting.size), []).append(field_run.step_seconds(Path(folder)))
+    return {key: statistics.median(seconds) for key, seconds in found.items()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +176,12 @@ class Curve:
         """The error at the end; infinite where the loss was not finite to the end."""
         return self.errors.get(self.steps, math.inf)
 
+    def within(self, seconds: float) -> float:
+        """The least error until then; infinite before the first and after the end, but for rounding to whole steps."""
+        steps = (seconds - self.before) / self.step_seconds
+        over = seconds > self.seconds + self.step_seconds
+        return math.inf if over else min((e for step, e in self.errors.items() if step <= steps), default=math.inf)
+
     def until(self, target: float) -> float:
         """Seconds until the error is no larger; infinite where it never is."""
         reached = (step for step, error in sorted(self.errors.items()) if error <= target)
@@ -172,20 +192,18 @@ Curves: TypeAlias = Mapping[str, Sequence[Curve]]
 """Of a method, by seed."""
 
 
-def _rows(system: System, targets: tuple[float, ...], seeds: range, *, steps: int, tuned: bool) -> Iterator[Row]:
+def _rows(system: System, targets: tuple[float, ...], takes: StepSeconds, *, quick: bool) -> Iterator[Row]:
+    seeds, steps = (SEEDS[:QUICK], STEPS // 100) if quick else (SEEDS, STEPS)
     records = _records(system, TUNED_AT)
     trials = [_trials(method, records) for method in METHODS]
-    unit = steps * trials[0][0].step_seconds(records)
-    settings = [_best(every, records, TUNING * unit) if tuned else every[0] for every in trials]
-    curves: dict[str, list[Curve]] = {}
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, curve in _learnt(settings, _records(system, seed), Path(folder), seed, steps=steps, unit=unit):
-                curves.setdefault(name, []).append(curve)
-    yield from _chosen(system, settings)
+    settings = [every[0] if quick else _best(every, records, steps, takes) for every in trials]
+    learnt = [units.kept(_learnt, settings, _records(system, seed), seed, steps, takes) for seed in seeds]
+    curves = {name: [one[name] for one in learnt] for name in learnt[0]}
+    yield from _chosen(system, settings, takes)
     yield from _ratios(system, targets, curves)
     for name, found in curves.items():
         yield from _times(f"{system.name}: {name}", targets, found)
+        yield from _errors(system, name, found, curves[FAST])
 
 
 def _records(system: System, seed: int) -> SimulatedTrajectories:
@@ -197,39 +215,51 @@ def _trials(method: str, data: TrajectorySource) -> list[Setting]:
     return [Setting(method=method, size=size, rate=rate) for size, rate in itertools.product(sizes, RATES)]
 
 
-def _best(settings: Sequence[Setting], data: TrajectorySource, seconds: float) -> Setting:
-    """The one whose field forecasts noisy validation records best after so many seconds."""
-    error = RolloutError(data=data, split="validation", pieces=PIECES)
+def _best(settings: Sequence[Setting], data: TrajectorySource, steps: int, takes: StepSeconds) -> Setting:
+    """The one whose field forecasts noisy validation records best after as long as TUNING times FNODE's steps."""
+    seconds = TUNING * steps * min(takes[one.method, one.size] for one in _trials(FAST, data))
 
     def off(setting: Setting) -> float:
-        steps = setting.steps_in(seconds, data)
-        with tempfile.TemporaryDirectory() as folder:
-            errors = _validated(setting.train(data, steps), error, Path(folder), seed=TUNED_AT)
-        return errors.get(steps, math.inf)
+        return units.kept(_off, setting, data, max(1, round(seconds / takes[setting.method, setting.size])))
 
     return min(settings, key=off)
 
 
+def _off(setting: Setting, data: TrajectorySource, steps: int) -> float:
+    error = RolloutError(data=data, split="validation", pieces=PIECES)
+    with tempfile.TemporaryDirectory() as folder:
+        errors = _validated(setting.train(data, steps), error, Path(folder), seed=TUNED_AT)
+    return errors.get(steps, math.inf)
+
+
 def _learnt(
-    settings: Sequence[Setting], data: TrajectorySource, folder: Path, seed: int, *, steps: int, unit: float
-) -> Iterator[tuple[str, Curve]]:
+    settings: Sequence[Setting], data: TrajectorySource, seed: int, steps: int, takes: StepSeconds
+) -> dict[str, Curve]:
     """The curve of each method at one seed, and that of FNODE's field as it goes on through the solver."""
+    with tempfile.TemporaryDirectory() as folder:
+        return dict(_curves(settings, data, Path(folder), seed, steps, takes))
+
+
+def _curves(
+    settings: Sequence[Setting], data: TrajectorySource, folder: Path, seed: int, steps: int, takes: StepSeconds
+) -> Iterator[tuple[str, Curve]]:
     fast, *solving = settings
+    before = _slope_seconds(fast.recipe(data))
+    whole = before + steps * takes[fast.method, fast.size]
 
-    def curve(setting: Setting, name: str, steps: int, before: float, start_from: str | None = None) -> Curve:
-        train = dataclasses.replace(
-            setting.train(data, steps), start_from=start_from, evaluate_every=max(steps // POINTS, 1)
-        )
+    def curve(setting: Setting, name: str, times: float, *, before: float = 0.0, start: str | None = None) -> Curve:
+        step_seconds = takes[setting.method, setting.size]
+        made = max(1, round((times * whole - before) / step_seconds))
+        every = max(round(whole / (POINTS * step_seconds)), 1)
+        train = dataclasses.replace(setting.train(data, made), start_from=start, evaluate_every=every)
         errors = _validated(train, FieldError(data=data), folder / name, seed=seed)
-        seconds = field_run.step_seconds(folder / name)
-        return Curve(before=before, step_seconds=seconds, steps=steps, errors=errors)
+        return Curve(before=before, step_seconds=step_seconds, steps=made, errors=errors)
 
-    first = curve(fast, FAST, steps, _slope_seconds(fast.recipe(data)))
-    yield FAST, first
+    yield FAST, curve(fast, FAST, 1.0, before=before)
     for setting in solving:
-        yield setting.method, curve(setting, setting.method, setting.steps_in(LONGER * unit, data), 0.0)
+        yield setting.method, curve(setting, setting.method, LONGER)
     solved = next(setting for setting in solving if setting.method == SOLVED)
-    yield THEN, curve(solved, THEN, solved.steps_in(unit, data), first.seconds, start_from=str(folder / FAST))
+    yield THEN, curve(solved, THEN, 2.0, before=whole, start=str(folder / FAST))
 
 
 def _validated(train: Train, evaluator: Evaluator, folder: Path, *, seed: int) -> dict[int, float]:
@@ -252,9 +282,11 @@ def _slope_seconds(recipe: FieldRecipe) -> float:
     return statistics.median(estimate() for _ in range(3))
 
 
-def _chosen(system: System, settings: Sequence[Setting]) -> Iterator[Row]:
+def _chosen(system: System, settings: Sequence[Setting], takes: StepSeconds) -> Iterator[Row]:
     for setting in settings:
-        yield Row(figure=f"{system.name}: rate of {setting.method}, {setting.size}", value=setting.rate, unit="")
+        title = f"{system.name}: {setting.method}, {setting.size}"
+        yield Row(figure=f"{title}, rate", value=setting.rate, unit="")
+        yield Row(figure=f"{title}, a step", value=1e3 * takes[setting.method, setting.size], unit="ms")
 
 
 def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Iterator[Row]:
@@ -274,6 +306,18 @@ def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Itera
 def _ratio(curves: Sequence[Curve], fast: Sequence[Curve], target: float) -> list[float]:
     """0 where FNODE does not reach the target: then it has no time to be compared with."""
     return [min(one.until(target), one.seconds) / other.until(target) for one, other in zip(curves, fast, strict=True)]
+
+
+def within(system: System, name: str, times: float) -> str:
+    """What the row of a point of a method's curve is called."""
+    return f"{system.name}: {name}, least error within {times:g} x the time of FNODE's run"
+
+
+def _errors(system: System, name: str, curves: Sequence[Curve], fast: Sequence[Curve]) -> Iterator[Row]:
+    for times in WITHIN:
+        errors = [one.within(times * other.seconds) for one, other in zip(curves, fast, strict=True)]
+        if all(map(math.isfinite, errors)):
+            yield Row.median(within(system, name, times), errors, "error / truth")
 
 
 def _times(title: str, targets: tuple[float, ...], curves: Sequence[Curve]) -> Iterator[Row]:
