@@ -12,6 +12,7 @@ import jax
 
 from jaxkd import config as configs
 from jaxkd import mesh as meshes
+from jaxkd import metric_writer
 from jaxkd import stage as stage_lib
 from jaxkd.checkpoint import Checkpoints, check_writable, tree_bytes
 from jaxkd.compiled_step import CompiledStep
@@ -123,8 +124,21 @@ class Train(Stage):
             _Run(train, folder, seed).go()
 
     def _finished(self, folder: Path) -> bool:
-        with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
-            return checkpoints.latest() == self.steps
+        """By its newest checkpoint, or by what it logged, where checkpoints were removed to make room.
+
+        Raises:
+            ValueError: it is to be prolonged, and has no checkpoint to go on from.
+        """
+        if (folder / "checkpoints").exists():
+            with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
+                return checkpoints.latest() == self.steps
+        made = max(row["step"] for row in metric_writer.read(folder))
+        if made != self.steps:
+            raise ValueError(
+                f"steps must be {made} where the checkpoints of {folder} were removed, got {self.steps}. "
+                "Undo the change, or name another --workdir."
+            )
+        return True
 
 
 class _Run:

@@ -155,6 +155,19 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(tiny, tmp_path):
     assert len(read_evaluations(tmp_path / "run")["bits_per_byte"].keys) == 5
 
 
+def test_a_finished_run_needs_no_checkpoints_but_to_be_prolonged(tiny, tmp_path):
+    train = tiny.train()
+    train.run(tmp_path, seed=0, stages={})
+    shutil.rmtree(tmp_path / "checkpoints")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    train.run(tmp_path, seed=0, stages={})
+    assert {path.name for path in tmp_path.iterdir()} == before.keys()
+    assert all((tmp_path / name).read_bytes() == before[name] for name in ("metrics.jsonl", "evaluation.json"))
+    longer = dataclasses.replace(train, steps=train.steps + 1)
+    with pytest.raises(ValueError, match=rf"steps must be {train.steps} where the checkpoints of .* were removed, got"):
+        longer.run(tmp_path, seed=0, stages={})
+
+
 def test_a_changed_config_is_refused_and_named(tiny, tmp_path):
     tiny.train().run(tmp_path, seed=0, stages={})
     changed = tiny.train(tiny.logit_kd(divergence=ForwardKL(temperature=3.0)), accumulation=2, log_every=2)
