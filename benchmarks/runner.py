@@ -45,9 +45,9 @@ def _run(benchmark: Benchmark, *, quick: bool, path: Path | None, check: bool) -
         path.parent.mkdir(parents=True, exist_ok=True)
     with units.going_on(f"{benchmark.name}-quick" if quick else benchmark.name):
         measured = benchmark.measure(quick)
-    print_table(benchmark.name, measured)
-    if path is not None:
-        write(path, benchmark.name, measured, quick=quick)
+        print_table(benchmark.name, measured)
+        if path is not None:
+            write(path, benchmark.name, measured, quick=quick)
     failed = [row for row in measured.rows if row.holds is False]
     if check and failed:
         for row in failed:

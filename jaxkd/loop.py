@@ -115,8 +115,10 @@ class Train(Stage):
             return f"{config}\n\n{step_plan(self.compiled_step())}"
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        # First, since a claim writes this config down, also one that asks for steps that cannot be made.
+        finished = stage_lib.read_evaluations(folder) is not None and self._finished(folder)
         stage_lib.claim(folder, self, may_differ=CADENCES)
-        if stage_lib.read_evaluations(folder) is not None and self._finished(folder):
+        if finished:
             _log.info("%s is finished: nothing to do", folder)
             return
         train = stage_lib.resolve(self, stages)

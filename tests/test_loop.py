@@ -166,6 +166,7 @@ def test_a_finished_run_needs_no_checkpoints_but_to_be_prolonged(tiny, tmp_path)
     longer = dataclasses.replace(train, steps=train.steps + 1)
     with pytest.raises(ValueError, match=rf"steps must be {train.steps} where the checkpoints of .* were removed, got"):
         longer.run(tmp_path, seed=0, stages={})
+    assert (tmp_path / "config.json").read_bytes() == before["config.json"]
 
 
 def test_a_changed_config_is_refused_and_named(tiny, tmp_path):
