@@ -192,3 +192,13 @@ def global_batch(batch: Batch, mesh: Mesh) -> Batch:
         return jax.make_array_from_process_local_data(sharding, array, (rows, *array.shape[1:]))
 
     return jax.tree.map(place, batch)
+
+
+def on_ambient(batch: Batch) -> Batch:
+    """`global_batch` over the mesh that is set by `jax.set_mesh`; the batch as it is where there is none.
+
+    Raises:
+        ValueError: as `global_batch`.
+    """
+    ambient = jax.sharding.get_mesh()
+    return batch if ambient.empty else global_batch(batch, ambient)

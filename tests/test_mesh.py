@@ -148,6 +148,13 @@ def test_global_batch_that_does_not_split_is_refused():
         mesh_lib.global_batch(_batch(3), mesh)
 
 
+def test_batch_without_a_mesh_stays_where_it_is():
+    batch = _batch(4)
+    assert mesh_lib.on_ambient(batch) is batch
+    with jax.set_mesh(mesh_lib.make(MeshShape(data=4), jax.devices()[:4])):
+        assert {shard.data.shape for shard in mesh_lib.on_ambient(batch).tokens.addressable_shards} == {(1, 3)}
+
+
 def test_one_process_needs_no_initialization():
     mesh_lib.initialize_processes({})
     mesh_lib.initialize_processes({"JAXKD_DISTRIBUTED": "0"})

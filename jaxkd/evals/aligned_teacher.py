@@ -60,10 +60,9 @@ class AlignedTeacher(Evaluator):
         config = self.teacher.config()
         teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)[frozen_teacher.TEACHER]
         ids = vocabulary.between(self.student, self.teacher).student_of_teacher
-        ambient = jax.sharding.get_mesh()
         totals: dict[str, Mean] = {}
         for batch in self.data.each_once(self.split, self.student, self.teacher, teacher_cache=self.teacher_cache):
-            placed = batch if ambient.empty else mesh.global_batch(batch, ambient)
+            placed = mesh.on_ambient(batch)
             found = jax.device_get(_means(config, teacher, model.config, model.params, placed, jnp.asarray(ids)))
             totals = {name: totals[name] + mean if name in totals else mean for name, mean in found.items()}
         metrics = {name: float(mean.value()) for name, mean in totals.items()}

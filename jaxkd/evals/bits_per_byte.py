@@ -97,13 +97,10 @@ class BitsPerByte(Evaluator):
         place = {example.index: number for number, example in enumerate(examples)}
         nats = np.zeros(len(examples), np.float64)
         tokens = np.zeros(len(examples), np.int64)
-        ambient = jax.sharding.get_mesh()
         scored = 0
         with progress(len(examples), f"bits per byte, {self.split}") as bar:
             for batch in batches:
-                if not ambient.empty:
-                    batch = mesh.global_batch(batch, ambient)
-                row_nats, row_ids = jax.device_get(_scores(model.config, model.params, batch))
+                row_nats, row_ids = jax.device_get(_scores(model.config, model.params, mesh.on_ambient(batch)))
                 found = row_ids >= 0
                 numbers = np.array([place[index] for index in row_ids[found].tolist()], np.int64)
                 # Sums in float64: thousands of float32 terms would cost the last digit that is shown.

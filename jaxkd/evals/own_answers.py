@@ -165,11 +165,9 @@ class OwnAnswers(Evaluator):
             params = frozen_teacher.load(self.teacher, cached=False)[frozen_teacher.TEACHER]
             if isinstance(self.data, PackedText):
                 shared = vocabulary.compared_size(self.student, self.teacher)
-        ambient = jax.sharding.get_mesh()
 
         def read(model: LanguageModel, batch: TokenBatch | PairedBatch) -> dict[str, list[float]]:
-            placed = batch if ambient.empty else mesh.global_batch(batch, ambient)
-            sums = jax.device_get(_sums(model.config, model.params, config, params, placed, shared))
+            sums = jax.device_get(_sums(model.config, model.params, config, params, mesh.on_ambient(batch), shared))
             return {name: np.asarray(column, np.float64).tolist() for name, column in sums.items()}
 
         return read

@@ -76,13 +76,11 @@ class PreferenceAccuracy(Evaluator):
     ) -> Float[np.ndarray, "n 2"]:
         """Of both answers of each pair, in nats."""
         found = np.zeros((pairs, 2))
-        ambient = jax.sharding.get_mesh()
         with progress(pairs, f"{title}, {self.split}") as bar:
             done = 0
             for batch in self.data.each_once(self.split, model.tokenizer):
                 answers = batch.answers
-                placed = batch if ambient.empty else mesh.global_batch(batch, ambient)
-                values = np.asarray(jax.device_get(_scores(config, params, placed)), np.float64)
+                values = np.asarray(jax.device_get(_scores(config, params, mesh.on_ambient(batch))), np.float64)
                 present = np.asarray(answers.loss_mask)
                 # The two answers of a pair have an even and the next odd id.
                 np.add.at(found.reshape(-1), np.asarray(answers.example_ids)[present], values[present])

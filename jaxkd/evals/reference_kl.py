@@ -38,17 +38,8 @@ def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterab
     Raises:
         ValueError: no batch, or vocabularies that differ.
     """
-    ambient = jax.sharding.get_mesh()
     parts = [
-        jax.device_get(
-            _nats(
-                reference.config,
-                reference.params,
-                model.config,
-                model.params,
-                batch if ambient.empty else mesh.global_batch(batch, ambient),
-            )
-        )
+        jax.device_get(_nats(reference.config, reference.params, model.config, model.params, mesh.on_ambient(batch)))
         for batch in batches
     ]
     if not parts:

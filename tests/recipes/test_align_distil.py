@@ -148,7 +148,7 @@ def test_eight_devices_equal_one(recipe, tiny_batch, sizes):
     def loss_on(shape):
         with jax.set_mesh(meshes.make(shape)):
             variables = recipe.init(jax.random.key(0))
-            placed = meshes.global_batch(tiny_batch, jax.sharding.get_mesh())
+            placed = meshes.on_ambient(tiny_batch)
 
             def loss(params):
                 given = variables.replace(params=params)

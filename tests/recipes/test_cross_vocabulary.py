@@ -10,7 +10,7 @@ import pytest
 from jaxkd import forward
 from jaxkd.data import vocabulary, vocabulary_mapping
 from jaxkd.losses import ReverseKL
-from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.mesh import MeshShape, make, on_ambient
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipes.alm import ALM
@@ -289,7 +289,7 @@ def test_eight_devices_equal_one(tiny, batch, method):
 def value_and_gradient(recipe, batch, shape):
     with jax.set_mesh(make(shape)):
         variables = recipe.init(jax.random.key(0))
-        placed = global_batch(jax.tree.map(np.asarray, batch), jax.sharding.get_mesh())
+        placed = on_ambient(jax.tree.map(np.asarray, batch))
 
         def loss(params):
             given = variables.replace(params=params)

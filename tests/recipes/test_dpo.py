@@ -191,7 +191,7 @@ def test_eight_devices_equal_one(dpo, batch, other, sizes):
     def loss_on(shape):
         with jax.set_mesh(meshes.make(shape)):
             variables = recipe.init(jax.random.key(0))
-            placed = meshes.global_batch(batch, jax.sharding.get_mesh())
+            placed = meshes.on_ambient(batch)
 
             def loss(params):
                 given = variables.replace(params=params)

@@ -9,7 +9,7 @@ import pytest
 
 from jaxkd import forward, projector
 from jaxkd.losses import ReverseKL
-from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.mesh import MeshShape, make, on_ambient
 from jaxkd.models.lora import LoRA
 from tests.recipes import numpy_losses as oracle
 from tests.tiny_runs import loss_and_gradients
@@ -206,7 +206,7 @@ def test_eight_devices_equal_one(tiny, tiny_batch, method, sizes):
 
 def value_and_gradient(recipe, batch, shape):
     with jax.set_mesh(make(shape)):
-        variables, placed = recipe.init(jax.random.key(0)), global_batch(batch, jax.sharding.get_mesh())
+        variables, placed = recipe.init(jax.random.key(0)), on_ambient(batch)
 
         def loss(params):
             given = variables.replace(params=params)
