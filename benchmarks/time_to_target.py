@@ -1,7 +1,7 @@
 """How long FNODE, and ways through the solver, take until their fields are as good as targets that were set before.
 
 Seconds are those of training steps and of what FNODE's slopes take.  Neither compiling nor measuring is among them.  A
-field after so many steps depends on nothing else, so what a step takes is measured apart, of all methods in turns.
+field after so many steps depends on nothing else, so what they take is measured apart, of all methods in turns.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ HORIZONS = (5, 20)
 """Samples that forecasts reach."""
 ROUNDS, TIMED = 5, 500
 """Runs that say what a step takes, of each method and size in turns, and the steps of each: so many that an adaptive
-solver has come to a field that is learnt."""
+solver has come to a field that is learnt.  Each round begins with FNODE's slopes."""
 
 PIECES = 8
 """Of a validation record: short forecasts say more of the field and less of the phase."""
@@ -71,11 +71,11 @@ def measure(quick: bool) -> Measured:
     """Seconds to each target, five seeds; quick: one, with a hundredth of the steps, and nothing is tuned."""
     with jax.enable_x64(True):
         # First, so that the machine need not be quiet for longer.
-        timed = [units.kept(_step_seconds, _records(system, TUNED_AT), 1 if quick else ROUNDS) for system, _ in TARGETS]
+        timed = [units.kept(_costs, _records(system, TUNED_AT), 1 if quick else ROUNDS) for system, _ in TARGETS]
         rows = [
             row
-            for (system, targets), takes in zip(TARGETS, timed, strict=True)
-            for row in _rows(system, targets, takes, quick=quick)
+            for (system, targets), costs in zip(TARGETS, timed, strict=True)
+            for row in _rows(system, targets, costs, quick=quick)
         ]
     return Measured(rows=tuple(rows), environment=environment.here())
 
@@ -139,20 +139,48 @@ class Setting:
         )
 
 
-StepSeconds: TypeAlias = Mapping[tuple[str, str], float]
-"""By the method and the size."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Seconds on one system, whatever its records hold."""
+
+    slopes: float
+    """Of all records, which FNODE estimates before its first step."""
+    steps: Mapping[tuple[str, str], float]
+    """By the method and the size."""
+
+    def step(self, setting: Setting) -> float:
+        """Of one step."""
+        return self.steps[setting.method, setting.size]
 
 
-def _step_seconds(data: TrajectorySource, rounds: int) -> StepSeconds:
-    found: dict[tuple[str, str], list[float]] = {}
+def _costs(data: TrajectorySource, rounds: int) -> Costs:
+    settings = [one for method in METHODS for one in _trials(method, data) if one.rate == RATES[0]]
+    slopes: list[float] = []
+    steps: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        for setting in (one for method in METHODS for one in _trials(method, data) if one.rate == RATES[0]):
+        slopes.append(_slope_seconds(settings[0].recipe(data)))
+        for setting in settings:
             # Writing a row takes part of the next step's time, so few are written.
             train = dataclasses.replace(setting.train(data, TIMED), log_every=5)
             with tempfile.TemporaryDirectory() as folder:
                 field_run.run(train, Path(folder), seed=0)
-                found.setdefault((setting.method, setting.size), []).append(field_run.step_seconds(Path(folder)))
-    return {key: statistics.median(seconds) for key, seconds in found.items()}
+                steps.setdefault((setting.method, setting.size), []).append(field_run.step_seconds(Path(folder)))
+    return Costs(
+        slopes=statistics.median(slopes), steps={key: statistics.median(seconds) for key, seconds in steps.items()}
+    )
+
+
+def _slope_seconds(recipe: FieldRecipe) -> float:
+    """Of estimating the slopes, once that is compiled."""
+    given = recipe.data.trajectories("train")
+
+    def estimate() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(recipe.slopes(given))
+        return time.perf_counter() - start
+
+    estimate()
+    return statistics.median(estimate() for _ in range(3))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,14 +220,14 @@ Curves: TypeAlias = Mapping[str, Sequence[Curve]]
 """Of a method, by seed."""
 
 
-def _rows(system: System, targets: tuple[float, ...], takes: StepSeconds, *, quick: bool) -> Iterator[Row]:
+def _rows(system: System, targets: tuple[float, ...], costs: Costs, *, quick: bool) -> Iterator[Row]:
     seeds, steps = (SEEDS[:QUICK], STEPS // 100) if quick else (SEEDS, STEPS)
     records = _records(system, TUNED_AT)
     trials = [_trials(method, records) for method in METHODS]
-    settings = [every[0] if quick else _best(every, records, steps, takes) for every in trials]
-    learnt = [units.kept(_learnt, settings, _records(system, seed), seed, steps, takes) for seed in seeds]
+    settings = [every[0] if quick else _best(every, records, steps, costs) for every in trials]
+    learnt = [units.kept(_learnt, settings, _records(system, seed), seed, steps, costs) for seed in seeds]
     curves = {name: [one[name] for one in learnt] for name in learnt[0]}
-    yield from _chosen(system, settings, takes)
+    yield from _chosen(system, settings, costs)
     yield from _ratios(system, targets, curves)
     for name, found in curves.items():
         yield from _times(f"{system.name}: {name}", targets, found)
@@ -215,12 +243,12 @@ def _trials(method: str, data: TrajectorySource) -> list[Setting]:
     return [Setting(method=method, size=size, rate=rate) for size, rate in itertools.product(sizes, RATES)]
 
 
-def _best(settings: Sequence[Setting], data: TrajectorySource, steps: int, takes: StepSeconds) -> Setting:
+def _best(settings: Sequence[Setting], data: TrajectorySource, steps: int, costs: Costs) -> Setting:
     """The one whose field forecasts noisy validation records best after as long as TUNING times FNODE's steps."""
-    seconds = TUNING * steps * min(takes[one.method, one.size] for one in _trials(FAST, data))
+    seconds = TUNING * steps * min(costs.step(one) for one in _trials(FAST, data))
 
     def off(setting: Setting) -> float:
-        return units.kept(_off, setting, data, max(1, round(seconds / takes[setting.method, setting.size])))
+        return units.kept(_off, setting, data, max(1, round(seconds / costs.step(setting))))
 
     return min(settings, key=off)
 
@@ -233,29 +261,28 @@ def _off(setting: Setting, data: TrajectorySource, steps: int) -> float:
 
 
 def _learnt(
-    settings: Sequence[Setting], data: TrajectorySource, seed: int, steps: int, takes: StepSeconds
+    settings: Sequence[Setting], data: TrajectorySource, seed: int, steps: int, costs: Costs
 ) -> dict[str, Curve]:
     """The curve of each method at one seed, and that of FNODE's field as it goes on through the solver."""
     with tempfile.TemporaryDirectory() as folder:
-        return dict(_curves(settings, data, Path(folder), seed, steps, takes))
+        return dict(_curves(settings, data, Path(folder), seed, steps, costs))
 
 
 def _curves(
-    settings: Sequence[Setting], data: TrajectorySource, folder: Path, seed: int, steps: int, takes: StepSeconds
+    settings: Sequence[Setting], data: TrajectorySource, folder: Path, seed: int, steps: int, costs: Costs
 ) -> Iterator[tuple[str, Curve]]:
     fast, *solving = settings
-    before = _slope_seconds(fast.recipe(data))
-    whole = before + steps * takes[fast.method, fast.size]
+    whole = costs.slopes + steps * costs.step(fast)
 
     def curve(setting: Setting, name: str, times: float, *, before: float = 0.0, start: str | None = None) -> Curve:
-        step_seconds = takes[setting.method, setting.size]
+        step_seconds = costs.step(setting)
         made = max(1, round((times * whole - before) / step_seconds))
         every = max(round(whole / (POINTS * step_seconds)), 1)
         train = dataclasses.replace(setting.train(data, made), start_from=start, evaluate_every=every)
         errors = _validated(train, FieldError(data=data), folder / name, seed=seed)
         return Curve(before=before, step_seconds=step_seconds, steps=made, errors=errors)
 
-    yield FAST, curve(fast, FAST, 1.0, before=before)
+    yield FAST, curve(fast, FAST, 1.0, before=costs.slopes)
     for setting in solving:
         yield setting.method, curve(setting, setting.method, LONGER)
     solved = next(setting for setting in solving if setting.method == SOLVED)
@@ -269,24 +296,12 @@ def _validated(train: Train, evaluator: Evaluator, folder: Path, *, seed: int) -
     return field_run.validated(folder, evaluator.name)
 
 
-def _slope_seconds(recipe: FieldRecipe) -> float:
-    """Of estimating the slopes, once that is compiled."""
-    given = recipe.data.trajectories("train")
-
-    def estimate() -> float:
-        start = time.perf_counter()
-        jax.block_until_ready(recipe.slopes(given))
-        return time.perf_counter() - start
-
-    estimate()
-    return statistics.median(estimate() for _ in range(3))
-
-
-def _chosen(system: System, settings: Sequence[Setting], takes: StepSeconds) -> Iterator[Row]:
+def _chosen(system: System, settings: Sequence[Setting], costs: Costs) -> Iterator[Row]:
+    yield Row(figure=f"{system.name}: {FAST}, slopes of all records", value=1e3 * costs.slopes, unit="ms")
     for setting in settings:
         title = f"{system.name}: {setting.method}, {setting.size}"
         yield Row(figure=f"{title}, rate", value=setting.rate, unit="")
-        yield Row(figure=f"{title}, a step", value=1e3 * takes[setting.method, setting.size], unit="ms")
+        yield Row(figure=f"{title}, a step", value=1e3 * costs.step(setting), unit="ms")
 
 
 def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import environment, plot_time_to_target, time_to_target
 from benchmarks.row import Measured
-from benchmarks.time_to_target import AHEAD, FAST, SOLVED, THEN, Curve
+from benchmarks.time_to_target import AHEAD, FAST, SOLVED, THEN, Costs, Curve
 from jaxkd.data.trajectory_sources import SimulatedTrajectories
 from jaxkd.dynamics import systems
 
@@ -76,13 +76,14 @@ def few_records(monkeypatch):
     monkeypatch.setattr(time_to_target, "_records", records)
 
 
-def test_methods_are_given_time_by_that_of_fnode(few_records, monkeypatch):
-    monkeypatch.setattr(time_to_target, "_slope_seconds", lambda recipe: 2.0)
+def test_methods_are_given_time_by_that_of_fnode(few_records):
     with jax.enable_x64(True):
         records = time_to_target._records(systems.LOTKA_VOLTERRA, 0)
         settings = [time_to_target._trials(method, records)[0] for method in (FAST, SOLVED)]
-        takes = {(one.method, one.size): {FAST: 1.0, SOLVED: 5.0}[one.method] for one in settings}
-        curves = time_to_target._learnt(settings, records, 0, 10, takes)
+        costs = Costs(
+            slopes=2.0, steps={(one.method, one.size): 5.0 if one.method == SOLVED else 1.0 for one in settings}
+        )
+        curves = time_to_target._learnt(settings, records, 0, 10, costs)
     assert {name: found.steps for name, found in curves.items()} == {FAST: 10, SOLVED: 24, THEN: 2}
     assert (curves[FAST].seconds, curves[SOLVED].seconds) == (12, 120)
     assert curves[THEN].before == curves[FAST].seconds
@@ -90,20 +91,21 @@ def test_methods_are_given_time_by_that_of_fnode(few_records, monkeypatch):
     assert all(list(found.errors) == list(range(1, found.steps + 1)) for found in curves.values())
 
 
-def test_steps_are_timed_in_turns(few_records, monkeypatch):
+def test_steps_and_slopes_are_timed_in_turns(few_records, monkeypatch):
     runs = []
 
     def run(train, folder, seed):
         runs.append((type(train.recipe).__name__, train.recipe.rows))
 
-    times = iter([1.0, 20.0, 3.0, 10.0, 2.0, 60.0])
+    times, slopes = iter([1.0, 20.0, 3.0, 10.0, 2.0, 60.0]), iter([0.5, 7.0, 0.4])
+    monkeypatch.setattr(time_to_target, "_slope_seconds", lambda recipe: next(slopes))
     monkeypatch.setattr(time_to_target.field_run, "run", run)
     monkeypatch.setattr(time_to_target.field_run, "step_seconds", lambda folder: next(times))
     monkeypatch.setattr(time_to_target, "METHODS", {FAST: time_to_target.METHODS[FAST]})
     with jax.enable_x64(True):
-        takes = time_to_target._step_seconds(time_to_target._records(systems.LORENZ, 0), 3)
+        costs = time_to_target._costs(time_to_target._records(systems.LORENZ, 0), 3)
     assert runs == [("FNODE", 256), ("FNODE", 1024)] * 3
-    assert takes == {(FAST, "batches of 256"): 2.0, (FAST, "batches of 1024"): 20.0}
+    assert costs == Costs(slopes=0.5, steps={(FAST, "batches of 256"): 2.0, (FAST, "batches of 1024"): 20.0})
 
 
 def test_the_best_trial_is_that_of_the_least_forecast_error(few_records, monkeypatch):
@@ -113,8 +115,8 @@ def test_the_best_trial_is_that_of_the_least_forecast_error(few_records, monkeyp
         assert len(trials) == 6
         worse, better = trials[0], trials[2]
         assert (worse.rate, better.rate) == (1e-3, 1e-2)
-        takes = {(one.method, one.size): 1.0 for one in trials}
-        assert time_to_target._best((worse, better), records, 7, takes) == better
+        costs = Costs(slopes=0.0, steps={(one.method, one.size): 1.0 for one in trials})
+        assert time_to_target._best((worse, better), records, 7, costs) == better
 
 
 def made_up():
