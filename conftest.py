@@ -21,7 +21,7 @@ def _compilation_cache() -> Path:
 
 
 # Read when jax is imported, here and in the programs that tests start.  Compiling dominates, and each of these flags
-# makes it twice as fast.
+# about halves it.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         os.environ.get("XLA_FLAGS", ""),
