@@ -27,12 +27,20 @@ def measured(kept: Mapping[str, Any], metric: str, row: str) -> dict[str, float]
 def by_step(
     kept: Mapping[str, Any], part: Literal["curves", "training"], metric: str, row: str
 ) -> dict[str, dict[int, float]]:
-    """A metric of validation or of training, by seed and step; empty where it was not kept.
-
-    A stage is found by the label of its row, whose dots are underscores in its name.
-    """
-    runs = kept.get(part, {}).get(metric, {}).get(row.replace(".", "_"), {})
+    """A metric of validation or of training, by seed and step; empty where it was not kept."""
+    runs = kept.get(part, {}).get(metric, {}).get(_stage(row), {})
     return {seed: dict(zip(points["steps"], points["values"], strict=True)) for seed, points in runs.items()}
+
+
+def by_answer(kept: Mapping[str, Any], figure: str, row: str) -> dict[str, list[float]]:
+    """What an evaluator measured of each answer, by seed; empty where it was not kept.
+
+    Args:
+        kept: what `keep_study` wrote.
+        figure: EVALUATOR/COLUMN.
+        row: its label.
+    """
+    return dict(kept["columns"].get(figure, {}).get(_stage(row), {}))
 
 
 def mean(values: Mapping[str, float]) -> float | None:
@@ -49,3 +57,8 @@ def markdown(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     """A table."""
     lines = [columns, ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- ", "|---").replace("--- |", "---|")
+
+
+def _stage(row: str) -> str:
+    """Of a row's label the name of its stage, in which dots are underscores."""
+    return row.replace(".", "_")

@@ -93,27 +93,20 @@ def paired_bootstrap(
         +1.0000 [+1.0000, +1.0000] at 95 %
     """
     _check(nats_a, nats_b, byte_counts, samples=samples, confidence=confidence)
-    number = byte_counts.shape[0]
     # The bytes are the same for both models, so the difference of the ratios is the ratio of the differences.
-    difference = (nats_a.astype(np.float64) - nats_b.astype(np.float64)).reshape(-1, number) / np.log(2.0)
-    byte_counts = byte_counts.astype(np.float64)
-    seeds = difference.shape[0]
-    generator = np.random.default_rng(seed)
-    drawn = []
-    for examples in _draws(generator, number, samples=samples, copies=seeds):
-        bits = difference[:, examples].sum(axis=-1)
-        seed_numbers = generator.integers(0, seeds, (seeds, len(examples)))
-        drawn.append(np.take_along_axis(bits, seed_numbers, axis=0).mean(axis=0) / byte_counts[examples].sum(axis=-1))
-    return _interval(difference.mean(axis=0).sum() / byte_counts.sum(), drawn, confidence)
+    bits = (nats_a.astype(np.float64) - nats_b.astype(np.float64)) / np.log(2.0)
+    return _ratio_interval(bits, byte_counts, samples=samples, seed=seed, confidence=confidence)
 
 
 def mean_interval(
-    values: Float[np.ndarray, " n"], *, samples: int = 10_000, seed: int = 0, confidence: float = 0.95
+    values: Float[np.ndarray, "*seeds n"], *, samples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of a mean.
+    """Percentile interval of a mean, or of a difference in means where `values` are the differences of two models.
+
+    Seeds are drawn as in `paired_bootstrap`.
 
     Args:
-        values: one an example, at least one.
+        values: one an example, at least one; a row a training seed where there are several.
         samples: number of resamples.
         seed: of the resampling.
         confidence: of the interval, in (0, 1).
@@ -124,11 +117,32 @@ def mean_interval(
         >>> print(mean_interval(np.array([0.5, 0.5]), samples=100))
         +0.5000 [+0.5000, +0.5000] at 95 %
     """
-    drawn = [
-        values[examples].mean(axis=-1)
-        for examples in _draws(np.random.default_rng(seed), len(values), samples=samples, copies=1)
-    ]
-    return _interval(values.mean(), drawn, confidence)
+    ones = np.ones(values.shape[-1])
+    return _ratio_interval(values, ones, samples=samples, seed=seed, confidence=confidence)
+
+
+def _ratio_interval(
+    values: Float[np.ndarray, "*seeds n"],
+    weights: Real[np.ndarray, " n"],
+    *,
+    samples: int,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    """Of the sum of values over that of weights: examples are drawn with replacement and, for each draw, seeds."""
+    weights = weights.astype(np.float64)
+    number = len(weights)
+    values = values.reshape(-1, number)
+    seeds = len(values)
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for examples in _draws(generator, number, samples=samples, copies=seeds):
+        sums = values[:, examples].sum(axis=-1)
+        seed_numbers = generator.integers(0, seeds, (seeds, len(examples)))
+        drawn.append(np.take_along_axis(sums, seed_numbers, axis=0).mean(axis=0) / weights[examples].sum(axis=-1))
+    low, high = np.quantile(np.concatenate(drawn), [(1 - confidence) / 2, (1 + confidence) / 2])
+    estimate = values.mean(axis=0).sum() / weights.sum()
+    return Interval(estimate=float(estimate), low=float(low), high=float(high), confidence=confidence)
 
 
 def _draws(
@@ -138,11 +152,6 @@ def _draws(
     chunk = max(1, _CHUNK_ELEMENTS // (number * copies))
     for start in range(0, samples, chunk):
         yield generator.integers(0, number, (min(chunk, samples - start), number))
-
-
-def _interval(estimate: float, drawn: Sequence[Float[np.ndarray, " rounds"]], confidence: float) -> Interval:
-    low, high = np.quantile(np.concatenate(drawn), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate=float(estimate), low=float(low), high=float(high), confidence=confidence)
 
 
 def compare(

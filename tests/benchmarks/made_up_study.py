@@ -47,6 +47,13 @@ def kept():
             "bits_per_byte_by_seed": {row: {"0": 1.0} for row in order},
             "other_metrics_by_seed": other_metrics,
         },
+        "columns": {
+            PASSED: {
+                "constant_0_5": {"0": [1.0, 1.0, 0.0, 1.0], "1": [1.0, 1.0, 1.0, 0.0]},
+                "dpo_0_1": {"0": [0.0, 1.0, 0.0, 1.0], "1": [0.0, 0.0, 1.0, 0.0], "2": [1.0, 1.0, 1.0, 1.0]},
+                "sft": {"3": [0.0, 0.0, 0.0, 1.0]},
+            }
+        },
         "curves": {"code/passed": passed},
         "training": {
             "seconds": seconds,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxkd.evals.bootstrap import Comparison, Interval, compare, paired_bootstrap
+from jaxkd.evals.bootstrap import Comparison, Interval, compare, mean_interval, paired_bootstrap
 from jaxkd.evals.evaluator import Evaluation
 
 
@@ -124,6 +124,15 @@ def test_the_chunks_do_not_show(monkeypatch):
 def test_what_cannot_be_resampled_is_refused(arguments, settings, message):
     with pytest.raises(ValueError, match=message):
         paired_bootstrap(*arguments, **settings)
+
+
+def test_the_mean_of_a_difference_is_the_ratio_to_a_byte_an_example():
+    nats_a, nats_b, _ = synthetic(30, gap=0.3, seed=9)
+    differences = np.stack([nats_a - nats_b, nats_b - nats_a, nats_a])
+    ratio = paired_bootstrap(differences * np.log(2), np.zeros_like(differences), np.ones(30), samples=200, seed=3)
+    mean = mean_interval(differences, samples=200, seed=3)
+    np.testing.assert_allclose([mean.estimate, mean.low, mean.high], [ratio.estimate, ratio.low, ratio.high])
+    assert mean.estimate == pytest.approx(differences.mean())
 
 
 def test_an_interval_prints_its_sign_and_level():
