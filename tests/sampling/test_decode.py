@@ -100,6 +100,16 @@ def test_samples_follow_the_distribution(llama, sampling):
         assert (np.abs(counts - count * probs) <= 5 * np.sqrt(count * probs * (1 - probs))).all()
 
 
+def test_a_draw_is_that_of_jax(llama):
+    prompt, ids = PROMPTS[0], np.arange(64)
+    generated = write(llama, [prompt] * len(ids), new=1, sampling=Sampling(temperature=1.5, top_k=12), example_ids=ids)
+    logits = jnp.asarray(next_logits(llama, prompt, len(prompt) + 1)[-1], jnp.float32)
+    drawn_from = jnp.where(logits >= jnp.sort(logits)[-12], logits / 1.5, -jnp.inf)
+    keys = jax.vmap(lambda row: jax.random.fold_in(jax.random.fold_in(jax.random.key(3), row), 0))(ids)
+    expected = jax.vmap(jax.random.categorical, in_axes=(0, None))(keys, drawn_from)
+    np.testing.assert_array_equal(generated.tokens[:, 0], expected)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["alone", "the other"])
 def test_a_mixture_at_its_ends_is_one_of_its_models(llama, share):
     other = language_model(tiny.GPT2)
