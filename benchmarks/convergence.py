@@ -94,9 +94,9 @@ def targets_table(kept: Mapping[str, Any]) -> str:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """For each row the figures of its seeds, as Markdown; "> 16": not reached in 16 steps."""
+    """For each validated row the figures of its seeds, as Markdown; "> 16": not reached in 16 steps."""
     cells = []
-    for row in (row for row in rows(kept) if method(row) is not None):
+    for row in (row for row in rows(kept) if method(row) is not None and by_step(kept, "curves", PASSED, row)):
         found = [None if target is None else run(kept, row, seed, target) for seed, target in targets(kept).items()]
         columns = zip(*map(_cells, found), strict=True)
         cells.append((f"`{row}`", *(", ".join(column) if set(column) != {NOTHING} else NOTHING for column in columns)))

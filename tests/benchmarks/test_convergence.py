@@ -46,9 +46,11 @@ def test_what_was_not_kept_is_not_made_up():
     assert (found.seconds, found.with_teachers) == (12.0, None)
 
 
-def test_prints_targets_and_rows(tmp_path, capsys):
+def test_prints_targets_and_the_rows_that_were_validated(tmp_path, capsys):
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(kept()))
+    other = kept()
+    other["summary"]["bits_per_byte_by_seed"]["simpo_1.0"] = {"0": 1.0}
+    path.write_text(json.dumps(other))
     convergence.main([str(path)])
     assert capsys.readouterr().out.splitlines() == [
         "| seed | `sft` | `dpo_0.1` | target |",
