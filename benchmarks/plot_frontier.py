@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.free_places import free_places
-from benchmarks.kept_study import NOTHING, by_step, markdown, mean, measured, percent, rows
+from benchmarks.kept_study import NOTHING, by_answer, by_step, markdown, mean, measured, percent, rows
 from jaxkd.report import svg
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ PASSED = "own_answers/code/passed"
 DISTANCE = "own_answers/sequence_kl"
 LENGTH = "own_answers/length"
 ACCURACY = "preference_accuracy/reward_accuracy"
+
+LONG = 40
+"""Tokens: DPO's answers have about as many.  A short answer passes more easily, and what learns to be short passes."""
 
 START = "sft"
 """What every other row began from, and the distances are to."""
@@ -130,12 +133,28 @@ def table(kept: Mapping[str, Any]) -> str:
                 ", ".join(f"{100 * passed[seed]:.1f}" for seed in sorted(passed, key=int)) or NOTHING,
                 NOTHING if distance is None else f"{distance:.2f}",
                 NOTHING if length is None else f"{length:.1f}",
+                *map(percent, passed_by_length(kept, row)),
                 percent(mean(measured(kept, ACCURACY, row))),
                 percent(mean(at_floor)),
             )
         )
-    columns = ("row", "passed", "by seed", "KL(student ‖ sft)", "tokens", "accuracy on pairs", "tokens at the floor")
+    columns = (
+        *("row", "passed", "by seed", "KL(student ‖ sft)", "tokens", f"passed, up to {LONG} tokens", "passed, longer"),
+        *("accuracy on pairs", "tokens at the floor"),
+    )
     return markdown(columns, cells)
+
+
+def passed_by_length(kept: Mapping[str, Any], row: str) -> tuple[float | None, float | None]:
+    """The share of its answers of up to `LONG` tokens that pass, and that of the longer ones, over all seeds.
+
+    Which prompts are answered at length differs from row to row.
+    """
+    passed, lengths = by_answer(kept, PASSED, row), by_answer(kept, LENGTH, row)
+    seeds = passed.keys() & lengths.keys()
+    answers = [pair for seed in seeds for pair in zip(passed[seed], lengths[seed], strict=True)]
+    short, long = ([one for one, length in answers if (length > LONG) == longer] for longer in (False, True))
+    return statistics.fmean(short) if short else None, statistics.fmean(long) if long else None
 
 
 def drawn(kept: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 PASSED = "own_answers/code/passed"
 DISTANCE = "own_answers/sequence_kl"
+LENGTH = "own_answers/length"
 
 
 def points(*values, every=4):
@@ -27,7 +28,7 @@ def kept():
             "constant_0.5": {"0": 8.0},
             "constant_0.5_on_policy": {"1": 16.0},
         },
-        "own_answers/length": {"sft": {"0": 40.0, "1": 42.0}},
+        LENGTH: {"sft": {"0": 40.0, "1": 42.0}},
         "preference_accuracy/reward_accuracy": {"dpo_0.1": {"0": 0.8, "1": 0.9}},
     }
     passed = {
@@ -52,7 +53,11 @@ def kept():
                 "constant_0_5": {"0": [1.0, 1.0, 0.0, 1.0], "1": [1.0, 1.0, 1.0, 0.0]},
                 "dpo_0_1": {"0": [0.0, 1.0, 0.0, 1.0], "1": [0.0, 0.0, 1.0, 0.0], "2": [1.0, 1.0, 1.0, 1.0]},
                 "sft": {"3": [0.0, 0.0, 0.0, 1.0]},
-            }
+            },
+            LENGTH: {
+                "constant_0_5": {"0": [10.0, 41.0, 50.0, 40.0], "1": [12.0, 44.0, 45.0, 46.0]},
+                "dpo_0_1": {"0": [10.0, 20.0, 30.0, 40.0]},
+            },
         },
         "curves": {"code/passed": passed},
         "training": {

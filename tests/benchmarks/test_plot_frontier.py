@@ -54,11 +54,11 @@ def test_the_table_has_every_row_and_dashes_for_what_was_not_measured(tmp_path, 
     path.write_text(json.dumps(kept()))
     plot_frontier.main([str(path), "--table"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "|---|---|---|---|---|---|---|"
-    assert "| `sft` | 45.0 % | 40.0, 50.0 | – | 41.0 | – | – |" in lines
-    assert "| `dpo_0.1` | 65.0 % | 60.0, 70.0 | 10.00 | – | 85.0 % | – |" in lines
-    assert "| `reverse_dpo` | 10.0 % | 10.0 | 50.00 | – | – | – |" in lines
-    assert "| `constant_0.5` | 75.0 % | 70.0, 80.0 | 8.00 | – | – | 50.0 % |" in lines
+    assert lines[1] == "|---|---|---|---|---|---|---|---|---|"
+    assert "| `sft` | 45.0 % | 40.0, 50.0 | – | 41.0 | – | – | – | – |" in lines
+    assert "| `dpo_0.1` | 65.0 % | 60.0, 70.0 | 10.00 | – | 50.0 % | – | 85.0 % | – |" in lines
+    assert "| `reverse_dpo` | 10.0 % | 10.0 | 50.00 | – | – | – | – | – |" in lines
+    assert "| `constant_0.5` | 75.0 % | 70.0, 80.0 | 8.00 | – | 100.0 % | 60.0 % | – | 50.0 % |" in lines
     assert list(tmp_path.iterdir()) == [path]
 
 
