@@ -25,6 +25,16 @@ def test_answers_are_drawn_in_pairs():
     assert (interval.low, interval.high) == (0.0, 0.0)
 
 
+def test_several_rows_stand_for_their_mean():
+    _, by_seed = differences.difference(kept(), PASSED, "constant_0.5,dpo_0.1", "dpo_0.1")
+    assert by_seed == {"0": 0.125, "1": 0.25}
+    assert (
+        differences.table(kept(), PASSED, [("constant_0.5,dpo_0.1", "dpo_0.1")])
+        .splitlines()[2]
+        .startswith("| `constant_0.5`, `dpo_0.1` − `dpo_0.1` | +0.188 |")
+    )
+
+
 def test_rows_without_a_seed_in_common_are_refused():
     with pytest.raises(ValueError, match=rf"{PASSED}' at one seed, got seeds 0, 1 and 3. Figures: {PASSED}, "):
         differences.difference(kept(), PASSED, "constant_0.5", "sft")
