@@ -53,7 +53,7 @@ def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) ->
             f"{first} and {second} must have {figure!r} at one seed, got seeds {', '.join(ours) or 'none'} and "
             f"{', '.join(theirs) or 'none'}. Figures: {', '.join(kept['columns'])}."
         )
-    gaps = np.array([np.subtract(ours[seed], theirs[seed]) for seed in seeds])
+    gaps = np.array([ours[seed] - theirs[seed] for seed in seeds])
     return mean_interval(gaps), dict(zip(seeds, gaps.mean(axis=-1).tolist(), strict=True))
 
 

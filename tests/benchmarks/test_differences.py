@@ -28,11 +28,8 @@ def test_answers_are_drawn_in_pairs():
 def test_several_rows_stand_for_their_mean():
     _, by_seed = differences.difference(kept(), PASSED, "constant_0.5,dpo_0.1", "dpo_0.1")
     assert by_seed == {"0": 0.125, "1": 0.25}
-    assert (
-        differences.table(kept(), PASSED, [("constant_0.5,dpo_0.1", "dpo_0.1")])
-        .splitlines()[2]
-        .startswith("| `constant_0.5`, `dpo_0.1` − `dpo_0.1` | +0.188 |")
-    )
+    table = differences.table(kept(), PASSED, [("constant_0.5,dpo_0.1", "dpo_0.1")])
+    assert "| `constant_0.5`, `dpo_0.1` − `dpo_0.1` | +0.188 |" in table
 
 
 def test_rows_without_a_seed_in_common_are_refused():
