@@ -40,6 +40,7 @@ def found(tmp_path_factory):
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_equations_are_found_and_pass(found):
     record = json.loads((found / "equations.json").read_text())
     terms = {(term["state"], term["term"]): term for term in record["terms"]}
@@ -64,6 +65,7 @@ def test_the_report_and_the_function_say_the_same(found):
     assert field(1.0, 2.0) == pytest.approx([2.0, -1.0], abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_hidden_state_is_suspected(tmp_path, capsys):
     write(tmp_path / "half.csv", (0,))
     arguments = ["--data", str(tmp_path / "half.csv"), "--trajectory", "run", "--states", "x"]

@@ -49,6 +49,7 @@ DIES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["replayed", "in rounds"])
 def test_a_run_that_was_killed_at_each_of_them_ends_bitwise_as_one_that_was_not(tiny, tmp_path, kept):
     # Until the buffer is full, in the second step, answers are new in each; a round is written in the first and fourth.

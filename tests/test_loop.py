@@ -92,6 +92,7 @@ def test_a_run_that_was_stopped_continues_bitwise(everything_on_one, tmp_path, m
     assert read_evaluations(tmp_path / "whole") == read_evaluations(tmp_path / "parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture", "kept answers", "rounds"])
 def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, tmp_path, monkeypatch, method):
     if method == "a mixture":

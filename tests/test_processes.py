@@ -48,6 +48,7 @@ def on_policy(recipe):
     return OnPolicy(recipe=recipe, max_new_tokens=4, sampling=GREEDY, replay=Replay(start=1.0, steps=2, capacity=ROWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "writes"),
     [(MeshShape(data=-1), False), (MeshShape(data=1, fsdp=-1), True)],
@@ -79,6 +80,7 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
     assert config.load(tmp_path / "two/kd/0/config.json") == train
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
     train = dataclasses.replace(tiny.train(steps=100_000), mesh=MeshShape(data=-1))
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)

@@ -63,6 +63,7 @@ def test_the_last_stage_is_planned_offline(path):
     assert "GiB a device" in dataclasses.replace(stage, mesh=MeshShape(data=1)).plan()
 
 
+@pytest.mark.slow
 def test_each_method_between_two_vocabularies_is_planned_offline():
     for stage in load_study(Path("configs/gpt2_from_qwen.py"))("smoke").stages[:-1]:
         if not isinstance(stage.recipe, SFT):
@@ -78,6 +79,7 @@ def test_a_path_and_a_field_are_options(tmp_path):
     assert not stage.recipe.teacher.planned
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_docstring_in_miniature(tiny, tmp_path):
     """The first stage makes the teacher, which is exported to where the others look for it; then the whole study."""
     architecture = tiny.teacher.config()

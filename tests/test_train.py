@@ -154,6 +154,7 @@ def test_a_report_of_nothing_is_refused(study, tmp_path):
         train._main(arguments)
 
 
+@pytest.mark.slow
 def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
     summary = run_and_summarise(study, tmp_path, command="python -m jaxkd.train")
     assert set(summary["bits_per_byte"]) == {"teacher", "student_untouched", "student_sft", "student_distilled"}
@@ -242,6 +243,7 @@ def test_a_study_refuses_names_that_clash_and_labels_that_do_not_exist(study):
         Study(name="", title="", description="", stages=study.stages, comparisons=pairs, headline=ROLLOUT_ERROR)
 
 
+@pytest.mark.slow
 def test_a_killed_command_continues_bitwise(study, tmp_path):
     """SIGKILL at whatever moment it lands, then the same command again, against a run without a kill."""
     sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2)

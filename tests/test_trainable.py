@@ -88,6 +88,7 @@ def saved_state(train, folder):
             return jax.device_get(checkpoints.restore(checkpoints.latest(), abstract)[0])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path):
     recipe = tiny.logit_kd(lora=dataclasses.replace(EVERY, dropout=0.2), dropout=0.1)
     shape = MeshShape(data=1, fsdp=2, tensor=2)
@@ -109,6 +110,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path):
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_bfloat16_and_a_quantised_checkpoint_train_and_evaluate(tiny, tmp_path):
     student = dataclasses.replace(tiny.student, quantization="int8")
     optimizer = Optimizer(learning_rate=1e-2, groups=(Group(name="lora", learning_rate=5e-2),))

@@ -61,6 +61,7 @@ def test_a_projector_starts_from_the_trained_head(tiny, run):
     assert abs(np.asarray(started) - np.asarray(untrained)).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_from_a_student_and_a_teacher_that_it_trained(tiny, tmp_path):
     short = {"steps": 2, "validation": (), "evaluators": (tiny.bits_per_byte(),)}
     student = dataclasses.replace(tiny.student, trained="stage:student")

@@ -168,6 +168,6 @@ class Tiny:
         return dataclasses.replace(stage, **changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny(tiny_folder, tiny_text) -> Tiny:
     return Tiny(tiny_folder, tiny_text)

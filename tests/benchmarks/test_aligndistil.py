@@ -1,5 +1,7 @@
 """The benchmarks of AlignDistil at toy sizes: what they ask, what they make of the answers."""
 
+import pytest
+
 from benchmarks import aligndistil_memory, aligndistil_speed
 
 
@@ -14,6 +16,7 @@ def test_memory_judges_what_is_asked_to_be_small(monkeypatch):
     assert vocab_tile.value < reference.value  # a chunk of this size holds all tokens
 
 
+@pytest.mark.slow
 def test_speed_compares_with_the_parts_of_a_step(tiny, tiny_batch):
     setting = aligndistil_speed.Setting(checkpoint=tiny.student, batch=tiny_batch)
     rows = {row.figure: row for row in aligndistil_speed.measured(setting, rounds=5).rows}

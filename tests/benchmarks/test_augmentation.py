@@ -4,10 +4,12 @@ import dataclasses
 
 import jax
 import numpy as np
+import pytest
 
 from benchmarks import augmentation
 
 
+@pytest.mark.slow
 def test_one_seed_by_a_few_steps():
     """Against errors that are known by themselves: of the curves' slopes, and of a field that is hardly trained."""
     with jax.enable_x64(True):

@@ -103,6 +103,7 @@ def test_mcnemar(ours, theirs, expected):
     assert beside_pysindy.p_no_worse(ours, theirs) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_one_seed_of_one_system(monkeypatch):
     monkeypatch.setattr(beside_pysindy, "QUICK", 1)
     monkeypatch.setattr(dynamics, "EQUATIONS", ((systems.LOTKA_VOLTERRA, 0.05, None),))

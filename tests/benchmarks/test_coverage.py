@@ -7,6 +7,7 @@ from benchmarks import coverage
 from jaxkd.dynamics import systems
 
 
+@pytest.mark.slow
 def test_one_seed_of_one_system():
     with jax.enable_x64(True):
         rows = list(coverage._coverage(systems.LOTKA_VOLTERRA, 0.05, range(200, 201)))

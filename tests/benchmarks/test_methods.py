@@ -1,5 +1,7 @@
 """The benchmarks of all methods, on tiny models: what they judge, and that their figures are what they say."""
 
+import pytest
+
 from benchmarks import methods_memory, rollout
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.on_policy import OnPolicy
@@ -14,6 +16,7 @@ def test_memory_is_a_share_of_all_logits(tiny, monkeypatch):
     assert all(1 < row.value < 20 and row.bar == methods_memory.BAR for row in rows)
 
 
+@pytest.mark.slow
 def test_a_rollout_is_timed_beside_its_parts(tiny, monkeypatch):
     recipe = OnPolicy(recipe=tiny.logit_kd(), max_new_tokens=3)
     monkeypatch.setattr(rollout, "_recipes", lambda _: iter([("KD", recipe)]))

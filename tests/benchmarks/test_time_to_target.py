@@ -76,6 +76,7 @@ def few_records(monkeypatch):
     monkeypatch.setattr(time_to_target, "_records", records)
 
 
+@pytest.mark.slow
 def test_methods_are_given_time_by_that_of_fnode(few_records):
     with jax.enable_x64(True):
         records = time_to_target._records(systems.LOTKA_VOLTERRA, 0)

@@ -23,6 +23,7 @@ def test_the_shown_config_parses_as_it_stands(page, tmp_path):
     assert config.load(tmp_path / "study.json") == study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_shown_config_runs_on_the_tiny_model(page, tiny, tmp_path):
     path = tmp_path / "mine.py"

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from jaxkd import config, train
 from jaxkd.data.preference_jsonl import PreferenceJsonl
 from tests.docs.pages import on_the_tiny_model, shown_file
@@ -20,6 +22,7 @@ def shown(tiny, tiny_preferences, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_shown_config_runs_on_the_tiny_model(tiny, tiny_preferences, tmp_path):
     path = shown(tiny, tiny_preferences, tmp_path)
     _, study = train.parse(["--config", str(path), "--dpo.recipe.objective.beta", "0.2"])

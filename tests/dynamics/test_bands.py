@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import sympy
 
 from jaxkd.dynamics import Equations, fourier_fit
@@ -20,6 +21,7 @@ def band(rate, states, *, key, tail=0.05, spread=1.0):
     return forecast_band(jnp.asarray(rate)[:, None, None], curve, jnp.asarray(TIMES), key=key, tail=tail, **said)
 
 
+@pytest.mark.slow
 def test_the_truth_lies_within_as_often_as_it_should():
     """Of a decay whose rate is known to .05, from noisy records."""
     random, held = np.random.default_rng(0), []

@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import sympy
 
 from jaxkd.dynamics import Equations, identify, polynomials
@@ -39,6 +40,7 @@ def coverage(found, search=search, *, simulations=12):
     )
 
 
+@pytest.mark.slow
 def test_intervals_hold_most_of_the_time():
     assert str(found().equations.rounded(1)) == "dx/dt = -x"
     assert 0.5 <= coverage(found()) <= 1.0

@@ -75,6 +75,7 @@ def test_what_diverges_is_told(trajectories):
     assert np.isnan(held.forecast_error).all()
 
 
+@pytest.mark.slow
 def test_inputs_drive_simulations_as_scipy_says():
     x, u = sympy.symbols("x u")
     driven = Equations.of((u - x,), (x,), (u,))

@@ -15,6 +15,7 @@ def measured(system, level, count=8, seed=0):
     return systems.with_noise(system.trajectories(jax.random.key(seed), count), jax.random.key(seed + 1), level=level)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "level"),
     [(systems.DAMPED_OSCILLATOR, 0.05), (systems.VAN_DER_POL, 0.05), (systems.LOTKA_VOLTERRA, 0.1)],

@@ -232,6 +232,7 @@ def test_what_does_not_fit_is_refused():
         SequentialThresholding(thresholds=(0.1, 0.2))
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_coefficients():
     features, targets = data()
 
@@ -244,6 +245,7 @@ def test_gradients_reach_the_coefficients():
     np.testing.assert_allclose(jnp.sum(jax.grad(coefficient)(targets) * direction), want, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_transforms_change_nothing():
     many = [jnp.stack(side) for side in zip(data(0), data(1), strict=True)]
     together = jax.jit(jax.vmap(sparse_fit))(*many)

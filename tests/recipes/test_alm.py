@@ -22,7 +22,7 @@ SOME = 0.036
 """A threshold that joins some of the tiny text's chunks; 0.9 joins those of a text to one."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(tiny):
     """With chunks of several tokens on either side."""
     return paired_batches.coarse(paired_batches.first(tiny))

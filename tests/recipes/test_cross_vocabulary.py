@@ -27,7 +27,7 @@ from tests.tiny_runs import loss_and_gradients
 METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(tiny):
     return paired_batches.first(tiny)
 
@@ -277,6 +277,7 @@ def only(batch, kept):
     )
 
 
+@pytest.mark.slow
 @METHODS
 def test_eight_devices_equal_one(tiny, batch, method):
     recipe = tiny.cross(method)
@@ -310,6 +311,7 @@ def test_abstract_variables_describe_the_real_ones(tiny, method):
         )
 
 
+@pytest.mark.slow
 @METHODS
 def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, method):
     tiny.cache(data=tiny.paired.teacher).run(tmp_path / "cache", seed=0, stages={})

@@ -235,6 +235,7 @@ def test_a_cached_teacher_needs_only_its_head(tiny, method):
     assert set(recipe.abstract().frozen["teacher"]) == set(recipe.load_frozen()["teacher"]) == {"embedding"}
 
 
+@pytest.mark.slow
 @METHODS
 def test_a_run_with_a_cache_trains_projectors_and_resumes(tiny, tmp_path, method):
     tiny.cache().run(tmp_path / "cache", seed=0, stages={})

@@ -175,6 +175,7 @@ def test_inputs_are_learnt_from_too(tmp_path):
     np.testing.assert_allclose(dense.variables[: fine.size, 1], np.cos(fine), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_is_read_again(tmp_path, capsys, single_precision):
     one = train(
         RECIPE,

@@ -20,7 +20,7 @@ from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import loss_and_gradients
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(tiny):
     """With groups of several tokens on either side."""
     return paired_batches.coarse(paired_batches.first(tiny))

@@ -27,7 +27,7 @@ stop = jax.lax.stop_gradient
 RATE, TEMPERATURE = 0.3, 1.5
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(tiny):
     return paired_batches.first(tiny)
 
@@ -208,6 +208,7 @@ def in_float64(variables):
     return variables.replace(**trees)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "options", "of_teacher"),
     [

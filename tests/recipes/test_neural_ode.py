@@ -144,6 +144,7 @@ def test_inputs_drive_the_forecasts(tmp_path):
     assert loss(recipe, state.replace(params=params)).loss < 1e-5
 
 
+@pytest.mark.slow
 def test_a_run_learns_through_its_phases(tmp_path):
     phases = euler_first((1, 3), steps=15, then=Phase(steps=1, horizon=8))
     one = train(

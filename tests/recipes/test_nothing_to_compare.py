@@ -24,7 +24,7 @@ METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD,
 NORMALISATIONS = pytest.mark.parametrize("normalisation", ["tokens", "reference"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batch(tiny):
     return paired_batches.first(tiny)
 

@@ -53,6 +53,7 @@ def study(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_the_equation_is_found_and_handed_on(study):
     first, second, third = (runs.model(study / name / "0") for name in ("matching", "tuning", "residual"))
     assert str(first.field.equations(first.params, first.scales).rounded(1)) == "ds/dt = 0.01 s_xx + u"

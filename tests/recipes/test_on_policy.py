@@ -310,6 +310,7 @@ def test_a_collapsed_student_stops_the_run(on_policy):
         recipe.rollout(variables, next(iter(recipe.batches("train", 0))), KEY)
 
 
+@pytest.mark.slow
 def test_a_run_on_eight_devices_equals_one_on_one(on_policy, tiny):
     recipe = on_policy(DSKDv2ETA, sampling=GREEDY)
     _, _, _, expected, _, _ = one_step(recipe)

@@ -33,6 +33,7 @@ def first_batch(recipe):
     return jax.tree.map(jnp.asarray, next(iter(recipe.batches("train", 0))))
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_of_the_losses(members):
     recipe = SeveralTeachers(recipes=members, weights=(3.0, 1.0))
     recipe.validate()
@@ -74,6 +75,7 @@ def test_a_member_may_learn_from_what_the_student_writes(members):
     assert jnp.isfinite(value)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
     recipe = SeveralTeachers(recipes=members)
     changes = {"validation": (), "evaluators": (), "accumulation": 2}
