@@ -20,8 +20,7 @@ Measure   Of answers that the student draws to prompts of the test split: the sh
           KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the reward that
           `dpo_0.1` implies, beside those of `sft`'s likelihood and of classifiers that see lengths or counts of tokens
           alone.
-Result    Not run to its end yet.  Two seeds of three are; they are kept in
-          `benchmarks/results/align_distil.json`; `python -m benchmarks.plot_frontier` with `--table` prints them.
+Result    docs/papers.md, of two seeds.
 
     python -m jaxkd.train --config configs/align_distil.py
 """
