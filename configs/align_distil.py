@@ -20,7 +20,7 @@ Measure   Of answers that the student draws to prompts of the test split: the sh
           KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the reward that
           `dpo_0.1` implies, beside those of `sft`'s likelihood and of classifiers that see lengths or counts of tokens
           alone.
-Result    docs/papers.md, of two seeds.
+Result    docs/papers.md.
 
     python -m jaxkd.train --config configs/align_distil.py
 """
