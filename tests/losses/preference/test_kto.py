@@ -40,6 +40,9 @@ def test_equals_float64_numpy():
     assert baseline == pytest.approx(max(0.0, np.asarray(ratios, np.float64)[np.asarray(mask)].mean()), rel=1e-5)
     found = kto_loss(ratios, desirable, baseline, **OPTIONS)
     np.testing.assert_allclose(found, exact(ratios, desirable, baseline), rtol=1e-5, atol=1e-6)
+    with jax.enable_x64(True):
+        wide = kto_loss(jnp.asarray(ratios, jnp.float64), desirable, baseline, **OPTIONS)
+    np.testing.assert_allclose(wide, exact(ratios, desirable, baseline), rtol=1e-12)
 
 
 def test_the_two_sides_of_an_answer_share_its_weight():
