@@ -38,11 +38,12 @@ def test_equals_float64_numpy():
     mask = jnp.arange(24).reshape(4, 6) % 5 > 0
     baseline = kto_baseline(ratios, mask)
     assert baseline == pytest.approx(max(0.0, np.asarray(ratios, np.float64)[np.asarray(mask)].mean()), rel=1e-5)
-    found = kto_loss(ratios, desirable, baseline, **OPTIONS)
-    np.testing.assert_allclose(found, exact(ratios, desirable, baseline), rtol=1e-5, atol=1e-6)
+    expected = exact(ratios, desirable, baseline)
+    np.testing.assert_allclose(kto_loss(ratios, desirable, baseline, **OPTIONS), expected, rtol=1e-5, atol=1e-6)
     with jax.enable_x64(True):
         wide = kto_loss(jnp.asarray(ratios, jnp.float64), desirable, baseline, **OPTIONS)
-    np.testing.assert_allclose(wide, exact(ratios, desirable, baseline), rtol=1e-12)
+        assert wide.dtype == jnp.float64
+        np.testing.assert_allclose(wide, expected, rtol=1e-12)
 
 
 def test_the_two_sides_of_an_answer_share_its_weight():
