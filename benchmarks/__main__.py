@@ -20,9 +20,11 @@ from benchmarks import (
     models_compile,
     models_forward,
     models_load,
+    mutants,
     rollout,
     sampler,
     shared_head,
+    suite,
     surgery,
     symbolic_networks,
     time_to_target,
@@ -55,6 +57,8 @@ BENCHMARKS = (
     shared_head.BENCHMARK,
     surgery.BENCHMARK,
     alignment.BENCHMARK,
+    suite.BENCHMARK,
+    mutants.BENCHMARK,
 )
 
 if __name__ == "__main__":

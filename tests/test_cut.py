@@ -88,7 +88,7 @@ def test_a_folder_with_contents_is_left_alone(tiny_folder, capsys):
     assert "error: to must be a new or an empty folder" in capsys.readouterr().err
 
 
-@pytest.mark.oracle
+@pytest.mark.slow
 def test_transformers_loads_a_cut_model_with_equal_logits(tiny_folder, tiny_text, tmp_path):
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM

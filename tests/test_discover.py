@@ -1,48 +1,62 @@
 """Equations from files: the whole program, on measurements whose equations are known."""
 
+import dataclasses
 import json
 import runpy
 
-import jax
 import numpy as np
 import pytest
 
 from jaxkd import discover
 from jaxkd.data.measurements import Record
 from jaxkd.discovery import split
-from jaxkd.dynamics import systems
+from jaxkd.dynamics import Equations, systems
+from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL
+X = SYSTEM.equations.states[0]
+GROWTH = dataclasses.replace(
+    SYSTEM,
+    equations=Equations.of([X - X**2], (X,)),
+    initial=systems.Uniform(low=(0.05,), high=(2.5,)),
+    duration=6.0,
+    samples=61,
+)
 
 
-def write(path, columns, *, level=0.02, count=7):
+def write(path, columns, *, system=SYSTEM, level=0.02, count=7):
     """So many trajectories in one table, of which some columns are there."""
-    with jax.enable_x64(True):
-        clean = SYSTEM.trajectories(jax.random.key(0), count)
-        noisy = np.asarray(systems.with_noise(clean, jax.random.key(1), level=level))
-        times = np.asarray(SYSTEM.times())
     rows = [
         ",".join([str(run), *(f"{value:.6g}" for value in (time, *states[list(columns)]))])
-        for run, trajectory in enumerate(noisy)
-        for time, states in zip(times, trajectory, strict=True)
+        for run, trajectory in enumerate(with_noise(clean(system, count), level))
+        for time, states in zip(times(system), trajectory, strict=True)
     ]
     header = ",".join(["run", "t [s]", *(("x [m]", "v [m/s]")[column] for column in columns)])
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("found")
-    write(folder / "measured.csv", (0, 1))
-    arguments = ["--data", str(folder / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
-    arguments += ["--signs", "v: x < 0", "--replicates", "40", "--simulations", "2"]
-    discover.main([*arguments, "--output", str(folder / "out")])
-    return folder / "out"
+def test_the_report_and_the_function_say_the_same(tmp_path):
+    write(tmp_path / "measured.csv", (0,), system=GROWTH)
+    arguments = ["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", "--degree", "2"]
+    arguments += ["--signs", "x: x**2 < 0", "--replicates", "20", "--simulations", "2"]
+    discover.main([*arguments, "--output", str(tmp_path / "out")])
+    record = json.loads((tmp_path / "out/equations.json").read_text())
+    assert {term["term"]: round(term["coefficient"], 1) for term in record["terms"]} == {"x": 1.0, "x**2": -1.0}
+    assert 0 <= record["coverage"] <= 1
+    page = (tmp_path / "out/report.html").read_text()
+    assert "measured.csv, trajectory 6" in page
+    assert page.count("<svg") >= 5
+    field = runpy.run_path(str(tmp_path / "out/equations.py"))["vector_field"]
+    assert field(2.0) == pytest.approx([-2.0], abs=0.1)
 
 
 @pytest.mark.slow
-def test_equations_are_found_and_pass(found):
-    record = json.loads((found / "equations.json").read_text())
+def test_equations_are_found_and_pass(tmp_path):
+    write(tmp_path / "measured.csv", (0, 1))
+    arguments = ["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
+    arguments += ["--signs", "v: x < 0", "--replicates", "40", "--simulations", "2"]
+    discover.main([*arguments, "--output", str(tmp_path / "out")])
+    record = json.loads((tmp_path / "out/equations.json").read_text())
     terms = {(term["state"], term["term"]): term for term in record["terms"]}
     assert terms.keys() == {("x", "v"), ("v", "x"), ("v", "v"), ("v", "v*x**2")}
     assert terms["x", "v"]["coefficient"] == terms["x", "v"]["low"] == 1.0
@@ -55,13 +69,7 @@ def test_equations_are_found_and_pass(found):
     assert [check["holds"] for check in record["checks"]] == [True] * 6
     assert record["noise"]["x"] == pytest.approx(0.03, rel=0.3)
     assert 0.3 < record["coverage"] <= 1
-
-
-def test_the_report_and_the_function_say_the_same(found):
-    page = (found / "report.html").read_text()
-    assert "measured.csv, trajectory 6" in page
-    assert page.count("<svg") >= 5
-    field = runpy.run_path(str(found / "equations.py"))["vector_field"]
+    field = runpy.run_path(str(tmp_path / "out/equations.py"))["vector_field"]
     assert field(1.0, 2.0) == pytest.approx([2.0, -1.0], abs=0.1)
 
 

@@ -1,7 +1,8 @@
 """Hidden states at the targets of a batch: of the last layer, and of chosen ones."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,20 +17,20 @@ CONFIG = tiny.golden_config("gemma3")
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.tree.map(jnp.asarray, tiny.random_params(CONFIG))
+    return tiny.random_params(CONFIG)
 
 
 @pytest.fixture(scope="module")
 def batch():
-    targets = jnp.array([[1, 2, 4], [0, 5, 0]])
+    targets = np.array([[1, 2, 4], [0, 5, 0]], np.int32)
     return TokenBatch(
-        tokens=jnp.asarray(tiny.random_tokens(CONFIG, 2, 6)),
-        positions=jnp.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]]),
-        segment_ids=jnp.array([[1, 1, 1, 2, 2, 2], [1] * 6]),
+        tokens=tiny.random_tokens(CONFIG, 2, 6),
+        positions=np.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]], np.int32),
+        segment_ids=np.array([[1, 1, 1, 2, 2, 2], [1] * 6], np.int32),
         target_positions=targets,
-        labels=jnp.zeros_like(targets),
-        loss_mask=jnp.ones_like(targets, bool),
-        example_ids=jnp.zeros_like(targets),
+        labels=np.zeros_like(targets),
+        loss_mask=np.ones_like(targets, bool),
+        example_ids=np.zeros_like(targets),
     )
 
 
@@ -40,30 +41,40 @@ def test_a_recipes_switch_is_a_policy(params, batch, switch, policy, monkeypatch
     monkeypatch.setattr(
         decoder, "hidden_states", lambda *args, remat, **kwargs: seen.append(remat) or real(*args, **kwargs)
     )
-    forward.hiddens(CONFIG, params, batch, remat=switch)
+    jax.eval_shape(functools.partial(forward.hiddens, CONFIG, remat=switch), params, batch)
     assert seen == [policy]
 
 
 @pytest.mark.parametrize("tap", ["none", "scores", "probs"])
 def test_chosen_layers_are_gathered_at_the_targets(params, batch, tap):
     layers = (3, 1) if tap != "none" else (3, 0)
-    final, seen = jax.jit(lambda params: forward.layer_hiddens(CONFIG, params, batch, layers=layers, tap=tap))(params)
-    everywhere = layer_outputs(
-        CONFIG, params, batch.tokens, positions=batch.positions, segment_ids=batch.segment_ids, tap=tap
+
+    @jax.jit
+    def found(params, batch):
+        places = {"positions": batch.positions, "segment_ids": batch.segment_ids}
+        return (
+            *forward.layer_hiddens(CONFIG, params, batch, layers=layers, tap=tap),
+            layer_outputs(CONFIG, params, batch.tokens, **places, tap=tap),
+            forward.hiddens(CONFIG, params, batch),
+        )
+
+    final, seen, everywhere, plain = found(params, batch)
+    assert (seen.attention is None) == (tap == "none")
+    (hiddens, attention), (all_hiddens, all_attention) = (
+        [None if array is None else np.asarray(array) for array in (outputs.hiddens, outputs.attention)]
+        for outputs in (seen, everywhere)
     )
-    assert seen.hiddens.shape == (2, 2, 3, CONFIG.width)
+    assert hiddens.shape == (2, 2, 3, CONFIG.width)
     for index, layer in enumerate(layers):
         for row, target in np.ndindex(2, 3):
             column = int(batch.target_positions[row, target])
-            expected = everywhere.hiddens[layer, row, column]
-            np.testing.assert_allclose(seen.hiddens[index, row, target], expected, atol=1e-5)
+            expected = all_hiddens[layer, row, column]
+            np.testing.assert_allclose(hiddens[index, row, target], expected, atol=1e-5)
             if tap != "none":
-                expected = everywhere.attention[layer - 1, row, :, column]
-                np.testing.assert_allclose(seen.attention[index, row, :, target], expected, rtol=1e-5, atol=1e-6)
-    assert (seen.attention is None) == (tap == "none")
-    plain = forward.hiddens(CONFIG, params, batch)
+                expected = all_attention[layer - 1, row, :, column]
+                np.testing.assert_allclose(attention[index, row, :, target], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(final.values, plain.values, atol=1e-5)
-    np.testing.assert_allclose(seen.hiddens[0], plain.values, atol=1e-5)
+    np.testing.assert_allclose(hiddens[0], plain.values, atol=1e-5)
     assert final.head.softcap == plain.head.softcap
 
 

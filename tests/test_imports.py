@@ -6,38 +6,71 @@ import sys
 import pytest
 
 HEAVY = ("flax", "orbax", "grain", "transformers", "tyro")
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "jaxkd.losses",
-        "jaxkd.alignment",
-        "jaxkd.alignment.cross_model_attention",
-        "jaxkd.projector",
-        "jaxkd.dynamics",
-        "jaxkd.kernels",
-        "jaxkd.records",
-        "jaxkd.sharding",
-        "jaxkd.typing",
-    ],
+PURE = (
+    "jaxkd.losses",
+    "jaxkd.alignment",
+    "jaxkd.alignment.cross_model_attention",
+    "jaxkd.projector",
+    "jaxkd.dynamics",
+    "jaxkd.kernels",
+    "jaxkd.records",
+    "jaxkd.sharding",
+    "jaxkd.typing",
 )
-def test_a_pure_layer_loads_nothing_heavy(module):
-    code = f"import sys, {module}; print(*(name for name in {HEAVY} if name in sys.modules))"
+DYNAMICS = ("jaxkd.dynamics", "jaxkd.discover")
+EXTRAS = ("diffrax", "sympy")
+
+
+def lines(code):
+    """What a fresh interpreter prints."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    return done.stdout.splitlines()
 
 
-def test_the_package_itself_loads_not_even_jax():
-    code = "import sys, jaxkd; print('jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+@pytest.fixture(scope="module")
+def loaded():
+    """What is loaded that may not be, after each of the imports, one after the other."""
+    code = f"""
+import importlib, sys
+import jaxkd
+print(*(name for name in ("jax", *{HEAVY}) if name in sys.modules))
+for module in {PURE}:
+    importlib.import_module(module)
+    print(*(name for name in {HEAVY} if name in sys.modules))
+"""
+    return dict(zip(("jaxkd", *PURE), lines(code), strict=True))
 
 
-@pytest.mark.parametrize("module", ["jaxkd.dynamics", "jaxkd.discover"])
-@pytest.mark.parametrize("missing", ["diffrax", "sympy"])
-def test_without_its_extra_dynamics_says_how_to_get_it(module, missing):
-    code = f"import sys; sys.modules[{missing!r}] = None; import {module}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_layer_loads_nothing_heavy(loaded, module):
+    assert loaded[module] == ""
+
+
+def test_the_package_itself_loads_not_even_jax(loaded):
+    assert loaded["jaxkd"] == ""
+
+
+@pytest.fixture(scope="module")
+def refusals():
+    """What each import says where a package of the extra is missing."""
+    code = f"""
+import importlib, sys
+for missing in {EXTRAS}:
+    sys.modules[missing] = None
+    for module in {DYNAMICS}:
+        try:
+            importlib.import_module(module)
+            print("imported")
+        except ImportError as error:
+            print(error)
+    del sys.modules[missing]
+"""
+    cases = [(module, missing) for missing in EXTRAS for module in DYNAMICS]
+    return dict(zip(cases, lines(code), strict=True))
+
+
+@pytest.mark.parametrize("module", DYNAMICS)
+@pytest.mark.parametrize("missing", EXTRAS)
+def test_without_its_extra_dynamics_says_how_to_get_it(refusals, module, missing):
     said = f"jaxkd.dynamics needs {missing}. Install the extra: pip install 'jaxkd-distill[dynamics]'."
-    assert said in done.stderr.splitlines()[-1]
+    assert said in refusals[module, missing]

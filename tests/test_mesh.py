@@ -212,6 +212,7 @@ PROCESS = """
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_batch_and_a_checkpoint(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -15,11 +15,44 @@ import pytest
 from jaxkd import train
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.losses import ForwardKL
+from jaxkd.mesh import MeshShape
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.study import Study, run_study
 from jaxkd.summary import write_summary
+from tests.test_loop import assert_bitwise, stop_at
 
-PROGRAMS = ("train", "evaluate", "generate", "export", "cut", "quantize", "show_alignment", "discover")
+OPTIONS = {
+    "train": (
+        "--config",
+        "--size",
+        "--only",
+        "--seeds",
+        "--dry-run",
+        "--kd.recipe.divergence.temperature",
+        "--sft.steps",
+    ),
+    "evaluate": ("--run", "--model", "--data"),
+    "generate": ("--run", "--prompt", "--temperature"),
+    "export": ("--run", "--to"),
+    "cut": ("--model", "--to", "--layers", "--width", "--tokenizer"),
+    "quantize": ("--model", "--quantizations", "--data"),
+    "show_alignment": ("--text", "--a", "--b", "--output"),
+    "discover": ("--data", "--inputs", "--trajectory", "--known", "--signs", "--output"),
+}
+
+# One process answers for all commands: most of what a program takes to say its options is the start of Python.
+IN_TURN = """
+import contextlib, io, json, runpy, sys
+for command in json.loads(sys.argv[1]):
+    sys.argv = list(command)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = runpy.run_module(f"jaxkd.{command[0]}", run_name="__main__", alter_sys=True) and 0
+        except SystemExit as done:
+            code = done.code
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
 
 TINY_CONFIG = '''
 """The tiny study."""
@@ -41,8 +74,8 @@ def study(tiny) -> Study:
             tiny.cache(),
             tiny.evaluate(),
             tiny.evaluate(name="untouched", label="student_untouched", model=tiny.student),
-            tiny.train(tiny.sft(), name="sft", label="student_sft"),
-            tiny.train(tiny.logit_kd(teacher_cache="stage:teacher_cache")),
+            tiny.train(tiny.sft(), name="sft", label="student_sft", mesh=MeshShape(data=2)),
+            tiny.train(tiny.logit_kd(teacher_cache="stage:teacher_cache"), mesh=MeshShape(data=2)),
         ),
         comparisons=(("student_distilled", "student_sft"),),
     )
@@ -62,33 +95,25 @@ def run_and_summarise(study, folder, **options):
 
 
 def run(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, **options)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, **options)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_help_names_every_option(program):
-    done = run(f"jaxkd.{program}", "--help")
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Status, stdout and stderr of each program that is asked for help, and of one that gets a wrong argument."""
+    missing = str(tmp_path_factory.mktemp("configs") / "missing.py")
+    commands = {program: [program, "--help"] for program in OPTIONS} | {"mistake": ["train", "--config", missing]}
+    done = run("-c", IN_TURN, json.dumps(list(commands.values())))
     assert done.returncode == 0, done.stderr
-    options = {
-        "train": (
-            "--config",
-            "--size",
-            "--only",
-            "--seeds",
-            "--dry-run",
-            "--kd.recipe.divergence.temperature",
-            "--sft.steps",
-        ),
-        "evaluate": ("--run", "--model", "--data"),
-        "generate": ("--run", "--prompt", "--temperature"),
-        "export": ("--run", "--to"),
-        "cut": ("--model", "--to", "--layers", "--width", "--tokenizer"),
-        "quantize": ("--model", "--quantizations", "--data"),
-        "show_alignment": ("--text", "--a", "--b", "--output"),
-        "discover": ("--data", "--inputs", "--trajectory", "--known", "--signs", "--output"),
-    }
-    for option in options[program]:
-        assert option in done.stdout
+    return dict(zip(commands, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("program", OPTIONS)
+def test_help_names_every_option(answers, program):
+    status, stdout, stderr = answers[program]
+    assert status == 0, stderr
+    for option in OPTIONS[program]:
+        assert option in stdout
 
 
 def test_overrides_reach_the_stage_they_name():
@@ -248,8 +273,8 @@ def test_a_killed_command_continues_bitwise(study, tmp_path):
     """SIGKILL at whatever moment it lands, then the same command again, against a run without a kill."""
     sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
-    command = ["jaxkd.train", "--config", str(path), "--workdir"]
-    process = subprocess.Popen([sys.executable, "-m", *command, str(tmp_path / "parts")], stderr=subprocess.DEVNULL)
+    command = ["-m", "jaxkd.train", "--config", str(path), "--workdir"]
+    process = subprocess.Popen([sys.executable, *command, str(tmp_path / "parts")], stderr=subprocess.DEVNULL)
     log = tmp_path / "parts/sft/0/metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") >= 5):
@@ -261,12 +286,23 @@ def test_a_killed_command_continues_bitwise(study, tmp_path):
     for name in ("parts", "whole"):
         done = run(*command, str(tmp_path / name))
         assert done.returncode == 0, done.stderr
-    from tests.test_loop import assert_bitwise
-
     assert_bitwise(sft, tmp_path / "whole/sft/0", tmp_path / "parts/sft/0")
 
 
-def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
+def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path, monkeypatch, capsys):
+    path = write_config(Study(name="tiny", title="", description="", stages=(study.stages[3],)), tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as done:
+        stop_at(patched, 2)
+        train.main(["--config", str(path), "--workdir", str(tmp_path / "run")])
+    assert done.value.code == 0
+    stderr = capsys.readouterr().err
+    assert "stopped by SIGTERM after step 2" in stderr
+    assert "Run the same command to go on" in stderr
+    assert [path.name for path in (tmp_path / "run/sft/0/checkpoints").glob("[0-9]*")] == ["2"]
+
+
+@pytest.mark.slow
+def test_a_polite_stop_of_a_process_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
     sft = dataclasses.replace(study.stages[3], steps=100_000)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     process = subprocess.Popen(
@@ -288,8 +324,8 @@ def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
     assert list((tmp_path / "run/sft/0/checkpoints").glob("[0-9]*"))
 
 
-def test_a_mistake_is_one_line_not_a_traceback(tmp_path):
-    done = run("jaxkd.train", "--config", str(tmp_path / "missing.py"))
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: config must be a Python file")
-    assert "Traceback" not in done.stderr
+def test_a_mistake_is_one_line_not_a_traceback(answers):
+    status, _, stderr = answers["mistake"]
+    assert status == 1
+    assert stderr.startswith("error: config must be a Python file")
+    assert "Traceback" not in stderr

@@ -1,6 +1,7 @@
 """The optimizer step: accumulation, sharding, precision, averages, donation."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,11 @@ import optax
 import pytest
 
 from jaxkd import train_step as steps
-from jaxkd.mesh import MeshShape, global_batch, make
+from jaxkd.mesh import MeshShape, make, on_ambient
 from jaxkd.records import Variables
+from tests.tiny_runs import Tiny, initial, placed, weights_by_numpy
+
+SGD = optax.with_extra_args_support(optax.sgd(0.1))
 
 
 @pytest.fixture(scope="module")
@@ -18,22 +22,25 @@ def batch(tiny_batch):
     return tiny_batch
 
 
-def one_step(recipe, batch, *, mesh=None, optimizer=None, **options):
-    optimizer = optax.with_extra_args_support(optax.sgd(0.1) if optimizer is None else optimizer)
-    with jax.set_mesh(make(mesh or MeshShape(data=1), jax.devices() if mesh else jax.devices()[:1])):
-        variables = recipe.init(jax.random.key(0))
+@functools.cache
+def compiled(recipe, optimizer=SGD, **options):
+    return jax.jit(steps.train_step(recipe, optimizer, **options), donate_argnums=0)
+
+
+def one_step(recipe, batch, *, mesh=None, optimizer=SGD, **options):
+    variables = initial(recipe)
+    with jax.set_mesh(make(mesh or MeshShape(data=1))):
+        variables = placed(variables, recipe)
         state = steps.initial_state(variables, optimizer, ema=options.get("ema_decay") is not None)
-        placed = global_batch(batch, jax.sharding.get_mesh())
-        step = jax.jit(steps.train_step(recipe, optimizer, **options), donate_argnums=0)
-        state, metrics = step(state, variables.frozen, placed, jax.random.key(1))
+        step = compiled(recipe, optimizer, **options)
+        state, metrics = step(state, variables.frozen, on_ambient(batch), jax.random.key(1))
         return jax.device_get((state, metrics))
 
 
 @pytest.fixture(scope="module")
 def whole(tiny_folder, tiny_text, batch):
-    from tests.tiny_runs import Tiny
-
-    return one_step(Tiny(tiny_folder, tiny_text).logit_kd(), batch)
+    """A step on all rows at once, on one device, which keeps an average."""
+    return one_step(Tiny(tiny_folder, tiny_text).logit_kd(), batch, ema_decay=0.75)
 
 
 def assert_same_step(got, expected, *, rtol=1e-5, atol=1e-6):
@@ -42,18 +49,24 @@ def assert_same_step(got, expected, *, rtol=1e-5, atol=1e-6):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), got[0].params, expected[0].params)
 
 
-@pytest.mark.parametrize("accumulation", [2, 4, 8])
+@pytest.mark.parametrize("accumulation", [*(pytest.param(one, marks=pytest.mark.slow) for one in (2, 4)), 8])
 def test_micro_batches_equal_one_batch(tiny, batch, whole, accumulation):
     assert_same_step(one_step(tiny.logit_kd(), batch, accumulation=accumulation), whole, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("sizes", [(2, 2, 2), (8, 1, 1), (1, 8, 1), (1, 1, 8), (1, 2, 4)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(2, 2, 2), *(pytest.param(one, marks=pytest.mark.slow) for one in ((8, 1, 1), (1, 8, 1), (1, 1, 8), (1, 2, 4)))],
+)
 def test_eight_devices_equal_one(tiny, batch, whole, sizes):
     mesh = MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2])
     assert_same_step(one_step(tiny.logit_kd(), batch, mesh=mesh), whole)
 
 
-@pytest.mark.parametrize(("student", "teacher"), [("sharded", "replicated"), ("replicated", "tensor")])
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [pytest.param("sharded", "replicated", marks=pytest.mark.slow), ("replicated", "tensor")],
+)
 def test_student_and_teacher_may_lie_differently_on_the_mesh(tiny, batch, whole, student, teacher):
     recipe = tiny.logit_kd(
         student=dataclasses.replace(tiny.student, layout=student),
@@ -77,14 +90,13 @@ def test_bfloat16_computes_coarsely_and_stores_finely(tiny, batch, whole):
     assert metrics["loss"] != whole[1]["loss"]
 
 
-def test_the_average_moves_towards_the_parameters(tiny, batch, whole):
-    state, _ = one_step(tiny.logit_kd(), batch, ema_decay=0.75)
-    start = jax.device_get(tiny.logit_kd().init(jax.random.key(0)).params)
+def test_the_average_moves_towards_the_parameters(tiny, whole):
+    state, start = whole[0], initial(tiny.logit_kd()).params
     jax.tree.map(
         lambda ema, new, old: np.testing.assert_allclose(ema, 0.25 * new + 0.75 * old, atol=1e-6),
         state.ema,
-        whole[0].params,
-        start,
+        state.params,
+        jax.device_get(start),
     )
     averaged = state.variables({}, averaged=True)
     assert averaged.params is state.ema
@@ -92,9 +104,9 @@ def test_the_average_moves_towards_the_parameters(tiny, batch, whole):
 
 def test_the_state_is_donated(tiny, batch):
     recipe, optimizer = tiny.sft(), optax.with_extra_args_support(optax.adam(1e-3))
-    state = steps.initial_state(recipe.init(jax.random.key(0)), optimizer, ema=True)
-    step = jax.jit(steps.train_step(recipe, optimizer, ema_decay=0.9), donate_argnums=0)
-    step(state, {}, jax.tree.map(jnp.asarray, batch), jax.random.key(1))
+    with weights_by_numpy():
+        state = steps.initial_state(recipe.init(jax.random.key(0)), optimizer, ema=True)
+    compiled(recipe, optimizer, ema_decay=0.9)(state, {}, batch, jax.random.key(1))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 
@@ -107,7 +119,7 @@ def test_dropout_follows_the_step_and_the_micro_batch(tiny, batch, whole):
 
 
 def test_a_line_search_sees_the_loss_of_the_whole_window(tiny, batch, whole):
-    optimizer = optax.chain(optax.sgd(0.1), optax.scale_by_backtracking_linesearch(max_backtracking_steps=3))
+    optimizer = optax.chain(SGD, optax.scale_by_backtracking_linesearch(max_backtracking_steps=3))
     state, metrics = one_step(tiny.logit_kd(), batch, accumulation=2, optimizer=optimizer)
     np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-6)
     value = optax.tree_utils.tree_get(state.optimizer, "value")

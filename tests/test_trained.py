@@ -12,7 +12,7 @@ from jaxkd.mesh import MeshShape
 from jaxkd.models.lora import LoRA
 from jaxkd.optim import Optimizer
 from jaxkd.study import Study, run_study
-from tests.tiny_runs import Tiny
+from tests.tiny_runs import Tiny, weights_by_numpy
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def tiny(tiny_folder, tiny_text):
 def run(tiny, tmp_path_factory):
     """Two steps of fine-tuning."""
     folder = tmp_path_factory.mktemp("run") / "sft"
-    tiny.train(tiny.sft(), steps=2, validation=(), evaluators=()).run(folder, seed=0, stages={})
+    train = tiny.train(tiny.sft(), steps=2, validation=(), evaluators=(), mesh=MeshShape(data=1))
+    train.run(folder, seed=0, stages={})
     return folder
 
 
@@ -51,6 +52,7 @@ def test_it_is_another_model_than_its_files(tiny, run):
     assert model.fingerprint() == dataclasses.replace(model).fingerprint() != tiny.student.fingerprint()
 
 
+@weights_by_numpy()
 def test_a_projector_starts_from_the_trained_head(tiny, run):
     """What a recipe derives from a student at its start knows what the student has learnt."""
     model = dataclasses.replace(tiny.student, trained=str(run))
@@ -94,7 +96,7 @@ def test_what_is_no_such_model_is_refused(tiny, run, tmp_path):
         dataclasses.replace(tiny.student, trained="stage:sft").load_placed()
     with pytest.raises(ValueError, match="quantization must be None for the result of a run, got 'int8'"):
         dataclasses.replace(tiny.student, trained=str(run), quantization="int8")
-    adapters = tiny.train(tiny.sft(lora=LoRA(rank=2)), steps=2, validation=(), evaluators=())
+    adapters = tiny.train(tiny.sft(lora=LoRA(rank=2)), steps=2, validation=(), evaluators=(), mesh=MeshShape(data=1))
     adapters.run(tmp_path / "lora", seed=0, stages={})
     with pytest.raises(ValueError, match=r"saved nothing, .*merged by `python -m jaxkd.export`, whose folder is"):
         dataclasses.replace(tiny.student, trained=str(tmp_path / "lora")).load_placed()

@@ -1,6 +1,7 @@
 """A system, its records and its field in miniature, for everything that learns from trajectories."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -23,6 +24,7 @@ CLEAN = SimulatedTrajectories.of(OSCILLATOR, count=3)
 NOISY = dataclasses.replace(CLEAN, noise=0.01)
 TERMS = Terms(names=("x", "v"), states=2, degree=1)
 ON_GRID = SimulatedOnGrid(system=dataclasses.replace(DIFFUSION_REACTION, samples=41, points=16), noise=0.01, count=2)
+KEY = jax.random.key(0)
 SCALES = {"mean": np.zeros(2), "deviation": np.ones(2), "slope": np.ones(2)}
 
 
@@ -38,6 +40,18 @@ def truth(factor: float = 1.0) -> VectorField:
     scales = {name: jnp.asarray(values) for name, values in SCALES.items()}
     params = jax.tree.map(lambda leaf: factor * leaf, TERMS.of(CLEAN.equations(), scales))
     return VectorField(states=("x", "v"), inputs=(), field=TERMS, params=params, scales=scales)
+
+
+@functools.cache
+def begun(recipe):
+    """Its state before the first step, in double precision."""
+    return recipe.init(KEY)
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def loss(recipe, state, batch, counts=None):
+    """The output of its loss, compiled as a step is; counts are the batch's own if not given."""
+    return recipe.loss(state, batch, recipe.counts(batch) if counts is None else counts, KEY)
 
 
 def train(recipe, **changes) -> Train:

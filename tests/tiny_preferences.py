@@ -2,14 +2,12 @@
 
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd.data.preference_jsonl import PreferenceJsonl
 from jaxkd.data.preference_text import PreferenceText
-from jaxkd.models import decoder
+from tests.recipes import numpy_losses as oracle
 
 
 @pytest.fixture(scope="session")
@@ -33,20 +31,11 @@ def tiny_preferences(tmp_path_factory) -> PreferenceText:
 
 def log_probs(model, batch):
     """Sum of the log-probabilities of each answer, pair by pair, from all logits in float64; and their lengths."""
-    architecture, params = model.config(), jax.tree.map(jnp.asarray, model.load())
-    answers = jax.tree.map(jnp.asarray, batch.answers)
-    hiddens = decoder.hidden_states(
-        architecture, params, answers.tokens, positions=answers.positions, segment_ids=answers.segment_ids
-    )
-    head = decoder.head(architecture, params)
-    logits = head.scale * np.asarray(hiddens, np.float64) @ np.asarray(head.weight, np.float64).T
-    logits -= np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True)) + logits.max(
-        -1, keepdims=True
-    )
+    answers = batch.answers
+    nats = oracle.cross_entropy(oracle.logits(oracle.hiddens(model.config(), model.load(), answers)), answers.labels)
     found, lengths = (np.zeros((*batch.weights.shape, 2)) for _ in range(2))
     for row, column in np.argwhere(answers.loss_mask):
-        place = answers.target_positions[row, column]
-        pair, side = divmod(int(answers.segment_ids[row, place]) - 1, 2)
-        found[row, pair, side] += logits[row, place, answers.labels[row, column]]
+        pair, side = divmod(int(answers.segment_ids[row, answers.target_positions[row, column]]) - 1, 2)
+        found[row, pair, side] -= nats[row, column]
         lengths[row, pair, side] += 1
     return found, lengths

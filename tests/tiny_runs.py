@@ -1,13 +1,15 @@
 """Whole runs in miniature: a tiny model in a folder, a little text, and the studies that use them."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import unittest.mock
 from pathlib import Path
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxkd.cache_teacher import Cache
@@ -18,7 +20,8 @@ from jaxkd.evals.bits_per_byte import BitsPerByte
 from jaxkd.evals.samples import Samples
 from jaxkd.evaluate import Evaluate
 from jaxkd.loop import Train
-from jaxkd.models import decoder, huggingface
+from jaxkd.mesh import make, on_ambient
+from jaxkd.models import decoder, huggingface, placement
 from jaxkd.models.gguf import convert
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.optim import Optimizer
@@ -58,31 +61,84 @@ def tiny_batch(tiny_text, tiny_folder) -> TokenBatch:
     return next(iter(tiny_text.training_stream("train", Pretrained(path=str(tiny_folder)).tokenizer(), 0)))
 
 
-def loss_and_gradients(recipe, batch, counts=None):
-    """Loss, its output, the gradients to (trained, frozen) parameters, and the variables, of one batch.
+def loss_and_gradients(recipe, batch, counts=None, variables=None):
+    """Of one batch loss, its output and the gradients to (trained, frozen) parameters, on the host, and the variables.
 
     A recipe is traced and compiled once in a file, however many batches of one shape it sees.
     """
-    variables, batch = _initial(recipe), jax.tree.map(jnp.asarray, batch)
-    counts = recipe.counts(batch) if counts is None else counts
-    (value, output), gradients = _differentiated(recipe)(variables.params, variables.frozen, variables, batch, counts)
+    variables = initial(recipe) if variables is None else variables
+    (value, output), gradients = _of_batch(_differentiated(recipe), recipe, variables, batch, counts)
     return value, output, gradients, variables
 
 
+def loss_alone(recipe, batch):
+    """Loss, its output and the variables: `loss_and_gradients` in half of the time."""
+    variables = initial(recipe)
+    value, output = _of_batch(_compiled(recipe), recipe, variables, batch)
+    return value, output, variables
+
+
+def loss_and_gradient_on(shape, recipe, batch, variables=None):
+    """Loss, and gradient to the trained parameters, on a mesh of this shape, from the same variables."""
+    variables = initial(recipe) if variables is None else variables
+    with jax.set_mesh(make(shape)):
+        variables, batch = placed(variables, recipe), on_ambient(jax.device_get(batch))
+        (value, _), (gradient, _) = _of_batch(_differentiated(recipe), recipe, variables, batch)
+    return value, gradient
+
+
+def placed(variables, recipe):
+    """The variables of a recipe, moved onto the ambient mesh."""
+    trees = {name: jax.device_get(getattr(variables, name)) for name in ("params", "frozen")}
+    places = {name: jax.tree.map(lambda leaf: leaf.sharding, getattr(recipe.abstract(), name)) for name in trees}
+    return variables.replace(**jax.device_put(trees, places))
+
+
 @functools.lru_cache(maxsize=16)
-def _initial(recipe):
-    return recipe.init(jax.random.key(0))
+def initial(recipe):
+    """A recipe's variables at step 0, without a mesh."""
+    with weights_by_numpy():
+        return recipe.init(jax.random.key(0))
+
+
+@contextlib.contextmanager
+def weights_by_numpy():
+    """Without a mesh, weights are put together by NumPy: `placement` compiles a program for each shape."""
+
+    def whole(target, source):
+        return jax.device_put(np.array(source()[()], target.dtype))
+
+    def stacked(target, sources):
+        return jax.device_put(np.stack([np.array(source()[()], target.dtype) for source in sources]))
+
+    with unittest.mock.patch.multiple(placement, placed=whole, stacked=stacked):
+        yield
+
+
+def _of_batch(compiled, recipe, variables, batch, counts=None):
+    batch = jax.device_put(batch)
+    counts = recipe.counts(batch) if counts is None else counts
+    return jax.device_get(compiled(variables.params, variables.frozen, variables, batch, counts))
 
 
 @functools.lru_cache(maxsize=16)
 def _differentiated(recipe):
+    return jax.jit(jax.value_and_grad(_loss(recipe), (0, 1), has_aux=True, allow_int=True))
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(recipe):
+    return jax.jit(_loss(recipe))
+
+
+def _loss(recipe):
     def loss(params, frozen, variables, batch, counts):
         given = variables.replace(params=params, frozen=frozen)
         given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
         output = recipe.loss(given, batch, counts, jax.random.key(1))
         return output.loss, output
 
-    return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True, allow_int=True))
+    return loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +173,7 @@ class Tiny:
             config = dataclasses.replace(
                 teacher, width=32, mlp_width=48, tied=False, vocab_size=max(tokenizer.get_vocab().values()) + 1
             )
-            params = decoder.init(config, jax.random.key(5))
+            params = jax.device_get(jax.jit(decoder.init, static_argnums=0)(config, jax.random.key(5)))
             params = jax.tree.map(lambda leaf: 5 * leaf if leaf.ndim > 1 else leaf, params)
             huggingface.save(folder, config, params, tokenizer=tokenizer)
         return Pretrained(path=str(folder))

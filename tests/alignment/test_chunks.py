@@ -1,7 +1,6 @@
 """Stretches between common ends: by hand, by sets, and what must hold for all of them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -9,13 +8,20 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxkd.alignment import exact_token
 from jaxkd.alignment.chunks import chunks
 from tests.alignment.tokenizations import found, one_row, padded, random_rows, row, spans, triples
+from tests.losses.compiled import jitted
 
 SEEDS = range(20)
-jitted = jax.jit(chunks)
+ROOM = 16
+align = jax.jit(exact_token.align)
+number = jitted(chunks)
 
 
 def numbers(student, teacher):
-    return tuple(side.tolist() for side in jitted(student, teacher))
+    """Of one row, in the room that all of them have."""
+    sides = student, teacher
+    sizes = [side.starts.shape[0] for side in sides]
+    found = number(*(padded(side, ROOM - size) for side, size in zip(sides, sizes, strict=True)))
+    return tuple(side[:size].tolist() for side, size in zip(found, sizes, strict=True))
 
 
 def test_hand_value():
@@ -34,19 +40,19 @@ def by_sets(student, teacher):
     }
     ordered = sorted(common)
 
-    def number(triple):
+    def number_of(triple):
         if triple is None:
             return 0
         behind = [end for end in ordered if end[0] == triple[0] and end[1] >= triple[2]]
         return ordered.index(behind[0]) + 1 if behind else 0
 
-    return [number(triple) for triple in ours], [number(triple) for triple in theirs]
+    return [number_of(triple) for triple in ours], [number_of(triple) for triple in theirs]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_equals_sets_of_common_ends(seed):
     student, teacher = random_rows(seed)
-    ours, theirs = jitted(student, teacher)
+    ours, theirs = number(student, teacher)
     for index in range(6):
         expected = by_sets(one_row(student, index), one_row(teacher, index))
         assert (ours[index].tolist(), theirs[index].tolist()) == expected
@@ -55,15 +61,15 @@ def test_equals_sets_of_common_ends(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_stretch_has_tokens_on_both_sides_that_end_together(seed):
     student, teacher = random_rows(seed)
-    ours, theirs = (np.asarray(side) for side in jitted(student, teacher))
+    ours, theirs = number(student, teacher)
     for index in range(6):
         assert set(ours[index]) - {0} == set(theirs[index]) - {0}
-        for number in set(ours[index]) - {0}:
+        for stretch in set(ours[index]) - {0}:
             last = [
                 max(
                     triple
                     for triple, of in zip(triples(one_row(side, index)), groups[index], strict=True)
-                    if of == number
+                    if of == stretch
                 )
                 for side, groups in ((student, ours), (teacher, theirs))
             ]
@@ -73,17 +79,16 @@ def test_a_stretch_has_tokens_on_both_sides_that_end_together(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pairs_of_equal_spans_share_a_stretch(seed):
     student, teacher = random_rows(seed)
-    ours, theirs = jitted(student, teacher)
-    alignment = jax.jit(exact_token.align)(student, teacher)
+    ours, theirs = number(student, teacher)
+    alignment = align(student, teacher)
     for index in range(6):
-        mask = np.asarray(alignment.mask[index])
-        places, partners = np.asarray(alignment.student[index])[mask], np.asarray(alignment.teacher[index])[mask]
-        np.testing.assert_array_equal(np.asarray(ours[index])[places], np.asarray(theirs[index])[partners])
+        places, partners = found(alignment, index)
+        np.testing.assert_array_equal(ours[index][places], theirs[index][partners])
 
 
 def test_exchanged_sides_exchange_the_results_and_equals_have_stretches_of_one_token():
     student, teacher = random_rows(4)
-    for ours, theirs in zip(jitted(student, teacher), reversed(jitted(teacher, student)), strict=True):
+    for ours, theirs in zip(number(student, teacher), reversed(number(teacher, student)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert numbers(spans("llama"), spans("llama")) == (list(range(1, 16)), list(range(1, 16)))
 
@@ -102,36 +107,38 @@ def test_what_one_side_cut_off_has_no_number_and_the_next_text_goes_on_counting(
 
 def test_padding_changes_nothing_whatever_it_holds():
     student, teacher = random_rows(5)
-    for narrow, wide in zip(jitted(student, teacher), jitted(padded(student, 3), padded(teacher, 5)), strict=True):
+    for narrow, wide in zip(number(student, teacher), number(padded(student, 3), padded(teacher, 5)), strict=True):
         np.testing.assert_array_equal(wide[:, : narrow.shape[1]], narrow)
         assert not wide[:, narrow.shape[1] :].any()
     nothing = row([(0, 4), (4, 5)], [0, 0])
     assert numbers(nothing, nothing) == ([0, 0], [0, 0])
     assert numbers(row([], []), nothing) == ([], [0, 0])
+    assert [side.shape for side in number(row([], []), nothing)] == [(0,), (2,)]
 
 
 def test_long_texts_and_many_segments_do_not_overflow():
     starts = np.stack([np.zeros(2000), np.full(2000, 10**6 - 1)], axis=-1).reshape(-1)
     side = row(np.stack([starts, starts + 1], axis=-1), np.repeat(np.arange(1, 2001), 2))
-    assert numbers(side, side) == (list(range(1, 4001)), list(range(1, 4001)))
+    for numbered in number(side, side):
+        np.testing.assert_array_equal(numbered, np.arange(1, 4001))
 
 
 def test_transforms_change_nothing():
     student, teacher = random_rows(1)
-    expected = jitted(student, teacher)
-    loop = [chunks(one_row(student, index), one_row(teacher, index)) for index in range(6)]
-    mapped = jax.jit(jax.vmap(chunks))(student, teacher)
-    for side in range(2):
-        np.testing.assert_array_equal(jnp.stack([one[side] for one in loop]), expected[side])
-        np.testing.assert_array_equal(mapped[side], expected[side])
+    expected = number(student, teacher)
+    eager, mapped = chunks(student, teacher), jax.jit(jax.vmap(chunks))(student, teacher)
+    loop = zip(*(number(one_row(student, index), one_row(teacher, index)) for index in range(6)), strict=True)
+    for numbered in (eager, mapped, map(np.stack, loop)):
+        for side, other in zip(numbered, expected, strict=True):
+            np.testing.assert_array_equal(side, other)
 
 
 def test_eight_devices_change_nothing():
     student, teacher = random_rows(2, rows=8)
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     sharding = NamedSharding(mesh, PartitionSpec("data"))
-    placed = jitted(jax.device_put(student, sharding), jax.device_put(teacher, sharding))
-    for ours, theirs in zip(placed, jitted(student, teacher), strict=True):
+    placed = jax.jit(chunks)(jax.device_put(student, sharding), jax.device_put(teacher, sharding))
+    for ours, theirs in zip(placed, number(student, teacher), strict=True):
         assert ours.sharding.is_equivalent_to(sharding, 2)
         np.testing.assert_array_equal(ours, theirs)
 
@@ -145,6 +152,6 @@ def test_sides_of_other_rows_are_refused():
 def test_the_fixture_pairs_are_stretches_of_one_token():
     student, teacher = spans("llama"), spans("qwen")
     ours, theirs = numbers(student, teacher)
-    places, partners = found(exact_token.align(student, teacher))
+    places, partners = found(align(student, teacher))
     assert [ours[place] for place in places] == [theirs[place] for place in partners]
     assert all(ours.count(ours[place]) == 1 for place in places)

@@ -12,9 +12,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from benchmarks.greedy_loop import greedy_pairs
 from jaxkd.alignment import exact_token, greedy
 from jaxkd.alignment.greedy import align_greedily, prepare
-from tests.alignment.tokenizations import END, GREEDY_PAIRS, found, spans, strings
+from tests.alignment.tokenizations import END, GREEDY_PAIRS, by_numpy, found, spans, strings
 
 aligned = jax.jit(align_greedily)
+ROOM = 16
 
 PIECES = ["a", "b", "ab", "ba", "Ġa", "▁a", "Ġ", "▁", "", "Ċ", "<0x0A>", "aa", "Ġab", "<s>"]
 
@@ -24,8 +25,14 @@ def random_strings(rng, end, most=14):
     return pieces + [end] * (rng.random() < 0.8)
 
 
-def row_of(alignment, index):
-    return found(jax.tree.map(lambda leaf: leaf[index], alignment))
+def prepared_row(student, teacher, teacher_end=END):
+    """One example, in the room that all of them have."""
+    rooms = {"student_room": ROOM, "teacher_room": ROOM}
+    return prepare([student], [teacher], student_end=END, teacher_end=teacher_end, **rooms)
+
+
+def paired(student, teacher, teacher_end=END):
+    return found(aligned(*prepared_row(student, teacher, teacher_end)), 0)
 
 
 @pytest.mark.parametrize(("teacher", "student"), GREEDY_PAIRS)
@@ -33,8 +40,7 @@ def test_hand_values(teacher, student):
     expected = GREEDY_PAIRS[teacher, student]
     pairs = greedy_pairs(strings(teacher), strings(student), teacher_end=END, student_end=END)
     assert (tuple(zip(*pairs, strict=True))) == tuple(map(tuple, reversed(expected)))
-    prepared = prepare([strings(student)], [strings(teacher)], student_end=END, teacher_end=END)
-    assert row_of(aligned(*prepared), 0) == expected
+    assert paired(strings(student), strings(teacher)) == expected
 
 
 @pytest.mark.parametrize("teacher_end", ["</s>", "<|end▁of▁text|>"])
@@ -48,12 +54,12 @@ def test_equals_the_loop_over_strings(teacher_end):
     prepared = prepare(student, teacher, student_end=END, teacher_end=teacher_end, student_room=16, teacher_room=60)
     alignment = aligned(*prepared)
     assert alignment.mask.shape == (400, 16)
-    paired = 0
+    total = 0
     for index, (ours, theirs) in enumerate(zip(student, teacher, strict=True)):
         expected = greedy_pairs(theirs, ours, teacher_end=teacher_end, student_end=END)
-        paired += len(expected)
-        assert row_of(alignment, index) == ([j for _, j in expected], [i for i, _ in expected])
-    assert paired > 400
+        total += len(expected)
+        assert found(alignment, index) == ([j for _, j in expected], [i for i, _ in expected])
+    assert total > 400
 
 
 def test_is_symmetric_and_a_tokenization_and_itself_are_the_identity():
@@ -67,12 +73,12 @@ def test_is_symmetric_and_a_tokenization_and_itself_are_the_identity():
     np.testing.assert_array_equal(one.teacher, other.student)
     same = aligned(*prepare(student, student, student_end=END, teacher_end=END, **rooms))
     for index, pieces in enumerate(student):
-        assert row_of(same, index) == (list(range(len(pieces))), list(range(len(pieces))))
+        assert found(same, index) == (list(range(len(pieces))), list(range(len(pieces))))
 
 
 def test_bytes_find_what_the_rule_loses_behind_a_newline():
-    rule = row_of(aligned(*prepare([strings("llama")], [strings("qwen")], student_end=END, teacher_end=END)), 0)
-    by_bytes = found(exact_token.align(spans("llama"), spans("qwen")))
+    rule = paired(strings("llama"), strings("qwen"))
+    by_bytes = found(jax.jit(exact_token.align)(spans("llama"), spans("qwen")))
     assert set(zip(*rule, strict=True)) < set(zip(*by_bytes, strict=True))
     assert by_bytes[0][-1] == 14
 
@@ -83,10 +89,14 @@ def test_columns_and_rows_without_tokens_change_nothing():
         [strings("gpt2"), []], [strings("qwen"), []], student_end=END, teacher_end=END, student_room=15, teacher_room=20
     )
     wider = aligned(*wide)
-    assert row_of(wider, 0) == row_of(narrow, 0)
-    assert row_of(wider, 1) == ([], [])
-    other = [dataclasses.replace(side, lengths=side.lengths.at[:, 13:].set(3)) for side in (wide.student, wide.teacher)]
-    assert row_of(aligned(*other, wide.common), 0) == row_of(narrow, 0)
+    assert found(wider, 0) == found(narrow, 0)
+    assert found(wider, 1) == ([], [])
+    other = []
+    for side in (wide.student, wide.teacher):
+        lengths = np.array(side.lengths)
+        lengths[:, 13:] = 3
+        other.append(dataclasses.replace(side, lengths=jnp.asarray(lengths)))
+    assert found(aligned(*other, wide.common), 0) == found(narrow, 0)
     assert aligned(*prepare([[]], [["a"]], student_end=END, teacher_end=END)).mask.shape == (1, 0)
 
 
@@ -100,9 +110,9 @@ def test_prepare_counts_characters_without_markers():
 def test_transforms_change_nothing():
     prepared = prepare([strings("gpt2")] * 2, [strings("qwen")] * 2, student_end=END, teacher_end=END)
     expected = GREEDY_PAIRS["qwen", "gpt2"]
-    assert row_of(align_greedily(*prepared), 1) == expected
-    assert row_of(jax.vmap(align_greedily)(*prepared), 1) == expected
-    assert found(align_greedily(*jax.tree.map(lambda leaf: leaf[0], prepared))) == expected
+    assert found(align_greedily(*prepared), 1) == expected
+    assert found(jax.jit(jax.vmap(align_greedily))(*prepared), 1) == expected
+    assert found(aligned(*by_numpy(lambda leaf: leaf[0], prepared))) == expected
 
 
 def test_eight_devices_change_nothing():
@@ -110,7 +120,7 @@ def test_eight_devices_change_nothing():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     placed = jax.device_put(tuple(prepared), NamedSharding(mesh, PartitionSpec("data")))
     alignment = aligned(*placed)
-    assert row_of(alignment, 7) == GREEDY_PAIRS["qwen", "gpt2"]
+    assert found(alignment, 7) == GREEDY_PAIRS["qwen", "gpt2"]
 
 
 def test_what_does_not_fit_is_refused():
@@ -127,7 +137,6 @@ def test_what_does_not_fit_is_refused():
 
 def test_the_rule_pairs_by_the_tokens_identity_only_at_the_end():
     assert greedy.MARKERS == "▁Ġ"
-    prepared = prepare([["a", "</s>"]], [["a", "<|end|>"]], student_end="</s>", teacher_end="<|end|>")
-    assert row_of(aligned(*prepared), 0) == ([0, 1], [0, 1])
-    prepared = prepare([["a", "</s>"]], [["a", "<|end|>"]], student_end="</s>", teacher_end="<other>")
-    assert row_of(aligned(*prepared), 0) == ([0], [0])
+    ours, theirs = ["a", END], ["a", "<|end|>"]
+    assert paired(ours, theirs, "<|end|>") == ([0, 1], [0, 1])
+    assert paired(ours, theirs, "<other>") == ([0], [0])

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from jaxkd.alignment.minimum_edit import linear_minimum_edit, moved_head
 from jaxkd.losses import ForwardKL
 from jaxkd.records import Head, Hiddens
 from tests.kernels.cases import assert_trees_close, exact_logits, hiddens, with_head, with_values
 from tests.kernels.test_mesh import assert_equal, on_mesh
+from tests.losses.compiled import assert_equals_finite_differences, jitted
 from tests.memory import assert_never_as_large_as_the_logits
 
 B, N, M, VS, VT = 2, 4, 6, 11, 9
@@ -32,9 +32,9 @@ def case(seed, *, softcap=None):
         student,
         teacher,
         {
-            "teacher_positions": jnp.asarray(positions, jnp.int32),
-            "labels": jnp.asarray(rng.integers(0, VS, (B, N)), jnp.int32),
-            "weights": jnp.asarray(weights, jnp.float32),
+            "teacher_positions": positions.astype(np.int32),
+            "labels": rng.integers(0, VS, (B, N)).astype(np.int32),
+            "weights": weights.astype(np.float32),
         },
     )
 
@@ -46,6 +46,11 @@ def mapped():
 def loss(student, teacher, given, temperature=1.0):
     moved = Hiddens(values=teacher.values, head=moved_head(teacher.head, mapped()))
     return linear_minimum_edit(student, moved, divergence=ForwardKL(), temperature=temperature, **given)
+
+
+@jax.jit
+def total_of_moved(student, moved, given):
+    return linear_minimum_edit(student, moved, divergence=ForwardKL(), **given).total
 
 
 @functools.cache
@@ -82,20 +87,19 @@ def exact_total(student, teacher, given, temperature):
 
 
 def test_hand_values():
-    head = Head(weight=jnp.log(jnp.array([[0.5], [0.3], [0.2]])), vocab_size=3)
-    moved = moved_head(head, jnp.array([2, -1, 0]))
-    np.testing.assert_allclose(moved.weight[jnp.array([0, 2])], head.weight[jnp.array([2, 0])])
-    assert moved.bias.tolist() == [0, -jnp.inf, 0]
-    student = Hiddens(values=jnp.zeros((2, 1)), head=Head(weight=jnp.zeros((3, 1)), vocab_size=3))
-    teacher = Hiddens(values=jnp.ones((1, 1)), head=moved)
-    given = {"teacher_positions": jnp.array([0, -1]), "labels": jnp.array([1, 1]), "weights": jnp.ones(2)}
-    found = linear_minimum_edit(student, teacher, divergence=ForwardKL(), **given)
+    head = Head(weight=np.log(np.float32([[0.5], [0.3], [0.2]])), vocab_size=3)
+    moved = jitted(moved_head)(head, np.array([2, -1, 0]))
+    np.testing.assert_allclose(moved.weight[[0, 2]], head.weight[[2, 0]])
+    assert moved.bias.tolist() == [0, -np.inf, 0]
+    student = Hiddens(values=np.zeros((2, 1), np.float32), head=Head(weight=np.zeros((3, 1), np.float32), vocab_size=3))
+    teacher = Hiddens(values=np.ones((1, 1), np.float32), head=moved)
+    given = {"teacher_positions": np.array([0, -1]), "labels": np.array([1, 1]), "weights": np.ones(2, np.float32)}
+    found = total_of_moved(student, teacher, given)
     p = np.array([2, 5]) / 7  # 0.2 and 0.5, renormalised
-    np.testing.assert_allclose(found.total, (p * np.log(p * 3)).sum() + np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(found, (p * np.log(p * 3)).sum() + np.log(3), rtol=1e-6)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
-@pytest.mark.parametrize("softcap", [None, 5.0], ids=["plain", "soft-cap"])
+@pytest.mark.parametrize(("temperature", "softcap"), [(1.0, None), (2.0, 5.0)], ids=["plain", "soft-cap"])
 def test_equals_float64_numpy(temperature, softcap):
     student, teacher, given = case(1, softcap=softcap)
     found, _ = compiled(temperature)(student, teacher, given)
@@ -104,20 +108,22 @@ def test_equals_float64_numpy(temperature, softcap):
 
 def test_the_models_of_one_vocabulary_and_one_tokenization_have_no_divergence():
     student, _, given = case(2)
-    everywhere = given | {"teacher_positions": jnp.broadcast_to(jnp.arange(N, dtype=jnp.int32), (B, N))}
-    same = Hiddens(
-        values=student.values, head=moved_head(student.head, jnp.where(jnp.arange(13) < VS, jnp.arange(13), -1))
-    )
-    teacher = with_head(same, vocab_size=VS)
-    found = linear_minimum_edit(student, teacher, divergence=ForwardKL(), **everywhere)
-    np.testing.assert_allclose(found.total, 0, atol=1e-6)
+    everywhere = given | {"teacher_positions": np.broadcast_to(np.arange(N, dtype=np.int32), (B, N))}
+    rows = np.arange(13)
+    same = Hiddens(values=student.values, head=jitted(moved_head)(student.head, np.where(rows < VS, rows, -1)))
+    np.testing.assert_allclose(total_of_moved(student, with_head(same, vocab_size=VS), everywhere), 0, atol=1e-6)
 
 
 def test_gradient_equals_finite_differences_and_none_reaches_the_teacher():
-    student, teacher, given = case(3)
-    total = jax.jit(lambda student: loss(student, teacher, given, 2.0).total)
-    check_grads(total, (student,), order=1, modes=["rev"], rtol=2e-2, atol=2e-2)
-    _, (to_student, to_teacher) = compiled()(student, teacher, given)
+    student, teacher, given = case(3, softcap=5.0)
+
+    def of_student(student):
+        found, (gradient, _) = compiled(2.0)(student, teacher, given)
+        return np.asarray(found.total), (jax.device_get(gradient),)
+
+    moved = jax.tree.map(np.asarray, student)
+    assert_equals_finite_differences(of_student, moved, rtol=2e-2, atol=2e-2, eps=2**-11)
+    _, (to_student, to_teacher) = compiled()(*case(3))
     assert np.asarray(to_student.values).any()
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(to_teacher))
 
@@ -125,15 +131,18 @@ def test_gradient_equals_finite_differences_and_none_reaches_the_teacher():
 def test_what_is_masked_does_not_matter_and_nothing_gives_zero():
     student, teacher, given = case(4)
     expected, (gradient, _) = compiled()(student, teacher, given)
-    broken = with_values(student, jnp.where((given["weights"] == 0)[..., None], jnp.nan, student.values))
-    unused = jnp.all(
-        jnp.where(given["weights"] > 0, given["teacher_positions"], -1)[..., None] != jnp.arange(M)[None, None], axis=1
+    masked = given["weights"] == 0
+    used = np.where(masked, -1, given["teacher_positions"])
+    unused = (used[..., None] != np.arange(M)).all(axis=1)
+    assert unused.any()
+    broken, holed = (
+        with_values(side, np.where(missing[..., None], np.float32(np.nan), side.values))
+        for side, missing in ((student, masked), (teacher, unused))
     )
-    holed = with_values(teacher, jnp.where(unused[..., None], jnp.nan, teacher.values))
     found, (broken_gradient, _) = compiled()(broken, holed, given)
     np.testing.assert_allclose(found.total, expected.total, rtol=1e-6)
     assert_trees_close(broken_gradient, gradient, rtol=1e-6, atol=1e-6)
-    nothing, (zero, _) = compiled()(student, teacher, given | {"weights": jnp.zeros((B, N))})
+    nothing, (zero, _) = compiled()(student, teacher, given | {"weights": np.zeros((B, N), np.float32)})
     assert nothing.total == 0
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(zero))
 
@@ -141,33 +150,34 @@ def test_what_is_masked_does_not_matter_and_nothing_gives_zero():
 def test_rows_are_parts_that_add_up():
     student, teacher, given = case(5)
     whole, _ = compiled()(student, teacher, given)
-    rows = [
-        loss(
-            with_values(student, student.values[row : row + 1]),
-            with_values(teacher, jnp.pad(teacher.values[row : row + 1], ((0, 0), (0, 2), (0, 0)))),
-            jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], given),
-        ).total
-        for row in range(B)
-    ]
+    rows = []
+    for row in (slice(0, 1), slice(1, 2)):
+        ours, theirs = (
+            np.asarray(student.values)[row],
+            np.pad(np.asarray(teacher.values)[row], ((0, 0), (0, 2), (0, 0))),
+        )
+        of_row = {name: array[row] for name, array in given.items()}
+        rows.append(compiled()(with_values(student, ours), with_values(teacher, theirs), of_row)[0].total)
     np.testing.assert_allclose(sum(rows), whole.total, rtol=1e-6)
 
 
 def test_large_logits_and_bfloat16_are_finite_and_close():
     student, teacher, given = case(6)
-    far = with_values(student, student.values * 1e3)
+    far = with_values(student, np.asarray(student.values) * np.float32(1e3))
     found, (gradient, _) = compiled()(far, teacher, given)
     np.testing.assert_allclose(found.total, exact_total(far, teacher, given, 1.0), rtol=1e-5)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    narrow = [jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), one) for one in (student, teacher)]
-    wide = [jax.tree.map(lambda leaf: leaf.astype(jnp.float32), one) for one in narrow]
-    assert moved_head(narrow[1].head, mapped()).weight.dtype == jnp.bfloat16
+    narrow = jax.tree.map(lambda leaf: np.asarray(leaf).astype(jnp.bfloat16), (student, teacher))
+    wide = jax.tree.map(lambda leaf: leaf.astype(np.float32), narrow)
+    assert jax.eval_shape(moved_head, narrow[1].head, mapped()).weight.dtype == jnp.bfloat16
     np.testing.assert_allclose(compiled()(*narrow, given)[0].total, compiled()(*wide, given)[0].total, rtol=1e-5)
 
 
 def test_eight_devices_and_eager_evaluation_change_nothing():
     student, teacher, given = case(7)
     alone = compiled()(student, teacher, given)
-    np.testing.assert_allclose(loss(student, teacher, given).total, alone[0].total, rtol=1e-6)
+    eager = loss(student, teacher, jax.tree.map(jnp.asarray, given))
+    np.testing.assert_allclose(eager.total, alone[0].total, rtol=1e-6)
     with on_mesh(2, 2, 2):
         spread = compiled()(student, teacher, given)
     assert_equal(spread[0].total, alone[0].total)
@@ -180,8 +190,8 @@ def test_vmap_equals_the_rows(unchecked_shapes):
     def row(student_values, teacher_values, given):
         return loss(with_values(student, student_values), with_values(teacher, teacher_values), given).total
 
-    total = jax.vmap(row)(student.values, teacher.values, given).sum()
-    np.testing.assert_allclose(total, loss(student, teacher, given).total, rtol=1e-6)
+    rows = jax.jit(jax.vmap(row))(student.values, teacher.values, given)
+    np.testing.assert_allclose(np.sum(rows), compiled()(student, teacher, given)[0].total, rtol=1e-6)
 
 
 def test_stores_no_logits():

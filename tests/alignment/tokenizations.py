@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -84,9 +85,13 @@ def random_rows(seed, rows=6, student_room=24, teacher_room=20):
     return tuple(stack(side) for side in sides)
 
 
+def by_numpy(function, *sides):
+    """The spans whose arrays are `function` of those of `sides`, computed without a program."""
+    return jax.tree.map(lambda *leaves: jnp.asarray(function(*map(np.asarray, leaves))), *sides)
+
+
 def stack(rows):
-    fields = [field.name for field in dataclasses.fields(TokenSpans)]
-    return TokenSpans(**{name: jnp.stack([getattr(one, name) for one in rows]) for name in fields})
+    return by_numpy(lambda *leaves: np.stack(leaves), *rows)
 
 
 def triples(side):
@@ -99,20 +104,17 @@ def triples(side):
 
 
 def one_row(batch, index):
-    return TokenSpans(starts=batch.starts[index], ends=batch.ends[index], segment_ids=batch.segment_ids[index])
+    return by_numpy(lambda leaf: leaf[index], batch)
 
 
 def padded(side, width):
     """More columns, with numbers in them that must not matter."""
     grow = [(0, 0)] * (side.starts.ndim - 1) + [(0, width)]
-    return TokenSpans(
-        starts=jnp.pad(side.starts, grow, constant_values=2**31 - 1),
-        ends=jnp.pad(side.ends, grow, constant_values=2**31 - 1),
-        segment_ids=jnp.pad(side.segment_ids, grow),
-    )
+    wider = by_numpy(lambda leaf: np.pad(leaf, grow, constant_values=2**31 - 1), side)
+    return dataclasses.replace(wider, segment_ids=jnp.asarray(np.pad(side.segment_ids, grow)))
 
 
-def found(alignment):
-    """The pairs of one row as two lists."""
-    mask = np.asarray(alignment.mask)
-    return np.asarray(alignment.student)[mask].tolist(), np.asarray(alignment.teacher)[mask].tolist()
+def found(alignment, index=()):
+    """The pairs of one row, the only one or that of `index`, as two lists."""
+    mask = np.asarray(alignment.mask)[index]
+    return tuple(np.asarray(side)[index][mask].tolist() for side in (alignment.student, alignment.teacher))

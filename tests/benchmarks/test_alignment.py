@@ -11,6 +11,7 @@ from benchmarks.alignment import Tokens
 from benchmarks.packaged_tokenizers import Encoder
 from benchmarks.runner import read
 from jaxkd.data import byte_spans
+from tests.data.plain_modules import plain_modules
 from tests.data.tokenizer_families import CORPUS, made
 
 
@@ -89,8 +90,9 @@ def test_tokens_without_strings_have_no_greedy_rule(sides):
     ]
 
 
-def test_the_corpus_is_code_and_prose():
-    texts = alignment.corpus(10)
+def test_the_corpus_is_code_and_prose(tmp_path):
+    with plain_modules(tmp_path):
+        texts = alignment.corpus(10)
     assert {kind: len(of_kind) for kind, of_kind in texts.items()} == {"code": 10, "prose": 10}
     assert all(texts["prose"])
 

@@ -1,5 +1,8 @@
 """The benchmark of chaotic systems."""
 
+import dataclasses
+import types
+
 import numpy as np
 import pytest
 import sympy
@@ -34,6 +37,39 @@ def test_a_library_is_cubic_up_to_four_states():
     assert [len(of(count)) for count in (3, 4, 5)] == [20, 35, 21]
 
 
+def test_rows_compare_what_was_found_and_its_forecasts_with_the_truth(monkeypatch):
+    """Of two seeds: one finds the right terms, a tenth off, and one puts a constant in the place of a term."""
+    lorenz = ChaoticSystem(system=LORENZ, period=1.5, lyapunov=0.9)
+    terms = chaotic.library(lorenz)
+    truth = LORENZ.equations.within(terms)
+    off, other = truth.coefficients.copy(), truth.coefficients.copy()
+    place = tuple(np.argwhere(other != 0)[-1])
+    off[place] *= 1.1
+    other[place], other[0, place[1]] = 0, 1
+
+    def found(table):
+        candidates = np.stack([table != 0, np.zeros_like(table, bool)]).transpose(2, 0, 1)
+        equations = dataclasses.replace(truth, coefficients=table)
+        return types.SimpleNamespace(equations=equations, fit=types.SimpleNamespace(candidates=candidates))
+
+    def simulations(table):
+        forecast = states.copy()
+        forecast[:, 3 if table[place] else 2 :] += 1
+        return forecast
+
+    times, states = np.arange(5.0), np.tile(np.array([-1.0, 1.0])[:, None, None], (1, 5, 3))
+    tables = iter((off, other))
+    monkeypatch.setattr(chaotic.dynamics, "drawn", lambda *_: (None, None))
+    monkeypatch.setattr(chaotic, "identify", lambda *_, **__: found(next(tables)))
+    monkeypatch.setattr(chaotic, "_simulations", lambda one: (times, simulations, states))
+    rows = {row.figure.removeprefix("Lorenz, 1% noise: "): row for row in chaotic._rows(lorenz, range(2))}
+    assert rows["right terms, of 2 seeds"].value == 0.5
+    assert rows["right terms among the candidates"].value == 0.5
+    assert rows["largest relative error of a coefficient"].samples == pytest.approx((0.1, 1))
+    assert rows["valid prediction, median of 16 states"].samples == pytest.approx((2.7, 1.8))
+
+
+@pytest.mark.slow
 def test_one_seed_of_one_system(monkeypatch):
     monkeypatch.setattr(chaotic, "ten", lambda: ("Lorenz",))
     monkeypatch.setattr(chaotic, "chaotic", lambda name: ChaoticSystem(system=LORENZ, period=1.5, lyapunov=0.9))

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from benchmarks import coverage
+from benchmarks.coverage import Tried
 from jaxkd.dynamics import systems
 
 
@@ -23,6 +24,24 @@ def test_one_seed_of_one_system():
     assert all(row.bar == coverage.CALIBRATED for row in rows)
 
 
+def test_rows_are_of_all_seeds_and_of_those_with_the_right_terms(monkeypatch):
+    tried = {
+        200: Tried(right=True, held=(True, True, True, False), within=(True, False)),
+        201: Tried(right=False, held=(False,), within=(False,)),
+    }
+    monkeypatch.setattr(coverage, "_tried", lambda system, seed, level: tried[seed])
+    rows = list(coverage._coverage(systems.LOTKA_VOLTERRA, 0.05, range(200, 202)))
+    title = "Lotka-Volterra, 5% noise: "
+    assert [(row.figure.removeprefix(title), row.value, row.bar) for row in rows] == [
+        ("coefficients within their interval, of 2 seeds", 3 / 5, coverage.CALIBRATED),
+        ("states within their band, of 2 seeds", 1 / 3, coverage.CALIBRATED),
+        ("coefficients within their interval, of the 1 seeds with the right terms", 3 / 4, coverage.CALIBRATED),
+        ("states within their band, of the 1 seeds with the right terms", 1 / 2, coverage.CALIBRATED),
+    ]
+    assert len(list(coverage._coverage(systems.LOTKA_VOLTERRA, 0.05, range(201, 202)))) == 2
+
+
+@pytest.mark.slow
 def test_a_term_that_is_not_true_is_not_held(monkeypatch):
     """Of a system whose equations are said to be others, one term is missing and one is too much."""
     wrong = systems.LOTKA_VOLTERRA.equations

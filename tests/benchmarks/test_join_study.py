@@ -8,6 +8,7 @@ import pytest
 from benchmarks import join_study, keep_study
 from jaxkd import train
 from jaxkd.evals.own_answers import OwnAnswers
+from jaxkd.mesh import MeshShape
 from jaxkd.study import Study
 from tests.test_train import write_config
 
@@ -22,6 +23,7 @@ def config(tiny, tmp_path):
         label="SFT, 2 steps",
         steps=2,
         evaluate_every=1,
+        mesh=MeshShape(data=1),
         evaluators=(tiny.bits_per_byte(), written),
     )
     stages = (tiny.evaluate(), tuned)

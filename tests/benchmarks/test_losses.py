@@ -21,7 +21,7 @@ from benchmarks import (
 )
 from benchmarks.environment import Environment
 from benchmarks.loss_inputs import Shape
-from benchmarks.loss_step import DIVERGENCES, IMPLEMENTATIONS, takes
+from benchmarks.loss_step import CROSS_ENTROPY, DIVERGENCES, IMPLEMENTATIONS, takes
 from benchmarks.row import Bar
 from benchmarks.runner import main
 
@@ -44,27 +44,31 @@ def test_tiles_take_sums_over_the_vocabulary():
     assert all(takes(name, loss) for name in ("reference", "token_chunk") for loss in DIVERGENCES)
 
 
-@pytest.fixture
-def toy_memory(monkeypatch):
-    monkeypatch.setattr(losses_memory, "TOKENS", 8)
-    monkeypatch.setattr(losses_memory, "WIDTH", 4)
-    monkeypatch.setattr(losses_memory, "TEACHER_WIDTH", 8)
-    monkeypatch.setattr(losses_memory, "VOCABULARY", 64)
-    monkeypatch.setattr(losses_memory, "VOCABULARIES", (32, 64))
-    monkeypatch.setattr(plot_losses_memory, "VOCABULARIES", (32, 64))
+@pytest.fixture(scope="module")
+def toy_memory():
+    """What is measured in a first look, and all of it, at vocabularies of 32 and 64."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(losses_memory, "TOKENS", 8)
+        patched.setattr(losses_memory, "WIDTH", 4)
+        patched.setattr(losses_memory, "TEACHER_WIDTH", 8)
+        patched.setattr(losses_memory, "VOCABULARY", 64)
+        patched.setattr(losses_memory, "VOCABULARIES", (32, 64))
+        patched.setattr(losses_memory, "JUDGED", ("forward KL", "Jensen-Shannon"))
+        patched.setattr(plot_losses_memory, "VOCABULARIES", (32, 64))
+        patched.setattr(losses_memory, "_gibibytes", functools.cache(losses_memory._gibibytes))
+        yield tuple(losses_memory.measure(quick=quick) for quick in (True, False))
 
 
 def test_memory_has_a_row_for_each_loss_and_implementation(toy_memory):
-    rows = losses_memory.measure(quick=True).rows
-    assert len(rows) == 3 * len(IMPLEMENTATIONS)
+    rows = toy_memory[0].rows
+    assert len(rows) == 2 * len(IMPLEMENTATIONS)
     assert rows[0].figure == "forward KL by reference, vocabulary of 64"
     assert [row.bar for row in rows[:3]] == [None, *losses_memory.BARS.values()]
     assert rows[0].value >= 2 * 8 * 64 * 4 / 2**30  # two float32 logits
 
 
 def test_the_figure_finds_the_rows_and_names_its_curves(toy_memory, tmp_path):
-    measured = losses_memory.measure(quick=False)
-    curves = plot_losses_memory.curves(measured)
+    curves = plot_losses_memory.curves(toy_memory[1])
     assert {name: len(values) for name, values in curves.items()} == dict.fromkeys(IMPLEMENTATIONS, 2)
     path = tmp_path / "memory.svg"
     plot_losses_memory.save(plot_losses_memory.draw(curves), path)
@@ -78,11 +82,12 @@ def test_a_quick_result_is_not_drawn(toy_memory):
     with pytest.raises(
         ValueError, match="must have a row for every vocabulary, got none for 'forward KL by reference, "
     ):
-        plot_losses_memory.curves(losses_memory.measure(quick=True))
+        plot_losses_memory.curves(toy_memory[0])
 
 
 def test_accuracy_has_two_rows_for_each_loss_and_implementation(monkeypatch):
     monkeypatch.setattr(losses_accuracy, "LARGE", TOY)
+    monkeypatch.setattr(losses_accuracy, "QUICK_LOSSES", ("forward KL", CROSS_ENTROPY))
     rows = losses_accuracy.measure(quick=True).rows
     judged = [row for row in rows if row.figure.startswith("forward KL by reference")]
     assert [(row.figure, row.bar) for row in judged] == [
@@ -90,7 +95,7 @@ def test_accuracy_has_two_rows_for_each_loss_and_implementation(monkeypatch):
         ("forward KL by reference: gradient", losses_accuracy.GRADIENT),
     ]
     assert all(row.holds for row in judged)
-    assert len(rows) == 4 * 2 * len(IMPLEMENTATIONS) + 1 + len(IMPLEMENTATIONS)
+    assert len(rows) == 2 * 2 * len(IMPLEMENTATIONS) + 1 + len(IMPLEMENTATIONS)
 
 
 def test_a_gradient_without_sides_is_not_judged():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import environment
+from benchmarks.__main__ import BENCHMARKS
 from benchmarks.environment import Environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.runner import main, read, write
@@ -217,6 +218,14 @@ def test_versions_of_further_packages_are_kept():
     assert set(environment.here("scipy", "no-such-package").versions) - set(environment.here().versions) == {"scipy"}
 
 
+def test_every_benchmark_has_a_name_of_its_own(capsys):
+    main(BENCHMARKS, ["--list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("install  ")
+    assert [line.split()[0] for line in lines] == list(dict.fromkeys(one.name for one in BENCHMARKS))
+
+
+@pytest.mark.slow
 def test_the_module_lists_what_there_is():
     listed = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--list"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -110,6 +110,27 @@ def test_steps_and_slopes_are_timed_in_turns(few_records, monkeypatch):
 
 
 def test_the_best_trial_is_that_of_the_least_forecast_error(few_records, monkeypatch):
+    """After the steps that it makes in three times as long as FNODE's fastest takes for its own."""
+    trained = []
+
+    def validated(train, evaluator, folder, *, seed):
+        trained.append((train.optimizer.learning_rate, train.steps, evaluator.split, seed))
+        errors = {1e-3: {21: 0.4, 20: 0.1}, 3e-3: {20: 0.1}, 1e-2: {21: 0.3, 22: 0.5}}
+        return errors[train.optimizer.learning_rate]
+
+    monkeypatch.setattr(time_to_target, "_validated", validated)
+    records = time_to_target._records(systems.LOTKA_VOLTERRA, 0)
+    trials = time_to_target._trials(FAST, records)
+    costs = Costs(slopes=9.0, steps={(FAST, trials[0].size): 2.0, (FAST, trials[3].size): 4.0})
+    assert time_to_target._best(trials[:3], records, 7, costs) == trials[2]
+    assert trained == [(rate, 21, "validation", 0) for rate in (1e-3, 3e-3, 1e-2)]
+    slower = Costs(slopes=9.0, steps={(FAST, trials[0].size): 4.0, (FAST, trials[3].size): 3.8})
+    time_to_target._best(trials[:1], records, 7, slower)
+    assert trained[3:] == [(1e-3, 20, "validation", 0)]
+
+
+@pytest.mark.slow
+def test_the_better_of_two_rates_is_found(few_records):
     with jax.enable_x64(True):
         records = time_to_target._records(systems.LOTKA_VOLTERRA, 0)
         trials = time_to_target._trials(FAST, records)

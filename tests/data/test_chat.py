@@ -243,6 +243,7 @@ def test_the_fingerprint_of_a_template_changes_with_what_it_renders():
     assert chat.template_fingerprint(_tokenizer()) == prints[0]
 
 
+@pytest.mark.slow
 def test_smollm2_ends_its_turn_with_the_token_that_also_pads(smollm2_folder):
     tokenizer = tokenizers.load(smollm2_folder)
     (example,), _ = _tokenize([_example("Four.")], tokenizer)

@@ -10,9 +10,16 @@ from jaxkd.data.code_flaws import Flaw, flaws
 from jaxkd.data.examples import stable_split
 from jaxkd.data.flawed_code import FlawedCode
 from jaxkd.data.standard_library import StandardLibrary, signature
+from tests.data.plain_modules import plain_modules
 
 LIBRARY = StandardLibrary(max_characters=400)
 CODE = FlawedCode(source=LIBRARY, held_out=("same_operands",))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_modules(tmp_path_factory):
+    with plain_modules(tmp_path_factory.mktemp("stdlib")):
+        yield
 
 
 @pytest.fixture(scope="module")

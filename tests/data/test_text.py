@@ -34,7 +34,7 @@ def rows(tokenizer):
         ("Say it.", words * 80, "A response " + words * 100),
         ("Say it.", "", words * 100),
         ("{instruction}", "{input}", "\n\n  led by lines"),
-        *(("Count.", "", "1 " * count) for count in range(600)),
+        *(("Count.", "", start + "1 " * count) for count in range(600) for start in ("", "x")),
     ]
     made = [
         {"instruction": instruction, "input": given, "output": output, "prompt": alpaca.prompt(instruction, given)}
@@ -86,13 +86,17 @@ def written(tmp_path):
     return write
 
 
-@pytest.fixture(params=["packaged, byte-level", "SentencePiece"])
+BYTE_LEVEL = ["byte-level BPE", pytest.param("packaged", marks=pytest.mark.slow)]
+
+
+@pytest.fixture
 def tokenizer(request):
-    if request.param == "SentencePiece":
-        return made("SentencePiece BPE")
-    return tokenizers.load(request.getfixturevalue("smollm2_folder"))
+    if request.param == "packaged":
+        return tokenizers.load(request.getfixturevalue("smollm2_folder"))
+    return made(request.param)
 
 
+@pytest.mark.parametrize("tokenizer", ["SentencePiece BPE", *BYTE_LEVEL], indirect=True)
 @pytest.mark.parametrize("prompt", ["given", "made of the instruction"])
 def test_rows_of_the_paper_become_its_inputs_and_labels(written, tokenizer, prompt):
     given = rows(tokenizer)
@@ -113,9 +117,9 @@ def test_a_row_s_own_prompt_stands_as_it_is(written):
     assert tokenizer.decode(example.tokens) == "<s> Other: a -> b</s>"
 
 
-def test_a_cut_within_a_character_gives_up_its_beginning(written, smollm2_folder):
+@pytest.mark.parametrize("tokenizer", BYTE_LEVEL, indirect=True)
+def test_a_cut_within_a_character_gives_up_its_beginning(written, tokenizer):
     """Where this differs from the paper's code: that trains on half a character."""
-    tokenizer = tokenizers.load(smollm2_folder)
     prompt = alpaca.prompt("Write.")
     given = [{"instruction": "Write.", "output": "x" * n + "𓂀" * 200, "prompt": prompt} for n in range(4)]
     found, missing = of_the_batches(written(given), tokenizer), []

@@ -83,6 +83,7 @@ def test_fingerprint_needs_the_tokenizers_library():
         tokenizers.fingerprint(types.SimpleNamespace())
 
 
+@pytest.mark.slow
 def test_smollm2_gives_the_known_ids(smollm2_folder):
     tokenizer = tokenizers.load(smollm2_folder)
     text = "The capital of France is Paris, and the city lies on the river Seine.\n"

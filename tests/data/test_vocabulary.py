@@ -213,6 +213,7 @@ def test_a_plan_compares_the_rows_that_both_heads_have(tiny, tmp_path):
         vocabulary.require_shared(tiny.foreign, tiny.teacher, method="DSKD")
 
 
+@pytest.mark.slow
 def test_smollm2_against_a_smaller_vocabulary_of_another_kind(smollm2_folder):
     smollm2 = Pretrained(path=str(smollm2_folder)).tokenizer()
     assert relate(smollm2, smollm2).kind == "identical"

@@ -18,9 +18,11 @@ KEY = jax.random.key(0)
 X, V = sympy.symbols("x v")
 DECAY, RATE = OnAttractor(start=(1.0,), transient=1.0, duration=4.0), Equations.of([-X], (X,))
 
+drawn = jax.jit(OnAttractor.__call__, static_argnums=(0, 2, 3))
+
 
 def test_states_are_those_of_random_times_after_the_transient():
-    states = np.asarray(DECAY(KEY, 2000, RATE))
+    states = np.asarray(drawn(DECAY, KEY, 2000, RATE))
     assert states.shape == (2000, 1)
     times = -np.log(states[:, 0])
     assert times.min() > 1
@@ -32,20 +34,20 @@ def test_states_are_those_of_random_times_after_the_transient():
 
 def test_states_are_on_the_orbit():
     circle = OnAttractor(start=(3.0, 4.0), transient=50.0, duration=100.0)
-    states = np.asarray(jax.jit(lambda key: circle(key, 50, Equations.of([V, -X], (X, V))))(KEY))
+    states = np.asarray(drawn(circle, KEY, 50, Equations.of([V, -X], (X, V))))
     np.testing.assert_allclose(np.linalg.norm(states, axis=1), 5, rtol=1e-7)
 
 
 def test_a_key_draws_the_same_states_again_and_another_others():
-    draw = jax.jit(lambda key: DECAY(key, 4, RATE))
-    np.testing.assert_array_equal(draw(KEY), draw(KEY))
-    assert np.all(np.asarray(draw(KEY)) != np.asarray(draw(jax.random.key(1))))
+    first, again, other = (np.asarray(drawn(DECAY, key, 2000, RATE)) for key in (KEY, KEY, jax.random.key(1)))
+    np.testing.assert_array_equal(first, again)
+    assert np.all(first != other)
 
 
 def test_what_diverges_is_infinite(monkeypatch):
     monkeypatch.setattr(attractor, "ACCURATE", dataclasses.replace(attractor.ACCURATE, most_steps=1000))
     bursts = OnAttractor(start=(1.0,), transient=2.0, duration=1.0)
-    assert not np.any(np.isfinite(bursts(KEY, 3, Equations.of([X**2], (X,)))))
+    assert not np.any(np.isfinite(np.asarray(drawn(bursts, KEY, 3, Equations.of([X**2], (X,))))))
 
 
 def test_refusals():

@@ -11,12 +11,14 @@ from jaxkd.dynamics.bands import forecast_band
 
 TIMES = np.linspace(0.0, 2.0, 33)
 
+curved = jax.jit(fourier_fit)
+
 
 def band(rate, states, *, key, tail=0.05, spread=1.0):
     """Of x' = rate x."""
     x = sympy.Symbol("x")
     equations = Equations.of((sympy.Float(1.0) * x,), (x,))
-    curve = fourier_fit(jnp.asarray(states)[:, None], jnp.asarray(TIMES))
+    curve = curved(states[:, None], TIMES)
     said = {"terms": equations.terms, "variables": equations.variables, "spread": jnp.array([spread])}
     return forecast_band(jnp.asarray(rate)[:, None, None], curve, jnp.asarray(TIMES), key=key, tail=tail, **said)
 

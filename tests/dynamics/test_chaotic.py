@@ -13,9 +13,13 @@ from jaxkd.dynamics import chaotic
 from jaxkd.dynamics.systems import TOLERANCE, Normal
 
 KEY = jax.random.key(0)
-needs_dysts = pytest.mark.skipif(
-    importlib.util.find_spec("dysts") is None, reason="dysts is not installed: pip install 'jaxkd-distill[chaos]'"
-)
+
+
+def needs_dysts(test):
+    """Mark a test that runs where the extra is installed, which `dev` leaves out."""
+    missing = importlib.util.find_spec("dysts") is None
+    reason = "dysts is not installed: pip install 'jaxkd-distill[chaos]'"
+    return pytest.mark.slow(pytest.mark.skipif(missing, reason=reason)(test))
 
 
 def test_without_dysts_it_says_what_to_install(monkeypatch):

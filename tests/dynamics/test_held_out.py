@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,68 +10,69 @@ from scipy.integrate import solve_ivp
 
 from jaxkd.dynamics import Equations, held_out, systems
 from jaxkd.dynamics.simulate import forecasts, simulate, stays_near
+from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL
 X, V = SYSTEM.equations.states
 WRONG = Equations.of((V, -0.97 * X), (X, V)).within(SYSTEM.equations.terms)
 
 
-@pytest.fixture(scope="module")
-def trajectories():
-    with jax.enable_x64(True):
-        return SYSTEM.trajectories(jax.random.key(0), 2)
+def held(states, equations=SYSTEM.equations, system=SYSTEM, **options):
+    return held_out(equations, jnp.asarray(states), jnp.asarray(times(system)), **options)
 
 
-def times(count=2):
-    return jnp.tile(SYSTEM.times(), (count, 1))
+def with_coefficients(table):
+    return dataclasses.replace(SYSTEM.equations, coefficients=np.asarray(table))
 
 
-def test_the_true_equations_leave_noise(trajectories):
-    measured = systems.with_noise(trajectories, jax.random.key(1), level=0.05)
-    held = held_out(SYSTEM.equations, measured, times())
-    assert held.forecast.shape == (8, 31, 2)
-    assert held.reached.all()
-    spread = np.std(np.asarray(trajectories), axis=(0, 1))
-    np.testing.assert_allclose(held.noise, 0.05 * spread, rtol=0.25)
-    assert np.all(held.forecast_error < 0.05)
-    assert np.all(held.autocorrelation < 0.15)  # below 0 by the start, which takes some of the noise
-    np.testing.assert_allclose(np.std(held.remainder, axis=(0, 1)), 0.05 * spread, rtol=0.1)
+def test_the_true_equations_leave_noise():
+    states = clean(SYSTEM, 3)
+    measured = with_noise(states, 0.05)
+    left = held(measured)
+    assert left.forecast.shape == (12, 31, 2)
+    assert left.reached.all()
+    noise = np.std(measured - states, axis=(0, 1))
+    np.testing.assert_allclose(left.noise, noise, rtol=0.25)
+    assert np.all(left.forecast_error < 0.05)
+    assert np.all(left.autocorrelation < 0.15)  # below 0 by the start, which takes some of the noise
+    np.testing.assert_allclose(np.std(left.remainder, axis=(0, 1)), noise, rtol=0.1)
 
 
-def test_other_equations_leave_more(trajectories):
-    held = held_out(WRONG, trajectories, times())
-    assert np.all(held.forecast_error > 0.2)
-    assert np.all(held.autocorrelation > 0.8)
-    assert np.all(held.left_over > 0.05)
+def test_other_equations_leave_more():
+    left = held(clean(SYSTEM, 3), WRONG)
+    assert np.all(left.forecast_error > 0.2)
+    assert np.all(left.autocorrelation > 0.8)
+    assert np.all(left.left_over > 0.05)
 
 
-def test_units_change_nothing(trajectories):
+def test_units_change_nothing():
     """Tolerances are shares of the spread: a nanometre is measured as well as a kilometre."""
-    measured, unit = systems.with_noise(trajectories, jax.random.key(1), level=0.02), 1e-9
+    measured, unit = with_noise(clean(SYSTEM, 3), 0.02), 1e-9
     degrees = np.array([sympy.Poly(term, X, V).total_degree() for term in SYSTEM.equations.terms])
     table = SYSTEM.equations.coefficients * unit ** (1.0 - degrees)[:, None]
-    other = dataclasses.replace(SYSTEM.equations, coefficients=table)
-    held, small = held_out(SYSTEM.equations, measured, times()), held_out(other, unit * measured, times())
-    np.testing.assert_allclose(small.forecast, unit * held.forecast, rtol=1e-6, atol=1e-6 * unit)
-    np.testing.assert_allclose(small.autocorrelation, held.autocorrelation, atol=1e-4)
+    whole, small = held(measured), held(unit * measured, with_coefficients(table))
+    np.testing.assert_allclose(small.forecast, unit * whole.forecast, rtol=1e-6, atol=1e-6 * unit)
+    np.testing.assert_allclose(small.autocorrelation, whole.autocorrelation, atol=1e-4)
 
 
-def test_trajectories_end_where_their_samples_do(trajectories):
-    lengths = (121, 60)
-    filled = trajectories.at[1, 60:].set(1e3)
-    held = held_out(SYSTEM.equations, filled, times(), lengths=lengths)
-    assert held.measured.max() < 10
-    assert held.trajectory.tolist() == [0] * 8 + [1] * 3
-    assert held.start.tolist() == [*range(0, 106, 15), 0, 15, 30]
-    assert np.all(held.forecast_error < 0.01)
+def test_trajectories_end_where_their_samples_do():
+    longer = dataclasses.replace(SYSTEM, duration=24.0, samples=241)
+    filled = clean(longer, 2).copy()
+    filled[0, 121:] = 1e3
+    left = held(filled, system=longer, lengths=(121, 241))
+    assert left.measured.max() < 10
+    assert left.trajectory.tolist() == [0] * 4 + [1] * 8
+    assert left.start.tolist() == [*range(0, 91, 30), *range(0, 211, 30)]
+    assert np.all(left.forecast_error < 0.01)
 
 
-def test_what_diverges_is_told(trajectories):
-    blown = Equations.of((X**3 + 5, V**3 + 5), (X, V))
-    held = held_out(blown, trajectories, times())
-    assert not held.reached.any()
-    assert np.isnan(held.forecast).all()
-    assert np.isnan(held.forecast_error).all()
+def test_what_diverges_is_told():
+    """x' = 9 v and v' = 9 x + x^2 v."""
+    table = np.array([[9.0 * (term == V), 9.0 * (term == X) + (term == X**2 * V)] for term in SYSTEM.equations.terms])
+    left = held(clean(SYSTEM, 3), with_coefficients(table))
+    assert not left.reached.any()
+    assert np.isnan(left.forecast).all()
+    assert np.isnan(left.forecast_error).all()
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_inputs_drive_simulations_as_scipy_says():
 
 def test_a_simulation_that_leaves_the_box_of_the_data_does_not_stay_near_it():
     x = sympy.Symbol("x")
-    low, high, moments = np.array([0.0]), np.array([1.0]), jnp.linspace(0.0, 5.0, 51)
+    low, high, moments = np.array([0.0]), np.array([1.0]), jnp.asarray(np.linspace(0.0, 5.0, 51))
     grows = Equations.of((x / 2,), (x,))
-    near = [stays_near(grows, jnp.array([start]), moments, low=low, high=high) for start in (0.0, 0.1, 0.5)]
+    near = [stays_near(grows, jnp.asarray(np.array([start])), moments, low=low, high=high) for start in (0.0, 0.1, 0.5)]
     assert near == [True, True, False]

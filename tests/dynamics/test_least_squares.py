@@ -9,10 +9,13 @@ from jax.test_util import check_grads
 from jaxkd.dynamics.least_squares import independent, merged_triangle, subset_fit, triangle
 from jaxkd.dynamics.triangular import triangulated
 
+turned = jax.jit(triangulated, static_argnums=1)
+triangle_of, merged, fitted, own = (jax.jit(one) for one in (triangle, merged_triangle, subset_fit, independent))
+
 
 def rows(seed=0, count=30, terms=4, channels=2):
     drawn = np.random.default_rng(seed)
-    return jnp.asarray(drawn.standard_normal((count, terms))), jnp.asarray(drawn.standard_normal((count, channels)))
+    return drawn.standard_normal((count, terms)), drawn.standard_normal((count, channels))
 
 
 def problem(seed=0):
@@ -21,13 +24,12 @@ def problem(seed=0):
 
 
 def test_hand_values():
-    np.testing.assert_allclose(triangulated(jnp.array([[3.0, 5.0], [4.0, 0.0]]), 1), [[-5, -3], [0, -4]], atol=1e-12)
-    whole = triangle(jnp.array([[3.0], [4.0]]), jnp.array([[6.0], [8.0]]))
-    np.testing.assert_allclose(np.abs(whole), [[5, 10], [0, 0]], atol=1e-12)
-    np.testing.assert_allclose(
-        np.abs(merged_triangle(jnp.stack([whole, whole]))), np.sqrt(2) * np.abs(whole), atol=1e-12
-    )
-    fit, inverse = subset_fit(2 * jnp.eye(2), jnp.array([6.0, 8.0]), jnp.array([True, False]))
+    np.testing.assert_allclose(turned(np.array([[3.0, 5.0], [4.0, 0.0]]), 1), [[-5, -3], [0, -4]], atol=1e-12)
+    whole = triangle_of(np.array([[3.0], [4.0]]), np.array([[6.0], [8.0]]))
+    np.testing.assert_allclose(np.abs(np.asarray(whole)), [[5, 10], [0, 0]], atol=1e-12)
+    twice = merged(np.stack([whole, whole]))
+    np.testing.assert_allclose(np.abs(np.asarray(twice)), np.sqrt(2) * np.array([[5, 10], [0, 0]]), atol=1e-12)
+    fit, inverse = fitted(2 * np.eye(2), np.array([6.0, 8.0]), np.array([True, False]))
     np.testing.assert_allclose(fit, [3, 0])
     np.testing.assert_allclose(inverse, [0.25, 0])
 
@@ -35,17 +37,21 @@ def test_hand_values():
 def test_reflections_keep_lengths_and_angles():
     features, _ = rows()
     for count in range(5):
-        turned = triangulated(features, count)
-        np.testing.assert_allclose(turned.T @ turned, features.T @ features, rtol=1e-10, atol=1e-10)
-        assert not np.any(np.tril(turned[:, :count], -1))
+        found = np.asarray(turned(features, count))
+        np.testing.assert_allclose(found.T @ found, features.T @ features, rtol=1e-10, atol=1e-10)
+        assert not np.any(np.tril(found[:, :count], -1))
 
 
 def test_parts_merge_into_the_whole_in_any_order():
+    """Rows of zeros fill them up."""
     features, targets = rows()
-    parts = jnp.stack([triangle(features[at], targets[at]) for at in (slice(0, 3), slice(3, 17), slice(17, 30))])
-    both = jnp.concatenate([features, targets], axis=1)
+    both = np.concatenate([features, targets], axis=1)
+    parts = np.zeros((3, 30, 6))
+    for part, at in zip(parts, (slice(0, 3), slice(3, 17), slice(17, 30)), strict=True):
+        part[at] = both[at]
+    triangles = np.stack([triangle_of(part[:, :4], part[:, 4:]) for part in parts])
     for order in ([0, 1, 2], [2, 0, 1]):
-        whole = merged_triangle(parts[jnp.array(order)])
+        whole = np.asarray(merged(triangles[order]))
         np.testing.assert_allclose(whole.T @ whole, both.T @ both, rtol=1e-10, atol=1e-10)
 
 
@@ -53,9 +59,9 @@ def test_parts_merge_into_the_whole_in_any_order():
 def test_subset_fit_equals_float64_numpy(subset):
     features, target = problem()
     kept = np.array(subset, bool)
-    fit, inverse = subset_fit(features, target, jnp.asarray(kept))
-    some = np.asarray(features)[:, kept]
-    want, *_ = np.linalg.lstsq(some, np.asarray(target), rcond=None)
+    fit, inverse = (np.asarray(one) for one in fitted(features, target, kept))
+    some = features[:, kept]
+    want, *_ = np.linalg.lstsq(some, target, rcond=None)
     np.testing.assert_allclose(fit[kept], want, rtol=1e-10)
     np.testing.assert_allclose(inverse[kept], np.diag(np.linalg.inv(some.T @ some)), rtol=1e-10)
     assert not np.any(fit[~kept])
@@ -64,53 +70,55 @@ def test_subset_fit_equals_float64_numpy(subset):
 
 def test_triangles_equal_float64_numpy():
     features, targets = rows()
-    want = np.linalg.qr(np.concatenate([features, targets], axis=1), mode="r")
-    np.testing.assert_allclose(np.abs(triangle(features, targets)), np.abs(want), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(np.abs(triangulated(features, 4)[:4]), np.abs(want[:4, :4]), rtol=1e-9, atol=1e-12)
+    want = np.abs(np.linalg.qr(np.concatenate([features, targets], axis=1), mode="r"))
+    np.testing.assert_allclose(np.abs(np.asarray(triangle_of(features, targets))), want, rtol=1e-9, atol=1e-12)
+    found = np.abs(np.asarray(turned(features, 4)))
+    np.testing.assert_allclose(found[:4], want[:4, :4], rtol=1e-9, atol=1e-12)
 
 
 def test_a_triangle_says_what_the_rows_say():
     features, targets = rows()
-    whole = triangle(features, targets)
-    subset = jnp.array([True, False, True, True])
-    from_rows, _ = subset_fit(features, targets[:, 1], subset)
-    from_triangle, _ = subset_fit(whole[:, :4], whole[:, 5], subset)
+    whole = np.asarray(triangle_of(features, targets))
+    subset = np.array([True, False, True, True])
+    from_rows, _ = fitted(features, targets[:, 1], subset)
+    from_triangle, _ = fitted(whole[:, :4], whole[:, 5], subset)
     np.testing.assert_allclose(from_triangle, from_rows, rtol=1e-10)
 
 
 def test_rows_of_zeros_say_nothing():
     features, targets = rows()
-    more = [jnp.concatenate([side, jnp.zeros((9, side.shape[1]))]) for side in (features, targets)]
-    np.testing.assert_allclose(np.abs(triangle(*more)), np.abs(triangle(features, targets)), rtol=1e-10, atol=1e-12)
-    nothing = triangle(jnp.zeros((0, 4)), jnp.zeros((0, 2)))
-    whole = triangle(features, targets)
-    np.testing.assert_allclose(np.abs(merged_triangle(jnp.stack([nothing, whole]))), np.abs(whole), atol=1e-12)
+    whole = np.abs(np.asarray(triangle_of(features, targets)))
+    more = [np.concatenate([side, np.zeros((9, side.shape[1]))]) for side in (features, targets)]
+    np.testing.assert_allclose(np.abs(np.asarray(triangle_of(*more))), whole, rtol=1e-10, atol=1e-12)
+    nothing = triangle_of(np.zeros((0, 4)), np.zeros((0, 2)))
+    both = merged(np.stack([nothing, whole, np.zeros((6, 6))]))
+    np.testing.assert_allclose(np.abs(np.asarray(both)), whole, atol=1e-12)
 
 
 def test_near_collinear_terms_are_not_squared():
     """By the normal equations nothing of the coefficients would be left."""
     drawn = np.random.default_rng(0)
     one, other = drawn.standard_normal((2, 200))
-    features = jnp.asarray(np.stack([one, one + 1e-7 * other], axis=1))
-    fit, _ = subset_fit(features, features @ jnp.array([3.0, -2.0]), jnp.array([True, True]))
+    features = np.stack([one, one + 1e-7 * other], axis=1)
+    fit, _ = fitted(features, features @ np.array([3.0, -2.0]), np.array([True, True]))
     np.testing.assert_allclose(fit, [3, -2], rtol=1e-7)
 
 
 def test_of_two_terms_that_say_the_same_the_first_is_kept():
     features, _ = rows()
-    several = jnp.stack([features[:, 0], 3 * features[:, 0], features[:, 1], features[:, 0] - features[:, 1]], axis=1)
-    assert independent(several).tolist() == [True, False, True, False]
-    assert independent(jnp.zeros((5, 2))).tolist() == [False, False]
-    assert independent(1e-150 * several).tolist() == [True, False, True, False]
+    several = np.stack([features[:, 0], 3 * features[:, 0], features[:, 1], features[:, 0] - features[:, 1]], axis=1)
+    assert own(several).tolist() == [True, False, True, False]
+    assert own(np.zeros((30, 4))).tolist() == [False] * 4
+    assert own(1e-150 * several).tolist() == [True, False, True, False]
 
 
 def test_gradient():
     features, target = problem()
-    subset = jnp.array([True, False, True, True])
-    check_grads(jax.jit(lambda a, y: subset_fit(a, y, subset)), (features, target), order=1, modes=["rev"])
-    check_grads(jax.jit(lambda a: triangulated(a, 4)), (features,), order=1, modes=["rev"])
-    check_grads(jax.jit(triangle), (features, target[:, None]), order=1, modes=["rev"])
-    check_grads(jax.jit(merged_triangle), (jnp.stack([features[:4], features[4:8]]),), order=1, modes=["rev"])
+    subset = np.array([True, False, True, True])
+    check_grads(lambda a, y: fitted(a, y, subset), (features, target), order=1, modes=["rev"])
+    check_grads(lambda a: turned(a, 4), (features,), order=1, modes=["rev"])
+    check_grads(triangle_of, rows(), order=1, modes=["rev"])
+    check_grads(merged, (features[:24].reshape(6, 4, 4)[:2],), order=1, modes=["rev"])
 
 
 def test_what_does_not_fit_is_refused():
@@ -121,14 +129,18 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_transforms_change_nothing():
-    many, target = jnp.stack([rows(seed)[0] for seed in range(3)]), rows()[1][:, 0]
-    subset = jnp.array([True, False, True, True])
-    for function in (
-        lambda a: subset_fit(a, target, subset)[0],
-        lambda a: triangulated(a, 4),
-        lambda a: triangle(a, target[:, None]),
-        lambda a: merged_triangle(jnp.reshape(a[:24], (6, 4, 4))),
-        independent,
+    many, (_, targets) = np.stack([rows(seed)[0] for seed in range(3)]), rows()
+    subset = np.array([True, False, True, True])
+    for function, given in (
+        (subset_fit, lambda a: (a, targets[:, 0], subset)),
+        (triangle, lambda a: (a, targets)),
+        (merged_triangle, lambda a: (a[:24].reshape(6, 4, 4),)),
+        (independent, lambda a: (a,)),
+        (lambda a: triangulated(a, 4), lambda a: (a,)),
     ):
-        alone = jnp.stack([function(one) for one in many])
-        np.testing.assert_allclose(jax.jit(jax.vmap(function))(many), alone, rtol=1e-10, atol=1e-12)
+        compiled = jax.jit(function)
+        alone = [compiled(*given(one)) for one in many]
+        eager = function(*(jnp.asarray(one) for one in given(many[0])))
+        together = jax.jit(jax.vmap(lambda a, function=function, given=given: function(*map(jnp.asarray, given(a)))))
+        for want, got in ((alone[0], eager), (jax.tree.map(lambda *each: np.stack(each), *alone), together(many))):
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), got, want)

@@ -1,25 +1,30 @@
 """What the past explains, where states are measured and where they are hidden."""
 
-import jax
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd.dynamics import past, polynomials, systems, window_length
+from tests.dynamics.records import clean, times, with_noise
+
+PREY = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=121)
 
 
-def shares(system, kept, *, level=0.01, degree=3, count=6, lengths=None):
-    clean = system.trajectories(jax.random.key(0), count)[..., list(kept)]
-    noisy = systems.with_noise(clean, jax.random.key(1), level=level)
+def shares(system, kept, *, degree=3, lengths=(121,) * 12, filled=0.0):
+    """Of twelve trajectories, with a number after the samples of each."""
+    states = clean(system, 12)[..., list(kept)]
+    there = (np.arange(121) < np.array(lengths)[:, None])[..., None]
     names = tuple(system.equations.states[index] for index in kept)
     return past(
-        clean,
-        noisy,
-        jnp.tile(system.times(), (count, 1)),
+        jnp.asarray(np.where(there, states, 0.0)),
+        jnp.asarray(np.where(there, with_noise(states, 0.01), filled)),
+        jnp.asarray(np.tile(times(system), (12, 1))),
         terms=polynomials(names, degree=degree),
         variables=names,
-        window=window_length(system.samples),
-        lengths=(system.samples,) * count if lengths is None else lengths,
+        window=window_length(121),
+        lengths=lengths,
     )
 
 
@@ -31,7 +36,7 @@ def test_the_past_of_measured_states_says_nothing_more():
 
 @pytest.mark.parametrize(
     ("system", "kept"),
-    [(systems.VAN_DER_POL, (0,)), (systems.LOTKA_VOLTERRA, (0,))],
+    [(systems.VAN_DER_POL, (0,)), (PREY, (0,))],
     ids=["speed", "predators"],
 )
 def test_the_past_stands_in_for_a_hidden_state(system, kept):
@@ -47,18 +52,12 @@ def test_the_past_stands_in_for_a_term_that_the_library_lacks():
 
 
 def test_samples_after_the_end_are_not_read():
-    system = systems.DAMPED_OSCILLATOR
-    states = system.trajectories(jax.random.key(0), 4)
-    said = {"terms": (system.equations.states[0],), "variables": system.equations.states, "window": 11}
-    lengths, times = (121, 80, 121, 50), jnp.tile(system.times(), (4, 1))
-    got = []
-    for filled in (0.0, 7.0):
-        there = jnp.arange(121)[None, :, None] < jnp.array(lengths)[:, None, None]
-        some = jnp.where(there, states, filled)
-        got.append(past(jnp.where(there, states, 0.0), some, times, lengths=lengths, **said))
-    np.testing.assert_allclose(got[0].by_present, got[1].by_present, rtol=1e-12)
+    lengths = (121, 80, 121, 50, 121, 30) * 2
+    zeros, sevens = (shares(systems.VAN_DER_POL, (0, 1), degree=2, lengths=lengths, filled=one) for one in (0.0, 7.0))
+    np.testing.assert_allclose(zeros.by_present, sevens.by_present, rtol=1e-12)
+    np.testing.assert_allclose(zeros.by_past, sevens.by_past, rtol=1e-12)
 
 
 def test_too_few_windows_are_refused():
     with pytest.raises(ValueError, match=r"states must have 3 windows of 11 samples at least"):
-        shares(systems.DAMPED_OSCILLATOR, (0, 1), count=2, lengths=(16, 12))
+        shares(systems.VAN_DER_POL, (0, 1), lengths=(16, 12, *[9] * 10))

@@ -13,15 +13,20 @@ from jaxkd.dynamics.held_out import HeldOut
 from jaxkd.dynamics.trust import condition_of_chosen
 
 NAMES = ("x", "y")
+TRUTH = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+
+fitted = jax.jit(sparse_fit)
+curved = jax.jit(fourier_fit)
+
+
+def drawn_features():
+    return np.random.default_rng(0).normal(size=(8, 50, 4))
 
 
 def judged(*, held=None, before=None, stable=1.0, features=None):
     """Checks of a fit that is right, with one thing changed: x is made of two terms, y of one."""
-    noise = np.random.default_rng(0).normal(size=(8, 50, 6))
-    features = jnp.asarray(noise[..., :4]) if features is None else features
-    targets = features @ jnp.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    targets = targets + 1e-5 * jnp.asarray(noise[..., 4:])
-    fit = sparse_fit(features, targets)
+    features = drawn_features() if features is None else features
+    fit = fitted(features, features @ TRUTH + 1e-5 * np.random.default_rng(1).normal(size=(8, 50, 2)))
     drawn = bootstrap(fit, jax.random.key(0), replicates=20)
     held = forecasts() if held is None else held
     before = Past(by_present=np.array([0.01, 0.01]), by_past=np.array([0.01, 0.01])) if before is None else before
@@ -34,7 +39,7 @@ def forecasts(*, off=0.0, pattern=0.0, reached=True):
     measured = np.zeros((6, 40, 2))
     wave = np.sin(np.linspace(0, 6, 40))[None, :, None]
     return HeldOut(
-        curves=fourier_fit(jnp.asarray(noise[0]), jnp.arange(40.0)),
+        curves=curved(noise[0], np.arange(40.0)),
         spread=np.ones(2),
         noise=np.full(2, 0.05),
         trajectory=np.zeros(6, int),
@@ -62,14 +67,14 @@ def test_what_is_right_passes():
     ],
 )
 def test_each_fault_fails_its_check(change, number, found):
-    near = np.random.default_rng(0).normal(size=(8, 50, 4))
+    near = drawn_features()
     near[..., 1] = near[..., 0] + 1e-3 * near[..., 1]
     changes = {
         "off": {"held": forecasts(off=0.3)},
         "diverged": {"held": forecasts(reached=False)},
         "pattern": {"held": forecasts(pattern=0.15)},
         "unstable": {"stable": 0.5},
-        "collinear": {"features": jnp.asarray(near)},
+        "collinear": {"features": near},
         "hidden": {"before": Past(by_present=np.array([0.01, 0.4]), by_past=np.array([0.01, 0.01]))},
     }
     check = judged(**changes[change])[number]
@@ -84,12 +89,12 @@ def test_little_that_the_past_explains_is_no_hidden_state():
 
 
 def test_the_condition_is_that_of_the_chosen_terms():
-    near = np.random.default_rng(0).normal(size=(8, 50, 3))
+    near = drawn_features()
     near[..., 2] = near[..., 1] + 1e-2 * near[..., 2]
-    features = jnp.asarray(near)
-    fit = sparse_fit(features, features @ jnp.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
+    fit = fitted(near, near @ np.eye(4)[:, :1] @ np.array([[1.0, 0.0]]))
     np.testing.assert_allclose(condition_of_chosen(fit), [1.0, 1.0])
-    both = dataclasses.replace(fit, support=jnp.array([[False, True], [True, True], [True, False]]))
-    columns = [near.reshape(-1, 3)[:, chosen] for chosen in ([1, 2], [0, 1])]
+    support = np.array([[False, True], [True, True], [True, False], [False, False]])
+    both = dataclasses.replace(fit, support=jnp.asarray(support))
+    columns = [near.reshape(-1, 4)[:, chosen] for chosen in support.T]
     want = [np.linalg.cond(one / np.linalg.norm(one, axis=0)) for one in columns]
     np.testing.assert_allclose(condition_of_chosen(both), want, rtol=1e-9)

@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +11,9 @@ from jaxkd.data import vocabulary
 from jaxkd.data.pairs import PairedText
 from jaxkd.evals.aligned_teacher import AlignedTeacher
 from jaxkd.mesh import MeshShape, make
+from tests.tiny_runs import weights_by_numpy
+
+hiddens = jax.jit(forward.hiddens, static_argnums=0)
 
 
 def evaluator(tiny, **changes):
@@ -29,6 +31,7 @@ def inner_products(states):
     return states @ states.T / np.square(states).sum(-1).mean()
 
 
+@weights_by_numpy()
 def test_equals_float64_numpy_answer_by_answer(tiny):
     model = evaluate.language_model(tiny.foreign)
     found = evaluator(tiny)(model).metrics
@@ -37,10 +40,9 @@ def test_equals_float64_numpy_answer_by_answer(tiny):
     known = dict(zip(shared.teacher_ids.tolist(), shared.student_ids.tolist(), strict=True))
     targets, same, distances = 0, [], []
     for batch in tiny.paired.each_once("test", tiny.foreign, tiny.teacher):
-        batch = jax.tree.map(jnp.asarray, batch)
         sides = (
-            (forward.hiddens(model.config, model.params, batch.student), batch.student_spans),
-            (forward.hiddens(tiny.teacher.config(), teacher, batch.teacher), batch.teacher_spans),
+            (hiddens(model.config, model.params, batch.student), batch.student_spans),
+            (hiddens(tiny.teacher.config(), teacher, batch.teacher), batch.teacher_spans),
         )
         targets += batch.student.loss_mask.sum()
         for row in range(len(batch.student.tokens)):
@@ -51,12 +53,12 @@ def test_equals_float64_numpy_answer_by_answer(tiny):
                     places.append({(int(spans.starts[row, i]), int(spans.ends[row, i])): i for i in mine})
                 both = sorted(span for span in places[0].keys() & places[1].keys() if span[0] < span[1])
                 states = [
-                    np.asarray(hiddens.values, np.float64)[row, [where[span] for span in both]]
-                    for (hiddens, _), where in zip(sides, places, strict=True)
+                    np.asarray(side.values, np.float64)[row, [where[span] for span in both]]
+                    for (side, _), where in zip(sides, places, strict=True)
                 ]
                 likeliest = [
-                    (one @ np.asarray(hiddens.head.weight, np.float64).T).argmax(-1)
-                    for one, (hiddens, _) in zip(states, sides, strict=True)
+                    (one @ np.asarray(side.head.weight, np.float64).T).argmax(-1)
+                    for one, (side, _) in zip(states, sides, strict=True)
                 ]
                 same += [known.get(int(b), -1) == a for a, b in zip(*likeliest, strict=True)]
                 distances.append([np.abs(of(states[0]) - of(states[1])).mean() for of in (cosines, inner_products)])
@@ -67,6 +69,7 @@ def test_equals_float64_numpy_answer_by_answer(tiny):
     np.testing.assert_allclose([found["cosine_distance"], found["inner_product_distance"]], expected, rtol=1e-4)
 
 
+@weights_by_numpy()
 def test_a_teacher_agrees_with_itself(tiny):
     same = PairedText(student=tiny.text, teacher=tiny.text)
     found = evaluator(tiny, student=tiny.teacher, data=same)(evaluate.language_model(tiny.teacher)).metrics
@@ -77,14 +80,16 @@ def test_a_teacher_agrees_with_itself(tiny):
 def test_eight_devices_equal_one_and_its_config_is_json(tiny):
     one = evaluator(tiny)
     assert config.decode(config.encode(one)) == one
-    expected = one(evaluate.language_model(tiny.foreign)).metrics
+    with weights_by_numpy():
+        expected = one(evaluate.language_model(tiny.foreign)).metrics
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
         found = one(evaluate.language_model(tiny.foreign)).metrics
     assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_cache_of_the_teacher_stands_in_for_it(tiny, tmp_path):
-    model = evaluate.language_model(tiny.foreign)
+    with weights_by_numpy():
+        model = evaluate.language_model(tiny.foreign)
     with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])):
         live = evaluator(tiny)(model).metrics
         tiny.cache(data=tiny.paired.teacher, split="test", mesh=MeshShape(data=1)).run(tmp_path, seed=0, stages={})

@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +12,9 @@ from jaxkd.evals.evaluator import Evaluation
 from jaxkd.evals.own_answers import OwnAnswers
 from jaxkd.rollouts import Rollouts
 from tests.recipes import numpy_losses
+from tests.tiny_runs import weights_by_numpy
+
+hiddens = jax.jit(forward.hiddens, static_argnums=0)
 
 
 def evaluator(tiny, **changes):
@@ -20,6 +22,7 @@ def evaluator(tiny, **changes):
     return OwnAnswers(**fields | changes)
 
 
+@weights_by_numpy()
 def test_equals_float64_numpy_over_the_same_answers(tiny):
     asked = evaluator(tiny)
     assert config.decode(config.encode(asked)) == asked
@@ -30,9 +33,8 @@ def test_equals_float64_numpy_over_the_same_answers(tiny):
     nats, divergences = [], []
     for start in (0, 8):
         batch = rollouts.rollout(model, known[start : start + 8], jax.random.key(0)).batch.written
-        batch = jax.tree.map(jnp.asarray, batch)
-        ours = numpy_losses.logits(forward.hiddens(model.config, model.params, batch))
-        theirs = numpy_losses.logits(forward.hiddens(tiny.teacher.config(), teacher, batch))
+        ours = numpy_losses.logits(hiddens(model.config, model.params, batch))
+        theirs = numpy_losses.logits(hiddens(tiny.teacher.config(), teacher, batch))
         mask = np.asarray(batch.loss_mask)
         nats.append(numpy_losses.cross_entropy(theirs, batch.labels)[mask])
         divergences.append(numpy_losses.reverse_kl(ours, theirs)[mask])
@@ -44,6 +46,7 @@ def test_equals_float64_numpy_over_the_same_answers(tiny):
     assert found["sequence_kl"] == pytest.approx(found["reverse_kl"] * found["length"], rel=1e-5)
 
 
+@weights_by_numpy()
 def test_the_text_is_kept_and_measured(tiny):
     class Letters(AnswerMeasure):
         name = "letters"
@@ -79,12 +82,14 @@ def test_the_text_is_kept_and_measured(tiny):
         evaluator(tiny, measures=(Letters(), Letters()))
 
 
+@weights_by_numpy()
 def test_a_teacher_of_another_vocabulary_reads_what_is_written(tiny):
     found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(evaluate.language_model(tiny.foreign))
     assert set(found.metrics) == {"teacher_nats", "entropy", "length", "ended", "repeated"}
     assert np.isfinite(found.metrics["teacher_nats"])
 
 
+@weights_by_numpy()
 def test_a_model_is_no_distance_from_itself(tiny):
     found = evaluator(tiny, student=tiny.teacher, count=8)(evaluate.language_model(tiny.teacher))
     np.testing.assert_allclose(found.metrics["reverse_kl"], 0, atol=1e-6)
@@ -92,6 +97,7 @@ def test_a_model_is_no_distance_from_itself(tiny):
     assert found.metrics["entropy"] == pytest.approx(found.metrics["teacher_nats"], rel=1e-5)
 
 
+@weights_by_numpy()
 def test_a_count_that_is_not_there_is_refused(tiny):
     with pytest.raises(ValueError, match="count must be a multiple of the 8 rows of a batch, got 12"):
         evaluator(tiny, count=12)

@@ -9,6 +9,7 @@ from jaxkd.evals.preference_accuracy import PreferenceAccuracy
 from jaxkd.mesh import MeshShape
 from jaxkd.models.language_model import LanguageModel
 from tests.tiny_preferences import log_probs
+from tests.tiny_runs import weights_by_numpy
 
 
 def loaded(checkpoint) -> LanguageModel:
@@ -30,6 +31,7 @@ def exact(checkpoint, text):
     return found, lengths
 
 
+@weights_by_numpy()
 def test_equals_float64_of_all_logits(tiny, tiny_preferences):
     evaluation = PreferenceAccuracy(data=tiny_preferences, reference=tiny.teacher)(loaded(tiny.narrow))
     found, lengths = exact(tiny.narrow, tiny_preferences)
@@ -50,6 +52,7 @@ def test_equals_float64_of_all_logits(tiny, tiny_preferences):
     assert evaluation.keys == tuple(f"pairs.jsonl:{line}" for line in range(1, 14))
 
 
+@weights_by_numpy()
 def test_a_model_that_is_its_own_reference_prefers_nothing(tiny, tiny_preferences):
     evaluation = PreferenceAccuracy(data=tiny_preferences, reference=tiny.teacher)(loaded(tiny.teacher))
     assert evaluation.metrics["reward_accuracy"] == 0.5
@@ -59,7 +62,8 @@ def test_a_model_that_is_its_own_reference_prefers_nothing(tiny, tiny_preference
 
 def test_eight_devices_equal_one(tiny, tiny_preferences):
     evaluator = PreferenceAccuracy(data=tiny_preferences, reference=tiny.teacher)
-    expected = evaluator(loaded(tiny.narrow))
+    with weights_by_numpy():
+        expected = evaluator(loaded(tiny.narrow))
     with jax.set_mesh(meshes.make(MeshShape(data=2, fsdp=2, tensor=2))):
         found = evaluator(loaded(tiny.narrow))
     assert found.metrics == pytest.approx(expected.metrics, rel=1e-4, abs=1e-4)

@@ -5,6 +5,7 @@
 It reads the committed files, so it needs no torch.
 """
 
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -13,8 +14,15 @@ import numpy as np
 
 from jaxkd.models import huggingface
 from jaxkd.models.config import DecoderConfig
+from jaxkd.typing import Params
 from tests.golden.regenerate import CASES, FAR
 from tests.models import tiny
+
+
+@functools.cache
+def _params(name: str) -> Params:
+    with tempfile.TemporaryDirectory() as folder:
+        return huggingface.load(tiny.write_golden(name, Path(folder)), tiny.golden_config(name))
 
 
 def differences(name: str, config: DecoderConfig | None = None) -> dict[str, float]:
@@ -24,9 +32,7 @@ def differences(name: str, config: DecoderConfig | None = None) -> dict[str, flo
         name: of a golden checkpoint.
         config: another architecture for the same weights; None is the checkpoint's own.
     """
-    golden = tiny.golden(name)
-    with tempfile.TemporaryDirectory() as folder:
-        params = huggingface.load(tiny.write_golden(name, Path(folder)), tiny.golden_config(name))
+    golden, params = tiny.golden(name), _params(name)
     tokens, expected = golden["tokens"], golden["logits"]
     positions = np.tile(np.arange(tokens.shape[1]), (len(tokens), 1))
     if "far_logits" in golden:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.kernels import LinearLoss, TokenChunk, VocabTile, linear_divergence
+from jaxkd.kernels import LinearLoss, TokenChunk, VocabTile, linear_cross_entropy, linear_divergence
 from jaxkd.records import Head, Hiddens
 from tests.losses.divergence.rows import ROWS, SEPARABLE
 
@@ -22,27 +22,42 @@ every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS)
 
 
-def implementations_of(*names):
-    """Parametrize with every implementation and each of these divergences that it takes."""
+def unless(fast):
+    """The mark of a case that is left to the slow level unless `fast`: its parts are in other cases."""
+    return () if fast else pytest.mark.slow
+
+
+def implementations_of(*, rest=(), **fast):
+    """Parametrize with implementations and divergences that they take.
+
+    Args:
+        rest: names of divergences that are slow for every implementation that does not name them.
+        fast: names of divergences, by implementation.
+    """
     return pytest.mark.parametrize(
         ("implementation", "row"),
         [
-            pytest.param(implementation, ROWS[divergence], id=f"{name}-{divergence}")
+            pytest.param(implementation, row, id=f"{name}-{divergence}", marks=unless(divergence in fast[name]))
             for name, implementation in IMPLEMENTATIONS.items()
-            for divergence in names
-            if divergence in SEPARABLE or not isinstance(implementation, VocabTile)
+            for divergence, row in (SEPARABLE if isinstance(implementation, VocabTile) else ROWS).items()
+            if divergence in rest or divergence in fast[name]
         ],
     )
+
+
+def float32(array):
+    """Neither cast nor copied by JAX, which would compile a program for each shape."""
+    return jax.device_put(np.asarray(array, np.float32))
 
 
 def hiddens(seed, width, *, tokens=TOKENS, rows=ROWS_OF_HEAD, vocabulary=VOCABULARY, bias=False, **head):
     """Hidden states whose logits are a few nats apart."""
     rng = np.random.default_rng(seed)
     return Hiddens(
-        values=jnp.asarray(rng.normal(size=(*tokens, width)), jnp.float32),
+        values=float32(rng.normal(size=(*tokens, width))),
         head=Head(
-            weight=jnp.asarray(rng.normal(size=(rows, width)), jnp.float32),
-            bias=jnp.asarray(rng.normal(size=rows), jnp.float32) if bias else None,
+            weight=float32(rng.normal(size=(rows, width))),
+            bias=float32(rng.normal(size=rows)) if bias else None,
             vocab_size=vocabulary,
             **head,
         ),
@@ -59,9 +74,9 @@ def targets(seed=0, *, tokens=TOKENS, vocabulary=VOCABULARY):
     rng = np.random.default_rng(seed + 200)
     weights, label_weights = ((rng.random(tokens) < 0.7) * rng.uniform(0.1, 1, tokens) for _ in range(2))
     return {
-        "weights": jnp.asarray(weights, jnp.float32),
-        "labels": jnp.asarray(rng.integers(0, vocabulary, tokens), jnp.int32),
-        "label_weights": jnp.asarray(label_weights, jnp.float32),
+        "weights": float32(weights),
+        "labels": jax.device_put(rng.integers(0, vocabulary, tokens).astype(np.int32)),
+        "label_weights": float32(label_weights),
     }
 
 
@@ -77,8 +92,24 @@ def lengthened(hiddens, rows, fill=9.0):
     """The same vocabulary in a head of more rows."""
     head = hiddens.head
     more = rows - head.weight.shape[0]
-    bias = None if head.bias is None else jnp.pad(head.bias, (0, more), constant_values=fill)
-    return with_head(hiddens, weight=jnp.pad(head.weight, ((0, more), (0, 0)), constant_values=fill), bias=bias)
+    bias = None if head.bias is None else float32(np.pad(head.bias, (0, more), constant_values=fill))
+    weight = float32(np.pad(head.weight, ((0, more), (0, 0)), constant_values=fill))
+    return with_head(hiddens, weight=weight, bias=bias)
+
+
+def filled(hiddens, where, filling):
+    """Other hidden states at some positions."""
+    return with_values(hiddens, float32(np.where(np.asarray(where)[..., None], filling, hiddens.values)))
+
+
+def cast(tree, dtype):
+    """The same numbers in another precision, as NumPy arrays: float64 ones, too, wherever JAX would round them."""
+
+    def converted(leaf):
+        leaf = np.asarray(leaf)
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(converted, tree)
 
 
 def counting(given):
@@ -99,13 +130,24 @@ def counted(loss, given):
 def compiled(implementation, divergence):
     """A compiled function of student, teacher and targets: the loss, and the gradient of its total to both sides.
 
-    One for all tests, so that equal shapes are compiled once.
+    One for all tests, so that equal shapes are compiled once.  Without a divergence the loss is the cross entropy, and
+    neither the teacher nor `weights` matters.
     """
 
     @jax.jit
     def run(student, teacher, given):
+        if divergence is None:
+            given = {"label_weights": given["label_weights"], "labels": given["labels"]}
+
         def total(student, teacher):
-            loss = linear_divergence(student, teacher, divergence=divergence, implementation=implementation, **given)
+            if divergence is None:
+                loss = linear_cross_entropy(
+                    student, given["labels"], weights=given["label_weights"], implementation=implementation
+                )
+            else:
+                loss = linear_divergence(
+                    student, teacher, divergence=divergence, implementation=implementation, **given
+                )
             return loss.total, loss
 
         (_, loss), gradient = jax.value_and_grad(total, (0, 1), has_aux=True)(student, teacher)
@@ -156,6 +198,30 @@ def assert_trees_close(found, expected, *, rtol=2e-5, atol=2e-6):
     """Leaf by leaf: records may differ in what is no array."""
     for (path, leaf), other in zip(jax.tree.leaves_with_path(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(leaf, other, rtol=rtol, atol=atol, err_msg=jax.tree_util.keystr(path))
+
+
+def assert_all_zero(tree):
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        np.testing.assert_array_equal(leaf, 0, err_msg=jax.tree_util.keystr(path))
+
+
+def assert_all_finite(tree):
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
+
+
+def assert_gradient_equals_finite_differences(total, arguments, gradient, *, step=1e-3, rtol=1e-2, atol=1e-2):
+    """Along a random direction of each leaf of the arguments, the others held."""
+    leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, arguments))
+    for place, (leaf, slope) in enumerate(zip(leaves, jax.tree.leaves(gradient), strict=True)):
+        direction = np.random.default_rng(place).normal(size=leaf.shape).astype(leaf.dtype)
+        ends = [
+            total(*tree.unflatten([*leaves[:place], leaf + sign * step * direction, *leaves[place + 1 :]]))
+            for sign in (-1, 1)
+        ]
+        found = (np.float64(ends[1]) - np.float64(ends[0])) / (2 * step)
+        expected = (np.asarray(slope, np.float64) * direction).sum()
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=f"leaf {place}")
 
 
 def assert_equals(loss: LinearLoss, exact: dict, *, rtol=1e-5, atol=2e-6):

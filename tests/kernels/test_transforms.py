@@ -1,10 +1,8 @@
 """jit, vmap and differentiation of every implementation."""
 
-import dataclasses
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,106 +10,110 @@ from jaxkd import losses
 from jaxkd.kernels import linear_cross_entropy, linear_divergence
 from jaxkd.losses import ForwardKL
 from tests.kernels.cases import (
+    IMPLEMENTATIONS,
+    KERNELS,
     assert_trees_close,
+    compiled,
     every_implementation,
     every_kernel,
-    hiddens,
+    float32,
     pair,
     targets,
+    unless,
     with_head,
+    with_values,
 )
 
 # Inside and around vmap a record has an axis that its annotations do not know.
 stacks_records = pytest.mark.usefixtures("unchecked_shapes")
 
-
-def loss_and_gradients(implementation, divergence, student, teacher, given):
-    def total(student, teacher):
-        loss = linear_divergence(student, teacher, divergence=divergence, implementation=implementation, **given)
-        return loss.total, loss
-
-    return jax.value_and_grad(total, (0, 1), has_aux=True)(student, teacher)
+FORWARD, VARIATION = ForwardKL(gradient_to="both"), losses.TotalVariation(gradient_to="both")
 
 
-@every_implementation
-@pytest.mark.parametrize("divergence", [ForwardKL(gradient_to="both"), losses.TotalVariation()], ids=str)
+def stacked(trees):
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "divergence"),
+    [
+        pytest.param(IMPLEMENTATIONS[name], divergence, id=f"{name}-{divergence}", marks=unless(divergence == fast))
+        for name, fast in {"reference": FORWARD, "token_chunk": VARIATION, "vocab_tile": FORWARD}.items()
+        for divergence in (FORWARD, VARIATION)
+    ],
+)
 def test_jit_changes_nothing(implementation, divergence):
-    student, teacher = pair(0, bias=True)
-    run = functools.partial(loss_and_gradients, implementation, divergence)
-    assert_trees_close(jax.jit(run)(student, teacher, targets(0)), run(student, teacher, targets(0)), rtol=5e-6)
+    arguments = *pair(0, bias=True), targets(0)
+    run = compiled(implementation, divergence)
+    assert_trees_close(run(*arguments), run.__wrapped__(*arguments), rtol=5e-6)
 
 
 @every_implementation
 @stacks_records
 def test_vmap_equals_the_loop(implementation):
     """Over models too: each has a head of its own."""
-    run = jax.jit(functools.partial(loss_and_gradients, implementation, ForwardKL(gradient_to="both")))
-    batch = [(*pair(seed, tokens=(5,), bias=True), targets(seed, tokens=(5,))) for seed in (1, 2, 3)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batch)
-    loop = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(run(*one) for one in batch))
-    assert_trees_close(jax.jit(jax.vmap(run))(*stacked), loop, rtol=5e-6)
+    run = compiled(implementation, FORWARD)
+    batch = [(*pair(seed, bias=True), targets(seed)) for seed in (1, 2, 3)]
+    assert_trees_close(jax.jit(jax.vmap(run))(*stacked(batch)), stacked([run(*one) for one in batch]), rtol=5e-6)
 
 
 @every_implementation
 @stacks_records
 def test_vmap_over_positions_of_one_model_equals_the_flat_list(implementation):
-    student, teacher = pair(4)
+    student, teacher = pair(4, bias=True)
     given = targets(4)
 
     def alone(student_values, teacher_values, given):
-        sides = [
-            dataclasses.replace(side, values=values)
-            for side, values in ((student, student_values), (teacher, teacher_values))
-        ]
-        return linear_divergence(*sides, divergence=ForwardKL(), implementation=implementation, **given)
+        sides = with_values(student, student_values), with_values(teacher, teacher_values)
+        return linear_divergence(*sides, divergence=FORWARD, implementation=implementation, **given)
 
     rows = jax.jit(jax.vmap(alone))(student.values, teacher.values, given)
-    whole = jax.jit(alone)(student.values, teacher.values, given)
-    np.testing.assert_allclose(rows.total.sum(), whole.total, rtol=1e-6)
-    used = given["weights"] != 0
-    np.testing.assert_allclose(rows.divergence[used], whole.divergence[used], rtol=1e-5, atol=1e-6)
+    whole, _ = compiled(implementation, FORWARD)(student, teacher, given)
+    np.testing.assert_allclose(np.asarray(rows.total).sum(), whole.total, rtol=1e-6)
+    used = np.asarray(given["weights"]) != 0
+    divergences = (np.asarray(loss.divergence)[used] for loss in (rows, whole))
+    np.testing.assert_allclose(*divergences, rtol=1e-5, atol=1e-6)
 
 
 @every_implementation
 def test_transforms_of_cross_entropy_change_nothing(implementation):
-    student, given = hiddens(5, 4), targets(5)
+    student, given = pair(5)[0], targets(5)
 
-    def nats(student, labels, weights):
-        return linear_cross_entropy(student, labels, weights=weights, implementation=implementation).cross_entropy
+    def nats(values, labels, weights):
+        return linear_cross_entropy(
+            with_values(student, values), labels, weights=weights, implementation=implementation
+        ).cross_entropy
 
-    arrays = given["labels"], jnp.ones((3, 5))
-    eager = nats(student, *arrays)
-    np.testing.assert_allclose(jax.jit(nats)(student, *arrays), eager, rtol=2e-6)
-    rows = jax.vmap(nats, in_axes=(dataclasses.replace(student, values=0, head=None), 0, 0))
-    np.testing.assert_allclose(rows(student, *arrays), eager, rtol=2e-6)
+    arrays = student.values, given["labels"], float32(np.ones((3, 5)))
+    eager = nats(*arrays)
+    np.testing.assert_allclose(jax.jit(nats)(*arrays), eager, rtol=2e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(nats))(*arrays), eager, rtol=2e-6)
 
 
 @every_implementation
 def test_a_scaled_total_has_a_scaled_gradient(implementation):
-    student, teacher = pair(6)
+    student, teacher = pair(6, bias=True)
+    given = targets(6)
 
-    def total(student, scale):
-        loss = linear_divergence(student, teacher, divergence=ForwardKL(), implementation=implementation, **targets(6))
+    @jax.jit
+    @jax.grad
+    def scaled(student, scale):
+        loss = linear_divergence(student, teacher, divergence=FORWARD, implementation=implementation, **given)
         return scale * loss.total
 
-    gradients = jax.jit(jax.grad(total))
-    once, thrice = gradients(student, 1.0), gradients(student, -3.0)
-    assert_trees_close(thrice, jax.tree.map(lambda leaf: -3 * leaf, once))
+    _, (once, _) = compiled(implementation, FORWARD)(student, teacher, given)
+    assert_trees_close(scaled(student, -3.0), jax.tree.map(lambda leaf: -3 * np.asarray(leaf), once))
 
 
 @every_kernel
 def test_the_compiled_program_does_not_call_the_host(kernel):
-    student, teacher = pair(9)
-
-    def total(student):
-        return linear_divergence(student, teacher, divergence=ForwardKL(), implementation=kernel, **targets(9)).total
-
-    assert "callback" not in jax.jit(jax.grad(total)).lower(student).compile().as_text()
+    arguments = *pair(9, bias=True), targets(9)
+    assert "callback" not in compiled(kernel, FORWARD).lower(*arguments).compile().as_text()
 
 
 def of_the_weight(implementation, divergence):
     student, teacher = pair(7)
-    direction = jnp.asarray(np.random.default_rng(8).normal(size=student.head.weight.shape), jnp.float32)
+    direction = float32(np.random.default_rng(8).normal(size=student.head.weight.shape))
 
     def total(weight):
         moved = with_head(student, weight=weight)
@@ -122,34 +124,54 @@ def of_the_weight(implementation, divergence):
     return total, student.head.weight, direction
 
 
+def second_derivative(total, direction):
+    """In reverse mode alone: the gradient of the slope along a direction."""
+    return jax.jit(jax.grad(lambda weight: (jax.grad(total)(weight) * direction).sum()))
+
+
+@functools.cache
+def forward_over_reverse(divergence):
+    """Of the reference: the slope along the direction, the gradient, and its derivative along the direction."""
+    total, weight, direction = of_the_weight("reference", divergence)
+
+    @jax.jit
+    def derivatives(weight):
+        _, slope = jax.jvp(total, (weight,), (direction,))
+        return slope, *jax.jvp(jax.grad(total), (weight,), (direction,))
+
+    return derivatives(weight)
+
+
 def test_the_reference_can_be_differentiated_at_will():
     total, weight, direction = of_the_weight("reference", ForwardKL())
-    _, slope = jax.jvp(total, (weight,), (direction,))
-    np.testing.assert_allclose(slope, (jax.grad(total)(weight) * direction).sum(), rtol=1e-5)
-    forward = jax.jvp(jax.grad(total), (weight,), (direction,))[1]
-    reverse = jax.grad(lambda weight: (jax.grad(total)(weight) * direction).sum())(weight)
-    assert jnp.abs(forward).max() > 0.1
-    assert_trees_close(reverse, forward)
+    slope, gradient, forward = map(np.asarray, forward_over_reverse(ForwardKL()))
+    np.testing.assert_allclose(slope, (gradient * direction).sum(), rtol=1e-5)
+    assert np.abs(forward).max() > 0.1
+    assert_trees_close(second_derivative(total, direction)(weight), forward)
 
 
 @every_kernel
 def test_forward_mode_of_a_kernel_is_refused(kernel):
     total, weight, direction = of_the_weight(kernel, ForwardKL())
     with pytest.raises(TypeError, match=r"can't apply forward-mode"):
-        jax.jvp(total, (weight,), (direction,))
+        jax.jit(lambda weight: jax.jvp(total, (weight,), (direction,))).lower(weight)
     with pytest.raises(TypeError, match=r"can't apply forward-mode"):
-        jax.jacfwd(total)(weight)
+        jax.jit(jax.jacfwd(total)).lower(weight)
 
 
-@every_kernel
-@pytest.mark.parametrize("divergence", [ForwardKL(), losses.JensenShannon()], ids=str)
+@pytest.mark.parametrize(
+    ("kernel", "divergence"),
+    [
+        pytest.param(KERNELS[name], divergence, id=f"{name}-{divergence}", marks=unless(divergence == fast))
+        for name, fast in {"token_chunk": ForwardKL(), "vocab_tile": losses.JensenShannon()}.items()
+        for divergence in (ForwardKL(), losses.JensenShannon())
+    ],
+)
 def test_a_second_derivative_of_a_kernel_is_right_where_there_is_one(kernel, divergence):
     """It is not promised; what matters is that it is never a wrong number."""
     total, weight, direction = of_the_weight(kernel, divergence)
-    exact, _, _ = of_the_weight("reference", divergence)
-    expected = jax.jvp(jax.grad(exact), (weight,), (direction,))[1]
-    found = jax.jit(jax.grad(lambda weight: (jax.grad(total)(weight) * direction).sum()))(weight)
-    assert_trees_close(found, expected)
+    *_, expected = forward_over_reverse(divergence)
+    assert_trees_close(second_derivative(total, direction)(weight), expected)
     mesh = jax.make_mesh((8,), ("tensor",), axis_types=(jax.sharding.AxisType.Auto,))
     with jax.set_mesh(mesh), pytest.raises(NotImplementedError, match="pmax"):
-        jax.jit(jax.grad(lambda weight: (jax.grad(total)(weight) * direction).sum()))(weight)
+        second_derivative(total, direction)(weight)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from jax.test_util import check_grads
 
 from jaxkd.losses.reduce import (
     example_count,
@@ -19,10 +18,11 @@ from jaxkd.losses.reduce import (
     sequence_count,
     sequence_mean_weights,
 )
+from tests.losses.compiled import assert_equals_finite_differences, compiled, jitted
 
 # Rows of four, two, one and no examples; example 5 is interrupted by a masked position, and 9 is masked as a whole.
-IDS = jnp.array([[2, 2, 7, 5, 5, 0], [4, 4, 4, 3, 3, 3], [5, 5, 5, 5, 9, 9], [-1] * 6])
-MASK = jnp.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 1, 0], [1, 0, 1, 1, 0, 0], [0] * 6], bool)
+IDS = np.array([[2, 2, 7, 5, 5, 0], [4, 4, 4, 3, 3, 3], [5, 5, 5, 5, 9, 9], [-1] * 6], np.int32)
+MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 1, 0], [1, 0, 1, 1, 0, 0], [0] * 6], bool)
 EXAMPLES = [(0, 2), (0, 7), (0, 5), (0, 0), (1, 4), (1, 3), (2, 5)]
 """Row and id of each example that has a token."""
 IMPORTANCE = np.array([0.1, 0.02, 0.0, 0.3, 0.05, 0.1, 0.2])
@@ -30,25 +30,54 @@ IMPORTANCE = np.array([0.1, 0.02, 0.0, 0.3, 0.05, 0.1, 0.2])
 
 def case():
     rng = np.random.default_rng(0)
-    return jnp.asarray(rng.normal(size=(4, 6)), jnp.float32), jnp.asarray(rng.random((4, 6)) < 0.5)
+    return rng.normal(size=(4, 6)).astype(np.float32), rng.random((4, 6)) < 0.5
 
 
 def example_weights():
     """The importance of each position's example, NaN where there is none."""
     weights = np.full((4, 6), np.nan, np.float32)
     for (row, identity), importance in zip(EXAMPLES, IMPORTANCE, strict=True):
-        weights[row, np.asarray(IDS[row]) == identity] = importance
-    return jnp.asarray(weights)
+        weights[row, IDS[row] == identity] = importance
+    return weights
 
 
-SEQUENCE_WEIGHTS = jnp.array([0.1, 0.0, 0.3, jnp.nan])
+SEQUENCE_WEIGHTS = np.float32([0.1, 0.0, 0.3, np.nan])
+
+
+def by_tokens(mask, ids, count):
+    return mean_weights(mask, count)
+
+
+def by_sequences(mask, ids, count):
+    return sequence_mean_weights(mask, count)
+
+
+def tokens(mask, ids):
+    return mask.sum()
+
+
+def sequences(mask, ids):
+    return sequence_count(mask)
+
 
 KINDS = {
-    "tokens": (lambda mask, ids, count: mean_weights(mask, count), lambda mask, ids: mask.sum()),
-    "sequences": (lambda mask, ids, count: sequence_mean_weights(mask, count), lambda mask, ids: sequence_count(mask)),
+    "tokens": (by_tokens, tokens),
+    "sequences": (by_sequences, sequences),
     "examples": (example_mean_weights, example_count),
 }
 every_kind = pytest.mark.parametrize(("weights", "count"), KINDS.values(), ids=KINDS)
+
+
+def sequence_means_weights(**options):
+    """The weights of all sequences of `MASK`, and their count."""
+    count = jitted(sequence_count)(MASK, **options)
+    return jitted(sequence_mean_weights)(MASK, count, **options), count
+
+
+def example_means_weights(**options):
+    """The weights of all examples of `MASK`, and their count."""
+    count = jitted(example_count)(MASK, IDS, **options)
+    return jitted(example_mean_weights)(MASK, IDS, count, **options), count
 
 
 def weighted_mean(values, importance):
@@ -56,312 +85,316 @@ def weighted_mean(values, importance):
 
 
 def example_means(values):
-    values, mask, ids = (np.asarray(array) for array in (values, MASK, IDS))
-    return [values[row][mask[row] & (ids[row] == identity)].astype(np.float64).mean() for row, identity in EXAMPLES]
+    return [values[row][MASK[row] & (IDS[row] == identity)].astype(np.float64).mean() for row, identity in EXAMPLES]
 
 
 def sequence_means(values):
-    values, mask = np.asarray(values, np.float64), np.asarray(MASK)
-    return [values[row][mask[row]].mean() for row in range(3)]
+    return [values[row][MASK[row]].astype(np.float64).mean() for row in range(3)]
 
 
 def test_hand_values_of_tokens():
-    values, mask = jnp.array([1.0, 3.0, 8.0]), jnp.array([True, True, False])
-    np.testing.assert_allclose(mean_weights(mask, jnp.array(4)), [0.25, 0.25, 0])
-    for part in (masked_sum(values, mask), reported(values, mask)):
+    values, mask = np.float32([1, 3, 8]), np.array([True, True, False])
+    np.testing.assert_allclose(jitted(mean_weights)(mask, np.int32(4)), [0.25, 0.25, 0])
+    for part in (jitted(masked_sum)(values, mask), jitted(reported)(values, mask)):
         assert (part.total, part.count) == (4, 2)
-    assert masked_mean(values, mask) == 2
+    assert jitted(masked_mean)(values, mask) == 2
 
 
 def test_the_mask_equals_the_subset():
     values, mask = case()
-    np.testing.assert_allclose(masked_mean(values, mask), values[mask].mean(), rtol=1e-6)
+    np.testing.assert_allclose(compiled(masked_mean)(values, mask=mask)[0], values[mask].mean(), rtol=1e-6)
 
 
 def test_what_is_masked_may_be_nan_in_value_and_gradient():
     values, mask = case()
-    spoilt = jnp.where(mask, values, jnp.nan)
-    value, gradient = jax.value_and_grad(masked_mean)(spoilt, mask)
-    np.testing.assert_allclose(value, masked_mean(values, mask), rtol=1e-6)
+    value, (gradient,) = compiled(masked_mean)(np.where(mask, values, np.float32(np.nan)), mask=mask)
+    np.testing.assert_allclose(value, compiled(masked_mean)(values, mask=mask)[0], rtol=1e-6)
     np.testing.assert_allclose(gradient, mask / mask.sum(), rtol=1e-6)
 
 
 def test_an_empty_mask_gives_zero_and_a_zero_gradient():
-    values, _ = case()
-    value, gradient = jax.value_and_grad(masked_mean)(values, jnp.zeros((4, 6), bool))
+    value, (gradient,) = compiled(masked_mean)(case()[0], mask=np.zeros((4, 6), bool))
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
 
 
 def test_weights_of_parts_make_the_mean_of_the_whole():
     values, mask = case()
-    weights = [mean_weights(part, mask.sum()) for part in (mask[:1], mask[1:])]
-    total = (weights[0] * values[:1]).sum() + (weights[1] * values[1:]).sum()
-    np.testing.assert_allclose(total, masked_mean(values, mask), rtol=1e-6)
+    weights = np.concatenate([jitted(mean_weights)(part, np.int32(mask.sum())) for part in (mask[:2], mask[2:])])
+    np.testing.assert_allclose((weights * values).sum(), values[mask].mean(), rtol=1e-6)
 
 
 def test_a_count_below_one_divides_as_well():
-    np.testing.assert_allclose(mean_weights(jnp.array([True, False]), jnp.array(0.25)), [4, 0])
+    np.testing.assert_allclose(jitted(mean_weights)(np.array([True, False]), np.float32(0.25)), [4, 0])
 
 
 def test_parts_add_up_to_the_whole():
     values, mask = case()
-    parts = masked_sum(values[:1], mask[:1]) + masked_sum(values[1:], mask[1:])
-    np.testing.assert_allclose(parts.value(), masked_mean(values, mask), rtol=1e-6)
+    parts = [jitted(masked_sum)(values[rows], mask[rows]) for rows in (slice(2), slice(2, 4))]
+    np.testing.assert_allclose((parts[0] + parts[1]).value(), values[mask].mean(), rtol=1e-6)
 
 
 def test_a_reported_mean_has_no_gradient():
     values, mask = case()
-    np.testing.assert_array_equal(jax.grad(lambda values: reported(values, mask).total)(values), 0)
+
+    def total(values, mask):
+        return reported(values, mask).total
+
+    value, (gradient,) = compiled(total)(values, mask=mask)
+    assert value != 0
+    np.testing.assert_array_equal(gradient, 0)
 
 
 def test_hand_values_of_sequence_and_example_weights():
-    mask = jnp.array([[True, True, True, False], [True, False, False, False]])
-    np.testing.assert_allclose(
-        sequence_mean_weights(mask, sequence_count(mask)), [[1 / 6] * 3 + [0], [1 / 2, 0, 0, 0]], rtol=1e-6
-    )
-    ids = jnp.array([[3, 3, 8, 8], [3, 3, 3, 3]])
-    assert example_count(mask, ids) == 3
-    np.testing.assert_allclose(
-        example_mean_weights(mask, ids, jnp.array(3)), [[1 / 6, 1 / 6, 1 / 3, 0], [1 / 3, 0, 0, 0]], rtol=1e-6
-    )
+    mask = np.array([[True, True, True, False], [True, False, False, False]])
+    weights = jitted(sequence_mean_weights)(mask, jitted(sequence_count)(mask))
+    np.testing.assert_allclose(weights, [[1 / 6] * 3 + [0], [1 / 2, 0, 0, 0]], rtol=1e-6)
+    ids = np.array([[3, 3, 8, 8], [3, 3, 3, 3]])
+    assert jitted(example_count)(mask, ids) == 3
+    weights = jitted(example_mean_weights)(mask, ids, np.int32(3))
+    np.testing.assert_allclose(weights, [[1 / 6, 1 / 6, 1 / 3, 0], [1 / 3, 0, 0, 0]], rtol=1e-6)
 
 
 def test_sequence_and_example_weights_equal_float64_numpy():
     values, _ = case()
-    assert sequence_count(MASK) == 3
-    assert example_count(MASK, IDS) == len(EXAMPLES)
-    sequences = (values * sequence_mean_weights(MASK, sequence_count(MASK))).sum()
-    np.testing.assert_allclose(sequences, np.mean(sequence_means(values)), rtol=2e-6)
-    examples = (values * example_mean_weights(MASK, IDS, example_count(MASK, IDS))).sum()
-    np.testing.assert_allclose(examples, np.mean(example_means(values)), rtol=2e-6)
+    weights, count = sequence_means_weights()
+    assert count == 3
+    np.testing.assert_allclose((values * weights).sum(), np.mean(sequence_means(values)), rtol=2e-6)
+    weights, count = example_means_weights()
+    assert count == len(EXAMPLES)
+    np.testing.assert_allclose((values * weights).sum(), np.mean(example_means(values)), rtol=2e-6)
 
 
 def test_importance_weighs_sequences_and_examples_though_it_sums_to_less_than_one():
     values, _ = case()
-    count = sequence_count(MASK, sequence_weights=SEQUENCE_WEIGHTS)
+    weights, count = sequence_means_weights(sequence_weights=SEQUENCE_WEIGHTS)
     np.testing.assert_allclose(count, 0.4, rtol=1e-6)
-    weights = sequence_mean_weights(MASK, count, sequence_weights=SEQUENCE_WEIGHTS)
     exact = weighted_mean(sequence_means(values), [0.1, 0.0, 0.3])
     np.testing.assert_allclose((values * weights).sum(), exact, rtol=2e-6)
-
-    count = example_count(MASK, IDS, example_weights=example_weights())
+    weights, count = example_means_weights(example_weights=example_weights())
     np.testing.assert_allclose(count, IMPORTANCE.sum(), rtol=1e-6)
-    weights = example_mean_weights(MASK, IDS, count, example_weights=example_weights())
     np.testing.assert_allclose((values * weights).sum(), weighted_mean(example_means(values), IMPORTANCE), rtol=2e-6)
 
 
 def test_equal_importance_is_none():
-    ones = jnp.full((4, 6), 0.125)
-    np.testing.assert_allclose(
-        sequence_mean_weights(MASK, sequence_count(MASK, sequence_weights=ones[:, 0]), sequence_weights=ones[:, 0]),
-        sequence_mean_weights(MASK, sequence_count(MASK)),
-        rtol=1e-6,
-    )
-    np.testing.assert_allclose(
-        example_mean_weights(MASK, IDS, example_count(MASK, IDS, example_weights=ones), example_weights=ones),
-        example_mean_weights(MASK, IDS, example_count(MASK, IDS)),
-        rtol=1e-6,
-    )
+    ones = np.full((4, 6), 0.125, np.float32)
+    for of, name, importance in (
+        (sequence_means_weights, "sequence_weights", ones[:, 0]),
+        (example_means_weights, "example_weights", ones),
+    ):
+        np.testing.assert_allclose(of(**{name: importance})[0], of()[0], rtol=1e-6)
 
 
 def test_one_example_a_row_is_a_sequence():
-    ids = jnp.broadcast_to(jnp.array([[9], [9], [0], [2]]), (4, 6))
-    assert example_count(MASK, ids) == sequence_count(MASK)
-    weights = example_mean_weights(MASK, ids, jnp.array(3))
-    np.testing.assert_allclose(weights, sequence_mean_weights(MASK, jnp.array(3)), rtol=1e-6)
+    ids = np.broadcast_to(np.int32([[9], [9], [0], [2]]), (4, 6))
+    weights, count = sequence_means_weights()
+    assert jitted(example_count)(MASK, ids) == count
+    np.testing.assert_allclose(jitted(example_mean_weights)(MASK, ids, np.int32(3)), weights, rtol=1e-6)
 
 
 def test_packed_equals_unpacked():
     values, _ = case()
-    packed = example_mean_weights(MASK, IDS, example_count(MASK, IDS))
-    rows = [MASK[row] & (IDS[row] == identity) for row, identity in EXAMPLES]
-    unpacked = jnp.stack(rows)
-    assert sequence_count(unpacked) == example_count(MASK, IDS)
-    weights = sequence_mean_weights(unpacked, sequence_count(unpacked))
-    own = jnp.stack([values[row] for row, _ in EXAMPLES])
-    np.testing.assert_allclose((own * weights).sum(), (values * packed).sum(), rtol=2e-6)
+    packed, count = example_means_weights()
+    unpacked = np.stack([MASK[row] & (IDS[row] == identity) for row, identity in EXAMPLES])
+    assert jitted(sequence_count)(unpacked) == count
+    weights = jitted(sequence_mean_weights)(unpacked, count)
+    own = np.stack([values[row] for row, _ in EXAMPLES])
+    # Each weight is rounded twice.
+    rounding = 2 * np.finfo(np.float32).eps * np.abs(own * weights).sum()
+    np.testing.assert_allclose((own * weights).sum(dtype=float), (values * packed).sum(dtype=float), atol=rounding)
 
 
 def test_ids_need_neither_order_nor_sign():
-    shuffled = jnp.array([4, 1, 5, 0, 3, 2])
-    count = example_count(MASK, IDS)
-    weights = example_mean_weights(MASK, IDS, count)
-    assert example_count(MASK[:, shuffled], IDS[:, shuffled]) == count
-    np.testing.assert_array_equal(
-        example_mean_weights(MASK[:, shuffled], IDS[:, shuffled], count), weights[:, shuffled]
-    )
-    assert example_count(MASK, -IDS) == count
-    np.testing.assert_array_equal(example_mean_weights(MASK, -IDS, count), weights)
+    shuffled, (weights, count) = [4, 1, 5, 0, 3, 2], example_means_weights()
+    for mask, ids, expected in ((MASK[:, shuffled], IDS[:, shuffled], weights[:, shuffled]), (MASK, -IDS, weights)):
+        assert jitted(example_count)(mask, ids) == count
+        np.testing.assert_array_equal(jitted(example_mean_weights)(mask, ids, count), expected)
 
 
 @every_kind
 def test_weights_sum_to_one_and_are_zero_where_masked(weights, count):
-    whole = weights(MASK, IDS, count(MASK, IDS))
+    whole = jitted(weights)(MASK, IDS, jitted(count)(MASK, IDS))
     np.testing.assert_allclose(whole.sum(), 1, rtol=1e-6)
     np.testing.assert_array_equal(whole[~MASK], 0)
 
 
 @every_kind
 def test_micro_batches_add_up(weights, count):
-    whole = weights(MASK, IDS, count(MASK, IDS))
+    total = jitted(count)(MASK, IDS)
+    whole = jitted(weights)(MASK, IDS, total)
     parts = [(MASK[start::2], IDS[start::2]) for start in range(2)]
-    total = jnp.sum(jnp.array([count(*part) for part in parts]))
-    assert total == count(MASK, IDS)
+    assert sum(jitted(count)(*part) for part in parts) == total
     for start, part in enumerate(parts):
-        np.testing.assert_array_equal(weights(*part, total), whole[start::2])
+        np.testing.assert_array_equal(jitted(weights)(*part, total), whole[start::2])
 
 
 def test_micro_batches_of_weighted_examples_add_up():
     importance = example_weights()
     parts = [(MASK[start::2], IDS[start::2]) for start in range(2)]
     options = [{"example_weights": importance[start::2]} for start in range(2)]
-    total = sum(example_count(*part, **option) for part, option in zip(parts, options, strict=True))
-    whole = example_mean_weights(MASK, IDS, total, example_weights=importance)
+    total = sum(jitted(example_count)(*part, **option) for part, option in zip(parts, options, strict=True))
+    whole = jitted(example_mean_weights)(MASK, IDS, total, example_weights=importance)
     for start in range(2):
-        np.testing.assert_array_equal(example_mean_weights(*parts[start], total, **options[start]), whole[start::2])
+        found = jitted(example_mean_weights)(*parts[start], total, **options[start])
+        np.testing.assert_array_equal(found, whole[start::2])
     np.testing.assert_allclose(whole.sum(), 1, rtol=1e-6)
 
 
 @every_kind
 def test_padding_changes_nothing(weights, count):
+    total = jitted(count)(MASK, IDS)
+    whole = jitted(weights)(MASK, IDS, total)
     widths = ((0, 2), (0, 3))
-    mask = jnp.pad(MASK, widths)
+    mask = np.pad(MASK, widths)
     for padding in (-1, 5):  # an id that a row holds is harmless where it is masked
-        ids = jnp.pad(IDS, widths, constant_values=padding)
-        assert count(mask, ids) == count(MASK, IDS)
-        np.testing.assert_array_equal(
-            weights(mask, ids, count(mask, ids)), jnp.pad(weights(MASK, IDS, count(MASK, IDS)), widths)
-        )
+        ids = np.pad(IDS, widths, constant_values=padding)
+        assert jitted(count)(mask, ids) == total
+        np.testing.assert_array_equal(jitted(weights)(mask, ids, total), np.pad(whole, widths))
 
 
 @every_kind
 def test_nothing_to_count_gives_weights_of_zero_and_a_zero_gradient(weights, count):
-    nothing = jnp.zeros((4, 6), bool)
-    assert count(nothing, IDS) == 0
+    nothing = np.zeros((4, 6), bool)
+    found = jitted(count)(nothing, IDS)
+    assert found == 0
 
-    def total(values):
-        return masked_sum(weights(nothing, IDS, count(nothing, IDS)) * values, nothing).total
+    def total(values, *, mask, ids, count):
+        return masked_sum(weights(mask, ids, count) * values, mask).total
 
-    value, gradient = jax.value_and_grad(total)(case()[0])
+    value, (gradient,) = compiled(total)(case()[0], mask=nothing, ids=IDS, count=found)
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
 
 
 def test_nothing_of_importance_gives_weights_of_zero():
-    zeros = jnp.zeros((4, 6))
-    for weights in (
-        sequence_mean_weights(MASK, sequence_count(MASK, sequence_weights=zeros[:, 0]), sequence_weights=zeros[:, 0]),
-        example_mean_weights(MASK, IDS, example_count(MASK, IDS, example_weights=zeros), example_weights=zeros),
-    ):
-        np.testing.assert_array_equal(weights, 0)
+    zeros = np.zeros((4, 6), np.float32)
+    np.testing.assert_array_equal(sequence_means_weights(sequence_weights=zeros[:, 0])[0], 0)
+    np.testing.assert_array_equal(example_means_weights(example_weights=zeros)[0], 0)
 
 
 def test_gradients_are_the_weights():
     values, _ = case()
-    weights = example_mean_weights(MASK, IDS, example_count(MASK, IDS))
-    np.testing.assert_array_equal(jax.grad(lambda values: (weights * values).sum())(values), weights)
+    weights, count = example_means_weights()
 
-    @jax.jit
-    def of_importance(sequences, examples):
-        by_sequence = sequence_mean_weights(MASK, jnp.array(3), sequence_weights=sequences)
-        by_example = example_mean_weights(MASK, IDS, jnp.array(7), example_weights=examples)
-        return ((by_sequence + by_example) * values).sum()
+    def weighted(values, **arrays):
+        return example_mean_weights(**arrays) * values
 
-    @jax.jit
-    def counts(sequences, examples):
-        return sequence_count(MASK, sequence_weights=sequences) + example_count(MASK, IDS, example_weights=examples)
+    _, (gradient,) = compiled(weighted)(values, mask=MASK, example_ids=IDS, count=count)
+    np.testing.assert_array_equal(gradient, weights)
 
-    for function in (of_importance, counts):
-        check_grads(function, (values[:, 0], values), order=1, modes=["rev"], rtol=2e-2, atol=2e-2)
-    spoilt = jax.grad(of_importance, (0, 1))(SEQUENCE_WEIGHTS, example_weights())
-    assert all(jnp.isfinite(gradient).all() for gradient in spoilt)
+
+def of_importance(sequences, examples, *, mask, ids, values):
+    by_sequence = sequence_mean_weights(mask, jnp.array(3), sequence_weights=sequences)
+    by_example = example_mean_weights(mask, ids, jnp.array(7), example_weights=examples)
+    return (by_sequence + by_example) * values
+
+
+def counts(sequences, examples, *, mask, ids, values):
+    by_sequence = sequence_count(mask, sequence_weights=sequences)
+    return by_sequence + example_count(mask, ids, example_weights=examples)
+
+
+@pytest.mark.parametrize("function", [of_importance, counts])
+def test_gradients_to_importance_equal_finite_differences(function):
+    values, _ = case()
+    run = functools.partial(compiled(function), mask=MASK, ids=IDS, values=values)
+    for at in (0, 1):
+        assert_equals_finite_differences(run, values[:, 0], values, at=at, rtol=2e-2, atol=2e-2, eps=1e-3)
+    _, spoilt = run(SEQUENCE_WEIGHTS, example_weights())
+    assert all(np.isfinite(gradient).all() for gradient in spoilt)
 
 
 def test_masked_mean_has_the_gradient_of_its_finite_differences():
     values, mask = case()
-    check_grads(jax.jit(lambda values: masked_mean(values, mask)), (values,), order=1, modes=["rev"], rtol=2e-2)
+    run = functools.partial(compiled(masked_mean), mask=mask)
+    assert_equals_finite_differences(run, values, rtol=2e-2, atol=2e-3, eps=2**-11)
 
 
 def test_large_values_and_bfloat16_ones_are_averaged_as_float32_would():
     values, mask = case()
-    for large in (values * 1e4, values + 1e4):
-        exact = np.asarray(large, np.float64)[np.asarray(mask)]
-        np.testing.assert_allclose(masked_mean(large, mask), exact.mean(), rtol=2e-6)
-        for part in (masked_sum(large, mask), reported(large, mask)):
-            np.testing.assert_allclose(part.value(), exact.mean(), rtol=2e-6)
+
+    def means(values):
+        return (
+            compiled(masked_mean)(values, mask=mask)[0],
+            *(np.asarray(jitted(function)(values, mask).value()) for function in (masked_sum, reported)),
+        )
+
+    for large in (values * np.float32(1e4), values + np.float32(1e4)):
+        exact = large.astype(np.float64)[mask].mean()
+        for mean in means(large):
+            np.testing.assert_allclose(mean, exact, rtol=2e-6)
     half = (values + 4).astype(jnp.bfloat16)
     # The sum is rounded to bfloat16, and the mean once more: 2^-9 of their size each.
-    exact = np.asarray(half, np.float64)[np.asarray(mask)]
-    for mean in (masked_mean(half, mask), masked_sum(half, mask).value(), reported(half, mask).value()):
+    exact = half.astype(np.float64)[mask].mean()
+    for mean in means(half):
         assert mean.dtype == jnp.bfloat16
-        np.testing.assert_allclose(np.float64(mean), exact.mean(), rtol=2**-8)
+        np.testing.assert_allclose(np.float64(mean), exact, rtol=2**-8)
+    wide = values.astype(np.float64)
     with jax.enable_x64(True):
-        wide = jnp.asarray(np.asarray(values, np.float64))
-        assert masked_mean(wide, mask).dtype == jnp.float64
-        np.testing.assert_allclose(masked_mean(wide, mask), wide[mask].mean(), rtol=1e-15)
+        mean, _ = compiled(masked_mean)(wide, mask=mask)
+    assert mean.dtype == np.float64
+    np.testing.assert_allclose(mean, wide[mask].mean(), rtol=1e-15)
 
 
-def test_transforms_of_masked_values_change_nothing():
+@pytest.mark.parametrize("function", [masked_mean, masked_sum, reported])
+def test_transforms_of_masked_values_change_nothing(function):
     values, mask = case()
-    for function in (masked_mean, masked_sum, reported):
-        eager = jax.tree.leaves(function(values, mask))
-        jitted = jax.tree.leaves(jax.jit(function)(values, mask))
-        np.testing.assert_allclose(jitted, eager, rtol=1e-6)
-        mapped = jax.tree.leaves(jax.vmap(lambda v, m, f=function: jax.tree.leaves(f(v, m)))(values, mask))
-        loop = zip(*(jax.tree.leaves(function(*row)) for row in zip(values, mask, strict=True)), strict=True)
-        for found, expected in zip(mapped, loop, strict=True):
-            np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-6, atol=1e-7)
+
+    def leaves(values, mask):
+        return jnp.stack(jax.tree.leaves(function(values, mask)))
+
+    eager = jax.tree.leaves(function(jnp.asarray(values), jnp.asarray(mask)))
+    np.testing.assert_allclose(jitted(leaves)(values, mask), eager, rtol=1e-6)
+    mapped = jax.jit(jax.vmap(leaves))(values, mask)
+    loop = [jitted(leaves)(*row) for row in zip(values, mask, strict=True)]
+    np.testing.assert_allclose(mapped, np.stack(loop), rtol=1e-6, atol=1e-7)
 
 
 def test_bfloat16_importance_is_summed_in_float32_and_float64_is_kept():
     half = example_weights().astype(jnp.bfloat16)
-    for count, exact in (
-        (example_count(MASK, IDS, example_weights=half), example_count(MASK, IDS, example_weights=half.astype(float))),
-        (
-            sequence_count(MASK, sequence_weights=half[:, 0]),
-            sequence_count(MASK, sequence_weights=half[:, 0].astype(float)),
-        ),
-    ):
-        assert count.dtype == jnp.float32
-        np.testing.assert_allclose(count, exact, rtol=1e-6)
+    wide = half.astype(np.float32)
+    (weights, count), (_, exact) = (example_means_weights(example_weights=one) for one in (half, wide))
+    assert weights.dtype == count.dtype == np.float32
+    np.testing.assert_allclose(count, exact, rtol=1e-6)
     # bfloat16 rounds an importance by at most 2^-9 of its size.
-    np.testing.assert_allclose(example_count(MASK, IDS, example_weights=half), IMPORTANCE.sum(), rtol=2**-8)
-    assert example_mean_weights(MASK, IDS, jnp.array(7), example_weights=half).dtype == jnp.float32
+    np.testing.assert_allclose(count, IMPORTANCE.sum(), rtol=2**-8)
+    (_, count), (_, exact) = (sequence_means_weights(sequence_weights=one[:, 0]) for one in (half, wide))
+    assert count.dtype == np.float32
+    np.testing.assert_allclose(count, exact, rtol=1e-6)
     with jax.enable_x64(True):
         for weights, count in KINDS.values():
-            whole = weights(MASK, IDS, count(MASK, IDS).astype(jnp.int64))
-            assert whole.dtype == jnp.float64
+            whole = jitted(weights)(MASK, IDS, np.int64(jitted(count)(MASK, IDS)))
+            assert whole.dtype == np.float64
             np.testing.assert_allclose(whole.sum(), 1, rtol=1e-15)
 
 
 @every_kind
 def test_transforms_change_nothing(weights, count):
-    total = count(MASK, IDS)
-    eager = weights(MASK, IDS, total)
-    np.testing.assert_array_equal(jax.jit(count)(MASK, IDS), total)
-    np.testing.assert_array_equal(jax.vmap(count)(MASK, IDS).sum(), total)
-    np.testing.assert_allclose(jax.jit(weights)(MASK, IDS, total), eager, rtol=1e-6)
-    mapped = jax.vmap(lambda mask, ids: weights(mask, ids, total))(MASK, IDS)
-    np.testing.assert_allclose(mapped, eager, rtol=1e-6)
-    loop = [weights(mask, ids, total) for mask, ids in zip(MASK, IDS, strict=True)]
-    np.testing.assert_allclose(jnp.stack(loop), eager, rtol=1e-6)
+    total = jitted(count)(MASK, IDS)
+    whole = jitted(weights)(MASK, IDS, total)
+    mask, ids = jnp.asarray(MASK), jnp.asarray(IDS)
+    np.testing.assert_array_equal(count(mask, ids), total)
+    np.testing.assert_allclose(weights(mask, ids, jnp.asarray(total)), whole, rtol=1e-6)
+    counts = jax.jit(jax.vmap(count))(MASK, IDS)
+    mapped = jax.jit(jax.vmap(weights, (0, 0, None)))(MASK, IDS, total)
+    np.testing.assert_array_equal(np.sum(counts), total)
+    np.testing.assert_allclose(mapped, whole, rtol=1e-6)
 
 
 @every_kind
 def test_eight_devices_change_nothing(weights, count):
-    mask, ids = jnp.tile(MASK, (2, 1)), jnp.tile(IDS, (2, 1))
+    mask, ids = np.tile(MASK, (2, 1)), np.tile(IDS, (2, 1))
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     placed = jax.device_put((mask, ids), NamedSharding(mesh, PartitionSpec("data")))
-    assert jax.jit(count)(*placed) == count(mask, ids)
-    total = count(mask, ids)
-    np.testing.assert_allclose(jax.jit(weights)(*placed, total), weights(mask, ids, total), rtol=1e-6)
+    total = jitted(count)(mask, ids)
+    assert jitted(count)(*placed) == total
+    np.testing.assert_allclose(jitted(weights)(*placed, total), jitted(weights)(mask, ids, total), rtol=1e-6)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_does_not_fit():
     values, mask = case()
-    one = jnp.array(1)
+    one = np.int32(1)
     with pytest.raises(ValueError, match=r"mask must have the shape of values, \(4, 6\), got \(4,\)"):
         masked_mean(values, mask[:, 0])
     for refused in (sequence_count, functools.partial(sequence_mean_weights, count=one)):

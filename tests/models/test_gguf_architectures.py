@@ -186,7 +186,7 @@ def test_other_factors_than_llama_3_s_are_refused(tmp_path):
         convert(path, tmp_path / "ours")
 
 
-@pytest.mark.oracle
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama 3.1", "qwen2", "qwen3", "gemma3 4b"])
 def test_transformers_computes_what_we_compute(name, tmp_path):
     torch = pytest.importorskip("torch")

@@ -104,7 +104,7 @@ def test_a_model_without_adapters_has_none_to_save(tmp_path):
         peft.save(tmp_path / "adapter", tiny.LLAMA, {}, base="base")
 
 
-@pytest.mark.oracle
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox"])
 def test_torch_computes_the_same_with_the_files_merged_by_hand(name, tmp_path):
     torch = pytest.importorskip("torch")

@@ -55,8 +55,17 @@ def test_a_part_goes_onto_the_mesh_alone(folder):
     np.testing.assert_array_equal(head["head"], whole["head"])
 
 
-@pytest.mark.parametrize("quantization", [None, "int8"])
-@pytest.mark.parametrize(("layout", "split"), [("sharded", 4), ("tensor", 2), ("replicated", 1)])
+@pytest.mark.parametrize(
+    ("layout", "split", "quantization"),
+    [
+        ("sharded", 4, None),
+        ("sharded", 4, "int8"),
+        ("tensor", 2, "int8"),
+        ("replicated", 1, None),
+        pytest.param("tensor", 2, None, marks=pytest.mark.slow),
+        pytest.param("replicated", 1, "int8", marks=pytest.mark.slow),
+    ],
+)
 def test_a_layout_decides_over_which_axes_it_is_split(folder, layout, split, quantization):
     model = Pretrained(path=str(folder), layout=layout, quantization=quantization)
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):

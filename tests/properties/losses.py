@@ -69,7 +69,10 @@ PROBABILITIES: dict[Callable, Row] = {
         oracle=(binary.test_equals_float64_numpy,),
         mask=(binary.test_what_a_mask_leaves_out_does_not_matter,),
         gradient=(binary.test_gradient_equals_finite_differences_and_none_reaches_the_teacher,),
-        numerics=(binary.test_certain_and_impossible_events_have_a_finite_cost_and_gradient,),
+        numerics=(
+            binary.test_certain_and_impossible_events_have_a_finite_cost_and_gradient,
+            binary.test_bfloat16_is_compared_in_float32,
+        ),
         transforms=(binary.test_transforms_and_eight_devices_change_nothing,),
     ),
 }
@@ -131,7 +134,10 @@ def weighted(*, law: tuple[Callable, ...]) -> Row:
             reducer.test_importance_weighs_sequences_and_examples_though_it_sums_to_less_than_one,
         ),
         mask=PADDED,
-        gradient=(reducer.test_gradients_are_the_weights,),
+        gradient=(
+            reducer.test_gradients_are_the_weights,
+            reducer.test_gradients_to_importance_equal_finite_differences,
+        ),
         numerics=(
             reducer.test_bfloat16_importance_is_summed_in_float32_and_float64_is_kept,
             reducer.test_nothing_of_importance_gives_weights_of_zero,

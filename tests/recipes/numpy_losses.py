@@ -1,6 +1,12 @@
 """Losses re-derived in float64 from logits, for the oracles of the recipes."""
 
+import jax
 import numpy as np
+
+from jaxkd import forward
+
+hiddens = jax.jit(forward.hiddens, static_argnums=0)
+"""Of an architecture, its parameters and a batch, compiled once for a model."""
 
 
 def logits(hiddens, rows=None):

@@ -3,35 +3,32 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd import config, forward
-from jaxkd import mesh as meshes
 from jaxkd.cache_teacher import Cache
 from jaxkd.data import vocabulary
-from jaxkd.kernels import head_logits
-from jaxkd.losses.divergence import reverse_kl
 from jaxkd.mesh import MeshShape
-from jaxkd.models import decoder, huggingface
+from jaxkd.models import huggingface
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
 from jaxkd.recipes.dpo import DPO
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.stage import read_evaluations
 from jaxkd.trained import origins
-from tests.tiny_runs import loss_and_gradients
+from tests.recipes import numpy_losses as oracle
+from tests.recipes.paired_batches import all_zero
+from tests.tiny_runs import initial, loss_and_gradient_on, loss_and_gradients, weights_by_numpy
 
 
 @pytest.fixture(scope="module")
 def reverse(tiny_folder, tmp_path_factory):
     """Of the tiny model's shape, a little away from it."""
     start = Pretrained(path=str(tiny_folder))
-    noise = iter(jax.random.split(jax.random.key(3), 100))
-    params = jax.tree.map(
-        lambda leaf: leaf + 0.05 * jnp.std(leaf) * jax.random.normal(next(noise), leaf.shape), start.load()
-    )
+    random = np.random.default_rng(3)
+    params = jax.tree.map(lambda leaf: leaf + 0.05 * leaf.std() * random.normal(size=leaf.shape), start.load())
+    params = jax.tree.map(np.float32, params)
     folder = tmp_path_factory.mktemp("reverse") / "model"
     huggingface.save(folder, start.config(), params, tokenizer=start.tokenizer())
     return Pretrained(path=str(folder))
@@ -42,88 +39,85 @@ def recipe(tiny, reverse):
     return AlignDistil(student=tiny.narrow, teacher=tiny.teacher, reverse=reverse, data=tiny.text)
 
 
-def logits(checkpoint, batch):
-    """At the batch's targets, of a loaded checkpoint."""
-    params = jax.tree.map(jnp.asarray, checkpoint.load())
-    states = decoder.hidden_states(
-        checkpoint.config(), params, batch.tokens, positions=batch.positions, segment_ids=batch.segment_ids
-    )
-    values = jnp.take_along_axis(states, batch.target_positions[..., None], axis=1)
-    return head_logits(forward.Hiddens(values=values, head=decoder.head(checkpoint.config(), params)))
+def logits(checkpoint, batch, size):
+    """Of the first tokens at the batch's targets, of a loaded checkpoint."""
+    return oracle.logits(oracle.hiddens(checkpoint.config(), checkpoint.load(), batch), size)
 
 
 OPTIONS = [
     {},
-    {"reward": "vanilla", "scale": 2.0, "floor": 0.1},
+    {"reward": "vanilla", "scale": 2.0, "floor": 0.1, "kd_rate": 0.75},
     {"scale": 0.0, "floor": 1.5, "beta": 0.4, "mean": "tokens"},
-    {"kd_rate": 0.75},
     {"shift": "reference"},
 ]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_equals_the_formula_on_all_logits(tiny, recipe, tiny_batch, options):
-    recipe = dataclasses.replace(recipe, **options)
+    recipe, batch = dataclasses.replace(recipe, **options), tiny_batch
     recipe.validate()
-    value, output, gradients, _ = loss_and_gradients(recipe, tiny_batch)
-    batch = jax.tree.map(jnp.asarray, tiny_batch)
+    value, output, gradients, _ = loss_and_gradients(recipe, batch)
     if recipe.shift == "reference":
         batch = dataclasses.replace(batch, target_positions=batch.target_positions + batch.loss_mask)
     size = vocabulary.compared_size(tiny.narrow, tiny.teacher)
-    z_q, z_1, z_2 = (logits(model, batch)[..., :size] for model in (tiny.narrow, tiny.teacher, recipe.reverse))
-    distance = jnp.abs(jax.nn.softmax(z_1) - jax.nn.softmax(z_2)).sum(-1) / 2
+    z_q, z_1, z_2 = (logits(model, batch, size) for model in (tiny.narrow, tiny.teacher, recipe.reverse))
+    p_1, p_2 = (np.exp(oracle.log_softmax(z)) for z in (z_1, z_2))
+    distance = np.abs(p_1 - p_2).sum(-1) / 2
     strength = recipe.scale * distance + recipe.floor
     ours = strength if recipe.reward == "vanilla" else 1 + strength
-    nats = reverse_kl(z_q, ours[..., None] * z_1 + (1 - ours[..., None]) * z_2) * recipe.beta / strength
-    nats, mask, ids = (np.asarray(one) for one in (nats, batch.loss_mask, batch.example_ids))
+    nats = oracle.reverse_kl(z_q, ours[..., None] * z_1 + (1 - ours[..., None]) * z_2) * recipe.beta / strength
+    mask, ids = batch.loss_mask, batch.example_ids
     if recipe.mean == "answers":
         answers = {(row, index) for row, index in zip(np.nonzero(mask)[0], ids[mask], strict=True)}
         expected = np.mean([nats[row][mask[row] & (ids[row] == index)].mean() for row, index in answers])
     else:
         expected = nats[mask].mean()
-    gold = -np.take_along_axis(np.asarray(jax.nn.log_softmax(z_q)), np.asarray(batch.labels)[..., None], -1)[mask]
-    expected = recipe.kd_rate * expected + (1 - recipe.kd_rate) * gold.mean()
+    gold = oracle.cross_entropy(z_q, batch.labels)[mask].mean()
+    expected = recipe.kd_rate * expected + (1 - recipe.kd_rate) * gold
     assert value == pytest.approx(expected, rel=1e-4)
-    apart = np.asarray(distance)[mask].mean() if recipe.scale else 0.0
+    apart = distance[mask].mean() if recipe.scale else 0.0
     assert float(output.metrics["distance"].value()) == pytest.approx(apart, rel=1e-3)
     assert 0 <= float(output.metrics["at_floor"].value()) <= 1
-    # None to the DPO model or its reverse.
-    assert all(not np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients[1]) if leaf.dtype == jnp.float32)
+    assert all_zero(gradients[1]), "nothing to the DPO model or its reverse"
 
 
 def test_the_reference_positions_are_those_of_the_labels(recipe, tiny_batch, monkeypatch):
     """Prompt of n tokens, L in all: n - 1 to L - 2 in the paper, n to L - 1 in the reference code."""
-    seen = []
-    real = forward.hiddens
+    real, mask = forward.hiddens, tiny_batch.loss_mask
 
-    def spied(architecture, params, batch, **options):
-        seen.append(np.asarray(batch.target_positions))
-        return real(architecture, params, batch, **options)
+    def positions(shifted):
+        seen = []
 
-    monkeypatch.setattr(forward, "hiddens", spied)
-    batch = jax.tree.map(jnp.asarray, tiny_batch)
-    variables = recipe.init(jax.random.key(0))
+        def spied(architecture, params, batch, **options):
+            seen.append(batch.target_positions)
+            return real(architecture, params, batch, **options)
+
+        monkeypatch.setattr(forward, "hiddens", spied)
+
+        def of_batch(variables, batch):
+            shifted.loss(variables, batch, shifted.counts(batch), jax.random.key(0))
+            return seen
+
+        return jax.jit(of_batch)(initial(recipe), tiny_batch)
+
     for shift, later in (("paper", 0), ("reference", 1)):
-        seen.clear()
-        shifted = dataclasses.replace(recipe, shift=shift)
-        shifted.loss(variables, batch, shifted.counts(batch), jax.random.key(0))
-        for found in seen:
-            np.testing.assert_array_equal(
-                found[tiny_batch.loss_mask], (tiny_batch.target_positions + later)[tiny_batch.loss_mask]
-            )
+        found = positions(dataclasses.replace(recipe, shift=shift))
+        assert len(found) == 3
+        for one in found:
+            np.testing.assert_array_equal(np.asarray(one)[mask], (tiny_batch.target_positions + later)[mask])
         labels = np.take_along_axis(tiny_batch.tokens, tiny_batch.target_positions + 1, axis=1)
-        np.testing.assert_array_equal(labels[tiny_batch.loss_mask], tiny_batch.labels[tiny_batch.loss_mask])
+        np.testing.assert_array_equal(labels[mask], tiny_batch.labels[mask])
 
 
 def test_micro_batches_add_up(recipe, tiny_batch):
-    counts = recipe.counts(jax.tree.map(jnp.asarray, tiny_batch))
-    whole = loss_and_gradients(recipe, tiny_batch)
-    halves = [
-        loss_and_gradients(recipe, jax.tree.map(lambda leaf, rows=rows: leaf[rows], tiny_batch), counts)
-        for rows in (slice(0, 4), slice(4, 8))
-    ]
+    """Half of the rows at a time beside empty ones, divided by the counts of all."""
+    counts, upper = recipe.counts(jax.device_put(tiny_batch)), np.arange(len(tiny_batch.tokens)) < 4
+    whole, *halves = (
+        loss_and_gradients(recipe, jax.tree.map(lambda leaf, rows=rows: leaf * rows[:, None], tiny_batch), counts)
+        for rows in (np.ones_like(upper), upper, ~upper)
+    )
     assert halves[0][0] + halves[1][0] == pytest.approx(float(whole[0]), rel=1e-5)
-    added = jax.tree.map(jnp.add, halves[0][2][0], halves[1][2][0])
+    added = jax.tree.map(np.add, halves[0][2][0], halves[1][2][0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), added, whole[2][0])
 
 
@@ -136,36 +130,26 @@ def test_caches_of_both_models_give_the_same_loss(tiny, recipe, tiny_batch, reve
     described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), cached.abstract_batch())
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), filled) == described
     whole = {"teacher": tiny.teacher, "reverse": reverse}
-    for name, params in cached.init(jax.random.key(0)).frozen.items():
+    for name, params in initial(cached).frozen.items():
         assert len(jax.tree.leaves(params)) < len(jax.tree.leaves(whole[name].load()))
     expected, found = loss_and_gradients(recipe, tiny_batch), loss_and_gradients(cached, filled)
     assert found[0] == pytest.approx(float(expected[0]), rel=1e-4)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), found[2][0], expected[2][0])
 
 
-@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 1, 8)])
+@pytest.mark.parametrize("sizes", [(2, 2, 2), pytest.param((1, 1, 8), marks=pytest.mark.slow)])
 def test_eight_devices_equal_one(recipe, tiny_batch, sizes):
-    def loss_on(shape):
-        with jax.set_mesh(meshes.make(shape)):
-            variables = recipe.init(jax.random.key(0))
-            placed = meshes.on_ambient(tiny_batch)
-
-            def loss(params):
-                given = variables.replace(params=params)
-                return recipe.loss(given, placed, recipe.counts(placed), jax.random.key(1)).loss
-
-            return jax.device_get(jax.jit(jax.value_and_grad(loss))(variables.params))
-
-    found, expected = loss_on(MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2])), loss_on(MeshShape(data=1))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), found, expected)
+    value, _, (gradient, _), _ = loss_and_gradients(recipe, tiny_batch)
+    found = loss_and_gradient_on(MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]), recipe, tiny_batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), found, (value, gradient))
 
 
-@pytest.mark.parametrize("on_policy", [False, True])
+@pytest.mark.parametrize("on_policy", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_learns_on_answers_of_the_data_and_on_its_own(tiny, recipe, tmp_path, on_policy):
     wrapped = OnPolicy(recipe=recipe, cross_entropy="none", max_new_tokens=6) if on_policy else recipe
     assert config.decode(config.encode(wrapped)) == wrapped
-    train = tiny.train(wrapped, steps=3)
-    train.run(tmp_path, seed=0, stages={})
+    changes = {"mesh": MeshShape(data=1), "validation": (), "evaluators": (tiny.bits_per_byte(),)}
+    tiny.train(wrapped, steps=3, **changes).run(tmp_path, seed=0, stages={})
     assert np.isfinite(read_evaluations(tmp_path)["bits_per_byte"].metrics["bits_per_byte"])
 
 
@@ -188,9 +172,9 @@ def test_bad_choices_are_refused(tiny, recipe):
 
 
 def test_it_is_planned_without_weights(tiny, recipe):
-    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
-    assert described.frozen.keys() == real.frozen.keys() == recipe.load_frozen().keys()
-    assert "trainable" in tiny.train(recipe).plan()
+    with weights_by_numpy():
+        assert recipe.abstract().frozen.keys() == initial(recipe).frozen.keys() == recipe.load_frozen().keys()
+    assert "trainable" in tiny.train(recipe, mesh=MeshShape(data=1)).plan()
 
 
 def test_a_contrast_of_two_references_is_refused(tiny, tiny_preferences, recipe, tmp_path):
@@ -200,7 +184,8 @@ def test_a_contrast_of_two_references_is_refused(tiny, tiny_preferences, recipe,
         ("reverse", "rejected", tiny.teacher),
         ("elsewhere", "rejected", recipe.reverse),
     ]:
-        train = tiny.train(DPO(student=start, data=tiny_preferences, prefer=prefer), steps=2)
+        changes = {"mesh": MeshShape(data=1), "validation": (), "evaluators": ()}
+        train = tiny.train(DPO(student=start, data=tiny_preferences, prefer=prefer), steps=2, **changes)
         train.run(tmp_path / name, seed=0, stages={})
         runs[name] = dataclasses.replace(tiny.teacher, trained=str(tmp_path / name))
     assert origins(tmp_path / "dpo") == {"reference": tiny.teacher.fingerprint()}

@@ -3,14 +3,12 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import forward
 from jaxkd.data import vocabulary, vocabulary_mapping
 from jaxkd.losses import ReverseKL
-from jaxkd.mesh import MeshShape, make, on_ambient
+from jaxkd.mesh import MeshShape
 from jaxkd.models.lora import LoRA
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipes.alm import ALM
@@ -19,12 +17,23 @@ from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
+from jaxkd.records import PairedBatch, TokenBatch, TokenSpans
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
-from tests.tiny_runs import loss_and_gradients
+from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients
 
-METHODS = pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED, ALM, GOLD])
+OPTIONS = {
+    DSKDv2ETA: {"divergence": ReverseKL(temperature=1.5)},
+    DSKDCrossAttention: {"divergence": ReverseKL(temperature=1.5)},
+    ULD: {"top": None},
+    MinED: {"temperature": 1.5},
+    ALM: {},
+    GOLD: {},
+}
+"""One recipe of each method for all that does not depend on its options, so that it is compiled once."""
+METHODS = pytest.mark.parametrize("method", OPTIONS)
+PLANNED = DSKDv2ETA, DSKDCrossAttention, ULD, MinED
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +41,14 @@ def batch(tiny):
     return paired_batches.first(tiny)
 
 
+def build(tiny, method, **changes):
+    return tiny.cross(method, **{"kd_rate": 0.3} | OPTIONS[method] | changes)
+
+
 def logits_and_parts(recipe, variables, batch):
     """Hidden states of both sides, their float64 logits, and the places of each example's targets on both sides."""
-    student = forward.hiddens(recipe.student.config(), variables.params["student"], batch.student)
-    teacher = forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
+    student = oracle.hiddens(recipe.student.config(), variables.params["student"], batch.student)
+    teacher = oracle.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
     ours, theirs = np.asarray(batch.student_spans.segment_ids), np.asarray(batch.teacher_spans.segment_ids)
     examples = [
         (row, np.flatnonzero(ours[row] == segment), np.flatnonzero(theirs[row] == segment))
@@ -62,9 +75,8 @@ def float64(leaf):
     ("normalisation", "head_fit"), [("tokens", "plain"), ("reference", "plain"), ("tokens", "centred")]
 )
 def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, head_fit):
-    options = {"divergence": ReverseKL(temperature=1.5), "normalisation": normalisation, "head_fit": head_fit}
-    recipe = tiny.cross(DSKDv2ETA, kd_rate=0.3, **options)
-    value, output, _, variables = loss_and_gradients(recipe, batch)
+    recipe = build(tiny, DSKDv2ETA, normalisation=normalisation, head_fit=head_fit)
+    value, output, variables = loss_alone(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     shared = vocabulary.between(recipe.student, recipe.teacher)
     heads = [float64(one.head.weight).T for one in (student, teacher)]
@@ -102,7 +114,7 @@ def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, 
 
 
 def test_cross_model_attention_equals_float64_numpy(tiny, batch):
-    recipe = tiny.cross(DSKDCrossAttention, kd_rate=0.3, divergence=ReverseKL(temperature=1.5))
+    recipe = build(tiny, DSKDCrossAttention)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     projectors = jax.tree.map(float64, variables.params["projectors"])
@@ -139,7 +151,7 @@ def test_cross_model_attention_equals_float64_numpy(tiny, batch):
 
 
 def test_rank_matching_equals_float64_numpy(tiny, batch):
-    recipe = tiny.cross(ULD, kd_rate=0.3, top=None)
+    recipe = build(tiny, ULD)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     probs = [np.sort(np.exp(oracle.log_softmax(oracle.logits(one))), -1)[..., ::-1] for one in (student, teacher)]
@@ -154,13 +166,13 @@ def test_rank_matching_equals_float64_numpy(tiny, batch):
     np.testing.assert_allclose(value, (0.7 * gold(student, batch) + 0.3 * total) / count, rtol=2e-6)
     np.testing.assert_allclose(output.metrics["compared"].value(), compared / count, rtol=1e-6)
     assert output.metrics["tail_bound"].value() == 0
-    truncated = loss_and_gradients(dataclasses.replace(recipe, top=16), batch)
+    truncated = loss_alone(dataclasses.replace(recipe, top=16), batch)
     missing = value - truncated[0]
     assert 0 <= missing <= 0.3 * truncated[1].metrics["tail_bound"].value() * compared / count + 1e-6
 
 
 def test_minimum_edit_distance_equals_float64_numpy(tiny, batch):
-    recipe = tiny.cross(MinED, kd_rate=0.3, temperature=1.5)
+    recipe = build(tiny, MinED)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     q, p = oracle.logits(student), oracle.logits(teacher)
@@ -183,23 +195,23 @@ def test_minimum_edit_distance_equals_float64_numpy(tiny, batch):
 
 @METHODS
 def test_nothing_reaches_the_teacher_and_something_reaches_the_student(tiny, batch, method):
-    _, _, (to_params, to_frozen), _ = loss_and_gradients(tiny.cross(method), batch)
+    _, _, (to_params, to_frozen), _ = loss_and_gradients(build(tiny, method), batch)
     assert all_zero(to_frozen["teacher"]["blocks"])
     for name, tree in to_params.items():
-        assert any(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(tree)), name
-        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)), name
+        assert not all_zero(tree), name
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)), name
 
 
 @METHODS
 def test_padding_does_not_touch_loss_or_gradient(tiny, batch, method):
     def scrambled(side):
         padding = side.segment_ids == 0
-        tokens = jnp.where(padding, 7, side.tokens)
-        return dataclasses.replace(side, tokens=tokens, labels=jnp.where(side.loss_mask, side.labels, 3))
+        tokens = np.where(padding, 7, side.tokens)
+        return dataclasses.replace(side, tokens=tokens, labels=np.where(side.loss_mask, side.labels, 3))
 
     changed = dataclasses.replace(batch, student=scrambled(batch.student), teacher=scrambled(batch.teacher))
     (value, _, (gradient, _), _), (other, _, (other_gradient, _), _) = (
-        loss_and_gradients(tiny.cross(method), one) for one in (batch, changed)
+        loss_and_gradients(build(tiny, method), one) for one in (batch, changed)
     )
     np.testing.assert_allclose(value, other, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, other_gradient)
@@ -208,10 +220,10 @@ def test_padding_does_not_touch_loss_or_gradient(tiny, batch, method):
 @METHODS
 def test_rows_are_added_up(tiny, batch, method):
     """Half of the rows at a time, divided by the count of all: batch mates do not matter, nor does accumulation."""
-    recipe, first = tiny.cross(method), np.arange(len(batch.student.tokens)) < 4
+    recipe, first = build(tiny, method), np.arange(len(batch.student.tokens)) < 4
     counts = recipe.counts(batch)
     whole, *halves = (
-        loss_and_gradients(recipe, only(batch, np.asarray(batch.student.loss_mask) & rows[:, None]), counts)[0]
+        loss_and_gradients(recipe, only(batch, batch.student.loss_mask & rows[:, None]), counts)[0]
         for rows in (np.ones_like(first), first, ~first)
     )
     np.testing.assert_allclose(sum(halves), whole, rtol=1e-6)
@@ -220,43 +232,23 @@ def test_rows_are_added_up(tiny, batch, method):
 @METHODS
 def test_a_batch_without_a_target_costs_nothing(tiny, batch, method):
     """The empty rows that fill a last batch."""
-    empty = jax.tree.map(jnp.zeros_like, batch)
-    empty = dataclasses.replace(empty, teacher_positions=jnp.full_like(batch.teacher_positions, -1))
-    value, output, (gradient, _), _ = loss_and_gradients(tiny.cross(method), empty)
+    empty = jax.tree.map(np.zeros_like, batch)
+    empty = dataclasses.replace(empty, teacher_positions=np.full_like(batch.teacher_positions, -1))
+    value, output, (gradient, _), _ = loss_and_gradients(build(tiny, method), empty)
     assert value == 0
     assert all_zero(gradient)
     assert all(mean.value() == 0 for mean in output.metrics.values())
 
 
 @METHODS
-def test_packed_rows_cost_what_single_rows_cost(tiny, method):
+def test_packed_rows_cost_what_single_rows_cost(tiny, batch, method):
     """The same examples, each in a row of its own."""
-    recipe = tiny.cross(method)
-    variables = recipe.init(jax.random.key(0))
-    variables = variables.replace(derived=recipe.prepare(variables))
-    counts = {"targets": jnp.array(1), "micro_batches": jnp.array(1)}
-    loss = jax.jit(lambda batch: recipe.loss(variables, batch, counts, jax.random.key(1)).loss)
-    totals = []
-    for budget in ((112, 56, 96, 40), (28, 10, 48, 12)):
-        student = dataclasses.replace(tiny.paired.student, length=budget[0], targets=budget[1], rows=4)
-        teacher = dataclasses.replace(tiny.paired.teacher, length=budget[2], targets=budget[3], rows=4)
-        text = dataclasses.replace(tiny.paired, student=student, teacher=teacher, match="edit distance")
-        stream = iter(text.distillation_stream("train", tiny.foreign, tiny.teacher, 0))
-        seen, total = set(), 0.0
-        while len(seen) < 20:
-            batch = jax.tree.map(np.asarray, next(stream))
-            kept = np.zeros_like(batch.student.loss_mask)
-            for row, ids in enumerate(batch.student.example_ids):
-                for segment in np.unique(batch.student_spans.segment_ids[row][ids >= 0]):
-                    places = batch.student_spans.segment_ids[row] == segment
-                    example = int(ids[places][0])
-                    if example not in seen:  # a batch may begin the next epoch
-                        kept[row, places] = True
-                        seen.add(example)
-            batch = only(batch, kept)
-            total += float(loss(jax.tree.map(jnp.asarray, batch)))
-        totals.append(total)
-    np.testing.assert_allclose(totals[0], totals[1], rtol=2e-5)
+    recipe = build(tiny, method)
+    counts = recipe.counts(batch)
+    packed, *_ = loss_and_gradients(recipe, batch, counts)
+    single = [loss_and_gradients(recipe, one, counts)[0] for one in in_rows_of_their_own(batch)]
+    assert len(single) > 1
+    np.testing.assert_allclose(sum(single), packed, rtol=2e-5)
 
 
 def only(batch, kept):
@@ -277,33 +269,78 @@ def only(batch, kept):
     )
 
 
+def in_rows_of_their_own(batch):
+    """Batches of the same shape, each row with one example, the last rows of the last one empty."""
+    rows = []
+    for row, segment in np.ndindex(len(batch.student.tokens), batch.student_spans.segment_ids.max()):
+        if (batch.student_spans.segment_ids[row] == segment + 1).any():
+            rows.append(alone(batch, row, segment + 1))
+    empty = dataclasses.replace(
+        jax.tree.map(np.zeros_like, rows[0]), teacher_positions=-np.ones_like(rows[0].teacher_positions)
+    )
+    size = len(batch.student.tokens)
+    rows += [empty] * (-len(rows) % size)
+    return [
+        jax.tree.map(lambda *leaves: np.stack(leaves), *rows[start : start + size])
+        for start in range(0, len(rows), size)
+    ]
+
+
+def alone(batch, row, segment):
+    """One example of a row, moved to the row's beginning."""
+
+    def first(leaf, kept, shift=0):
+        moved = np.zeros_like(leaf[row])
+        moved[: len(kept)] = leaf[row, kept] - shift
+        return moved
+
+    def of(side, spans):
+        columns, places = (np.flatnonzero(ids[row] == segment) for ids in (side.segment_ids, spans.segment_ids))
+        tokens = TokenBatch(
+            tokens=first(side.tokens, columns),
+            positions=first(side.positions, columns),
+            segment_ids=first(side.segment_ids, columns, segment - 1),
+            target_positions=first(side.target_positions, places, columns[0]),
+            labels=first(side.labels, places),
+            loss_mask=first(side.loss_mask, places),
+            example_ids=first(side.example_ids, places),
+        )
+        spans = TokenSpans(
+            starts=first(spans.starts, places),
+            ends=first(spans.ends, places),
+            segment_ids=first(spans.segment_ids, places, segment - 1),
+        )
+        return tokens, spans, places
+
+    student, student_spans, ours = of(batch.student, batch.student_spans)
+    teacher, teacher_spans, theirs = of(batch.teacher, batch.teacher_spans)
+    matched = np.full_like(batch.teacher_positions[row], -1)
+    matched[: len(ours)] = np.maximum(batch.teacher_positions[row, ours] - theirs[0], -1)
+    return PairedBatch(
+        student=student,
+        teacher=teacher,
+        student_spans=student_spans,
+        teacher_spans=teacher_spans,
+        teacher_positions=matched,
+    )
+
+
 @pytest.mark.slow
 @METHODS
 def test_eight_devices_equal_one(tiny, batch, method):
-    recipe = tiny.cross(method)
-    expected = value_and_gradient(recipe, batch, MeshShape(data=1))
+    recipe = build(tiny, method)
+    value, _, (gradient, _), _ = loss_and_gradients(recipe, batch)
     for shape in (MeshShape(data=2, fsdp=2, tensor=2), MeshShape(data=1, tensor=8)):
-        found = value_and_gradient(recipe, batch, shape)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+        found = loss_and_gradient_on(shape, recipe, batch)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, (value, gradient))
 
 
-def value_and_gradient(recipe, batch, shape):
-    with jax.set_mesh(make(shape)):
-        variables = recipe.init(jax.random.key(0))
-        placed = on_ambient(jax.tree.map(np.asarray, batch))
-
-        def loss(params):
-            given = variables.replace(params=params)
-            given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
-            return recipe.loss(given, placed, recipe.counts(placed), jax.random.key(1)).loss
-
-        return jax.device_get(jax.jit(jax.value_and_grad(loss))(variables.params))
-
-
-@METHODS
-def test_abstract_variables_describe_the_real_ones(tiny, method):
-    recipe = tiny.cross(method, lora=LoRA(rank=2))
-    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+@pytest.mark.parametrize(
+    ("method", "lora"), [*((method, None) for method in OPTIONS), (DSKDCrossAttention, LoRA(rank=2))]
+)
+def test_abstract_variables_describe_the_real_ones(tiny, method, lora):
+    recipe = build(tiny, method, lora=lora)
+    described, real = recipe.abstract(), initial(recipe)
     for name in ("params", "frozen", "state"):
         one, other = getattr(described, name), getattr(real, name)
         assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), one) == jax.tree.map(
@@ -327,21 +364,41 @@ def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, metho
 
 
 # What the vocabularies share is part of the compiled step of ALM and GOLD, which cannot be planned without it.
-@pytest.mark.parametrize("method", [DSKDv2ETA, DSKDCrossAttention, ULD, MinED])
-def test_a_run_is_planned_without_files(tiny, tmp_path, method):
+@pytest.mark.parametrize(
+    ("method", "mesh"),
+    [
+        (DSKDv2ETA, MeshShape(data=1)),
+        pytest.param(DSKDCrossAttention, MeshShape(data=1), marks=pytest.mark.slow),
+        pytest.param(ULD, MeshShape(data=1), marks=pytest.mark.slow),
+        pytest.param(MinED, MeshShape(data=2, fsdp=2), marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_is_planned_without_files(tiny, tmp_path, method, mesh):
     """The same step as with them, from the architectures alone."""
-    here = tiny.cross(method)
-    planned = {
-        name: Pretrained(path=str(tmp_path / name), architecture=getattr(here, name).config())
-        for name in ("student", "teacher")
-    }
     plans = []
-    for recipe in (here, dataclasses.replace(here, **planned)):
-        train = tiny.train(recipe, accumulation=2, mesh=MeshShape(data=2, fsdp=2))
+    for recipe in (tiny.cross(method), without_files(tiny.cross(method), tmp_path)):
+        train = tiny.train(recipe, accumulation=2, mesh=mesh)
         train.validate()
         plans.append(train.plan().split("\n\n")[-1])
     assert plans[0] == plans[1]
     assert "GiB a device" in plans[0]
+
+
+@pytest.mark.parametrize("method", PLANNED)
+def test_the_variables_of_a_plan_are_those_of_the_files(tiny, tmp_path, method):
+    here, planned = tiny.cross(method), without_files(tiny.cross(method), tmp_path)
+    planned.validate()
+    assert planned.abstract() == here.abstract()
+    assert planned.abstract_batch() == here.abstract_batch()
+
+
+def without_files(recipe, folder):
+    """Of checkpoints that are nowhere."""
+    planned = {
+        name: Pretrained(path=str(folder / name), architecture=getattr(recipe, name).config())
+        for name in ("student", "teacher")
+    }
+    return dataclasses.replace(recipe, **planned)
 
 
 @METHODS

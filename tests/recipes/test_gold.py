@@ -3,11 +3,10 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import config, forward
+from jaxkd import config
 from jaxkd.data import vocabulary
 from jaxkd.kernels import SharedTokens
 from jaxkd.losses import AdaptiveKL, ForwardKL, JensenShannon, ReverseKL
@@ -17,7 +16,7 @@ from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
-from tests.tiny_runs import loss_and_gradients
+from tests.tiny_runs import loss_alone, loss_and_gradients
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +64,11 @@ def exact_distance(log_q, log_p, relation, divergence):
     return summands.sum(), np.abs(rest[0] - rest[1]).sum()
 
 
+def build(tiny, **changes):
+    """One recipe for all that does not depend on its options, so that it is compiled once."""
+    return tiny.cross(GOLD, **{"kd_rate": 0.3, "top": None} | changes)
+
+
 @pytest.mark.parametrize(
     ("divergence", "weights"),
     [(JensenShannon(), (None, None)), (ReverseKL(), (0.5, 2.0))],
@@ -72,11 +76,11 @@ def exact_distance(log_q, log_p, relation, divergence):
 )
 def test_equals_float64_numpy(tiny, batch, divergence, weights):
     changes = {"divergence": divergence, "matched_weight": weights[0], "unmatched_weight": weights[1]}
-    recipe = tiny.cross(GOLD, kd_rate=0.3, top=None, **changes)
+    recipe = build(tiny, **changes)
     recipe.validate()
     value, output, _, variables = loss_and_gradients(recipe, batch)
-    student = forward.hiddens(recipe.student.config(), variables.params["student"], batch.student)
-    teacher = forward.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
+    student = oracle.hiddens(recipe.student.config(), variables.params["student"], batch.student)
+    teacher = oracle.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
     log_q, log_p = (oracle.log_softmax(oracle.logits(side)) for side in (student, teacher))
     labels, their_labels = np.asarray(batch.student.labels), np.asarray(batch.teacher.labels)
     relation = vocabulary.between(recipe.student, recipe.teacher)
@@ -102,25 +106,24 @@ def test_equals_float64_numpy(tiny, batch, divergence, weights):
 def test_a_bos_on_one_side_merges_nothing(tiny, batch):
     """It stands for no text: a merge by accumulated strings puts a whole answer into one group there."""
     spans = batch.teacher_spans
-    shifted = jax.tree.map(lambda leaf: jnp.concatenate([leaf[:, :1], leaf[:, :-1]], axis=1), spans)
-    empty = dataclasses.replace(shifted, ends=shifted.ends.at[:, 0].set(0), starts=shifted.starts.at[:, 0].set(0))
-    with_bos = dataclasses.replace(batch, teacher_spans=empty)
-    recipe = tiny.cross(GOLD, kd_rate=0.3)
+    shifted = jax.tree.map(lambda leaf: np.concatenate([leaf[:, :1], leaf[:, :-1]], axis=1), spans)
+    shifted.starts[:, 0] = shifted.ends[:, 0] = 0
+    with_bos = dataclasses.replace(batch, teacher_spans=shifted)
+    recipe = build(tiny)
     one, other = (loss_and_gradients(recipe, given)[1].metrics["groups"].total for given in (batch, with_bos))
     assert one == other
 
 
 def test_a_student_that_is_the_teacher_has_its_labels_alone(tiny):
     recipe = tiny.cross(GOLD, student=tiny.teacher, data=dataclasses.replace(tiny.paired, student=tiny.text))
-    batch = jax.tree.map(jnp.asarray, next(iter(recipe.batches("train", 0))))
-    value, output, _, _ = loss_and_gradients(recipe, batch)
+    value, output, _ = loss_alone(recipe, next(iter(recipe.batches("train", 0))))
     np.testing.assert_allclose(output.metrics["matched"].value(), 0, atol=1e-6)
     np.testing.assert_allclose(output.metrics["unmatched"].value(), 0, atol=1e-6)
     np.testing.assert_allclose(value, 0.5 * output.metrics["cross_entropy"].value(), rtol=1e-6)
 
 
 def test_answers_without_a_common_end_have_their_labels_alone(tiny, batch):
-    recipe = tiny.cross(GOLD, kd_rate=0.3)
+    recipe = build(tiny)
     value, output, (gradient, _), _ = loss_and_gradients(recipe, paired_batches.without_aligned_tokens(batch))
     np.testing.assert_allclose(value, 0.7 * output.metrics["cross_entropy"].value(), rtol=1e-6)
     learnt = {"cross_entropy", "accuracy"}

@@ -21,7 +21,7 @@ from jaxkd.recipes.uld import ULD
 from jaxkd.train_step import cast
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
-from tests.tiny_runs import loss_and_gradients
+from tests.tiny_runs import initial, loss_and_gradients
 
 stop = jax.lax.stop_gradient
 RATE, TEMPERATURE = 0.3, 1.5
@@ -227,8 +227,8 @@ def in_float64(variables):
 def test_each_leaf_has_the_gradient_of_the_dense_twin(tiny, batch, method, options, of_teacher):
     if method in (ALM, GOLD):
         batch = paired_batches.coarse(batch)  # so that the student's groups have several tokens too
-    recipe = tiny.cross(method, kd_rate=RATE, **options)
-    variables = recipe.init(jax.random.key(0))
+    recipe, batch = tiny.cross(method, kd_rate=RATE, **options), jax.device_put(batch)
+    variables = initial(recipe)
     with jax.enable_x64(True):
         variables = in_float64(variables)
         variables = variables.replace(derived=stop(recipe.prepare(variables)))

@@ -1,6 +1,7 @@
 """MiniLLM: its gradient in float64 and on average, what is drawn, and what is refused."""
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -17,6 +18,7 @@ from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
+from tests.tiny_runs import initial
 
 KEY = jax.random.key(3)
 LENGTHS = (5, 1, 3)
@@ -36,10 +38,8 @@ def make(tiny):
 def gradient_behind_the_models(make, monkeypatch):
     """Loss, metrics and gradients to both sides' hidden states, of answers and of nothing else."""
 
-    def found(student, teacher, labels, mask, **changes):
-        size = student.head.vocab_size
-        recipe = make(kd_rate=1.0, **changes)
-        monkeypatch.setattr(vocabulary, "compared_size", lambda *_: size)
+    @functools.cache
+    def compiled(recipe):
         variables = recipe.abstract()
 
         def loss(student, teacher, labels, mask):
@@ -51,7 +51,11 @@ def gradient_behind_the_models(make, monkeypatch):
             output = recipe.loss(variables, batch, recipe.counts(batch), jax.random.key(0))
             return output.loss, {name: mean.value() for name, mean in output.metrics.items()}
 
-        results = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(student, teacher, labels, mask)
+        return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
+
+    def found(student, teacher, labels, mask, **changes):
+        monkeypatch.setattr(vocabulary, "compared_size", lambda *_: student.head.vocab_size)
+        results = compiled(make(kd_rate=1.0, **changes))(student, teacher, labels, mask)
         (value, metrics), gradients = jax.device_get(results)
         return value, metrics, gradients
 
@@ -64,8 +68,7 @@ def case(size=11, columns=6):
 
     def side(width, scale):
         values = random.normal(0, scale, (len(LENGTHS), columns, width))
-        head = Head(weight=jnp.asarray(random.normal(size=(size, width))), vocab_size=size)
-        return Hiddens(values=jnp.asarray(values), head=head)
+        return Hiddens(values=values, head=Head(weight=random.normal(size=(size, width)), vocab_size=size))
 
     labels = random.integers(0, size, (len(LENGTHS), columns)).astype(np.int32)
     return side(4, 0.8), side(5, 0.5), labels, np.arange(columns) < np.array(LENGTHS)[:, None]
@@ -118,16 +121,19 @@ def test_on_average_it_is_the_gradient_of_the_reverse_kl_of_whole_answers(gradie
     random = np.random.default_rng(1)
 
     def side(table):
-        return Hiddens(values=table[prefixes], head=Head(weight=jnp.eye(size, dtype=table.dtype), vocab_size=size))
+        return Hiddens(values=table[prefixes], head=Head(weight=np.eye(size), vocab_size=size))
 
+    @jax.jit
     def log_probs(table):
         """Of every whole answer."""
         each = jax.nn.log_softmax(table)[prefixes]
         return jnp.take_along_axis(each, answers[..., None], axis=-1)[..., 0].sum(axis=1)
 
     with jax.enable_x64(True):
-        ours, theirs = (jnp.asarray(random.normal(size=(1 + size, size))) for _ in range(2))
-        exact = jax.grad(lambda table: jnp.exp(log_probs(table)) @ (log_probs(table) - log_probs(theirs)))(ours)
+        ours, theirs = (random.normal(size=(1 + size, size)) for _ in range(2))
+        exact = jax.jit(jax.grad(lambda table: jnp.exp(log_probs(table)) @ (log_probs(table) - log_probs(theirs))))(
+            ours
+        )
         _, _, (found, _) = gradient_behind_the_models(
             side(ours), side(theirs), answers, np.ones(answers.shape, bool), alpha=alpha, clip=None
         )
@@ -148,14 +154,14 @@ def test_a_student_that_is_its_teacher_learns_nothing(gradient_behind_the_models
 
 
 def test_what_stands_behind_an_answer_does_not_matter(gradient_behind_the_models):
-    student, teacher, labels, mask = (jax.tree.map(np.asarray, part) for part in case())
+    student, teacher, labels, mask = case()
     cut = max(LENGTHS)
     changed = [
         dataclasses.replace(side, values=np.where(mask[..., None], side.values, 50.0)) for side in (student, teacher)
     ]
     short = [dataclasses.replace(side, values=side.values[:, :cut]) for side in (student, teacher)]
     results = [
-        gradient_behind_the_models(*map(jax.tree.map, [jnp.float32] * 2, sides), words, where)
+        gradient_behind_the_models(*sides, words, where)
         for sides, words, where in (
             ((student, teacher), labels, mask),
             (changed, np.where(mask, labels, 7), mask),
@@ -169,16 +175,15 @@ def test_what_stands_behind_an_answer_does_not_matter(gradient_behind_the_models
         np.testing.assert_allclose(other_gradient.head.weight, gradient.head.weight, rtol=1e-5, atol=1e-6)
         for name, mean in metrics.items():
             np.testing.assert_allclose(other_metrics[name], mean, rtol=1e-5)
-    value, metrics, (gradient, _) = gradient_behind_the_models(
-        *map(jax.tree.map, [jnp.float32] * 2, (student, teacher)), labels, np.zeros_like(mask)
-    )
+    value, metrics, (gradient, _) = gradient_behind_the_models(student, teacher, labels, np.zeros_like(mask))
     assert value == 0 and all_zero(gradient) and all(mean == 0 for mean in metrics.values())
 
 
-def test_stores_no_logits(make, tiny, monkeypatch):
+def test_stores_no_logits(make, tiny_batch, monkeypatch):
     recipe, size = make(kd_rate=1.0), 4096
     monkeypatch.setattr(vocabulary, "compared_size", lambda *_: size)
-    written = paired_batches.long(paired_batches.first(tiny), 8, 8192).student
+    long = {"labels": np.zeros((8, 8192), np.int32), "loss_mask": np.ones((8, 8192), bool)}
+    written = dataclasses.replace(tiny_batch, **long)
     loss = paired_batches.loss_of_hiddens(recipe, OnPolicyBatch(written=written, given=None), monkeypatch)
     sides = (paired_batches.described(8, 8192, width, size) for width in (8, 16))
     assert_never_as_large_as_the_logits(loss, *sides, tokens=8 * 8192, vocabulary=size, sizes=(8192, 8, 16))
@@ -188,7 +193,7 @@ def test_a_step_learns_from_what_both_write_and_from_the_data(make, tiny):
     recipe = make(kd_rate=0.25, dropout=0.5)
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    variables = recipe.init(jax.random.key(0))
+    variables = initial(recipe)
     examples = next(iter(recipe.batches("train", 0)))
     rollout, again = (recipe.rollout(variables, examples, KEY) for _ in range(2))
     assert jax.tree.all(jax.tree.map(np.array_equal, rollout.batch, again.batch))
@@ -203,7 +208,7 @@ def test_a_step_learns_from_what_both_write_and_from_the_data(make, tiny):
         np.testing.assert_array_equal(written.tokens[row, : len(prompt)], prompt)
         assert written.target_positions[row, 0] == len(prompt) - 1
 
-    batch = jax.tree.map(jnp.asarray, rollout.batch)
+    batch = jax.device_put(rollout.batch)
 
     def loss(params, key):
         output = recipe.loss(variables.replace(params=params), batch, recipe.counts(batch), key)
@@ -227,7 +232,7 @@ def test_no_other_tokens_are_drawn_than_those_of_both(make, monkeypatch):
     monkeypatch.setattr(vocabulary, "compared_size", lambda *_: 200)
     monkeypatch.setattr(rollouts.Rollouts, "rollout", lambda self, *args, mixture: asked.append((args[0], mixture)))
     recipe = make()
-    variables = recipe.init(jax.random.key(0))
+    variables = initial(recipe)
     for alpha in (0.2, 0.0):
         make(alpha=alpha).rollout(variables, (), KEY)
     (student, mixture), (alone, none) = asked

@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
@@ -13,22 +12,20 @@ from jaxkd.models.fields import Network
 from jaxkd.recipes.multiple_shooting import MultipleShooting
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.shooting import FixedSteps, Phase
-from tests.tiny_dynamics import CLEAN, NOISY, TERMS, double_precision, train
+from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
 
 RECIPE = MultipleShooting(data=NOISY, field=Network(width=8, depth=1), rows=12, horizon=8)
-KEY = jax.random.key(0)
 NUMBERS = (np.arange(12) + 0.5) / 12
 
 
-def loss(recipe, state):
-    batch = recipe.rollout(state, NUMBERS, KEY).batch
-    return recipe.loss(state, batch, recipe.counts(batch), KEY)
+def drawn(recipe):
+    return recipe.rollout(begun(recipe), NUMBERS, KEY).batch
 
 
 def test_pieces_lie_end_to_end():
-    batch = RECIPE.rollout(RECIPE.init(KEY), NUMBERS, KEY).batch
+    batch = drawn(RECIPE)
     np.testing.assert_array_equal(batch.piece, np.arange(12))
     np.testing.assert_array_equal(batch.followed, [True, True, True, False] * 3)
     measured = batch.segments.measured.reshape(3, 4, 9, 2)
@@ -37,49 +34,40 @@ def test_pieces_lie_end_to_end():
 
 
 def test_starts_are_those_of_the_curves():
-    state = RECIPE.init(KEY)
+    state = begun(RECIPE)
     expected = RECIPE.training_estimates()[1][0][:, :32:8].reshape(12, 2)
-    np.testing.assert_allclose(state.params["starts"] * RECIPE.spread(state)[None], expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(state.params["starts"]) * np.asarray(RECIPE.spread(state)), expected, rtol=1e-12
+    )
     described = RECIPE.abstract()
-    assert jax.tree.map(jnp.shape, state.params) == jax.tree.map(jnp.shape, described.params)
-    batch = RECIPE.rollout(state, NUMBERS, KEY).batch
-    assert jax.tree.map(jnp.shape, batch) == jax.tree.map(jnp.shape, RECIPE.abstract_batch())
+    assert jax.tree.map(np.shape, state.params) == jax.tree.map(np.shape, described.params)
+    assert jax.tree.map(np.shape, drawn(RECIPE)) == jax.tree.map(np.shape, RECIPE.abstract_batch())
 
 
 def test_the_true_field_from_the_true_starts_leaves_nothing():
     recipe = dataclasses.replace(RECIPE, data=CLEAN, field=TERMS, integrator=FixedSteps(substeps=4))
-    state = recipe.init(KEY)
-    states = np.asarray(CLEAN.trajectories("train").states)[:, :32:8].reshape(12, 2)
-    starts = jnp.asarray(states) / recipe.spread(state)[None]
+    state, batch = begun(recipe), drawn(recipe)
+    starts = np.asarray(CLEAN.trajectories("train").states)[:, :32:8].reshape(12, 2) / np.asarray(recipe.spread(state))
     field = TERMS.of(CLEAN.equations(), state.frozen["scales"])
-    output = loss(recipe, state.replace(params={"field": field, "starts": starts}))
-    assert output.loss < 1e-10
-    off = starts.at[1].add(0.3)
-    gap = loss(recipe, state.replace(params={"field": field, "starts": off})).metrics["gap"].value()
-    assert gap > 0.3 / 12, "of the piece before the one that was moved, and of itself"
+    assert loss(recipe, state.replace(params={"field": field, "starts": starts}), batch).loss < 1e-10
+    starts[1] += 0.3
+    moved = loss(recipe, state.replace(params={"field": field, "starts": starts}), batch)
+    assert moved.metrics["gap"].value() > 0.3 / 12, "of the piece before the one that was moved, and of itself"
 
 
 def test_without_continuity_it_is_a_neural_ode_from_its_own_starts():
     alone = dataclasses.replace(RECIPE, continuity=0.0)
-    state = alone.init(KEY)
-    batch = alone.rollout(state, NUMBERS, KEY).batch
+    state, batch = begun(alone), drawn(alone)
     other = NeuralODE(data=NOISY, field=RECIPE.field, rows=12, phases=(Phase(steps=1, horizon=8),))
-    states = {"segments": jnp.float64(12)}
-    expected = other.loss(state, batch.segments, states, KEY).loss
-    first = jnp.mean(((batch.segments.smooth - batch.segments.measured)[:, 0] / alone.spread(state)[None]) ** 2)
-    np.testing.assert_allclose(loss(alone, state).loss, (8 * expected + first) / 9, rtol=1e-10)
+    expected = loss(other, state, batch.segments).loss
+    off = (batch.segments.smooth - batch.segments.measured)[:, 0] / np.asarray(alone.spread(state))
+    np.testing.assert_allclose(loss(alone, state, batch).loss, (8 * expected + np.mean(off**2)) / 9, rtol=1e-10)
 
 
 def test_gradients_reach_the_field_and_the_starts():
-    recipe = dataclasses.replace(RECIPE, horizon=2, rows=2)
-    state = recipe.init(KEY)
-    batch = recipe.rollout(state, NUMBERS[:2], KEY).batch
-    counts = recipe.counts(batch)
+    state, batch = begun(RECIPE), drawn(RECIPE)
     check_grads(
-        lambda params: recipe.loss(state.replace(params=params), batch, counts, KEY).loss,
-        (state.params,),
-        order=1,
-        modes=["rev"],
+        lambda params: loss(RECIPE, state.replace(params=params), batch).loss, (state.params,), order=1, modes=["rev"]
     )
 
 
@@ -88,9 +76,9 @@ def test_a_run_closes_the_gaps(tmp_path):
     one.validate()
     one.run(tmp_path, seed=0, stages={})
     learnt = runs.model(tmp_path)
-    state = RECIPE.init(KEY)
+    state, batch = begun(RECIPE), drawn(RECIPE)
     trained = state.replace(params=state.params | {"field": learnt.params})
-    assert loss(RECIPE, trained).loss < loss(RECIPE, state).loss / 2
+    assert loss(RECIPE, trained, batch).loss < loss(RECIPE, state, batch).loss / 2
     assert config.decode(config.encode(RECIPE)) == RECIPE
 
 

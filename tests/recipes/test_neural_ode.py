@@ -1,6 +1,7 @@
 """A vector field through the solver."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +17,35 @@ from jaxkd.models.fields import Network
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.shooting import AdaptiveSteps, FixedSteps, Phase, euler_first
 from jaxkd.stage import read_evaluations
-from tests.tiny_dynamics import CLEAN, NOISY, TERMS, double_precision, train
+from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
 
 EULER = FixedSteps(method="euler")
 RECIPE = NeuralODE(data=NOISY, field=Network(width=8, depth=1), rows=6, phases=(Phase(steps=1, horizon=5),))
-KEY = jax.random.key(0)
 NUMBERS = np.linspace(0, 0.99, 6)
 
 
-def loss(recipe, state, batch=None):
-    batch = recipe.rollout(state, NUMBERS, KEY).batch if batch is None else batch
-    return recipe.loss(state, batch, recipe.counts(batch), KEY)
+def drawn(recipe, state=None):
+    return recipe.rollout(begun(recipe) if state is None else state, NUMBERS, KEY).batch
 
 
 def true_state(recipe):
-    state = recipe.init(KEY)
+    state = begun(recipe)
     return state.replace(params={"field": TERMS.of(CLEAN.equations(), state.frozen["scales"])})
+
+
+@functools.cache
+def loss_of_scipy():
+    state, batch = begun(RECIPE), drawn(RECIPE)
+    field, spread = RECIPE.model(state), np.asarray(state.frozen["scales"]["deviation"])
+    right = jax.jit(lambda y: field(0.0, y))
+    expected = []
+    for start, times, targets in zip(batch.smooth[:, 0], batch.times, batch.measured, strict=True):
+        span = (times[0], times[-1])
+        want = solve_ivp(lambda t, y: np.asarray(right(y)), span, start, "DOP853", times, rtol=1e-9, atol=1e-9)
+        expected.append(np.mean(((want.y.T - targets) / spread)[1:] ** 2))
+    return np.mean(expected)
 
 
 @pytest.mark.parametrize(
@@ -47,39 +59,28 @@ def true_state(recipe):
 )
 def test_the_loss_is_that_of_scipy(integrator, tolerance):
     recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=5, integrator=integrator),))
-    state = recipe.init(KEY)
-    field, spread = recipe.model(state), np.asarray(state.frozen["scales"]["deviation"])
-    batch = recipe.rollout(state, NUMBERS, KEY).batch
-    expected = []
-    for start, times, targets in zip(batch.smooth[:, 0], batch.times, batch.measured, strict=True):
-        right = jax.jit(lambda y: field(0.0, y))
-        span = (times[0], times[-1])
-        want = solve_ivp(lambda t, y, f=right: np.asarray(f(y)), span, start, "DOP853", times, rtol=1e-9, atol=1e-9)
-        expected.append(np.mean(((want.y.T - targets) / spread)[1:] ** 2))
-    np.testing.assert_allclose(loss(recipe, state, batch).loss, np.mean(expected), rtol=tolerance)
+    np.testing.assert_allclose(loss(recipe, begun(RECIPE), drawn(recipe)).loss, loss_of_scipy(), rtol=tolerance)
 
 
 def test_the_true_field_leaves_nothing():
     recipe = dataclasses.replace(RECIPE, data=CLEAN, field=TERMS, smooth=False)
-    output = loss(recipe, true_state(recipe))
+    output = loss(recipe, true_state(recipe), drawn(recipe))
     assert output.loss < 1e-10
     assert output.metrics["diverged"].value() == 0
 
 
 def test_micro_batches_add_up():
-    state = RECIPE.init(KEY)
-    batch = RECIPE.rollout(state, NUMBERS, KEY).batch
+    state, batch = begun(RECIPE), drawn(RECIPE)
     counts = RECIPE.counts(batch)
     parts = [jax.tree.map(lambda leaf, part=part: leaf[part::3], batch) for part in range(3)]
-    total = sum(RECIPE.loss(state, part, counts, KEY).loss for part in parts)
+    total = sum(float(loss(RECIPE, state, part, counts).loss) for part in parts)
     np.testing.assert_allclose(total, loss(RECIPE, state, batch).loss, rtol=1e-12)
 
 
 @pytest.mark.parametrize("integrator", [FixedSteps(), EULER], ids=["rk4", "euler"])
 def test_gradients(integrator):
-    recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=3, integrator=integrator),), rows=2)
-    state = recipe.init(KEY)
-    batch = recipe.rollout(state, NUMBERS[:2], KEY).batch
+    recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=5, integrator=integrator),))
+    state, batch = begun(RECIPE), drawn(recipe)
     check_grads(
         lambda params: loss(recipe, state.replace(params=params), batch).loss, (state.params,), order=1, modes=["rev"]
     )
@@ -87,7 +88,7 @@ def test_gradients(integrator):
 
 def test_pieces_lie_within_their_record():
     recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=32),), smooth=False)
-    batch = recipe.rollout(recipe.init(KEY), NUMBERS, KEY).batch
+    batch = drawn(recipe, begun(RECIPE))
     given = NOISY.trajectories("train")
     np.testing.assert_array_equal(batch.measured, np.asarray(given.states)[[0, 0, 1, 1, 2, 2]])
     np.testing.assert_array_equal(batch.smooth, recipe.training_estimates()[1][0][[0, 0, 1, 1, 2, 2]])
@@ -96,11 +97,10 @@ def test_pieces_lie_within_their_record():
 def test_phases_follow_one_another():
     phases = euler_first((1, 2), steps=3, then=Phase(steps=1, horizon=4, integrator=AdaptiveSteps()))
     recipe = dataclasses.replace(RECIPE, phases=phases)
-    state = recipe.init(KEY)
-    found = [recipe.rollout(state.replace(step=step), NUMBERS, KEY).batch for step in range(9)]
+    found = [drawn(recipe, begun(RECIPE).replace(step=step)) for step in range(9)]
     assert [batch.phase for batch in found] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert [batch.times.shape[1] - 1 for batch in found] == [1, 1, 1, 2, 2, 2, 4, 4, 4]
-    assert jax.tree.map(jnp.shape, found[-1]) == jax.tree.map(jnp.shape, recipe.abstract_batch())
+    assert jax.tree.map(np.shape, found[-1]) == jax.tree.map(np.shape, recipe.abstract_batch())
     assert [phase.integrator for phase in phases[:2]] == [EULER, EULER]
     assert config.decode(config.encode(recipe)) == recipe
 
@@ -108,7 +108,7 @@ def test_phases_follow_one_another():
 def test_forecasts_that_run_out_of_steps_are_left_out():
     short = AdaptiveSteps(rtol=1e-10, atol=1e-12, most_steps=2)
     recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=20, integrator=short),))
-    output = loss(recipe, recipe.init(KEY))
+    output = loss(recipe, begun(RECIPE), drawn(recipe, begun(RECIPE)))
     assert output.loss == 0
     assert output.metrics["diverged"].value() == 1
 
@@ -117,16 +117,19 @@ def test_forecasts_that_run_out_of_steps_are_left_out():
 def test_what_diverges_is_left_out_of_the_gradient_too(integrator):
     wild = dataclasses.replace(TERMS, degree=3)
     recipe = dataclasses.replace(RECIPE, field=wild, phases=(Phase(steps=1, horizon=20, integrator=integrator),))
-    state = recipe.init(KEY)
-    state = state.replace(params=jax.tree.map(lambda leaf: jnp.full_like(leaf, 30.0), state.params))
-    batch = recipe.rollout(state, NUMBERS, KEY).batch
-    gradient, metrics = jax.grad(
-        lambda params: (
-            (output := recipe.loss(state.replace(params=params), batch, recipe.counts(batch), KEY)).loss,
-            output.metrics,
-        ),
-        has_aux=True,
-    )(state.params)
+    state = begun(dataclasses.replace(RECIPE, field=wild))
+    params = {"field": {"coefficients": np.full((10, 2), 30.0)}}
+    batch = drawn(recipe, state)
+
+    @jax.jit
+    def gradient_and_metrics(params):
+        def value(params):
+            output = loss(recipe, state.replace(params=params), batch)
+            return output.loss, output.metrics
+
+        return jax.grad(value, has_aux=True)(params)
+
+    gradient, metrics = gradient_and_metrics(params)
     assert metrics["diverged"].value() == 1
     np.testing.assert_array_equal(gradient["field"]["coefficients"], np.zeros((10, 2)))
 
@@ -140,8 +143,8 @@ def test_inputs_drive_the_forecasts(tmp_path):
     recipe = NeuralODE(data=data, field=terms, rows=6, smooth=False, phases=(Phase(steps=1, horizon=10),))
     state = recipe.init(KEY)
     sizes = 1 / terms.equations({"coefficients": jnp.ones((3, 1))}, state.frozen["scales"]).coefficients
-    params = {"field": {"coefficients": jnp.array([[0.0], [0.0], [1.0]]) * sizes}}  # x' = u
-    assert loss(recipe, state.replace(params=params)).loss < 1e-5
+    params = {"field": {"coefficients": np.array([[0.0], [0.0], [1.0]]) * sizes}}  # x' = u
+    assert loss(recipe, state.replace(params=params), drawn(recipe, state)).loss < 1e-5
 
 
 @pytest.mark.slow
@@ -154,7 +157,7 @@ def test_a_run_learns_through_its_phases(tmp_path):
     )
     one.validate()
     one.run(tmp_path, seed=0, stages={})
-    untrained = one.evaluators[0](RECIPE.model(RECIPE.init(KEY))).metrics["rollout_error"]
+    untrained = one.evaluators[0](RECIPE.model(begun(RECIPE))).metrics["rollout_error"]
     assert read_evaluations(tmp_path)["rollout_error"].metrics["rollout_error"] < untrained / 2
     assert runs.model(tmp_path).states == ("x", "v")
 

@@ -1,14 +1,12 @@
 """Every distillation on the student's own answers: what is sampled, what is learnt from it, and that it can go on."""
 
 import dataclasses
-import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import config
+from jaxkd import config, rollouts
 from jaxkd.data.chat import Answer
 from jaxkd.mesh import MeshShape, make
 from jaxkd.ramp import Ramp
@@ -24,8 +22,9 @@ from jaxkd.records import PairedBatch
 from jaxkd.replay import Replay
 from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import GREEDY
+from tests.recipes.paired_batches import all_zero
+from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients
 
-ONE_VOCABULARY = (LogitKD, DSKD, DSKDv2)
 TWO_VOCABULARIES = (DSKDv2ETA, DSKDCrossAttention, ULD, MinED)
 KEY = jax.random.key(3)
 
@@ -42,42 +41,42 @@ def on_policy(tiny):
     return make
 
 
-def loss_of(recipe, variables, params, batch):
-    given = variables.replace(params=params)
-    given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
-    return recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1)).loss
+def examples_of(recipe):
+    """The first batch of examples."""
+    return next(iter(recipe.batches("train", 0)))
 
 
-def one_step(recipe, key=KEY):
-    """The variables, the examples of a batch, the rollout of it, and the loss with its gradient."""
-    variables = recipe.init(jax.random.key(0))
-    examples = next(iter(recipe.batches("train", 0)))
-    rollout = recipe.rollout(variables, examples, key)
-    batch = jax.tree.map(jnp.asarray, rollout.batch)
-
-    def loss(params):
-        given = variables.replace(params=params)
-        given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
-        output = recipe.loss(given, batch, recipe.counts(batch), jax.random.key(1))
-        return output.loss, output
-
-    (value, output), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables.params)
-    return variables, examples, rollout, value, output, gradient
+@pytest.fixture
+def one_length(monkeypatch):
+    """All rows are as long, whatever is written, so that a recipe is compiled once."""
+    monkeypatch.setattr(rollouts, "bucket", lambda length, *, limit: 64)
 
 
-@pytest.mark.parametrize("method", [*ONE_VOCABULARY, *TWO_VOCABULARIES], ids=lambda method: method.__name__)
-def test_every_distillation_learns_from_what_its_student_writes(on_policy, method):
+@pytest.mark.parametrize(
+    "method",
+    [
+        LogitKD,
+        DSKDv2ETA,
+        DSKDCrossAttention,
+        MinED,
+        *(pytest.param(method, marks=pytest.mark.slow) for method in (DSKD, DSKDv2, ULD)),
+    ],
+    ids=lambda method: method.__name__,
+)
+def test_every_distillation_learns_from_what_its_student_writes(on_policy, one_length, method):
     recipe = on_policy(method)
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    _, examples, rollout, value, _, gradient = one_step(recipe)
+    examples = examples_of(recipe)
+    rollout = recipe.rollout(initial(recipe), examples, KEY)
+    value, _, (gradient, _), _ = loss_and_gradients(recipe, rollout.batch)
     written = rollout.batch.written
     ours = written.student if method in TWO_VOCABULARIES else written
     targets = np.asarray(ours.loss_mask).sum(axis=1)
     assert (targets >= 1).all() and (targets <= 6).all()
     assert rollout.metrics["rollout/length"] == pytest.approx(targets.mean())
     assert np.isfinite(float(value))
-    assert any(bool((leaf != 0).any()) for leaf in jax.tree.leaves(gradient["student"]))
+    assert not all_zero(gradient["student"])
     # The prompt is the example's, whatever was written behind it.
     for row, example in enumerate(examples):
         example = example.student if method in TWO_VOCABULARIES else example
@@ -87,25 +86,25 @@ def test_every_distillation_learns_from_what_its_student_writes(on_policy, metho
 
 
 @pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
-def test_the_loss_is_the_cross_entropy_of_the_data_and_the_divergence_on_what_was_written(on_policy, method):
+def test_the_loss_is_the_cross_entropy_of_the_data_and_the_divergence_on_what_was_written(
+    on_policy, one_length, method
+):
     recipe = on_policy(method)
-    variables, _, rollout, value, output, _ = one_step(recipe)
-    variables = variables.replace(derived=recipe.prepare(variables))
-    inner = dataclasses.replace(recipe.recipe, kd_rate=1.0)
-    written = jax.tree.map(jnp.asarray, rollout.batch.written)
-    divergence = inner.loss(variables, written, inner.counts(written), jax.random.key(1)).loss
+    rollout = recipe.rollout(initial(recipe), examples_of(recipe), KEY)
+    value, output, *_ = loss_and_gradients(recipe, rollout.batch)
+    divergence, *_ = loss_alone(dataclasses.replace(recipe.recipe, kd_rate=1.0), rollout.batch.written)
     nats = output.metrics["cross_entropy"].value()
     np.testing.assert_allclose(value, 0.75 * nats + 0.25 * divergence, rtol=1e-5)
     alone = on_policy(method, cross_entropy="none")
-    _, _, rollout, value, _, _ = one_step(alone)
+    rollout = alone.rollout(initial(alone), examples_of(alone), KEY)
     assert rollout.batch.given is None
+    value, *_ = loss_alone(alone, rollout.batch)
     np.testing.assert_allclose(value, divergence, rtol=1e-5)
 
 
 def test_a_rollout_is_a_function_of_its_arguments(on_policy):
     recipe = on_policy(LogitKD)
-    variables = recipe.init(jax.random.key(0))
-    examples = next(iter(recipe.batches("train", 0)))
+    variables, examples = initial(recipe), examples_of(recipe)
     batches = [recipe.rollout(variables, examples, key).batch for key in (KEY, KEY, jax.random.key(4))]
     same = jax.tree.map(lambda a, b: np.array_equal(a, b), *batches[:2])
     assert all(jax.tree.leaves(same))
@@ -114,8 +113,7 @@ def test_a_rollout_is_a_function_of_its_arguments(on_policy):
 
 def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
     recipe = on_policy(LogitKD, fraction=0.5, sampling=GREEDY)
-    variables = recipe.init(jax.random.key(0))
-    examples = next(iter(recipe.batches("train", 0)))
+    variables, examples = initial(recipe), examples_of(recipe)
     rollout = recipe.rollout(variables, examples, KEY)
     written = rollout.batch.written
     kept = 0
@@ -133,7 +131,7 @@ def test_the_share_of_the_prompts_may_change_over_a_run(on_policy):
     recipe = on_policy(LogitKD, fraction=Ramp(start=0.0, end=1.0, steps=4))
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    variables, examples = recipe.init(jax.random.key(0)), next(iter(recipe.batches("train", 0)))
+    variables, examples = initial(recipe), examples_of(recipe)
     shares = [
         recipe.rollout(variables.replace(step=step), examples, KEY).metrics["rollout/share"] for step in (0, 2, 4, 9)
     ]
@@ -145,7 +143,7 @@ def test_kept_answers_come_back_with_their_prompts(on_policy, method):
     recipe = on_policy(method, replay=Replay(start=1.0, steps=1, capacity=8))
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     described = recipe.abstract().kept["replay"]
     for name, leaf in variables.kept["replay"].items():
         assert (leaf.shape, leaf.dtype) == (described[name].shape, described[name].dtype)
@@ -164,7 +162,7 @@ def test_a_round_is_written_once_and_each_step_learns_its_part(on_policy, method
     recipe = on_policy(method, every=2)
     recipe.validate()
     assert config.decode(config.encode(recipe)) == recipe
-    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     turns = [next(stream) for _ in range(3)]
     each = on_policy(method)
     batches = iter(each.batches("train", 0))
@@ -185,7 +183,7 @@ def test_a_round_is_written_once_and_each_step_learns_its_part(on_policy, method
 
 def test_a_part_of_the_prompts_of_a_round_is_answered(on_policy):
     recipe = on_policy(LogitKD, every=2, fraction=0.5, sampling=GREEDY)
-    variables, stream = recipe.init(jax.random.key(0)), iter(recipe.batches("train", 0))
+    variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     first = recipe.rollout(variables, next(stream), KEY)
     second = recipe.rollout(variables.replace(kept=first.kept), next(stream), KEY)
     shares = [rollout.metrics["rollout/share"] for rollout in (first, second)]
@@ -202,15 +200,15 @@ def texts(batch):
 
 def test_without_a_student_s_share_the_data_are_learnt(on_policy):
     recipe = on_policy(LogitKD, replay=Replay(start=0.0, steps=1, capacity=8))
-    variables = recipe.init(jax.random.key(0))
-    rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), KEY)
+    variables = initial(recipe)
+    rollout = recipe.rollout(variables, examples_of(recipe), KEY)
     assert rollout.metrics["rollout/share"] == 0
     assert texts(rollout.batch.written) == texts(rollout.batch.given)
 
 
 def test_an_answer_without_an_end_has_none_to_learn(on_policy, tiny):
     recipe = on_policy(DSKDv2ETA)
-    pair = next(iter(recipe.batches("train", 0)))[0]
+    pair = examples_of(recipe)[0]
     end = tiny.foreign.tokenizer().eos_token_id
     words = tuple(tiny.foreign.tokenizer()("the he", add_special_tokens=False)["input_ids"])
     whole, cut = (
@@ -223,33 +221,30 @@ def test_an_answer_without_an_end_has_none_to_learn(on_policy, tiny):
 
 
 def test_a_student_that_writes_nothing_but_the_end_is_aligned_at_the_end(on_policy, tiny):
-    pair = next(iter(on_policy(DSKDv2ETA).batches("train", 0)))[0]
+    pair = examples_of(on_policy(DSKDv2ETA))[0]
     end = tiny.foreign.tokenizer().eos_token_id
     empty = tiny.paired.answered(pair, Answer(tokens=(end,), ended=True), tiny.foreign, tiny.teacher)
     assert empty.student_spans.tolist() == empty.teacher_spans.tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA, MinED], ids=lambda method: method.__name__)
-def test_answers_that_are_hardly_text_are_learnt_without_harm(on_policy, method):
+def test_answers_that_are_hardly_text_are_learnt_without_harm(on_policy, one_length, method):
     """Nothing but the end, no end, and half a character, in a batch of their own each."""
     recipe = on_policy(method)
-    variables, examples = recipe.init(jax.random.key(0)), next(iter(recipe.batches("train", 0)))
-    tokenizer = recipe.student.tokenizer()
+    examples, tokenizer = examples_of(recipe), recipe.student.tokenizer()
     end = tokenizer.eos_token_id
     words = tokenizer("the \N{SLIGHTLY SMILING FACE}", add_special_tokens=False)["input_ids"]
-    rollouts = Rollouts(
-        text=recipe.recipe.text, student=recipe.student, teacher=recipe.recipe.teacher, max_new_tokens=6
-    )
-    step = jax.jit(jax.value_and_grad(functools.partial(loss_of, recipe, variables)))
+    models = {"student": recipe.student, "teacher": recipe.recipe.teacher}
+    written = Rollouts(text=recipe.recipe.text, max_new_tokens=6, **models)
     for answer in (
         Answer(tokens=(end,), ended=True),
         Answer(tokens=tuple((words * 6)[:6]), ended=False),
         Answer(tokens=tuple(words[:-1]), ended=False),
     ):
-        rollout = rollouts.assembled(examples, dict.fromkeys(range(len(examples)), answer))
-        value, gradient = step(variables.params, jax.tree.map(jnp.asarray, rollout.batch))
-        assert np.isfinite(float(value))
-        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
+        rollout = written.assembled(examples, dict.fromkeys(range(len(examples)), answer))
+        value, _, (gradient, _), _ = loss_and_gradients(recipe, rollout.batch)
+        assert np.isfinite(value)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
 def test_half_a_character_is_read_by_nobody(tiny):
@@ -305,15 +300,17 @@ def test_a_recipe_without_a_teacher_is_refused(tiny):
 
 def test_a_collapsed_student_stops_the_run(on_policy):
     recipe = on_policy(LogitKD, stop_repeated=-1.0)
-    variables = recipe.init(jax.random.key(0))
+    variables = initial(recipe)
     with pytest.raises(FloatingPointError, match="repeated 4-grams in the student's answers must be at most"):
-        recipe.rollout(variables, next(iter(recipe.batches("train", 0))), KEY)
+        recipe.rollout(variables, examples_of(recipe), KEY)
 
 
 @pytest.mark.slow
 def test_a_run_on_eight_devices_equals_one_on_one(on_policy, tiny):
     recipe = on_policy(DSKDv2ETA, sampling=GREEDY)
-    _, _, _, expected, _, _ = one_step(recipe)
-    with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        _, _, _, value, _, _ = one_step(recipe)
+    examples, shape = examples_of(recipe), MeshShape(data=2, fsdp=2, tensor=2)
+    expected, *_ = loss_alone(recipe, recipe.rollout(initial(recipe), examples, KEY).batch)
+    with jax.set_mesh(make(shape)):
+        rollout = recipe.rollout(recipe.init(jax.random.key(0)), examples, KEY)
+    value, _ = loss_and_gradient_on(shape, recipe, rollout.batch)
     np.testing.assert_allclose(value, expected, rtol=1e-4)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +17,7 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.several_teachers import SeveralTeachers
 from jaxkd.replay import Replay
-from tests.tiny_runs import loss_and_gradients
+from tests.tiny_runs import initial, loss_alone, loss_and_gradients, weights_by_numpy
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def members(tiny):
 
 
 def first_batch(recipe):
-    return jax.tree.map(jnp.asarray, next(iter(recipe.batches("train", 0))))
+    return jax.device_put(next(iter(recipe.batches("train", 0))))
 
 
 @pytest.mark.slow
@@ -64,15 +63,15 @@ def test_a_member_may_learn_from_what_the_student_writes(members):
     writing = OnPolicy(recipe=members[0], max_new_tokens=4, cross_entropy="none", replay=schedule)
     recipe = SeveralTeachers(recipes=(writing, members[1]))
     recipe.validate()
-    variables = recipe.init(jax.random.key(0))
+    variables = initial(recipe)
     rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), jax.random.key(1))
     assert rollout.metrics["0/rollout/new"] == 1
     assert rollout.kept["0"]["replay"]["written"] == 8
     assert not rollout.kept["1"]
     after = recipe.validated(rollout.kept, {"bits_per_byte": 1.0})
     assert after["0"]["replay"]["validated"] == 1.0
-    value, _, _, _ = loss_and_gradients(recipe, rollout.batch)
-    assert jnp.isfinite(value)
+    value, *_ = loss_alone(recipe, rollout.batch)
+    assert np.isfinite(value)
 
 
 @pytest.mark.slow
@@ -96,11 +95,12 @@ def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
 
 def test_abstract_variables_describe_the_real_ones(members):
     recipe = SeveralTeachers(recipes=tuple(dataclasses.replace(member, lora=LoRA(rank=2)) for member in members))
-    described, real = recipe.abstract(), recipe.init(jax.random.key(0))
+    described, real = recipe.abstract(), initial(recipe)
     for name in ("params", "frozen", "state", "kept"):
         shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), getattr(one, name)) for one in (described, real)]
         assert shapes[0] == shapes[1]
-    assert jax.tree.structure(recipe.load_frozen()) == jax.tree.structure(real.frozen)
+    with weights_by_numpy():
+        assert jax.tree.structure(recipe.load_frozen()) == jax.tree.structure(real.frozen)
 
 
 def test_what_cannot_work_is_refused(tiny, members):

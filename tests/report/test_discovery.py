@@ -21,8 +21,14 @@ def write(folder, found):
     return path.read_text(encoding="utf-8")
 
 
-def drawn(found, names=FIGURES):
+def drawn(found, *names):
+    """Figures by themselves."""
     return {name: getattr(discovery_figures, name)(found) for name in names}
+
+
+def on(page):
+    """The figures of a page."""
+    return dict(zip(FIGURES, re.findall(r"<svg.*?</svg>", page, re.DOTALL), strict=True))
 
 
 def texts(svg):
@@ -69,7 +75,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page):
     ],
 )
 def test_how_often_intervals_hold_is_said(tmp_path, coverage, said):
-    assert said in write(tmp_path, discovered(coverage=coverage))
+    assert said in write(tmp_path, discovered(states=1, coverage=coverage))
 
 
 def test_the_sections_stand_in_the_order_of_what_they_are_worth(page):
@@ -103,9 +109,9 @@ def test_the_table_has_a_row_a_term(page):
 
 
 def test_without_units_there_are_no_brackets_and_no_column(tmp_path):
-    found = discovered(units=False)
-    assert ">unit</th>" not in write(tmp_path, found)
-    for svg in drawn(found).values():
+    page = write(tmp_path, discovered(units=False))
+    assert ">unit</th>" not in page
+    for svg in on(page).values():
         assert "[" not in "".join(texts(svg))
 
 
@@ -164,9 +170,11 @@ def test_a_report_replaces_the_one_before_and_is_the_same_for_the_same_data(tmp_
 
 
 @pytest.mark.parametrize("states", [1, 2, 5, 8])
-def test_figures_are_xml_with_theme_colours_and_a_panel_a_state(states):
+def test_figures_are_xml_with_theme_colours_and_a_panel_a_state(states, tmp_path):
     found = discovered(states=states)
-    for name, svg in drawn(found).items():
+    page = write(tmp_path, found)
+    assert ("The first 6 of 8 states are drawn." in page) == (states == 8)
+    for name, svg in on(page).items():
         root = ElementTree.fromstring(svg)
         assert root.get("role") == "img"
         assert "#fe00" not in svg, "a placeholder colour was left"
@@ -176,27 +184,24 @@ def test_figures_are_xml_with_theme_colours_and_a_panel_a_state(states):
             assert not any(state in root.get("aria-label") for state in found.states[6:])
 
 
-def test_the_page_says_which_states_are_not_drawn(tmp_path):
-    assert "The first 6 of 8 states are drawn." in write(tmp_path, discovered(states=8))
-
-
 def test_axes_have_units_of_values_and_of_rates():
-    figures = drawn(discovered(size=2e6))
+    figures = drawn(discovered(size=2e6), "forecasts", "phase", "slopes")
     assert {"prey [10⁶ kg]", "predators [10⁶ kg]", "t [s]"} <= set(texts(figures["forecasts"]))
     assert {"prey [10⁶ kg]", "predators [10⁶ kg]"} <= set(texts(figures["phase"]))
     assert {"dprey/dt [10⁶ kg/s]", "t [s]"} <= set(texts(figures["slopes"]))
-    assert "dprey/dt [kg/s]" in texts(drawn(discovered(states=1))["phase"])
+    assert "dprey/dt [kg/s]" in texts(drawn(discovered(states=1), "phase")["phase"])
 
 
 @pytest.mark.parametrize("states", [1, 3])
 def test_a_forecast_that_diverges_ends_there_and_says_so(states, tmp_path):
     found = diverging(discovered(states=states))
-    svg = drawn(found)["forecasts"]
+    page = write(tmp_path, found)
+    parse(page)
+    svg = on(page)["forecasts"]
     said = [text for text in texts(svg) if text.startswith("diverges at")]
     assert said == ["diverges at 10.17"] * states
     assert "prey: diverges at 10.17" in svg
     assert "e+" not in svg, "what is far outside is not drawn there"
-    parse(write(tmp_path, found))
 
 
 def test_no_forecast_at_all(tmp_path):
@@ -204,19 +209,20 @@ def test_no_forecast_at_all(tmp_path):
     nothing = np.full_like(found.shown.forecast, np.nan)
     found = with_shown(found, forecast=nothing, low=nothing, high=nothing)
     found = dataclasses.replace(found, remainder=np.full_like(found.remainder, np.nan))
-    assert texts(drawn(found)["forecasts"]).count("no forecast") == 2
-    assert texts(drawn(found)["remainders"]).count("no forecast") == 2
-    parse(write(tmp_path, found))
+    page = write(tmp_path, found)
+    parse(page)
+    for name in ("forecasts", "remainders"):
+        assert texts(on(page)[name]).count("no forecast") == 2
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-9, 1e12, 1e30])
 def test_numbers_of_any_size_have_short_labels(size, tmp_path):
-    found = discovered(states=2, size=size)
-    for svg in drawn(found).values():
+    page = write(tmp_path, discovered(states=2, size=size))
+    parse(page)
+    for svg in on(page).values():
         ticks = [text for text in texts(svg) if re.fullmatch(r"[−\d.e]+", text)]
         assert ticks
         assert max(len(tick) for tick in ticks) <= 5
-    parse(write(tmp_path, found))
 
 
 @pytest.mark.parametrize("value", [0.0, 101_325.0, -1e-7])
@@ -230,8 +236,9 @@ def test_a_state_that_does_not_move(value, tmp_path):
     remainder, noise = found.remainder.copy(), found.noise.copy()
     remainder[..., 1] = noise[1] = 0.0
     found = dataclasses.replace(with_shown(found, **arrays), remainder=remainder, noise=noise)
-    assert "no noise; at most 0 kg is left" in texts(drawn(found)["remainders"])
-    parse(write(tmp_path, found))
+    page = write(tmp_path, found)
+    parse(page)
+    assert "no noise; at most 0 kg is left" in texts(on(page)["remainders"])
 
 
 def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
@@ -246,7 +253,7 @@ def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
 
 
 def test_a_long_trajectory_is_drawn_with_some_of_its_samples():
-    few, many = (drawn(discovered(samples=samples))["forecasts"] for samples in (400, 4_000))
+    few, many = (drawn(discovered(samples=samples), "forecasts")["forecasts"] for samples in (400, 4_000))
     assert "measured, one of 10 samples" in texts(many)
     assert "measured" in texts(few)
     assert len(many) < 2 * len(few)
@@ -254,19 +261,19 @@ def test_a_long_trajectory_is_drawn_with_some_of_its_samples():
 
 def test_the_chosen_candidate_is_named_and_errors_of_nothing_are_drawn():
     path, *_ = discovered().paths
-    svg = drawn(discovered())["paths"]
+    svg = drawn(discovered(), "paths")["paths"]
     assert texts(svg).count("4 terms") == 2
     assert "prey has 4 terms with an error of 0.011" in svg
     for errors in (np.zeros(8), np.full(8, np.nan), np.geomspace(1, 1e-12, 8), np.r_[path.errors[:4], np.zeros(4)]):
-        drawn(discovered(paths=(dataclasses.replace(path, errors=errors),)), ["paths"])
+        drawn(discovered(paths=(dataclasses.replace(path, errors=errors),)), "paths")
     one = dataclasses.replace(path, terms=np.array([1]), errors=np.array([0.3]), deviations=np.array([0.4]), chosen=0)
-    assert "1 term" in texts(drawn(discovered(paths=(one,)), ["paths"])["paths"])
+    assert "1 term" in texts(drawn(discovered(paths=(one,)), "paths")["paths"])
 
 
 def test_a_remainder_far_beyond_the_noise_is_counted():
     remainder = discovered().remainder.copy()
     remainder[..., 0] = 100.0
-    svg = drawn(discovered(remainder=remainder))["remainders"]
+    svg = drawn(discovered(remainder=remainder), "remainders")["remainders"]
     assert "0 % within ±2" in texts(svg)
 
 

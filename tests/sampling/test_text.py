@@ -49,11 +49,11 @@ def test_texts_come_back_in_the_order_of_their_prompts(llama):
 
 
 def test_few_shapes_are_compiled(llama):
-    random = np.random.default_rng(0)
-    sample.clear_cache()
+    random, before = np.random.default_rng(0), sample._cache_size()
     for count in (1, 2, 3, 5, 7):
-        generate(llama, [[5] * length for length in random.integers(1, 25, count)], max_new_tokens=2, rows=2)
-    assert sample._cache_size() <= 4, "1 or 2 rows of 16 or 24 columns"
+        prompts = [[5] * length for length in random.integers(1, 25, count)]
+        generate(llama, prompts, max_new_tokens=4, rows=2, sampling=Sampling(temperature=1.0), key=jax.random.key(3))
+    assert sample._cache_size() - before <= 4, "1 or 2 rows of 16 or 24 columns"
 
 
 def test_the_tokenizers_end_token_ends_a_text_unless_others_are_given(llama):
@@ -65,7 +65,8 @@ def test_the_tokenizers_end_token_ends_a_text_unless_others_are_given(llama):
     assert (text.tokens, text.finish) == (full.tokens[:cut], Finish.END_TOKEN)
     assert len(text.log_probs) == len(text.sampling_log_probs) == cut
     assert generate(stopping, PROMPTS[:1], max_new_tokens=8, end_tokens=())[0].tokens == full.tokens
-    assert len(generate(stopping, PROMPTS[:1], max_new_tokens=8, end_tokens=iter([full.tokens[0], 3]))[0].tokens) == 1
+    (given,) = generate(llama, PROMPTS[:1], max_new_tokens=8, end_tokens=iter([full.tokens[2]]))
+    assert (given.tokens, given.finish) == (text.tokens, text.finish)
 
 
 def test_a_stop_string_is_left_out_of_the_text_and_kept_in_the_tokens(speller):
@@ -91,11 +92,11 @@ def test_no_prompt_gives_no_text(llama):
 
 
 def test_rows_are_split_over_the_mesh(llama):
-    expected = generate(llama, PROMPTS, max_new_tokens=6)
+    expected = generate(llama, PROMPTS, max_new_tokens=8)
     mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
     with jax.set_mesh(mesh):
-        placed = place(llama.params, decoder.logical_axes(llama.config))
-        sharded = generate(dataclasses.replace(llama, params=placed), PROMPTS, max_new_tokens=6)
+        placed = place(tiny.random_params(llama.config), decoder.logical_axes(llama.config))
+        sharded = generate(dataclasses.replace(llama, params=placed), PROMPTS, max_new_tokens=8)
     assert [text.tokens for text in sharded] == [text.tokens for text in expected]
 
 
@@ -137,7 +138,7 @@ def test_stop_strings_need_a_tokenizer_that_can_be_read(llama):
         generate(llama, [[5]], max_new_tokens=4, stop=["x"])
 
 
-@pytest.mark.oracle
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sampling", "options"),
     [

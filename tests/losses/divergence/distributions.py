@@ -4,8 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 
 
+def host_logits(seed, shape=(8, 12), scale=3.0, dtype=np.float32):
+    """In NumPy, whose arithmetic compiles nothing."""
+    return (np.random.default_rng(seed).normal(size=shape) * scale).astype(np.float32).astype(dtype)
+
+
 def logits(seed, shape=(4, 9), scale=3.0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape) * scale, jnp.float32)
+    return jnp.asarray(host_logits(seed, shape, scale))
 
 
 def log_probs(logits, temperature=1.0):
@@ -20,5 +25,5 @@ def kl(log_a, log_b):
         return np.where(np.exp(log_a) > 0, np.exp(log_a) * (log_a - log_b), 0.0).sum(-1)
 
 
-STUDENT, TEACHER = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.75, 0.25]))
+STUDENT, TEACHER = np.log(np.float32([0.5, 0.5])), np.log(np.float32([0.75, 0.25]))
 """The pair of the hand values."""

@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd.losses import preference
+from tests.losses.compiled import compiled
 
 
 def sigmoid(x):
@@ -68,14 +68,19 @@ class Case:
         normalization = {"normalization": "sum"} if self.loss is preference.IPOLoss else {}
         return self.loss(**self.options, **normalization)
 
-    def scores(self, seed=0, shape=(4, 6), dtype=jnp.float32):
+    @property
+    def compiled(self):
+        """(chosen, rejected), and a probability by name, to value and gradients."""
+        return compiled(self.function, **self.options)
+
+    def scores(self, seed=0, dtype=np.float32):
         """Two scores of each pair, of the kind that the loss is made for."""
-        rng = np.random.default_rng(seed)
+        rng, shape = np.random.default_rng(seed), (8, 6)
         if self.loss.reads_reference:
             drawn = [rng.normal(0, 8, shape) for _ in range(2)]
         else:
             drawn = [-rng.uniform(0.05, 6, shape) for _ in range(2)]
-        return tuple(jnp.asarray(one, dtype) for one in drawn)
+        return tuple(one.astype(dtype) for one in drawn)
 
 
 CASES = [
