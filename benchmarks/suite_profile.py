@@ -29,7 +29,8 @@ _began = time.perf_counter()
 class _Activities:
     """Seconds of each activity since the last `clear`, each second counted once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.seconds: collections.Counter[str] = collections.Counter()
         self.programs = 0
         self._finished: list[tuple[float, float]] = []
@@ -39,7 +40,7 @@ class _Activities:
         activity = _ACTIVITIES.get(event)
         if activity is None:
             return
-        start, inner = time.perf_counter() - duration, 0.0
+        start, inner = self._clock() - duration, 0.0
         while self._finished and self._finished[-1][0] >= start:
             inner += self._finished.pop()[1]
         self._finished.append((start, duration))
