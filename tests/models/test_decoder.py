@@ -373,4 +373,5 @@ def test_the_partitioner_never_replicates_activations():
     )
     pinned, unpinned = run.stderr.split("UNPINNED")
     assert "Involuntary full remat" not in pinned
-    assert "Involuntary full remat" in unpinned
+    if jax.__version_info__ < (0, 11):  # the partitioner of newer versions finds a way of its own there
+        assert "Involuntary full remat" in unpinned

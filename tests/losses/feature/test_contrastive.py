@@ -35,20 +35,23 @@ def test_costs_the_log_of_the_candidates_where_none_stands_out():
 
 
 def test_a_bank_is_as_good_as_a_larger_batch():
-    student, teacher = features(0, (5, 4)), features(1, (5, 4))
-    whole = value(student, teacher)
-    np.testing.assert_allclose(value(student[:2], teacher[:2], negatives=teacher[2:]), whole[:2], rtol=1e-5)
+    with jax.enable_x64(True):
+        student, teacher = np.float64(features(0, (5, 4))), np.float64(features(1, (5, 4)))
+        by_bank = value(student[:2], teacher[:2], negatives=teacher[2:])
+        np.testing.assert_allclose(by_bank, value(student, teacher)[:2], rtol=1e-12)
 
 
 def test_rows_of_the_same_class_are_no_negatives():
-    student, teacher, alone = features(2, (5, 4)), features(3, (5, 4)), np.arange(5)
+    """In float64: a small loss is the difference of logits of 14, which float32 rounds to 1e-6."""
+    alone = np.arange(5)
     with jax.enable_x64(True):
-        sides = student.astype(np.float64), teacher.astype(np.float64)
-        np.testing.assert_allclose(value(*sides, labels=alone), value(*sides), rtol=1e-12)
-    np.testing.assert_allclose(value(student, teacher, labels=alone * 0), 0, atol=1e-5)
-    bank = features(4, (3, 4))
-    by_bank = [value(student[i : i + 1], teacher[i : i + 1], negatives=bank)[0] for i in range(5)]
-    np.testing.assert_allclose(value(student, teacher, labels=alone * 0, negatives=bank), by_bank, rtol=1e-5)
+        student, teacher, bank = (np.float64(features(2 + i, (rows, 4))) for i, rows in enumerate((5, 5, 3)))
+        np.testing.assert_allclose(value(student, teacher, labels=alone), value(student, teacher), rtol=1e-12)
+        np.testing.assert_allclose(value(student, teacher, labels=alone * 0), 0, atol=1e-14)
+        by_bank = [value(student[i : i + 1], teacher[i : i + 1], negatives=bank)[0] for i in range(5)]
+        found = value(student, teacher, labels=alone * 0, negatives=bank)
+        # Rounding of logits of 1 / temperature = 14, each a sum of a few products.
+        np.testing.assert_allclose(found, by_bank, rtol=1e-12, atol=1e-13)
 
 
 def projected(student, projection, teacher, negatives, *, mask):
