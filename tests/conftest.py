@@ -65,8 +65,8 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-MOST_MAPS = 20_000
-"""Linux maps at most 65,530 pieces of memory for a process, and one file's programs take up to 10,000 of them."""
+MOST_MAPS = 5_000
+"""Linux maps at most 65,530 pieces of memory for a process.  This many, and a process stays below 3 GB."""
 
 
 @pytest.fixture(autouse=True, scope="module")
