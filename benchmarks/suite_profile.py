@@ -118,5 +118,5 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Note the largest memory of this process, without the programs that it started: for one of many, the others."""
+    """Note the largest memory of this process; what the first one started are the others, which note their own."""
     _write(phase="finish", test="", gigabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
