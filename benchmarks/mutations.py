@@ -56,9 +56,9 @@ class Mutation:
     """A replacement in one source file."""
 
     path: str
-    """Of the file, relative to the root of the repository."""
+    """File that is changed, relative to the root of the repository."""
     line: int
-    """Of the source, counted from 1."""
+    """Line of the source, counted from 1."""
     scope: str
     """Top-level function or class that holds the change, or "" for a statement of the module itself."""
     start: int

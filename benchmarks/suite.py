@@ -1,4 +1,4 @@
-"""What the test suite costs: seconds of each file and each activity, with empty caches and with warm ones."""
+"""Cost of the test suite: seconds of each file and each activity, with empty caches and with warm ones."""
 
 import collections
 import json
