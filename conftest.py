@@ -17,10 +17,10 @@ FLAGS = (
     # A program in one piece: its parts would be compiled by threads that the other processes' programs need.
     "--xla_cpu_parallel_codegen_split_count=1",
 )
-"""Compiling dominates.  Each of the first two about halves it, the third takes a fifth off."""
+"""Compiling dominates, and each of these makes it cheaper."""
 
 MOST_PROCESSES = 8
-"""Each takes some 2 GB, and compiles anew what the others have compiled at the same time."""
+"""Each takes a few gigabytes, and compiles anew what the others have compiled at the same time."""
 
 
 def _processor() -> str:

@@ -66,7 +66,7 @@ def pytest_collection_finish() -> None:
 
 
 MOST_MAPS = 5_000
-"""Linux maps at most 65,530 pieces of memory for a process.  This many, and a process stays below 3 GB."""
+"""Linux maps at most 65,530 pieces of memory for a process, and what is kept costs memory long before that."""
 
 
 @pytest.fixture(autouse=True, scope="module")

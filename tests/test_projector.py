@@ -313,8 +313,8 @@ def test_centred_by_hand_twice_and_under_transforms():
     with jax.enable_x64(True):
         once = centred(heads[0])
         for found in (once, centred(once), projector.centred(jnp.asarray(heads[0]))):
-            np.testing.assert_allclose(found, exact[0], atol=1e-13)
-        np.testing.assert_allclose(jax.jit(jax.vmap(projector.centred))(heads), exact, atol=1e-13)
+            np.testing.assert_allclose(found, exact[0], atol=1e-14)
+        np.testing.assert_allclose(jax.jit(jax.vmap(projector.centred))(heads), exact, atol=1e-14)
     for size in np.float32([1, 1e4]):
         np.testing.assert_allclose(centred(size * np.float32(heads[0])), size * exact[0], rtol=1e-4, atol=1e-6 * size)
 

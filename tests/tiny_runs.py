@@ -62,7 +62,7 @@ def tiny_batch(tiny_text, tiny_folder) -> TokenBatch:
 
 
 def loss_and_gradients(recipe, batch, counts=None, variables=None):
-    """Of one batch loss, its output and the gradients to (trained, frozen) parameters, on the host, and the variables.
+    """Loss of one batch, its output, the gradients to (trained, frozen) parameters, all on the host, and the variables.
 
     A recipe is traced and compiled once in a file, however many batches of one shape it sees.
     """

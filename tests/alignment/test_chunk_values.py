@@ -17,7 +17,7 @@ SEEDS = range(4)
 
 
 def parts(numbers, partners, segment_ids, values):
-    """Of numbered tokens: all that this module computes, by name; every third slot is closed besides."""
+    """All values that this module computes from numbered tokens, by name; every third slot is closed besides."""
     pairs = chunk_values.ends(numbers, partners)
     goes_on = chunk_values.goes_on(pairs, segment_ids)
     slots = pairs.mask.shape[-1]

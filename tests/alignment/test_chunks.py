@@ -17,7 +17,7 @@ number = jitted(chunks)
 
 
 def numbers(student, teacher):
-    """Of one row, in the room that all of them have."""
+    """Chunk numbers of one row, padded to the length of every row."""
     sides = student, teacher
     sizes = [side.starts.shape[0] for side in sides]
     found = number(*(padded(side, ROOM - size) for side, size in zip(sides, sizes, strict=True)))

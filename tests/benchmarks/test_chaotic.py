@@ -38,7 +38,7 @@ def test_a_library_is_cubic_up_to_four_states():
 
 
 def test_rows_compare_what_was_found_and_its_forecasts_with_the_truth(monkeypatch):
-    """Of two seeds: one finds the right terms, a tenth off, and one puts a constant in the place of a term."""
+    """One seed finds the right terms, a tenth off; the other puts a constant in the place of a term."""
     lorenz = ChaoticSystem(system=LORENZ, period=1.5, lyapunov=0.9)
     terms = chaotic.library(lorenz)
     truth = LORENZ.equations.within(terms)

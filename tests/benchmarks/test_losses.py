@@ -46,7 +46,7 @@ def test_tiles_take_sums_over_the_vocabulary():
 
 @pytest.fixture(scope="module")
 def toy_memory():
-    """What is measured in a first look, and all of it, at vocabularies of 32 and 64."""
+    """Memory measured quickly and in full, at vocabularies of 32 and 64."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(losses_memory, "TOKENS", 8)
         patched.setattr(losses_memory, "WIDTH", 4)

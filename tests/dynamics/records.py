@@ -36,7 +36,7 @@ def clean(system, count=8, seed=0):
 
 
 def with_noise(states, level, seed=1):
-    """Of a share of each state's standard deviation."""
+    """Add normal noise, a share of each state's standard deviation."""
     noise = np.random.default_rng(seed).standard_normal(states.shape)
     return states + level * np.std(states, axis=(0, 1)) * noise
 

@@ -20,7 +20,7 @@ def pendulum(t, y, rate):
 
 
 def exact(times):
-    """Of a rate of 1, by SciPy."""
+    """Solution at a rate of 1, by SciPy."""
 
     def field(t, y):
         return [y[1], -np.sin(y[0]) + 0.1 * np.cos(t)]

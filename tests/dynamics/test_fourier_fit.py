@@ -40,7 +40,7 @@ def test_a_cubic_is_its_own_curve():
 
 @jax.jit
 def derivatives(fit, times):
-    """Of orders 1, 2 and 3, and by differentiation of those before."""
+    """Derivatives of orders 1, 2 and 3, and the same by differentiating the order before."""
     orders = [functools.partial(fit.at, derivative=order) for order in range(4)]
     return [(one(times), jax.jvp(before, (times,), (jnp.ones_like(times),))[1]) for before, one in pairwise(orders)]
 

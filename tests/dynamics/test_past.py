@@ -13,7 +13,7 @@ PREY = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=121)
 
 
 def shares(system, kept, *, degree=3, lengths=(121,) * 12, filled=0.0):
-    """Of twelve trajectories, with a number after the samples of each."""
+    """Shares for twelve trajectories, each padded with `filled` after its samples."""
     states = clean(system, 12)[..., list(kept)]
     there = (np.arange(121) < np.array(lengths)[:, None])[..., None]
     names = tuple(system.equations.states[index] for index in kept)
