@@ -16,6 +16,8 @@ FLAGS = (
     "--xla_cpu_use_fusion_emitters=false",
     # A program in one piece: its parts would be compiled by threads that the other processes' programs need.
     "--xla_cpu_parallel_codegen_split_count=1",
+    # Wide vectors take LLVM longer, and tests have little to compute.
+    "--xla_cpu_prefer_vector_width=128",
 )
 """Compiling dominates, and each of these makes it cheaper."""
 
@@ -61,7 +63,8 @@ def _known(flags: tuple[str, ...], answers: Path) -> list[str]:
 # Read when jax is imported, here and in the programs that tests start.  The processes of pytest-xdist inherit them.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     cache = _compilation_cache()
-    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_known(FLAGS, cache / "flags.json")]).strip()
+    # Those that were set already come last, and prevail.
+    os.environ["XLA_FLAGS"] = " ".join([*_known(FLAGS, cache / "flags.json"), os.environ.get("XLA_FLAGS", "")]).strip()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 

@@ -1,4 +1,4 @@
-"""What an import loads: the pure layers bring JAX and nothing heavier."""
+"""Modules that an import loads: the pure layers bring JAX and nothing heavier."""
 
 import subprocess
 import sys
@@ -22,14 +22,14 @@ EXTRAS = ("diffrax", "sympy")
 
 
 def lines(code):
-    """What a fresh interpreter prints."""
+    """Output of a fresh interpreter."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
 def loaded():
-    """What is loaded that may not be, after each of the imports, one after the other."""
+    """Forbidden modules that are loaded after each of the imports, one after the other."""
     code = f"""
 import importlib, sys
 import jaxkd
@@ -52,7 +52,7 @@ def test_the_package_itself_loads_not_even_jax(loaded):
 
 @pytest.fixture(scope="module")
 def refusals():
-    """What each import says where a package of the extra is missing."""
+    """Message of each import where a package of the extra is missing."""
     code = f"""
 import importlib, sys
 for missing in {EXTRAS}:

@@ -1,4 +1,4 @@
-"""What a user sees, with a clock that the test sets."""
+"""The progress bar that a user sees, with a clock that the test sets."""
 
 import io
 

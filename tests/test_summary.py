@@ -1,4 +1,4 @@
-"""What is written of evaluations that lie on disk; tests/test_train.py has studies that ran."""
+"""The summary of evaluations that lie on disk; tests/test_train.py has studies that ran."""
 
 import dataclasses
 import json

@@ -54,7 +54,7 @@ def test_it_is_another_model_than_its_files(tiny, run):
 
 @weights_by_numpy()
 def test_a_projector_starts_from_the_trained_head(tiny, run):
-    """What a recipe derives from a student at its start knows what the student has learnt."""
+    """A recipe's derived variables follow a student that starts from trained parameters."""
     model = dataclasses.replace(tiny.student, trained=str(run))
     started, untrained = (
         tiny.dskdv2(student=student).init(jax.random.key(0)).params["projectors"]["t2s"]["weight"]

@@ -15,7 +15,7 @@ curved = jax.jit(fourier_fit)
 
 
 def band(rate, states, *, key, tail=0.05, spread=1.0):
-    """Of x' = rate x."""
+    """Forecast band of x' = rate x."""
     x = sympy.Symbol("x")
     equations = Equations.of((sympy.Float(1.0) * x,), (x,))
     curve = curved(states[:, None], TIMES)
@@ -25,7 +25,7 @@ def band(rate, states, *, key, tail=0.05, spread=1.0):
 
 @pytest.mark.slow
 def test_the_truth_lies_within_as_often_as_it_should():
-    """Of a decay whose rate is known to .05, from noisy records."""
+    """Bands of a decay whose rate is known to .05, from noisy records."""
     random, held = np.random.default_rng(0), []
     for number in range(60):
         clean = np.exp(-TIMES)

@@ -78,7 +78,7 @@ def test_a_record_is_four_periods_of_a_hundred_samples():
 @needs_dysts
 @pytest.mark.parametrize("name", ["Coullet", "Laser", "MooreSpiegel"])
 def test_initial_states_are_on_the_attractor(name):
-    """Of some systems, such as Arneodo, the stored moments are not those of a long trajectory by SciPy either."""
+    """For some systems, such as Arneodo, the stored moments are not those of a long trajectory by SciPy either."""
     entry = chaotic._entry(name)
     states = np.asarray(chaotic.chaotic(name).system.starts(KEY, 400))
     off = (states - np.array(entry["mean"])) / np.array(entry["std"])

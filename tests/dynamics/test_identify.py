@@ -90,7 +90,7 @@ def test_a_state_that_does_not_move_has_no_terms():
 
 
 def test_trajectories_of_different_lengths_and_times_are_one_problem():
-    """What stands after a trajectory's samples is not read, and a short trajectory weighs what it says."""
+    """Values after a trajectory's samples are not read, and a short trajectory weighs what it says."""
     states, lengths = np.asarray(measured(SYSTEM, 0.02)), (81, 60, 40, 81, 30, 70, 9, 81)
     there = np.arange(81) < np.array(lengths)[:, None]
     found = [

@@ -1,4 +1,4 @@
-"""What the past explains, where states are measured and where they are hidden."""
+"""The share that the past explains, where states are measured and where they are hidden."""
 
 import dataclasses
 

@@ -36,7 +36,7 @@ def data(seed=0, blocks=30, rows=12, noise=0.3):
 
 
 def test_hand_value():
-    """Of units in each block, and of zeros that say nothing."""
+    """Unit features in each block, and zeros that say nothing."""
     features, targets = np.zeros((30, 12, 5)), np.zeros((30, 12, 2))
     features[:, :5] = np.eye(5)
     targets[:, 0, 0], targets[:, 3, 1] = 3.0, -2.0
@@ -147,7 +147,7 @@ def test_the_best_subset_equals_all_subsets_tried():
 
 
 def test_exchanges_are_the_best_of_all_that_are_tried_one_after_the_other():
-    """Of columns that are much alike, where what elimination keeps is often not the best."""
+    """Columns that are much alike, where what elimination keeps is often not the best."""
     missed = 0
     for seed in range(20):
         drawn = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ def searched(points, slopes, schedule=SHORT, restarts=4, network=NETWORK, **opti
 
 
 def values(fit, points):
-    """What its network computes."""
+    """Outputs of its network."""
     return np.asarray(jax.jit(fit.network.values)(fit.params, points))
 
 

@@ -1,4 +1,4 @@
-"""What solves a triangle, and that nothing here calls LAPACK in batches, which can wait for one another for ever."""
+"""Triangles are solved right, and without LAPACK in batches, which can wait for one another for ever."""
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ def test_a_zero_on_the_diagonal_is_not_finite():
 
 
 def test_gradient():
-    """What is below the diagonal is moved too, and changes nothing."""
+    """Entries below the diagonal are moved too, and change nothing."""
     check_grads(solved, problem(), order=1)
 
 

@@ -34,7 +34,7 @@ def judged(*, held=None, before=None, stable=1.0, features=None):
 
 
 def forecasts(*, off=0.0, pattern=0.0, reached=True):
-    """Of states of spread 1 with noise 0.05, all off by a constant, and their remainders by a wave."""
+    """Forecasts of states of spread 1 with noise 0.05, all off by a constant, and their remainders by a wave."""
     noise = 0.05 * np.random.default_rng(1).normal(size=(6, 40, 2))
     measured = np.zeros((6, 40, 2))
     wave = np.sin(np.linspace(0, 6, 40))[None, :, None]

@@ -21,7 +21,7 @@ def record(times):
 
 
 def test_hand_value():
-    """Of y = t both sides of y' = 1 are the window's integral, 256 / 315 of its length; of y = 3 - 2 t, -2 times it."""
+    """Where y' = 1 both sides are the window's integral, 256 / 315 of its length; where y' = -2, -2 times it."""
     states = np.stack([LONG, 3 - 2 * LONG], axis=1)
     left, right = weak(np.ones((401, 2)), states, LONG, window=401)
     np.testing.assert_allclose(left, [[256 / 315] * 2], rtol=1e-6)

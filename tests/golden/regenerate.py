@@ -143,7 +143,7 @@ def build(name: str) -> Any:
 
 
 def logits(model: Any, tokens: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
-    """What torch computes; without positions they count from 0."""
+    """Logits of torch; without positions they count from 0."""
     import torch
 
     ids = torch.from_numpy(tokens)

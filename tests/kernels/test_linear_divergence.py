@@ -67,7 +67,7 @@ every_divergence = implementations_of(
 
 @every_implementation
 def test_hand_value(implementation):
-    """Of 13 tokens all are as likely for the student; the teacher's first has 1/4, each other 1/16."""
+    """Among 13 tokens all are as likely for the student; the teacher's first has 1/4, each other 1/16."""
     student, teacher = (
         with_head(side, weight=np.zeros(side.head.weight.shape, np.float32), bias=np.zeros(16, np.float32))
         for side in pair(0, **HEAD)
@@ -308,7 +308,7 @@ def test_the_likeliest_token_by_hand_and_under_every_transform():
     vocab_tile=("forward_kl",),
 )
 def test_equal_models_have_no_divergence_and_no_gradient(implementation, row):
-    """Of smooth divergences: at a kink, as total variation has, a rounding of either side decides on the gradient."""
+    """Smooth divergences alone: at a kink, as total variation has, a rounding decides on the gradient."""
     student, _ = pair(11, **HEAD)
     given = targets(11) | {"label_weights": np.zeros((3, 5), np.float32)}
     loss, gradient = compiled(implementation, row.dataclass(temperature=2.0))(student, student, given)

@@ -1,4 +1,4 @@
-"""What a weight of 0 means, for every implementation."""
+"""A weight of 0 masks a token, in every implementation."""
 
 import numpy as np
 import pytest

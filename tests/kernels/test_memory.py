@@ -116,7 +116,7 @@ def test_sub_jaxprs_are_searched():
 
 @every_kernel
 def test_the_head_is_not_copied(kernel):
-    """Of a small batch the heads are the largest arrays: the sweeps of the forward pass make nothing of their size."""
+    """In a small batch the heads are the largest arrays: the sweeps of the forward pass make nothing of their size."""
     tokens, rows, width = 4, 64, 32
     one = Hiddens(values=array(tokens, width), head=Head(weight=array(rows, width), vocab_size=rows))
 

@@ -99,7 +99,7 @@ def test_logits_far_from_zero_are_compared_as_if_they_were_near(implementation, 
 @every_implementation
 @pytest.mark.parametrize("offset", [0.0, 30.0, 100.0])
 def test_a_small_divergence_survives_an_offset_between_the_models(implementation, offset):
-    """What all logits of a model have in common no softmax sees, and models differ in it by tens of nats.
+    """A constant in all logits of a model is invisible to a softmax, and models differ in it by tens of nats.
 
     The teacher's logits are the student's and two small products more, of numbers of which float32 rounds none.
     """
@@ -141,7 +141,7 @@ def half(seed, width):
     ],
 )
 def test_bfloat16_inputs_keep_a_small_divergence(name, divergence):
-    """Of some 1e-3 nats at most 1e-3 may be lost: bfloat16 arithmetic would lose it all."""
+    """Some 1e-3 nats may lose at most 1e-3 of themselves: bfloat16 arithmetic would lose it all."""
     row = ROWS[divergence]
     student = half(4, 8)
     student = with_values(student, student.values / 2)

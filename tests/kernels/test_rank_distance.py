@@ -86,7 +86,7 @@ def loss_at_one(top):
 
 
 def gradient_of_logits(top, student, teacher):
-    """Of a student by `of_probs`."""
+    """Distance of a student by `of_probs`."""
     gradient = jax.jit(jax.grad(lambda student, teacher: loss_at_one(top)(student, teacher).total))
     return np.asarray(gradient(student, teacher).head.weight)[:, 0]
 
@@ -226,7 +226,7 @@ def test_only_the_student_and_only_the_total_have_a_gradient(top):
 
 
 def test_a_token_in_the_tail_is_pushed_as_the_tail_is():
-    """Of a student whose tail is too heavy every token of the tail falls, whatever its rank."""
+    """For a student whose tail is too heavy every token of the tail falls, whatever its rank."""
     gradient = gradient_of_logits(1, of_probs(0.4, 0.2, 0.2, 0.2), of_probs(0.7, 0.1, 0.1, 0.1))
     assert (gradient[1:] > 0).all() and gradient[0] < 0
     np.testing.assert_allclose(gradient[1:], gradient[1], rtol=1e-6)

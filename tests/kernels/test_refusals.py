@@ -1,4 +1,4 @@
-"""What the losses from hidden states refuse, and what they say."""
+"""Inputs that the losses from hidden states refuse, and their messages."""
 
 import jax.numpy as jnp
 import pytest

@@ -114,7 +114,7 @@ def slopes(function, student):
 
 
 def exact_gradient(row, student, teacher):
-    """Of a divergence between whole distributions, by the student's logits."""
+    """Gradient of a divergence between whole distributions to the student's logits."""
     if row.value_is_differentiated:
         return slopes(lambda one: row.oracle(log_probs(one, T), log_probs(teacher, T)), np.float64(student))
     divergence = row.dataclass(temperature=T)
@@ -132,7 +132,7 @@ def test_hand_values():
 
 
 def test_hand_values_of_the_divergence():
-    """Of nine tokens the teacher's first has 0.6 at the temperature of 2, the student's 1/9."""
+    """Among nine tokens the teacher's first has 0.6 at the temperature of 2, the student's 1/9."""
     teacher = np.tile(2 * np.log(np.float32([0.6, *[0.05] * 8])), (4, 1))
     student = np.zeros((4, V), np.float32)
     forward = 0.6 * np.log(0.6 / (1 / 9)) + 0.4 * np.log(0.4 / (8 / 9))

@@ -131,7 +131,7 @@ def second_derivative(total, direction):
 
 @functools.cache
 def forward_over_reverse(divergence):
-    """Of the reference: the slope along the direction, the gradient, and its derivative along the direction."""
+    """Reference values: the slope along the direction, the gradient, and its derivative along the direction."""
     total, weight, direction = of_the_weight("reference", divergence)
 
     @jax.jit

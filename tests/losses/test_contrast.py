@@ -52,7 +52,7 @@ def weights(seed=0, dtype=np.float32):
 
 
 def logits(side):
-    """Of the tokens, in float64."""
+    """Logits of the tokens, in float64."""
     head = side.head
     bias = 0 if head.bias is None else np.asarray(head.bias, np.float64)
     z = np.asarray(side.values, np.float64) @ np.asarray(head.weight, np.float64).T + bias

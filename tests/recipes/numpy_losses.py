@@ -6,11 +6,11 @@ import numpy as np
 from jaxkd import forward
 
 hiddens = jax.jit(forward.hiddens, static_argnums=0)
-"""Of an architecture, its parameters and a batch, compiled once for a model."""
+"""Hidden states of an architecture, its parameters and a batch, compiled once for a model."""
 
 
 def logits(hiddens, rows=None):
-    """Of a `Hiddens` without bias, scale and soft-cap."""
+    """Logits of a `Hiddens` without bias, scale and soft-cap."""
     weight = np.asarray(hiddens.head.weight, np.float64)[: rows or hiddens.head.vocab_size]
     return np.asarray(hiddens.values, np.float64) @ weight.T
 

@@ -24,7 +24,7 @@ from tests.tiny_runs import initial, loss_and_gradient_on, loss_and_gradients, w
 
 @pytest.fixture(scope="module")
 def reverse(tiny_folder, tmp_path_factory):
-    """Of the tiny model's shape, a little away from it."""
+    """A checkpoint of the tiny model's shape, its parameters a little away from it."""
     start = Pretrained(path=str(tiny_folder))
     random = np.random.default_rng(3)
     params = jax.tree.map(lambda leaf: leaf + 0.05 * leaf.std() * random.normal(size=leaf.shape), start.load())
@@ -40,7 +40,7 @@ def recipe(tiny, reverse):
 
 
 def logits(checkpoint, batch, size):
-    """Of the first tokens at the batch's targets, of a loaded checkpoint."""
+    """Logits of the first tokens at the batch's targets, from a loaded checkpoint."""
     return oracle.logits(oracle.hiddens(checkpoint.config(), checkpoint.load(), batch), size)
 
 

@@ -393,7 +393,7 @@ def test_the_variables_of_a_plan_are_those_of_the_files(tiny, tmp_path, method):
 
 
 def without_files(recipe, folder):
-    """Of checkpoints that are nowhere."""
+    """The recipe with checkpoints that do not exist."""
     planned = {
         name: Pretrained(path=str(folder / name), architecture=getattr(recipe, name).config())
         for name in ("student", "teacher")

@@ -23,7 +23,7 @@ from tests.tiny_preferences import log_probs
 from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients, weights_by_numpy
 
 OWN, EXACT = DPOLoss(beta=0.7), {"objective": DPOLoss(beta=0.3), "sft_weight": 0.25}
-"""Of the recipe without and of that with a reference, each for all that does not depend on its options."""
+"""Options of the recipe without and of that with a reference, for all that does not depend on them."""
 LORA = LoRA(rank=2, alpha=4.0, targets=(".",))
 
 

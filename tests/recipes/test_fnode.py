@@ -29,7 +29,7 @@ RECIPE = FNODE(data=NOISY, field=Network(width=8, depth=1), rows=12)
 
 @pytest.fixture
 def single_precision():
-    """What a program finds, and leaves behind here."""
+    """The precision of a program, float32, restored after a test that changes it."""
     yield
     jax.config.update("jax_enable_x64", False)
 

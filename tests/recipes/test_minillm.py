@@ -125,7 +125,7 @@ def test_on_average_it_is_the_gradient_of_the_reverse_kl_of_whole_answers(gradie
 
     @jax.jit
     def log_probs(table):
-        """Of every whole answer."""
+        """Log-probability of every whole answer."""
         each = jax.nn.log_softmax(table)[prefixes]
         return jnp.take_along_axis(each, answers[..., None], axis=-1)[..., 0].sum(axis=1)
 

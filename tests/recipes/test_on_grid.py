@@ -1,4 +1,4 @@
-"""What learns from trajectories learns partial differential equations too."""
+"""Recipes that learn from trajectories learn partial differential equations too."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ EVALUATORS = (RolloutError(data=FINER, smooth=False, label="finer"), FieldError(
 
 
 def require_small(finer, field):
-    """What the evaluators found."""
+    """Both errors that the evaluators measured are small."""
     assert finer.metrics["rollout_error"] < 0.05
     assert field.metrics["field_error"] < 0.05
     forecast = finer.forecasts[0]

@@ -8,7 +8,7 @@ NAMES = ("prey", "predators", "x", "y", "z", "a state with quite a long name", "
 
 
 def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_named=NAMES, **changes):
-    """Of so many states, whose values are about `size`."""
+    """Equations found for so many states, whose values are about `size`."""
     generator = np.random.default_rng(0)
     names = states_named[:states]
     times = np.linspace(0, 20, samples)

@@ -55,7 +55,7 @@ def study(*, steps: int = 4) -> list[StageReport]:
 def forecast(
     key: str = "spring", *, names: tuple[str, ...] = ("x", "y"), samples: int = 30, length: int | None = None
 ) -> Forecast:
-    """Of oscillations; cut short where there is a length."""
+    """A forecast of oscillations; cut short where there is a length."""
     times = np.linspace(0, 10, samples)
     states = np.sin(times[:, None] + np.arange(len(names)))
     rows = tuple(map(tuple, states.tolist()))

@@ -1,4 +1,4 @@
-"""What every divergence must satisfy, driven by one table; what is special to each is in its own file."""
+"""Laws of every divergence, driven by one table; what is special to each is in its own file."""
 
 import dataclasses
 import inspect

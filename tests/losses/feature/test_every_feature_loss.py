@@ -1,4 +1,4 @@
-"""What every feature loss must satisfy, driven by one table; what is special to each is in its own file."""
+"""Laws of every feature loss, driven by one table; what is special to each is in its own file."""
 
 import dataclasses
 import inspect

@@ -28,7 +28,7 @@ from tests.losses.preference.cases import CASES, every_loss
 
 
 def values(loss, chosen, rejected, **options):
-    """Of some pairs, in float64."""
+    """Losses of some pairs, in float64."""
     with jax.enable_x64(True):
         return compiled(loss, **options)(np.array(chosen), np.array(rejected))[0]
 

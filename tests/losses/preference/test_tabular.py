@@ -1,4 +1,4 @@
-"""What preference training ends in where policies are tables: a model and its reverse are twice the reward apart."""
+"""Optimum of preference training where policies are tables: a model and its reverse are twice the reward apart."""
 
 import functools
 
