@@ -14,6 +14,7 @@ from jaxkd.models import decoder
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Batch
 from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key, Params
 
@@ -63,17 +64,14 @@ class Distillation(StudentRecipe):
     def abstract_batch(self) -> Batch:
         return self.text.abstract_batch(teacher_width=self.teacher.config().width if self._cached else None)
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         return self.text.distillation_stream(
             split,
             self.student,
             self.teacher,
             seed,
             teacher_cache=self.teacher_cache,
-            process_index=process_index,
-            process_count=process_count,
+            share=share,
         )
 
     def counts(self, batch: Batch) -> dict[str, Array]:

@@ -24,6 +24,7 @@ from jaxkd.plan import step_plan
 from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
 from jaxkd.records import Rollout
+from jaxkd.share import Share
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState, rollout_key
@@ -160,11 +161,7 @@ class _Run:
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt:
-            stream = iter(
-                train.recipe.batches(
-                    "train", self.seed, process_index=jax.process_index(), process_count=jax.process_count()
-                )
-            )
+            stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
             state, frozen = self._start(checkpoints, stream)
             writer.truncate_after(int(state.step))
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from jaxkd.data import draws
 from jaxkd.field_recipe import FIELD, SCALES, FieldRecipe
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.typing import Key, Params, Scalar
 
 if TYPE_CHECKING:
@@ -75,11 +76,9 @@ class MatchingRecipe(FieldRecipe):
         sizes = len(states + inputs), len(states)
         return slope_batch(*(jax.ShapeDtypeStruct((self.rows, size), jnp.float64) for size in sizes))
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the table of the one that is learnt from
-        return draws.uniform(self.rows, seed, process_index=process_index, process_count=process_count)
+        return draws.uniform(self.rows, seed, share=share)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
         """The points that numbers in [0, 1) stand for."""

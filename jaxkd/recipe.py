@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from jaxtyping import Array
 
 from jaxkd.records import LossOutput, Rollout, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -61,10 +62,8 @@ class Recipe(abc.ABC):
         """Shapes and dtypes of one global batch: what a dry run plans with."""
 
     @abc.abstractmethod
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        """This process's rows of an endless stream of global batches, as NumPy arrays.
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+        """A share of the rows of an endless stream of global batches, as NumPy arrays.
 
         Global batch i depends on `split` and `seed` only, never on the number of processes, and
         the iterator's state can be written as JSON.

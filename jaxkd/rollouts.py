@@ -7,12 +7,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Bool
 
 from jaxkd import mesh as meshes
-from jaxkd.data import chat, packing
+from jaxkd.data import chat
 from jaxkd.data.chat import Answer, Tokenized
 from jaxkd.data.pairs import PairedText
 from jaxkd.data.text import PackedText
@@ -21,6 +20,7 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import OnPolicyBatch, Rollout, TokenBatch
 from jaxkd.sampling import Finish, Mixture, Sampling, bucket, generate
+from jaxkd.share import Share
 from jaxkd.typing import Key
 
 AS_LEARNT = Sampling(temperature=1.0)
@@ -109,7 +109,7 @@ class Rollouts:
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
         """
-        mine = packing.share(len(examples), jax.process_index(), jax.process_count())
+        mine = Share.of_process().rows(len(examples))
         written = list(examples)
         for place, answer in answers.items():
             if mine.start <= place < mine.stop:

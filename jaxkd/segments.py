@@ -13,6 +13,7 @@ from jaxkd.data import draws
 from jaxkd.data.trajectory_sources import TrajectorySource
 from jaxkd.field_recipe import SCALES, FieldRecipe
 from jaxkd.records import Variables
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -44,11 +45,9 @@ class SegmentRecipe(FieldRecipe):
     def counts(self, batch: Any) -> dict[str, Array]:
         return {"segments": jnp.asarray(jax.tree.leaves(batch)[0].shape[0], jnp.float64)}
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the one that is learnt from
-        return draws.uniform(self.rows, seed, process_index=process_index, process_count=process_count)
+        return draws.uniform(self.rows, seed, share=share)
 
     def spread(self, variables: Variables) -> Float[Array, " states"]:
         """Of each state over the training data."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxkd.data import packing
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -14,14 +14,13 @@ _STEPS = 2**31
 """More than any run has."""
 
 
-def uniform(rows: int, seed: int, *, process_index: int = 0, process_count: int = 1) -> "grain.IterDataset":
-    """This process's rows of an endless stream of global batches of numbers in [0, 1).
+def uniform(rows: int, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    """A share of the rows of an endless stream of global batches of numbers in [0, 1).
 
     Args:
         rows: of a global batch.
         seed: decides all of them.
-        process_index: which share of the rows this process takes.
-        process_count: number of equal shares.
+        share: of the rows of each global batch.
 
     Raises:
         ValueError: rows that cannot be shared evenly, or a negative seed.
@@ -30,7 +29,7 @@ def uniform(rows: int, seed: int, *, process_index: int = 0, process_count: int 
 
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}.")
-    mine = packing.share(rows, process_index, process_count)
+    mine = share.rows(rows)
 
     def drawn(step: int) -> Float[np.ndarray, " rows"]:
         return np.random.default_rng((seed, step)).random(rows)[mine]

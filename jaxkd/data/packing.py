@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from jaxkd.data.chat import Tokenized
 from jaxkd.records import TokenBatch
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -35,10 +36,9 @@ def train_batches(
     targets: int,
     seed: int,
     teacher: Teacher | None = None,
-    process_index: int = 0,
-    process_count: int = 1,
+    share: Share = WHOLE,
 ) -> "grain.IterDataset":
-    """This process's rows of an endless stream of `TokenBatch`es of NumPy arrays.
+    """A share of the rows of an endless stream of `TokenBatch`es of NumPy arrays.
 
     Each epoch is a new permutation that `seed` decides.  No example is lost between epochs: the
     last rows of one hold the first examples of the next.  `iter(...)` has `get_state()`, which can be
@@ -51,16 +51,15 @@ def train_batches(
         targets: target positions of a row.
         seed: decides the order.
         teacher: fills `TokenBatch.teacher`.
-        process_index: which share of the rows this process takes.
-        process_count: number of equal shares.
+        share: of the rows of each global batch.
 
     Raises:
         ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
     """
     import grain
 
-    _validate(tokenized, rows, length, targets, process_count)
-    mine = share(rows, process_index, process_count)
+    _validate(tokenized, rows, length, targets)
+    mine = share.rows(rows)
     stream = shuffled_rows(
         grain.MapDataset.source(tokenized), features, budgets={"tokens": length, "targets": targets}, seed=seed
     )
@@ -93,10 +92,9 @@ def evaluation_batches(
     targets: int,
     teacher: Teacher | None = None,
     pack: bool = True,
-    process_index: int = 0,
-    process_count: int = 1,
+    share: Share = WHOLE,
 ) -> "grain.IterDataset":
-    """This process's rows of the batches that hold each example once; the last is filled with empty rows.
+    """A share of the rows of the batches that hold each example once; the last is filled with empty rows.
 
     Args:
         tokenized: the examples; none may exceed a row.
@@ -105,16 +103,15 @@ def evaluation_batches(
         targets: target positions of a row.
         teacher: fills `TokenBatch.teacher`.
         pack: several examples a row; False gives each its own row, in the given order.
-        process_index: which share of the rows this process takes.
-        process_count: number of equal shares.
+        share: of the rows of each global batch.
 
     Raises:
         ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
     """
     import grain
 
-    _validate(tokenized, rows, length, targets, process_count)
-    mine = share(rows, process_index, process_count)
+    _validate(tokenized, rows, length, targets)
+    mine = share.rows(rows)
     budgets = {"tokens": length, "targets": targets}
     stream = each_once(grain.MapDataset.source(tokenized), features, budgets=budgets, rows=rows, pack=pack)
     return stream.map(_Assemble(mine, teacher))
@@ -209,13 +206,31 @@ def _pack(
 
 
 def features(example: Tokenized) -> dict[str, np.ndarray]:
-    """What is packed: the tokens, and for each target its (place in the example, label, example)."""
-    places = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
+    """The packed arrays of an example: its tokens, and the position, the label and the example of each target."""
+    positions = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
     labels = example.tokens[example.prompt_length :]
-    return {
-        "tokens": example.tokens,
-        "targets": np.stack([places, labels, np.full_like(places, example.index)], axis=1),
-    }
+    targets = table(position=positions, label=labels, example_id=np.full_like(positions, example.index))
+    return {"tokens": example.tokens, "targets": targets}
+
+
+def table(**columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """A structured array of columns of one length, which are packed as one.
+
+    Example:
+        >>> rows = table(position=np.array([3, 4]), label=np.array([7, 9]))
+        >>> rows["label"].tolist()
+        [7, 9]
+    """
+    length = len(next(iter(columns.values())))
+    rows = np.zeros(length, [(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        rows[name] = column
+    return rows
+
+
+def widened(rows: Shaped[np.ndarray, " n"], **columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """A `table` with more columns."""
+    return table(**{name: rows[name] for name in rows.dtype.names or ()}, **columns)
 
 
 def longest(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, int]:
@@ -260,11 +275,11 @@ class _AddEmptyRows:
 
 @dataclasses.dataclass(frozen=True)
 class _Assemble:
-    share: slice
+    rows: slice
     teacher: Teacher | None
 
     def __call__(self, packed: Mapping[str, np.ndarray]) -> TokenBatch:
-        return assembled({name: array[self.share] for name, array in packed.items()}, self.teacher)
+        return assembled({name: array[self.rows] for name, array in packed.items()}, self.teacher)
 
 
 def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) -> TokenBatch:
@@ -272,15 +287,16 @@ def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) 
     segments, target_segments = packed["tokens_segment_ids"], packed["targets_segment_ids"]
     mask = target_segments > 0
     starts = segment_starts(segments, packed["tokens_positions"])
-    positions = packed["targets"][..., 0] + np.take_along_axis(starts, target_segments, axis=1)
-    example_ids = np.where(mask, packed["targets"][..., 2], -1).astype(np.int32)
+    targets = packed["targets"]
+    positions = targets["position"] + np.take_along_axis(starts, target_segments, axis=1)
+    example_ids = np.where(mask, targets["example_id"], -1).astype(np.int32)
     # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
     fields: dict[str, Any] = {
         "tokens": packed["tokens"].astype(np.int32),
         "positions": packed["tokens_positions"],
         "segment_ids": segments,
         "target_positions": positions.astype(np.int32),
-        "labels": packed["targets"][..., 1].astype(np.int32),
+        "labels": targets["label"].astype(np.int32),
         "loss_mask": mask,
         "example_ids": example_ids,
     }
@@ -323,27 +339,10 @@ def _teacher_rows(
     return filled
 
 
-def share(rows: int, process_index: int, process_count: int) -> slice:
-    """The rows of a global batch that a process takes.
-
-    Raises:
-        ValueError: rows that the processes do not divide, or a process that is not among them.
-    """
-    if rows % process_count:
-        raise ValueError(
-            f"rows must be a multiple of process_count, got {rows} rows for {process_count} processes. "
-            f"The nearest: {max(rows // process_count, 1) * process_count}."
-        )
-    if not 0 <= process_index < process_count:
-        raise ValueError(f"process_index must be in [0, {process_count}), got {process_index}.")
-    each = rows // process_count
-    return slice(process_index * each, (process_index + 1) * each)
-
-
-def _validate(tokenized: Sequence[Tokenized], rows: int, length: int, targets: int, process_count: int) -> None:
+def _validate(tokenized: Sequence[Tokenized], rows: int, length: int, targets: int) -> None:
     if not tokenized:
         raise ValueError("tokenized must hold at least one example, got none.")
-    for name, value in {"rows": rows, "length": length, "targets": targets, "process_count": process_count}.items():
+    for name, value in {"rows": rows, "length": length, "targets": targets}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
     for example in tokenized:

@@ -31,15 +31,15 @@ class Pair:
 
 
 def features(pair: Pair) -> dict[str, np.ndarray]:
-    """What is packed: of each side the tokens, and for each target what `packing.features` says and its span."""
+    """The packed arrays of a pair: each side's `packing.features`, with the span of each target."""
     arrays = {}
     sides = (("", pair.student, pair.student_spans), (TEACHER, pair.teacher, pair.teacher_spans))
     for prefix, example, spans in sides:
         features = packing.features(example)
         arrays[f"{prefix}tokens"] = features["tokens"]
-        arrays[f"{prefix}targets"] = np.concatenate([features["targets"], spans], axis=1)
+        arrays[f"{prefix}targets"] = packing.widened(features["targets"], start=spans[:, 0], end=spans[:, 1])
     if pair.matched is not None:
-        arrays["targets"] = np.concatenate([arrays["targets"], pair.matched[:, None]], axis=1)
+        arrays["targets"] = packing.widened(arrays["targets"], matched=pair.matched)
     return arrays
 
 
@@ -66,8 +66,12 @@ class Assemble:
 
 
 def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
-    arrays = (packed["targets"][..., 3], packed["targets"][..., 4], packed["targets_segment_ids"])
-    fields: dict[str, Any] = dict(zip(("starts", "ends", "segment_ids"), arrays, strict=True))
+    targets = packed["targets"]
+    fields: dict[str, Any] = {
+        "starts": targets["start"],
+        "ends": targets["end"],
+        "segment_ids": packed["targets_segment_ids"],
+    }
     return TokenSpans(**{name: array.astype(np.int32) for name, array in fields.items()})
 
 
@@ -75,6 +79,6 @@ def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.nd
     """Positions within an example as those within its row."""
     starts = packing.segment_starts(theirs["targets_segment_ids"], theirs["targets_positions"])
     segments = mine["targets_segment_ids"]
-    matched = mine["targets"][..., 5]
+    matched = mine["targets"]["matched"]
     first = np.take_along_axis(starts, np.minimum(segments, starts.shape[1] - 1), axis=1)
     return np.where((segments > 0) & (matched >= 0), matched + first, -1).astype(np.int32)

@@ -25,6 +25,7 @@ from jaxkd.data.text import PackedText
 from jaxkd.data.vocabulary_mapping import VocabularyMapping
 from jaxkd.progress import progress
 from jaxkd.records import PairedBatch, TokenSpans
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -78,10 +79,9 @@ class PairedText:
         seed: int,
         *,
         teacher_cache: str | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """This process's rows of an endless shuffled stream of `PairedBatch`es of NumPy arrays.
+        """A share of the rows of an endless shuffled stream of `PairedBatch`es of NumPy arrays.
 
         Args:
             split: of the source.
@@ -89,15 +89,14 @@ class PairedText:
             teacher: the other side's.
             seed: decides the order.
             teacher_cache: folder of the teacher's hidden states, written from `self.teacher`.
-            process_index: which share of the rows this process takes.
-            process_count: number of equal shares.
+            share: of the rows of each global batch.
 
         Raises:
             ValueError: as `pairs`, a cache of something else, or rows that the processes do not divide.
         """
         import grain
 
-        rows = packing.share(self.student.rows, process_index, process_count)
+        rows = share.rows(self.student.rows)
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = self.pairs(split, student, teacher)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), features, budgets=self._budgets(), seed=seed)

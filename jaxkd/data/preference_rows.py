@@ -34,7 +34,7 @@ class TokenizedPair:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """What is packed of a pair: its tokens, its targets, and its numbers."""
+    """The packed arrays of a pair: its tokens, its targets, and its numbers."""
 
     reference: Float[np.ndarray, "n 2"] | None
     """Log-probabilities of each pair's answers under a reference model, where a cache has them."""
@@ -42,18 +42,19 @@ class Features:
     def __call__(self, pair: TokenizedPair) -> dict[str, np.ndarray]:
         tokens, targets, start = [], [], 0
         for side, answer in enumerate(pair.answers):
-            places = np.arange(len(answer.tokens), dtype=np.int32)
-            tokens.append(np.stack([answer.tokens, places, np.full_like(places, side)], axis=1))
-            found = packing.features(answer)["targets"]
-            targets.append(found + np.array([start, 0, 0], np.int32))
+            positions = np.arange(len(answer.tokens), dtype=np.int32)
+            tokens.append(packing.table(token=answer.tokens, position=positions, side=np.full_like(positions, side)))
+            targets.append(packing.features(answer)["targets"])
+            targets[-1]["position"] += start
             start += len(answer.tokens)
-        numbers = [pair.probability, pair.weight]
+        numbers = {"probability": pair.probability, "weight": pair.weight}
         if self.reference is not None:
-            numbers += self.reference[pair.chosen.index // 2].tolist()
+            chosen, rejected = self.reference[pair.chosen.index // 2]
+            numbers |= {"reference_chosen": chosen, "reference_rejected": rejected}
         return {
             "tokens": np.concatenate(tokens),
             "targets": np.concatenate(targets),
-            "pairs": np.asarray([numbers], np.float32),
+            "pairs": packing.table(**{name: np.array([number], np.float32) for name, number in numbers.items()}),
         }
 
 
@@ -66,24 +67,25 @@ class Assemble:
     def __call__(self, packed: Mapping[str, np.ndarray]) -> PreferenceBatch:
         mine = {name: array[self.share] for name, array in packed.items()}
         pairs_of_tokens, pairs_of_targets = mine["tokens_segment_ids"], mine["targets_segment_ids"]
-        tokens, positions, sides = np.moveaxis(mine["tokens"], -1, 0)
-        places, labels, example_ids = np.moveaxis(mine["targets"], -1, 0)
+        tokens, targets, numbers = mine["tokens"], mine["targets"], mine["pairs"]
         mask = pairs_of_targets > 0
         starts = packing.segment_starts(pairs_of_tokens, mine["tokens_positions"])
         # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
         answers: dict[str, Any] = {
-            "tokens": tokens,
-            "positions": positions,
-            "segment_ids": np.where(pairs_of_tokens > 0, 2 * pairs_of_tokens - 1 + sides, 0),
-            "target_positions": places + np.take_along_axis(starts, pairs_of_targets, axis=1),
-            "labels": labels,
-            "example_ids": np.where(mask, example_ids, -1),
+            "tokens": tokens["token"],
+            "positions": tokens["position"],
+            "segment_ids": np.where(pairs_of_tokens > 0, 2 * pairs_of_tokens - 1 + tokens["side"], 0),
+            "target_positions": targets["position"] + np.take_along_axis(starts, pairs_of_targets, axis=1),
+            "labels": targets["label"],
+            "example_ids": np.where(mask, targets["example_id"], -1),
         }
         answers = {name: array.astype(np.int32) for name, array in answers.items()} | {"loss_mask": mask}
-        numbers: Any = mine["pairs"]
+        reference: Any = None
+        if "reference_chosen" in numbers.dtype.names:
+            reference = np.stack([numbers["reference_chosen"], numbers["reference_rejected"]], axis=-1)
         return PreferenceBatch(
             answers=TokenBatch(**answers),
-            probability=numbers[..., 0],
-            weights=numbers[..., 1],
-            reference=numbers[..., 2:] if numbers.shape[-1] > 2 else None,
+            probability=numbers["probability"],
+            weights=numbers["weight"],
+            reference=reference,
         )

@@ -17,6 +17,7 @@ from jaxkd.data.examples import Example, Split, subset
 from jaxkd.data.preference_rows import Assemble, Features, TokenizedPair
 from jaxkd.data.preferences import PreferenceSource
 from jaxkd.records import PreferenceBatch, TokenBatch
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -114,24 +115,22 @@ class PreferenceText:
         seed: int,
         *,
         reference: Float[np.ndarray, "n 2"] | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """This process's rows of an endless shuffled stream of global batches of `PreferenceBatch`.
+        """A share of the rows of an endless shuffled stream of global batches of `PreferenceBatch`.
 
         Args:
             split: of the source.
             tokenizer: of the model that learns.
             seed: decides the order.
             reference: log-probabilities of both answers of each pair under a reference model.
-            process_index: which share of the rows this process takes.
-            process_count: number of equal shares.
+            share: of the rows of each global batch.
         """
         import grain
 
         pairs = grain.MapDataset.source(self.tokenized(split, tokenizer))
         stream = packing.shuffled_rows(pairs, Features(reference), budgets=self._budgets, seed=seed)
-        mine = packing.share(self.rows, process_index, process_count)
+        mine = share.rows(self.rows)
         return stream.batch(self.rows, drop_remainder=True).map(Assemble(mine))
 
     def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[PreferenceBatch]:

@@ -15,6 +15,7 @@ from jaxkd.cache import HiddenCache
 from jaxkd.data import chat, packing, tokenizers, vocabulary
 from jaxkd.data.examples import Source, Split, subset
 from jaxkd.records import TokenBatch
+from jaxkd.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain
@@ -88,10 +89,9 @@ class PackedText:
         seed: int,
         *,
         cache: packing.Teacher | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """This process's rows of an endless shuffled stream of global batches."""
+        """A share of the rows of an endless shuffled stream of global batches."""
         return packing.train_batches(
             self.tokenized(split, tokenizer),
             rows=self.rows,
@@ -99,8 +99,7 @@ class PackedText:
             targets=self.targets,
             seed=seed,
             teacher=cache,
-            process_index=process_index,
-            process_count=process_count,
+            share=share,
         )
 
     def distillation_stream(
@@ -111,8 +110,7 @@ class PackedText:
         seed: int,
         *,
         teacher_cache: str | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        share: Share = WHOLE,
     ) -> "grain.IterDataset":
         """`training_stream` for a student and a teacher of one vocabulary, in the student's tokens.
 
@@ -122,8 +120,7 @@ class PackedText:
             teacher: the checkpoint that a cache was made from.
             seed: decides the order.
             teacher_cache: folder of the teacher's hidden states.
-            process_index: which share of the rows this process takes.
-            process_count: number of equal shares.
+            share: of the rows of each global batch.
 
         Raises:
             ValueError: a token that one of the heads lacks, or a cache of something else.
@@ -131,9 +128,7 @@ class PackedText:
         tokenizer = student.tokenizer()
         self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
         cache = self.opened(teacher_cache, split, teacher, tokenizer)
-        return self.training_stream(
-            split, tokenizer, seed, cache=cache, process_index=process_index, process_count=process_count
-        )
+        return self.training_stream(split, tokenizer, seed, cache=cache, share=share)
 
     def _require_shared_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
         """Refuse a text with a token beyond the shared rows: JAX would read another row, without a word."""

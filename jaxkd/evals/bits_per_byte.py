@@ -18,6 +18,7 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.progress import progress
 from jaxkd.records import TokenBatch
 from jaxkd.sharding import constrain
+from jaxkd.share import Share
 from jaxkd.typing import Params
 
 
@@ -91,8 +92,7 @@ class BitsPerByte(Evaluator):
             rows=self.rows,
             length=self.length,
             targets=self.targets,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            share=Share.of_process(),
         )
         place = {example.index: number for number, example in enumerate(examples)}
         nats = np.zeros(len(examples), np.float64)

@@ -19,6 +19,7 @@ from jaxkd.losses import linear_contrast
 from jaxkd.losses.reduce import example_count, example_mean_weights, mean_weights, reported
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.trained import origins
 from jaxkd.typing import Key, Params
 
@@ -129,11 +130,9 @@ class AlignDistil(Distillation):
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch(teacher_width=sum(self._widths) if self._cached else None)
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         if self.teacher_cache is None or self.reverse_cache is None:
-            return super().batches(split, seed, process_index=process_index, process_count=process_count)
+            return super().batches(split, seed, share=share)
         tokenizer = self.student.tokenizer()
         opened = [
             self.data.opened(cache, split, model, tokenizer)
@@ -145,8 +144,7 @@ class AlignDistil(Distillation):
             tokenizer,
             seed,
             cache=_SideBySide(caches),
-            process_index=process_index,
-            process_count=process_count,
+            share=share,
         )
 
     def abstract_others(self) -> Params:

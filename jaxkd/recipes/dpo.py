@@ -14,6 +14,7 @@ from jaxkd.losses.preference import DPOLoss, PreferenceLoss
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params
@@ -111,17 +112,14 @@ class DPO(StudentRecipe):
     def abstract_batch(self) -> PreferenceBatch:
         return self.data.abstract_batch(reference=self.reference_cache is not None)
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         tokenizer, cache = self.student.tokenizer(), self.reference_cache
         return self.data.training_stream(
             split,
             tokenizer,
             seed,
             reference=None if cache is None else self.data.log_probs(cache, split, self._pi_ref, tokenizer),
-            process_index=process_index,
-            process_count=process_count,
+            share=share,
         )
 
     def origins(self) -> dict[str, str]:

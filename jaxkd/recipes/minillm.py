@@ -21,6 +21,7 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import Mixture
+from jaxkd.share import WHOLE, Share
 from jaxkd.typing import Key
 
 if TYPE_CHECKING:
@@ -125,11 +126,9 @@ class MiniLLM(Distillation):
         written = rollouts.with_room(self.data).abstract_batch()
         return OnPolicyBatch(written=written, given=rollouts.abstract_given())
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
-        del process_index, process_count
+        del share
         return self.data.example_stream(split, self.student, self.teacher, seed)
 
     def provenance(self) -> str:

@@ -22,6 +22,7 @@ from jaxkd.replay import Replay
 from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.rounds import Turn
 from jaxkd.sampling import Sampling
+from jaxkd.share import WHOLE, Share
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -195,11 +196,9 @@ class OnPolicy(Recipe):
         longest = dataclasses.replace(own, data=own.data.reshaped(rollouts.with_room))
         return OnPolicyBatch(written=longest.abstract_batch(), given=rollouts.abstract_given())
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
-        del process_index, process_count
+        del share
         batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
         return batches if self.every == 1 else rounds.turns(batches, self.every)
 

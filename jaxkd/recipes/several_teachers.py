@@ -11,6 +11,7 @@ from jaxtyping import Array
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.recipe import Batch, Recipe
 from jaxkd.records import LossOutput, Rollout, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.trainable import PROJECTORS
 from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params
@@ -113,16 +114,11 @@ class SeveralTeachers(Recipe):
     def abstract_batch(self) -> dict[str, Batch]:
         return {name: recipe.abstract_batch() for name, recipe, _ in self._members()}
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         import grain
 
         names = [name for name, _, _ in self._members()]
-        streams = [
-            recipe.batches(split, seed, process_index=process_index, process_count=process_count)
-            for recipe in self.recipes
-        ]
+        streams = [recipe.batches(split, seed, share=share) for recipe in self.recipes]
         return grain.experimental.ZipIterDataset(streams).map(lambda batches: dict(zip(names, batches, strict=True)))
 
     def model(self, variables: Variables) -> LanguageModel:

@@ -9,6 +9,7 @@ from jaxtyping import Array
 from jaxkd.data.text import PackedText
 from jaxkd.label_loss import label_loss
 from jaxkd.records import LossOutput, TokenBatch, Variables
+from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key
 
@@ -40,12 +41,8 @@ class SFT(StudentRecipe):
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch()
 
-    def batches(
-        self, split: "Split", seed: int, *, process_index: int = 0, process_count: int = 1
-    ) -> "grain.IterDataset":
-        return self.data.training_stream(
-            split, self.student.tokenizer(), seed, process_index=process_index, process_count=process_count
-        )
+    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+        return self.data.training_stream(split, self.student.tokenizer(), seed, share=share)
 
     def provenance(self) -> str:
         return f"student: {self.student.provenance()}; no teacher"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxkd.data import draws
+from jaxkd.share import Share
 
 
 def first(stream, count):
@@ -22,7 +23,7 @@ def test_numbers_fill_the_unit_interval():
 
 def test_the_seed_decides_and_processes_share():
     whole = first(draws.uniform(6, 1), 3)
-    parts = [first(draws.uniform(6, 1, process_index=index, process_count=3), 3) for index in range(3)]
+    parts = [first(draws.uniform(6, 1, share=Share(index=index, count=3)), 3) for index in range(3)]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
     assert not np.array_equal(first(draws.uniform(6, 2), 3), whole)
 
@@ -40,5 +41,5 @@ def test_it_goes_on_where_it_stopped():
 def test_refusals():
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         draws.uniform(2, -1)
-    with pytest.raises(ValueError, match="rows must be a multiple of process_count"):
-        draws.uniform(3, 0, process_count=2)
+    with pytest.raises(ValueError, match="rows must be a multiple of the number of processes"):
+        draws.uniform(3, 0, share=Share(count=2))

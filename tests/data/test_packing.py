@@ -15,6 +15,7 @@ from jaxkd.data.packing import (
     one_a_row,
     train_batches,
 )
+from jaxkd.share import Share
 
 ROWS, LENGTH, TARGETS = 4, 24, 10
 
@@ -186,7 +187,7 @@ def test_processes_share_the_rows_of_one_global_stream(processes, kind):
             else _evaluate(examples, teacher=teacher, **share)
         )
 
-    shares = [batches(process_index=index, process_count=processes) for index in range(processes)]
+    shares = [batches(share=Share(index=index, count=processes)) for index in range(processes)]
     for whole, *parts in zip(batches(), *shares, strict=True):
         for name in ("tokens", "positions", "segment_ids", "target_positions", "labels", "example_ids", "teacher"):
             together = np.concatenate([getattr(part, name) for part in parts])
@@ -212,7 +213,7 @@ def test_the_state_does_not_depend_on_the_process():
     examples = _tokenized(23)
     states = []
     for index in range(2):
-        stream = iter(_train(examples, process_index=index, process_count=2))
+        stream = iter(_train(examples, share=Share(index=index, count=2)))
         _take(stream, 5)
         states.append(stream.get_state())
     assert states[0] == states[1]
@@ -271,7 +272,7 @@ def test_a_process_reads_the_teacher_for_its_own_rows_only():
         asked.add(index)
         return np.zeros((len(examples[index].tokens) - examples[index].prompt_length, 2), np.float32)
 
-    batch = next(iter(_train(examples, teacher=teacher, process_index=1, process_count=2)))
+    batch = next(iter(_train(examples, teacher=teacher, share=Share(index=1, count=2))))
     assert asked == set(batch.example_ids[batch.loss_mask].tolist())
 
 
@@ -301,13 +302,9 @@ def test_what_cannot_be_packed_is_refused_at_once(batches):
         with pytest.raises(ValueError, match="at least one prompt token and one target each"):
             batches([*good, bare])
     with pytest.raises(
-        ValueError, match=r"rows must be a multiple of process_count, got 4 rows for 3 processes.*: 3\."
+        ValueError, match=r"rows must be a multiple of the number of processes, got 4 rows for 3 processes.*: 3\."
     ):
-        batches(good, process_count=3)
-    with pytest.raises(ValueError, match=r"process_index must be in \[0, 2\), got 2"):
-        batches(good, process_index=2, process_count=2)
-    with pytest.raises(ValueError, match="process_count must be at least 1, got 0"):
-        batches(good, process_count=0)
+        batches(good, share=Share(count=3))
 
 
 def test_a_negative_seed_is_refused():

@@ -14,6 +14,7 @@ from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.jsonl import Jsonl
 from jaxkd.data.pairs import PairedText
+from jaxkd.share import Share
 from tests.data.tokenizer_families import wrapped
 
 
@@ -243,11 +244,13 @@ def test_responses_that_nothing_matches_are_counted(tiny, tmp_path, caplog):
 
 def test_each_process_takes_its_rows(tiny):
     whole = first_batch(tiny)
-    parts = [first_batch(tiny, process_index=index, process_count=2) for index in range(2)]
+    parts = [first_batch(tiny, share=Share(index=index, count=2)) for index in range(2)]
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     jax.tree.map(np.testing.assert_array_equal, joined, whole)
-    with pytest.raises(ValueError, match="rows must be a multiple of process_count, got 8 rows for 3 processes"):
-        first_batch(tiny, process_count=3)
+    with pytest.raises(
+        ValueError, match="rows must be a multiple of the number of processes, got 8 rows for 3 processes"
+    ):
+        first_batch(tiny, share=Share(count=3))
 
 
 def test_the_batch_is_described(tiny):

@@ -12,6 +12,7 @@ from jaxkd.data import chat
 from jaxkd.data.preference_jsonl import PreferenceJsonl
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.models.pretrained import Pretrained
+from jaxkd.share import Share
 
 
 def text_of(path, rows, /, **changes):
@@ -82,9 +83,7 @@ def test_answers_end_and_prompts_are_those_of_generation(tmp_path, tokenizer):
 def test_the_stream_repeats_and_processes_share_its_rows(tmp_path, tokenizer):
     text = text_of(tmp_path / "pairs.jsonl", ROWS)
     whole = iter(text.training_stream("train", tokenizer, 3))
-    parts = [
-        iter(text.training_stream("train", tokenizer, 3, process_index=index, process_count=2)) for index in (0, 1)
-    ]
+    parts = [iter(text.training_stream("train", tokenizer, 3, share=Share(index=index, count=2))) for index in (0, 1)]
     for _ in range(4):
         expected = next(whole)
         joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(next(part) for part in parts))
