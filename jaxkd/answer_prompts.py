@@ -14,12 +14,13 @@ from jaxkd import config as configs
 from jaxkd import mesh as meshes
 from jaxkd import stage
 from jaxkd.data.chat import Tokenized
-from jaxkd.data.examples import Example, Split
+from jaxkd.data.examples import Example
 from jaxkd.data.text import PackedText
 from jaxkd.models.language_model import language_model
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
+from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
 

@@ -17,14 +17,13 @@ from jaxkd import config as configs
 from jaxkd import mesh as meshes
 from jaxkd.cache import HiddenCacheWriter, StoredDtype
 from jaxkd.data.chat import Tokenized
-from jaxkd.data.examples import Split
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.data.text import PackedText
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
 from jaxkd.records import PreferenceBatch, TokenBatch
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,12 +16,10 @@ from jaxkd.recipe import Batch
 from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
 from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ class Distillation(StudentRecipe):
     def abstract_batch(self) -> Batch:
         return self.text.abstract_batch(teacher_width=self.teacher.config().width if self._cached else None)
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         return self.text.distillation_stream(
             split,
             self.student,

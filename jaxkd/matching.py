@@ -13,12 +13,10 @@ from jaxkd.data import draws
 from jaxkd.field_recipe import FIELD, SCALES, FieldRecipe
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
 from jaxkd.share import WHOLE, Share
-from jaxkd.typing import Key, Params, Scalar
+from jaxkd.typing import Key, Params, Scalar, Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 @jax.tree_util.register_dataclass
@@ -76,7 +74,7 @@ class MatchingRecipe(FieldRecipe):
         sizes = len(states + inputs), len(states)
         return slope_batch(*(jax.ShapeDtypeStruct((self.rows, size), jnp.float64) for size in sizes))
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the table of the one that is learnt from
         return draws.uniform(self.rows, seed, share=share)
 

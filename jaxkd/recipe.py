@@ -9,12 +9,10 @@ from jaxtyping import Array
 
 from jaxkd.records import LossOutput, Rollout, Variables
 from jaxkd.share import WHOLE, Share
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 Batch: TypeAlias = Any
@@ -62,7 +60,7 @@ class Recipe(abc.ABC):
         """Shapes and dtypes of one global batch: what a dry run plans with."""
 
     @abc.abstractmethod
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """A share of the rows of an endless stream of global batches, as NumPy arrays.
 
         Global batch i depends on `split` and `seed` only, never on the number of processes, and

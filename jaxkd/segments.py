@@ -14,11 +14,10 @@ from jaxkd.data.trajectory_sources import TrajectorySource
 from jaxkd.field_recipe import SCALES, FieldRecipe
 from jaxkd.records import Variables
 from jaxkd.share import WHOLE, Share
+from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 @jax.tree_util.register_dataclass
@@ -45,7 +44,7 @@ class SegmentRecipe(FieldRecipe):
     def counts(self, batch: Any) -> dict[str, Array]:
         return {"segments": jnp.asarray(jax.tree.leaves(batch)[0].shape[0], jnp.float64)}
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the one that is learnt from
         return draws.uniform(self.rows, seed, share=share)
 

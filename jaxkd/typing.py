@@ -14,7 +14,7 @@ Shapes stand in signatures as jaxtyping strings; these letters mean the same eve
 The tests execute the annotations; nothing checks them at run time.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -29,6 +29,9 @@ TENSOR = "tensor"
 
 Params: TypeAlias = dict[str, Any]
 """A nested dict of arrays, or of anything that describes one leaf for leaf."""
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+"""Part of a data source."""
 
 Key: TypeAlias = PRNGKeyArray
 """A typed key, made by `jax.random.key`."""

@@ -6,9 +6,9 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
-Split: TypeAlias = Literal["train", "validation", "test"]
+from jaxkd.typing import Split
 
 
 class _HasKey(Protocol):

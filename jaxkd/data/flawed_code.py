@@ -8,9 +8,9 @@ from typing import get_args
 
 from jaxkd.data.code_flaws import Flaw, flaws
 from jaxkd.data.code_mutations import mutations
-from jaxkd.data.examples import Split
 from jaxkd.data.preferences import Preference, PreferenceSource
 from jaxkd.data.standard_library import StandardLibrary, signature
+from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
 

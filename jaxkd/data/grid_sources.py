@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 
-from jaxkd.data.examples import Split
 from jaxkd.data.measurements import Record
 from jaxkd.data.trajectory_sources import TrajectorySource, simulated
 from jaxkd.dynamics.grid_systems import GridSystem
 from jaxkd.dynamics.grids import GridEquations
+from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

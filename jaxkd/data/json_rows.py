@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxkd.data.examples import Split
+from jaxkd.typing import Split
 
 Row = TypeVar("Row")
 

@@ -4,7 +4,8 @@ import dataclasses
 from typing import Any
 
 from jaxkd.data import alpaca, json_rows
-from jaxkd.data.examples import Example, Source, Split
+from jaxkd.data.examples import Example, Source
+from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,13 +19,14 @@ from jaxkd.alignment import edit_distance
 from jaxkd.data import byte_spans, chat, packing, vocabulary, vocabulary_mapping, written_text
 from jaxkd.data.byte_spans import Spans
 from jaxkd.data.chat import Tokenized
-from jaxkd.data.examples import Split, subset
+from jaxkd.data.examples import subset
 from jaxkd.data.paired_rows import TEACHER, Assemble, Pair, features
 from jaxkd.data.text import PackedText
 from jaxkd.data.vocabulary_mapping import VocabularyMapping
 from jaxkd.progress import progress
 from jaxkd.records import PairedBatch, TokenSpans
 from jaxkd.share import WHOLE, Share
+from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain

@@ -7,8 +7,8 @@ import re
 from typing import Any, TypeAlias
 
 from jaxkd.data import json_rows
-from jaxkd.data.examples import Split
 from jaxkd.data.preferences import Preference, PreferenceSource
+from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from jaxtyping import Float
 
 from jaxkd.cache import HiddenCache
 from jaxkd.data import chat, packing, tokenizers
-from jaxkd.data.examples import Example, Split, subset
+from jaxkd.data.examples import Example, subset
 from jaxkd.data.preference_rows import Assemble, Features, TokenizedPair
 from jaxkd.data.preferences import PreferenceSource
 from jaxkd.records import PreferenceBatch, TokenBatch
 from jaxkd.share import WHOLE, Share
+from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain

@@ -4,7 +4,8 @@ import abc
 import dataclasses
 import math
 
-from jaxkd.data.examples import Example, Source, Split
+from jaxkd.data.examples import Example, Source
+from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxkd.data.examples import Example, Source, Split, merge_near_duplicates, stable_split
+from jaxkd.data.examples import Example, Source, merge_near_duplicates, stable_split
+from jaxkd.typing import Split
 
 SYSTEM = "You are a helpful assistant."
 """Said explicitly: chat templates put a text of their own where there is no system message."""

@@ -13,9 +13,10 @@ import numpy as np
 
 from jaxkd.cache import HiddenCache
 from jaxkd.data import chat, packing, tokenizers, vocabulary
-from jaxkd.data.examples import Source, Split, subset
+from jaxkd.data.examples import Source, subset
 from jaxkd.records import TokenBatch
 from jaxkd.share import WHOLE, Share
+from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain

@@ -12,14 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.data import measurements
-from jaxkd.data.examples import Split
 from jaxkd.data.measurements import SHORTEST, Record
 from jaxkd.dynamics import Equations, padded, systems, written
 from jaxkd.dynamics.driven import DrivenSystem, RandomDrive
 from jaxkd.dynamics.grids import GridEquations
 from jaxkd.dynamics.systems import Initial, System
 from jaxkd.dynamics.trajectories import Trajectories, trajectories
-from jaxkd.typing import Key
+from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
     import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it

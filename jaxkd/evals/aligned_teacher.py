@@ -11,7 +11,6 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxkd import forward, frozen_teacher, mesh
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
-from jaxkd.data.examples import Split
 from jaxkd.data.pairs import PairedText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.kernels import linear_argmax
@@ -20,7 +19,7 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Mean, PairedBatch
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)
 

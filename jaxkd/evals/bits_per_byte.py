@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Real
 
 from jaxkd import forward, mesh
 from jaxkd.data import chat, packing
-from jaxkd.data.examples import Source, Split, subset
+from jaxkd.data.examples import Source, subset
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
@@ -19,7 +19,7 @@ from jaxkd.progress import progress
 from jaxkd.records import TokenBatch
 from jaxkd.sharding import constrain
 from jaxkd.share import Share
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 
 def bits_per_byte(nats: Real[np.ndarray, " n"], byte_counts: Real[np.ndarray, " n"]) -> float:

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd.data.examples import Split
 from jaxkd.data.trajectory_sources import TrajectorySource
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.models.fields import VectorField
+from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 from jaxkd import forward, frozen_teacher, mesh
 from jaxkd.data import vocabulary
 from jaxkd.data.chat import Answer
-from jaxkd.data.examples import Split
 from jaxkd.data.pairs import PairedText
 from jaxkd.data.text import PackedText
 from jaxkd.evals.answer_measure import OWN_ANSWERS, AnswerMeasure, WrittenAnswer
@@ -31,7 +30,7 @@ from jaxkd.records import Hiddens, PairedBatch, TokenBatch
 from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.sampling import Sampling
 from jaxkd.sharding import constrain
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxkd import answer_log_probs, mesh
-from jaxkd.data.examples import Split
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.models.config import DecoderConfig
@@ -17,7 +16,7 @@ from jaxkd.models.pretrained import Pretrained
 from jaxkd.progress import progress
 from jaxkd.records import PreferenceBatch
 from jaxkd.sharding import constrain
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

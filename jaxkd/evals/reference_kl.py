@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxkd import forward, frozen_teacher, mesh
-from jaxkd.data.examples import Split
 from jaxkd.data.text import PackedText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.kernels import linear_argmax, linear_divergence
@@ -18,7 +17,7 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Mean, TokenBatch
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd.data.examples import Split
 from jaxkd.data.trajectory_sources import TrajectorySource
 from jaxkd.dynamics.control import control
 from jaxkd.dynamics.simulate import SOLVER, positive
@@ -16,6 +15,7 @@ from jaxkd.dynamics.slopes import fourier_slopes
 from jaxkd.dynamics.solve import solve
 from jaxkd.evals.evaluator import Evaluation, Evaluator, Forecast
 from jaxkd.models.fields import VectorField
+from jaxkd.typing import Split
 
 CAP = 10.0
 """In spreads, of the error at any time: a forecast that diverges is wrong by so much from there on."""

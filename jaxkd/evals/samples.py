@@ -6,10 +6,11 @@ from typing import Literal
 import jax
 
 from jaxkd.data import chat
-from jaxkd.data.examples import Example, Source, Split, subset
+from jaxkd.data.examples import Example, Source, subset
 from jaxkd.evals.evaluator import Evaluation, Evaluator, Sample
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.sampling import GREEDY, Sampling, generate
+from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

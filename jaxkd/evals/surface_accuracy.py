@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize, sparse, special
 
-from jaxkd.data.examples import Split
 from jaxkd.data.preference_rows import TokenizedPair
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.evals.evaluator import Evaluation, Evaluator
 from jaxkd.models.language_model import LanguageModel
+from jaxkd.typing import Split
 
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Of the squared weights."""

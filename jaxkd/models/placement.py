@@ -27,7 +27,7 @@ def placed(target: jax.ShapeDtypeStruct, source: Source) -> jax.Array:
         return np.array(array[index], target.dtype, order="C")
 
     if target.sharding is None:
-        return jnp.asarray(part(()))
+        return jax.device_put(part(()))
     devices: dict[tuple[tuple[int | None, int | None], ...], list[Any]] = {}
     for device, index in target.sharding.addressable_devices_indices_map(target.shape).items():
         devices.setdefault(tuple((axis.start, axis.stop) for axis in index or ()), []).append(device)

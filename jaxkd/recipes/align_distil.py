@@ -21,12 +21,11 @@ from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
 from jaxkd.share import WHOLE, Share
 from jaxkd.trained import origins
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
 
-    from jaxkd.data.examples import Split
 
 REVERSE = "reverse"
 
@@ -130,7 +129,7 @@ class AlignDistil(Distillation):
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch(teacher_width=sum(self._widths) if self._cached else None)
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         if self.teacher_cache is None or self.reverse_cache is None:
             return super().batches(split, seed, share=share)
         tokenizer = self.student.tokenizer()

@@ -17,12 +17,11 @@ from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
 from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.trained import STUDENT
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
 
-    from jaxkd.data.examples import Split
 
 REFERENCE = "reference"
 
@@ -112,7 +111,7 @@ class DPO(StudentRecipe):
     def abstract_batch(self) -> PreferenceBatch:
         return self.data.abstract_batch(reference=self.reference_cache is not None)
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         tokenizer, cache = self.student.tokenizer(), self.reference_cache
         return self.data.training_stream(
             split,

@@ -22,12 +22,10 @@ from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import Mixture
 from jaxkd.share import WHOLE, Share
-from jaxkd.typing import Key
+from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,7 +124,7 @@ class MiniLLM(Distillation):
         written = rollouts.with_room(self.data).abstract_batch()
         return OnPolicyBatch(written=written, given=rollouts.abstract_given())
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del share
         return self.data.example_stream(split, self.student, self.teacher, seed)

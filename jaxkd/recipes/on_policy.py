@@ -23,12 +23,11 @@ from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.rounds import Turn
 from jaxkd.sampling import Sampling
 from jaxkd.share import WHOLE, Share
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
 
-    from jaxkd.data.examples import Split
 
 CrossEntropy = Literal["data", "none"]
 
@@ -196,7 +195,7 @@ class OnPolicy(Recipe):
         longest = dataclasses.replace(own, data=own.data.reshaped(rollouts.with_room))
         return OnPolicyBatch(written=longest.abstract_batch(), given=rollouts.abstract_given())
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del share
         batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)

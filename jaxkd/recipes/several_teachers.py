@@ -14,12 +14,11 @@ from jaxkd.records import LossOutput, Rollout, Variables
 from jaxkd.share import WHOLE, Share
 from jaxkd.trainable import PROJECTORS
 from jaxkd.trained import STUDENT
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
     import grain
 
-    from jaxkd.data.examples import Split
 
 _APART = "teachers"
 """Of the frozen variables: what each teacher's method reads, by its number."""
@@ -114,7 +113,7 @@ class SeveralTeachers(Recipe):
     def abstract_batch(self) -> dict[str, Batch]:
         return {name: recipe.abstract_batch() for name, recipe, _ in self._members()}
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         import grain
 
         names = [name for name, _, _ in self._members()]

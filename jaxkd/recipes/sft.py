@@ -11,12 +11,10 @@ from jaxkd.label_loss import label_loss
 from jaxkd.records import LossOutput, TokenBatch, Variables
 from jaxkd.share import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
-from jaxkd.typing import Key
+from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
     import grain
-
-    from jaxkd.data.examples import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ class SFT(StudentRecipe):
     def abstract_batch(self) -> TokenBatch:
         return self.data.abstract_batch()
 
-    def batches(self, split: "Split", seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         return self.data.training_stream(split, self.student.tokenizer(), seed, share=share)
 
     def provenance(self) -> str:
