@@ -54,21 +54,25 @@ class FieldRecipe(Recipe):
         scales = self._abstract_scales()
         params = jax.eval_shape(self.field.init, jax.random.key(0), scales)
         return Variables(
-            params=described({FIELD: params}),
-            frozen=described({SCALES: scales}),
-            kept=described(self.abstract_kept()),
+            params=sharding.described({FIELD: params}),
+            frozen=sharding.described({SCALES: scales}),
+            kept=sharding.described(self.abstract_kept()),
         )
 
     def init(self, key: Key) -> Variables:
         scales = self.scales()
         params = {FIELD: self.field.init(key, scales)}
-        return Variables(params=placed(params), frozen=placed({SCALES: scales}), kept=placed(self.first_kept()))
+        return Variables(
+            params=sharding.place(params),
+            frozen=sharding.place({SCALES: scales}),
+            kept=sharding.place(self.first_kept()),
+        )
 
     def load_frozen(self) -> Params:
         return self.load_base()
 
     def load_base(self) -> Params:
-        return placed({SCALES: self.scales()})
+        return sharding.place({SCALES: self.scales()})
 
     def abstract_kept(self) -> Params:
         """Shapes of `first_kept`.  Default: nothing."""
@@ -125,20 +129,6 @@ def _points(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray,
     given, (states, rates) = data.trajectories("train"), _estimates(data, slopes)
     variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
     return variables[given.there], rates[given.there]
-
-
-def _whole(tree: Params) -> Params:
-    return jax.tree.map(lambda leaf: (None,) * leaf.ndim, tree)
-
-
-def described(tree: Params) -> Params:
-    """Shapes as they lie on the ambient mesh, whole on each device."""
-    return sharding.described(tree, _whole(tree))
-
-
-def placed(tree: Params) -> Params:
-    """Arrays on the ambient mesh, whole on each device."""
-    return sharding.place(tree, _whole(tree))
 
 
 def on_host(tree: Params) -> dict[str, np.ndarray]:

@@ -3,8 +3,6 @@
 So a step is planned without tokenizers, and what they say is data of the compiled step, not a part of it.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,13 +53,8 @@ def load_nearest(student: Pretrained, teacher: Pretrained) -> Params:
 
 def _described(name: str, **sizes: int) -> Params:
     tree = {key: jax.ShapeDtypeStruct((size,), jnp.int32) for key, size in sizes.items()}
-    return {name: sharding.described(tree, _whole(tree))}
+    return {name: sharding.described(tree)}
 
 
 def _placed(name: str, **tables: np.ndarray) -> Params:
-    return {name: sharding.place(tables, _whole(tables))}
-
-
-def _whole(tree: Params) -> dict[str, Any]:
-    """The logical axes of tables that every device has whole."""
-    return dict.fromkeys(tree, (None,))
+    return {name: sharding.place(tables)}

@@ -83,12 +83,13 @@ def constrain(array: jax.Array, *axes: str | None, layout: Layout = "sharded") -
     return jax.lax.with_sharding_constraint(array, partition_spec(axes, array.shape, mesh, layout=layout))
 
 
-def shardings(tree: Params, axes: Params, *, layout: Layout = "sharded") -> Params | None:
+def shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params | None:
     """The sharding of each leaf of `tree` on the ambient mesh; None where there is no mesh.
 
     Args:
         tree: arrays or `jax.ShapeDtypeStruct`s.
-        axes: the same dict with a tuple of logical axis names in place of each leaf.
+        axes: the same dict with a tuple of logical axis names in place of each leaf; None keeps every leaf whole on
+            each device.
         layout: over which of their mesh axes they are split.
 
     Raises:
@@ -97,6 +98,8 @@ def shardings(tree: Params, axes: Params, *, layout: Layout = "sharded") -> Para
     mesh = jax.sharding.get_mesh()
     if mesh.empty:
         return None
+    if axes is None:
+        return jax.tree.map(lambda leaf: NamedSharding(mesh, PartitionSpec()), tree)
     named = dict(jax.tree.leaves_with_path(axes, is_leaf=lambda node: isinstance(node, tuple)))
 
     def of(path: tuple, leaf: jax.Array) -> NamedSharding:
@@ -111,12 +114,12 @@ def shardings(tree: Params, axes: Params, *, layout: Layout = "sharded") -> Para
     return jax.tree.map_with_path(of, tree)
 
 
-def described(tree: Params, axes: Params, *, layout: Layout = "sharded") -> Params:
+def described(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params:
     """The same `jax.ShapeDtypeStruct`s with the sharding that each has on the ambient mesh; as they are without one.
 
     Args:
         tree: `jax.ShapeDtypeStruct`s.
-        axes: the same dict with a tuple of logical axis names in place of each leaf.
+        axes: as in `shardings`.
         layout: as in `shardings`.
     """
     targets = shardings(tree, axes, layout=layout)
@@ -125,10 +128,14 @@ def described(tree: Params, axes: Params, *, layout: Layout = "sharded") -> Para
     return jax.tree.map(lambda leaf, to: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=to), tree, targets)
 
 
-def place(tree: Params, axes: Params) -> Params:
-    """Move host arrays onto the ambient mesh, each device receiving its own part only."""
-    targets = shardings(tree, axes)
-    return jax.tree.map(jax.numpy.asarray, tree) if targets is None else jax.device_put(tree, targets)
+def place(tree: Params, axes: Params | None = None) -> Params:
+    """Move host arrays onto the ambient mesh, each device receiving its own part only.
+
+    Args:
+        tree: arrays.
+        axes: as in `shardings`.
+    """
+    return jax.device_put(tree, shardings(tree, axes))
 
 
 def on_host(array: jax.Array) -> np.ndarray:

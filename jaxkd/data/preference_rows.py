@@ -80,12 +80,7 @@ class Assemble:
             "example_ids": np.where(mask, targets["example_id"], -1),
         }
         answers = {name: array.astype(np.int32) for name, array in answers.items()} | {"loss_mask": mask}
-        reference: Any = None
-        if "reference_chosen" in numbers.dtype.names:
-            reference = np.stack([numbers["reference_chosen"], numbers["reference_rejected"]], axis=-1)
-        return PreferenceBatch(
-            answers=TokenBatch(**answers),
-            probability=numbers["probability"],
-            weights=numbers["weight"],
-            reference=reference,
-        )
+        pairs: dict[str, Any] = {"probability": numbers["probability"], "weights": numbers["weight"]}
+        if "reference_chosen" in (numbers.dtype.names or ()):
+            pairs["reference"] = np.stack([numbers["reference_chosen"], numbers["reference_rejected"]], axis=-1)
+        return PreferenceBatch(answers=TokenBatch(**answers), **pairs)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxkd import sharding
 from jaxkd.data.trajectory_sources import TrajectorySource
-from jaxkd.field_recipe import described, placed
 from jaxkd.models.fields import Field, Network
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
 from jaxkd.segments import SegmentBatch, SegmentRecipe
@@ -62,14 +62,14 @@ class MultipleShooting(SegmentRecipe):
     def abstract(self) -> Variables:
         field = super().abstract()
         shape = (len(_pieces(self.data, self.horizon)[0]), len(self.data.names()[0]))
-        starts = described({STARTS: jax.ShapeDtypeStruct(shape, jnp.float64)})
+        starts = sharding.described({STARTS: jax.ShapeDtypeStruct(shape, jnp.float64)})
         return field.replace(params=field.params | starts)
 
     def init(self, key: Key) -> Variables:
         field = super().init(key)
         record, start, _ = _pieces(self.data, self.horizon)
         _, (smooth, _) = self.training_estimates()
-        starts = placed({STARTS: jnp.asarray(smooth[record, start]) / self.spread(field)[None]})
+        starts = sharding.place({STARTS: jnp.asarray(smooth[record, start]) / self.spread(field)[None]})
         return field.replace(params=field.params | starts)
 
     def loss(self, variables: Variables, batch: JoinedBatch, counts: dict[str, Array], key: Key) -> LossOutput:

@@ -1,7 +1,7 @@
 """On-policy distillation: another recipe's divergence, on answers that the student writes itself."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
@@ -178,10 +178,10 @@ class OnPolicy(Recipe):
                     raise ValueError(f"{name} must be 1 with replay, whose schedule decides, got {value}.")
 
     def abstract(self) -> Variables:
-        return self.recipe.abstract().replace(kept=self._kept(sharding.described))
+        return self.recipe.abstract().replace(kept=sharding.described(self._kept()))
 
     def init(self, key: Key) -> Variables:
-        return self.recipe.init(key).replace(kept=self._kept(sharding.place))
+        return self.recipe.init(key).replace(kept=sharding.place(self._kept()))
 
     def load_frozen(self) -> Params:
         return self.recipe.load_frozen()
@@ -232,14 +232,14 @@ class OnPolicy(Recipe):
             stop_repeated=self.stop_repeated,
         )
 
-    def _kept(self, place: Callable[[Params, Params], Params]) -> Params:
+    def _kept(self) -> Params:
         """Before the first step."""
         buffers = {}
         if self.every > 1:
             buffers[ROUND] = self._empty_round()
         if self.replay is not None:
             buffers[REPLAY] = self.replay.initial(self.max_new_tokens)
-        return place(buffers, jax.tree.map(lambda leaf: (None,) * leaf.ndim, buffers))
+        return buffers
 
     def _empty_round(self) -> Params:
         rows = self.every * self.recipe.text.of_student.rows

@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from jaxkd import sharding
 from jaxkd.dynamics import Identified, identify
-from jaxkd.field_recipe import FIELD, SCALES, described, placed
+from jaxkd.field_recipe import FIELD, SCALES
 from jaxkd.matching import MatchingRecipe
 from jaxkd.models.fields import VectorField
 from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Symbolic
@@ -42,7 +43,7 @@ class SNODEMatching(MatchingRecipe):
         variables = super().init(key)
         found = _identified(self)
         params = self.field.of(found.equations, variables.frozen[SCALES])
-        return variables.replace(params=placed({FIELD: params}))
+        return variables.replace(params=sharding.place({FIELD: params}))
 
     def penalty(self, params: Params) -> Scalar | float:
         return self.alpha * jnp.mean(jnp.abs(params["coefficients"]))
@@ -93,7 +94,9 @@ class SNODEResidual(ShootingRecipe):
 
     def load_base(self) -> Params:
         frozen = super().load_base()
-        target = described({FIELD: jax.eval_shape(self.field.symbolic.init, jax.random.key(0), frozen[SCALES])})
+        target = sharding.described(
+            {FIELD: jax.eval_shape(self.field.symbolic.init, jax.random.key(0), frozen[SCALES])}
+        )
         return frozen | {SYMBOLIC: trained_params(Path(self.equations), target)[FIELD]}
 
     def model(self, variables: Variables) -> VectorField:
