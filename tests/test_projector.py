@@ -148,6 +148,12 @@ def test_gram_inverse_and_ideal_step_by_hand_and_in_float64():
     np.testing.assert_allclose(on_the_host, exact, rtol=1e-9)
 
 
+def test_the_rows_of_a_large_head_are_multiplied_once_each():
+    rows = np.random.default_rng(0).normal(size=(8200, 2)).astype(np.float32)
+    exact = np.linalg.inv(rows.astype(np.float64).T @ rows.astype(np.float64))
+    np.testing.assert_allclose(projector.gram_inverse(rows), exact, rtol=1e-9)
+
+
 def test_shared_rows_of_different_vocabularies_are_multiplied_without_copies_of_the_heads():
     random = np.random.default_rng(7)
     head_in, head_out = (random.normal(size=size).astype(np.float32) for size in ((5000, 3), (6000, 4)))

@@ -65,12 +65,30 @@ def test_low_pass_and_its_cutoff_equal_float64_numpy():
     waves = np.abs(np.fft.fftfreq(24, 1 / 24))
     kept = np.real(np.fft.ifft((waves <= 3) * np.fft.fft(fields)))
     np.testing.assert_allclose(low_pass(jnp.asarray(fields), cutoffs=(3,)), kept, atol=1e-12)
-    off = [
+    assert spectral_cutoff(jnp.asarray(fields)) == best_cutoff(fields) == 3
+
+
+def test_the_highest_wave_counts_once_for_the_cutoff():
+    """The stronger it is, the less it matters to the others whether a wave is kept."""
+    cutoff, wave = jax.jit(spectral_cutoff), 4 * np.sin(9 * K * X)
+    noise = np.random.default_rng(0).standard_normal((3, 24))
+    found = []
+    for strength in np.linspace(0, 3, 31):
+        fields = noise + wave + strength * np.cos(12 * K * X)
+        found.append(int(cutoff(fields)))
+        assert found[-1] == best_cutoff(fields)
+    assert found[0] > found[-1]
+
+
+def best_cutoff(fields):
+    """By generalised cross-validation, a filtered field for each cutoff."""
+    waves = np.abs(np.fft.fftfreq(24, 1 / 24))
+    scores = [
         np.sum((fields - np.real(np.fft.ifft((waves <= cutoff) * np.fft.fft(fields)))) ** 2)
         / (1 - (2 * cutoff + 1) / 24) ** 2
         for cutoff in range(2, 11)
     ]
-    assert spectral_cutoff(jnp.asarray(fields)) == 2 + np.argmin(off) == 3
+    return 2 + np.argmin(scores)
 
 
 def test_gradient():
