@@ -163,8 +163,8 @@ def test_another_process_reads_the_same_examples(tmp_path):
     with plain_modules(tmp_path):
         here = repr(StandardLibrary().examples("validation"))
     program = (
-        f"import sysconfig; sysconfig.get_paths = lambda: {{'stdlib': {str(tmp_path)!r}}};"
-        "from jaxkd.data.standard_library import StandardLibrary;"
+        "import sysconfig; from jaxkd.data.standard_library import StandardLibrary;"
+        f"sysconfig.get_paths = lambda: {{'stdlib': {str(tmp_path)!r}}};"
         "print(end=repr(StandardLibrary().examples('validation')))"
     )
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
