@@ -14,7 +14,7 @@ from jaxkd.models import decoder
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.recipe import Batch
 from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key, Params, Split
 

@@ -24,7 +24,7 @@ from jaxkd.plan import step_plan
 from jaxkd.progress import progress
 from jaxkd.recipe import Recipe
 from jaxkd.records import Rollout
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 from jaxkd.stage import Stage
 from jaxkd.step_log import StepLog
 from jaxkd.train_step import Precision, TrainState, rollout_key

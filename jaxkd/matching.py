@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxkd.data import draws
 from jaxkd.field_recipe import FIELD, SCALES, FieldRecipe
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Key, Params, Scalar, Split
 
 if TYPE_CHECKING:

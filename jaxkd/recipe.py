@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from jaxtyping import Array
 
 from jaxkd.records import LossOutput, Rollout, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:

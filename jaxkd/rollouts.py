@@ -20,7 +20,7 @@ from jaxkd.models.language_model import LanguageModel
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import OnPolicyBatch, Rollout, TokenBatch
 from jaxkd.sampling import Finish, Mixture, Sampling, bucket, generate
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 from jaxkd.typing import Key
 
 AS_LEARNT = Sampling(temperature=1.0)

@@ -13,7 +13,7 @@ from jaxkd.data import draws
 from jaxkd.data.trajectory_sources import TrajectorySource
 from jaxkd.field_recipe import SCALES, FieldRecipe
 from jaxkd.records import Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:

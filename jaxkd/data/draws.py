@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Shaped
 
 from jaxkd.data.chat import Tokenized
 from jaxkd.records import TokenBatch
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 
 if TYPE_CHECKING:
     import grain

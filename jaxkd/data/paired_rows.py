@@ -47,12 +47,12 @@ def features(pair: Pair) -> dict[str, np.ndarray]:
 class Assemble:
     """From packed rows to a batch: a process's share of them, with the teacher's hidden states from a cache."""
 
-    share: slice
+    rows: slice
     cache: Teacher | None
     matched: bool
 
     def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
-        mine = {name: array[self.share] for name, array in packed.items()}
+        mine = {name: array[self.rows] for name, array in packed.items()}
         theirs = {name.removeprefix(TEACHER): array for name, array in mine.items() if name.startswith(TEACHER)}
         # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
         positions: Any = _positions_in_row(mine, theirs) if self.matched else None

@@ -25,7 +25,7 @@ from jaxkd.data.text import PackedText
 from jaxkd.data.vocabulary_mapping import VocabularyMapping
 from jaxkd.progress import progress
 from jaxkd.records import PairedBatch, TokenSpans
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class PairedText:
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = self.pairs(split, student, teacher)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), features, budgets=self._budgets(), seed=seed)
-        assemble = Assemble(share=rows, cache=cache, matched=self.match != "none")
+        assemble = Assemble(rows=rows, cache=cache, matched=self.match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
     def each_once(
@@ -113,7 +113,7 @@ class PairedText:
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
         stream = packing.each_once(pairs, features, budgets=self._budgets(), rows=self.student.rows)
-        return list(stream.map(Assemble(share=slice(None), cache=cache, matched=False)))
+        return list(stream.map(Assemble(rows=slice(None), cache=cache, matched=False)))
 
     def example_stream(
         self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
@@ -193,7 +193,7 @@ class PairedText:
     def batch_of(self, examples: Sequence[Pair], budgets: Mapping[str, int]) -> PairedBatch:
         """Each pair in a row of its own; arguments and errors as of `PackedText.batch_of`."""
         packed = packing.one_a_row([features(pair) for pair in examples], budgets=budgets)
-        return Assemble(share=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
+        return Assemble(rows=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
 
     def _budgets(self) -> dict[str, int]:
         return {

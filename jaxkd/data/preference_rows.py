@@ -62,10 +62,10 @@ class Features:
 class Assemble:
     """From packed rows to a batch: a process's share of them."""
 
-    share: slice
+    rows: slice
 
     def __call__(self, packed: Mapping[str, np.ndarray]) -> PreferenceBatch:
-        mine = {name: array[self.share] for name, array in packed.items()}
+        mine = {name: array[self.rows] for name, array in packed.items()}
         pairs_of_tokens, pairs_of_targets = mine["tokens_segment_ids"], mine["targets_segment_ids"]
         tokens, targets, numbers = mine["tokens"], mine["targets"], mine["pairs"]
         mask = pairs_of_targets > 0

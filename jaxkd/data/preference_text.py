@@ -17,7 +17,7 @@ from jaxkd.data.examples import Example, subset
 from jaxkd.data.preference_rows import Assemble, Features, TokenizedPair
 from jaxkd.data.preferences import PreferenceSource
 from jaxkd.records import PreferenceBatch, TokenBatch
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from jaxkd.cache import HiddenCache
 from jaxkd.data import chat, packing, tokenizers, vocabulary
 from jaxkd.data.examples import Source, subset
 from jaxkd.records import TokenBatch
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.progress import progress
 from jaxkd.records import TokenBatch
-from jaxkd.sharding import constrain
-from jaxkd.share import Share
+from jaxkd.sharding import Share, constrain
 from jaxkd.typing import Params, Split
 
 

@@ -19,7 +19,7 @@ from jaxkd.losses import linear_contrast
 from jaxkd.losses.reduce import example_count, example_mean_weights, mean_weights, reported
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.trained import origins
 from jaxkd.typing import Key, Params, Split
 

@@ -14,7 +14,7 @@ from jaxkd.losses.preference import DPOLoss, PreferenceLoss
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
 from jaxkd.models.pretrained import Pretrained
 from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params, Split

@@ -21,7 +21,7 @@ from jaxkd.models.config import DecoderConfig
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import Mixture
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:

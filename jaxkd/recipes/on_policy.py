@@ -22,7 +22,7 @@ from jaxkd.replay import Replay
 from jaxkd.rollouts import AS_LEARNT, Rollouts
 from jaxkd.rounds import Turn
 from jaxkd.sampling import Sampling
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from jaxkd.models.language_model import LanguageModel
 from jaxkd.recipe import Batch, Recipe
 from jaxkd.records import LossOutput, Rollout, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.trainable import PROJECTORS
 from jaxkd.trained import STUDENT
 from jaxkd.typing import Key, Params, Split

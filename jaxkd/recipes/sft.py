@@ -9,7 +9,7 @@ from jaxtyping import Array
 from jaxkd.data.text import PackedText
 from jaxkd.label_loss import label_loss
 from jaxkd.records import LossOutput, TokenBatch, Variables
-from jaxkd.share import WHOLE, Share
+from jaxkd.sharding import WHOLE, Share
 from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key, Split
 

@@ -76,8 +76,7 @@ def test_the_nearest_text_equals_brute_force_and_is_the_first_of_equals():
     for query, place in zip(queries, found, strict=True):
         distances = [levenshtein(query, candidate) for candidate in candidates]
         assert place == distances.index(min(distances)), query
-    assert done == sorted(set(done))
-    assert done[-1] == len(queries)
+    assert done == [64, 128, len(queries)]
 
 
 def least_cost(costs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxkd.data import draws
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 
 
 def first(stream, count):

@@ -15,7 +15,7 @@ from jaxkd.data.packing import (
     one_a_row,
     train_batches,
 )
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 
 ROWS, LENGTH, TARGETS = 4, 24, 10
 

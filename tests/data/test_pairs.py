@@ -14,7 +14,7 @@ from jaxkd.alignment.exact_token import align
 from jaxkd.data import vocabulary
 from jaxkd.data.jsonl import Jsonl
 from jaxkd.data.pairs import PairedText
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 from tests.data.tokenizer_families import wrapped
 
 

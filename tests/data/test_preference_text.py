@@ -12,7 +12,7 @@ from jaxkd.data import chat
 from jaxkd.data.preference_jsonl import PreferenceJsonl
 from jaxkd.data.preference_text import PreferenceText
 from jaxkd.models.pretrained import Pretrained
-from jaxkd.share import Share
+from jaxkd.sharding import Share
 
 
 def text_of(path, rows, /, **changes):
