@@ -1,35 +1,26 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks import (
-    aligndistil_memory,
-    aligndistil_speed,
-    alignment,
+from benchmarks.dynamics import (
     augmentation,
     beside_pysindy,
     chaotic,
     coverage,
-    cross_vocabulary_speed,
-    dskd_memory,
     dynamics,
-    install,
-    losses_accuracy,
-    losses_gpu,
-    losses_memory,
-    losses_speed,
-    methods_memory,
-    models_compile,
-    models_forward,
-    models_load,
-    mutants,
-    rollout,
-    sampler,
-    shared_head,
-    suite,
-    surgery,
     symbolic_networks,
     time_to_target,
 )
+from benchmarks.losses import losses_accuracy, losses_gpu, losses_memory, losses_speed, shared_head
+from benchmarks.methods import (
+    aligndistil_memory,
+    aligndistil_speed,
+    alignment,
+    cross_vocabulary_speed,
+    dskd_memory,
+    methods_memory,
+)
+from benchmarks.models import install, models_compile, models_forward, models_load, rollout, sampler, surgery
 from benchmarks.runner import main
+from benchmarks.tests import mutants, suite
 
 BENCHMARKS = (
     install.BENCHMARK,

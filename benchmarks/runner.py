@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import units
 from benchmarks.environment import Environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.console import run_program
+from jaxkd.runtime.program import run_program
 
 
 def main(benchmarks: Sequence[Benchmark], arguments: Sequence[str] | None = None) -> None:

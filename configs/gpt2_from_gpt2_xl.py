@@ -22,22 +22,22 @@ import dataclasses
 import functools
 from typing import Literal
 
-from jaxkd.data.jsonl import Jsonl
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.samples import Samples
-from jaxkd.loop import Train
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.samples import Samples
 from jaxkd.losses import AdaptiveKL, ForwardKL, JensenShannon, ReverseKL, SkewForwardKL, SkewReverseKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models import published
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints import published
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training.recipe import Recipe
 
 DATA = "data/dolly"
 STUDENT = Pretrained(path="openai-community/gpt2", architecture=published.GPT2)

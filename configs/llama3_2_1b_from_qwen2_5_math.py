@@ -19,22 +19,22 @@ Hardware  Planned: 76 GiB on one device.  Flags for several GPUs: docs/papers.md
 
 from typing import Literal
 
-from jaxkd.data.jsonl import Jsonl
-from jaxkd.data.pairs import PairedText
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.samples import Samples
-from jaxkd.loop import Train
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.samples import Samples
 from jaxkd.losses import ForwardKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models import published
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints import published
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training.recipe import Recipe
 
 DATA = "data/metamath_qwen2.5_math_7b"
 STUDENT = "meta-llama/Llama-3.2-1B"

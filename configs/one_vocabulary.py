@@ -24,25 +24,25 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.answer_prompts import Answer
-from jaxkd.cache_teacher import Cache
-from jaxkd.data.jsonl import Jsonl
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.reference_kl import ReferenceKL
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.reference_kl import ReferenceKL
 from jaxkd.evaluate import Evaluate
-from jaxkd.loop import Train
 from jaxkd.losses import AnyDivergence, ForwardKL, JensenShannon, ReverseKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Group, Optimizer
-from jaxkd.recipe import Recipe
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.cache_stage import Cache
+from jaxkd.study.generate_stage import Answer
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training.recipe import Recipe
 
 DIVERGENCES: dict[str, AnyDivergence] = {
     "forward": ForwardKL(temperature=2.0),

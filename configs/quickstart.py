@@ -19,21 +19,21 @@ Result    docs/quickstart.md, with the hardware it took.
 
 from typing import Literal
 
-from jaxkd.cache_teacher import Cache
-from jaxkd.data.standard_library import StandardLibrary
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.samples import Samples
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.standard_library import StandardLibrary
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.samples import Samples
 from jaxkd.evaluate import Evaluate
-from jaxkd.loop import Train
 from jaxkd.losses import ForwardKL
-from jaxkd.mesh import MeshShape
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.surgery import evenly_spaced
-from jaxkd.optim import Optimizer
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.cache_stage import Cache
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

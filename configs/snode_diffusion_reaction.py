@@ -20,23 +20,23 @@ Result    Forecasts off by .013 of the spread (.011 to .016) with the network, .
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.grid_sources import SimulatedOnGrid
-from jaxkd.dynamics.grid_systems import DIFFUSION_REACTION
-from jaxkd.dynamics.slopes import GridSlopes
-from jaxkd.evals.field_error import FieldError
+from jaxkd.data.trajectories.grid_sources import SimulatedOnGrid
+from jaxkd.dynamics.derivatives.slopes import GridSlopes
+from jaxkd.dynamics.systems.grid_systems import DIFFUSION_REACTION
+from jaxkd.evals.dynamics.field_error import FieldError
+from jaxkd.evals.dynamics.rollout_error import RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
-from jaxkd.evals.rollout_error import RolloutError
-from jaxkd.loop import Train
-from jaxkd.mesh import MeshShape
-from jaxkd.models.fields import Network
-from jaxkd.models.grid_fields import OnGrid
-from jaxkd.models.symbolic_fields import Corrected, Terms, TermsOnGrid
-from jaxkd.optim import Optimizer
-from jaxkd.recipe import Recipe
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.shooting import Phase
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
+from jaxkd.training.recipe import Recipe
+from jaxkd.vector_fields.field import Network
+from jaxkd.vector_fields.grid import OnGrid
+from jaxkd.vector_fields.shooting import Phase
+from jaxkd.vector_fields.symbolic import Corrected, Terms, TermsOnGrid
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

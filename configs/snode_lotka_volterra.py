@@ -16,21 +16,21 @@ Result    Forecasts off by .010 of the spread (.009 to .012) after stage 1, .009
 
 from typing import Literal
 
-from jaxkd.data.trajectory_sources import SimulatedTrajectories
-from jaxkd.dynamics import systems
-from jaxkd.evals.field_error import FieldError
+from jaxkd.data.trajectories.sources import SimulatedTrajectories
+from jaxkd.dynamics.systems import systems
+from jaxkd.evals.dynamics.field_error import FieldError
+from jaxkd.evals.dynamics.rollout_error import RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
-from jaxkd.evals.rollout_error import RolloutError
-from jaxkd.loop import Train
-from jaxkd.mesh import MeshShape
-from jaxkd.models.fields import Network
-from jaxkd.models.symbolic_fields import Corrected, Terms
-from jaxkd.optim import Optimizer
-from jaxkd.recipe import Recipe
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.shooting import AdaptiveSteps, Phase
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
+from jaxkd.training.recipe import Recipe
+from jaxkd.vector_fields.field import Network
+from jaxkd.vector_fields.shooting import AdaptiveSteps, Phase
+from jaxkd.vector_fields.symbolic import Corrected, Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

@@ -17,20 +17,20 @@ Result    Forecasts where |u| <= 1 off by .015 of the spread (.014 to .017) with
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.trajectory_sources import SimulatedTrajectories
-from jaxkd.dynamics.driven import PITCHFORK, RandomDrive
-from jaxkd.evals.field_error import FieldError
+from jaxkd.data.trajectories.sources import SimulatedTrajectories
+from jaxkd.dynamics.systems.driven import PITCHFORK, RandomDrive
+from jaxkd.evals.dynamics.field_error import FieldError
+from jaxkd.evals.dynamics.rollout_error import RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
-from jaxkd.evals.rollout_error import RolloutError
-from jaxkd.loop import Train
-from jaxkd.mesh import MeshShape
-from jaxkd.models.symbolic_fields import Terms
-from jaxkd.optim import Optimizer
-from jaxkd.recipe import Recipe
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODETuning
-from jaxkd.shooting import Phase
-from jaxkd.study import Study
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
+from jaxkd.training.recipe import Recipe
+from jaxkd.vector_fields.shooting import Phase
+from jaxkd.vector_fields.symbolic import Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

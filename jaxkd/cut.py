@@ -9,9 +9,9 @@ from typing import Literal
 import jax
 import numpy as np
 
-from jaxkd import mesh as meshes
-from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.surgery import Importance, Initialization, Statistic
+from jaxkd.sharding import mesh as meshes
 
 CALIBRATION_LENGTH = 512
 """Tokens of a row on which importance is measured."""
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Cut and write."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.cut")
     run_program(lambda: cut(command))
@@ -78,9 +78,11 @@ def cut(command: Command) -> None:
     """
     import ml_dtypes
 
-    from jaxkd.models import decoder, huggingface, surgery
-    from jaxkd.models.config import family
-    from jaxkd.models.pretrained import Pretrained
+    from jaxkd.models import surgery
+    from jaxkd.models.checkpoints import huggingface
+    from jaxkd.models.checkpoints.config import family
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models.transformer import decoder
 
     if command.layers is not None and command.depth is not None:
         raise ValueError("at most one of --layers and --depth must be given, got both.")
@@ -120,10 +122,10 @@ def cut(command: Command) -> None:
 
 def _importance(command: Command, model: LanguageModel) -> Importance:
     """Of the model's parts on the command's text."""
-    from jaxkd import forward
-    from jaxkd.data.jsonl import Jsonl
-    from jaxkd.data.standard_library import StandardLibrary
-    from jaxkd.data.text import PackedText
+    from jaxkd.data.text.jsonl import Jsonl
+    from jaxkd.data.text.packed_text import PackedText
+    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.distillation import forward
     from jaxkd.models.surgery import activation_importance
 
     source = StandardLibrary() if command.data is None else Jsonl(train=str(command.data))

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxkd.discovery import Search, discover
+from jaxkd.study.discovery import Search, discover
 
 if TYPE_CHECKING:
-    from jaxkd.report.discovered import Discovered
+    from jaxkd.report.dynamics.discovered import Discovered
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read, find, try, write."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     # --degree, not --search.degree: no other option has such a name.
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover", config=(tyro.conf.OmitArgPrefixes,))
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _discover(command: Command, said: str) -> None:
     import jax
 
-    from jaxkd.data import measurements
+    from jaxkd.data.trajectories import measurements
     from jaxkd.report import write_discovery
 
     if command.output.exists() and not command.output.is_dir():

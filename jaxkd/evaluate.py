@@ -9,12 +9,12 @@ from pathlib import Path
 
 import jax
 
-from jaxkd import config as configs
-from jaxkd import mesh as meshes
-from jaxkd import stage
-from jaxkd.evals.evaluator import Evaluation, Evaluator
-from jaxkd.models.language_model import language_model
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.language_model import language_model
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.runtime import config_json as configs
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage
+from jaxkd.training.evaluator import Evaluation, Evaluator
 
 _log = logging.getLogger(__name__)
 
@@ -73,14 +73,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Evaluate, print the metrics, and write them where --output says."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.evaluate")
     run_program(lambda: _evaluate(command))
 
 
 def _evaluate(command: Command) -> None:
-    from jaxkd import runs
+    from jaxkd.study import runs
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
@@ -103,9 +103,9 @@ def _evaluate(command: Command) -> None:
 
 
 def _bits_per_byte(command: Command) -> Evaluator:
-    from jaxkd.data.jsonl import Jsonl
-    from jaxkd.data.standard_library import StandardLibrary
-    from jaxkd.evals.bits_per_byte import BitsPerByte
+    from jaxkd.data.text.jsonl import Jsonl
+    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.evals.language.bits_per_byte import BitsPerByte
 
     source = StandardLibrary() if command.data is None else Jsonl(test=str(command.data))
     return BitsPerByte(source=source, split="test", limit=command.limit)

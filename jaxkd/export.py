@@ -8,11 +8,12 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from jaxkd import mesh as meshes
-from jaxkd.checkpoint import tree_bytes
-from jaxkd.models import config as model_config
-from jaxkd.models import decoder, huggingface, lora, peft, quantized
-from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.checkpoints import config as model_config
+from jaxkd.models.checkpoints import huggingface, peft
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.transformer import decoder, lora, quantized
+from jaxkd.runtime.checkpoint import tree_bytes
+from jaxkd.sharding import mesh as meshes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Export and verify."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.export")
     run_program(lambda: export(command))
@@ -47,7 +48,7 @@ def export(command: Command) -> None:
         ValueError: the target holds a model already, an adapter is asked for that has no checkpoint to
             stand beside, or what was read back differs.
     """
-    from jaxkd import runs
+    from jaxkd.study import runs
 
     for name in ("config.json", "adapter_config.json"):
         if (command.to / name).exists():

@@ -7,9 +7,9 @@ from typing import Literal
 
 import jax
 
-from jaxkd import mesh as meshes
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.sampling import GREEDY, Sampling
+from jaxkd.sharding import mesh as meshes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Generate and print."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     # --temperature, not --sampling.temperature: no other option has such a name.
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.generate", config=(tyro.conf.OmitArgPrefixes,))
@@ -48,10 +48,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _generate(command: Command) -> None:
-    from jaxkd import runs, sampling
-    from jaxkd.data.chat import prompt_tokens
+    from jaxkd import sampling
     from jaxkd.data.examples import Example
-    from jaxkd.models.language_model import language_model
+    from jaxkd.data.text.chat import prompt_tokens
+    from jaxkd.models.checkpoints.language_model import language_model
+    from jaxkd.study import runs
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")

@@ -7,8 +7,8 @@ from typing import Literal
 
 import jax
 
-from jaxkd import mesh as meshes
-from jaxkd.models.quantized import Quantization
+from jaxkd.models.transformer.quantized import Quantization
+from jaxkd.sharding import mesh as meshes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.quantize")
     run_program(lambda: measure(command))
@@ -41,13 +41,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(command: Command) -> None:
     """Print a line for the full model and one for each way to store it."""
-    from jaxkd.checkpoint import tree_bytes
-    from jaxkd.data.jsonl import Jsonl
-    from jaxkd.data.standard_library import StandardLibrary
-    from jaxkd.data.text import PackedText
-    from jaxkd.evals.reference_kl import reference_kl
-    from jaxkd.models.language_model import LanguageModel
-    from jaxkd.models.pretrained import Pretrained
+    from jaxkd.data.text.jsonl import Jsonl
+    from jaxkd.data.text.packed_text import PackedText
+    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.evals.language.reference_kl import reference_kl
+    from jaxkd.models.checkpoints.language_model import LanguageModel
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.runtime.checkpoint import tree_bytes
 
     source = StandardLibrary() if command.data is None else Jsonl(test=str(command.data))
     text = PackedText(

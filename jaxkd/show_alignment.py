@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from jaxkd.data.byte_spans import Spans
     from jaxkd.records import TokenSpans
     from jaxkd.report.token_rows import TokenRow
+    from jaxkd.tokenizers.byte_spans import Spans
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Align, print and draw."""
     import tyro
 
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.show_alignment")
     run_program(lambda: _show(command))
@@ -64,9 +64,9 @@ def aligned(text: str, a: str, b: str) -> "tuple[TokenRow, TokenRow]":
         FileNotFoundError: a folder without a tokenizer.
     """
     from jaxkd.alignment import exact_token
-    from jaxkd.data import byte_spans
-    from jaxkd.models.pretrained import Pretrained
+    from jaxkd.models.checkpoints.pretrained import Pretrained
     from jaxkd.report.token_rows import TokenRow
+    from jaxkd.tokenizers import byte_spans
 
     first, second = (byte_spans.encode(Pretrained(path=path).tokenizer(), text)[1] for path in (a, b))
     pairs = exact_token.align(_record(first), _record(second))

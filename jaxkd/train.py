@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args
 
 import jax
 
-from jaxkd.loop import Interrupted, Train
-from jaxkd.stage import Stage
-from jaxkd.study import Study, run_study
-from jaxkd.summary import write_summary
+from jaxkd.study.study import Study, run_study
+from jaxkd.study.summary import write_summary
+from jaxkd.training.loop import Interrupted, Train
+from jaxkd.training.stage import Stage
 
 Size = Literal["full", "smoke"]
 
@@ -50,7 +50,7 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, run the study, print its table."""
-    from jaxkd.console import run_program
+    from jaxkd.runtime.program import run_program
 
     run_program(lambda: _main(list(sys.argv[1:] if arguments is None else arguments)))
 
@@ -168,7 +168,7 @@ def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str
 
 def _prepare_process(study: Study) -> None:
     """What must be decided before JAX touches a device."""
-    from jaxkd.mesh import initialize_processes
+    from jaxkd.sharding.mesh import initialize_processes
 
     training = [stage for stage in study.stages if isinstance(stage, Train)]
     if any(stage.precision == "float64" for stage in training):

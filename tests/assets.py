@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
-from jaxkd.data import packages
-from jaxkd.models.gguf import convert
+from jaxkd.models.checkpoints.gguf import convert
+from jaxkd.runtime import packages
 
 TINY = {
     "block_count": 2,

@@ -38,7 +38,7 @@ jaxtyping.install_import_hook(
         "jaxkd.sampling.decode",
         "jaxkd.sampling.logits",
         "jaxkd.sampling.threshold",
-        "jaxkd.forward",
+        "jaxkd.distillation.forward",
     ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from jaxkd import cut
-from jaxkd.evals.reference_kl import reference_kl
-from jaxkd.mesh import MeshShape, make
-from jaxkd.models import decoder, surgery
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.evals.language.reference_kl import reference_kl
+from jaxkd.models import surgery
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer import decoder
+from jaxkd.sharding.mesh import MeshShape, make
 
 
 def test_a_shallower_and_narrower_model_is_written(tiny_folder, tiny_text, tmp_path, capsys):
@@ -107,8 +108,8 @@ def test_transformers_loads_a_cut_model_with_equal_logits(tiny_folder, tiny_text
 @pytest.mark.slow
 def test_what_matters_most_is_worth_more_than_what_comes_first(smollm2_folder):
     """SmolLM2 with three quarters of its units, chosen by importance, is nearer to the whole than a random choice."""
-    from jaxkd.data.standard_library import StandardLibrary
-    from jaxkd.data.text import PackedText
+    from jaxkd.data.text.packed_text import PackedText
+    from jaxkd.data.text.standard_library import StandardLibrary
 
     model = Pretrained(path=str(smollm2_folder))
     config, params, tokenizer = model.config(), model.load(), model.tokenizer()

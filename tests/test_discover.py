@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from jaxkd import discover
-from jaxkd.data.measurements import Record
-from jaxkd.discovery import split
-from jaxkd.dynamics import Equations, systems
+from jaxkd.data.trajectories.measurements import Record
+from jaxkd.dynamics import Equations
+from jaxkd.dynamics.systems import systems
+from jaxkd.study.discovery import split
 from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL

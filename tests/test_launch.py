@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jaxkd import mesh
+from jaxkd.sharding import mesh
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 SCRIPTS = sorted(path for path in LAUNCH.iterdir() if path.suffix in (".sh", ".sbatch"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxkd import evaluate, export, generate, show_alignment
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.stage import read_evaluations
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.training.stage import read_evaluations
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_plain_prompt_needs_no_chat_template(tiny_folder, capsys):
 
 
 def test_an_export_is_read_back_equal_and_holds_the_average(finished, tmp_path, capsys):
-    from jaxkd import runs
+    from jaxkd.study import runs
 
     for dtype in ("float32", "bfloat16"):
         export.main(["--run", str(finished), "--to", str(tmp_path / dtype), "--dtype", dtype])
@@ -77,10 +77,10 @@ def test_transformers_loads_the_export_with_equal_logits(finished, tmp_path):
     import jax.numpy as jnp
     from transformers import AutoModelForCausalLM
 
-    from jaxkd import runs
     from jaxkd.kernels import head_logits
-    from jaxkd.models import decoder
+    from jaxkd.models.transformer import decoder
     from jaxkd.records import Hiddens
+    from jaxkd.study import runs
 
     export.main(["--run", str(finished), "--to", str(tmp_path / "out")])
     model = runs.language_model(finished)
@@ -113,7 +113,7 @@ def test_an_export_overwrites_nothing(finished, tiny_folder, capsys):
 
 
 def test_an_alignment_is_printed_and_drawn(tiny_folder, tmp_path, capsys):
-    from tests.data.tokenizer_families import made
+    from tests.tokenizers.tokenizer_families import made
 
     made("byte-level BPE").save_pretrained(tmp_path / "other")
     command = ["--text", "the 1½\n", "--a", str(tiny_folder), "--b", str(tmp_path / "other")]

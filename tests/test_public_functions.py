@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 
 from jaxkd import dynamics, kernels, losses, projector
-from jaxkd.alignment import (
-    chunk_values,
-    chunks,
-    cross_model_attention,
-    edit_distance,
-    exact_token,
-    greedy,
-    in_order,
-    minimum_edit,
-)
-from jaxkd.dynamics import least_squares, triangular
+from jaxkd.alignment import by_index, chunk_values, chunks, cross_model_attention, edit_distance, exact_token, greedy
+from jaxkd.dynamics.derivatives import triangular
+from jaxkd.dynamics.identification import least_squares
+from jaxkd.kernels.linear import minimum_edit
 from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -26,7 +19,7 @@ from tests.properties.table import TABLE, page, shown_by
 every_function = pytest.mark.parametrize("function", TABLE, ids=lambda function: function.__name__)
 
 
-ALIGNMENTS = (exact_token, chunks, chunk_values, in_order, greedy, cross_model_attention, edit_distance, minimum_edit)
+ALIGNMENTS = (exact_token, chunks, chunk_values, by_index, greedy, cross_model_attention, edit_distance, minimum_edit)
 
 
 DYNAMICS = (dynamics, least_squares, triangular)

@@ -15,11 +15,11 @@ import pytest
 from jaxkd import train
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.losses import ForwardKL
-from jaxkd.mesh import MeshShape
 from jaxkd.recipes.logit_kd import LogitKD
-from jaxkd.study import Study, run_study
-from jaxkd.summary import write_summary
-from tests.test_loop import assert_bitwise, stop_at
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study.study import Study, run_study
+from jaxkd.study.summary import write_summary
+from tests.training.test_loop import assert_bitwise, stop_at
 
 OPTIONS = {
     "train": (
@@ -60,7 +60,7 @@ from pathlib import Path
 from jaxkd import config
 
 def get_config(size="full"):
-    return config.load(Path(__file__).with_suffix(".json"))
+    return config_json.load(Path(__file__).with_suffix(".json"))
 '''
 
 
@@ -82,9 +82,9 @@ def study(tiny) -> Study:
 
 
 def write_config(study, folder) -> Path:
-    from jaxkd import config
+    from jaxkd.runtime import config_json
 
-    config.save(folder / "tiny.json", study)
+    config_json.save(folder / "tiny.json", study)
     (folder / "tiny.py").write_text(TINY_CONFIG)
     return folder / "tiny.py"
 

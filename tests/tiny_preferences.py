@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxkd.data.preference_jsonl import PreferenceJsonl
-from jaxkd.data.preference_text import PreferenceText
+from jaxkd.data.preferences.jsonl import PreferenceJsonl
+from jaxkd.data.preferences.text import PreferenceText
 from tests.recipes import numpy_losses as oracle
 
 

@@ -12,26 +12,28 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.cache_teacher import Cache
-from jaxkd.data.jsonl import Jsonl
-from jaxkd.data.pairs import PairedText
-from jaxkd.data.text import PackedText
-from jaxkd.evals.bits_per_byte import BitsPerByte
-from jaxkd.evals.samples import Samples
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.evals.language.bits_per_byte import BitsPerByte
+from jaxkd.evals.language.samples import Samples
 from jaxkd.evaluate import Evaluate
-from jaxkd.loop import Train
-from jaxkd.mesh import make, on_ambient
-from jaxkd.models import decoder, huggingface, placement
-from jaxkd.models.gguf import convert
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.optim import Optimizer
+from jaxkd.models.checkpoints import huggingface
+from jaxkd.models.checkpoints.gguf import convert
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer import decoder
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
 from jaxkd.records import TokenBatch
+from jaxkd.sharding import placement
+from jaxkd.sharding.mesh import make, on_ambient
+from jaxkd.study.cache_stage import Cache
+from jaxkd.training.loop import Train
+from jaxkd.training.optimizer import Optimizer
 from tests.assets import write_tiny_gguf
-from tests.data.tokenizer_families import sentence_piece_bpe
+from tests.tokenizers.tokenizer_families import sentence_piece_bpe
 
 Method = TypeVar("Method")
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.places import NOWHERE, by_row, last_up_to, stands_for_text, stride
+from jaxkd.alignment.positions import NOWHERE, by_row, last_up_to, stands_for_text, stride
 from jaxkd.records import TokenSpans
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxkd.alignment.places import NOWHERE, by_row, exchanged, last_up_to, of_each, stands_for_text, stride
+from jaxkd.alignment.positions import NOWHERE, by_row, exchanged, last_up_to, of_each, stands_for_text, stride
 from jaxkd.records import Alignment, TokenSpans
 
 
@@ -12,8 +12,8 @@ def align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
 
     What precedes both tokens of a pair is the same text, to the byte, and so are the tokens.  The end
     of a response is paired by the same rule where the data gave it the byte behind the text
-    (`jaxkd.data.byte_spans.with_end`).  To pair "the" with " the", give spans without leading spaces
-    (`jaxkd.data.byte_spans.without_leading_space`).
+    (`jaxkd.tokenizers.byte_spans.with_end`).  To pair "the" with " the", give spans without leading spaces
+    (`jaxkd.tokenizers.byte_spans.without_leading_space`).
 
     Args:
         student: spans of the student's tokens.  Spans of one segment must not overlap.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.places import exchanged, of_each
+from jaxkd.alignment.positions import exchanged, of_each
 from jaxkd.records import Alignment
 
 MARKERS = "▁Ġ"

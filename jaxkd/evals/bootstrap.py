@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Integer, Real
 
-from jaxkd.evals.evaluator import Evaluation
+from jaxkd.training.evaluator import Evaluation
 
 _CHUNK_ELEMENTS = 2**21
 """Resampled values held at a time: 16 MiB in float64."""
@@ -190,7 +190,7 @@ def compare(
         if not {"nats", "bytes"} <= evaluation.per_example.keys():
             raise ValueError(
                 f"evaluations must have the columns 'nats' and 'bytes', got {sorted(evaluation.per_example)}. "
-                "Evaluate with jaxkd.evals.bits_per_byte.BitsPerByte."
+                "Evaluate with jaxkd.evals.language.bits_per_byte.BitsPerByte."
             )
         if evaluation.keys != evaluations[0].keys or (
             evaluation.per_example["bytes"] != evaluations[0].per_example["bytes"]

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxkd.kernels.divergence import Divergence
-from jaxkd.kernels.head_logits import head_logits
 from jaxkd.kernels.inputs import Columns, Inputs
+from jaxkd.kernels.softmax.head_logits import head_logits
 from jaxkd.kernels.top_k_teacher import top_k_divergence
 from jaxkd.typing import Scalar
 

@@ -1,8 +1,8 @@
 """The loss a tile of the vocabulary at a time: the least memory.
 
 Peak memory is some four arrays of [tokens, tile].  Each sweep over the vocabulary computes the tiles' logits anew:
-two sweeps for the KL divergences and the cross entropy, three for the others (`jaxkd.kernels.comparison` says why).
-So a gradient costs six products with a head, or eight, where `token_chunk` needs four.
+two sweeps for the KL divergences and the cross entropy, three for the others (`jaxkd.kernels.softmax.comparison` says
+why).  So a gradient costs six products with a head, or eight, where `token_chunk` needs four.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jaxkd.kernels.comparison import Sums, divergence_gradients, total_gradients
 from jaxkd.kernels.divergence import SeparableDivergence
-from jaxkd.kernels.head_logits import LogitGradient, Tile, tile_logits
 from jaxkd.kernels.inputs import Columns, Gradients, Inputs
 from jaxkd.kernels.layout import Layout, zeros_like
-from jaxkd.kernels.statistics import Statistics
+from jaxkd.kernels.softmax.comparison import Sums, divergence_gradients, total_gradients
+from jaxkd.kernels.softmax.head_logits import LogitGradient, Tile, tile_logits
+from jaxkd.kernels.softmax.statistics import Statistics
 from jaxkd.typing import Scalar
 
 TILE_ELEMENTS = 8 * 2**20

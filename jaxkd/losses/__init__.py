@@ -3,8 +3,6 @@
 from jaxkd.losses import feature as feature
 from jaxkd.losses import preference as preference
 from jaxkd.losses.binary import binary_divergence as binary_divergence
-from jaxkd.losses.contrast import ContrastLoss as ContrastLoss
-from jaxkd.losses.contrast import linear_contrast as linear_contrast
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence import AnyDivergence as AnyDivergence
@@ -26,8 +24,10 @@ from jaxkd.losses.divergence import skew_reverse_kl as skew_reverse_kl
 from jaxkd.losses.divergence import symmetric_kl as symmetric_kl
 from jaxkd.losses.divergence import total_variation as total_variation
 from jaxkd.losses.divergence import wasserstein_sorted as wasserstein_sorted
-from jaxkd.losses.event import event_log_probs as event_log_probs
 from jaxkd.losses.language import cross_entropy as cross_entropy
 from jaxkd.losses.language import segment_log_prob as segment_log_prob
 from jaxkd.losses.language import sequence_log_prob as sequence_log_prob
+from jaxkd.losses.linear.contrast import ContrastLoss as ContrastLoss
+from jaxkd.losses.linear.contrast import linear_contrast as linear_contrast
+from jaxkd.losses.linear.event_log_probs import event_log_probs as event_log_probs
 from jaxkd.losses.reduce import masked_mean as masked_mean

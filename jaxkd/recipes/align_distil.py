@@ -8,19 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd import forward, frozen_teacher
-from jaxkd.cache import HiddenCache
-from jaxkd.data import vocabulary
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
-from jaxkd.kernels.contrast import Reward
-from jaxkd.label_loss import label_loss
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
+from jaxkd.kernels.softmax.contrast import Reward
 from jaxkd.losses import linear_contrast
 from jaxkd.losses.reduce import example_count, example_mean_weights, mean_weights, reported
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.runtime.hidden_cache import HiddenCache
+from jaxkd.runtime.trained_params import origins
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.trained import origins
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import answer_log_probs
-from jaxkd.data import vocabulary
-from jaxkd.data.preference_text import PreferenceText
+from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.distillation import answer_log_probs
+from jaxkd.distillation.student_recipe import StudentRecipe
 from jaxkd.kernels import linear_log_probs
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
+from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.student_recipe import StudentRecipe
-from jaxkd.trained import STUDENT
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import projector, trainable
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
+from jaxkd import projector
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import student_params
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -73,11 +74,11 @@ class DSKD(Distillation):
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def abstract(self) -> Variables:
-        return trainable.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
+        return student_params.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)
-        return trainable.with_projectors(super().init(student_key), self._projectors(projector_key))
+        return student_params.with_projectors(super().init(student_key), self._projectors(projector_key))
 
     def _projectors(self, key: Key) -> dict[str, Params]:
         t2s_key, s2t_key = jax.random.split(key)

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd import projector, trainable
+from jaxkd import projector
 from jaxkd.alignment.cross_model_attention import Statistic, attend, attention_weights, normalise
-from jaxkd.data.pairs import PairedText
-from jaxkd.distillation import Distillation
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import student_params
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
-from jaxkd.label_loss import label_loss
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, PairedBatch, Variables
@@ -102,18 +103,18 @@ class DSKDCrossAttention(Distillation):
             raise ValueError(f"normalise_over must be one of {choices}, got {self.normalise_over!r}.")
 
     def abstract(self) -> Variables:
-        return trainable.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
+        return student_params.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)
-        return trainable.with_projectors(super().init(student_key), self._projectors(projector_key))
+        return student_params.with_projectors(super().init(student_key), self._projectors(projector_key))
 
     def _queries_and_keys(
         self, variables: Variables, batch: PairedBatch
     ) -> tuple[Float[Array, "b n q"], Float[Array, "b m k"], Float[Array, "b m d"]]:
         """Embeddings of input and target of the student, the same of the teacher, and the teacher's of the target."""
         sides = (
-            (trainable.student(variables)["embedding"], batch.student),
+            (student_params.student(variables)["embedding"], batch.student),
             (variables.frozen["teacher"]["embedding"], batch.teacher),
         )
         joined = []

@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import ideal_projectors, projector
-from jaxkd.data import vocabulary
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
-from jaxkd.ideal_projectors import HeadFit
+from jaxkd import projector
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import ideal_projectors
+from jaxkd.distillation.ideal_projectors import HeadFit
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Params
 
 Normalisation = Literal["tokens", "reference"]

@@ -7,17 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import forward, frozen_vocabulary, ideal_projectors, projector
+from jaxkd import projector
 from jaxkd.alignment.exact_token import align
-from jaxkd.data import vocabulary
-from jaxkd.data.pairs import PairedText
-from jaxkd.distillation import Distillation
-from jaxkd.ideal_projectors import HeadFit, SharedRows
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward, ideal_projectors, vocabulary_tables
+from jaxkd.distillation.ideal_projectors import HeadFit, SharedRows
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
-from jaxkd.label_loss import label_loss
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Params
 
 Normalisation = Literal["tokens", "reference"]
@@ -146,7 +147,7 @@ class DSKDv2ETA(Distillation):
         return shared.student_ids, shared.teacher_ids
 
     def abstract_others(self) -> Params:
-        return super().abstract_others() | frozen_vocabulary.abstract_shared(self.student, self.teacher)
+        return super().abstract_others() | vocabulary_tables.abstract_shared(self.student, self.teacher)
 
     def load_others(self) -> Params:
-        return super().load_others() | frozen_vocabulary.load_shared(self.student, self.teacher)
+        return super().load_others() | vocabulary_tables.load_shared(self.student, self.teacher)

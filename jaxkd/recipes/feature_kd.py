@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd import forward, projector, trainable
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
-from jaxkd.forward import LayerHiddens
-from jaxkd.label_loss import label_loss
+from jaxkd import projector
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import forward, student_params
+from jaxkd.distillation.forward import LayerHiddens
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.losses.feature import attention_kl, hidden_cosine, hidden_mse
 from jaxkd.losses.feature.attention import Heads
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
-from jaxkd.models.layer_outputs import AttentionTap
+from jaxkd.models.transformer.layer_outputs import AttentionTap
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
 from jaxkd.typing import Key, Params
 
@@ -103,7 +104,7 @@ class FeatureKD(Distillation):
     def _student_layers(self, variables: Variables, batch: TokenBatch, key: Key) -> tuple[Hiddens, LayerHiddens]:
         return forward.layer_hiddens(
             self.student_config(),
-            trainable.student(variables),
+            student_params.student(variables),
             batch,
             layers=[ours for ours, _ in self._pairs()],
             tap=self._tap,
@@ -147,7 +148,7 @@ class FeatureKD(Distillation):
         }
 
     def _with_projectors(self, variables: Variables, projectors: dict[str, Params]) -> Variables:
-        return trainable.with_projectors(variables, projectors) if projectors else variables
+        return student_params.with_projectors(variables, projectors) if projectors else variables
 
     @property
     def _tap(self) -> AttentionTap:

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.data.trajectory_sources import TrajectorySource
-from jaxkd.dynamics.between import between, subdivided
-from jaxkd.dynamics.control import control
-from jaxkd.dynamics.slopes import fourier_slopes
-from jaxkd.dynamics.trajectories import Trajectories
-from jaxkd.field_recipe import on_host
-from jaxkd.matching import MatchingRecipe, SlopeBatch, drawn, slope_batch
-from jaxkd.models.fields import Field, Network, VectorField
+from jaxkd.data.trajectories.sources import TrajectorySource
+from jaxkd.dynamics.derivatives.slopes import fourier_slopes
+from jaxkd.dynamics.derivatives.subdivision import between, subdivided
+from jaxkd.dynamics.derivatives.trajectories import Trajectories
+from jaxkd.dynamics.solvers.control import control
 from jaxkd.records import Rollout, Variables
 from jaxkd.typing import Key, Params
+from jaxkd.vector_fields.field import Field, Network, VectorField
+from jaxkd.vector_fields.matching import MatchingRecipe, SlopeBatch, drawn, slope_batch
+from jaxkd.vector_fields.recipe import on_host
 
 ERROR = "rollout_error"
 """The validation's metric that accepts or rejects a round."""

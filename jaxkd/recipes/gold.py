@@ -6,17 +6,17 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import forward
 from jaxkd.alignment import chunk_values
 from jaxkd.alignment.chunks import chunks
-from jaxkd.data import vocabulary
-from jaxkd.data.pairs import PairedText
-from jaxkd.distillation import Distillation
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import SeparableDivergence, SharedTokens, linear_hybrid_distance, linear_log_probs
 from jaxkd.losses import AnyDivergence, JensenShannon
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import LossOutput, Mean, PairedBatch, Variables
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key
 
 

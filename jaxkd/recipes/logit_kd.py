@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported

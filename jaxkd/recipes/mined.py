@@ -5,11 +5,11 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxkd import frozen_vocabulary
-from jaxkd.alignment.minimum_edit import linear_minimum_edit, moved_head
-from jaxkd.data.pairs import PairedText
-from jaxkd.distillation import Distillation
-from jaxkd.label_loss import label_loss
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import vocabulary_tables
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
+from jaxkd.kernels.linear.minimum_edit import linear_minimum_edit, moved_head
 from jaxkd.losses import ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import LossOutput, PairedBatch, Variables
@@ -79,7 +79,7 @@ class MinED(Distillation):
         return batch.teacher_positions
 
     def abstract_others(self) -> Params:
-        return super().abstract_others() | frozen_vocabulary.abstract_nearest(self.student)
+        return super().abstract_others() | vocabulary_tables.abstract_nearest(self.student)
 
     def load_others(self) -> Params:
-        return super().load_others() | frozen_vocabulary.load_nearest(self.student, self.teacher)
+        return super().load_others() | vocabulary_tables.load_nearest(self.student, self.teacher)

@@ -8,20 +8,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxkd import forward
-from jaxkd.data import vocabulary
-from jaxkd.data.text import PackedText
-from jaxkd.distillation import Distillation
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import forward
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import linear_divergence, linear_log_probs
-from jaxkd.label_loss import label_loss
 from jaxkd.losses import ReverseKL
 from jaxkd.losses.divergence.log_space import log_mixture
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.config import DecoderConfig
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
-from jaxkd.rollouts import Rollouts
 from jaxkd.sampling import Mixture
 from jaxkd.sharding import WHOLE, Share
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:

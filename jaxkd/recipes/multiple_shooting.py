@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd import sharding
-from jaxkd.data.trajectory_sources import TrajectorySource
-from jaxkd.models.fields import Field, Network
+from jaxkd.data.trajectories.sources import TrajectorySource
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
-from jaxkd.segments import SegmentBatch, SegmentRecipe
-from jaxkd.shooting import FixedSteps, Integrator, forecasts
 from jaxkd.typing import Key
+from jaxkd.vector_fields.field import Field, Network
+from jaxkd.vector_fields.segments import SegmentBatch, SegmentRecipe
+from jaxkd.vector_fields.shooting import FixedSteps, Integrator, forecasts
 
 STARTS = "starts"
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from jaxkd.models.fields import Field, Network
-from jaxkd.shooting import ShootingRecipe
+from jaxkd.vector_fields.field import Field, Network
+from jaxkd.vector_fields.shooting import ShootingRecipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

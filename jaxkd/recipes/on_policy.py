@@ -9,20 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from jaxkd import forward, kept_answers, rounds, sharding
-from jaxkd.data.chat import Answer
-from jaxkd.distillation import Distillation
-from jaxkd.label_loss import label_loss
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.pretrained import Pretrained
-from jaxkd.ramp import Ramp
-from jaxkd.recipe import Recipe
+from jaxkd import sharding
+from jaxkd.data.text.chat import Answer
+from jaxkd.distillation import forward
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.on_policy import replay_buffer, rounds
+from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy.rollouts import AS_LEARNT, Rollouts
+from jaxkd.on_policy.rounds import Turn
+from jaxkd.on_policy.schedule import Ramp
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
-from jaxkd.replay import Replay
-from jaxkd.rollouts import AS_LEARNT, Rollouts
-from jaxkd.rounds import Turn
 from jaxkd.sampling import Sampling
 from jaxkd.sharding import WHOLE, Share
+from jaxkd.training.recipe import Recipe
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ class OnPolicy(Recipe):
         asked = self._asked(examples, int(variables.step), key)
         written = self._rollouts().written(self.model(variables), examples, key, asked=asked)
         answers = [written.get(place, Answer(tokens=(), ended=False)) for place in range(len(examples))]
-        return kept_answers.added(self._empty_round(), self._ids(examples), answers)
+        return replay_buffer.added(self._empty_round(), self._ids(examples), answers)
 
     def _replayed(self, schedule: Replay, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """Of the data, written now, or kept, as a schedule decides."""
@@ -125,10 +127,10 @@ class OnPolicy(Recipe):
                 rollout = own.assembled(batch, {})
             case "new":
                 written = own.written(self.model(variables), batch, key)
-                buffers = kept_answers.added(buffers, self._ids(batch), list(written.values()))
+                buffers = replay_buffer.added(buffers, self._ids(batch), list(written.values()))
                 rollout = own.assembled(batch, written)
             case "kept":
-                drawn = kept_answers.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
+                drawn = replay_buffer.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
                 known = text.by_index("train", self.recipe.student, self.recipe.teacher)
                 examples = [known[index] for index, _ in drawn]
                 answers = {place: answer for place, (_, answer) in enumerate(drawn)}
@@ -243,7 +245,7 @@ class OnPolicy(Recipe):
 
     def _empty_round(self) -> Params:
         rows = self.every * self.recipe.text.of_student.rows
-        return kept_answers.empty(rows, max_new_tokens=self.max_new_tokens)
+        return replay_buffer.empty(rows, max_new_tokens=self.max_new_tokens)
 
     def _asked(self, examples: Sequence[Any], step: int, key: Key) -> Bool[np.ndarray, " b"] | None:
         """Which prompts the student answers, each by a draw of its own; None is all."""

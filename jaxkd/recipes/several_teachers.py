@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.recipe import Batch, Recipe
+from jaxkd.distillation.student_params import PROJECTORS
+from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.records import LossOutput, Rollout, Variables
+from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.trainable import PROJECTORS
-from jaxkd.trained import STUDENT
+from jaxkd.training.recipe import Batch, Recipe
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:

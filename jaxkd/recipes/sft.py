@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd.data.text import PackedText
-from jaxkd.label_loss import label_loss
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.student_recipe import StudentRecipe
 from jaxkd.records import LossOutput, TokenBatch, Variables
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.student_recipe import StudentRecipe
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:

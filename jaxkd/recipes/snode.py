@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 from jaxkd import sharding
 from jaxkd.dynamics import Identified, identify
-from jaxkd.field_recipe import FIELD, SCALES
-from jaxkd.matching import MatchingRecipe
-from jaxkd.models.fields import VectorField
-from jaxkd.models.symbolic_fields import RESIDUAL, SYMBOLIC, Corrected, Symbolic
 from jaxkd.records import Variables
-from jaxkd.shooting import ShootingRecipe
-from jaxkd.trained import trained_params
+from jaxkd.runtime.trained_params import trained_params
 from jaxkd.typing import Key, Params, Scalar
+from jaxkd.vector_fields.field import VectorField
+from jaxkd.vector_fields.matching import MatchingRecipe
+from jaxkd.vector_fields.recipe import FIELD, SCALES
+from jaxkd.vector_fields.shooting import ShootingRecipe
+from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC, Corrected, Symbolic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

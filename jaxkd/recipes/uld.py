@@ -5,12 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd import forward
-from jaxkd.alignment.in_order import align_in_order
-from jaxkd.data.pairs import PairedText
-from jaxkd.distillation import Distillation
+from jaxkd.alignment.by_index import align_in_order
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward
+from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import linear_rank_distance
-from jaxkd.label_loss import label_loss
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import LossOutput, PairedBatch, Variables
 from jaxkd.typing import Key

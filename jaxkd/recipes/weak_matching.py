@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd.dynamics.weak_form import weak_form
-from jaxkd.field_recipe import FIELD, SCALES
-from jaxkd.models.fields import Field, Network
+from jaxkd.dynamics.derivatives.weak_form import weak_form
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
-from jaxkd.segments import SegmentBatch, SegmentRecipe
 from jaxkd.typing import Key
+from jaxkd.vector_fields.field import Field, Network
+from jaxkd.vector_fields.recipe import FIELD, SCALES
+from jaxkd.vector_fields.segments import SegmentBatch, SegmentRecipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

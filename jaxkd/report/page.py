@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from jaxkd.evals.bootstrap import Comparison
-from jaxkd.evals.evaluator import Forecast
 from jaxkd.evals.headline import Headline
-from jaxkd.report import cells, document, figures, forecast_figures, profile_figures, svg
+from jaxkd.report import cells, document, figures, svg
 from jaxkd.report.document import escaped
+from jaxkd.report.dynamics import forecast_figures, profile_figures
 from jaxkd.report.stages import Model, StageReport, best, by_label
+from jaxkd.training.evaluator import Forecast
 
 
 def write_report(

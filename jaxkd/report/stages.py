@@ -4,8 +4,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from jaxkd.evals.evaluator import Forecast, Sample
 from jaxkd.evals.headline import Headline
+from jaxkd.training.evaluator import Forecast, Sample
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 import jax
 import numpy as np
 
-from jaxkd.data.vocabulary import token_bytes
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.language_model import LanguageModel
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
 from jaxkd.sampling.prompts import batches, check_example_ids, pad
 from jaxkd.sampling.records import Finish, Generated, Mixture, StopTable
 from jaxkd.sampling.stop_strings import before_stop, stop_table
 from jaxkd.sharding import ROWS
+from jaxkd.tokenizers.vocabulary import token_bytes
 from jaxkd.typing import Key
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from benchmarks.greedy_loop import greedy_pairs
+from benchmarks.models.greedy_loop import greedy_pairs
 from jaxkd.alignment import exact_token, greedy
 from jaxkd.alignment.greedy import align_greedily, prepare
 from tests.alignment.tokenizations import END, GREEDY_PAIRS, by_numpy, found, spans, strings

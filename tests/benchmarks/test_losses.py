@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import (
-    environment,
+from benchmarks import environment
+from benchmarks.environment import Environment
+from benchmarks.losses import (
     gpu_worker,
     loss_inputs,
     losses_accuracy,
@@ -19,9 +20,8 @@ from benchmarks import (
     plot_losses_memory,
     speed_worker,
 )
-from benchmarks.environment import Environment
-from benchmarks.loss_inputs import Shape
-from benchmarks.loss_step import CROSS_ENTROPY, DIVERGENCES, IMPLEMENTATIONS, takes
+from benchmarks.losses.loss_inputs import Shape
+from benchmarks.losses.loss_step import CROSS_ENTROPY, DIVERGENCES, IMPLEMENTATIONS, takes
 from benchmarks.row import Bar
 from benchmarks.runner import main
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxkd.data import flawed_code, standard_library
+from jaxkd.data.preferences import flawed_code
+from jaxkd.data.text import standard_library
 
 
 @contextlib.contextmanager

@@ -12,12 +12,14 @@ from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicHermiteSpline
 
-from jaxkd.dynamics import Equations, written
-from jaxkd.dynamics.driven import RandomDrive
-from jaxkd.dynamics.grid_systems import DIFFUSION_REACTION, SUBSTEPS, RandomWaves
-from jaxkd.dynamics.grids import GridEquations, PeriodicGrid
-from jaxkd.dynamics.slopes import FourierSlopes, GridSlopes
-from jaxkd.dynamics.trajectories import trajectories
+from jaxkd.dynamics import Equations
+from jaxkd.dynamics.derivatives.periodic_grid import PeriodicGrid
+from jaxkd.dynamics.derivatives.slopes import FourierSlopes, GridSlopes
+from jaxkd.dynamics.derivatives.trajectories import trajectories
+from jaxkd.dynamics.identification import parsing
+from jaxkd.dynamics.systems.driven import RandomDrive
+from jaxkd.dynamics.systems.grid_equations import GridEquations
+from jaxkd.dynamics.systems.grid_systems import DIFFUSION_REACTION, SUBSTEPS, RandomWaves
 from tests.dynamics.records import times, with_noise
 
 KEY = jax.random.key(0)
@@ -40,7 +42,7 @@ def solutions(*, points=SMALL.points, substeps=SUBSTEPS):
 
 def given(noise=0.0):
     states, inputs = solutions()
-    names = [written.symbols(one) for one in SMALL.grid.names(SMALL.points)]
+    names = [parsing.symbols(one) for one in SMALL.grid.names(SMALL.points)]
     measured, driven = jnp.asarray(with_noise(states, noise)), jnp.asarray(inputs)
     return trajectories(measured, SMALL.times(), driven, None, names=names[0], input_names=names[1])
 
@@ -64,7 +66,7 @@ def test_local_variables_are_values_derivatives_and_inputs():
 
 @pytest.mark.parametrize("points", [12, 40])
 def test_one_equation_holds_at_any_number_of_places(points):
-    a, b, a_x, b_x, a_xx, b_xx, u = written.symbols(("a", "b", "a_x", "b_x", "a_xx", "b_xx", "u"))
+    a, b, a_x, b_x, a_xx, b_xx, u = parsing.symbols(("a", "b", "a_x", "b_x", "a_xx", "b_xx", "u"))
     local = Equations.of([a_xx - a * b, u * b_x + b_xx], (a, b), (a_x, b_x, a_xx, b_xx, u))
     whole = GridEquations(grid=GRID, local=local).vector_field()
     states, inputs, angle = waves(points)

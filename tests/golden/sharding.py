@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxkd import sharding
-from jaxkd.mesh import MeshShape, make
-from jaxkd.models import decoder, huggingface
-from jaxkd.models.config import DecoderConfig
+from jaxkd.models.checkpoints import huggingface
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer import decoder
+from jaxkd.sharding.mesh import MeshShape, make
 from jaxkd.typing import Params
 from tests.models import tiny
 

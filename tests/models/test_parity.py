@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.models import decoder, huggingface
-from jaxkd.models.architecture import LinearScaling
-from jaxkd.models.config import from_hugging_face
-from jaxkd.models.layer_outputs import layer_outputs
+from jaxkd.models.checkpoints import huggingface
+from jaxkd.models.checkpoints.config import from_hugging_face
+from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import LinearScaling
+from jaxkd.models.transformer.layer_outputs import layer_outputs
 from tests.golden import parity, regenerate
 from tests.models import tiny
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from jaxkd.alignment import cross_model_attention, edit_distance, minimum_edit
+from jaxkd.alignment import cross_model_attention, edit_distance
+from jaxkd.kernels.linear import minimum_edit
 from tests.alignment import test_cross_model_attention as tests
 from tests.alignment import test_edit_distance as edits
-from tests.alignment import test_minimum_edit as mined
+from tests.kernels.linear import test_minimum_edit as mined
 from tests.properties.row import Omitted, Row
 
 HOST = Omitted(because="integers on the host, when data are prepared")

@@ -3,24 +3,25 @@
 from collections.abc import Callable
 
 from jaxkd import dynamics
-from jaxkd.dynamics import least_squares, triangular
-from jaxkd.dynamics.sparse_fit import one_standard_error
-from tests.dynamics import test_fourier_fit as curves
-from tests.dynamics import test_held_out as held
-from tests.dynamics import test_identify as identified
-from tests.dynamics import test_least_squares as squares
-from tests.dynamics import test_library as library
-from tests.dynamics import test_past as before
-from tests.dynamics import test_penalties as penalties
-from tests.dynamics import test_simplified as shorter
-from tests.dynamics import test_solve as solved
-from tests.dynamics import test_sparse_fit as chosen
-from tests.dynamics import test_spectral as spectral
-from tests.dynamics import test_symbolic_search as searched
-from tests.dynamics import test_triangular as triangles
-from tests.dynamics import test_trust as trusted
-from tests.dynamics import test_weak_form as weak
-from tests.dynamics import test_written as written
+from jaxkd.dynamics.derivatives import triangular
+from jaxkd.dynamics.identification import least_squares
+from jaxkd.dynamics.identification.sparse_fit import one_standard_error
+from tests.dynamics.derivatives import test_fourier_fit as curves
+from tests.dynamics.derivatives import test_spectral as spectral
+from tests.dynamics.derivatives import test_triangular as triangles
+from tests.dynamics.derivatives import test_weak_form as weak
+from tests.dynamics.identification import test_identify as identified
+from tests.dynamics.identification import test_least_squares as squares
+from tests.dynamics.identification import test_library as library
+from tests.dynamics.identification import test_parsing as written
+from tests.dynamics.identification import test_simplified as shorter
+from tests.dynamics.identification import test_sparse_fit as chosen
+from tests.dynamics.solvers import test_solve as solved
+from tests.dynamics.symbolic import test_penalties as penalties
+from tests.dynamics.symbolic import test_search as searched
+from tests.dynamics.validation import test_held_out as held
+from tests.dynamics.validation import test_hidden_states as before
+from tests.dynamics.validation import test_trust as trusted
 from tests.properties.row import Omitted, Row
 
 WHOLE_GRID = Omitted(because="takes no mask: a periodic grid has all its points")

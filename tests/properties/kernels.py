@@ -4,9 +4,6 @@ from collections.abc import Callable
 
 from jaxkd import kernels
 from tests.kernels import (
-    test_head_logits,
-    test_hybrid,
-    test_linear_divergence,
     test_log_probs,
     test_masks,
     test_memory,
@@ -16,6 +13,8 @@ from tests.kernels import (
     test_top_k,
     test_transforms,
 )
+from tests.kernels.linear import test_divergence
+from tests.kernels.softmax import test_head_logits, test_hybrid
 from tests.properties.row import Omitted, Row
 
 MESH = (
@@ -26,19 +25,19 @@ MESH = (
 
 KERNELS: dict[Callable, Row] = {
     kernels.linear_divergence: Row(
-        hand=(test_linear_divergence.test_hand_value,),
+        hand=(test_divergence.test_hand_value,),
         law=(
-            test_linear_divergence.test_equal_models_have_no_divergence_and_no_gradient,
-            test_linear_divergence.test_no_size_of_a_part_changes_anything,
-            test_linear_divergence.test_any_leading_shape_is_a_flat_list,
-            test_linear_divergence.test_heads_of_different_lengths_are_one_vocabulary,
+            test_divergence.test_equal_models_have_no_divergence_and_no_gradient,
+            test_divergence.test_no_size_of_a_part_changes_anything,
+            test_divergence.test_any_leading_shape_is_a_flat_list,
+            test_divergence.test_heads_of_different_lengths_are_one_vocabulary,
             test_top_k.test_all_tokens_through_hidden_states_are_the_whole_divergence,
             test_memory.test_no_divergence_stores_the_logits,
         ),
         oracle=(
-            test_linear_divergence.test_equals_float64_numpy,
-            test_linear_divergence.test_equals_float64_numpy_without_soft_cap_and_bias,
-            test_linear_divergence.test_without_labels_only_the_divergence_counts,
+            test_divergence.test_equals_float64_numpy,
+            test_divergence.test_equals_float64_numpy_without_soft_cap_and_bias,
+            test_divergence.test_without_labels_only_the_divergence_counts,
         ),
         mask=(
             test_masks.test_what_is_masked_does_not_matter,
@@ -47,10 +46,10 @@ KERNELS: dict[Callable, Row] = {
             test_masks.test_an_empty_mask_gives_zero_and_a_zero_gradient,
         ),
         gradient=(
-            test_linear_divergence.test_gradient_equals_finite_differences,
-            test_linear_divergence.test_gradients_to_both_sides_equal_the_references,
-            test_linear_divergence.test_no_gradient_reaches_the_teacher_unless_asked,
-            test_linear_divergence.test_only_the_total_has_a_gradient_and_none_reaches_the_weights,
+            test_divergence.test_gradient_equals_finite_differences,
+            test_divergence.test_gradients_to_both_sides_equal_the_references,
+            test_divergence.test_no_gradient_reaches_the_teacher_unless_asked,
+            test_divergence.test_only_the_total_has_a_gradient_and_none_reaches_the_weights,
             test_transforms.test_forward_mode_of_a_kernel_is_refused,
             test_transforms.test_a_second_derivative_of_a_kernel_is_right_where_there_is_one,
         ),
@@ -75,14 +74,14 @@ KERNELS: dict[Callable, Row] = {
         ),
     ),
     kernels.linear_cross_entropy: Row(
-        hand=(test_linear_divergence.test_hand_value,),
+        hand=(test_divergence.test_hand_value,),
         law=(
-            test_linear_divergence.test_the_likeliest_token_is_the_first_of_equals,
+            test_divergence.test_the_likeliest_token_is_the_first_of_equals,
             test_memory.test_cross_entropy_stores_no_logits,
         ),
-        oracle=(test_linear_divergence.test_cross_entropy_alone_equals_float64_numpy_and_the_mixed_loss,),
+        oracle=(test_divergence.test_cross_entropy_alone_equals_float64_numpy_and_the_mixed_loss,),
         mask=(test_masks.test_masks_of_cross_entropy_alone,),
-        gradient=(test_linear_divergence.test_gradient_of_cross_entropy_equals_finite_differences,),
+        gradient=(test_divergence.test_gradient_of_cross_entropy_equals_finite_differences,),
         numerics=(
             test_numerics.test_cross_entropy_alone_is_exact_in_every_precision,
             test_numerics.test_nan_is_not_hidden_from_the_cross_entropy,
@@ -108,13 +107,13 @@ KERNELS: dict[Callable, Row] = {
         ),
     ),
     kernels.linear_argmax: Row(
-        hand=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
-        law=(test_linear_divergence.test_the_likeliest_token_is_the_first_of_equals,),
-        oracle=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
-        mask=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        hand=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        law=(test_divergence.test_the_likeliest_token_is_the_first_of_equals,),
+        oracle=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        mask=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
         gradient=Omitted(because="token ids have none"),
-        numerics=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
-        transforms=(test_linear_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        numerics=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
+        transforms=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),
     ),
     kernels.linear_rank_distance: Row(
         hand=(test_rank_distance.test_hand_values, test_rank_distance.test_hand_values_of_a_truncated_sort),

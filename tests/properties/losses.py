@@ -5,11 +5,11 @@ from collections.abc import Callable
 from jaxkd import losses
 from jaxkd.losses import reduce
 from tests.losses import test_binary as binary
-from tests.losses import test_contrast as contrast
-from tests.losses import test_event as event
 from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
 from tests.losses import test_segments as segments
+from tests.losses.linear import test_contrast as contrast
+from tests.losses.linear import test_event_log_probs as event
 from tests.properties.row import Omitted, Row
 
 LABELS: dict[Callable, Row] = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jaxkd import projector
-from tests import test_projector as tests
+from tests.projector import test_projector as tests
 from tests.properties.row import Omitted, Row
 
 NO_POSITIONS = Omitted(because="its arguments have no positions to mask")

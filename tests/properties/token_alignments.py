@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from jaxkd.alignment import chunk_values, chunks, exact_token, greedy, in_order
-from tests.alignment import test_chunk_values, test_chunks, test_exact_token, test_greedy, test_in_order
+from jaxkd.alignment import by_index, chunk_values, chunks, exact_token, greedy
+from tests.alignment import test_by_index, test_chunk_values, test_chunks, test_exact_token, test_greedy
 from tests.properties.row import Omitted, Row
 
 INTEGERS = Omitted(because="integers in, integers out: there is nothing to differentiate")
@@ -84,14 +84,14 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
         gradient=(test_chunk_values.test_gradients_of_sums,),
         numerics=(test_chunk_values.test_sums_keep_their_dtype_and_are_taken_stretch_by_stretch,),
     ),
-    in_order.align_in_order: Row(
-        hand=(test_in_order.test_hand_value,),
-        law=(test_in_order.test_a_tokenization_and_itself_are_the_identity,),
-        oracle=(test_in_order.test_equals_a_loop,),
-        mask=(test_in_order.test_rows_without_tokens_have_no_pairs,),
+    by_index.align_in_order: Row(
+        hand=(test_by_index.test_hand_value,),
+        law=(test_by_index.test_a_tokenization_and_itself_are_the_identity,),
+        oracle=(test_by_index.test_equals_a_loop,),
+        mask=(test_by_index.test_rows_without_tokens_have_no_pairs,),
         gradient=INTEGERS,
         numerics=Omitted(because="places of tokens: nothing is rounded"),
-        transforms=(test_in_order.test_transforms_change_nothing,),
+        transforms=(test_by_index.test_transforms_change_nothing,),
     ),
     greedy.prepare: Row(
         hand=(test_greedy.test_prepare_counts_characters_without_markers,),

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxkd import forward
+from jaxkd.distillation import forward
 
 hiddens = jax.jit(forward.hiddens, static_argnums=0)
 """Hidden states of an architecture, its parameters and a batch, compiled once for a model."""

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd import forward
-from jaxkd.data import vocabulary
+from jaxkd.distillation import forward
 from jaxkd.records import Head, Hiddens
+from jaxkd.tokenizers import vocabulary
 from tests.recipes import numpy_losses as oracle
 
 

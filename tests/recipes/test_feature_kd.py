@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import forward
-from jaxkd.models.lora import LoRA
+from jaxkd.distillation import forward
+from jaxkd.models.transformer.lora import LoRA
 from jaxkd.recipes.feature_kd import FeatureKD
 from tests.recipes import numpy_losses as oracle
 from tests.recipes.paired_batches import all_zero

@@ -10,16 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import config, evaluate, runs
-from jaxkd.data.trajectory_sources import MeasuredTrajectories
-from jaxkd.dynamics.between import subdivided
-from jaxkd.dynamics.slopes import CentralDifferences
-from jaxkd.evals.rollout_error import RolloutError
-from jaxkd.loop import Interrupted
-from jaxkd.matching import drawn
-from jaxkd.models.fields import Network, VectorField
+from jaxkd import evaluate
+from jaxkd.data.trajectories.sources import MeasuredTrajectories
+from jaxkd.dynamics.derivatives.slopes import CentralDifferences
+from jaxkd.dynamics.derivatives.subdivision import subdivided
+from jaxkd.evals.dynamics.rollout_error import RolloutError
 from jaxkd.recipes.fnode import FNODE
-from jaxkd.stage import read_evaluations
+from jaxkd.runtime import config_json
+from jaxkd.study import runs
+from jaxkd.training.loop import Interrupted
+from jaxkd.training.stage import read_evaluations
+from jaxkd.vector_fields.field import Network, VectorField
+from jaxkd.vector_fields.matching import drawn
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -89,7 +91,7 @@ def test_a_recipe_describes_what_it_makes():
             )
         batch = recipe.rollout(made, np.zeros(12), KEY).batch
         assert jax.tree.map(np.shape, batch) == jax.tree.map(np.shape, recipe.abstract_batch())
-    assert config.decode(config.encode(RECIPE)) == RECIPE
+    assert config_json.decode(config_json.encode(RECIPE)) == RECIPE
 
 
 def test_a_round_fills_the_series_up():

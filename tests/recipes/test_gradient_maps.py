@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd import forward
-from jaxkd.data import vocabulary, vocabulary_mapping
+from jaxkd.distillation import forward
 from jaxkd.losses import ForwardKL, JensenShannon
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
@@ -18,7 +17,8 @@ from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
-from jaxkd.train_step import cast
+from jaxkd.tokenizers import vocabulary, vocabulary_mapping
+from jaxkd.training.train_step import cast
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import initial, loss_and_gradients

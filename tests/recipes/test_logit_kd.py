@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import forward
-from jaxkd.data import vocabulary
-from jaxkd.data.jsonl import Jsonl
+from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.distillation import forward
 from jaxkd.losses import ForwardKL, JensenShannon
-from jaxkd.models.gguf import convert
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints.gguf import convert
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.tokenizers import vocabulary
 from tests.assets import tiny_tensors, tiny_tokenizer_fields, write_tiny_gguf
 from tests.recipes import numpy_losses as oracle
 from tests.recipes.paired_batches import all_zero
@@ -81,7 +81,7 @@ def test_a_batch_without_a_target_costs_nothing(tiny, tiny_batch):
 
 def test_packed_rows_cost_what_single_rows_cost(tiny, tiny_text):
     """The mean over a packed epoch equals the mean over the same examples, one a row."""
-    from jaxkd.data.packing import evaluation_batches
+    from jaxkd.data.text.packing import evaluation_batches
 
     tokenized = tiny_text.tokenized("train", tiny.teacher.tokenizer())
     params = tiny.student.load()

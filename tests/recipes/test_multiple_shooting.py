@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxkd import config, runs
-from jaxkd.models.fields import Network
 from jaxkd.recipes.multiple_shooting import MultipleShooting
 from jaxkd.recipes.neural_ode import NeuralODE
-from jaxkd.shooting import FixedSteps, Phase
+from jaxkd.runtime import config_json
+from jaxkd.study import runs
+from jaxkd.vector_fields.field import Network
+from jaxkd.vector_fields.shooting import FixedSteps, Phase
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -79,7 +80,7 @@ def test_a_run_closes_the_gaps(tmp_path):
     state, batch = begun(RECIPE), drawn(RECIPE)
     trained = state.replace(params=state.params | {"field": learnt.params})
     assert loss(RECIPE, trained, batch).loss < loss(RECIPE, state, batch).loss / 2
-    assert config.decode(config.encode(RECIPE)) == RECIPE
+    assert config_json.decode(config_json.encode(RECIPE)) == RECIPE
 
 
 def test_refusals():

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxkd.data import vocabulary
 from jaxkd.losses import ReverseKL
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
@@ -13,6 +12,7 @@ from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
+from jaxkd.tokenizers import vocabulary
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
 from tests.recipes.paired_batches import all_zero

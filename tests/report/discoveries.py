@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxkd.report.discovered import Answer, Discovered, FoundTerm, Path, Shown
+from jaxkd.report.dynamics.discovered import Answer, Discovered, FoundTerm, Path, Shown
 
 NAMES = ("prey", "predators", "x", "y", "z", "a state with quite a long name", "seventh", "eighth")
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from jaxkd.evals.bootstrap import Comparison, Interval
-from jaxkd.evals.evaluator import Forecast, Sample
 from jaxkd.report import StageReport
+from jaxkd.training.evaluator import Forecast, Sample
 
 BETTER = Comparison(
     first="distilled", second="SFT", interval=Interval(estimate=-0.06, low=-0.08, high=-0.04, confidence=0.95)

@@ -5,9 +5,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from jaxkd.report import discovery_figures, write_discovery
-from jaxkd.report.discovered import Answer
-from jaxkd.report.discovery_page import _significant, _verdict
+from jaxkd.report import write_discovery
+from jaxkd.report.dynamics import discovery_figures
+from jaxkd.report.dynamics.discovered import Answer
+from jaxkd.report.dynamics.discovery_page import _significant, _verdict
 from tests.report.discoveries import discovered
 from tests.report.test_page import parse
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from jaxkd.models import decoder
-from jaxkd.models.key_value_cache import init_cache
+from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.key_value_cache import init_cache
 from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, decode, pad, sample, stop_table
 from jaxkd.sharding import place
 from tests.models import tiny

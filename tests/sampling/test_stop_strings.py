@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxkd.data import tokenizers
-from jaxkd.data.vocabulary import token_bytes
 from jaxkd.sampling.stop_strings import before_stop, stop_table
+from jaxkd.tokenizers import loading
+from jaxkd.tokenizers.vocabulary import token_bytes
 from tests.assets import tiny_tokenizer_fields
 
 ALPHABET = "ab½"
@@ -49,7 +49,7 @@ def test_a_text_stops_where_a_search_finds_the_string(texts, stop, data):
 
 @pytest.mark.parametrize("stop", ["e 4", "½", "<|im_end|>\n", "the 42 the", "\n\n"])
 def test_a_real_tokenizer_may_cut_the_string_anywhere(stop):
-    tokenizer = tokenizers.from_gguf(tiny_tokenizer_fields())
+    tokenizer = loading.from_gguf(tiny_tokenizer_fields())
     spelled = token_bytes(tokenizer)
     table = stop_table(spelled, [stop], vocab_size=len(tokenizer) + 3)
     tokens = tokenizer("the 42 the 42½<|im_end|>\n\n")["input_ids"]

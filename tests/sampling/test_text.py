@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from jaxkd.data import tokenizers
-from jaxkd.models import decoder, huggingface
-from jaxkd.models.language_model import LanguageModel
-from jaxkd.models.pretrained import Pretrained
+from jaxkd.models.checkpoints import huggingface
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer import decoder
 from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, generate, sample
 from jaxkd.sharding import place
+from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
 from tests.sampling.cases import PROMPTS, language_model
@@ -28,7 +29,7 @@ def llama():
 @pytest.fixture(scope="module")
 def speller():
     """A model whose tokenizer spells its tokens."""
-    tokenizer = tokenizers.from_gguf(tiny_tokenizer_fields())
+    tokenizer = loading.from_gguf(tiny_tokenizer_fields())
     config = dataclasses.replace(tiny.LLAMA, vocab_size=len(tokenizer) + 7)
     return LanguageModel(
         config=config, params=jax.tree.map(jnp.asarray, tiny.random_params(config)), tokenizer=tokenizer

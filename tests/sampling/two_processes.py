@@ -4,10 +4,9 @@ import json
 
 import jax
 
-from jaxkd import mesh
-from jaxkd.models import decoder
+from jaxkd.models.transformer import decoder
 from jaxkd.sampling import Sampling, generate
-from jaxkd.sharding import place
+from jaxkd.sharding import mesh, place
 from tests.models import tiny
 from tests.sampling.cases import PROMPTS, language_model
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from trl.experimental.gkd import GKDTrainer
 
-from benchmarks.loss_inputs import Shape, draw
+from benchmarks.losses.loss_inputs import Shape, draw
 from benchmarks.worker import serve
 
 BETA = {"forward KL": 0.0, "Jensen-Shannon": 0.5}

@@ -19,7 +19,7 @@ os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 import torch
 from trl.experimental.gold.gold_trainer import ULDLoss
 
-from benchmarks.loss_inputs import Shape, draw
+from benchmarks.losses.loss_inputs import Shape, draw
 from benchmarks.worker import serve
 
 

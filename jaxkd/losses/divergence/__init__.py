@@ -5,10 +5,10 @@ recipes and kernels take.  p is the teacher's distribution and q the student's, 
 `temperature`; the teacher's logits get no gradient; -inf marks a row that is not a token.
 """
 
+from jaxkd.losses.divergence.ab_divergence import AlphaBeta as AlphaBeta
+from jaxkd.losses.divergence.ab_divergence import alpha_beta as alpha_beta
 from jaxkd.losses.divergence.adaptive import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence.adaptive import adaptive_kl as adaptive_kl
-from jaxkd.losses.divergence.alpha_beta import AlphaBeta as AlphaBeta
-from jaxkd.losses.divergence.alpha_beta import alpha_beta as alpha_beta
 from jaxkd.losses.divergence.base import AnyDivergence as AnyDivergence
 from jaxkd.losses.divergence.distance import TotalVariation as TotalVariation
 from jaxkd.losses.divergence.distance import WassersteinSorted as WassersteinSorted

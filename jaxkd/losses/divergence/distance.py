@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.kernels.divergence import GradientTo
-from jaxkd.kernels.ranks import rank_distance
+from jaxkd.kernels.softmax.ranks import rank_distance
 from jaxkd.losses.divergence.base import AnyDivergence, Separable
 from jaxkd.losses.divergence.log_space import differentiable, log_probs
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxkd.models import attention, blocks, decoder
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.split_apply import Split, split
+from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.surgery.width_cut import Importance
+from jaxkd.models.transformer import attention, blocks, decoder
+from jaxkd.models.transformer.split_apply import Split, split
 from jaxkd.records import TokenBatch
 from jaxkd.typing import Params
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxkd.data.vocabulary import relate, token_bytes
-from jaxkd.models.config import DecoderConfig
-from jaxkd.models.surgery.followers import following
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.surgery.axis_map import following
+from jaxkd.tokenizers.vocabulary import relate, token_bytes
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def row_sources(
     """Compare two tokenizers, and spell the new tokens with the old ones.
 
     Tokens are the same where they stand for the same bytes, or for the same role such as the end of a
-    sequence (`jaxkd.data.vocabulary.relate`).  Another token is spelled as the old tokenizer encodes
+    sequence (`jaxkd.tokenizers.vocabulary.relate`).  Another token is spelled as the old tokenizer encodes
     its text or, where that gives other bytes (a space put in front, half a character), by the
     longest old tokens that match from its start.  Special tokens are not spelled: their text has no meaning.
 

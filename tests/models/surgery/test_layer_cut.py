@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxkd.models import decoder
 from jaxkd.models.surgery import check_layers, evenly_spaced, keep_layers
+from jaxkd.models.transformer import decoder
 from tests.models import tiny
 
 

@@ -6,9 +6,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
-from jaxkd.data import tokenizers
-from jaxkd.models import decoder
 from jaxkd.models.surgery import RowSources, row_sources, swap_rows
+from jaxkd.models.transformer import decoder
+from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
 
@@ -25,7 +25,7 @@ def wrap(model, decoder, special, **others):
 @pytest.fixture(scope="module")
 def byte_level():
     """All bytes, five merges, among them "he" and "the"; `eos` is <|im_end|>."""
-    return tokenizers.from_gguf(tiny_tokenizer_fields())
+    return loading.from_gguf(tiny_tokenizer_fields())
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.models import decoder
 from jaxkd.models.surgery import Importance, Kept, keep_width, most_important
+from jaxkd.models.transformer import decoder
 from tests.models import tiny
 
 GEMMA = dataclasses.replace(

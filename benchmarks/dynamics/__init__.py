@@ -1,0 +1,1 @@
+"""Learnt dynamics, beside PySINDy."""

@@ -1,0 +1,1 @@
+"""Methods: memory and speed of whole training steps, and alignment."""

@@ -1,0 +1,1 @@
+"""Models: loading, compiling, sampling, surgery, installing."""

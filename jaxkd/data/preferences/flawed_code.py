@@ -1,0 +1,72 @@
+"""Pairs with a truth that can be checked: the body of a real function, and the same body with one flaw in it."""
+
+import dataclasses
+import functools
+import hashlib
+import logging
+from typing import get_args
+
+from jaxkd.data.preferences.code_flaws import Flaw, flaws
+from jaxkd.data.preferences.code_mutations import mutations
+from jaxkd.data.preferences.examples import Preference, PreferenceSource
+from jaxkd.data.text.standard_library import StandardLibrary, signature
+from jaxkd.typing import Split
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlawedCode(PreferenceSource):
+    """The documented functions of the standard library, each with one pair for every kind of flaw it has room for.
+
+    `code_flaws.flaws` finds the flaw of each rejected body, none in the chosen ones, and works on what a model writes,
+    too.  A function with a flaw of its own is left out, and so is a body that was there before.
+    """
+
+    source: StandardLibrary
+    kinds: tuple[Flaw, ...] = get_args(Flaw)
+    held_out: tuple[Flaw, ...] = ()
+    """Kinds of the test split alone: whether what is learnt goes beyond what was shown."""
+
+    def __post_init__(self) -> None:
+        if not self.kinds or not set(self.kinds) <= set(get_args(Flaw)):
+            raise ValueError(f"kinds must be some of {', '.join(get_args(Flaw))}, got {self.kinds}.")
+        if not set(self.held_out) < set(self.kinds):
+            raise ValueError(f"held_out must be some of kinds {self.kinds}, not all, got {self.held_out}.")
+
+    def pairs(self, split: Split) -> list[Preference]:
+        return list(_pairs(self, split))
+
+
+@functools.lru_cache(maxsize=8)
+def _pairs(code: FlawedCode, split: Split) -> tuple[Preference, ...]:
+    """Once per process: the stages of a study read the same pairs many times."""
+    examples = code.source.examples(split)
+    # The first of equal bodies.
+    distinct = {example.response: example for example in reversed(examples)}
+    kinds: list[Flaw] = [kind for kind in code.kinds if split == "test" or kind not in code.held_out]
+    pairs, clean = [], 0
+    for example in reversed(distinct.values()):
+        head = signature(example)
+        if flaws(f"{head}\n{example.response}"):
+            continue
+        clean += 1
+        for kind in kinds:
+            key = f"{example.key}!{kind}"
+            body = next(mutations(head, example.response, kind, order=functools.partial(_draw, key)), None)
+            if body is not None:
+                pairs.append(
+                    Preference(
+                        key=key,
+                        group=example.group,
+                        messages=example.messages,
+                        chosen=example.response,
+                        rejected=body,
+                    )
+                )
+    _log.info("%s: %d pairs of %d functions, of which %d have no flaw", split, len(pairs), len(examples), clean)
+    return tuple(pairs)
+
+
+def _draw(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key}\0{text}".encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Text: sources, chat templates, packed rows, and rows for two tokenizers."""

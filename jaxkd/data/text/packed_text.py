@@ -1,0 +1,253 @@
+"""Text as a training stream: a source, a template and the shape of a packed batch."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxkd.data.examples import Source, subset
+from jaxkd.data.text import chat, packing
+from jaxkd.records import TokenBatch
+from jaxkd.runtime.hidden_cache import HiddenCache
+from jaxkd.sharding import WHOLE, Share
+from jaxkd.tokenizers import loading, vocabulary
+from jaxkd.typing import Split
+
+if TYPE_CHECKING:
+    import grain
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.models.checkpoints.config import DecoderConfig
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedText:
+    """Examples of a source, rendered, tokenized and packed into rows of fixed size."""
+
+    source: Source
+    rows: int = 8
+    """Rows of a global batch: one optimizer step, however it is split."""
+    length: int = 512
+    """Tokens of a row, prompt and response together."""
+    targets: int = 384
+    """Response tokens of a row: the positions that reach the prediction head."""
+    limit: int | None = None
+    """Examples to keep, drawn by a hash of their keys; None keeps all."""
+    template: Literal["chat", "plain"] = "chat"
+    overlong: Literal["drop", "truncate"] = "drop"
+    """What becomes of an example that does not fit into a row: it is counted either way."""
+    max_prompt: int | None = None
+    """Tokens to which a longer prompt is cut, and counted; None cuts none."""
+    keep_prompt: Literal["first", "last"] = "last"
+    """Which tokens of such a prompt stay.  The last ones lead up to the response; DSKD keeps the first."""
+
+    def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
+        """The examples of a split as token ids; what was kept and dropped is logged."""
+        return _tokenized(self, split, tokenizer)
+
+    def identity(self, split: Split, model: "Pretrained", tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
+        """Hashes of all that decides a model's hidden states on this text: the key of a cache."""
+        return {
+            "model": model.fingerprint(),
+            "tokenizer": loading.fingerprint(tokenizer),
+            "data": chat.fingerprint(self.tokenized(split, tokenizer)),
+            "template": chat.template_fingerprint(tokenizer, self.template),
+        }
+
+    def check_fits(self, model: "DecoderConfig") -> None:
+        """Refuse rows that hold examples longer than a model was made for.
+
+        Raises:
+            ValueError: a position table would be read beyond its end, which JAX does without a word.
+        """
+        if self.length > model.max_positions:
+            raise ValueError(
+                f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
+            )
+
+    def require_readers(self, student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+        """Refuse a student and a teacher that cannot both learn from this text, which a method reads in shared tokens.
+
+        Raises:
+            ValueError: as `check_fits`, or vocabularies that differ in more than padding.
+        """
+        for model in (student, teacher):
+            self.check_fits(model.config())
+        vocabulary.require_shared(student, teacher, method=method)
+
+    def training_stream(
+        self,
+        split: Split,
+        tokenizer: "PreTrainedTokenizerBase",
+        seed: int,
+        *,
+        cache: packing.Teacher | None = None,
+        share: Share = WHOLE,
+    ) -> "grain.IterDataset":
+        """A share of the rows of an endless shuffled stream of global batches."""
+        return packing.train_batches(
+            self.tokenized(split, tokenizer),
+            rows=self.rows,
+            length=self.length,
+            targets=self.targets,
+            seed=seed,
+            teacher=cache,
+            share=share,
+        )
+
+    def distillation_stream(
+        self,
+        split: Split,
+        student: "Pretrained",
+        teacher: "Pretrained",
+        seed: int,
+        *,
+        teacher_cache: str | None = None,
+        share: Share = WHOLE,
+    ) -> "grain.IterDataset":
+        """`training_stream` for a student and a teacher of one vocabulary, in the student's tokens.
+
+        Args:
+            split: of the source.
+            student: the checkpoint whose tokenizer reads the text.
+            teacher: the checkpoint that a cache was made from.
+            seed: decides the order.
+            teacher_cache: folder of the teacher's hidden states.
+            share: of the rows of each global batch.
+
+        Raises:
+            ValueError: a token that one of the heads lacks, or a cache of something else.
+        """
+        tokenizer = student.tokenizer()
+        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        cache = self.opened(teacher_cache, split, teacher, tokenizer)
+        return self.training_stream(split, tokenizer, seed, cache=cache, share=share)
+
+    def _require_shared_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
+        """Refuse a text with a token beyond the shared rows: JAX would read another row, without a word."""
+        for example in self.tokenized(split, tokenizer):
+            if (token := int(example.tokens.max())) >= size:
+                raise ValueError(
+                    f"every token of the text must be among the {size} that student and teacher share, got {token} "
+                    f"({tokenizer.convert_ids_to_tokens(token)!r}) in example {example.key} of the {split} split. "
+                    "Take it out of the text, or out of the student's tokenizer."
+                )
+
+    def opened(
+        self, teacher_cache: str | None, split: Split, teacher: "Pretrained", tokenizer: "PreTrainedTokenizerBase"
+    ) -> HiddenCache | None:
+        """The hidden states that a `Cache` stage stored of this text; None where there is no such folder to open.
+
+        Raises:
+            FileNotFoundError: no cache there.
+            ValueError: a cache of something else.
+        """
+        if teacher_cache is None:
+            return None
+        return HiddenCache(Path(teacher_cache), self.identity(split, teacher, tokenizer))
+
+    def each_once(
+        self, split: Split, tokenizer: "PreTrainedTokenizerBase", *, cache: HiddenCache | None = None
+    ) -> list[TokenBatch]:
+        """The batches that hold each example of a split once: to measure on, not to train on."""
+        return list(
+            packing.evaluation_batches(
+                self.tokenized(split, tokenizer),
+                rows=self.rows,
+                length=self.length,
+                targets=self.targets,
+                teacher=cache,
+            )
+        )
+
+    def example_stream(
+        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
+    ) -> "grain.IterDataset":
+        """An endless shuffled stream of the examples of a global batch: of prompts that a student answers itself.
+
+        Raises:
+            ValueError: as `distillation_stream`.
+        """
+        tokenizer = student.tokenizer()
+        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
+
+    def by_index(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> dict[int, chat.Tokenized]:
+        """The examples of `example_stream` by the index that the student's side of each has."""
+        del teacher  # who reads the same tokens
+        return {example.index: example for example in self.tokenized(split, student.tokenizer())}
+
+    def answered(
+        self, example: chat.Tokenized, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained"
+    ) -> chat.Tokenized:
+        """The example with another answer in place of its own."""
+        del student, teacher  # who read the same tokens
+        return chat.answered(example, answer)
+
+    @property
+    def of_student(self) -> "PackedText":
+        """The text as the student reads it."""
+        return self
+
+    def read_by_student(self, example: chat.Tokenized) -> chat.Tokenized:
+        """An example of `example_stream` in the student's tokens."""
+        return example
+
+    def reshaped(self, shape: Callable[["PackedText"], "PackedText"]) -> "PackedText":
+        """With rows of another shape, which `shape` decides for each tokenizer's."""
+        return shape(self)
+
+    def lengths(self, examples: Sequence[chat.Tokenized]) -> dict[str, int]:
+        """What rows must hold at least for `batch_of`."""
+        return packing.longest([packing.features(example) for example in examples])
+
+    def batch_of(self, examples: Sequence[chat.Tokenized], budgets: Mapping[str, int]) -> TokenBatch:
+        """Each example in a row of its own.
+
+        Args:
+            examples: at least one.
+            budgets: the length of each array in a row, by the names of `lengths`.
+
+        Raises:
+            ValueError: a budget that is shorter than an example.
+        """
+        return packing.assembled(
+            packing.one_a_row([packing.features(example) for example in examples], budgets=budgets)
+        )
+
+    def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:
+        """Shapes and dtypes of one global batch."""
+        tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)
+        targets = jax.ShapeDtypeStruct((self.rows, self.targets), jnp.int32)
+        fields: dict[str, Any] = dict.fromkeys(("tokens", "positions", "segment_ids"), tokens)
+        fields |= dict.fromkeys(("target_positions", "labels", "example_ids"), targets)
+        fields["loss_mask"] = jax.ShapeDtypeStruct(targets.shape, np.bool_)
+        if teacher_width is not None:
+            fields["teacher"] = jax.ShapeDtypeStruct((*targets.shape, teacher_width), jnp.float32)
+        return TokenBatch(**fields)
+
+
+@functools.lru_cache(maxsize=8)
+def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
+    """Once per process: the stages of a study read the same text many times."""
+    tokenized, report = chat.tokenize(
+        subset(text.source.examples(split), text.limit),
+        tokenizer,
+        max_length=text.length,
+        max_response=text.targets,
+        overlong=text.overlong,
+        template=text.template,
+        max_prompt=text.max_prompt,
+        keep_prompt=text.keep_prompt,
+    )
+    _log.info("%s: %s", split, report)
+    return tokenized

@@ -1,0 +1,360 @@
+"""From tokenized examples to batches of packed rows, as a stream that resumes exactly.
+
+Examples are placed whole, first fit, under two budgets a row: `length` tokens and `targets` target
+positions.  The second is what the prediction head costs, and it is far smaller than the first where
+prompts are long.  Everything is decided on the global stream, on every process alike; a process then
+takes its own rows, and only those rows read the teacher's cache.  So the data order does not depend
+on the number of processes, and the iterator's state is the same few integers on all of them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from jaxkd.data.text.chat import Tokenized
+from jaxkd.records import TokenBatch
+from jaxkd.sharding import WHOLE, Share
+
+if TYPE_CHECKING:
+    import grain
+
+Teacher = Callable[[int], Float[np.ndarray, "k d"]]
+"""From `Tokenized.index` to the teacher's final hidden states at that example's targets, in order."""
+
+_BINS = 16
+"""Rows that are filled side by side: more fill better and mix epochs more."""
+
+
+def train_batches(
+    tokenized: Sequence[Tokenized],
+    *,
+    rows: int,
+    length: int,
+    targets: int,
+    seed: int,
+    teacher: Teacher | None = None,
+    share: Share = WHOLE,
+) -> "grain.IterDataset":
+    """A share of the rows of an endless stream of `TokenBatch`es of NumPy arrays.
+
+    Each epoch is a new permutation that `seed` decides.  No example is lost between epochs: the
+    last rows of one hold the first examples of the next.  `iter(...)` has `get_state()`, which can be
+    written as JSON and is equal on all processes, and `set_state()`.
+
+    Args:
+        tokenized: the examples; none may exceed a row.
+        rows: rows of a global batch.
+        length: tokens of a row.
+        targets: target positions of a row.
+        seed: decides the order.
+        teacher: fills `TokenBatch.teacher`.
+        share: of the rows of each global batch.
+
+    Raises:
+        ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
+    """
+    import grain
+
+    _validate(tokenized, rows, length, targets)
+    mine = share.rows(rows)
+    stream = shuffled_rows(
+        grain.MapDataset.source(tokenized), features, budgets={"tokens": length, "targets": targets}, seed=seed
+    )
+    return stream.batch(rows, drop_remainder=True).map(_Assemble(mine, teacher))
+
+
+def example_batches(examples: Sequence[Any], *, rows: int, seed: int) -> "grain.IterDataset":
+    """An endless stream of tuples of examples, of all processes' rows, in a new order each epoch.
+
+    Args:
+        examples: of any kind, as they are handed out.
+        rows: of a global batch.
+        seed: decides the order.
+
+    Raises:
+        ValueError: no examples, or fewer than one row.
+    """
+    import grain
+
+    if not examples or rows < 1:
+        raise ValueError(f"examples and rows must be at least 1, got {len(examples)} and {rows}.")
+    return _in_memory(_shuffled(grain.MapDataset.source(examples), seed)).batch(rows, batch_fn=tuple)
+
+
+def evaluation_batches(
+    tokenized: Sequence[Tokenized],
+    *,
+    rows: int,
+    length: int,
+    targets: int,
+    teacher: Teacher | None = None,
+    pack: bool = True,
+    share: Share = WHOLE,
+) -> "grain.IterDataset":
+    """A share of the rows of the batches that hold each example once; the last is filled with empty rows.
+
+    Args:
+        tokenized: the examples; none may exceed a row.
+        rows: rows of a global batch.
+        length: tokens of a row.
+        targets: target positions of a row.
+        teacher: fills `TokenBatch.teacher`.
+        pack: several examples a row; False gives each its own row, in the given order.
+        share: of the rows of each global batch.
+
+    Raises:
+        ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
+    """
+    import grain
+
+    _validate(tokenized, rows, length, targets)
+    mine = share.rows(rows)
+    budgets = {"tokens": length, "targets": targets}
+    stream = each_once(grain.MapDataset.source(tokenized), features, budgets=budgets, rows=rows, pack=pack)
+    return stream.map(_Assemble(mine, teacher))
+
+
+def each_once(
+    examples: "grain.MapDataset",
+    features: Callable[[Any], dict[str, np.ndarray]],
+    *,
+    budgets: Mapping[str, int],
+    rows: int,
+    pack: bool = True,
+) -> "grain.IterDataset":
+    """Global batches of packed rows that hold each example once; the last is filled with empty rows.
+
+    Args:
+        examples: of any kind.
+        features: the arrays of an example that are packed, by name.
+        budgets: the length of each array in a row, by the same names.
+        rows: of a batch.
+        pack: several examples a row; False gives each its own row, in the given order.
+    """
+    packed = _pack(examples.map(features), budgets=budgets, examples_per_row=None if pack else 1)
+    return packed.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
+
+
+def shuffled_rows(
+    examples: "grain.MapDataset",
+    features: Callable[[Any], dict[str, np.ndarray]],
+    *,
+    budgets: Mapping[str, int],
+    seed: int,
+) -> "grain.IterDataset":
+    """An endless stream of packed rows, the examples in a new order each epoch.
+
+    Args:
+        examples: of any kind.
+        features: the arrays of an example that are packed, by name.
+        budgets: the length of each array in a row, by the same names.
+        seed: decides the order.
+
+    Raises:
+        ValueError: a negative seed.
+    """
+    _, row_seed = _seeds(seed)
+    return _pack(_shuffled(examples, seed).map(features), budgets=budgets, seed=row_seed)
+
+
+def _shuffled(examples: "grain.MapDataset", seed: int) -> "grain.MapDataset":
+    """Without an end, in a new order each epoch."""
+    return examples.shuffle(seed=_seeds(seed)[0]).repeat()
+
+
+def _seeds(seed: int) -> tuple[int, int]:
+    """Of the order of the examples, and of that of the rows.
+
+    Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of the same
+    sequence of epochs.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}.")
+    order, rows = np.random.SeedSequence(seed).generate_state(2)
+    return int(order), int(rows)
+
+
+def _in_memory(examples: "grain.MapDataset") -> "grain.IterDataset":
+    import grain
+
+    # Grain's default reading starts 16 threads, which cost ten times the work itself when the
+    # examples are in memory.
+    return examples.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+
+
+def _pack(
+    examples: "grain.MapDataset",
+    *,
+    budgets: Mapping[str, int],
+    seed: int | None = None,
+    examples_per_row: int | None = None,
+) -> "grain.IterDataset":
+    import grain
+
+    return grain.experimental.FirstFitPackIterDataset(
+        _in_memory(examples),
+        length_struct=dict(budgets),
+        num_packing_bins=_BINS,
+        # First fit fills early rows better than late ones; shuffled, batches are alike.
+        shuffle_bins=seed is not None,
+        seed=seed or 0,
+        max_sequences_per_bin=examples_per_row,
+    )
+
+
+def features(example: Tokenized) -> dict[str, np.ndarray]:
+    """The packed arrays of an example: its tokens, and the position, the label and the example of each target."""
+    positions = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
+    labels = example.tokens[example.prompt_length :]
+    targets = table(position=positions, label=labels, example_id=np.full_like(positions, example.index))
+    return {"tokens": example.tokens, "targets": targets}
+
+
+def table(**columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """A structured array of columns of one length, which are packed as one.
+
+    Example:
+        >>> rows = table(position=np.array([3, 4]), label=np.array([7, 9]))
+        >>> rows["label"].tolist()
+        [7, 9]
+    """
+    length = len(next(iter(columns.values())))
+    rows = np.zeros(length, [(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        rows[name] = column
+    return rows
+
+
+def widened(rows: Shaped[np.ndarray, " n"], **columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """A `table` with more columns."""
+    return table(**{name: rows[name] for name in rows.dtype.names or ()}, **columns)
+
+
+def longest(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, int]:
+    """The length of the longest array of each name: the least budgets of `one_a_row`."""
+    return {name: max(len(example[name]) for example in examples) for name in examples[0]}
+
+
+def one_a_row(examples: Sequence[Mapping[str, np.ndarray]], *, budgets: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """What packing makes of `features` where each example has a row of its own, in the given order.
+
+    Args:
+        examples: the arrays of each example, by name; at least one example.
+        budgets: the length of each array in a row, by the same names.
+
+    Raises:
+        ValueError: an array that is longer than its budget.
+    """
+    packed = {}
+    for name, budget in budgets.items():
+        arrays = [example[name] for example in examples]
+        sizes = np.array([len(array) for array in arrays])
+        if sizes.max() > budget:
+            raise ValueError(f"budgets[{name!r}] must hold the longest example, got {budget} for {sizes.max()}.")
+        packed[name] = np.stack(
+            [np.pad(array, [(0, budget - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in arrays]
+        )
+        columns = np.arange(budget, dtype=np.int32)[None]
+        filled = columns < sizes[:, None]
+        packed[f"{name}_segment_ids"] = filled.astype(np.int32)
+        packed[f"{name}_positions"] = np.where(filled, columns, 0)
+    return packed
+
+
+@dataclasses.dataclass(frozen=True)
+class _AddEmptyRows:
+    rows: int
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        missing = self.rows - len(packed["tokens"])
+        return {name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for name, array in packed.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Assemble:
+    rows: slice
+    teacher: Teacher | None
+
+    def __call__(self, packed: Mapping[str, np.ndarray]) -> TokenBatch:
+        return assembled({name: array[self.rows] for name, array in packed.items()}, self.teacher)
+
+
+def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) -> TokenBatch:
+    """The batch of packed `features`, with the teacher's hidden states where a teacher is given."""
+    segments, target_segments = packed["tokens_segment_ids"], packed["targets_segment_ids"]
+    mask = target_segments > 0
+    starts = segment_starts(segments, packed["tokens_positions"])
+    targets = packed["targets"]
+    positions = targets["position"] + np.take_along_axis(starts, target_segments, axis=1)
+    example_ids = np.where(mask, targets["example_id"], -1).astype(np.int32)
+    # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+    fields: dict[str, Any] = {
+        "tokens": packed["tokens"].astype(np.int32),
+        "positions": packed["tokens_positions"],
+        "segment_ids": segments,
+        "target_positions": positions.astype(np.int32),
+        "labels": targets["label"].astype(np.int32),
+        "loss_mask": mask,
+        "example_ids": example_ids,
+    }
+    if teacher is not None:
+        fields["teacher"] = _teacher_rows(teacher, example_ids, target_segments)
+    return TokenBatch(**fields)
+
+
+def segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
+    """Column at which each segment of a row begins; 0 for segment 0, the padding."""
+    starts = np.zeros((len(segments), segments.max(initial=0) + 1), np.int32)
+    row, column = np.nonzero((positions == 0) & (segments > 0))
+    starts[row, segments[row, column]] = column
+    return starts
+
+
+def _teacher_rows(
+    teacher: Teacher, example_ids: Int[np.ndarray, "b k"], segments: Int[np.ndarray, "b k"]
+) -> Float[np.ndarray, "b k d"]:
+    """The teacher's hidden states at the targets of these rows; 0 where there is no target.
+
+    Raises:
+        ValueError: the teacher returns more or fewer positions than the example has targets.
+    """
+    # A process's share of the last evaluation batch can be empty, and still needs the width.
+    present = example_ids[example_ids >= 0]
+    like = np.asarray(teacher(int(present[0]) if present.size else 0))
+    filled = np.zeros((*example_ids.shape, like.shape[-1]), like.dtype)
+    for row in range(len(example_ids)):
+        for segment in range(1, segments[row].max(initial=0) + 1):
+            (columns,) = np.nonzero(segments[row] == segment)
+            index = int(example_ids[row, columns[0]])
+            hiddens = np.asarray(teacher(index))
+            if len(hiddens) != len(columns):
+                raise ValueError(
+                    f"teacher must return one row for each target of an example, got {len(hiddens)} rows for example "
+                    f"{index}, which has {len(columns)} targets. The cache was written from other data: write it again."
+                )
+            filled[row, columns] = hiddens
+    return filled
+
+
+def _validate(tokenized: Sequence[Tokenized], rows: int, length: int, targets: int) -> None:
+    if not tokenized:
+        raise ValueError("tokenized must hold at least one example, got none.")
+    for name, value in {"rows": rows, "length": length, "targets": targets}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+    for example in tokenized:
+        count = len(example.tokens) - example.prompt_length
+        if len(example.tokens) > length or count > targets:
+            raise ValueError(
+                f"tokenized must fit into rows of {length} tokens and {targets} targets, got {len(example.tokens)} "
+                f"tokens and {count} targets in {example.key!r}. Raise length or targets, or tokenize with max_length "
+                f"and max_response of a row."
+            )
+        if example.prompt_length < 1 or count < 1:
+            raise ValueError(
+                f"tokenized must have at least one prompt token and one target each, got {example.prompt_length} and "
+                f"{count} in {example.key!r}."
+            )

@@ -1,0 +1,1 @@
+"""Trajectories: simulated, or measured and read from tables."""

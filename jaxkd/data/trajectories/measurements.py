@@ -1,0 +1,304 @@
+"""Measured trajectories of a dynamical system, from files to uninterrupted records."""
+
+import collections
+import dataclasses
+import difflib
+import itertools
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxkd.data.trajectories import measurement_tables
+from jaxkd.data.trajectories.measurement_tables import Rows, Table
+
+SHORTEST = 16
+"""Samples of a record; shorter ones are left out."""
+
+GAP = 5.0
+"""Median steps of a record: it is cut at a longer step."""
+
+FEWEST_TO_CUT = 8
+"""Samples of a record whose median step says something."""
+
+TIMES = ("t", "time", "Time", "T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Record:
+    """One uninterrupted trajectory, all float64."""
+
+    source: str
+    """What a person calls it: "prey.csv", "prey.csv, trajectory 3" or "prey.csv, after the gap at 3.2"."""
+    times: Float[np.ndarray, " times"]
+    """Strictly increasing."""
+    states: Float[np.ndarray, "times states"]
+    inputs: Float[np.ndarray, "times inputs"]
+    """Without columns where there are none."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Measurements:
+    """Records of the same states and inputs, whose names are Python identifiers and no keywords."""
+
+    time: str
+    states: tuple[str, ...]
+    inputs: tuple[str, ...]
+    units: Mapping[str, str]
+    """Of the columns that say one, time included."""
+    records: tuple[Record, ...]
+    warnings: tuple[str, ...]
+    """Sentences for a person about what was left out or cut, counted for each file."""
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    time: str | None = None,
+    states: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    trajectory: str | None = None,
+) -> Measurements:
+    r"""Records of all files, in their order.
+
+    `.csv`, `.tsv` and `.txt` have a header, and commas, semicolons, tabs or white space between the cells; empty lines
+    and those that begin with # are skipped.  Each array of `.npz` and each variable of `.nc` (NetCDF 3) is a column:
+    `[times]`, which all trajectories share, or `[trajectories, times]`; both axes are counted from 0.  A name may carry
+    a unit, `prey [kg]` or `prey (kg)`; in `.nc` the attribute `units` is one.
+
+    Rows without a value (an empty cell, NA, nan, inf) and exact repetitions of the row before are left out.  A record
+    is cut at gaps, steps of more than `GAP` median steps, and records of fewer than `SHORTEST` samples are left out.
+    All of this is told in `Measurements.warnings`.
+
+    Args:
+        paths: files of the same states and inputs, in any order, in the same units.
+        time: a column.  None: the one called t, time, Time or T if there is just one, else the first that is not asked
+            for as something else.
+        states: columns.  None given: all but the others.
+        inputs: columns.
+        trajectory: the column whose values, numbers or text, tell the trajectories of a file apart.  Their rows need
+            not be adjacent.
+
+    Raises:
+        ValueError: files of an unknown kind or malformed, columns that do not exist, that do not fit or whose names are
+            no identifiers, times that do not increase, nothing left.
+        FileNotFoundError: a file does not exist.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "decay.csv"
+        >>> _ = path.write_text("t [s],x [kg]\n" + "\n".join(f"{k},{2.0**-k}" for k in range(20)))
+        >>> measured = read([path])
+        >>> measured.time, measured.states, measured.units, measured.records[0].states.shape
+        ('t', ('x',), {'t': 's', 'x': 'kg'}, (20, 1))
+    """
+    _require_distinct(paths, [*filter(None, [time, trajectory]), *states, *inputs])
+    tables = [measurement_tables.read(path, source) for path, source in zip(paths, _sources(paths), strict=True)]
+    found = [_columns(table, time, states, inputs, trajectory) for table in tables]
+    columns = found[0]
+    for table, other in zip(tables[1:], found[1:], strict=True):
+        _require_same(tables[0], columns, table, other)
+    records, warnings = [], []
+    for table in tables:
+        pieces, said = _records(table.rows(columns.all, trajectory), table.source, columns)
+        records += pieces
+        warnings += said
+    if not records:
+        raise ValueError(
+            f"paths must hold a record of at least {SHORTEST} samples, got none. {' '.join(warnings)} "
+            "Give longer records, or complete ones."
+        )
+    warnings += [
+        f"{name} never changes in any record: its equation will be 0."
+        for column, name in enumerate(columns.states)
+        if all(np.ptp(record.states[:, column]) == 0 for record in records)
+    ]
+    return Measurements(
+        time=columns.time,
+        states=columns.states,
+        inputs=columns.inputs,
+        units={name: tables[0].units[name] for name in columns.all if name in tables[0].units},
+        records=tuple(records),
+        warnings=tuple(warnings),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Columns:
+    time: str
+    states: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (self.time, *self.states, *self.inputs)
+
+
+def _require_distinct(paths: Sequence[Path], asked: Sequence[str]) -> None:
+    if not paths:
+        raise ValueError("paths must name at least one file, got none. Name the file with the measurements.")
+    for path, count in collections.Counter(paths).items():
+        if count > 1:
+            raise ValueError(f"paths must name each file once, got {str(path)!r} {count} times. Leave the others out.")
+    for name, count in collections.Counter(asked).items():
+        if count > 1:
+            raise ValueError(
+                f"time, states, inputs and trajectory must name different columns, got {name!r} {count} times. "
+                "Name it once."
+            )
+
+
+def _sources(paths: Sequence[Path]) -> list[str]:
+    """Names of the files, with their folders where two have the same."""
+    names = collections.Counter(path.name for path in paths)
+    return [path.name if names[path.name] == 1 else str(path) for path in paths]
+
+
+def _columns(
+    table: Table, time: str | None, states: Sequence[str], inputs: Sequence[str], trajectory: str | None
+) -> _Columns:
+    """What is asked of a file, and the rest as its header says."""
+    asked = [*filter(None, [time, trajectory]), *states, *inputs]
+    for name in asked:
+        if name not in table.names:
+            raise ValueError(f"{table.source}: there must be a column {name!r}, got {_listed(table.names, name)}")
+    free = [name for name in table.names if name not in asked]
+    if time is None:
+        called = [name for name in free if name in TIMES]
+        time = called[0] if len(called) == 1 else next(iter(free), None)
+    free = [name for name in free if name != time]
+    if time is None or not (states or free):
+        raise ValueError(
+            f"{table.source}: there must be a column for time and one for a state, got {', '.join(table.names)}. "
+            "Give a file with both, or ask for fewer inputs."
+        )
+    columns = _Columns(time=time, states=tuple(states or free), inputs=tuple(inputs))
+    for name in columns.all:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            place = f"column {table.names.index(name) + 1}"
+            raise ValueError(
+                f"{table.source}: names of columns must be Python identifiers and no keywords, got {name!r} for "
+                f"{place}. Rename it, for instance to {_identifier(name)!r}, or leave it out with --states."
+            )
+    return columns
+
+
+def _listed(names: Sequence[str], wrong: str) -> str:
+    lowered = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(wrong.lower(), lowered, n=1)
+    return ", ".join(names) + "." + (f" Did you mean {lowered[near[0]]!r}?" if near else " Name one of them.")
+
+
+def _identifier(name: str) -> str:
+    allowed = "".join(letter if f"x{letter}".isidentifier() else "_" for letter in name)
+    joined = re.sub("_+", "_", allowed).strip("_")
+    if keyword.iskeyword(joined):
+        return f"{joined}_"
+    return joined if joined.isidentifier() else f"x{joined}"
+
+
+def _require_same(table: Table, columns: _Columns, other_table: Table, other: _Columns) -> None:
+    """The same columns, in any order, in the same units."""
+    if (columns.time, {*columns.states}, {*columns.inputs}) != (other.time, {*other.states}, {*other.inputs}):
+        raise ValueError(
+            f"{other_table.source} must have the columns of {table.source}, {', '.join(columns.all)}, got "
+            f"{', '.join(other.all)}. Rename them, or name those to be read with --time, --states and --inputs."
+        )
+    for name in columns.all:
+        unit, got = (each.units.get(name, "no unit") for each in (table, other_table))
+        if unit != got:
+            raise ValueError(
+                f"{name} must have the same unit in all files, got {unit} in {table.source} and {got} in "
+                f"{other_table.source}. Convert one of them, or correct its header."
+            )
+
+
+def _records(rows: Rows, source: str, columns: _Columns) -> tuple[list[Record], list[str]]:
+    """Of one file, and what a person should know of it."""
+    complete = np.isfinite(rows.values).all(axis=1)
+    if rows.trajectories is not None:
+        complete &= np.array([name != "" for name in rows.trajectories])
+    repeated, gaps, records = [], [], []
+    for name, chosen in _trajectories(rows, np.flatnonzero(complete)).items():
+        again = _repetitions(rows, chosen, columns.time)
+        repeated += chosen[again].tolist()
+        values = rows.values[chosen[~again]]
+        starts = _after_gaps(values[:, 0])
+        called = source if name is None else f"{source}, trajectory {name}"
+        for start, end in itertools.pairwise([0, *starts, len(values)]):
+            gap = values[start - 1, 0] if start else None
+            gaps += [] if gap is None else [gap]
+            records.append(
+                Record(
+                    source=called if gap is None else f"{called}, after the gap at {gap:.15g}",
+                    times=values[start:end, 0],
+                    states=values[start:end, 1 : 1 + len(columns.states)],
+                    inputs=values[start:end, 1 + len(columns.states) :],
+                )
+            )
+    short = [record for record in records if record.times.size < SHORTEST]
+    missing = np.flatnonzero(~complete)
+    warnings = []
+    if missing.size:
+        first = rows.where(int(missing[0]))
+        warnings.append(f"{_counted(missing, 'row')} with missing values left out (the first {first}).")
+    if repeated:
+        warnings.append(f"{_counted(repeated, 'repeated row')} left out (the first {rows.where(min(repeated))}).")
+    if gaps:
+        warnings.append(f"cut at {_counted(gaps, 'gap')} in {columns.time} (the first after {gaps[0]:.15g}).")
+    if short:
+        first = f"the first is {short[0].source}, with {short[0].times.size}"
+        warnings.append(f"{_counted(short, 'record')} of fewer than {SHORTEST} samples left out ({first}).")
+    long = [record for record in records if record.times.size >= SHORTEST]
+    return long, [f"{source}: {warning}" for warning in warnings]
+
+
+def _counted(things: Sequence | np.ndarray, kind: str) -> str:
+    return f"{len(things)} {kind}" + ("" if len(things) == 1 else "s")
+
+
+def _trajectories(rows: Rows, chosen: Int[np.ndarray, " chosen"]) -> dict[str | None, Int[np.ndarray, " samples"]]:
+    """The chosen rows of each, by name; the first to appear is the first."""
+    if rows.trajectories is None:
+        return {None: chosen}
+    members = collections.defaultdict(list)
+    for row in chosen.tolist():
+        members[rows.trajectories[row]].append(row)
+    return {name: np.array(member) for name, member in members.items()}
+
+
+def _repetitions(rows: Rows, chosen: Int[np.ndarray, " samples"], time: str) -> np.ndarray:
+    """Which samples of a trajectory are those before them once more.
+
+    Raises:
+        ValueError: times that go back, or stand still while values change.
+    """
+    values = rows.values[chosen]
+    again = np.zeros(len(chosen), bool)
+    steps = np.diff(values[:, 0])
+    again[1:] = (values[1:] == values[:-1]).all(axis=1)
+    wrong = np.flatnonzero((steps <= 0) & ~again[1:])
+    if wrong.size:
+        before, now = values[wrong[0] : wrong[0] + 2, 0]
+        at = rows.at(int(chosen[wrong[0] + 1]))
+        if now == before:
+            raise ValueError(
+                f"{at}: a row must have a time of its own, got {time} {now:.15g} with other values than the row "
+                "before. Keep one of them, or name the column that tells trajectories apart (--trajectory)."
+            )
+        raise ValueError(
+            f"{at}: {time} must increase, got {now:.15g} after {before:.15g}. Sort the rows by {time}, or name the "
+            "column that tells trajectories apart (--trajectory)."
+        )
+    return again
+
+
+def _after_gaps(times: Float[np.ndarray, " times"]) -> list[int]:
+    """The samples that come after a gap."""
+    if times.size < FEWEST_TO_CUT:
+        return []
+    steps = np.diff(times)
+    return (np.flatnonzero(steps > GAP * np.median(steps)) + 1).tolist()

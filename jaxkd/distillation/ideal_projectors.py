@@ -1,0 +1,146 @@
+"""The ideal projectors of DSKDv2 among the variables: t2s is trained from there, s2t follows the student's head."""
+
+import logging
+from typing import Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxkd import projector, sharding
+from jaxkd.distillation import student_params
+from jaxkd.records import Head, Variables
+from jaxkd.typing import Params
+
+_log = logging.getLogger(__name__)
+
+SharedRows: TypeAlias = int | tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
+"""Rows that stand for the same tokens in both heads: how many leading ones, or the ids in the student's and the
+teacher's."""
+
+HeadFit: TypeAlias = Literal["plain", "centred"]
+"""What the projectors fit by least squares: the logits, or the logits less their mean at a position.
+
+A softmax does not see that mean, and a fit of the logits spends itself on it where the rows of a head have much in
+common."""
+
+_AXES = {"gram_inverse": (None, None), "teacher_mean": (None,)}
+
+
+def require_fit(head_fit: HeadFit) -> None:
+    """Refuse a fit that does not exist.
+
+    Raises:
+        ValueError: an unknown choice.
+    """
+    if head_fit not in get_args(HeadFit):
+        raise ValueError(f"head_fit must be one of {', '.join(get_args(HeadFit))}, got {head_fit!r}.")
+
+
+def described(variables: Variables, *, student_width: int, teacher_width: int, head_fit: HeadFit) -> Variables:
+    """What `started` returns, as shapes: the abstract variables with the trained projector and what s2t is made of."""
+    t2s = {"weight": jax.ShapeDtypeStruct((teacher_width, student_width), jnp.float32)}
+    parts = {"gram_inverse": jax.ShapeDtypeStruct((teacher_width, teacher_width), jnp.float32)}
+    if head_fit == "centred":
+        parts["teacher_mean"] = jax.ShapeDtypeStruct((teacher_width,), jnp.float32)
+    state = variables.state | sharding.described(parts, _axes(parts))
+    return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+
+
+def started(
+    variables: Variables, student: Head, teacher: Head, rows: SharedRows, *, rtol: float, head_fit: HeadFit
+) -> Variables:
+    """The variables with P_t2s in `params["projectors"]`, and what P_s2t is made of in `state`.
+
+    Pseudo-inverses are computed in float64 on the host and kept as float32.  The Gram inverse is state, not frozen:
+    what is frozen is cast to the precision of the computation, and an inverse must not be.
+
+    Args:
+        variables: of a recipe, with the student and the teacher.
+        student: its head, at step 0.
+        teacher: its head.
+        rows: the shared ones.
+        rtol: as in `projector.ideal_init`.
+        head_fit: what is fitted.
+    """
+    ours, theirs = (rows, rows) if isinstance(rows, int) else rows
+    student_rows = projector.token_rows(sharding.on_host(student.weight), ours)
+    teacher_rows = projector.token_rows(sharding.on_host(teacher.weight), theirs)
+    if len(student_rows) < max(student_rows.shape[1], teacher_rows.shape[1]):
+        _log.warning(
+            "%d shared tokens do not determine projectors between widths of %d and %d: they start as those of least "
+            "norm",
+            *(len(student_rows), teacher_rows.shape[1], student_rows.shape[1]),
+        )
+    parts = {}
+    if head_fit == "centred":
+        parts["teacher_mean"] = teacher_rows.mean(axis=0, dtype=np.float64)
+        student_rows, teacher_rows = projector.centred(student_rows), projector.centred(teacher_rows)
+    t2s = projector.ideal_init(teacher_rows, student_rows, rtol=rtol)
+    parts["gram_inverse"] = projector.gram_inverse(teacher_rows, rtol=rtol)
+    _log.info("ideal projectors: %s", _kept(t2s, np.asarray(teacher_rows), np.asarray(student_rows)))
+    t2s, parts = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, parts))
+    state = variables.state | sharding.place(parts, _axes(parts))
+    return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
+
+
+def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndarray, "v d"]) -> str:
+    """What the student's head cannot say of the teacher's logits, and how far the projector is from doing nothing."""
+    lost = f"the student's head loses {100 * projector.lost_share(t2s, teacher, student):.2f} % of the variance of "
+    weight = t2s["weight"]
+    if weight.shape[0] != weight.shape[1]:
+        return f"{lost}the teacher's logits"
+    distance = np.linalg.norm(weight - np.eye(len(weight)))
+    return f"{lost}the teacher's logits; |P_t2s - 1| = {distance:.2g} in the Frobenius norm"
+
+
+def followed(
+    variables: Variables,
+    student: Head,
+    teacher: Head,
+    rows: int | tuple[Int[Array, " n"], Int[Array, " n"]],
+    *,
+    head_fit: HeadFit,
+) -> Params:
+    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns.
+
+    Args:
+        variables: from `started`.
+        student: its head.
+        teacher: its head.
+        rows: the shared ones; ids may end in pairs of -1, which are none.
+        head_fit: as in `started`.
+    """
+    inverse = variables.state["gram_inverse"]
+    if isinstance(rows, int):
+        ours, theirs = (projector.token_rows(head.weight, rows) for head in (student, teacher))
+        s2t = projector.ideal_step(ours, theirs, inverse)
+    else:
+        s2t = projector.ideal_step(student.weight, teacher.weight, inverse, rows=rows)
+    if head_fit == "centred":
+        # The product of two heads less n times that of their means is that of the centred ones, and copies no head.
+        count, mean = _mean_row(jax.lax.stop_gradient(student.weight), rows if isinstance(rows, int) else rows[0])
+        common = count * jnp.matmul(variables.state["teacher_mean"], inverse, precision=jax.lax.Precision.HIGHEST)
+        s2t = {"weight": s2t["weight"] - mean[:, None] * common[None, :]}
+    return {"s2t": s2t}
+
+
+def _mean_row(
+    head: Float[Array, "v d"], rows: int | Int[Array, " n"]
+) -> tuple[int | Int[Array, ""], Float[Array, " d"]]:
+    """How many rows are shared, and their mean."""
+    size = head.shape[0]
+    if isinstance(rows, int):
+        count, shared = rows, jnp.arange(size) < rows
+    else:
+        # A -1 would be the last row.
+        count, shared = jnp.sum(rows >= 0), jnp.zeros(size, bool).at[jnp.where(rows < 0, size, rows)].set(True)
+    precise = jnp.promote_types(jnp.float32, head.dtype)
+    weights = shared.astype(head.dtype)
+    total = jnp.einsum("v,vd->d", weights, head, precision=jax.lax.Precision.HIGHEST, preferred_element_type=precise)
+    return count, total / count
+
+
+def _axes(parts: Params) -> Params:
+    return {name: _AXES[name] for name in parts}

@@ -1,0 +1,111 @@
+"""What distillations have in common: a student in training beside a teacher that stays as it is, and their text."""
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward, frozen_teacher, student_params
+from jaxkd.distillation.student_recipe import StudentRecipe
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer import decoder
+from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
+from jaxkd.sharding import WHOLE, Share
+from jaxkd.tokenizers import vocabulary
+from jaxkd.training.recipe import Batch
+from jaxkd.typing import Key, Params, Split
+
+if TYPE_CHECKING:
+    import grain
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Distillation(StudentRecipe):
+    """A method in which a student learns from one frozen teacher, live or cached.
+
+    A method adds its hyper-parameters and `loss`.  `data` decides whether both models read the same tokens
+    (`PackedText`) or each its own (`PairedText`); a method that is made for one of them says so by the field's type.
+    """
+
+    teacher: Pretrained
+    data: PackedText | PairedText
+    kd_rate: float = 0.5
+    """Share of the teacher's terms in the loss, in (0, 1]; the rest is the cross entropy of the labels."""
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote of the teacher's text, "stage:NAME" in a study, or None for a live teacher."""
+
+    teacher_reads: ClassVar[tuple[str, ...]] = ()
+    """Parameters of the teacher that the loss reads besides its head: they are loaded beside a cache too."""
+
+    @property
+    def text(self) -> PackedText | PairedText:
+        """What the batches are made of: the data, where a method asks for nothing more."""
+        return self.data
+
+    def validate(self) -> None:
+        if not 0 < self.kd_rate <= 1:
+            raise ValueError(f"kd_rate must be in (0, 1], got {self.kd_rate}. Without the teacher it is SFT.")
+        self.text.require_readers(self.student, self.teacher, method=type(self).__name__)
+
+    def require_live_teacher(self, why: str) -> None:
+        """Refuse a cached teacher, for a method that asks it for more than a cache holds.
+
+        Raises:
+            ValueError: ending with `why`.
+        """
+        if self.teacher_cache is not None:
+            raise ValueError(f"teacher_cache must be None in {type(self).__name__}, got {self.teacher_cache!r}. {why}")
+
+    def abstract_batch(self) -> Batch:
+        return self.text.abstract_batch(teacher_width=self.teacher.config().width if self._cached else None)
+
+    def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
+        return self.text.distillation_stream(
+            split,
+            self.student,
+            self.teacher,
+            seed,
+            teacher_cache=self.teacher_cache,
+            share=share,
+        )
+
+    def counts(self, batch: Batch) -> dict[str, Array]:
+        ours = batch.student if isinstance(batch, PairedBatch) else batch
+        return {"targets": jnp.sum(ours.loss_mask)}
+
+    def provenance(self) -> str:
+        return f"student: {self.student.provenance()}; teacher: {self.teacher.provenance()}"
+
+    def hiddens(
+        self, variables: Variables, batch: TokenBatch | PairedBatch, key: Key | None
+    ) -> tuple[Hiddens, Hiddens]:
+        """Of student and teacher at their targets, the teacher's gradient-stopped.
+
+        Heads over one vocabulary are cut to the rows that both have, however each is padded.  Without a key there is no
+        dropout.
+        """
+        ours, theirs = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
+        student = self.student_hiddens(variables, ours, key)
+        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        if isinstance(batch, PairedBatch):
+            return student, teacher
+        shared = vocabulary.compared_size(self.student, self.teacher)
+        return forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
+
+    def heads(self, variables: Variables) -> tuple[Head, Head]:
+        """Of student and teacher, as they are now."""
+        student = decoder.head(self.student_config(), student_params.student(variables))
+        return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
+
+    def abstract_others(self) -> Params:
+        return frozen_teacher.abstract(self.teacher, cached=self._cached, also=self.teacher_reads)
+
+    def load_others(self) -> Params:
+        return frozen_teacher.load(self.teacher, cached=self._cached, also=self.teacher_reads)
+
+    @property
+    def _cached(self) -> bool:
+        return self.teacher_cache is not None

@@ -1,0 +1,83 @@
+"""What of a student is trained: all of its parameters, or adapters beside a frozen checkpoint; and projectors.
+
+A recipe's student is trained whole as `params["student"]`.  Where its config has `lora`, the adapters are
+trained as `params["lora"]` and the checkpoint stays as it is in `frozen["student"]`.  The functions here take
+either, so that a recipe need not tell them apart.  Projectors are `params["projectors"]`, a group of the optimizer.
+"""
+
+from collections.abc import Mapping
+
+import jax
+
+from jaxkd import sharding
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer import decoder, lora
+from jaxkd.records import Variables
+from jaxkd.runtime.trained_params import STUDENT
+from jaxkd.typing import Key, Params
+
+ADAPTERS, PROJECTORS = "lora", "projectors"
+
+_PROJECTOR_AXES = {"weight": ("embed", None), "bias": (None,)}
+
+
+def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
+    """Shapes, dtypes and shardings of a student's variables under the ambient mesh; arguments as of `init`."""
+    params = checkpoint.abstract_placed()
+    if config.lora is None:
+        return Variables(params={STUDENT: params})
+    return Variables(params={ADAPTERS: _abstract_adapters(config)}, frozen={STUDENT: params})
+
+
+def init(config: DecoderConfig, checkpoint: Pretrained, key: Key) -> Variables:
+    """A student's variables at step 0, placed under the ambient mesh.
+
+    Args:
+        config: of the student, with its `lora`.
+        checkpoint: what it starts from; it may be quantised where there are adapters.
+        key: draws the adapters.
+    """
+    if config.lora is None:
+        return Variables(params={STUDENT: checkpoint.load_placed()})
+    places = jax.tree.map(lambda leaf: leaf.sharding, _abstract_adapters(config))
+    # Compiled, because nothing but the adapters is then drawn.
+    draw = jax.jit(lambda key: lora.split(decoder.init(config, key))[1], out_shardings=places)
+    return Variables(params={ADAPTERS: draw(key)}, frozen=load_frozen(config, checkpoint))
+
+
+def with_projectors(variables: Variables, projectors: Mapping[str, Params]) -> Variables:
+    """The variables with projectors among what is trained, placed under the ambient mesh or described for it.
+
+    Args:
+        variables: from `init`, or from `abstract`.
+        projectors: name -> weight and bias as `jaxkd.projector` makes them, or their shapes.
+    """
+    tree = {name: dict(leaves) for name, leaves in projectors.items()}
+    axes = {name: {leaf: _PROJECTOR_AXES[leaf] for leaf in leaves} for name, leaves in tree.items()}
+    abstract = all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+    placed = sharding.described(tree, axes) if abstract else sharding.place(tree, axes)
+    return variables.replace(params=variables.params | {PROJECTORS: placed})
+
+
+def load_frozen(config: DecoderConfig, checkpoint: Pretrained) -> Params:
+    """The frozen part of `init` alone: the checkpoint under adapters, or nothing."""
+    return {} if config.lora is None else {STUDENT: checkpoint.load_placed()}
+
+
+def student(variables: Variables) -> Params:
+    """The student's parameters as the forward pass reads them; adapters stay beside their matrices."""
+    if ADAPTERS in variables.params:
+        return lora.join(variables.frozen[STUDENT], variables.params[ADAPTERS])
+    return variables.params[STUDENT]
+
+
+def language_model(config: DecoderConfig, checkpoint: Pretrained, variables: Variables) -> LanguageModel:
+    """The student with its tokenizer, and knowing the checkpoint that it came from."""
+    return LanguageModel(config=config, params=student(variables), tokenizer=checkpoint.tokenizer(), source=checkpoint)
+
+
+def _abstract_adapters(config: DecoderConfig) -> Params:
+    tree, axes = (lora.split(whole)[1] for whole in (decoder.abstract(config), decoder.logical_axes(config)))
+    return sharding.described(tree, axes)

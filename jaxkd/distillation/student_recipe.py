@@ -1,0 +1,62 @@
+"""What methods that train one student have in common: all of it or adapters beside it, and what is frozen besides."""
+
+import dataclasses
+
+from jaxkd.distillation import forward, student_params
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.lora import LoRA
+from jaxkd.records import Hiddens, TokenBatch, Variables
+from jaxkd.training.recipe import Recipe
+from jaxkd.typing import Key, Params
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudentRecipe(Recipe):
+    """A method that trains one student, whole or by adapters.
+
+    A method adds its data, its hyper-parameters and `loss`, and where it reads other models `abstract_others` and
+    `load_others`.
+    """
+
+    student: Pretrained
+    lora: LoRA | None = None
+    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
+    dropout: float = 0.0
+    remat: bool = False
+
+    def abstract(self) -> Variables:
+        student = student_params.abstract(self.student_config(), self.student)
+        return student.replace(frozen=student.frozen | self.abstract_others())
+
+    def init(self, key: Key) -> Variables:
+        student = student_params.init(self.student_config(), self.student, key)
+        return student.replace(frozen=student.frozen | self.load_others())
+
+    def load_frozen(self) -> Params:
+        return self.load_base() | self.load_others()
+
+    def load_base(self) -> Params:
+        return student_params.load_frozen(self.student_config(), self.student)
+
+    def abstract_others(self) -> Params:
+        """Shapes of what is frozen besides the student's base.  Default: nothing."""
+        return {}
+
+    def load_others(self) -> Params:
+        """What is frozen besides the student's base.  Default: nothing."""
+        return {}
+
+    def model(self, variables: Variables) -> LanguageModel:
+        return student_params.language_model(self.student_config(), self.student, variables)
+
+    def student_hiddens(self, variables: Variables, batch: TokenBatch, key: Key | None) -> Hiddens:
+        """At the targets of a batch, in training.  Without a key there is no dropout."""
+        return forward.hiddens(
+            self.student_config(), student_params.student(variables), batch, key=key, remat=self.remat
+        )
+
+    def student_config(self) -> DecoderConfig:
+        """The checkpoint's architecture as it is trained."""
+        return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

@@ -1,0 +1,1 @@
+"""Trajectories, and their rates of change from noisy samples."""

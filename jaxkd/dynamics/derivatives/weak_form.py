@@ -1,0 +1,112 @@
+"""Equations in their integrated form, in which nothing is derived but a known window."""
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxkd.dynamics.float64 import require_float64
+
+TIMESCALES = 1.5
+"""Of a window at most: a longer one has ups and downs of the states that add up to nothing."""
+
+POWER = 4
+"""A window is (1 - s^2)^POWER on s from -1 to 1."""
+
+
+def weak_form(
+    features: Float[Array, "times terms"],
+    states: Float[Array, "times channels"],
+    times: Float[Array, " times"],
+    *,
+    window: int,
+    stride: int = 1,
+    mask: Bool[Array, " times"] | None = None,
+) -> tuple[Float[Array, "windows terms"], Float[Array, "windows channels"]]:
+    """The equation y' = f(y) c times windows w(t), integrated: the integral of w f, and minus that of w' y.
+
+    Noise that is white is averaged by a window and never differentiated.
+
+    Args:
+        features: f at the samples, best of smoothed states: a product of noisy states has a bias.
+        states: y as measured.  They enter as they are, which has no bias.
+        times: increasing, not necessarily evenly spaced: integrals are by the trapezoidal rule.
+        window: samples of a window, odd and at least 5.
+        stride: samples from a window to the next.
+        mask: which samples there are; None: all.  A window with one missing is made of zeros on both sides.
+
+    Returns:
+        Both sides for each window: features times time, and states, as a window has no unit.
+
+    Raises:
+        TypeError: arrays of another dtype than float64.
+        ValueError: a window or stride that does not fit the record.
+
+    Source: Schaeffer & McCalla 2017 (doi 10.1103/PhysRevE.96.023302); windows of Messenger & Bortz, Weak SINDy (arXiv
+    2005.04339), equation 4.1 with equal powers.  Deviation: rows are not whitened by the covariance that windows that
+    overlap have.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> with jax.enable_x64(True):
+        ...     times = jnp.linspace(0.0, 1.0, 41)
+        ...     states = jnp.exp(-2 * times)[:, None]
+        ...     left, right = weak_form(states, states, times, window=21, stride=20)
+        ...     [round(float(c), 3) for c in right[:, 0] / left[:, 0]]
+        [-2.0, -2.0]
+    """
+    require_float64(features=features, states=states, times=times)
+    count = times.size
+    if not 5 <= window <= count or window % 2 == 0 or not stride >= 1:
+        raise ValueError(
+            f"window must be odd, at least 5 and at most the {count} samples, and stride at least 1, got {window} and "
+            f"{stride}."
+        )
+    rows = jnp.arange(0, count - window + 1, stride)[:, None] + jnp.arange(window)[None]
+    moments = times[rows]
+    half = (moments[:, -1:] - moments[:, :1]) / 2
+    place = (moments - moments[:, :1]) / half - 1
+    inner = 1 - place**2
+    present = jnp.ones((rows.shape[0], 1), bool) if mask is None else jnp.all(mask[rows], axis=1, keepdims=True)
+    weights = _trapezoids(moments)
+    bump = jnp.where(present, weights * inner**POWER, 0.0)
+    slope = jnp.where(present, weights * -2 * POWER * place * inner ** (POWER - 1) / half, 0.0)
+    if mask is not None:
+        features, states = (jnp.where(mask[:, None], side, 0.0) for side in (features, states))
+    left = jnp.einsum("wn,wnf->wf", bump, features[rows])
+    right = -jnp.einsum("wn,wnc->wc", slope, states[rows])
+    return left, right
+
+
+def window_length(samples: int, timescale: float = math.inf) -> int:
+    """Samples of a window: a twelfth of a record, at most one and a half of its time scales, odd, and nine at least.
+
+    Long against the noise's correlation, short against how fast the states move.
+
+    Args:
+        samples: of a record.
+        timescale: the deviation of what moves fastest over that of its rate of change, in samples.
+
+    Returns:
+        An odd number.
+
+    Source: inferred, on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo, and Duffing.
+    Deviation: none.
+
+    Example:
+        >>> window_length(81), window_length(251), window_length(1201, timescale=8.0)
+        (9, 21, 13)
+    """
+    longest = max(9, int(min(samples // 12, TIMESCALES * timescale)))
+    return longest + 1 - longest % 2
+
+
+def window_stride(window: int) -> int:
+    """Samples from a window to the next where they overlap as much as is worth its rows: a quarter of one."""
+    return max(1, window // 4)
+
+
+def _trapezoids(times: Float[Array, "windows samples"]) -> Float[Array, "windows samples"]:
+    steps = jnp.diff(times, axis=1)
+    nothing = jnp.zeros_like(steps[:, :1])
+    return (jnp.concatenate([nothing, steps], axis=1) + jnp.concatenate([steps, nothing], axis=1)) / 2

@@ -1,0 +1,1 @@
+"""Sparse identification: equations from trajectories and a library of terms."""

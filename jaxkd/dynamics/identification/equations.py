@@ -1,0 +1,152 @@
+"""Equations y' = f(y, u) that are linear in their coefficients: to read, to print and to run."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics.identification import library
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Equations:
+    """One equation a state: the sum of terms times coefficients.
+
+    Compared and hashed by identity, as arrays have no equality that is one truth.
+
+    Example:
+        >>> import numpy as np, sympy
+        >>> x, y = sympy.symbols("x y")
+        >>> table = np.array([[1.5, 0], [0, -3], [-1, 1]])
+        >>> print(Equations(states=(x, y), terms=(x, y, x * y), coefficients=table))
+        dx/dt = 1.5 x - x y
+        dy/dt = -3 y + x y
+    """
+
+    states: tuple[sympy.Symbol, ...]
+    terms: tuple[sympy.Expr, ...]
+    coefficients: np.ndarray
+    """[terms, states], in the states' units over those of time and of the terms; 0 where a term is not there."""
+    inputs: tuple[sympy.Symbol, ...] = ()
+    """What else the terms are made of: controls and parameters, in the order in which they are given."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.terms), len(self.states))
+        if np.shape(self.coefficients) != shape:
+            raise ValueError(
+                f"coefficients must be [terms, states] = {shape}, got {np.shape(self.coefficients)}. Transpose them?"
+            )
+
+    @property
+    def variables(self) -> tuple[sympy.Symbol, ...]:
+        """The states, and after them the inputs."""
+        return self.states + self.inputs
+
+    def expressions(self) -> tuple[sympy.Expr, ...]:
+        """The right-hand sides."""
+        return tuple(
+            sympy.Add(*(exact(value) * term for value, term in zip(column, self.terms, strict=True) if value))
+            for column in np.asarray(self.coefficients).T
+        )
+
+    def rounded(self, digits: int) -> "Equations":
+        """With coefficients of so many significant digits, to be read."""
+        values = [[float(f"{value:.{digits}g}") for value in row] for row in np.asarray(self.coefficients)]
+        return dataclasses.replace(self, coefficients=np.reshape(values, np.shape(self.coefficients)))
+
+    def __str__(self) -> str:
+        sides = self._sums(_plain, " ")
+        return "\n".join(f"d{state}/dt = {side}" for state, side in zip(self.states, sides, strict=True))
+
+    def latex(self) -> str:
+        """One aligned equation a line, to be put into an `aligned` environment."""
+        sides = zip(self.states, self._sums(sympy.latex, r" \, "), strict=True)
+        return " \\\\\n".join(rf"\dot{{{sympy.latex(state)}}} &= {side}" for state, side in sides)
+
+    def python(self, name: str = "vector_field") -> str:
+        """The source of a Python function of floats, which imports nothing but math."""
+        given = ", ".join(str(variable) for variable in self.variables)
+        values = [str(sympy.pycode(one, fully_qualified_modules=True)) for one in self.expressions()]
+        return "\n".join(["import math", "", "", f"def {name}({given}):", f"    return [{', '.join(values)}]", ""])
+
+    def vector_field(self) -> Callable[..., Float[Array, " states"]]:
+        """f(t, y, u) in JAX, as `jaxkd.dynamics.solve` and Diffrax take it.
+
+        u is None where there are no inputs, else the inputs' values, or a function of time that returns them.
+        """
+        values, coefficients = library.values(self.terms, self.variables), np.asarray(self.coefficients)
+
+        def field(t: Any, y: Float[Array, " states"], u: Any = None) -> Float[Array, " states"]:
+            if self.inputs:
+                given: Any = u(t) if callable(u) else u
+                y = jnp.concatenate([y, jnp.atleast_1d(given)])
+            return values(y) @ coefficients
+
+        return field
+
+    @classmethod
+    def of(
+        cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
+    ) -> "Equations":
+        """Right-hand sides with numbers for parameters, taken apart into terms and coefficients."""
+        return cls.of_sums([sympy.expand(one) for one in expressions], states, inputs)
+
+    @classmethod
+    def of_sums(
+        cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
+    ) -> "Equations":
+        """Right-hand sides that are sums already, of which nothing is expanded."""
+        parts = [one.as_coefficients_dict() for one in expressions]
+        terms = tuple(sorted({term for part in parts for term in part}, key=sympy.default_sort_key))
+        table = np.array([[float(part.get(term, 0)) for part in parts] for term in terms])
+        return cls(states=tuple(states), terms=terms, coefficients=table, inputs=tuple(inputs))
+
+    def within(self, terms: Sequence[sympy.Expr]) -> "Equations":
+        """The same equations over other terms, of a larger library.
+
+        Raises:
+            ValueError: terms of these equations that the others lack.
+        """
+        rows = {term: row for term, row in zip(self.terms, np.asarray(self.coefficients), strict=True) if np.any(row)}
+        if missing := [str(term) for term in rows if term not in terms]:
+            raise ValueError(f"terms must hold those of the equations, which have {', '.join(missing)} besides.")
+        nothing = np.zeros(len(self.states))
+        return dataclasses.replace(
+            self, terms=tuple(terms), coefficients=np.array([rows.get(term, nothing) for term in terms])
+        )
+
+    def __add__(self, other: "Equations") -> "Equations":
+        """The sum of both right-hand sides, over the terms of both."""
+        terms = self.terms + tuple(term for term in other.terms if term not in self.terms)
+        ours, theirs = self.within(terms), other.within(terms)
+        return dataclasses.replace(ours, coefficients=np.asarray(ours.coefficients) + np.asarray(theirs.coefficients))
+
+    def _sums(self, written: Callable[[sympy.Expr], str], times: str) -> list[str]:
+        columns = np.asarray(self.coefficients).T
+        return [_sum([*zip(column, self.terms, strict=True)], written, times) for column in columns]
+
+
+def exact(value: float) -> sympy.Expr:
+    """SymPy's, of all digits."""
+    return sympy.Integer(round(value)) if value == round(value) else sympy.Float(float(value), 17)
+
+
+def _plain(term: sympy.Expr) -> str:
+    return str(term).replace("**", "^").replace("*", " ")
+
+
+def _sum(parts: Sequence[tuple[float, sympy.Expr]], written: Callable[[sympy.Expr], str], times: str) -> str:
+    """A sum as one writes it: no coefficient of 1, no plus before a minus."""
+    text = ""
+    for value, term in parts:
+        if value:
+            sign = "-" if value < 0 else "+"
+            text += f" {sign} " if text else sign.strip("+")
+            size = "" if abs(value) == 1 and term != 1 else f"{abs(float(value)):.12g}"
+            word = "" if term == 1 else written(term)
+            text += size + (times if size and word else "") + word
+    return text or "0"

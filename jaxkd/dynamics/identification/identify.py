@@ -1,0 +1,255 @@
+"""From noisy trajectories to equations: curves, bettered in rounds, then the weak form and a sparse regression."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.dynamics.derivatives.fourier_fit import FourierFit
+from jaxkd.dynamics.derivatives.subdivision import subdivided
+from jaxkd.dynamics.derivatives.trajectories import curves, trajectories
+from jaxkd.dynamics.derivatives.weak_form import weak_form, window_length, window_stride
+from jaxkd.dynamics.identification import library
+from jaxkd.dynamics.identification.blocks import blocks, gathered
+from jaxkd.dynamics.identification.equations import Equations
+from jaxkd.dynamics.identification.least_squares import independent, subset_fit, triangle
+from jaxkd.dynamics.identification.sparse_fit import SparseFit, sparse_fit
+from jaxkd.dynamics.identification.sparse_paths import SparsePath
+from jaxkd.dynamics.solvers.control import control
+from jaxkd.typing import Scalar
+
+SUBDIVISIONS = 4
+"""Of the time between two samples, for integrals of what is smooth."""
+
+ROUNDING = 1e-12
+"""Of a state's largest value."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identified:
+    """Equations, and what they were made of."""
+
+    equations: Equations
+    fit: SparseFit
+    curves: FourierFit
+    """Of each trajectory, with a first axis for them: what the samples alone say."""
+    states: Float[Array, "trajectories times states"]
+    """Smooth, after the rounds: what the terms were taken at."""
+    window: int
+    """Samples of a window of the weak form."""
+
+
+def identify(
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "*trajectories times"],
+    *,
+    names: tuple[sympy.Symbol, ...],
+    terms: tuple[sympy.Expr, ...],
+    inputs: Float[Array, "trajectories times inputs"] | None = None,
+    input_names: tuple[sympy.Symbol, ...] = (),
+    lengths: Sequence[int] | None = None,
+    known: Equations | None = None,
+    signs: Int[Array, "terms states"] | None = None,
+    path: SparsePath | None = None,
+    window: int | None = None,
+    rounds: int = 2,
+    folds: int = 8,
+) -> Identified:
+    """The sparsest equations y' = f(y, u) of a library of terms that trajectories do not contradict.
+
+    States are smoothed by `fourier_fit`, terms are taken at the smooth states and integrated against windows by
+    `weak_form`, and `sparse_fit` chooses among them; nothing is set by hand.  In between, smooth states are bettered:
+    all terms together are fitted and integrated in time along them, and the samples are smoothed about that integral.
+    What turns sharply is in the integral, so that the rest is slow and keeps less of the noise.
+
+    Args:
+        states: as measured, float64, each in its own unit, which the coefficients then are in.
+        times: of all trajectories or of each, float64, increasing.
+        names: of the states.
+        terms: candidates for every equation, made of `names` and `input_names`.
+        inputs: known without noise at the same times; None where there are none.
+        input_names: of the inputs.
+        lengths: samples of each trajectory, where they differ; what comes after them is not read.  None: all.
+        known: a part of the right-hand sides with its coefficients.  An equation has no other coefficient for a term
+            that it has here.
+        signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may.
+        path: the way to choose terms.  None: `BackwardElimination()`.
+        window: samples of a window; None: as `window_length` says.  Shorter trajectories say nothing.
+        rounds: of bettering the smooth states.
+        folds: of the cross-validation, over trajectories.  Fewer than so many are cut into pieces.
+
+    Returns:
+        Equations with the states' names.
+
+    Raises:
+        TypeError: arrays of another dtype than float64.
+        ValueError: names that do not fit the arrays, times that do not increase or states that are not finite (the
+            first one is named), or too few samples.
+
+    Source: SINDy of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113), in the weak form of Messenger & Bortz
+    (arXiv 2005.04339); stage 1 of SNODE (arXiv 2503.08059) matches slopes instead, see `fourier_fit`.  Deviation:
+    features of smoothed states against measured states, the rounds, and the choice of terms, as said.  The rounds are
+    in the spirit of FNODE (arXiv 2405.11542), which simulates between the samples.
+
+    Example:
+        >>> import jax
+        >>> from jaxkd.dynamics import systems
+        >>> with jax.enable_x64(True):
+        ...     system = systems.LOTKA_VOLTERRA
+        ...     clean = system.trajectories(jax.random.key(0), 16)
+        ...     measured = systems.with_noise(clean, jax.random.key(1), level=0.02)
+        ...     names = system.equations.states
+        ...     terms = library.polynomials(names, degree=3)
+        ...     found = identify(measured, system.times(), names=names, terms=terms)
+        >>> print(found.equations.rounded(2))
+        dx/dt = 1.5 x - x y
+        dy/dt = -3 y + x y
+    """
+    measured = trajectories(states, times, inputs, lengths, names=names, input_names=input_names)
+    there = jnp.asarray(measured.there)
+    fits = curves(measured.states, measured.times, there)
+    timescale = _timescale(fits, measured.states, measured.times, there)
+    if window is None:
+        window = window_length(int(np.median(measured.lengths)), float(timescale))
+    stride = window_stride(window)
+    smooth, features, targets = _integrated(
+        fits,
+        measured.states,
+        measured.times,
+        measured.inputs,
+        jnp.asarray(measured.lengths),
+        terms=terms,
+        variables=names + input_names,
+        known=known,
+        window=window,
+        stride=stride,
+        rounds=rounds,
+    )
+    table = blocks(measured.lengths, samples=times.shape[-1], window=window, stride=stride, folds=folds)
+    features, targets = (gathered(side, table) for side in (features, targets))
+    fit = _fitted(features, targets, path=path, folds=folds, allowed=_allowed(terms, names, known), signs=signs)
+    equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
+    if known is not None:
+        equations = equations + known
+    return Identified(equations=equations, fit=fit, curves=fits, states=smooth, window=window)
+
+
+@jax.jit
+def _timescale(
+    fits: FourierFit,
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    there: Bool[Array, "trajectories times"],
+) -> Scalar:
+    """Of the state that moves fastest, in samples."""
+    smooth, slopes = (jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(fits, times) for n in (0, 1))
+    present = there[:, :, None]
+    deviation = jnp.std(smooth, axis=(0, 1), where=present)
+    speed = jnp.sqrt(jnp.mean(slopes**2, axis=(0, 1), where=present))
+    moves = deviation > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))
+    timescale = jnp.min(jnp.where(moves, deviation / jnp.where(moves, speed, 1.0), jnp.inf))
+    return timescale / jnp.median(jnp.diff(times, axis=1))
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds"))
+def _integrated(
+    fits: FourierFit,
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    inputs: Float[Array, "trajectories times inputs"] | None,
+    lengths: Int[Array, " trajectories"],
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    known: Equations | None,
+    window: int,
+    stride: int,
+    rounds: int,
+) -> tuple[
+    Float[Array, "trajectories times states"],
+    Float[Array, "trajectories windows terms"],
+    Float[Array, "trajectories windows states"],
+]:
+    """Smooth states, and both sides of what is not known of the equations in each window."""
+    values = library.values(terms, variables)
+    there = jnp.arange(times.shape[1])[None] < lengths[:, None]
+    fine = jax.vmap(lambda one: subdivided(one, SUBDIVISIONS))(times)
+    # A curve means nothing after its end.
+    within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
+    at = jax.vmap(lambda curve, times: curve.at(times))
+    controls = None if inputs is None else jax.vmap(_interpolated)(inputs, times, fine)
+
+    def variables_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine variables"]:
+        return smooth if controls is None else jnp.concatenate([smooth, controls], axis=2)
+
+    def known_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine states"]:
+        if known is None:
+            return jnp.zeros_like(smooth)
+        return library.values(known.terms, variables)(variables_at(smooth)) @ known.coefficients
+
+    def sides(features: Array, given: Array, smooth: Array, states: Array, times: Array, fine: Array, there: Array):
+        # What is smooth between the samples, so that the rule of the integral adds nothing to the noise, and the rest.
+        fine_there = jnp.repeat(there, SUBDIVISIONS)[: fine.size]
+        windows = {"window": SUBDIVISIONS * (window - 1) + 1, "stride": SUBDIVISIONS * stride, "mask": fine_there}
+        both, right = weak_form(jnp.concatenate([features, given], axis=1), smooth, fine, **windows)
+        left, right = both[:, : len(terms)], right - both[:, len(terms) :]
+        rest = states - smooth[::SUBDIVISIONS]
+        return left, right + weak_form(rest, rest, times, window=window, stride=stride, mask=there)[1]
+
+    def equations(smooth: Array) -> tuple[Array, Array]:
+        features = values(variables_at(smooth))
+        return jax.vmap(sides)(features, known_at(smooth), smooth, states, times, fine, there)
+
+    smooth = at(fits, within)
+    for _ in range(rounds):
+        slopes = values(variables_at(smooth)) @ _all_terms(*equations(smooth)) + known_at(smooth)
+        integral = jax.vmap(_cumulative)(slopes, within)
+        smooth = integral + at(curves(states - integral[:, ::SUBDIVISIONS], times, there), within)
+    left, right = equations(smooth)
+    # Of a state that does not move a window sees rounding, which is not to be explained.
+    moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
+    return smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
+
+
+def _interpolated(
+    inputs: Float[Array, "times inputs"], times: Float[Array, " times"], fine: Float[Array, " fine"]
+) -> Float[Array, "fine inputs"]:
+    return jax.vmap(control(times, inputs).evaluate)(fine)
+
+
+def _all_terms(
+    features: Float[Array, "trajectories windows terms"], targets: Float[Array, "trajectories windows states"]
+) -> Float[Array, "terms states"]:
+    """Coefficients of all terms, but for those that others make up."""
+    terms = features.shape[2]
+    whole = triangle(*(jnp.reshape(side, (-1, side.shape[2])) for side in (features, targets)))
+    factor = whole[:, :terms]
+    own = independent(factor)
+    return jax.vmap(lambda target: subset_fit(factor, target, own)[0])(whole[:, terms:].T).T
+
+
+def _cumulative(slopes: Float[Array, "times states"], times: Float[Array, " times"]) -> Float[Array, "times states"]:
+    """Integrals from the first time, by the trapezoidal rule."""
+    steps = jnp.diff(times)[:, None] * (slopes[1:] + slopes[:-1]) / 2
+    return jnp.concatenate([jnp.zeros_like(slopes[:1]), jnp.cumsum(steps, axis=0)])
+
+
+_fitted = jax.jit(sparse_fit, static_argnames=("path", "folds"))
+
+
+def _allowed(
+    terms: tuple[sympy.Expr, ...], names: tuple[sympy.Symbol, ...], known: Equations | None
+) -> Bool[Array, "terms states"]:
+    allowed = np.ones((len(terms), len(names)), bool)
+    if known is not None:
+        if known.states != names:
+            raise ValueError(f"known must be equations of {names}, got those of {known.states}.")
+        for term, coefficients in zip(known.terms, known.coefficients, strict=True):
+            if term in terms:
+                allowed[terms.index(term)] = np.asarray(coefficients) == 0
+    return jnp.asarray(allowed)

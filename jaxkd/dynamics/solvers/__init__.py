@@ -1,0 +1,1 @@
+"""Solutions of ordinary differential equations, with a fixed or an adaptive step."""

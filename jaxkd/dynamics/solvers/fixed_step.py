@@ -1,0 +1,81 @@
+"""Equal steps from time to time, by a scan."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics.solvers.solve import VectorField
+from jaxkd.typing import Scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedStep:
+    """A method of equal steps between the times."""
+
+    nodes: tuple[float, ...]
+    """Of a step."""
+    stages: tuple[tuple[float, ...], ...]
+    """Weights of the slopes before each."""
+    weights: tuple[float, ...]
+
+
+EULER = FixedStep(nodes=(0.0,), stages=((),), weights=(1.0,))
+RK4 = FixedStep(
+    nodes=(0.0, 0.5, 0.5, 1.0), stages=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), weights=(1 / 6, 1 / 3, 1 / 3, 1 / 6)
+)
+
+
+def fixed_step(
+    vector_field: VectorField,
+    y0: Float[Array, " states"],
+    times: Float[Array, " times"],
+    args: Any = None,
+    *,
+    method: FixedStep = RK4,
+    substeps: int = 1,
+) -> Float[Array, "times states"]:
+    """As `solve`, by a scan of equal steps from time to time: for the short horizons of a curriculum.
+
+    Args:
+        vector_field: as of `solve`.
+        y0: at the first time.
+        times: increasing.
+        args: as of `solve`.
+        method: EULER, RK4, or coefficients of one's own.
+        substeps: steps from one time to the next.
+
+    Returns:
+        The states; inf or nan where they diverge.
+
+    Raises:
+        ValueError: fewer than one substep.
+
+    Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, section II.1.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> states = fixed_step(lambda t, y, args: -y, jnp.array([1.0]), jnp.array([0.0, 0.5, 1.0]), method=EULER)
+        >>> states[:, 0].tolist()
+        [1.0, 0.5, 0.25]
+    """
+    if substeps < 1:
+        raise ValueError(f"substeps must be >= 1, got {substeps}.")
+
+    def step(y: Array, start: Scalar, length: Scalar) -> Array:
+        slopes: list[Array] = []
+        for node, before in zip(method.nodes, method.stages, strict=True):
+            inner = y + length * sum((w * k for w, k in zip(before, slopes, strict=True)), jnp.zeros_like(y))
+            slopes.append(vector_field(start + node * length, inner, args))
+        return y + length * sum((w * k for w, k in zip(method.weights, slopes, strict=True)), jnp.zeros_like(y))
+
+    def interval(y: Array, ends: tuple[Scalar, Scalar]) -> tuple[Array, Array]:
+        length = (ends[1] - ends[0]) / substeps
+        starts = ends[0] + length * jnp.arange(substeps)
+        y, _ = jax.lax.scan(lambda y, start: (step(y, start, length), None), y, starts)
+        return y, y
+
+    _, states = jax.lax.scan(interval, y0, (times[:-1], times[1:]))
+    return jnp.concatenate([y0[None], states])

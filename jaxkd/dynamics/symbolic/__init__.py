@@ -1,0 +1,1 @@
+"""Symbolic networks: expressions whose structure is trained."""

@@ -1,0 +1,1 @@
+"""Known systems, to learn from and to test with."""

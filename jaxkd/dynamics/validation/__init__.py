@@ -1,0 +1,1 @@
+"""How far identified equations can be trusted: held-out trajectories, intervals, bands, hidden states."""

@@ -1,0 +1,59 @@
+"""Bands of forecasts: what the coefficients and the start could have been, carried forward."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from jaxkd.dynamics.derivatives.fourier_fit import FourierFit, fourier_fit
+from jaxkd.dynamics.identification.simulate import forecasts
+from jaxkd.typing import Key
+
+
+def forecast_band(
+    coefficients: Float[Array, "draws terms states"],
+    curve: FourierFit,
+    times: Float[Array, " times"],
+    inputs: Float[Array, "times inputs"] | None = None,
+    *,
+    key: Key,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    spread: Float[Array, " states"],
+    tail: float,
+) -> tuple[Float[np.ndarray, "times states"], Float[np.ndarray, "times states"]]:
+    """Where a record's states are without the noise of samples, by its curve's first value and the equations.
+
+    Args:
+        coefficients: what they could have been, as of `bootstrap`.
+        curve: of the record's samples.
+        times: of the samples, from the start.
+        inputs: at the times.
+        key: of the draws of the start.
+        terms: of the equations.
+        variables: states and inputs.
+        spread: of each state, > 0.
+        tail: share of the draws below the band, and above.
+
+    Returns:
+        Its ends, in the states' units; nan where too many draws diverge for there to be any.
+    """
+    starts = _starts(curve, times, key, count=len(coefficients))
+    bundle = np.asarray(forecasts(coefficients, starts, times, inputs, terms=terms, variables=variables, spread=spread))
+    # A forecast that diverges is beyond any other, to an unknown side.
+    low = np.quantile(np.where(np.isfinite(bundle), bundle, -np.inf), tail, axis=0, method="lower")
+    high = np.quantile(np.where(np.isfinite(bundle), bundle, np.inf), 1 - tail, axis=0, method="higher")
+    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _starts(curve: FourierFit, times: Float[Array, " times"], key: Key, *, count: int) -> Float[Array, "count states"]:
+    """First values of curves through samples as they could have been: the curve, and noise of its size."""
+    clean = curve.at(times)
+    noise = curve.noise[None, None] * jax.random.normal(key, (count, *clean.shape), clean.dtype)
+    # Channels that share their times share the decomposition that a curve costs.
+    samples = jnp.reshape(jnp.moveaxis(clean[None] + noise, 0, 1), (times.size, -1))
+    return jnp.reshape(fourier_fit(samples, times).at(times[:1])[0], (count, -1))

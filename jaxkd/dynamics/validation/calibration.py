@@ -1,0 +1,99 @@
+"""How often intervals hold what is true, where what is true are the equations that were found."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Bool, Float
+
+from jaxkd.dynamics.identification.identify import Identified
+from jaxkd.dynamics.identification.simulate import positive, simulate
+from jaxkd.dynamics.identification.sparse_fit import Bootstrap, SparseFit, bootstrap
+from jaxkd.typing import Key
+
+
+def simulated_coverage(
+    found: Identified,
+    times: Float[Array, "trajectories times"],
+    inputs: Float[Array, "trajectories times inputs"] | None = None,
+    *,
+    identified: Callable[[Float[Array, "trajectories times states"]], Identified],
+    key: Key,
+    simulations: int,
+    replicates: int,
+    level: float,
+) -> float:
+    """The share of coefficients within their intervals, of equations that are found again in simulated samples.
+
+    The samples are those of `found`'s equations from where each trajectory began, with noise as it was estimated.
+    What is counted `within_intervals` says.
+
+    Args:
+        found: equations that are taken for the truth.
+        times: of the samples.
+        inputs: at the times.
+        identified: finds equations in samples as `found` was found in the measured ones.
+        key: of noise and draws.
+        simulations: of all trajectories, each with its own noise.
+        replicates: draws of a bootstrap.
+        level: of the intervals.
+
+    Returns:
+        The share; nan where a trajectory cannot be simulated to its end.
+    """
+    clean = _simulated(
+        jnp.asarray(found.equations.coefficients),
+        found.states[:, 0],
+        times,
+        inputs,
+        terms=found.equations.terms,
+        variables=found.equations.variables,
+        spread=jnp.asarray(positive(np.std(np.asarray(found.states), axis=(0, 1)))),
+    )
+    if not jnp.all(jnp.isfinite(clean)):
+        return float("nan")
+    truth, held = np.asarray(found.fit.coefficients), []
+    for one in jax.random.split(key, simulations):
+        noise, draws = jax.random.split(one)
+        samples = clean + found.curves.noise[:, None] * jax.random.normal(noise, clean.shape, clean.dtype)
+        fit = identified(samples).fit
+        held.append(within_intervals(fit, bootstrap(fit, draws, replicates=replicates), truth, level=level))
+    return float(np.mean(np.concatenate(held)))
+
+
+def within_intervals(
+    fit: SparseFit, drawn: Bootstrap, truth: Float[np.ndarray, "terms channels"], *, level: float
+) -> Bool[np.ndarray, " counted"]:
+    """Of each coefficient that is not 0 or was chosen, whether its interval holds it.
+
+    A term that was chosen and is not true must have 0 in its interval; one that was not chosen is not held.
+
+    Args:
+        fit: with the choice.
+        drawn: its bootstrap.
+        truth: coefficients of the same terms.
+        level: of the intervals.
+    """
+    low, high = map(np.asarray, drawn.interval(level))
+    return ((low <= truth) & (truth <= high))[(truth != 0) | (np.asarray(fit.coefficients) != 0)]
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables"))
+def _simulated(
+    coefficients: Float[Array, "terms states"],
+    starts: Float[Array, "trajectories states"],
+    times: Float[Array, "trajectories times"],
+    inputs: Float[Array, "trajectories times inputs"] | None,
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    spread: Float[Array, " states"],
+) -> Float[Array, "trajectories times states"]:
+    def one(start: Array, times: Array, inputs: Array | None) -> Array:
+        said = {"terms": terms, "variables": variables, "spread": spread}
+        return simulate(coefficients, start, times, inputs, **said).states
+
+    return jax.lax.map(lambda each: one(*each), (starts, times, inputs))

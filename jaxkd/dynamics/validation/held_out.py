@@ -1,0 +1,182 @@
+"""Equations against trajectories that they were not found on: forecasts, and what is left of the best of them."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.dynamics.derivatives.fourier_fit import FourierFit
+from jaxkd.dynamics.derivatives.trajectories import curves, trajectories
+from jaxkd.dynamics.identification import simulate
+from jaxkd.dynamics.identification.equations import Equations
+from jaxkd.dynamics.identification.simulate import positive
+from jaxkd.dynamics.solvers.solve import Solution, Solver
+
+PIECES = 4
+"""Of the shortest trajectory: forecasts are as long as one of them."""
+
+CORRECTIONS = 4
+"""Gauss-Newton steps for the start of a piece."""
+
+SOLVER = dataclasses.replace(simulate.SOLVER, adjoint=diffrax.ForwardMode())
+"""With derivatives for the corrections."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """What equations say of measured trajectories; all in the states' units."""
+
+    curves: FourierFit
+    """Of each trajectory, by the samples alone."""
+    spread: Float[np.ndarray, " states"]
+    """Standard deviation of the samples."""
+    noise: Float[np.ndarray, " states"]
+    """That of a sample about its curve."""
+    trajectory: Int[np.ndarray, " pieces"]
+    start: Int[np.ndarray, " pieces"]
+    """The sample that a piece begins with."""
+    measured: Float[np.ndarray, "pieces samples states"]
+    forecast: Float[np.ndarray, "pieces samples states"]
+    """From where the curve is at the piece's start; nan where there is none."""
+    remainder: Float[np.ndarray, "pieces samples states"]
+    """Measured minus the forecast from the best start; nan where there is none."""
+    reached: Bool[np.ndarray, " pieces"]
+    """Whether the equations could be solved to the piece's end."""
+
+    @property
+    def forecast_error(self) -> Float[np.ndarray, " states"]:
+        """Root of the mean square of forecasts, without the samples' noise, as a share of the spread."""
+        square = np.mean((self.forecast - self.measured) ** 2, axis=(0, 1))
+        return np.sqrt(np.maximum(square - self.noise**2, 0.0)) / positive(self.spread)
+
+    @property
+    def autocorrelation(self) -> Float[np.ndarray, " states"]:
+        """Of what is left, from a sample to the next: about 0 where it is noise."""
+        before, after = self.remainder[:, :-1], self.remainder[:, 1:]
+        square = np.mean(self.remainder**2, axis=(0, 1))
+        return np.mean(before * after, axis=(0, 1)) / positive(square)
+
+    @property
+    def left_over(self) -> Float[np.ndarray, " states"]:
+        """The part of what is left that the next sample shares, as a share of the spread."""
+        square = np.mean(self.remainder**2, axis=(0, 1))
+        return np.sqrt(np.maximum(self.autocorrelation, 0.0) * square) / positive(self.spread)
+
+
+def held_out(
+    equations: Equations,
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "*trajectories times"],
+    *,
+    inputs: Float[Array, "trajectories times inputs"] | None = None,
+    lengths: Sequence[int] | None = None,
+    solver: Solver | None = None,
+) -> HeldOut:
+    """Forecasts of pieces of each trajectory, from their smoothed starts and from the best ones.
+
+    Args:
+        equations: found on other trajectories.
+        states: measured, float64.
+        times: of all trajectories or of each, float64, increasing.
+        inputs: at the same times.
+        lengths: samples of each trajectory, where they differ.
+        solver: whose adjoint is of forward mode.  None: `SOLVER`.
+
+    Returns:
+        NumPy arrays.  Nothing raises where equations diverge: `reached` says so.
+
+    Raises:
+        ValueError: arrays that do not fit, times that do not increase, samples that are not finite, or too few of them.
+
+    Source: free-run validation and tests of residuals as in Billings, Nonlinear System Identification (doi
+    10.1002/9781118535561), chapter 5.  Deviation: pieces of a quarter of the shortest trajectory.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, sympy
+        >>> x = sympy.Symbol("x")
+        >>> with jax.enable_x64(True):
+        ...     times = jnp.linspace(0.0, 2.0, 33)[None]
+        ...     held = held_out(Equations.of([-2 * x], (x,)), jnp.exp(-2 * times)[..., None], times)
+        >>> held.forecast.shape, bool(held.forecast_error[0] < 1e-3)
+        ((4, 9, 1), True)
+    """
+    given = trajectories(states, times, inputs, lengths, names=equations.states, input_names=equations.inputs)
+    fits = curves(given.states, given.times, jnp.asarray(given.there))
+    samples = int(given.lengths.min()) // PIECES + 1
+    places = [
+        (index, start)
+        for index, length in enumerate(given.lengths)
+        for start in range(0, int(length) - samples + 1, samples - 1)
+    ]
+    trajectory, start = np.array(places).T
+    rows = start[:, None] + np.arange(samples)[None]
+    moments, measured = (side[trajectory[:, None], rows] for side in (given.times, given.states))
+    driven = None if given.inputs is None else given.inputs[trajectory[:, None], rows]
+    begun = jax.vmap(lambda curve, time: curve.at(time[None])[0])(
+        jax.tree.map(lambda leaf: leaf[trajectory], fits), moments[:, 0]
+    )
+    spread = np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None])
+    forecast, remainder, reached = _pieces(
+        jnp.asarray(equations.coefficients),
+        begun,
+        moments,
+        measured,
+        driven,
+        jnp.asarray(positive(spread)),
+        terms=equations.terms,
+        variables=equations.variables,
+        solver=SOLVER if solver is None else solver,
+    )
+    return HeldOut(
+        curves=fits,
+        spread=spread,
+        noise=np.sqrt(np.average(np.asarray(fits.noise) ** 2, axis=0, weights=given.lengths)),
+        trajectory=trajectory,
+        start=start,
+        measured=np.asarray(measured),
+        forecast=np.where(np.asarray(reached)[:, None, None], forecast, np.nan),
+        remainder=np.where(np.asarray(reached)[:, None, None], remainder, np.nan),
+        reached=np.asarray(reached),
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "solver"))
+def _pieces(
+    coefficients: Float[Array, "terms states"],
+    begun: Float[Array, "pieces states"],
+    times: Float[Array, "pieces samples"],
+    measured: Float[Array, "pieces samples states"],
+    inputs: Float[Array, "pieces samples inputs"] | None,
+    spread: Float[Array, " states"],
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    solver: Solver,
+) -> tuple[Float[Array, "pieces samples states"], Float[Array, "pieces samples states"], Bool[Array, " pieces"]]:
+    """Forecasts, what the best starts leave, and whether there is an end."""
+    simulated = functools.partial(simulate.simulate, terms=terms, variables=variables, spread=spread, solver=solver)
+
+    def piece(begun: Array, times: Array, measured: Array, inputs: Array | None) -> tuple[Array, Array, Array]:
+        def left(start: Array) -> tuple[Array, Solution]:
+            solution = simulated(coefficients, start, times, inputs)
+            return (measured - solution.states) / spread[None], solution
+
+        def corrected(_: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
+            start, rest = best
+            slopes = jnp.reshape(jax.jacfwd(left, has_aux=True)(start)[0], (-1, start.size))
+            better = start - jnp.linalg.solve(slopes.T @ slopes, slopes.T @ jnp.reshape(rest, -1))
+            after = left(better)[0]
+            closer = jnp.sum(after**2) < jnp.sum(rest**2)
+            return jnp.where(closer, better, start), jnp.where(closer, after, rest)
+
+        rest, first = left(begun)
+        _, rest = jax.lax.fori_loop(0, CORRECTIONS, corrected, (begun, rest))
+        return first.states, rest * spread[None], first.succeeded
+
+    return jax.lax.map(lambda each: piece(*each), (begun, times, measured, inputs))

@@ -1,0 +1,122 @@
+"""Whether the past of a system says more than its states: then states are hidden, or terms are missing."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.dynamics.derivatives.weak_form import weak_form, window_stride
+from jaxkd.dynamics.identification import library
+from jaxkd.dynamics.identification.blocks import blocks, gathered
+from jaxkd.dynamics.identification.least_squares import independent
+from jaxkd.dynamics.identification.sparse_fit import sparse_fit
+from jaxkd.dynamics.identification.sparse_paths import SparsePath
+
+FOLDS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Past:
+    """Shares of how each state moves that a fit to other trajectories does not explain."""
+
+    by_present: Float[np.ndarray, " states"]
+    """Of all terms of the library, at the states."""
+    by_past: Float[np.ndarray, " states"]
+    """With the states of half a window before as further terms, alone and times those of now."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _All(SparsePath):
+    """One candidate: all terms that no others make up."""
+
+    def __call__(
+        self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
+    ) -> Bool[Array, "candidates terms"]:
+        return independent(factor)[None]
+
+
+def past(
+    smooth: Float[Array, "trajectories times variables"],
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    window: int,
+    lengths: Sequence[int],
+) -> Past:
+    """What the library leaves unexplained, and what it leaves with the states of a moment ago beside it.
+
+    The motion of a system whose states are all measured is a function of where it is.  Where it is not, where it came
+    from tells something of what was not measured.
+
+    Args:
+        smooth: states and after them inputs, without noise: `Identified.states`.
+        states: as measured, float64.
+        times: of each trajectory, increasing.
+        terms: the library.
+        variables: states and inputs.
+        window: samples of a window of the weak form.
+        lengths: samples of each trajectory.
+
+    Returns:
+        Two shares for each state; 0 for one that does not move.
+
+    Raises:
+        ValueError: too few windows.
+
+    Source: inferred, from delay coordinates (Takens 1981, doi 10.1007/BFb0091924).  Deviation: none.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, sympy
+        >>> x = sympy.Symbol("x")
+        >>> with jax.enable_x64(True):  # the place of a pendulum, whose speed nobody measured
+        ...     times = jnp.tile(jnp.linspace(0.0, 9.0, 91), (4, 1))
+        ...     states = jnp.sin(times + jnp.arange(4.0)[:, None])[..., None]
+        ...     shares = past(states, states, times, terms=(x,), variables=(x,), window=9, lengths=(91,) * 4)
+        >>> bool(shares.by_present[0] > 0.9), bool(shares.by_past[0] < 1e-3)
+        (True, True)
+    """
+    lag = window // 2
+    after = np.asarray(lengths) - lag
+    rows = blocks(after, samples=states.shape[1] - lag, window=window, stride=window_stride(window), folds=FOLDS)
+    present, both = _shares(
+        smooth, states, times, jnp.asarray(after), rows, terms=terms, variables=variables, window=window, lag=lag
+    )
+    return Past(by_present=np.asarray(present), by_past=np.asarray(both))
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "lag"))
+def _shares(
+    smooth: Float[Array, "trajectories times variables"],
+    states: Float[Array, "trajectories times states"],
+    times: Float[Array, "trajectories times"],
+    after: Int[Array, " trajectories"],
+    rows: Int[Array, "blocks rows"],
+    *,
+    terms: tuple[sympy.Expr, ...],
+    variables: tuple[sympy.Symbol, ...],
+    window: int,
+    lag: int,
+) -> list[Float[Array, " states"]]:
+    there = jnp.arange(times.shape[1] - lag)[None] < after[:, None]
+    spread = jnp.std(smooth, axis=(0, 1))
+    unit = smooth / jnp.where(spread > 0, spread, 1.0)[None, None]
+    now, before = unit[:, lag:], unit[:, :-lag, : states.shape[2]]
+    present = library.values(terms, variables)(smooth)[:, lag:]
+    products = jnp.reshape(before[..., :, None] * now[..., None, :], (*before.shape[:2], -1))
+
+    def unexplained(features: Float[Array, "trajectories samples terms"]) -> Float[Array, " states"]:
+        windows = functools.partial(weak_form, window=window, stride=window_stride(window))
+        sides = jax.vmap(lambda f, y, t, there: windows(f, y, t, mask=there))
+        left, right = (gathered(side, rows) for side in sides(features, states[:, lag:], times[:, lag:], there))
+        fit = sparse_fit(left, right, path=_All(), folds=FOLDS)
+        moves = jnp.sum(right**2, axis=(0, 1)) / jnp.sum(rows >= 0)
+        return jnp.mean(fit.errors[:, 0], axis=1) / jnp.where(moves > 0, moves, 1.0)
+
+    return [unexplained(present), unexplained(jnp.concatenate([present, before, products], axis=2))]

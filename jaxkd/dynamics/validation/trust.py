@@ -1,0 +1,184 @@
+"""Whether found equations can be trusted: checks that each say what was measured, and what it had to be."""
+
+import dataclasses
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxkd.dynamics.identification.sparse_fit import Bootstrap, SparseFit
+from jaxkd.dynamics.validation.held_out import HeldOut
+from jaxkd.dynamics.validation.hidden_states import Past
+
+FORECAST = 0.1
+"""Of a state's spread: the error of forecasts, beyond the noise of what they are compared with."""
+
+AUTOCORRELATION = 0.3
+LEFT_OVER = 0.01
+"""Of the spread: a remainder that is no noise is let pass where it is less."""
+
+CONDITION = 100.0
+INCLUSION = 0.8
+
+HALVED = 0.5
+PAST = 0.005
+"""Of how a state moves: what the past must explain to be told."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """One question, and its answer."""
+
+    question: str
+    found: str
+    """What was measured, in words with its number, and where it was worst."""
+    bar: str
+    """What it had to be."""
+    holds: bool
+
+
+def trust(
+    fit: SparseFit, drawn: Bootstrap, held: HeldOut, past: Past, *, stable: float, names: tuple[str, ...]
+) -> tuple[Check, ...]:
+    """What a person should look at before they believe equations.
+
+    Args:
+        fit: the terms.
+        drawn: of the fit.
+        held: forecasts of trajectories that the fit has not seen.
+        past: of the trajectories that it has.
+        stable: the share of long simulations that stay near the data, in [0, 1].
+        names: of the states.
+
+    Returns:
+        Six checks, each of which all of the states have to pass.
+
+    Source: inferred; the bars were set on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo,
+    and Duffing.  Deviation: none.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxkd.dynamics import bootstrap, held_out, identify, past, polynomials, systems
+        >>> with jax.enable_x64(True):
+        ...     system = systems.DAMPED_OSCILLATOR
+        ...     states = systems.with_noise(system.trajectories(jax.random.key(0), 8), jax.random.key(1), level=0.05)
+        ...     times, names = jnp.tile(system.times(), (8, 1)), system.equations.states
+        ...     terms = polynomials(names, degree=2)
+        ...     found = identify(states[:6], times[:6], names=names, terms=terms)
+        ...     drawn = bootstrap(found.fit, jax.random.key(2), replicates=50)
+        ...     held = held_out(found.equations, states[6:], times[6:])
+        ...     said = {"terms": terms, "variables": names, "window": 11, "lengths": (121,) * 6}
+        ...     before = past(found.states, states[:6], times[:6], **said)
+        >>> [check.holds for check in trust(found.fit, drawn, held, before, stable=1.0, names=("x", "v"))]
+        [True, True, True, True, True, True]
+    """
+    return (
+        _forecast(held, names),
+        _remainder(held, names),
+        Check(
+            question="Do long simulations stay near the data?",
+            found=f"{100 * stable:.0f} % of them",
+            bar="all",
+            holds=stable == 1,
+        ),
+        _condition(fit, names),
+        _inclusion(fit, drawn, names),
+        _past(past, names),
+    )
+
+
+def _forecast(held: HeldOut, names: tuple[str, ...]) -> Check:
+    reached = float(np.mean(held.reached))
+    error = held.forecast_error
+    worst = _worst(error)
+    found = f"off by {error[worst]:.2g} of the spread, worst in {names[worst]}"
+    if reached < 1:
+        found = f"{100 * (1 - reached):.0f} % of the forecasts diverge or are too stiff"
+    return Check(
+        question="Do they forecast a trajectory that they were not found on, a quarter of it at a time?",
+        found=found,
+        bar=f"at most {FORECAST:g}",
+        holds=reached == 1 and bool(error[worst] <= FORECAST),
+    )
+
+
+def _remainder(held: HeldOut, names: tuple[str, ...]) -> Check:
+    # Of so many samples, noise alone has an autocorrelation of that size.
+    chance = 2 / math.sqrt(held.remainder[..., 0].size)
+    own, left = held.autocorrelation, held.left_over
+    passes = (own <= max(AUTOCORRELATION, chance)) | (left <= LEFT_OVER)
+    worst = _worst(np.where(passes, -1.0, 1.0) + own)
+    found = f"its autocorrelation is {own[worst]:.2g}, worst in {names[worst]}"
+    if not passes[worst]:
+        found += f", where {left[worst]:.2g} of the spread is no noise"
+    return Check(
+        question="Is what is left of the best forecasts noise?",
+        found=found,
+        bar=f"at most {max(AUTOCORRELATION, chance):.2g}, or at most {LEFT_OVER:g} of the spread",
+        holds=bool(np.all(passes)),
+    )
+
+
+def _condition(fit: SparseFit, names: tuple[str, ...]) -> Check:
+    values = condition_of_chosen(fit)
+    worst = _worst(values)
+    return Check(
+        question="Can the data tell the chosen terms apart?",
+        found=f"errors grow by up to {values[worst]:.2g} in the coefficients of {names[worst]}",
+        bar=f"at most {CONDITION:g}",
+        holds=bool(values[worst] <= CONDITION),
+    )
+
+
+def _inclusion(fit: SparseFit, drawn: Bootstrap, names: tuple[str, ...]) -> Check:
+    shares = np.where(np.asarray(fit.support), np.asarray(drawn.inclusion), 1.0).min(axis=0)
+    worst = int(np.argmin(shares))
+    return Check(
+        question="Would other trajectories have given the same terms?",
+        found="each in all draws"
+        if shares[worst] == 1
+        else f"each in at least {100 * shares[worst]:.0f} % of the draws, least in {names[worst]}",
+        bar=f"at least {100 * INCLUSION:.0f} %",
+        holds=bool(shares[worst] >= INCLUSION),
+    )
+
+
+def _past(past: Past, names: tuple[str, ...]) -> Check:
+    share = past.by_present - past.by_past
+    suspect = (past.by_past < HALVED * past.by_present) & (share > PAST)
+    worst = _worst(np.where(suspect, share, -np.abs(share)))
+    found = f"the past explains {max(0.0, share[worst]):.2g} more of how {names[worst]} moves"
+    if np.any(suspect):
+        found += ": a state that was not measured, or a term that the library lacks"
+    return Check(
+        question="Are all states measured, and all terms in the library?",
+        found=found,
+        bar=f"at most {PAST:g}, or less than half of what is unexplained",
+        holds=not np.any(suspect),
+    )
+
+
+def condition_of_chosen(fit: SparseFit) -> Float[np.ndarray, " channels"]:
+    """The factor by which relative errors of the data can grow in the coefficients, given the terms.
+
+    Args:
+        fit: of `sparse_fit`.
+
+    Returns:
+        One number a channel; 1 where it has no terms.
+
+    Source: Golub & Van Loan, Matrix Computations, section 5.3.8.  Deviation: terms are taken at length 1.
+    """
+    # Triangles one under the other say what the one that they merge into says.
+    columns = np.reshape(np.asarray(fit.triangles), (-1, fit.triangles.shape[2]))[:, : fit.scale.size]
+    return np.array([_condition_number(columns[:, chosen]) for chosen in np.asarray(fit.support).T])
+
+
+def _condition_number(columns: Float[np.ndarray, "rows terms"]) -> float:
+    if not columns.shape[1]:
+        return 1.0
+    return float(np.linalg.cond(columns / np.linalg.norm(columns, axis=0)))
+
+
+def _worst(values: Float[np.ndarray, " states"]) -> int:
+    return int(np.argmax(np.nan_to_num(values, nan=np.inf)))

@@ -1,0 +1,49 @@
+"""A learnt vector field against the true one, where that is known."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxkd.data.trajectories.sources import TrajectorySource
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.typing import Split
+from jaxkd.vector_fields.field import VectorField
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldError(Evaluator):
+    """`|f - truth| / |truth|`, both taken at the states of a split and summed over them: the relative L2 error."""
+
+    data: TrajectorySource
+    split: Split = "test"
+
+    @property
+    def name(self) -> str:
+        return "field_error"
+
+    def __call__(self, model: VectorField) -> Evaluation:
+        """Compare the fields.
+
+        Returns:
+            The metric `field_error`.
+
+        Raises:
+            ValueError: a system whose equations are not known.
+        """
+        truth = self.data.equations()
+        if truth is None:
+            raise ValueError(
+                f"data must have known equations, got {type(self.data).__name__}. Measure by RolloutError instead."
+            )
+        given = self.data.trajectories(self.split)
+        there = np.asarray(given.there)
+        states = given.states[there]
+        inputs = jnp.zeros((len(states), 0)) if given.inputs is None else given.inputs[there]
+        expected, found = (
+            jax.vmap(functools.partial(field, 0.0))(states, inputs) for field in (truth.vector_field(), model)
+        )
+        error = jnp.linalg.norm(found - expected) / jnp.linalg.norm(expected)
+        return Evaluation(metrics={"field_error": float(error)})

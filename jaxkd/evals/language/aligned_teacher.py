@@ -1,0 +1,124 @@
+"""How far a model is from a teacher of another vocabulary, where both cut a text alike."""
+
+import dataclasses
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.alignment.exact_token import align
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.kernels import linear_argmax
+from jaxkd.losses.feature.vectors import unit
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.records import Mean, PairedBatch
+from jaxkd.sharding import mesh
+from jaxkd.tokenizers import vocabulary
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.typing import Params, Split
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlignedTeacher(Evaluator):
+    """Agreement with a teacher, and difference of the structures, at the tokens that both cut alike.
+
+    The structure of an answer is the matrix of the similarities of its hidden states: cosines, or inner products
+    divided by their mean square length.  The distance is the mean absolute difference of two matrices.
+
+    Source: the analysis of DSKD (arXiv 2406.17328), section 4.  Deviation: that code sums over the tokens of one
+    vocabulary; how it scales inner products is inferred.
+    """
+
+    teacher: Pretrained
+    student: Pretrained
+    """The checkpoint whose tokenizer the measured model has."""
+    data: PairedText
+    split: Split = "validation"
+    teacher_cache: str | None = None
+    """Folder that a `Cache` stage wrote of `teacher`, `data.teacher` and `split`, "stage:NAME" in a study; None runs
+    the teacher."""
+
+    @property
+    def name(self) -> str:
+        return "aligned_teacher"
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Measure.
+
+        Returns:
+            Metrics `coverage`, the share of the model's targets that are aligned; `agreement`, among these, the share
+            whose likeliest tokens are the same, 0 where the model lacks the teacher's; `cosine_distance` and
+            `inner_product_distance`, means over answers; and `tokens`, the number of aligned ones.
+        """
+        config = self.teacher.config()
+        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)[frozen_teacher.TEACHER]
+        ids = vocabulary.between(self.student, self.teacher).student_of_teacher
+        totals: dict[str, Mean] = {}
+        for batch in self.data.each_once(self.split, self.student, self.teacher, teacher_cache=self.teacher_cache):
+            placed = mesh.on_ambient(batch)
+            found = jax.device_get(_means(config, teacher, model.config, model.params, placed, jnp.asarray(ids)))
+            totals = {name: totals[name] + mean if name in totals else mean for name, mean in found.items()}
+        metrics = {name: float(mean.value()) for name, mean in totals.items()}
+        tokens = float(totals["agreement"].count)
+        _log.info(
+            "agreement with %s: %.1f %% of %d aligned tokens, which are %.1f %% of all",
+            *(self.teacher.provenance(), 100 * metrics["agreement"], tokens, 100 * metrics["coverage"]),
+        )
+        return Evaluation(metrics={**metrics, "tokens": tokens})
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _means(
+    teacher_config: DecoderConfig,
+    teacher: Params,
+    config: DecoderConfig,
+    params: Params,
+    batch: PairedBatch,
+    in_student_vocabulary: Int[Array, " v"],
+) -> dict[str, Mean]:
+    pairs = align(batch.student_spans, batch.teacher_spans)
+    ours = forward.at(forward.hiddens(config, params, batch.student), pairs.student)
+    theirs = forward.at(forward.teacher(teacher_config, teacher, batch.teacher), pairs.teacher)
+    same = in_student_vocabulary[linear_argmax(theirs, pairs.mask)] == linear_argmax(ours, pairs.mask)
+    segments = jnp.take_along_axis(batch.student_spans.segment_ids, pairs.student, axis=1)
+    together = (segments[:, :, None] == segments[:, None, :]) & pairs.mask[:, :, None] & pairs.mask[:, None, :]
+    return {
+        "coverage": Mean(total=_count(pairs.mask), count=_count(batch.student.loss_mask)),
+        "agreement": Mean(total=_count(same & pairs.mask), count=_count(pairs.mask)),
+        "cosine_distance": _distance(_cosines(ours.values), _cosines(theirs.values), together),
+        "inner_product_distance": _distance(
+            _inner_products(ours.values, together), _inner_products(theirs.values, together), together
+        ),
+    }
+
+
+def _count(mask: Bool[Array, "..."]) -> Float[Array, ""]:
+    return jnp.sum(mask, dtype=jnp.float32)
+
+
+def _cosines(hiddens: Float[Array, "b p d"]) -> Float[Array, "b p p"]:
+    units = unit(hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype)))
+    return jnp.einsum("bpd,bqd->bpq", units, units)
+
+
+def _inner_products(hiddens: Float[Array, "b p d"], together: Bool[Array, "b p p"]) -> Float[Array, "b p p"]:
+    """Divided by the mean square length over the tokens of the answer."""
+    wide = hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype))
+    squares = jnp.sum(jnp.square(wide), axis=-1)
+    mean = jnp.sum(jnp.where(together, squares[:, None, :], 0), axis=-1) / jnp.maximum(jnp.sum(together, axis=-1), 1)
+    return jnp.einsum("bpd,bqd->bpq", wide, wide) / jnp.where(mean == 0, 1, mean)[:, :, None]
+
+
+def _distance(ours: Float[Array, "b p p"], theirs: Float[Array, "b p p"], together: Bool[Array, "b p p"]) -> Mean:
+    """A sum over answers of means over their pairs of tokens, and the number of answers."""
+    tokens = jnp.sum(together, axis=-1)  # of the answer that a token belongs to
+    share = jnp.where(tokens > 0, 1 / jnp.maximum(tokens, 1), 0)
+    gaps = jnp.sum(jnp.where(together, jnp.abs(ours - theirs), 0), axis=-1)
+    return Mean(total=jnp.sum(gaps * share * share), count=jnp.sum(share))

@@ -1,0 +1,133 @@
+"""Bits per byte of the answers: the language-model figure that does not depend on the tokenizer."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Real
+
+from jaxkd.data.examples import Source, subset
+from jaxkd.data.text import chat, packing
+from jaxkd.distillation import forward
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.records import TokenBatch
+from jaxkd.runtime.progress import progress
+from jaxkd.sharding import Share, constrain, mesh
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.typing import Params, Split
+
+
+def bits_per_byte(nats: Real[np.ndarray, " n"], byte_counts: Real[np.ndarray, " n"]) -> float:
+    """`sum(nats) / (ln 2 * sum(byte_counts))`, in bits per byte of text; lower is better.
+
+    The ratio of the corpus, not the mean of the ratios: a short answer counts for its bytes.
+
+    Args:
+        nats: -log p(answer | prompt) of each example.
+        byte_counts: UTF-8 bytes of each answer.
+
+    Raises:
+        ValueError: lengths that differ, or no bytes at all.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> import numpy as np
+        >>> bits_per_byte(np.log([4.0, 16.0]), np.array([1, 2]))  # 2 + 4 bits over 3 bytes
+        2.0
+    """
+    if nats.shape != byte_counts.shape:
+        raise ValueError(f"byte_counts must have the length of nats, got {byte_counts.shape} and {nats.shape}.")
+    total = float(byte_counts.sum(dtype=np.float64))
+    if total <= 0:
+        raise ValueError(f"byte_counts must add up to more than 0, got {total:g} over {nats.size} examples.")
+    return float(nats.sum(dtype=np.float64)) / (float(np.log(2.0)) * total)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BitsPerByte(Evaluator):
+    """Teacher-forced bits per byte of the answers of one split, the prompt being context only.
+
+    The end-of-turn token is part of an answer: its nats are added, and it has no bytes.  A model
+    that does not know when to stop pays for it.
+    """
+
+    source: Source
+    split: Split = "test"
+    limit: int | None = None
+    """Answers scored, chosen by a hash of their keys; None scores all."""
+    rows: int = 8
+    """Rows of a batch over the whole mesh."""
+    length: int = 512
+    """Tokens of a row.  Examples that are longer are left out."""
+    targets: int = 256
+    """Answer tokens of a row.  Longer answers are left out."""
+    template: Literal["chat", "plain"] = "chat"
+
+    @property
+    def name(self) -> str:
+        return "bits_per_byte"
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Score the answers.
+
+        Returns:
+            Metrics `bits_per_byte`, `nats_per_token`, `answers`, `bytes` and `tokens`; columns
+            `nats`, `bytes` and `tokens`, one value an example.
+        """
+        examples, _ = chat.tokenize(
+            subset(self.source.examples(self.split), self.limit),
+            model.tokenizer,
+            max_length=min(self.length, model.config.max_positions),
+            max_response=self.targets,
+            template=self.template,
+        )
+        batches = packing.evaluation_batches(
+            examples,
+            rows=self.rows,
+            length=self.length,
+            targets=self.targets,
+            share=Share.of_process(),
+        )
+        place = {example.index: number for number, example in enumerate(examples)}
+        nats = np.zeros(len(examples), np.float64)
+        tokens = np.zeros(len(examples), np.int64)
+        scored = 0
+        with progress(len(examples), f"bits per byte, {self.split}") as bar:
+            for batch in batches:
+                row_nats, row_ids = jax.device_get(_scores(model.config, model.params, mesh.on_ambient(batch)))
+                found = row_ids >= 0
+                numbers = np.array([place[index] for index in row_ids[found].tolist()], np.int64)
+                # Sums in float64: thousands of float32 terms would cost the last digit that is shown.
+                np.add.at(nats, numbers, row_nats[found].astype(np.float64))
+                np.add.at(tokens, numbers, 1)
+                scored += np.unique(numbers).size
+                bar.update(scored, tokens=int(tokens.sum()))
+        byte_counts = np.array([example.response_bytes for example in examples], np.int64)
+        return Evaluation(
+            metrics={
+                "bits_per_byte": bits_per_byte(nats, byte_counts),
+                "nats_per_token": float(nats.sum() / tokens.sum()),
+                "answers": float(len(examples)),
+                "bytes": float(byte_counts.sum()),
+                "tokens": float(tokens.sum()),
+            },
+            keys=tuple(example.key for example in examples),
+            per_example={
+                "nats": tuple(nats.tolist()),
+                "bytes": tuple(byte_counts.astype(float).tolist()),
+                "tokens": tuple(tokens.astype(float).tolist()),
+            },
+        )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scores(config: DecoderConfig, params: Params, batch: TokenBatch) -> tuple[Float[Array, "b k"], Int[Array, "b k"]]:
+    """Nats of each label and the example it belongs to (-1 for none), whole on every process."""
+    nats = forward.token_nats(config, params, batch)
+    ids = jnp.where(batch.loss_mask, batch.example_ids, -1)
+    return constrain(nats, None, None), constrain(ids, None, None)

@@ -1,0 +1,36 @@
+"""How many of the functions that a model writes have a flaw that shows in the text."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import get_args
+
+from jaxkd.data.preferences.code_flaws import Flaw, flaws
+from jaxkd.data.text.standard_library import signature
+from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer
+from jaxkd.training.evaluator import Evaluation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeCheck(AnswerMeasure):
+    """`code_flaws.flaws` on functions, of prompts of `StandardLibrary`: each is the signature with what was written."""
+
+    @property
+    def name(self) -> str:
+        return "code"
+
+    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+        """Check.
+
+        Returns:
+            Metrics `passed`, the share of functions without a flaw, and of each kind of flaw the share that has it;
+            column `passed`.
+        """
+        found = [flaws(f"{signature(answer.example)}\n{answer.text}") for answer in answers]
+        kinds = Counter[str](kind for one in found for kind in one)
+        passed = tuple(float(not one) for one in found)
+        return Evaluation(
+            metrics={"passed": sum(passed) / len(passed)} | {kind: kinds[kind] / len(found) for kind in get_args(Flaw)},
+            keys=tuple(answer.example.key for answer in answers),
+            per_example={"passed": passed},
+        )

@@ -1,0 +1,41 @@
+"""Whether what a model writes is still text, beside what another one wrote to the same prompts."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
+from jaxkd.evals.language.text_health import findings, text_health
+from jaxkd.training.evaluator import Evaluation
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Health(AnswerMeasure):
+    """`text_health` of the answers; what `findings` says of them beside the reference's is logged, line by line."""
+
+    against: str | None = None
+    """Folder of the stage that measured the reference model, "stage:NAME" in a study; None: the answers of the data."""
+
+    @property
+    def name(self) -> str:
+        return "health"
+
+    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+        """Measure.
+
+        Returns:
+            The fields of `TextHealth` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
+            `findings`, how many there are.
+        """
+        others = of_another(answers, self.against)
+        (texts, ended), (reference, reference_ended) = (
+            ([one.text for one in side], [one.ended for one in side]) for side in (answers, others)
+        )
+        found = findings(texts, reference, ended=ended, reference_ended=reference_ended)
+        for line in found:
+            _log.warning("generation health: %s", line)
+        own = dataclasses.asdict(text_health(texts, ended))
+        distinct = {f"distinct_{size}": share for size, share in own.pop("distinct").items()}
+        return Evaluation(metrics={"findings": float(len(found))} | distinct | own)

@@ -1,0 +1,225 @@
+"""What a model writes by itself, what a teacher thinks of it, and what its text shows."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxkd.data.text.chat import Answer
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.evals.language.answer_measure import OWN_ANSWERS, AnswerMeasure, WrittenAnswer
+from jaxkd.evals.language.samples import readable
+from jaxkd.kernels import linear_divergence, linear_log_probs
+from jaxkd.losses import ReverseKL
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.on_policy.rollouts import AS_LEARNT, Rollouts
+from jaxkd.records import Hiddens, PairedBatch, TokenBatch
+from jaxkd.runtime.progress import progress
+from jaxkd.sampling import Sampling
+from jaxkd.sampling.health import health
+from jaxkd.sharding import constrain, mesh
+from jaxkd.tokenizers import vocabulary
+from jaxkd.training.evaluator import Evaluation, Evaluator, Sample
+from jaxkd.typing import Params, Split
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnAnswers(Evaluator):
+    """The answers that a model draws to some prompts: as a teacher sees them, and by their text.
+
+    What the teacher says of them is what on-policy distillation minimises; with the model that a preference training
+    began from as `teacher`, it is how far that has gone.  A figure on the answers of the data says nothing of the
+    beginnings that a model makes up itself.
+
+    Raises:
+        ValueError: a count that is no multiple of the rows of a batch, or two measures of one name.
+
+    Source: inferred; the KL is that of Agarwal et al., GKD (arXiv 2306.13649), section 3, and of Gu et al., MiniLLM
+    (arXiv 2306.08543).  Deviation: none.
+    """
+
+    student: Pretrained
+    """The checkpoint whose tokenizer the measured model has."""
+    teacher: Pretrained | None
+    """Loaded beside the model that is measured; None: the text is all that is looked at."""
+    data: PackedText | PairedText
+    """Prompts; as many are answered at a time as a batch has rows."""
+    count: int
+    """Prompts, a multiple of those rows."""
+    split: Split = "test"
+    max_new_tokens: int = 256
+    sampling: Sampling = AS_LEARNT
+    draws: int = 1
+    """Answers to each prompt."""
+    seed: int = 0
+    """Of the draws."""
+    measures: tuple[AnswerMeasure, ...] = ()
+    """Of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
+
+    def __post_init__(self) -> None:
+        rows = self.data.of_student.rows
+        if self.count < 1 or self.count % rows:
+            raise ValueError(f"count must be a multiple of the {rows} rows of a batch, got {self.count}.")
+        if self.draws < 1:
+            raise ValueError(f"draws must be at least 1, got {self.draws}.")
+        names = [measure.name for measure in self.measures]
+        if len(set(names)) < len(names):
+            raise ValueError(f"measures must have different names, got {', '.join(names)}.")
+
+    @property
+    def name(self) -> str:
+        return OWN_ANSWERS
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Draw the answers and measure.
+
+        Returns:
+            Metrics `length` in tokens, `ended` and `repeated`, as `generation_health.health` has them; `entropy`, the
+            model's own nats per token, whose expectation is its entropy where it draws from its own distribution;
+            with a teacher `teacher_nats`, the teacher's cross entropy of the answers per token of its own, and within
+            one vocabulary `reverse_kl`, KL(model || teacher) in nats per token, and `sequence_kl`, the same in nats
+            per answer.  Those of a measure begin with its name.  Columns `ended`, `length`, where there is one
+            `sequence_kl`, and those of the measures; the texts as samples.
+
+        Raises:
+            ValueError: a count above the number of prompts.
+        """
+        rollouts = self._rollouts()
+        rollouts.validate()
+        rows = self.data.of_student.rows
+        known: list[Any] = list(self.data.by_index(self.split, self.student, rollouts.teacher).values())
+        if self.count > len(known):
+            raise ValueError(
+                f"count must be at most the {len(known)} prompts of the {self.split} split, got {self.count}."
+            )
+        read = self._reader()
+        written: list[Answer] = []
+        columns: dict[str, list[float]] = {}
+        batches = [(draw, start) for draw in range(self.draws) for start in range(0, self.count, rows)]
+        with progress(self.draws * self.count, "own answers") as bar:
+            for number, (draw, start) in enumerate(batches, start=1):
+                examples, key = known[start : start + rows], jax.random.key(self.seed)
+                answers = rollouts.written(model, examples, jax.random.fold_in(key, draw) if draw else key)
+                batch = rollouts.assembled(examples, answers).batch.written
+                written += answers.values()
+                for name, column in read(model, batch).items():
+                    columns.setdefault(name, []).extend(column)
+                bar.update(number * rows)
+        asked = self.draws * [self.data.read_by_student(example).key for example in known[: self.count]]
+        return self._evaluation(model, asked, written, {name: np.asarray(column) for name, column in columns.items()})
+
+    def _evaluation(
+        self, model: LanguageModel, asked: list[str], written: list[Answer], sums: dict[str, Float[np.ndarray, " n"]]
+    ) -> Evaluation:
+        """What the answers to the examples of these keys come to."""
+        metrics = health([answer.tokens for answer in written], [answer.ended for answer in written])
+        metrics["entropy"] = float(sums["own_nats"].sum() / sums["own_tokens"].sum())
+        columns = {
+            "ended": tuple(float(answer.ended) for answer in written),
+            "length": tuple(float(len(answer.tokens)) for answer in written),
+        }
+        if self.teacher is not None:
+            metrics["teacher_nats"] = float(sums["teacher_nats"].sum() / sums["teacher_tokens"].sum())
+            _log.info("own answers: %.3g nats per token of %s", metrics["teacher_nats"], self.teacher.provenance())
+        if "sequence_kl" in sums:
+            metrics["reverse_kl"] = float(sums["sequence_kl"].sum() / sums["own_tokens"].sum())
+            metrics["sequence_kl"] = float(sums["sequence_kl"].mean())
+            columns["sequence_kl"] = tuple(sums["sequence_kl"].tolist())
+        examples = {example.key: example for example in self.data.of_student.source.examples(self.split)}
+        answers = [
+            WrittenAnswer(example=examples[key], text=_text(model, answer), ended=answer.ended)
+            for key, answer in zip(asked, written, strict=True)
+        ]
+        for measure in self.measures:
+            found = measure(answers)
+            metrics |= {f"{measure.name}/{name}": value for name, value in found.metrics.items()}
+            columns |= {f"{measure.name}/{name}": column for name, column in found.per_example.items()}
+        return Evaluation(
+            metrics=metrics,
+            keys=tuple(asked),
+            per_example=columns,
+            samples=tuple(
+                Sample(prompt=readable(answer.example), reference=answer.example.response, text=answer.text)
+                for answer in answers
+            ),
+        )
+
+    def _reader(self) -> Callable[[LanguageModel, TokenBatch | PairedBatch], dict[str, list[float]]]:
+        """What reads a batch of answers: sums over each, with the teacher loaded once."""
+        shared, config, params = None, None, {}
+        if self.teacher is not None:
+            config = self.teacher.config()
+            params = frozen_teacher.load(self.teacher, cached=False)[frozen_teacher.TEACHER]
+            if isinstance(self.data, PackedText):
+                shared = vocabulary.compared_size(self.student, self.teacher)
+
+        def read(model: LanguageModel, batch: TokenBatch | PairedBatch) -> dict[str, list[float]]:
+            sums = jax.device_get(_sums(model.config, model.params, config, params, mesh.on_ambient(batch), shared))
+            return {name: np.asarray(column, np.float64).tolist() for name, column in sums.items()}
+
+        return read
+
+    def _rollouts(self) -> Rollouts:
+        return Rollouts(
+            text=self.data,
+            student=self.student,
+            # Nobody else reads them, where there is no teacher.
+            teacher=self.student if self.teacher is None else self.teacher,
+            max_new_tokens=self.max_new_tokens,
+            sampling=self.sampling,
+            learn_given=False,
+        )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 5))
+def _sums(
+    config: DecoderConfig,
+    params: Params,
+    teacher_config: DecoderConfig | None,
+    teacher: Params,
+    batch: TokenBatch | PairedBatch,
+    shared: int | None,
+) -> dict[str, Float[Array, " b"]]:
+    """Over the tokens of each answer, one a row; with the number of tokens that both heads have, where there is one."""
+    own, read = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
+    ours = forward.hiddens(config, params, own)
+    sums = {"own_nats": _nats(ours, own), "own_tokens": _of_rows(jnp.ones(own.labels.shape), own)}
+    if teacher_config is None:
+        return sums
+    theirs = forward.teacher(teacher_config, teacher, read)
+    sums |= {"teacher_nats": _nats(theirs, read), "teacher_tokens": _of_rows(jnp.ones(read.labels.shape), read)}
+    if isinstance(batch, PairedBatch) or shared is None:
+        return sums
+    found = linear_divergence(
+        forward.leading_tokens(ours, shared),
+        forward.leading_tokens(theirs, shared),
+        weights=batch.loss_mask.astype(jnp.float32),
+        divergence=ReverseKL(),
+    )
+    return sums | {"sequence_kl": _of_rows(found.divergence, batch)}
+
+
+def _nats(hiddens: Hiddens, batch: TokenBatch) -> Float[Array, " b"]:
+    return _of_rows(-linear_log_probs(hiddens, batch.labels, mask=batch.loss_mask).values, batch)
+
+
+def _of_rows(values: Float[Array, "b k"], batch: TokenBatch) -> Float[Array, " b"]:
+    """Whole on every process."""
+    return constrain(jnp.sum(jnp.where(batch.loss_mask, values, 0), axis=-1), None)
+
+
+def _text(model: LanguageModel, answer: Answer) -> str:
+    # Cleaning up would take spaces out of code.
+    return str(model.tokenizer.decode(answer.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,0 +1,98 @@
+"""Which of two answers a model finds likelier, by itself and against a reference."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.distillation import answer_log_probs
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.records import PreferenceBatch
+from jaxkd.runtime.progress import progress
+from jaxkd.sharding import constrain, mesh
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.typing import Params, Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceAccuracy(Evaluator):
+    """Share of the pairs of a split in which the chosen answer has the higher score; half of it for equal scores.
+
+    The score is log pi(y | x), its mean over the tokens, and where a reference is given the reward that training by
+    preferences implies, log pi(y | x) - log pi_ref(y | x).
+    """
+
+    data: PreferenceText
+    split: Split = "test"
+    reference: Pretrained | None = None
+    """pi_ref; None leaves the reward out."""
+
+    @property
+    def name(self) -> str:
+        return "preference_accuracy"
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Score the pairs.
+
+        Returns:
+            Metrics `log_prob_accuracy`, `mean_log_prob_accuracy` and `pairs`; with a reference `reward_accuracy`, and
+            in nats an answer `reward_margin`, `log_ratio_chosen` and `log_ratio_rejected`, means of
+            log pi(y | x) - log pi_ref(y | x); columns `log_prob_margin` and `reward_margin`, one value a pair.
+        """
+        pairs = self.data.tokenized(self.split, model.tokenizer)
+        lengths = np.array([[len(one.tokens) - one.prompt_length for one in pair.answers] for pair in pairs])
+        log_probs = self._log_probs(model.config, model.params, model, len(pairs), "preferences")
+        margins = log_probs[:, 0] - log_probs[:, 1]
+        means = log_probs / lengths
+        metrics = {
+            "log_prob_accuracy": _accuracy(margins),
+            "mean_log_prob_accuracy": _accuracy(means[:, 0] - means[:, 1]),
+            "pairs": float(len(pairs)),
+        }
+        columns = {"log_prob_margin": tuple(margins.tolist())}
+        if self.reference is not None:
+            params = self.reference.load_placed()
+            ratios = log_probs - self._log_probs(
+                self.reference.config(), params, model, len(pairs), "preferences of the reference"
+            )
+            rewards = ratios[:, 0] - ratios[:, 1]
+            metrics |= {
+                "reward_accuracy": _accuracy(rewards),
+                "reward_margin": float(rewards.mean()),
+                "log_ratio_chosen": float(ratios[:, 0].mean()),
+                "log_ratio_rejected": float(ratios[:, 1].mean()),
+            }
+            columns["reward_margin"] = tuple(rewards.tolist())
+        return Evaluation(metrics=metrics, keys=tuple(pair.key for pair in pairs), per_example=columns)
+
+    def _log_probs(
+        self, config: DecoderConfig, params: Params, model: LanguageModel, pairs: int, title: str
+    ) -> Float[np.ndarray, "n 2"]:
+        """Of both answers of each pair, in nats."""
+        found = np.zeros((pairs, 2))
+        with progress(pairs, f"{title}, {self.split}") as bar:
+            done = 0
+            for batch in self.data.each_once(self.split, model.tokenizer):
+                answers = batch.answers
+                values = np.asarray(jax.device_get(_scores(config, params, mesh.on_ambient(batch))), np.float64)
+                present = np.asarray(answers.loss_mask)
+                # The two answers of a pair have an even and the next odd id.
+                np.add.at(found.reshape(-1), np.asarray(answers.example_ids)[present], values[present])
+                done += int(np.count_nonzero(batch.weights))
+                bar.update(done, tokens=int(np.count_nonzero(answers.segment_ids)))
+        return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scores(config: DecoderConfig, params: Params, batch: PreferenceBatch) -> Float[Array, "b k"]:
+    """Whole on every process."""
+    return constrain(answer_log_probs.of_frozen(config, params, batch.answers), None, None)
+
+
+def _accuracy(margins: Float[np.ndarray, " n"]) -> float:
+    return float((np.sign(margins) + 1).mean() / 2)

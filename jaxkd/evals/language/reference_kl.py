@@ -1,0 +1,111 @@
+"""How far a model is from another one of the same vocabulary, such as a quantised teacher from the full one."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.kernels import linear_argmax, linear_divergence
+from jaxkd.losses import ForwardKL
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.records import Mean, TokenBatch
+from jaxkd.sharding import mesh
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.typing import Params, Split
+
+_log = logging.getLogger(__name__)
+
+
+def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterable[TokenBatch]) -> dict[str, Mean]:
+    """KL(reference || model) at the response tokens, the model's cross entropy there, in nats per token, and agreement.
+
+    Args:
+        reference: whose distribution the expectation is over; on the ambient mesh, as `model`.  Its head is enough
+            where the batches hold its hidden states.
+        model: of the same vocabulary.
+        batches: of host arrays.
+
+    Returns:
+        `kl`, `cross_entropy`, and `agreement`: the share of positions where both have the same likeliest token.
+
+    Raises:
+        ValueError: no batch, or vocabularies that differ.
+    """
+    parts = [
+        jax.device_get(_nats(reference.config, reference.params, model.config, model.params, mesh.on_ambient(batch)))
+        for batch in batches
+    ]
+    if not parts:
+        raise ValueError("batches must hold at least one batch, got none.")
+    return {
+        name: functools.reduce(lambda total, part: total + part, [part[name] for part in parts]) for name in parts[0]
+    }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _nats(
+    reference_config: DecoderConfig, reference: Params, config: DecoderConfig, params: Params, batch: TokenBatch
+) -> dict[str, Mean]:
+    mask = batch.loss_mask
+    weights = mask.astype(jnp.float32)
+    expected = forward.teacher(reference_config, reference, batch)
+    nats = linear_divergence(
+        forward.hiddens(config, params, batch),
+        expected,
+        weights=weights,
+        divergence=ForwardKL(),
+        labels=batch.labels,
+        label_weights=weights,
+    )
+    values = {
+        "kl": nats.divergence,
+        "cross_entropy": nats.cross_entropy,
+        "agreement": (nats.argmax == linear_argmax(expected, mask)).astype(jnp.float32),
+    }
+    return {
+        name: Mean(total=jnp.sum(jnp.where(mask, value, 0)), count=jnp.sum(weights)) for name, value in values.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReferenceKL(Evaluator):
+    """`reference_kl` on some examples: beside a quantised teacher's bits per byte, say, what the bits cost."""
+
+    reference: Pretrained
+    """Loaded beside the model that is measured."""
+    data: PackedText
+    """`limit` decides how many examples are read."""
+    split: Split = "validation"
+    reference_cache: str | None = None
+    """Folder that a `Cache` stage wrote of `reference`, `data` and `split`, "stage:NAME" in a study; None runs it."""
+
+    @property
+    def name(self) -> str:
+        return "reference_kl"
+
+    def __call__(self, model: LanguageModel) -> Evaluation:
+        """Measure.
+
+        Returns:
+            Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.
+        """
+        tokenizer = self.reference.tokenizer()
+        params = frozen_teacher.load(self.reference, cached=self.reference_cache is not None)
+        reference = LanguageModel(
+            config=self.reference.config(), params=params[frozen_teacher.TEACHER], tokenizer=tokenizer
+        )
+        cache = self.data.opened(self.reference_cache, self.split, self.reference, tokenizer)
+        means = reference_kl(reference, model, self.data.each_once(self.split, tokenizer, cache=cache))
+        metrics = {name: float(mean.value()) for name, mean in means.items()}
+        tokens = float(means["kl"].count)
+        _log.info(
+            "KL(%s || model) = %.3g nats per token, over %d tokens", self.reference.provenance(), metrics["kl"], tokens
+        )
+        return Evaluation(metrics={**metrics, "tokens": tokens})

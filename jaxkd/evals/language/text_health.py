@@ -1,0 +1,204 @@
+"""Whether a model's answers are still text, and still different from one another: figures, and a verdict.
+
+A model that is trained on what it writes, or on preferences, may fall into repeating itself, into writing on and on, or
+into ending every answer with the same words.  Each answer by itself may look fine.
+"""
+
+import dataclasses
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from jaxkd.sampling.health import repeated
+
+Words = Sequence[str]
+
+ENDS = 8
+"""Words of an answer's beginning or end that are compared with those of others."""
+LONG = 50
+"""Words from which an answer is long enough to be searched for repetition."""
+LONGEST_UNIT = 40
+"""Words of the longest unit whose repetition at the end is a loop."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_SENTENCE = re.compile(r"[^.!?\n]+")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextHealth:
+    """Figures over a set of answers."""
+
+    answers: int
+    length: float
+    """Mean number of words and signs."""
+    repeated: float
+    """Mean share of the sequences of four words that an answer had before, over answers of 50 words or more."""
+    loops: float
+    """Share of the answers that end in three or more repetitions of up to 40 words."""
+    repeated_sentences: float
+    """Mean share of an answer's sentences that it had before."""
+    distinct: dict[int, float]
+    """Different sequences of n words over all, for n of 1, 2 and 4.  It falls with the length of what is counted."""
+    shared_beginning: float
+    """Share of the answers that begin with the eight words with which most begin."""
+    shared_end: float
+    """The same of their ends."""
+    compression: float
+    """Bytes over those that zlib makes of all answers together."""
+    entropy: float
+    """Of single words, in bits."""
+    unended: float | None
+    """Share of the answers that were cut at their most tokens; None where nobody said."""
+
+
+def text_health(answers: Sequence[str], ended: Sequence[bool] | None = None) -> TextHealth:
+    """The figures of a set of answers.
+
+    Args:
+        answers: what a model wrote, at least one; empty ones count as they are.
+        ended: whether each came to its end by itself.
+
+    Raises:
+        ValueError: no answers, or another number of `ended`.
+
+    Source: repetition, Welleck et al. (arXiv 1908.04319), section 6; distinct n-grams, Li et al. (arXiv 1510.03055).
+    Deviation: words and not tokens, so that models of two tokenizers compare.
+
+    Example:
+        >>> health = text_health(["A planet. Have a very nice day, my friend!", "No. Have a very nice day, my friend!"])
+        >>> health.shared_end, health.shared_beginning
+        (1.0, 0.5)
+    """
+    if not answers:
+        raise ValueError("answers must hold at least one, got none.")
+    if ended is not None and len(ended) != len(answers):
+        raise ValueError(f"ended must have a value for each of the {len(answers)} answers, got {len(ended)}.")
+    texts = [words(answer) for answer in answers]
+    long = [text for text in texts if len(text) >= LONG]
+    return TextHealth(
+        answers=len(answers),
+        length=_mean([len(text) for text in texts]),
+        repeated=_mean([repeated(text) for text in long]),
+        loops=_mean([is_loop(text) for text in texts]),
+        repeated_sentences=_mean([_repeated_sentences(answer) for answer in answers]),
+        distinct={n: distinct(texts, n) for n in (1, 2, 4)},
+        shared_beginning=_commonest([tuple(text[:ENDS]) for text in texts if len(text) >= ENDS], len(texts)),
+        shared_end=_commonest([tuple(text[-ENDS:]) for text in texts if len(text) >= ENDS], len(texts)),
+        compression=_compression("\n".join(answers).encode()),
+        entropy=_entropy(Counter(word for text in texts for word in text)),
+        unended=None if ended is None else 1 - _mean(ended),
+    )
+
+
+def findings(
+    answers: Sequence[str],
+    reference: Sequence[str],
+    *,
+    ended: Sequence[bool] | None = None,
+    reference_ended: Sequence[bool] | None = None,
+) -> list[str]:
+    """What is wrong with a model's answers beside a reference's, a line each; none where all is well.
+
+    Repetition above a tenth and five times the reference's; loops in 2 points more of the answers; one end that more
+    than 5 % share, and more than in the reference; 5 points more that were cut; pairs of words less than 0.6 times as
+    varied, of as many words.
+
+    Args:
+        answers: what the model wrote.
+        reference: what the reference wrote to the same prompts, in their order.
+        ended: whether each answer came to its end by itself.
+        reference_ended: the same of the reference's.
+
+    Raises:
+        ValueError: as `text_health`, or another number of reference answers.
+
+    Example:
+        >>> findings(["A star.", "The sun and the moon."], ["One planet, or two.", "No idea, sorry."])
+        []
+        >>> for line in findings(["A star, yes yes yes", "A moon"], ["A star.", "One moon, I think."]):
+        ...     print(line)
+        50.0% of the answers end in a loop, 0.0% of the reference's: 'A star, yes yes yes'
+    """
+    if len(answers) != len(reference):
+        raise ValueError(f"reference must answer the same {len(answers)} prompts, got {len(reference)} answers.")
+    own, other = text_health(answers, ended), text_health(reference, reference_ended)
+    texts, others = [words(answer) for answer in answers], [words(answer) for answer in reference]
+    found = []
+    if own.repeated > max(0.1, 5 * other.repeated):
+        worst = max(zip(map(repeated, texts), answers, strict=True))[1]
+        found.append(
+            f"{own.repeated:.1%} of an answer repeats, {other.repeated:.1%} of the reference's: {_shown(worst)}"
+        )
+    if own.loops > other.loops + 0.02:
+        first = next(answer for answer, text in zip(answers, texts, strict=True) if is_loop(text))
+        found.append(
+            f"{own.loops:.1%} of the answers end in a loop, {other.loops:.1%} of the reference's: {_shown(first)}"
+        )
+    if own.shared_end > max(0.05, other.shared_end) and own.shared_end * own.answers > 1:
+        end = Counter(tuple(text[-ENDS:]) for text in texts if len(text) >= ENDS).most_common(1)[0][0]
+        found.append(
+            f"{own.shared_end:.1%} of the answers have one end, {other.shared_end:.1%} of the reference's: "
+            f"{_shown(' '.join(end))}"
+        )
+    if own.unended is not None and other.unended is not None and own.unended > other.unended + 0.05:
+        found.append(f"{own.unended:.1%} of the answers were cut, {other.unended:.1%} of the reference's")
+    # As many words of each: what is longer is less varied.
+    cut = [(one[: len(two)], two[: len(one)]) for one, two in zip(texts, others, strict=True)]
+    varied, before = (distinct([pair[side] for pair in cut], 2) for side in (0, 1))
+    if varied < 0.6 * before:
+        found.append(f"{varied:.1%} of the pairs of words are distinct, {before:.1%} of as many of the reference's")
+    return found
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters and digits, and single signs, in lower case."""
+    return _WORD.findall(text.lower())
+
+
+def is_loop(text: Words) -> bool:
+    """Whether a text ends in three or more repetitions of a unit of up to 40 words."""
+    return any(
+        list(text[-size:]) == list(text[-2 * size : -size]) == list(text[-3 * size : -2 * size])
+        for size in range(1, min(LONGEST_UNIT, len(text) // 3) + 1)
+    )
+
+
+def distinct(texts: Sequence[Words], size: int) -> float:
+    """Different sequences of `size` words over all of them, in [0, 1]; none runs from one text into the next."""
+    grams = [gram for text in texts for gram in _grams(text, size)]
+    return len(set(grams)) / len(grams) if grams else 1.0
+
+
+def _grams(text: Words, size: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(text[start : start + size]) for start in range(len(text) - size + 1))
+
+
+def _repeated_sentences(text: str) -> float:
+    sentences = [one.strip().lower() for one in _SENTENCE.findall(text)]
+    sentences = [one for one in sentences if len(one) >= 8]
+    return 1 - len(set(sentences)) / len(sentences) if sentences else 0.0
+
+
+def _commonest(ends: Sequence[tuple[str, ...]], answers: int) -> float:
+    return Counter(ends).most_common(1)[0][1] / answers if ends else 0.0
+
+
+def _compression(data: bytes) -> float:
+    return len(data) / len(zlib.compress(data, 9)) if data else 1.0
+
+
+def _entropy(counts: Counter[str]) -> float:
+    total = sum(counts.values())
+    return -sum(count / total * math.log2(count / total) for count in counts.values())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _shown(text: str) -> str:
+    """An answer as one short line, its end kept: that is where it goes wrong."""
+    line = " ".join(text.split())
+    return repr(line if len(line) <= 80 else f"... {line[-76:]}")

@@ -1,0 +1,138 @@
+"""How often a judge finds a model's answers better than another's, with what can be wrong with the judge beside it."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxkd.evals.bootstrap import Interval, mean_interval
+from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
+from jaxkd.evals.language.judges import Judge, Question, Verdict
+from jaxkd.evals.language.samples import readable
+from jaxkd.training.evaluator import Evaluation
+
+_log = logging.getLogger(__name__)
+
+_SCORES: dict[Verdict, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WinRate:
+    """Verdicts over pairs of answers, each pair judged in both orders."""
+
+    scores: tuple[float, ...]
+    """Of each pair, the mean of both orders: 1 where ours was found better, 0.5 for a tie, 0 where the other was."""
+    consistent: float
+    """Share of the pairs on which both orders agree."""
+    position_bias: float
+    """Share of the verdicts for what was read first less that for what was read second, in [-1, 1]; 0 is fair."""
+    interval: Interval
+    """Of the win rate, the mean of the scores, around it."""
+
+    def share(self, outcome: Verdict) -> float:
+        """Of the pairs that ours ("first") or the other ("second") wins over both orders, or that nobody does."""
+        scores = np.asarray(self.scores)
+        held = {"first": scores > 0.5, "second": scores < 0.5, "tie": scores == 0.5}
+        return float(held[outcome].mean())
+
+
+def win_rate(
+    ours_first: Sequence[Verdict],
+    ours_second: Sequence[Verdict],
+    *,
+    samples: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> WinRate:
+    """What the verdicts of a judge say.
+
+    Args:
+        ours_first: of each pair, what the judge said where our answer was read first.
+        ours_second: of the same pairs, where it was read second.
+        samples: resamples of the pairs, of which the interval is made.
+        seed: of the resampling.
+        confidence: of the interval, in (0, 1).
+
+    Raises:
+        ValueError: no pairs, or another number in the other order.
+
+    Source: both orders and the consistency between them, Zheng et al. (arXiv 2306.05685), section 3.4.  Deviation: a
+    pair whose orders disagree scores the mean of both, as a tie does.
+
+    Example:
+        >>> found = win_rate(["first", "first", "tie"], ["second", "first", "tie"])
+        >>> found.scores, found.consistent, found.position_bias
+        ((1.0, 0.5, 0.5), 0.6666666666666666, 0.3333333333333333)
+    """
+    if not ours_first or len(ours_first) != len(ours_second):
+        raise ValueError(
+            f"both orders must have a verdict a pair, and at least one, got {len(ours_first)} and {len(ours_second)}."
+        )
+    first = np.array([_SCORES[verdict] for verdict in ours_first])
+    second = 1 - np.array([_SCORES[verdict] for verdict in ours_second])
+    scores = (first + second) / 2
+    return WinRate(
+        scores=tuple(scores.tolist()),
+        consistent=float((first == second).mean()),
+        # A verdict for what was read first is 1, one for what was read second -1.
+        position_bias=float((first - second).mean()),
+        interval=mean_interval(scores, samples=samples, seed=seed, confidence=confidence),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged(AnswerMeasure):
+    """The win rate of a model's answers, each pair judged in both orders."""
+
+    judge: Judge
+    against: str | None = None
+    """Folder of the stage that measured the other model, "stage:NAME" in a study; None: the answers of the data."""
+
+    @property
+    def name(self) -> str:
+        return "judged"
+
+    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+        """Judge.
+
+        Returns:
+            Metrics `win_rate`, its interval's `low` and `high`, the shares of `wins`, `ties` and `losses`,
+            `consistent`, `position_bias` and `pairs`; column `score`.
+        """
+        others = of_another(answers, self.against)
+        prompts = [readable(answer.example) for answer in answers]
+        ours, theirs = ([answer.text for answer in side] for side in (answers, others))
+        verdicts = self.judge(
+            [
+                Question(prompt=prompt, first=first, second=second)
+                for sides in ((ours, theirs), (theirs, ours))
+                for prompt, first, second in zip(prompts, *sides, strict=True)
+            ]
+        )
+        found = win_rate(verdicts[: len(answers)], verdicts[len(answers) :])
+        interval = found.interval
+        _log.info(
+            "win rate %.1f %% (%.1f to %.1f) over %d pairs; both orders agree on %.1f %%, position bias %+.2f",
+            100 * interval.estimate,
+            100 * interval.low,
+            100 * interval.high,
+            len(answers),
+            100 * found.consistent,
+            found.position_bias,
+        )
+        return Evaluation(
+            metrics={
+                "win_rate": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "wins": found.share("first"),
+                "ties": found.share("tie"),
+                "losses": found.share("second"),
+                "consistent": found.consistent,
+                "position_bias": found.position_bias,
+                "pairs": float(len(answers)),
+            },
+            keys=tuple(answer.example.key for answer in answers),
+            per_example={"score": found.scores},
+        )

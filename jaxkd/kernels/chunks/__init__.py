@@ -1,0 +1,1 @@
+"""Chunks of tokens: the logits of one chunk at a time, and never of all."""

@@ -1,0 +1,1 @@
+"""The public kernels: losses of hidden states and heads."""

@@ -1,0 +1,1 @@
+"""Sums over the vocabulary of one tile of logits, exact in float32."""

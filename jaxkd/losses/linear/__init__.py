@@ -1,0 +1,1 @@
+"""Losses that need the head product, built on the kernels."""

@@ -1,0 +1,1 @@
+"""Checkpoints of decoders: read, written, named, and their configs."""

@@ -1,0 +1,40 @@
+"""A model together with what turns text into its tokens."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jaxkd.models.checkpoints import huggingface
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.typing import Params
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LanguageModel:
+    """What evaluation, generation and export take."""
+
+    config: DecoderConfig
+    params: Params
+    tokenizer: "PreTrainedTokenizerBase"
+    source: Pretrained | None = None
+    """The checkpoint that it was made from, where there is one: an export takes its settings over."""
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Ids of the tokens that end a text: the tokenizer's, and those of the checkpoint's generation_config.json."""
+        own = self.tokenizer.eos_token_id
+        others = () if self.source is None else huggingface.end_tokens(self.source.folder())
+        return tuple(sorted({*others, *([own] if isinstance(own, int) else [])}))
+
+
+def language_model(pretrained: Pretrained) -> LanguageModel:
+    """A checkpoint on the ambient mesh."""
+    return LanguageModel(
+        config=pretrained.config(),
+        params=pretrained.load_placed(),
+        tokenizer=pretrained.tokenizer(),
+        source=pretrained,
+    )

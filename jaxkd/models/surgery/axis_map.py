@@ -1,0 +1,24 @@
+"""Which axes of a decoder's parameters belong to a size of its config."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer import decoder
+from jaxkd.typing import Params
+
+
+def following(config: DecoderConfig, **changes: Any) -> Params:
+    """For each parameter the axes whose length changes with these fields of the config, often none.
+
+    What a size reaches is thereby read from the model itself, norms and biases included, whatever
+    family it is of.
+    """
+    before, after = decoder.abstract(config), decoder.abstract(dataclasses.replace(config, **changes))
+
+    def changed(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+        return tuple(axis for axis, pair in enumerate(zip(one.shape, other.shape, strict=True)) if len(set(pair)) == 2)
+
+    return jax.tree.map(changed, before, after)

@@ -1,0 +1,1 @@
+"""The decoder: blocks, attention, adapters, quantised matrices, the key/value cache."""

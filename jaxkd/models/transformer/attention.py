@@ -1,0 +1,231 @@
+"""Causal self-attention behind one function, and the programs that compute it.
+
+    xla        the reference: scores, softmax in float32, product; takes everything
+    xla_dot    jax.nn.dot_product_attention compiled by XLA; no soft-cap
+    cudnn      the same function by cuDNN's flash attention, on NVIDIA GPUs; one segment a row, half precision
+    splash     the Pallas kernel that comes with JAX, on TPUs; whole sequences of a multiple of 128 tokens
+
+`auto` is cudnn or splash where the platform has it and it takes the case at hand, and xla otherwise.
+Each choice is logged the first time.
+"""
+
+import dataclasses
+import functools
+import logging
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxkd.models.transformer import splash
+
+Queries: TypeAlias = Float[Array, "b t heads head_dim"]
+Keys: TypeAlias = Float[Array, "b s kv_heads head_dim"]
+Segments: TypeAlias = Int[Array, "b t"]
+
+Backend = Literal["xla", "xla_dot", "cudnn", "splash"]
+BackendChoice = Literal["auto", "xla", "xla_dot", "cudnn", "splash"]
+
+BACKENDS: tuple[Backend, ...] = ("xla", "xla_dot", "cudnn", "splash")
+
+FUSED: tuple[Backend, ...] = ("cudnn", "splash")
+"""Backends that hold no whole row of scores.  Their window is part of the program, not an argument of it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """What decides whether a backend can be used."""
+
+    dtype: jax.typing.DTypeLike
+    head_dim: int
+    length: int
+    """Of the queries."""
+    cached: bool
+    """Whether there are keys before the first query, or slots for later ones."""
+    segments: bool
+    """Whether rows hold several segments, or padding before their tokens."""
+    softcap: bool
+    static_window: bool
+    """Whether the window is known when the program is made."""
+
+
+def choose(backend: BackendChoice, case: Case) -> Backend:
+    """The backend that computes this case.
+
+    Raises:
+        ValueError: a backend, asked for by name, that this platform lacks or that does not take the case.
+    """
+    platform = _platform()
+    if backend == "auto":
+        usable = [name for name in BACKENDS if _obstacle(name, case, platform) is None]
+        chosen = usable[-1] if usable[-1] in FUSED else "xla"
+        _log_choice(chosen, f"auto, on {platform}")
+        return chosen
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, got {backend!r}.")
+    obstacle = _obstacle(backend, case, platform)
+    if obstacle is not None:
+        usable = [name for name in BACKENDS if _obstacle(name, case, platform) is None]
+        raise ValueError(f"backend must be one of {', '.join(usable)} here, got {backend!r}: {obstacle}.")
+    _log_choice(backend, "as asked for")
+    return backend
+
+
+def _platform() -> str:
+    return jax.default_backend()
+
+
+@functools.cache
+def _log_choice(backend: Backend, reason: str) -> None:
+    _log.info("attention runs on %s (%s)", backend, reason)
+
+
+def _obstacle(backend: Backend, case: Case, platform: str) -> str | None:
+    """Why the backend cannot be used; None where it can."""
+    match backend:
+        case "xla_dot" if case.softcap:
+            return "jax.nn.dot_product_attention has no soft-cap"
+        case "cudnn":
+            if platform not in ("gpu", "cuda"):
+                return f"it needs an NVIDIA GPU, and JAX runs on {platform}"
+            if case.softcap:
+                return "cuDNN has no soft-cap"
+            if case.segments:
+                return "cuDNN does not keep segments apart; pass segment_ids=None where each row holds one"
+            if jnp.dtype(case.dtype) not in (jnp.bfloat16, jnp.float16):
+                return f"cuDNN takes bfloat16 and float16, not {jnp.dtype(case.dtype)}"
+            if case.head_dim % 8 or case.head_dim > 128:
+                return f"cuDNN takes heads of a multiple of 8 up to 128, not {case.head_dim}"
+        case "splash":
+            if platform != "tpu":
+                return f"it needs a TPU, and JAX runs on {platform}"
+            if case.length % splash.BLOCK:
+                return f"the kernel takes a multiple of {splash.BLOCK} tokens, not {case.length}"
+    if backend in FUSED and case.cached:
+        return "it takes whole sequences, not a key/value cache"
+    if backend in FUSED and not case.static_window:
+        return "its window is part of the program, not an array"
+    return None
+
+
+def attention(
+    queries: Queries,
+    keys: Keys,
+    values: Keys,
+    *,
+    segment_ids: Segments | None = None,
+    key_segment_ids: Int[Array, "b s"] | None = None,
+    start: Int[Array, ""] | int = 0,
+    window: Int[Array, ""] | int = 0,
+    softcap: float | None = None,
+    scale: float | None = None,
+    backend: BackendChoice = "auto",
+) -> Queries:
+    """`softmax(cap * tanh(scale * q k / cap)) v` over the keys that each query sees.
+
+    The query in column `i` sees the key in column `j` where `j <= start + i`, where the two have equal
+    segment ids, and, with a window, where `start + i - j < window`.  Query head `i` reads key head
+    `i // (heads // kv_heads)`.
+
+    Args:
+        segment_ids: of the queries, and of the keys where those have none of their own.  None is one
+            segment a row that begins in column 0: what lies behind its end is computed and means nothing.
+        key_segment_ids: of the keys, where there are more of them than queries: a key/value cache.
+        start: column of the first query among the keys.
+        window: keys that a query sees, itself included; 0 is all.  The fused backends take no array.
+        softcap: bounds the scores before the mask; None leaves them.
+        scale: of the products; None is `head_dim ** -0.5`.
+        backend: "auto", or one by name.
+
+    Raises:
+        ValueError: a backend, asked for by name, that cannot be used.
+
+    Source: Vaswani et al., arXiv 1706.03762; the soft-cap is Gemma 2's, arXiv 2408.00118.  Deviation: none.
+    """
+    case = Case(
+        dtype=queries.dtype,
+        head_dim=queries.shape[-1],
+        length=queries.shape[1],
+        cached=keys.shape[1] != queries.shape[1] or key_segment_ids is not None or not isinstance(start, int),
+        segments=segment_ids is not None,
+        softcap=softcap is not None,
+        static_window=isinstance(window, int),
+    )
+    chosen = choose(backend, case)
+    factor = queries.shape[-1] ** -0.5 if scale is None else scale
+    if chosen == "splash":
+        return splash.attention(
+            queries, keys, values, segment_ids=segment_ids, window=int(window), softcap=softcap, scale=factor
+        )
+    if chosen == "cudnn":
+        left = None if window == 0 else (int(window) - 1, 0)
+        return jax.nn.dot_product_attention(
+            queries, keys, values, scale=factor, is_causal=True, local_window_size=left, implementation="cudnn"
+        )
+    mask = visible(
+        queries.shape[1],
+        keys.shape[1],
+        segment_ids=segment_ids,
+        key_segment_ids=key_segment_ids,
+        start=start,
+        window=window,
+    )
+    if chosen == "xla_dot":
+        return jax.nn.dot_product_attention(
+            queries, keys, values, mask=mask[:, None], scale=factor, implementation="xla"
+        )
+    return mix(scores(queries, keys, mask, softcap=softcap, scale=factor), values)
+
+
+def visible(
+    queries: int,
+    keys: int,
+    *,
+    segment_ids: Segments | None = None,
+    key_segment_ids: Int[Array, "b s"] | None = None,
+    start: Int[Array, ""] | int = 0,
+    window: Int[Array, ""] | int = 0,
+) -> Bool[Array, "rows t s"]:
+    """Which keys each query sees, as `attention` says; `rows` is 1 without segment ids."""
+    distance = start + jnp.arange(queries)[:, None] - jnp.arange(keys)[None, :]
+    seen = distance >= 0
+    if not isinstance(window, int):
+        seen &= (distance < window) | (window == 0)
+    elif window:
+        seen &= distance < window
+    if segment_ids is None:
+        return seen[None]
+    key_segment_ids = segment_ids if key_segment_ids is None else key_segment_ids
+    return (segment_ids[:, :, None] == key_segment_ids[:, None, :]) & seen[None]
+
+
+def scores(
+    queries: Queries, keys: Keys, mask: Bool[Array, "rows t s"], *, softcap: float | None, scale: float
+) -> Float[Array, "b heads t s"]:
+    """Scores before the softmax, in float32 or wider.
+
+    What a query does not see has the lowest finite number: the difference of two models' scores is 0 there.
+    """
+    rows, length, heads, head_dim = queries.shape
+    kv_heads = keys.shape[2]
+    grouped = queries.reshape(rows, length, kv_heads, heads // kv_heads, head_dim)
+    precision = jnp.promote_types(queries.dtype, jnp.float32)
+    products = jnp.einsum("btkgh,bskh->bkgts", grouped, keys, preferred_element_type=precision) * scale
+    if softcap is not None:
+        products = softcap * jnp.tanh(products / softcap)
+    products = jnp.where(mask[:, None, None], products, jnp.finfo(precision).min)
+    return products.reshape(rows, heads, length, keys.shape[1])
+
+
+def mix(scores: Float[Array, "b heads t s"], values: Keys) -> Queries:
+    """The mean of the values under the softmax of the scores; a query that sees nothing gets their plain mean."""
+    rows, heads, length, slots = scores.shape
+    kv_heads, head_dim = values.shape[2:]
+    probs = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
+    grouped = probs.reshape(rows, kv_heads, heads // kv_heads, length, slots)
+    # In this order and moved afterwards: for few queries XLA:CPU is slow where "btkgh" is asked for at once.
+    mixed = jnp.einsum("bkgts,bskh->bkgth", grouped, values)
+    return jnp.moveaxis(mixed, 3, 1).reshape(rows, length, heads, head_dim)

@@ -1,0 +1,294 @@
+"""A decoder language model as pure functions over a nested dict of parameters.
+
+    embedding        [v, d]
+    positions        [max_positions, d], learned positions only
+    blocks           the parameters of one `blocks.Block`, each with a layer axis in front
+    final_norm       the parameters of one norm
+    head             [v, d], where it is not the embedding
+
+The stack is one `lax.scan` over the layer axis, so compile time does not grow with depth and
+keeping some layers, reading between layers or replacing them are operations on the dict.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxkd.models.transformer import attention, blocks, lora, rope
+from jaxkd.models.transformer.architecture import DecoderConfig, LayerKind
+from jaxkd.models.transformer.attention import BackendChoice
+from jaxkd.models.transformer.split_apply import Split, split
+from jaxkd.records import Head
+from jaxkd.sharding import constrain
+from jaxkd.typing import Key, Params
+
+Remat = Literal["none", "dots", "full"]
+"""What the forward pass of a block keeps for the backward pass: everything, the results of the products
+with parameters, or only the block's input.  The rest is computed again there."""
+
+
+@functools.lru_cache
+def _block(config: DecoderConfig) -> Split:
+    return split(lambda rngs: lora.adapt(blocks.Block(config, rngs), config.lora, rngs))
+
+
+@functools.lru_cache
+def _norm(config: DecoderConfig) -> Split:
+    return split(lambda rngs: blocks.norm(config, rngs))
+
+
+def init(config: DecoderConfig, key: Key, dtype: DTypeLike = jnp.float32) -> Params:
+    """Fresh parameters: matrices normal with deviation 0.02, norms that only norm, biases 0.
+
+    Run it as `jax.jit(init, static_argnums=(0, 2), out_shardings=...)` to make each device draw
+    only its own part.
+    """
+    block_key, norm_key, *table_keys = jax.random.split(key, 5)
+    params: Params = {
+        name: blocks.INITIAL_STD * jax.random.normal(table_key, leaf.shape)
+        for table_key, (name, leaf) in zip(table_keys, _tables(config, jnp.float32).items(), strict=False)
+    }
+    params["blocks"] = jax.vmap(_block(config).init)(jax.random.split(block_key, config.depth))
+    params["final_norm"] = _norm(config).init(norm_key)
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+
+
+def abstract(config: DecoderConfig, dtype: DTypeLike = jnp.float32) -> Params:
+    """The shape and dtype of each parameter, computing none."""
+    struct = jax.ShapeDtypeStruct
+    return {
+        **_tables(config, dtype),
+        "blocks": jax.tree.map(lambda leaf: struct((config.depth, *leaf.shape), dtype), _block(config).abstract),
+        "final_norm": jax.tree.map(lambda leaf: struct(leaf.shape, dtype), _norm(config).abstract),
+    }
+
+
+def _tables(config: DecoderConfig, dtype: DTypeLike) -> Params:
+    vocabulary = jax.ShapeDtypeStruct((config.vocab_size, config.width), dtype)
+    tables = {"embedding": vocabulary}
+    if config.position == "learned":
+        tables["positions"] = jax.ShapeDtypeStruct((config.max_positions, config.width), dtype)
+    if not config.tied:
+        tables["head"] = vocabulary
+    return tables
+
+
+def _is_axes(leaf: object) -> bool:
+    return isinstance(leaf, tuple)
+
+
+def logical_axes(config: DecoderConfig) -> Params:
+    """The parameters' dict with a tuple of names from `sharding.LOGICAL_TO_MESH` for each leaf."""
+    table_axes = {"embedding": ("vocab", "embed"), "positions": (None, "embed"), "head": ("vocab", "embed")}
+    return {
+        **{name: table_axes[name] for name in _tables(config, jnp.float32)},
+        "blocks": jax.tree.map(lambda axes: ("layers", *axes), _block(config).axes, is_leaf=_is_axes),
+        "final_norm": _norm(config).axes,
+    }
+
+
+def parameter_count(config: DecoderConfig) -> int:
+    """Number of scalars, a tied embedding counted once."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
+
+
+def head(config: DecoderConfig, params: Params) -> Head:
+    """The prediction head; reads `head_params` alone."""
+    weight = params["embedding" if config.tied else "head"]
+    return Head(weight=weight, softcap=config.logit_softcap, vocab_size=config.tokens or config.vocab_size)
+
+
+def head_params(config: DecoderConfig, params: Params) -> Params:
+    """The part of the parameters that `head` reads."""
+    name = "embedding" if config.tied else "head"
+    return {name: params[name]}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Where in the stack a block stands.  The scan takes all layers' and gives each block its own."""
+
+    index: Int[Array, "*l"]
+    window: Int[Array, "*l"] | int
+    """A Python int where all layers have the same."""
+    kind: Int[Array, "*l"]
+    """Which of the distinct `config.layer_kinds`, in their order."""
+
+
+def hidden_states(
+    config: DecoderConfig,
+    params: Params,
+    tokens: Int[Array, "b t"],
+    *,
+    positions: Int[Array, "b t"],
+    segment_ids: Int[Array, "b t"] | None,
+    key: Key | None = None,
+    remat: Remat = "none",
+    backend: BackendChoice = "auto",
+) -> Float[Array, "b t d"]:
+    """Hidden states after the final norm, in the dtype of `params`.
+
+    Attention is causal and stays within equal `segment_ids`.  Padding is segment 0: it sees only
+    padding, and its hidden states are finite and mean nothing.  Norms, softmax and rotations run in
+    float32 whatever the parameters are.
+
+    Args:
+        positions: place of each token within its segment, from 0.
+        segment_ids: None where each row is one segment that begins in column 0.
+        key: draws dropout; without one there is none.
+        remat: what is computed again in the backward pass.
+        backend: what computes attention.
+    """
+    case = attention.Case(
+        dtype=params["embedding"].dtype,
+        head_dim=config.head_dim,
+        length=tokens.shape[1],
+        cached=False,
+        segments=segment_ids is not None,
+        softcap=config.attention_softcap is not None,
+        static_window=True,  # where windows differ, the program has a branch for each
+    )
+    chosen = attention.choose(backend, case)
+
+    def attend(layer: Layer, queries: Array, keys: Array, values: Array, memory: None) -> tuple[Array, None, None]:
+        def within(window: Array | int) -> Array:
+            return attention.attention(
+                queries,
+                keys,
+                values,
+                segment_ids=segment_ids,
+                window=window,
+                softcap=config.attention_softcap,
+                scale=config.score_scale,
+                backend=chosen,
+            )
+
+        if chosen in attention.FUSED and not isinstance(layer.window, int):
+            branches = [functools.partial(within, kind.window) for kind in _kinds(config)]
+            return jax.lax.switch(layer.kind, branches), memory, None
+        return within(layer.window), memory, None
+
+    return run(config, params, tokens, positions=positions, attend=attend, key=key, remat=remat).final
+
+
+class Pass(NamedTuple):
+    """What a forward pass through the stack leaves."""
+
+    embedded: Float[Array, "b t d"]
+    """The residual stream before the first block."""
+    final: Float[Array, "b t d"]
+    """After the final norm."""
+    memory: Any
+    """After the last block."""
+    kept: Any
+    """What `keep` returned, with a layer axis in front."""
+
+
+def run(
+    config: DecoderConfig,
+    params: Params,
+    tokens: Int[Array, "b t"],
+    *,
+    positions: Int[Array, "b t"],
+    attend: Callable[..., tuple[Array, Any, Any]],
+    memory: Any = None,
+    key: Key | None = None,
+    remat: Remat = "none",
+    apply: Callable[..., tuple[Array, Any, Any]] | None = None,
+    keep: Callable[[Array, Any], Any] = lambda hiddens, tap: None,
+) -> Pass:
+    """Embed, run every block and the final norm, with attention as given: one scan over the layers.
+
+    Args:
+        positions: place of each token within its segment, from 0.
+        attend: `(layer, queries, keys, values, memory) -> (mixed values, memory, tap)`; `layer` is a `Layer`,
+            and the tap what is to be seen of the scores, or None.
+        memory: arrays that pass from layer to layer through `attend`; a key/value cache, or None.
+        key: draws dropout; without one there is none.
+        remat: what is computed again in the backward pass.
+        apply: what a block does, `(weights, hiddens, rotation, attend, memory, key) -> (hiddens, memory, tap)`;
+            None is `blocks.Block`.
+        keep: `(residual stream behind a block, tap) ->` what is kept of that block.
+    """
+    rotations = _rotations(config, params, positions)
+    layers, window = _layers(config)
+    embed_key, blocks_key = (None, None) if key is None else jax.random.split(key)
+    apply = _block(config).apply if apply is None else apply
+
+    def step(carry: tuple[Array, Any], scanned: tuple[Layer, Params]) -> tuple[tuple[Array, Any], Any]:
+        (hiddens, memory), (layer, weights) = carry, scanned
+        layer = layer if window is None else dataclasses.replace(layer, window=window)
+        layer_key = None if blocks_key is None else jax.random.fold_in(blocks_key, layer.index)
+        rotation = jax.tree.map(lambda table: table[0 if len(table) == 1 else layer.kind], rotations)
+        attend_here = functools.partial(attend, layer)
+        hiddens, memory, tap = apply(weights, hiddens, rotation, attend_here, memory, layer_key)
+        return (hiddens, memory), keep(hiddens, tap)
+
+    embedded = _embed(config, params, tokens, positions, embed_key)
+    (hiddens, memory), kept = jax.lax.scan(_checkpointed(step, remat), (embedded, memory), (layers, params["blocks"]))
+    return Pass(embedded=embedded, final=final_norm(config, params, hiddens), memory=memory, kept=kept)
+
+
+def final_norm(config: DecoderConfig, params: Params, hiddens: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+    """The norm between the residual stream and the head."""
+    return _norm(config).apply(params["final_norm"], hiddens)
+
+
+def _kinds(config: DecoderConfig) -> tuple[LayerKind, ...]:
+    """The distinct kinds of layers, in the order in which they first occur."""
+    return tuple(dict.fromkeys(config.layer_kinds))
+
+
+def _layers(config: DecoderConfig) -> tuple[Layer, int | None]:
+    """What is scanned beside the parameters, and the window where it is the same in all layers."""
+    kinds, windows = _kinds(config), [kind.window for kind in config.layer_kinds]
+    layers = Layer(
+        index=jnp.arange(config.depth),
+        window=jnp.asarray(windows, jnp.int32),
+        kind=jnp.asarray([kinds.index(kind) for kind in config.layer_kinds], jnp.int32),
+    )
+    return layers, windows[0] if len(set(windows)) == 1 else None
+
+
+def _rotations(config: DecoderConfig, params: Params, positions: Array) -> rope.Rotation | None:
+    """The rotation of each kind of layer, stacked: computed once, not in every layer."""
+    if config.position != "rope":
+        return None
+    precision = jnp.promote_types(params["embedding"].dtype, jnp.float32)
+    tables = [rope.rotation(config, kind.rope, positions, precision) for kind in _kinds(config)]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *tables)
+
+
+def _checkpointed(step: Callable, remat: Remat) -> Callable:
+    # Inside a scan nothing is merged with the forward pass anyway, so the barriers against it only cost.
+    match remat:
+        case "none":
+            return step
+        case "full":
+            return jax.checkpoint(step, prevent_cse=False)
+        case "dots":
+            policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+            return jax.checkpoint(step, prevent_cse=False, policy=policy)
+    raise ValueError(f"remat must be none, dots or full, got {remat!r}.")
+
+
+def _embed(config: DecoderConfig, params: Params, tokens: Array, positions: Array, key: Key | None) -> Array:
+    # Gathered over fsdp first: a lookup in a table that is split both ways makes GSPMD replicate the
+    # activations ("Involuntary full rematerialization").
+    hiddens = constrain(constrain(params["embedding"], "vocab", None)[tokens], "rows", None, None)
+    if config.scaled_embedding:
+        # sqrt(3072) is 55.5 in bfloat16, and the models were trained with that.
+        hiddens *= jnp.asarray(config.width**0.5, hiddens.dtype)
+    if config.position == "learned":
+        hiddens += constrain(constrain(params["positions"], None, None)[positions], "rows", None, None)
+    dropout = nnx.Dropout(config.dropout)
+    return dropout(hiddens, deterministic=key is None, rngs=key)

@@ -1,0 +1,75 @@
+"""A buffer of a student's answers.
+
+It has arrays of fixed shape, so that it is part of a checkpoint.  It is a dict of NumPy arrays, or of JAX arrays once a
+step has had it: `examples [c]`, `tokens [c k]`, `lengths [c]`, `ended [c]` and `written []`, the number of answers that
+were ever added.  When it is full the oldest answer makes room.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jaxkd.data.text.chat import Answer
+from jaxkd.typing import Key, Params
+
+
+def empty(capacity: int, *, max_new_tokens: int) -> Params:
+    """A buffer without an answer.
+
+    Args:
+        capacity: answers that it holds, at least 1.
+        max_new_tokens: tokens of the longest.
+    """
+    return {
+        "examples": np.zeros(capacity, np.int32),
+        "tokens": np.zeros((capacity, max_new_tokens), np.int32),
+        "lengths": np.zeros(capacity, np.int32),
+        "ended": np.zeros(capacity, bool),
+        "written": np.zeros((), np.int32),
+    }
+
+
+def size(buffer: Params) -> int:
+    """Number of answers in it."""
+    return min(int(buffer["written"]), len(buffer["lengths"]))
+
+
+def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) -> Params:
+    """A copy with further answers, in order.
+
+    Args:
+        buffer: from `empty` or an earlier step; what else is in it stays.
+        examples: which example each answers, as `Tokenized.index`.
+        answers: none longer than a row of the buffer.
+
+    Example:
+        >>> one, two = Answer(tokens=(5, 6), ended=True), Answer(tokens=(7,), ended=False)
+        >>> buffer = added(empty(1, max_new_tokens=4), [0, 3], [one, two])
+        >>> size(buffer), answer(buffer, 0)
+        (1, (3, Answer(tokens=(7,), ended=False)))
+    """
+    changed = {name: np.array(leaf) for name, leaf in buffer.items()}
+    for example, written in zip(examples, answers, strict=True):
+        place = int(changed["written"]) % len(changed["lengths"])
+        changed["examples"][place] = example
+        changed["tokens"][place] = 0
+        changed["tokens"][place, : len(written.tokens)] = written.tokens
+        changed["lengths"][place] = len(written.tokens)
+        changed["ended"][place] = written.ended
+        changed["written"] += 1
+    return changed
+
+
+def answer(buffer: Params, place: int) -> tuple[int, Answer]:
+    """The example and its answer at a place below `size`."""
+    # Copied as it stands, and indexed on the host: on the device it would wait for whatever is running there.
+    held = {name: np.asarray(leaf) for name, leaf in buffer.items()}
+    tokens = held["tokens"][place, : int(held["lengths"][place])]
+    return int(held["examples"][place]), Answer(tokens=tuple(tokens.tolist()), ended=bool(held["ended"][place]))
+
+
+def drawn(buffer: Params, count: int, key: Key) -> list[tuple[int, Answer]]:
+    """Different answers, each equally likely; `count` is at most `size`."""
+    places = jax.random.choice(key, size(buffer), (count,), replace=False)
+    return [answer(buffer, int(place)) for place in places]

@@ -1,0 +1,173 @@
+"""Rollouts on a student's own answers: it answers the prompts of a batch, and the answers become arrays.
+
+A method asks for what its loss reads; what is drawn is a function of the parameters, the examples and the key.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from jaxkd.data.text import chat
+from jaxkd.data.text.chat import Answer, Tokenized
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.paired_text import PairedText
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.records import OnPolicyBatch, Rollout, TokenBatch
+from jaxkd.sampling import Finish, Mixture, Sampling, bucket, generate
+from jaxkd.sampling.health import health
+from jaxkd.sharding import Share
+from jaxkd.sharding import mesh as meshes
+from jaxkd.typing import Key
+
+AS_LEARNT = Sampling(temperature=1.0)
+"""From a model's own distribution, nothing left out."""
+
+_LONGEST = 2**20
+"""Tokens of a row: no model has as many positions."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rollouts:
+    """How a student answers the prompts of a text, and what a step learns from."""
+
+    text: PackedText | PairedText
+    student: Pretrained
+    teacher: Pretrained
+    max_new_tokens: int
+    sampling: Sampling = AS_LEARNT
+    learn_given: bool = True
+    """Whether the answers of the data are learnt from too."""
+    stop_repeated: float | None = None
+    """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
+
+    def validate(self) -> None:
+        """Refuse answers that a model which reads them has no positions for.
+
+        Raises:
+            ValueError: `max_new_tokens` outside its range.
+        """
+        readers = [self.student] if isinstance(self.text, PairedText) else [self.student, self.teacher]
+        room = min(model.config().max_positions for model in readers) - self.text.of_student.length
+        if not 1 <= self.max_new_tokens <= room:
+            raise ValueError(
+                f"max_new_tokens must be between 1 and {room}, what the models' positions leave beside the length of "
+                f"the student's rows, got {self.max_new_tokens}."
+            )
+
+    def rollout(
+        self,
+        model: LanguageModel,
+        examples: Sequence[Any],
+        key: Key,
+        *,
+        asked: Bool[np.ndarray, " b"] | None = None,
+        mixture: Mixture | None = None,
+    ) -> Rollout:
+        """The answers to a global batch of examples, and this process's rows of it.
+
+        Args:
+            model: the student as it is now.
+            examples: of all processes' rows.
+            key: of the step; each answer is drawn by the key and its example.
+            asked: which prompts are answered, the others keep the answers of the data; None is all.
+            mixture: a second model that has a share in what is drawn.
+
+        Raises:
+            FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
+        """
+        return self.assembled(examples, self.written(model, examples, key, asked=asked, mixture=mixture))
+
+    def written(
+        self,
+        model: LanguageModel,
+        examples: Sequence[Any],
+        key: Key,
+        *,
+        asked: Bool[np.ndarray, " b"] | None = None,
+        mixture: Mixture | None = None,
+    ) -> dict[int, Answer]:
+        """The answers by the place of their example; arguments as of `rollout`."""
+        prompts = [self.text.read_by_student(example) for example in examples]
+        places = range(len(examples)) if asked is None else np.flatnonzero(asked).tolist()
+        answers = self.answers(model, [prompts[place] for place in places], key, mixture)
+        return dict(zip(places, answers, strict=True))
+
+    def assembled(
+        self, examples: Sequence[Any], answers: Mapping[int, Answer], *, given: Sequence[Any] | None = None
+    ) -> Rollout:
+        """This process's rows of a global batch of examples with answers in place of those of the data.
+
+        Args:
+            examples: of all processes' rows.
+            answers: by the place of their example in the batch; the other examples keep their own.
+            given: whose answers of the data are learnt from, by default those of `examples`.
+
+        Raises:
+            FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
+        """
+        mine = Share.of_process().rows(len(examples))
+        written = list(examples)
+        for place, answer in answers.items():
+            if mine.start <= place < mine.stop:
+                written[place] = self.text.answered(examples[place], answer, self.student, self.teacher)
+        found = health([answer.tokens for answer in answers.values()], [answer.ended for answer in answers.values()])
+        self._require_text(found)
+        metrics = {**found, "share": len(answers) / len(examples)}
+        own = examples if given is None else given
+        batch = OnPolicyBatch(written=_rows(self.text, written[mine]), given=self._given(own[mine]))
+        return Rollout(batch=batch, metrics={f"rollout/{name}": value for name, value in metrics.items()})
+
+    def answers(
+        self, model: LanguageModel, asked: Sequence[Tokenized], key: Key, mixture: Mixture | None = None
+    ) -> list[Answer]:
+        """What the student writes after each prompt."""
+        if not asked:
+            return []
+        end = chat.end_of_turn(model.tokenizer, self.text.of_student.template)
+        texts = generate(
+            model,
+            [example.tokens[: example.prompt_length].tolist() for example in asked],
+            max_new_tokens=self.max_new_tokens,
+            sampling=self.sampling,
+            end_tokens={end, *model.end_tokens},
+            key=key,
+            example_ids=[example.index for example in asked],
+            rows=len(asked),
+            mixture=mixture,
+        )
+        return [Answer(tokens=text.tokens, ended=text.finish != Finish.LENGTH) for text in texts]
+
+    def with_room(self, text: PackedText) -> PackedText:
+        """The text with rows for the longest prompt and the longest answer: the longest that a batch can become."""
+        return dataclasses.replace(
+            text,
+            length=bucket(text.length + self.max_new_tokens, limit=_LONGEST),
+            targets=bucket(max(text.targets, self.max_new_tokens), limit=_LONGEST),
+        )
+
+    def abstract_given(self) -> TokenBatch | None:
+        """Shapes and dtypes of the longest batch with the answers of the data."""
+        return self.text.of_student.abstract_batch() if self.learn_given else None
+
+    def _given(self, examples: Sequence[Any]) -> TokenBatch | None:
+        if not self.learn_given:
+            return None
+        return _rows(self.text.of_student, [self.text.read_by_student(example) for example in examples])
+
+    def _require_text(self, found: dict[str, float]) -> None:
+        if self.stop_repeated is not None and found["repeated"] > self.stop_repeated:
+            raise FloatingPointError(
+                f"the share of repeated 4-grams in the student's answers must be at most stop_repeated="
+                f"{self.stop_repeated}, got {found['repeated']:.3f}. The last checkpoint is from before: lower "
+                "learning_rate, sample at temperature 1, or weigh the answers of the data more, and run again."
+            )
+
+
+def _rows(text: PackedText | PairedText, examples: Any) -> Any:
+    """One example a row, in arrays of few lengths: each length compiles a step."""
+    longest = meshes.over_processes(text.lengths(examples))
+    return text.batch_of(examples, {name: bucket(length, limit=_LONGEST) for name, length in longest.items()})

@@ -1,0 +1,1 @@
+"""The page of a search for equations, and the figures of forecasts."""

@@ -1,0 +1,1 @@
+"""Files and processes of a run, without models: checkpoints, configs, metrics, progress, interrupts, packages."""

@@ -1,0 +1,101 @@
+"""Configs as JSON: frozen dataclasses out and equal objects back in, and what differs between two.
+
+A dataclass is written as its fields plus `"type": "module:Class"`.  This is the one place in the
+library where a string names code; a test decodes every config that the repository ships.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def encode(config: Any) -> Any:
+    """A config as JSON values.
+
+    Args:
+        config: dataclasses, tuples, strings, numbers, booleans and None, nested at will.
+
+    Raises:
+        TypeError: anything else, which would not come back equal.
+    """
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        kind = type(config)
+        fields = {field.name: encode(getattr(config, field.name)) for field in dataclasses.fields(config)}
+        return {"type": f"{kind.__module__}:{kind.__qualname__}", **fields}
+    if isinstance(config, tuple):
+        return [encode(item) for item in config]
+    if isinstance(config, _SCALARS):
+        return config
+    raise TypeError(
+        f"a config must hold dataclasses, tuples, strings, numbers, booleans and None, got {type(config).__name__}."
+    )
+
+
+def decode(value: Any) -> Any:
+    """The inverse of `encode`; lists become tuples.
+
+    Raises:
+        ValueError: a type that does not exist, or fields that its class does not have.
+    """
+    if isinstance(value, list):
+        return tuple(decode(item) for item in value)
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get("type", "")
+    module, _, qualname = name.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module or "jaxkd"), qualname or "")
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"type must name a dataclass that can be imported, as 'module:Class', got {name!r}. It was moved or "
+            "renamed, or is defined in a config file: move it into a module."
+        ) from error
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ValueError(f"type must name a dataclass, as 'module:Class', got {name!r}.")
+    fields = {key: decode(item) for key, item in value.items() if key != "type"}
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"{name} has no field {', '.join(unknown)}. Its fields are {', '.join(sorted(known))}.")
+    return kind(**fields)
+
+
+def save(path: Path, config: Any) -> None:
+    """Write a config where `load` finds an equal one; a reader sees the old file or the new one."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(encode(config), indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> Any:
+    """Read what `save` wrote."""
+    return decode(json.loads(path.read_text()))
+
+
+def differences(old: Any, new: Any) -> list[str]:
+    """`field: old -> new` for every leaf in which two configs differ.
+
+    Example:
+        >>> from jaxkd.training.optimizer import Optimizer
+        >>> differences(Optimizer(learning_rate=0.1), Optimizer(learning_rate=0.2))
+        ['learning_rate: 0.1 -> 0.2']
+    """
+    return [f"{path}: {json.dumps(a)} -> {json.dumps(b)}" for path, a, b in _leaves(encode(old), encode(new), "")]
+
+
+def _leaves(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """The leaves in which two JSON values differ, or the smallest parts that cannot be compared."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        for name in old:
+            yield from _leaves(old[name], new[name], f"{path}.{name}" if path else name)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _leaves(*pair, f"{path}.{index}")
+    elif old != new:
+        yield path, old, new

@@ -1,0 +1,77 @@
+"""The trained parameters of a run, from its checkpoints alone, and the hashes of what it began from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.typing import Params
+
+STUDENT = "student"
+"""Group of a run's parameters that is the whole student."""
+
+
+def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None) -> dict:
+    """What a checkpoint says beside its arrays.
+
+    Args:
+        stream: state of the data iterator.
+        averaged: whether the moving average is the result, not the parameters themselves.
+        ranked_by: the metric whose best checkpoint is the result; None: the last one is.
+    """
+    return {"stream": stream, "averaged": averaged, "ranked_by": ranked_by}
+
+
+def trained_params(run: Path, target: Params) -> Params:
+    """The result of a run so far: the average where one was kept, of the best or the last checkpoint.
+
+    Args:
+        run: folder of the run.
+        target: `jax.ShapeDtypeStruct`s of the parameters, with the shardings that they shall have.
+
+    Raises:
+        ValueError: no checkpoint yet, or parameters of other shapes.
+    """
+    with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
+        latest = checkpoints.latest()
+        if latest is None:
+            raise ValueError(f"run must have a checkpoint, got {run} without one. Let it run until its first save.")
+        record = checkpoints.record(latest)
+    item = "ema" if record["averaged"] else "params"
+    with Checkpoints(run / "checkpoints", keep_best=record["ranked_by"], read_only=True) as checkpoints:
+        best = checkpoints.best() if record["ranked_by"] is not None else None
+        return checkpoints.restore_part(latest if best is None else best, {item: target})[item]
+
+
+def trained_student(run: Path, target: Params) -> Params:
+    """The student that a run trained whole.
+
+    Args:
+        run: its folder.
+        target: as in `trained_params`, of all of the student's parameters or of some.
+
+    Raises:
+        ValueError: no checkpoint there, a run that trained adapters, or a model of another shape.
+    """
+    try:
+        return trained_params(run, {STUDENT: target})[STUDENT]
+    except ValueError as error:
+        raise ValueError(
+            f"trained must be the folder of a run that trained this model, all of it, got {run}: {error} What adapters "
+            "have learnt is merged by `python -m jaxkd.export`, whose folder is a path."
+        ) from error
+
+
+def write_origins(run: Path, origins: Mapping[str, str]) -> None:
+    """Keep the hashes of the models that a run began from."""
+    _origins_file(run).write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
+
+
+def origins(run: Path) -> dict[str, str]:
+    """What `write_origins` kept; empty for a run that kept nothing, and for what is no run."""
+    path = _origins_file(run)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _origins_file(run: Path) -> Path:
+    return run / "origins.json"

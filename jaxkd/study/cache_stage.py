@@ -1,0 +1,108 @@
+"""Run a frozen model once over a split and store what it says: the `Cache` stage."""
+
+import dataclasses
+import functools
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.data.text.chat import Tokenized
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.distillation import answer_log_probs, forward
+from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.records import PreferenceBatch, TokenBatch
+from jaxkd.runtime import config_json as configs
+from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
+from jaxkd.runtime.progress import progress
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage
+from jaxkd.typing import Params, Split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_log = logging.getLogger(__name__)
+
+FLUSH_EVERY = 8
+"""Batches between two points that an interrupted pass goes on from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cache(stage.Stage):
+    """Final hidden states of `model` at every response token of a split; of pairs of answers, its log-probabilities."""
+
+    model: Pretrained
+    data: PackedText | PreferenceText
+    split: Split = "train"
+    dtype: StoredDtype = "float32"
+    """As stored; bfloat16 halves the size and rounds to 8 bits of mantissa."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+
+    def validate(self) -> None:
+        self.data.check_fits(self.model.config())
+        meshes.check_rows(self.mesh, self.data.rows)
+        if jax.process_count() > 1:
+            raise ValueError("a Cache stage must run in one process. Fill the cache first, then start the others.")
+
+    def provenance(self) -> str:
+        return f"model: {self.model.provenance()}"
+
+    def plan(self) -> str:
+        return json.dumps(configs.encode(self), indent=1)
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        del seed
+        stage.claim(folder, self)
+        cache = stage.resolve(self, stages)
+        config, tokenizer = cache.model.config(), cache.model.tokenizer()
+        examples = _examples(cache.data, cache.split, tokenizer)
+        pairs = isinstance(cache.data, PreferenceText)
+        writer = HiddenCacheWriter(
+            folder,
+            cache.data.identity(cache.split, cache.model, tokenizer),
+            sizes=[len(example.tokens) - example.prompt_length for example in examples],
+            width=1 if pairs else config.width,
+            dtype=cache.dtype,
+        )
+        if writer.complete:
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        batches = [
+            batch.answers if isinstance(batch, PreferenceBatch) else batch
+            for batch in cache.data.each_once(cache.split, tokenizer)
+        ]
+        mesh = meshes.make(cache.mesh)
+        with jax.set_mesh(mesh), progress(len(batches), cache.name, start=writer.batches_done) as bar:
+            params = cache.model.load_placed()
+            values = jax.jit(functools.partial(_log_probs if pairs else _hiddens, config))
+            for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
+                writer.write(
+                    np.asarray(batch.example_ids), np.asarray(values(params, meshes.global_batch(batch, mesh)))
+                )
+                if number % FLUSH_EVERY == 0:
+                    writer.flush()
+                bar.update(number, tokens=int(np.sum(batch.segment_ids > 0)))
+        writer.finish()
+
+
+def _examples(data: PackedText | PreferenceText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[Tokenized]:
+    """By their index."""
+    if isinstance(data, PreferenceText):
+        return [answer for pair in data.tokenized(split, tokenizer) for answer in pair.answers]
+    return data.tokenized(split, tokenizer)
+
+
+def _hiddens(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k d"]:
+    return forward.hiddens(config, params, batch).values
+
+
+def _log_probs(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k 1"]:
+    return answer_log_probs.of_frozen(config, params, batch)[..., None]

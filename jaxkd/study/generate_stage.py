@@ -1,0 +1,152 @@
+"""Let a teacher answer the prompts of a split once and store the answers: the `Answer` stage."""
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from jaxkd.data.examples import Example
+from jaxkd.data.text.chat import Tokenized
+from jaxkd.data.text.packed_text import PackedText
+from jaxkd.models.checkpoints.language_model import language_model
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.runtime import config_json as configs
+from jaxkd.runtime.progress import progress
+from jaxkd.sampling import GREEDY, Finish, Sampling, generate
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage
+from jaxkd.typing import Split
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer(stage.Stage):
+    """Answers of `model` to the prompts of a split, for a student to learn from in place of those of the data.
+
+    The folder holds `answers.jsonl`, everything that was written, and SPLIT.jsonl, what is learnt of it:
+    `SFT` on `Jsonl(train="stage:NAME")` is sequence-level distillation.
+
+    Source: Kim and Rush, Sequence-Level Knowledge Distillation, arXiv 1606.07947, section 3.2.  Deviation: one
+    answer a prompt, the greedy one or a sample, where the paper searches with a beam.
+    """
+
+    model: Pretrained
+    data: PackedText
+    """Its prompts, as a training run with the same data sees them."""
+    split: Split = "train"
+    max_new_tokens: int = 256
+    sampling: Sampling = GREEDY
+    unfinished: Literal["drop", "keep"] = "drop"
+    """What becomes of an answer that `max_new_tokens` cut: learnt, it teaches to stop there."""
+    rows: int = 32
+    """Prompts that run at a time; after each such batch an interrupted stage goes on."""
+    draw_seed: int = 0
+    """Of the samples, where the temperature is not 0."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+
+    def validate(self) -> None:
+        self.data.check_fits(self.model.config())
+        room = self.model.config().max_positions - self.data.length
+        if not 1 <= self.max_new_tokens <= room:
+            raise ValueError(
+                f"max_new_tokens must be between 1 and {room}, what the model's positions leave beside data.length, "
+                f"got {self.max_new_tokens}."
+            )
+        if self.rows < 1:
+            raise ValueError(f"rows must be at least 1, got {self.rows}.")
+        if jax.process_count() > 1:
+            raise ValueError("an Answer stage must run in one process. Write the answers first, then start the others.")
+
+    def provenance(self) -> str:
+        return f"answers: {self.model.provenance()}"
+
+    def plan(self) -> str:
+        return json.dumps(configs.encode(self), indent=1)
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        """Write the answers, or those that are missing.
+
+        Raises:
+            ValueError: no answer that can be learnt from.
+        """
+        del seed
+        stage.claim(folder, self)
+        learnt = folder / f"{self.split}.jsonl"
+        if learnt.exists():
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        written = folder / "answers.jsonl"
+        with jax.set_mesh(meshes.make(self.mesh)):
+            _write(stage.resolve(self, stages), written)
+        rows = list(_rows(written))
+        kept = [row for row in rows if row["messages"][-1]["content"].strip() and self._keeps(row)]
+        _log.info("%s: %d of %d answers are kept, the others are empty or do not end", folder, len(kept), len(rows))
+        if not kept:
+            raise ValueError(
+                f"one answer at least must end within max_new_tokens={self.max_new_tokens}, got none of {len(rows)}. "
+                f'Raise it, or set unfinished="keep"; {written} shows what was written.'
+            )
+        temporary = folder / "kept.tmp"
+        temporary.write_text("".join(_line(row) for row in kept), encoding="utf-8")
+        os.replace(temporary, learnt)
+
+    def _keeps(self, row: Mapping[str, Any]) -> bool:
+        return self.unfinished == "keep" or row["finish"] != Finish.LENGTH.name
+
+
+def _write(answer: Answer, path: Path) -> None:
+    """Append the answers that the file lacks."""
+    model = language_model(answer.model)
+    # Prompts of like length run together, so that little of a batch is padding.
+    asked = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
+    examples = {example.key: example for example in answer.data.source.examples(answer.split)}
+    done = sum(1 for _ in _rows(path))
+    with path.open("a", encoding="utf-8") as file, progress(len(asked), answer.name, start=done) as bar:
+        for start in range(done, len(asked), answer.rows):
+            batch = asked[start : start + answer.rows]
+            texts = generate(
+                model,
+                [one.tokens[: one.prompt_length].tolist() for one in batch],
+                max_new_tokens=answer.max_new_tokens,
+                sampling=answer.sampling,
+                key=jax.random.key(answer.draw_seed),
+                example_ids=[one.index for one in batch],
+                rows=answer.rows,
+            )
+            for one, text in zip(batch, texts, strict=True):
+                file.write(_line(_row(one, examples[one.key], text.text, len(text.tokens), text.finish)))
+            file.flush()
+            bar.update(start + len(batch), tokens=sum(len(text.tokens) for text in texts))
+
+
+def _row(asked: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:
+    """What `Jsonl` reads, and what a person wants to know."""
+    messages = [*example.messages, ("assistant", text)]
+    return {
+        "messages": [{"role": role, "content": content} for role, content in messages],
+        "key": asked.key,
+        "tokens": tokens,
+        "finish": finish.name,
+    }
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file; what an interrupted write left of another is cut off."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        path.write_bytes(whole)
+    # Not `str.splitlines`: an answer may hold other line ends, which JSON leaves as they are.
+    yield from map(json.loads, whole.split(b"\n")[:-1])

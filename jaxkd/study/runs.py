@@ -1,0 +1,58 @@
+"""Reading a training run, finished or interrupted: its config and what it trained."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.records import Variables
+from jaxkd.runtime import config_json as configs
+from jaxkd.runtime.trained_params import trained_params
+from jaxkd.training import train_step as steps
+from jaxkd.training.loop import Train
+from jaxkd.training.stage import resolve
+
+
+def read_train(folder: Path) -> Train:
+    """The `Train` that a run's folder was made by.
+
+    Raises:
+        ValueError: a folder that holds no training run; the runs below it are listed.
+    """
+    path = folder / "config.json"
+    train = configs.load(path) if path.exists() else None
+    if isinstance(train, Train) and (folder / "checkpoints").is_dir():
+        return _with_stages(train, folder)
+    found = sorted(str(checkpoint.parent.parent) for checkpoint in folder.glob("**/checkpoints/[0-9]*"))
+    below = f" Runs below it: {', '.join(dict.fromkeys(found))}." if found else ""
+    raise ValueError(
+        f"run must be the folder of a training run, with config.json and checkpoints, got {folder}.{below}"
+    )
+
+
+def _with_stages(train: Train, folder: Path) -> Train:
+    """With the runs of its study, at its seed, in place of each "stage:NAME"; as it is where they are not there."""
+    runs = [stage / folder.name for stage in folder.absolute().parent.parent.iterdir() if stage.is_dir()]
+    try:
+        return resolve(train, {run.parent.name: run if run.is_dir() else run.parent for run in runs})
+    except ValueError:
+        # A run that was taken out of its study: what needs the others will say so.
+        return train
+
+
+def model(folder: Path) -> Any:
+    """What a run trained, on the ambient mesh, as its evaluators take it."""
+    train = read_train(folder)
+    target = steps.cast(train.recipe.abstract().params, steps.master_dtype(train.precision))
+    return train.recipe.model(Variables(params=trained_params(folder, target), frozen=train.recipe.load_base()))
+
+
+def language_model(folder: Path) -> LanguageModel:
+    """The student of a run on the ambient mesh, ready to be sampled or exported.
+
+    Raises:
+        ValueError: a run that trained something else.
+    """
+    found = model(folder)
+    if not isinstance(found, LanguageModel):
+        raise ValueError(f"run must be the folder of a run that trained a language model, got {folder}: {found}.")
+    return found

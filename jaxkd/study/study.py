@@ -1,0 +1,89 @@
+"""A study: stages that run in order, seed by seed, and are reported side by side."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+from jaxkd.evals.headline import BITS_PER_BYTE, Headline
+from jaxkd.runtime.checkpoint import check_writable
+from jaxkd.study.usage import Usage
+from jaxkd.training.stage import Stage, read_evaluations, resolve
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a config file returns."""
+
+    name: str
+    title: str
+    description: str
+    """A paragraph for the head of the report."""
+    stages: tuple[Stage, ...]
+    seeds: tuple[int, ...] = (0,)
+    comparisons: tuple[tuple[str, str], ...] = ()
+    """Pairs of labels whose difference in bits per byte is reported with an interval."""
+    headline: Headline = BITS_PER_BYTE
+    """By what its models are compared."""
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stages must have different names, got {', '.join(names)}.")
+        for name in names:
+            if not name.isidentifier():
+                raise ValueError(
+                    f"stages must have names of letters, digits and underscores, which do not begin with a digit, got "
+                    f"{name!r}. A name is the prefix of its options; what a table shows is the label."
+                )
+        labels = {stage.label for stage in self.stages if stage.label}
+        for label in (label for pair in self.comparisons for label in pair):
+            if label not in labels:
+                raise ValueError(f"comparisons must name labels of stages, got {label!r}. Labels: {', '.join(labels)}.")
+        if self.comparisons and self.headline != BITS_PER_BYTE:
+            raise ValueError(
+                f"comparisons must be empty where the headline is not bits_per_byte, got {len(self.comparisons)} with "
+                f"{self.headline.metric}: their intervals come from bits per byte of each answer. Remove them."
+            )
+        for number, stage in enumerate(self.stages):
+            resolve(stage, {name: Path(name) for name in names[:number]})
+
+    def seeds_of(self, stage: Stage) -> tuple[int, ...]:
+        """The seeds at which a stage runs: all of them, or the first where the seed does not matter to it."""
+        return self.seeds if stage.seeded else self.seeds[:1]
+
+
+def stage_folder(workdir: Path, stage: Stage, seed: int) -> Path:
+    """Where a stage works: WORKDIR/STAGE, or WORKDIR/STAGE/SEED where it is seeded."""
+    return workdir / stage.name / str(seed) if stage.seeded else workdir / stage.name
+
+
+def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
+    """Run what is not finished yet.
+
+    Args:
+        study: validated whole before the first stage starts.
+        workdir: of the study.
+        only: run this stage alone.
+
+    Raises:
+        ValueError: a stage that refuses its config, or an unknown `only`.
+        OSError: a workdir that cannot be written, or a disk without room for the checkpoints.
+    """
+    selected = [stage for stage in study.stages if only in (None, stage.name)]
+    if not selected:
+        raise ValueError(
+            f"only must name a stage of the study, got {only!r}. Stages: {', '.join(one.name for one in study.stages)}."
+        )
+    for stage in selected:
+        stage.validate()
+    runs = [(stage, seed, stage_folder(workdir, stage, seed)) for stage in selected for seed in study.seeds_of(stage)]
+    check_writable(workdir, sum(stage.disk_bytes() for stage, _, folder in runs if read_evaluations(folder) is None))
+    usage = Usage(workdir)
+    for number, (stage, seed, folder) in enumerate(runs, start=1):
+        _log.info("[%d/%d] %s", number, len(runs), folder)
+        # A stage reads the stages before it at its own seed.
+        before = study.stages[: study.stages.index(stage)]
+        with usage.measure(str(folder.relative_to(workdir))):
+            stage.run(folder, seed=seed, stages={one.name: stage_folder(workdir, one, seed) for one in before})

@@ -1,0 +1,148 @@
+"""The result of a study, from what its stages left on disk: a table, `summary.json` and `report.html`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxkd import report
+from jaxkd.evals.bootstrap import Comparison, compare
+from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import metric_writer
+from jaxkd.study.study import Study, stage_folder
+from jaxkd.study.usage import Usage
+from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.stage import Stage, read_evaluations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Result:
+    """A finished run of a stage that has a row in the table."""
+
+    stage: Stage
+    label: str
+    seed: int
+    folder: Path
+    scored: Evaluation
+    """By the headline's evaluator."""
+    others: dict[str, Evaluation]
+    """By name."""
+
+
+def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str, Any]:
+    """Write the files, print the table, and return what `summary.json` holds.
+
+    Stages that are not finished are left out, so a summary can be made at any time.
+
+    Args:
+        study: as it was run.
+        workdir: of the study.
+        command: as the user typed it, for the report.
+    """
+    headline = study.headline
+    results = _results(study, workdir)
+    scored: dict[str, dict[int, Evaluation]] = {result.label: {} for result in results}
+    for result in results:
+        scored[result.label][result.seed] = result.scored
+    comparisons = _comparisons(study, results, study.seeds)
+    usage = Usage(workdir)
+    by_seed = {
+        label: {seed: one.metrics[headline.metric] for seed, one in found.items()} for label, found in scored.items()
+    }
+    others: dict[str, dict[str, dict[int, float]]] = {}
+    for result in results:
+        for name, value in _other_metrics(result).items():
+            others.setdefault(name, {}).setdefault(result.label, {})[result.seed] = value
+    summary = {
+        headline.metric: {label: sum(found.values()) / len(found) for label, found in by_seed.items()},
+        f"{headline.metric}_by_seed": by_seed,
+        "other_metrics_by_seed": others,
+        headline.examples: {label: len(next(iter(found.values())).keys) for label, found in scored.items()},
+        "comparisons": [_comparison_json(one) for one in comparisons],
+        "comparisons_by_seed": {
+            seed: [_comparison_json(one) for one in _comparisons(study, results, (seed,))] for seed in study.seeds
+        },
+        "seconds": usage.seconds(),
+        "peak_memory_gb": usage.peak_memory_gb(),
+        "seed": study.seeds[0] if len(study.seeds) == 1 else list(study.seeds),
+    }
+    (workdir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if results:
+        stages = [_stage_report(result) for result in results]
+        report.write_report(
+            workdir / "report.html",
+            title=study.title,
+            headline=headline,
+            description=study.description,
+            summary=summary,
+            stages=stages,
+            comparisons=comparisons,
+            command=command,
+            config_text=json.dumps(configs.encode(study), indent=1),
+        )
+        report.print_summary(stages, comparisons, headline=headline, file=sys.stdout)
+        sys.stdout.write(f"\n{workdir / 'summary.json'}\n{workdir / 'report.html'}\n")
+    return summary
+
+
+def _results(study: Study, workdir: Path) -> list[_Result]:
+    found = []
+    for stage in study.stages:
+        for seed in study.seeds_of(stage):
+            folder = stage_folder(workdir, stage, seed)
+            others = read_evaluations(folder) or {}
+            scored = others.pop(study.headline.metric, None)
+            if stage.label and scored is not None:
+                found.append(
+                    _Result(stage=stage, label=stage.label, seed=seed, folder=folder, scored=scored, others=others)
+                )
+    return found
+
+
+def _stage_report(result: _Result) -> report.StageReport:
+    samples = result.others.get("samples")
+    return report.StageReport(
+        name=result.stage.name,
+        label=result.label,
+        metrics=result.scored.metrics | _other_metrics(result),
+        history=metric_writer.read(result.folder) if result.stage.seeded else (),
+        samples=samples.samples if samples is not None else (),
+        forecasts=next((one.forecasts for one in (result.scored, *result.others.values()) if one.forecasts), ()),
+        provenance=result.stage.provenance(),
+        seed=result.seed if result.stage.seeded else None,
+    )
+
+
+def _other_metrics(result: _Result) -> dict[str, float]:
+    """EVALUATOR/METRIC of all evaluators but the headline's."""
+    return {
+        f"{name}/{metric}": value
+        for name, evaluation in result.others.items()
+        for metric, value in evaluation.metrics.items()
+    }
+
+
+def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -> list[Comparison]:
+    """The study's pairs, each over those of `seeds` at which both are finished."""
+    scored: dict[str, dict[int, Evaluation]] = {}
+    for result in results:
+        # A model that no seed changes stands for itself at each of them.
+        at = (result.seed,) if result.stage.seeded else study.seeds
+        scored.setdefault(result.label, {}).update(dict.fromkeys(at, result.scored))
+    found = []
+    for first, second in study.comparisons:
+        both = [seed for seed in seeds if seed in scored.get(first, {}) and seed in scored.get(second, {})]
+        if both:
+            sides = (tuple(scored[label][seed] for seed in both) for label in (first, second))
+            found.append(compare(first, next(sides), second, next(sides)))
+    return found
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        **dataclasses.asdict(comparison.interval),
+        "sentence": str(comparison),
+    }

@@ -1,0 +1,399 @@
+"""Which bytes of a text each of its tokens stands for, whatever the tokenizer.
+
+A span is `[start, end)` in the UTF-8 bytes of the text.  It is read off the tokens themselves, by
+`vocabulary.token_bytes`: the characters that tokenizers count are too coarse, since a token may end
+within one.  Spans are what two tokenizations of a text have in common, and what `jaxkd.alignment` takes.
+"""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxkd.tokenizers import vocabulary
+from jaxkd.tokenizers.normalised_text import RewrittenText, rewrite
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+Spans: TypeAlias = Int[np.ndarray, "n 2"]
+"""Starts and ends, int32."""
+
+_SPACE = "▁"
+_SPACES = re.compile(rb"[ \t\n\r\x0b\x0c]*")
+_DROP_SPACES = ("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "WhitespaceSplit")
+"""Pre-tokenizers after which no token stands for the space between words."""
+
+
+def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[list[int], Spans]:
+    """The tokens of a text, without any that the tokenizer would put around it, and their spans.
+
+    Raises:
+        TypeError: as `spans`.
+        ValueError: as `spans`.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids, spans(tokenizer, ids, text)
+
+
+def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -> Spans:
+    """The bytes of `text` that each token stands for.
+
+    One after the other the spans are the text.  A token that stands for none of it has an empty span
+    at its place: a bos or eos that the text does not spell out, and the space that SentencePiece puts
+    in front of a text, whose token begins with the text where more follows.  The exceptions are what
+    the tokenizer itself drops, which is in no span: spaces between words beyond the one that a token
+    begins with (WordPiece), and characters that its normaliser deletes.
+
+    Where a tokenizer rewrites the text (Unicode normalisation, lower case), a span is that of the
+    characters which were rewritten.
+
+    Args:
+        tokenizer: one that runs on the `tokenizers` library.  For others see `spans_of_bytes`.
+        ids: tokens of the text, or of its beginning where a response was cut.
+        text: what was encoded.
+
+    Raises:
+        TypeError: a tokenizer that does not run on the `tokenizers` library.
+        ValueError: tokens that do not spell the text: those of another text, an unknown token, or a token
+            that ends in the middle of what was rewritten.
+
+    Source: inferred.  Deviation: none.
+    """
+    table = _of(tokenizer)
+    if unknown := set(ids) - table.pieces.keys():
+        raise ValueError(
+            f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Rows that only pad a "
+            "head stand for nothing: keep them from being sampled."
+        )
+    original = text.encode()
+    refusal = None
+    if table.normalize is not None and table.normalize(text) != text:
+        try:
+            return _with_spaces_before(table, ids, original, _through_rewritten(table, ids, text))
+        except ValueError as error:
+            # What a model wrote may hold what the tokenizer would have rewritten.
+            refusal = error
+    try:
+        found = _walk(table, ids, original)
+    except _Differs as difference:
+        raise refusal or _refusal(table, ids, original, difference) from None
+    return _with_spaces_before(table, ids, original, found)
+
+
+def spans_of_bytes(token_bytes: Mapping[int, bytes] | Sequence[bytes], ids: Sequence[int], text: str) -> Spans:
+    r"""The spans of tokens whose bytes are known: for tokenizers of any other library.
+
+    Args:
+        token_bytes: what each id stands for, as the files of tiktoken and of RWKV list it; empty for a
+            special token that is not in the text.
+        ids: tokens of the text, or of its beginning.
+        text: what was encoded.
+
+    Raises:
+        ValueError: tokens that do not spell the text.
+
+    Example:
+        >>> spans_of_bytes([b"He", b"llo", b" \xf0\x9f", b"\x99\x82"], [0, 1, 2, 3], "Hello 🙂").tolist()
+        [[0, 2], [2, 5], [5, 8], [8, 10]]
+    """
+    pieces = [token_bytes[index] for index in ids]
+    original = text.encode()
+    if not original.startswith(b"".join(pieces)):
+        place = 0
+        for number, piece in enumerate(pieces):
+            if not original.startswith(piece, place):
+                raise ValueError(
+                    f"ids must spell text, got {piece!r} as token {number} where the text has "
+                    f"{original[place : place + 16]!r}. Give the text that was encoded, and the bytes of the "
+                    "tokenizer that encoded it."
+                )
+            place += len(piece)
+    return _one_after_the_other(pieces, 0)
+
+
+def with_end(spans: Spans, text: str) -> Spans:
+    """Spans with one more, for the token that ends a response: the byte behind the text.
+
+    So the end is paired with the end of the other tokenization by the same rule as any two tokens,
+    however either spells it.
+
+    Example:
+        >>> import numpy as np
+        >>> with_end(np.array([[0, 2], [2, 5]], np.int32), "Hello").tolist()
+        [[0, 2], [2, 5], [5, 6]]
+    """
+    length = len(text.encode())
+    return np.concatenate([spans, np.array([[length, length + 1]], np.int32)])
+
+
+def without_leading_space(spans: Spans, text: str) -> Spans:
+    """Spans that begin behind the white space that a token begins with, so that "the" is paired with " the".
+
+    White space of one byte counts: space, tab and line ends.  A token of white space alone stays as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> without_leading_space(np.array([[0, 1], [1, 5], [5, 7]], np.int32), "a the  ").tolist()
+        [[0, 1], [2, 5], [5, 7]]
+    """
+    data = np.frombuffer(text.encode() + b"x", np.uint8)
+    letters = np.where(np.isin(data, list(b" \t\n\r\x0b\x0c")), len(data), np.arange(len(data)))
+    next_letter = np.minimum.accumulate(letters[::-1])[::-1]
+    starts, ends = spans.T
+    moved = next_letter[starts]
+    return np.stack([np.where(moved < ends, moved, starts), ends], axis=-1).astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Added:
+    """How an added token is found in a text."""
+
+    special: bool
+    left: bool
+    """Whether it takes the white space before it."""
+    right: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Table:
+    """What is read of a tokenizer once."""
+
+    name: str
+    pieces: dict[int, bytes]
+    added: dict[int, _Added]
+    unknown: int | None
+    space_in_front: Literal["always", "where there is none", "never"]
+    """Whether a space is put in front of a text."""
+    drops_spaces: bool
+    normalize: Callable[[str], str] | None
+    """What is done to a text before it is cut into words; None for nothing that changes bytes."""
+    normalizers: tuple[str, ...]
+
+
+def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
+    """`vocabulary.token_bytes`, read once per tokenizer: it takes longer than a text."""
+    return _of(tokenizer).pieces
+
+
+def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
+    return _table(tokenizer, len(tokenizer.added_tokens_decoder))
+
+
+@functools.lru_cache(maxsize=32)
+def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
+    """Once per tokenizer, and again when tokens were added."""
+    del added  # part of the key alone
+    pieces = vocabulary.token_bytes(tokenizer)
+    state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
+    steps = _flat(state["normalizer"], "normalizers")
+    model = state["model"]
+    unknown = model.get("unk_id", model.get("unk_token"))
+    cuts = _flat(state["pre_tokenizer"], "pretokenizers")
+    normalize, changing = _normalizer(steps, marked=_SPACE in json.dumps(state["decoder"], ensure_ascii=False))
+    return _Table(
+        name=tokenizer.name_or_path or type(tokenizer).__name__,
+        pieces=pieces,
+        added={
+            token["id"]: _Added(special=token["special"], left=token["lstrip"], right=token["rstrip"])
+            for token in state["added_tokens"]
+        },
+        unknown=tokenizer.get_vocab().get(unknown) if isinstance(unknown, str) else unknown,
+        space_in_front=_space_in_front(steps, cuts),
+        drops_spaces=any(cut["type"] in _DROP_SPACES or cut.get("behavior") == "Removed" for cut in cuts),
+        normalize=normalize,
+        normalizers=changing,
+    )
+
+
+def _space_in_front(
+    steps: list[dict[str, Any]], cuts: list[dict[str, Any]]
+) -> Literal["always", "where there is none", "never"]:
+    if any(step["type"] == "Prepend" for step in steps):
+        return "always"
+    for cut in cuts:
+        if cut.get("add_prefix_space") or cut.get("prepend_scheme") in ("always", "first"):
+            return "where there is none"
+    return "never"
+
+
+def _flat(step: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
+    if step is None:
+        return []
+    return [one for inner in step[key] for one in _flat(inner, key)] if step["type"] == "Sequence" else [step]
+
+
+def _normalizer(steps: list[dict[str, Any]], *, marked: bool) -> tuple[Callable[[str], str] | None, tuple[str, ...]]:
+    """The steps that change what tokens stand for, as a function, and their names.
+
+    A space in front, and marks in place of spaces, are known from the tokens.
+    """
+    from tokenizers import Tokenizer
+
+    to_mark = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+    changing = [step for step in steps if step["type"] != "Prepend" and step != to_mark]
+    names = tuple(step["type"] for step in changing)
+    if not changing:
+        # A mark that the text itself holds is read as a space.
+        return (lambda text: text.replace(_SPACE, " ")) if marked else None, names
+    empty = json.loads(Tokenizer.from_str('{"model": {"type": "BPE", "vocab": {}, "merges": []}}').to_str())
+    empty["normalizer"] = {"type": "Sequence", "normalizers": changing}
+    normalizer = Tokenizer.from_str(json.dumps(empty)).normalizer
+
+    def normalize(text: str) -> str:
+        changed = normalizer.normalize_str(text)
+        return changed.replace(_SPACE, " ") if marked else changed
+
+    return normalize, names
+
+
+class _Differs(Exception):
+    """Tokens and text part at the token of this number, at this place of the text."""
+
+    def __init__(self, number: int, place: int):
+        self.number, self.place = number, place
+
+
+def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
+    """Spans in `text` of the runs of ordinary tokens, and of the added tokens between them."""
+    found = np.zeros((len(ids), 2), np.int32)
+    first = place = 0
+    stops = [number for number, index in enumerate(ids) if index in table.added]
+    for number in (*stops, len(ids)):
+        if first < number:
+            found[first:number] = _run(table, ids[first:number], text, place, first)
+            place = int(found[number - 1, 1])
+        if number < len(ids):
+            found[number] = _added(table, ids[number], text, place, number)
+            place = int(found[number, 1])
+        first = number + 1
+    return found
+
+
+def _run(table: _Table, ids: Sequence[int], text: bytes, place: int, first: int) -> Spans:
+    """Spans of ordinary tokens from `place` on; the first may begin with a space that is not in the text."""
+    pieces = [table.pieces[index] for index in ids]
+    without = [pieces[0].removeprefix(b" "), *pieces[1:]]
+    ways = {"always": (without, pieces), "where there is none": (pieces, without), "never": (pieces,)}
+    for way in ways[table.space_in_front]:
+        if text.startswith(b"".join(way), place):
+            return _one_after_the_other(way, place)
+    if table.drops_spaces:
+        return _word_by_word(pieces, text, place, first)
+    begins_with_space = text.startswith(b" ", place)
+    raise _first_difference(pieces if begins_with_space else ways[table.space_in_front][-1], text, place, first)
+
+
+def _one_after_the_other(pieces: Sequence[bytes], place: int) -> Spans:
+    ends = np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)), dtype=np.int32) + np.int32(place)
+    starts = np.append(np.int32(place), ends[:-1])[: len(ends)]
+    return np.stack([starts, ends], axis=-1)
+
+
+def _word_by_word(pieces: Sequence[bytes], text: bytes, place: int, first: int) -> Spans:
+    """Spans of the tokens of a tokenizer that drops spaces, without any."""
+    found = []
+    for number, piece in enumerate(pieces, first):
+        if not text.startswith(piece, place):
+            piece, place = piece.removeprefix(b" "), _behind_spaces(text, place)
+            if not text.startswith(piece, place):
+                raise _Differs(number, place)
+        start = place + piece.startswith(b" ")
+        place = start + len(piece.removeprefix(b" "))
+        found.append((start, place))
+    return np.array(found, np.int32)
+
+
+def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
+    """The spans of words with the one space that they stand for, where the tokenizer drops it and the text has it."""
+    if not table.drops_spaces:
+        return found
+    begins_word = np.fromiter((table.pieces[index].startswith(b" ") for index in ids), np.bool_, len(ids))
+    before = np.append(np.int32(0), found[:-1, 1])[: len(found)]
+    is_space = np.frombuffer(b"x" + text, np.uint8)[found[:, 0]] == ord(" ")
+    found[:, 0] -= begins_word & is_space & (found[:, 0] > before)
+    return found
+
+
+def _added(table: _Table, index: int, text: bytes, place: int, number: int) -> tuple[int, int]:
+    """The span of an added token: its own text, with the spaces that it takes, or nothing."""
+    piece, how = table.pieces[index], table.added[index]
+    start = _behind_spaces(text, place) if how.left or table.drops_spaces else place
+    if text.startswith(piece, start):
+        end = start + len(piece)
+        return (place if how.left else start), (_behind_spaces(text, end) if how.right else end)
+    if index == table.unknown or not how.special:
+        raise _Differs(number, place)
+    return place, place
+
+
+def _behind_spaces(text: bytes, place: int) -> int:
+    match = _SPACES.match(text, place)
+    return match.end() if match else place
+
+
+def _first_difference(pieces: Sequence[bytes], text: bytes, place: int, first: int) -> _Differs:
+    for number, piece in enumerate(pieces, first):
+        if not text.startswith(piece, place):
+            return _Differs(number, place)
+        place += len(piece)
+    return _Differs(first, place)
+
+
+def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
+    """Spans in a text that the tokenizer rewrote before it was cut."""
+    original = text.encode()
+    kept = {table.pieces[index].decode() for index in ids if index in table.added}
+    rewritten = None if table.normalize is None else rewrite(text, table.normalize, kept=kept)
+    if rewritten is None:
+        raise _refusal(table, ids, original, _Differs(0, 0))
+    try:
+        found = _walk(table, ids, rewritten.text)
+    except _Differs as difference:
+        raise _refusal(table, ids, rewritten.text, difference) from None
+    return _in_original(table, ids, original, rewritten, found)
+
+
+def _in_original(table: _Table, ids: Sequence[int], original: bytes, rewritten: RewrittenText, found: Spans) -> Spans:
+    """Spans in the rewritten text, brought back."""
+    starts, ends = found.T
+    empty = starts == ends
+    split = np.flatnonzero(~empty & (rewritten.inside[starts] | rewritten.inside[ends]))
+    if split.size:
+        number = int(split[0])
+        begin, end = rewritten.starts[starts[number]], rewritten.ends[ends[number]]
+        raise ValueError(
+            f"every token must stand for whole characters of the text, got {table.pieces[ids[number]]!r} as token "
+            f"{number}, a part of what {table.name} makes of {original[begin:end].decode(errors='replace')!r} "
+            f"({', '.join(table.normalizers)}). {_NORMALIZE_FIRST}"
+        )
+    back = np.stack([rewritten.starts[starts], rewritten.ends[ends]], axis=-1)
+    back[empty, 0] = back[empty, 1]
+    return back.astype(np.int32)
+
+
+_NORMALIZE_FIRST = (
+    "Normalise the texts before both models see them (unicodedata.normalize), leave this one out, or choose a "
+    "tokenizer that leaves texts as they are."
+)
+
+
+def _refusal(table: _Table, ids: Sequence[int], text: bytes, difference: _Differs) -> ValueError:
+    """What differs first, and what to do."""
+    number, place = difference.number, difference.place
+    index = ids[number]
+    if index == table.unknown:
+        fix = "It has no token for this: leave the text out, or choose a tokenizer that falls back to bytes."
+    elif table.normalizers:
+        fix = f"It rewrites texts ({', '.join(table.normalizers)}). {_NORMALIZE_FIRST}"
+    else:
+        fix = "Give the very text that was encoded: not stripped, without a template."
+    return ValueError(
+        f"ids must spell text, got {table.pieces[index]!r} as token {number} of {table.name} where the text has "
+        f"{text[place : place + 24].decode(errors='replace')!r}. {fix}"
+    )

@@ -1,0 +1,366 @@
+"""How the vocabularies of two models relate: by the bytes that tokens stand for, not by their spelling."""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Int
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+
+Kind: TypeAlias = Literal["identical", "padded", "overlapping", "disjoint"]
+
+DECODERS = ("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece")
+"""The decoders of the `tokenizers` library whose tokens can be read here."""
+
+_OTHER_METHODS = (
+    "Different vocabularies take a cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token "
+    "alignment, ULD, MinED, ALM or GOLD."
+)
+
+_FALLBACK_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Relation:
+    """How a student's and a teacher's vocabulary relate, and which tokens they share."""
+
+    kind: Kind
+    """identical: the same tokens under the same ids, and heads of one size.  padded: the same tokens
+    under the same ids, but one head has more rows, or one tokenizer has further tokens behind the
+    last of the other.  overlapping: some tokens in common, not all under the same ids.  disjoint: none."""
+    student_size: int
+    """Rows of the student's head, tokens or not."""
+    teacher_size: int
+    student_tokens: int
+    """Tokens of the student's tokenizer that its head has a row for."""
+    teacher_tokens: int
+    shared_size: int
+    """Leading rows that mean the same in both heads: the same token, or none.  0 unless identical or padded."""
+    student_ids: Int[np.ndarray, " n"]
+    """Ids of the shared tokens, ascending."""
+    teacher_ids: Int[np.ndarray, " n"]
+    """Ids of the same tokens in the teacher's vocabulary."""
+
+    @property
+    def shared(self) -> int:
+        """Number of tokens in common."""
+        return len(self.student_ids)
+
+    @property
+    def student_of_teacher(self) -> Int[np.ndarray, " v"]:
+        """The student's id of each row of the teacher's head, -1 where it has no such token."""
+        ids = np.full(self.teacher_size, -1, np.int32)
+        ids[self.teacher_ids] = self.student_ids
+        return ids
+
+    def __str__(self) -> str:
+        """The relation in one sentence."""
+        counts = f"{self.student_tokens:,} tokens of the student and {self.teacher_tokens:,} of the teacher"
+        match self.kind:
+            case "identical":
+                return f"Student and teacher have the same {self.shared:,} tokens under the same ids."
+            case "padded":
+                return (
+                    f"Of {counts}, {self.shared:,} are the same under the same ids; their heads, of "
+                    f"{self.student_size:,} and {self.teacher_size:,} rows, share the first {self.shared_size:,}."
+                )
+            case "overlapping":
+                return f"Of {counts}, {self.shared:,} are the same, not all under the same ids."
+            case "disjoint":
+                return f"Of {counts}, none are the same."
+
+
+def relate(
+    student: "PreTrainedTokenizerBase", teacher: "PreTrainedTokenizerBase", *, student_size: int, teacher_size: int
+) -> Relation:
+    """Compare two vocabularies token by token.
+
+    Two tokens are the same where they stand for the same bytes.  Special tokens are the same where
+    their text is, or their role: the end of a sequence is paired first, since it is what ends an
+    answer, however it is spelled; what special texts leave over is paired by beginning, unknown and
+    padding.  A special token is never the same as an ordinary one of that text.
+
+    Args:
+        student: a tokenizer that runs on the `tokenizers` library.
+        teacher: another one.
+        student_size: `vocab_size` of the student's model, the rows of its head.  Tokens beyond it are
+            left out: the model can neither read nor predict them.
+        teacher_size: the same of the teacher.
+
+    Raises:
+        TypeError: a tokenizer that does not run on the `tokenizers` library.
+        ValueError: tokens that are spelled in a way not known here, or a size below 1.
+
+    Source: the overlap of songmzhang/DSKDv2@5025279 and the pairs of songmzhang/KDFlow@3a7a21a.
+    Deviation: those compare spellings, with one character for a space replaced.
+    """
+    for name, size in (("student_size", student_size), ("teacher_size", teacher_size)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, the vocab_size of a model, got {size}.")
+    ours, theirs = _meanings(student, student_size), _meanings(teacher, teacher_size)
+    shared_size = _shared_size(ours, theirs, student_size, teacher_size)
+    if shared_size:
+        ids = np.array(sorted(ours.keys() & theirs.keys()), np.int32)
+        whole = student_size == teacher_size == shared_size
+        kind, student_ids, teacher_ids = ("identical" if whole else "padded"), ids, ids
+    else:
+        pairs = sorted(_pairs(ours, theirs))
+        kind = "overlapping" if pairs else "disjoint"
+        student_ids, teacher_ids = np.array(pairs, np.int32).reshape(-1, 2).T
+    return Relation(
+        kind=kind,
+        student_size=student_size,
+        teacher_size=teacher_size,
+        student_tokens=len(ours),
+        teacher_tokens=len(theirs),
+        shared_size=shared_size,
+        student_ids=student_ids,
+        teacher_ids=teacher_ids,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def between(student: "Pretrained", teacher: "Pretrained") -> Relation:
+    """`relate` of two checkpoints, from their tokenizers and configs; once per process.
+
+    Raises:
+        TypeError: as `relate`.
+        ValueError: as `relate`.
+        FileNotFoundError: a checkpoint without a tokenizer.
+    """
+    return relate(
+        student.tokenizer(),
+        teacher.tokenizer(),
+        student_size=student.config().vocab_size,
+        teacher_size=teacher.config().vocab_size,
+    )
+
+
+def shared_size(student: "Pretrained", teacher: "Pretrained") -> int:
+    """Leading rows that mean the same in the heads of two checkpoints; 0 where their vocabularies differ."""
+    if student.path == teacher.path:
+        return student.config().vocab_size
+    return between(student, teacher).shared_size
+
+
+def compared_size(student: "Pretrained", teacher: "Pretrained") -> int:
+    """`shared_size`; where a plan is made without the files, the rows that both heads have: as many or a few more."""
+    if student.planned or teacher.planned:
+        return min(student.config().vocab_size, teacher.config().vocab_size)
+    return shared_size(student, teacher)
+
+
+def require_shared(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    """Refuse two vocabularies for a method that compares distributions over one.
+
+    Nothing is refused where the files of one are not here yet: a run's stream reads the tokenizers of both first.
+
+    Raises:
+        ValueError: vocabularies that differ in more than padding.
+    """
+    if compared_size(student, teacher) == 0:
+        raise ValueError(
+            f"student and teacher must share one vocabulary in {method}, got {student.path} and {teacher.path}. "
+            f"{between(student, teacher)} {_OTHER_METHODS}"
+        )
+
+
+def require_overlap(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    """Refuse two vocabularies without a token in common for a method that needs some; files as in `require_shared`.
+
+    Raises:
+        ValueError: no token in common.
+    """
+    if student.planned or teacher.planned:
+        return
+    if between(student, teacher).kind == "disjoint":
+        raise ValueError(
+            f"student and teacher must have tokens in common in {method}, got {student.path} and {teacher.path}. "
+            f"{between(student, teacher)} DSKDCrossAttention and ULD need none."
+        )
+
+
+def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
+    """The bytes that each token stands for, by its id.
+
+    Byte-level pieces are read through GPT-2's alphabet; "▁" is a space and "<0x0A>" a byte;
+    WordPiece begins a word, so a space, wherever "##" does not continue one.  An added token stands
+    for its own text.
+
+    Raises:
+        TypeError: a tokenizer that does not run on the `tokenizers` library.
+        ValueError: a decoder that is not among `DECODERS`, or a replacement by pattern.
+    """
+    return {index: meaning.text for index, meaning in _meanings(tokenizer, None).items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Meaning:
+    text: bytes
+    names: tuple[tuple[str, bytes], ...]
+    """What another vocabulary may know the token by, best first."""
+    roles: tuple[str, ...] = ()
+
+
+def _meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int, _Meaning]:
+    """What the tokens below `size` stand for, in the order of their ids."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise TypeError(
+            f"tokenizer must run on the tokenizers library (have a tokenizer.json), got {type(tokenizer).__name__}. "
+            "Load it with AutoTokenizer, which converts it."
+        )
+    state = json.loads(backend.to_str())
+    added = {token["id"]: token for token in state["added_tokens"]}
+    read = _reader(state)
+    roles: dict[int, tuple[str, ...]] = {}
+    for role in ("eos", "bos", "unk", "pad"):
+        if (index := getattr(tokenizer, f"{role}_token_id")) is not None:
+            roles[index] = (*roles.get(index, ()), role)
+    meanings = {}
+    for piece, index in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
+        if size is not None and index >= size:
+            break
+        if index in added:
+            text = added[index]["content"].encode()
+            names = (("added", text),) if added[index]["special"] else (("added", text), ("text", text))
+            meanings[index] = _Meaning(text=text, names=names, roles=roles.get(index, ()))
+        else:
+            text, fallback = read(piece)
+            names = (("fallback", text), ("text", text)) if fallback else (("text", text),)
+            meanings[index] = _Meaning(text=text, names=names)
+    return meanings
+
+
+def _shared_size(ours: dict[int, _Meaning], theirs: dict[int, _Meaning], our_size: int, their_size: int) -> int:
+    """Leading rows that agree, where all tokens of one side are among the other's under their ids; else 0."""
+    common = ours.keys() & theirs.keys()
+    if not common or len(common) < min(len(ours), len(theirs)):
+        return 0
+    if not all(_same(ours[index], theirs[index]) for index in common):
+        return 0
+    further = min(ours.keys() ^ theirs.keys(), default=None)
+    if further is None:
+        return min(our_size, their_size)
+    return 0 if further < max(common) else min(our_size, their_size, further)
+
+
+def _same(ours: _Meaning, theirs: _Meaning) -> bool:
+    return not set(ours.names).isdisjoint(theirs.names) or not set(ours.roles).isdisjoint(theirs.roles)
+
+
+def _pairs(ours: dict[int, _Meaning], theirs: dict[int, _Meaning]) -> Iterator[tuple[int, int]]:
+    """Ids of the same token on both sides, each id at most once."""
+    our_roles, their_roles = _by_role(ours), _by_role(theirs)
+    our_names, their_names = _by_name(ours), _by_name(theirs)
+    used, taken = set(), set()
+    for our, their in (
+        *_matches(our_roles, their_roles, ("eos",)),
+        *_matches(our_names, their_names, our_names),
+        *_matches(our_roles, their_roles, ("bos", "unk", "pad")),
+    ):
+        if our not in used and their not in taken:
+            used.add(our)
+            taken.add(their)
+            yield our, their
+
+
+def _matches(ours: Mapping[Any, int], theirs: Mapping[Any, int], keys: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    return ((ours[key], theirs[key]) for key in keys if key in ours and key in theirs)
+
+
+def _by_role(meanings: dict[int, _Meaning]) -> dict[str, int]:
+    return {role: index for index, meaning in meanings.items() for role in meaning.roles}
+
+
+def _by_name(meanings: dict[int, _Meaning]) -> dict[tuple[str, bytes], int]:
+    """The token of each name: of several the first whose best name it is, so "A" is a piece, not a fallback byte."""
+    found: dict[tuple[str, bytes], int] = {}
+    for place in range(2):
+        for index, meaning in meanings.items():
+            for name in meaning.names[place : place + 1]:
+                found.setdefault(name, index)
+    return found
+
+
+def _reader(state: dict[str, Any]) -> Callable[[str], tuple[bytes, bool]]:
+    """From a piece of the vocabulary to its bytes, and whether it is one fallback byte."""
+    model = state["model"]
+    steps = list(_steps(state["decoder"]))
+    types = {step["type"] for step in steps}
+    if "ByteLevel" in types:
+        return lambda piece: (_from_byte_alphabet(piece), False)
+    fallback = "ByteFallback" in types or bool(model.get("byte_fallback"))
+    changes = [_change(step) for step in steps]
+    if model["type"] == "WordPiece" and "WordPiece" not in types:
+        changes.append(_word_piece(model["continuing_subword_prefix"]))
+
+    def read(piece: str) -> tuple[bytes, bool]:
+        if fallback and (byte := _FALLBACK_BYTE.fullmatch(piece)):
+            return bytes([int(byte[1], 16)]), True
+        for change in changes:
+            piece = change(piece)
+        return piece.encode(), False
+
+    return read
+
+
+def _steps(decoder: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    if decoder is None:
+        return
+    if decoder["type"] not in DECODERS:
+        raise ValueError(
+            f"the tokenizer's decoder must be made of {', '.join(DECODERS)}, got {decoder['type']!r}: what its tokens "
+            "stand for is not known."
+        )
+    if decoder["type"] == "Sequence":
+        for step in decoder["decoders"]:
+            yield from _steps(step)
+    else:
+        yield decoder
+
+
+def _change(step: dict[str, Any]) -> Callable[[str], str]:
+    """What a decoder's step does to a piece in the middle of a text."""
+    match step:
+        case {"type": "Metaspace", "replacement": mark}:
+            return lambda piece: piece.replace(mark, " ")
+        case {"type": "Replace", "pattern": {"String": old}, "content": new}:
+            return lambda piece: piece.replace(old, new)
+        case {"type": "Replace", "pattern": pattern}:
+            raise ValueError(f"a Replace of the tokenizer's decoder must replace a String, got {pattern}.")
+        case {"type": "WordPiece", "prefix": prefix}:
+            return _word_piece(prefix)
+        case {"type": "BPEDecoder", "suffix": suffix}:
+            return lambda piece: piece.removesuffix(suffix) + " " * piece.endswith(suffix)
+    return lambda piece: piece
+
+
+def _word_piece(prefix: str) -> Callable[[str], str]:
+    return lambda piece: piece.removeprefix(prefix) if piece.startswith(prefix) else f" {piece}"
+
+
+def _from_byte_alphabet(piece: str) -> bytes:
+    """The bytes of a byte-level piece; text outside the alphabet stands for itself, as when it is decoded."""
+    alphabet = _byte_alphabet()
+    try:
+        return bytes(alphabet[character] for character in piece)
+    except KeyError:
+        return piece.encode()
+
+
+@functools.cache
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's letter for each byte: itself where it prints, else the next one from U+0100 on."""
+    printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = sorted(set(range(256)) - set(printed))
+    letters = {chr(byte): byte for byte in printed}
+    return letters | {chr(0x100 + place): byte for place, byte in enumerate(others)}

@@ -1,0 +1,1 @@
+"""One training loop for every method: recipe, optimizer, compiled step, checkpoints, validation."""

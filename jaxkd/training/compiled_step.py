@@ -1,0 +1,83 @@
+"""The optimizer step of a run on the ambient mesh: its state, described and placed, and its compiled form."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxkd.records import Variables
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import train_step as steps
+from jaxkd.training.recipe import Recipe
+from jaxkd.training.train_step import Precision, TrainState
+from jaxkd.typing import Params
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompiledStep:
+    """Everything that decides what a step computes."""
+
+    recipe: Recipe
+    optimizer: optax.GradientTransformationExtraArgs
+    accumulation: int
+    precision: Precision
+    ema_decay: float | None
+
+    def jit(self):
+        """The step, with its state donated and its shardings pinned; the state comes without what rollouts keep."""
+        step = steps.train_step(
+            self.recipe,
+            self.optimizer,
+            accumulation=self.accumulation,
+            precision=self.precision,
+            ema_decay=self.ema_decay,
+        )
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state().without_kept())
+        return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
+
+    def abstract_state(self) -> TrainState:
+        """Shapes, dtypes and shardings of the state: what a checkpoint is restored to.
+
+        Raises:
+            ValueError: parameters that are not floating-point: a quantised model is read, never trained.
+        """
+        variables = self.recipe.abstract()
+        for path, leaf in jax.tree.leaves_with_path(variables.params):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise ValueError(
+                    "parameters must be floating-point to be trained, got "
+                    f"{leaf.dtype} in {jax.tree_util.keystr(path, simple=True, separator='.')}. "
+                    "Leave the student's quantization None, or train adapters beside it (lora)."
+                )
+        params = steps.cast(variables.params, steps.master_dtype(self.precision))
+        state = jax.eval_shape(self.optimizer.init, params)
+        places = meshes.optimizer_shardings(state, params, jax.tree.map(lambda leaf: leaf.sharding, params))
+        whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
+        step: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=whole)
+        return TrainState(
+            params=params,
+            optimizer=jax.tree.map(
+                lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, places
+            ),
+            ema=params if self.ema_decay is not None else {},
+            state=variables.state,
+            kept=variables.kept,
+            step=step,
+        )
+
+    def initial_state(self, variables: Variables) -> TrainState:
+        """The state before the first step, its parameters in the dtype in which they are trained."""
+        params = steps.cast(variables.params, steps.master_dtype(self.precision))
+        return steps.initial_state(variables.replace(params=params), self.optimizer, ema=self.ema_decay is not None)
+
+    def variables(self, state: TrainState, frozen: Params) -> Variables:
+        """What a recipe reads, its parameters in the dtype of the computation."""
+        variables = state.variables(frozen)
+        return variables.replace(params=steps.cast(variables.params, steps.compute_dtype(self.precision)))
+
+    def frozen(self, frozen: Params) -> Params:
+        """Frozen models in the dtype of the computation; also for abstract leaves."""
+        return steps.cast(frozen, steps.compute_dtype(self.precision))

@@ -1,0 +1,281 @@
+"""The training loop: one for every method, from a laptop to a pod."""
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+
+from jaxkd.records import Rollout
+from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import metric_writer
+from jaxkd.runtime.checkpoint import Checkpoints, check_writable, tree_bytes
+from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
+from jaxkd.runtime.metric_writer import MetricWriter
+from jaxkd.runtime.progress import progress
+from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
+from jaxkd.sharding import Share
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage as stage_lib
+from jaxkd.training.compiled_step import CompiledStep
+from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.optimizer import Optimizer, build
+from jaxkd.training.plan import step_plan
+from jaxkd.training.recipe import Recipe
+from jaxkd.training.stage import Stage
+from jaxkd.training.step_log import StepLog
+from jaxkd.training.train_step import Precision, TrainState, rollout_key
+from jaxkd.typing import Key, Params
+
+_log = logging.getLogger(__name__)
+
+CADENCES = frozenset(
+    {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
+)
+"""Fields that a run may change when it goes on: none of them touches a step that was already made."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Stage):
+    """Train a recipe's student."""
+
+    recipe: Recipe
+    steps: int
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    accumulation: int = 1
+    """Micro-batches that a batch is split into: less memory, the same result."""
+    precision: Precision = "float32"
+    """Of the matrix products; parameters stay float32 under bfloat16."""
+    ema_decay: float | None = None
+    """Keep a moving average of the parameters, and evaluate and export that."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    start_from: str | None = None
+    """A run's folder, or "stage:NAME": its trained parameters replace the recipe's initial ones."""
+    deterministic: bool = False
+    """Ask XLA for deterministic kernels on GPU; a CPU and a TPU are deterministic as they are."""
+    log_every: int = 1
+    evaluate_every: int | None = None
+    """Steps between validations; None validates at the end only."""
+    save_every: int | None = None
+    """Steps between checkpoints; None saves at the end and on an interrupt only."""
+    keep_last: int = 1
+    keep_best: str | None = None
+    """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
+    validation: tuple[Evaluator, ...] = ()
+    evaluators: tuple[Evaluator, ...] = ()
+    """Run once on the finished student."""
+    tensorboard: bool = True
+    """Write event files where tensorboardX is installed."""
+    wandb: bool = False
+
+    seeded: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        self.recipe.validate()
+        rows = jax.tree.leaves(self.recipe.abstract_batch())[0].shape[0]
+        if self.steps < 1:
+            raise ValueError(f"steps must be >= 1, got {self.steps}.")
+        if self.accumulation < 1 or rows % self.accumulation:
+            raise ValueError(
+                f"accumulation must divide the {rows} rows of a batch, got {self.accumulation}. Change either of them."
+            )
+        if self.keep_best is not None and not self.validation:
+            raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
+        for name in ("log_every", "evaluate_every", "save_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}.")
+        meshes.check_rows(self.mesh, rows // self.accumulation)
+
+    def disk_bytes(self) -> int:
+        with jax.set_mesh(meshes.make(self.mesh)):
+            state = self.compiled_step().abstract_state()
+        # One more than is kept: a checkpoint is complete before an old one goes.
+        return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
+
+    def compiled_step(self) -> CompiledStep:
+        """The step of this run, under the ambient mesh."""
+        return CompiledStep(
+            recipe=self.recipe,
+            optimizer=build(self.optimizer, self.steps),
+            accumulation=self.accumulation,
+            precision=self.precision,
+            ema_decay=self.ema_decay,
+        )
+
+    def provenance(self) -> str:
+        return self.recipe.provenance()
+
+    def plan(self) -> str:
+        config = json.dumps(configs.encode(self), indent=1)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            return f"{config}\n\n{step_plan(self.compiled_step())}"
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        # First, since a claim writes this config down, also one that asks for steps that cannot be made.
+        finished = stage_lib.read_evaluations(folder) is not None and self._finished(folder)
+        stage_lib.claim(folder, self, may_differ=CADENCES)
+        if finished:
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        train = stage_lib.resolve(self, stages)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            _Run(train, folder, seed).go()
+
+    def _finished(self, folder: Path) -> bool:
+        """By its newest checkpoint, or by what it logged, where checkpoints were removed to make room.
+
+        Raises:
+            ValueError: it is to be prolonged, and has no checkpoint to go on from.
+        """
+        if (folder / "checkpoints").exists():
+            with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
+                return checkpoints.latest() == self.steps
+        made = max(row["step"] for row in metric_writer.read(folder))
+        if made != self.steps:
+            raise ValueError(
+                f"steps must be {made} where the checkpoints of {folder} were removed, got {self.steps}. "
+                "Undo the change, or name another --workdir."
+            )
+        return True
+
+
+class _Run:
+    """One training run in its folder, under the ambient mesh."""
+
+    def __init__(self, train: Train, folder: Path, seed: int):
+        self.train, self.folder, self.seed = train, folder, seed
+        self.step = train.compiled_step()
+        self.step_function = self.step.jit()
+        self.abstract = self.step.abstract_state()
+        self.validated: tuple[int, dict[str, float]] = (-1, {})
+        """The newest validation: a checkpoint of the same step is ranked by it."""
+
+    def go(self) -> None:
+        train = self.train
+        check_writable(self.folder, train.disk_bytes())
+        checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
+        writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
+        with checkpoints, writer, catch_interrupts() as interrupt:
+            stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
+            state, frozen = self._start(checkpoints, stream)
+            writer.truncate_after(int(state.step))
+            state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
+            self._save(state, stream, checkpoints)
+            checkpoints.wait()
+            if int(state.step) < train.steps:
+                raise Interrupted(interrupt, int(state.step))
+            if train.keep_best is not None and (best := checkpoints.best()) is not None:
+                state, _ = checkpoints.restore(best, self.abstract)
+        stage_lib.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
+
+    def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
+        """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""
+        latest = checkpoints.latest()
+        if latest is not None:
+            state, record = checkpoints.restore(latest, self.abstract)
+            stream.set_state(record["stream"])
+            _log.info("going on at step %d of %s", latest, self.folder)
+            return state, self.step.frozen(self.train.recipe.load_frozen())
+
+        variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
+        origins = self.train.recipe.origins()
+        if origins and jax.process_index() == 0:
+            write_origins(self.folder, origins)
+        if self.train.start_from is not None:
+            variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
+        places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
+        state = jax.device_put(self.step.initial_state(variables), places)
+        return state, self.step.frozen(variables.frozen)
+
+    def _loop(
+        self,
+        state: TrainState,
+        frozen: Params,
+        stream: Iterator[Any],
+        checkpoints: Checkpoints,
+        writer: MetricWriter,
+        interrupt: Interrupt,
+    ) -> TrainState:
+        train, root_key = self.train, jax.random.key(self.seed)
+        mesh = jax.sharding.get_mesh()
+        start = int(state.step)
+        with progress(train.steps, f"{train.name}, seed {self.seed}", start=start) as bar:
+            log = StepLog(writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every)
+            for step in range(start + 1, train.steps + 1):
+                if interrupt.agreed():
+                    break
+                rollout = self._rollout(state, frozen, next(stream), step, rollout_key(root_key, step))
+                batch = meshes.global_batch(rollout.batch, mesh)
+                kept = state.kept if rollout.kept is None else self._placed(rollout.kept)
+                state, metrics = self.step_function(state.without_kept(), frozen, batch, root_key)
+                state = dataclasses.replace(state, kept=kept)
+                # The metrics of the step before are read while this one runs, so the device never waits.
+                log.push(step, metrics | rollout.metrics)
+                if _due(step, train.evaluate_every) and step < train.steps:
+                    log.flush()
+                    state = self._validate(step, state, frozen, writer)
+                if _due(step, train.save_every) and step < train.steps:
+                    log.flush()
+                    self._save(state, stream, checkpoints)
+            log.flush()
+        if start < int(state.step) == train.steps:
+            state = self._validate(train.steps, state, frozen, writer)
+        return state
+
+    def _rollout(self, state: TrainState, frozen: Params, examples: Any, step: int, key: Key) -> Rollout:
+        """What a step learns from.  The step before may still run: a rollout that reads its parameters waits for it."""
+        start = time.perf_counter()
+        variables = self.step.variables(state, frozen).replace(step=step - 1)
+        rollout = self.train.recipe.rollout(variables, examples, key)
+        if not rollout.metrics:
+            return rollout
+        seconds = {"rollout/seconds": time.perf_counter() - start}
+        return dataclasses.replace(rollout, metrics=rollout.metrics | seconds)
+
+    def _validate(self, step: int, state: TrainState, frozen: Params, writer: MetricWriter) -> TrainState:
+        results = self._evaluate(self.train.validation, state, frozen)
+        values = {name: value for result in results.values() for name, value in result.metrics.items()}
+        self.validated = (step, values)
+        if not values:
+            return state
+        writer.write(step, {f"validation/{name}": value for name, value in values.items()})
+        return dataclasses.replace(state, kept=self._placed(self.train.recipe.validated(state.kept, values)))
+
+    def _placed(self, kept: Params) -> Params:
+        return jax.device_put(kept, jax.tree.map(lambda leaf: leaf.sharding, self.abstract.kept))
+
+    def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
+        if not evaluators:
+            return {}
+        model = self.train.recipe.model(state.variables(frozen, averaged=True))
+        return {evaluator.name: evaluator(model) for evaluator in evaluators}
+
+    def _save(self, state: TrainState, stream: Any, checkpoints: Checkpoints) -> None:
+        step = int(state.step)
+        if step == checkpoints.latest():
+            return
+        validated, values = self.validated
+        record = checkpoint_record(
+            stream=stream.get_state(),
+            averaged=self.train.ema_decay is not None,
+            ranked_by=self.train.keep_best,
+        )
+        checkpoints.save(step, state, record, values if validated == step else None)
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; everything is saved and the same command goes on."""
+
+    def __init__(self, interrupt: Interrupt, step: int):
+        self.signal = interrupt.signal
+        name = interrupt.signal.name if interrupt.signal else "a request"
+        super().__init__(f"stopped by {name} after step {step}; saved. Run the same command to go on.")
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0

@@ -1,0 +1,62 @@
+"""From the metrics of a step to a row on disk and a line on screen; stops the run where one is not finite."""
+
+import math
+import time
+
+import jax
+
+from jaxkd.runtime.metric_writer import MetricWriter
+from jaxkd.runtime.progress import Bar
+from jaxkd.training.optimizer import Optimizer, learning_rate_at
+from jaxkd.training.train_step import COUNT_PREFIX
+from jaxkd.typing import Scalar
+
+
+class StepLog:
+    """Holds the newest step's metrics back until the next step runs, so that the device never waits for the host."""
+
+    def __init__(self, writer: MetricWriter, bar: Bar, *, optimizer: Optimizer, steps: int, every: int):
+        self._writer, self._bar = writer, bar
+        self._optimizer, self._steps, self._every = optimizer, steps, every
+        self._pending: tuple[int, dict[str, Scalar]] | None = None
+        self._clock = time.perf_counter()
+
+    def push(self, step: int, metrics: dict[str, Scalar]) -> None:
+        """Take the metrics of `step`, still on the device, and write those of the step before.
+
+        Args:
+            step: from 1.
+            metrics: scalars, and counts under `COUNT_PREFIX`.
+
+        Raises:
+            FloatingPointError: as `flush`, for the step before.
+        """
+        self.flush()
+        self._pending = (step, metrics)
+
+    def flush(self) -> None:
+        """Write what is held back.
+
+        Raises:
+            FloatingPointError: a metric that is not finite; its name and the step are given.
+        """
+        if self._pending is None:
+            return
+        step, metrics = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        now = time.perf_counter()
+        seconds, self._clock = now - self._clock, now
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} must be finite, got {value} at step {step}. The last checkpoint is from before: lower "
+                    "learning_rate, raise warmup_steps, or set clip_norm, and run again."
+                )
+        counts = {name: round(values.pop(name)) for name in list(values) if name.startswith(COUNT_PREFIX)}
+        targets = counts.get(f"{COUNT_PREFIX}targets", 0)
+        self._bar.update(step, loss=values["loss"], tokens=targets)
+        if step % self._every == 0 or step == self._steps:
+            row = {f"train/{name}": value for name, value in values.items()} | counts
+            row["learning_rate"] = float(learning_rate_at(self._optimizer, self._steps, step - 1))
+            self._writer.write(step, row | {"seconds": seconds, "tokens_per_second": targets / seconds})

@@ -1,0 +1,136 @@
+"""What methods that learn a vector field from trajectories have in common: the field, the data, and their scales."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxkd import sharding
+from jaxkd.data.trajectories.sources import TrajectorySource
+from jaxkd.dynamics.derivatives.slopes import FourierSlopes, SlopeEstimator
+from jaxkd.dynamics.derivatives.trajectories import Trajectories
+from jaxkd.records import Variables
+from jaxkd.training.recipe import Recipe
+from jaxkd.typing import Key, Params
+from jaxkd.vector_fields.field import Field, Scales, VectorField, listed
+
+FIELD, SCALES = "field", "scales"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldRecipe(Recipe):
+    """A method that learns y' = f(y, u), in double precision.
+
+    A method adds its hyper-parameters, its batches and `loss`.  The field's parameters are `params["field"]`, and what
+    the data's scales are is `frozen["scales"]`.
+    """
+
+    data: TrajectorySource
+    field: Field
+    slopes: SlopeEstimator = FourierSlopes()
+    """How states are smoothed and their rates of change estimated."""
+    rows: int = 256
+    """Of a batch."""
+
+    def validate(self) -> None:
+        """Refuse single precision, data that cannot be read, and a field that is not made for them.
+
+        Raises:
+            ValueError: as said, and as the data's source and the field do.
+        """
+        if jnp.asarray(0.0).dtype != jnp.float64:
+            raise ValueError(
+                "precision must be 'float64' where a vector field is learnt, got less: slopes of noisy data need it. "
+                "Set it in the stage, or JAX_ENABLE_X64=1 where a recipe is used without one."
+            )
+        if self.rows < 1:
+            raise ValueError(f"rows must be at least 1, got {self.rows}.")
+        self.data.trajectories("train")
+        self.field.require_names(*self.data.names())
+
+    def abstract(self) -> Variables:
+        scales = self._abstract_scales()
+        params = jax.eval_shape(self.field.init, jax.random.key(0), scales)
+        return Variables(
+            params=sharding.described({FIELD: params}),
+            frozen=sharding.described({SCALES: scales}),
+            kept=sharding.described(self.abstract_kept()),
+        )
+
+    def init(self, key: Key) -> Variables:
+        scales = self.scales()
+        params = {FIELD: self.field.init(key, scales)}
+        return Variables(
+            params=sharding.place(params),
+            frozen=sharding.place({SCALES: scales}),
+            kept=sharding.place(self.first_kept()),
+        )
+
+    def load_frozen(self) -> Params:
+        return self.load_base()
+
+    def load_base(self) -> Params:
+        return sharding.place({SCALES: self.scales()})
+
+    def abstract_kept(self) -> Params:
+        """Shapes of `first_kept`.  Default: nothing."""
+        return {}
+
+    def first_kept(self) -> Params:
+        """What rollouts begin with.  Default: nothing."""
+        return {}
+
+    def model(self, variables: Variables) -> VectorField:
+        states, inputs = self.data.names()
+        return VectorField(
+            states=states,
+            inputs=inputs,
+            field=self.field,
+            params=variables.params[FIELD],
+            scales=variables.frozen[SCALES],
+        )
+
+    def provenance(self) -> str:
+        given = self.data.trajectories("train")
+        names = listed(self.data.names()[0])
+        return (
+            f"{type(self.field).__name__} of {names}, from {len(given.lengths)} records of {type(self.data).__name__}"
+        )
+
+    def scales(self) -> Scales:
+        """Of the training split's states, inputs and slopes."""
+        return self.field.scales(*map(jnp.asarray, self.training_points()))
+
+    def training_points(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a field is given at the samples of the training split, [points, variables], and the slopes there."""
+        return _points(self.data, self.slopes)
+
+    def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
+        """The training split, and of its samples the states and their slopes, each [trajectories, times, states]."""
+        return self.data.trajectories("train"), _estimates(self.data, self.slopes)
+
+    def _abstract_scales(self) -> Scales:
+        states, inputs = self.data.names()
+        points = [jax.ShapeDtypeStruct((1, len(names)), jnp.float64) for names in (states + inputs, states)]
+        return jax.eval_shape(self.field.scales, *points)
+
+
+@functools.lru_cache(maxsize=32)
+def _estimates(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray, np.ndarray]:
+    """Once per process: every stage of a study asks for them."""
+    states, rates = slopes(data.trajectories("train"))
+    return np.asarray(states), np.asarray(rates)
+
+
+@functools.lru_cache(maxsize=32)
+def _points(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray, np.ndarray]:
+    given, (states, rates) = data.trajectories("train"), _estimates(data, slopes)
+    variables = states if given.inputs is None else np.concatenate([states, given.inputs], axis=2)
+    return variables[given.there], rates[given.there]
+
+
+def on_host(tree: Params) -> dict[str, np.ndarray]:
+    """Whole arrays on the host of this process."""
+    return jax.tree.map(sharding.on_host, tree)

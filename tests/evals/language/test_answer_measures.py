@@ -1,0 +1,199 @@
+"""What is measured of texts: flaws of code, health beside another model, and a judge's verdicts."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from jaxkd.data.examples import Example
+from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
+from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
+from jaxkd.evals.language.code_check import CodeCheck
+from jaxkd.evals.language.health import Health
+from jaxkd.evals.language.judges import Judge, ModelJudge, Question, RecordedJudge
+from jaxkd.evals.language.win_rate import Judged, win_rate
+from jaxkd.runtime import config_json
+from jaxkd.training.evaluator import Evaluation, Sample
+from jaxkd.training.stage import write_evaluations
+
+BODIES = ["    return width", "    return width * height", "    return (width"]
+
+
+def written(texts, ended=None):
+    examples = [
+        Example(
+            key=f"a.py::area{place}",
+            group="a.py",
+            messages=(("system", SYSTEM), ("user", f"{INSTRUCTION}def area(width, height):\n    'Return {place}.'")),
+            response="    return width * height",
+        )
+        for place in range(len(texts))
+    ]
+    ended = [True] * len(texts) if ended is None else ended
+    return [
+        WrittenAnswer(example=example, text=text, ended=end)
+        for example, text, end in zip(examples, texts, ended, strict=True)
+    ]
+
+
+def recorded(folder, texts, ended=None):
+    """A stage's folder in which a model has written these."""
+    answers = written(texts, ended)
+    evaluation = Evaluation(
+        metrics={},
+        keys=tuple(answer.example.key for answer in answers),
+        per_example={"ended": tuple(float(answer.ended) for answer in answers)},
+        samples=tuple(Sample(prompt="", reference="", text=answer.text) for answer in answers),
+    )
+    folder.mkdir()
+    write_evaluations(folder, {"own_answers": evaluation})
+    return str(folder)
+
+
+class Longer(Judge):
+    """Finds the longer answer better."""
+
+    def __call__(self, questions):
+        found = [np.sign(len(one.first) - len(one.second)) for one in questions]
+        return [{1: "first", 0: "tie", -1: "second"}[int(sign)] for sign in found]
+
+
+class First(Judge):
+    """Reads one answer alone."""
+
+    def __call__(self, questions):
+        return ["first"] * len(questions)
+
+
+def test_code_is_checked_behind_its_signature():
+    found = CodeCheck()(written(BODIES))
+    assert found.per_example["passed"] == (0.0, 1.0, 0.0)
+    assert found.metrics["passed"] == pytest.approx(1 / 3)
+    assert found.metrics["unused"] == found.metrics["syntax"] == pytest.approx(1 / 3)
+    assert found.metrics["repeated"] == 0
+    assert found.keys == ("a.py::area0", "a.py::area1", "a.py::area2")
+
+
+def test_other_answers_are_those_of_the_data_or_of_a_stage(tmp_path):
+    answers = written(BODIES)
+    assert [one.text for one in of_another(answers, None)] == ["    return width * height"] * 3
+    other = recorded(tmp_path / "sft", ["one", "two", "three"], [True, False, True])
+    found = of_another(answers, other)
+    assert [(one.text, one.ended) for one in found] == [("one", True), ("two", False), ("three", True)]
+    assert [one.example for one in found] == [one.example for one in answers]
+
+
+def test_a_stage_that_answered_something_else_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"against must be the folder of a finished stage .* has measured nothing"):
+        of_another(written(BODIES), str(tmp_path))
+    fewer = recorded(tmp_path / "sft", ["one", "two"])
+    with pytest.raises(ValueError, match=r"the same 3 prompts in their order, .* with 2, of which 2 are among them"):
+        of_another(written(BODIES), fewer)
+
+
+def test_health_is_told_beside_the_reference(tmp_path, caplog):
+    other = recorded(tmp_path / "sft", ["One planet, or two.", "No idea, sorry."])
+    with caplog.at_level(logging.WARNING):
+        found = Health(against=other)(written(["A star, yes yes yes", "A moon"], [True, False])).metrics
+    assert "generation health: 50.0% of the answers end in a loop" in caplog.text
+    # The loop, and the one that was cut.
+    assert (found["findings"], found["loops"], found["unended"], found["length"]) == (2, 0.5, 0.5, 4.0)
+    caplog.clear()
+    assert Health()(written(["    return width * height"] * 2)).metrics["findings"] == 0
+    assert not caplog.text
+
+
+def test_each_pair_is_judged_in_both_orders(tmp_path):
+    other = recorded(tmp_path / "sft", ["    return", "    return width - height", "    return (width"])
+    found = Judged(judge=Longer(), against=other)(written(BODIES))
+    assert found.per_example["score"] == (1.0, 0.5, 0.5)
+    expected = {"win_rate": 2 / 3, "wins": 1 / 3, "ties": 2 / 3, "losses": 0, "consistent": 1, "position_bias": 0}
+    for name, value in expected.items():
+        assert found.metrics[name] == pytest.approx(value)
+    assert found.metrics["pairs"] == 3
+    assert found.metrics["low"] <= found.metrics["win_rate"] <= found.metrics["high"]
+
+
+def test_a_judge_that_reads_one_answer_finds_nothing_and_is_found_out(tmp_path):
+    other = recorded(tmp_path / "sft", ["a", "b", "c"])
+    found = Judged(judge=First(), against=other)(written(BODIES)).metrics
+    assert (found["win_rate"], found["consistent"], found["position_bias"], found["ties"]) == (0.5, 0, 1, 1)
+
+
+def test_the_interval_of_a_win_rate_is_that_of_a_share():
+    verdicts = ["first"] * 60 + ["second"] * 40
+    swapped = ["second"] * 60 + ["first"] * 40
+    interval = win_rate(verdicts, swapped).interval
+    assert interval.estimate == 0.6
+    # 1.96 standard errors of a share of 100.
+    assert interval.low == pytest.approx(0.6 - 1.96 * 0.049, abs=0.012)
+    assert interval.high == pytest.approx(0.6 + 1.96 * 0.049, abs=0.012)
+    with pytest.raises(ValueError, match="a verdict a pair, and at least one, got 2 and 1"):
+        win_rate(["first", "tie"], ["tie"])
+    with pytest.raises(ValueError, match="a verdict a pair, and at least one, got 0 and 0"):
+        win_rate([], [])
+
+
+def test_the_other_side_has_the_rest():
+    verdicts, swapped = ["first", "tie", "second", "first"], ["first", "second", "first", "tie"]
+    ours, theirs = win_rate(verdicts, swapped), win_rate(swapped, verdicts)
+    np.testing.assert_allclose(np.add(ours.scores, theirs.scores), 1)
+    assert ours.position_bias == theirs.position_bias
+    assert ours.consistent == theirs.consistent
+
+
+def test_verdicts_are_read_from_a_file_which_asks_for_those_that_are_missing(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    judge = RecordedJudge(path=str(path))
+    questions = [Question(prompt="p", first=first, second=second) for first, second in ("ab", "ba", "ab")]
+    with pytest.raises(ValueError, match=r"for each of the 3 questions, got none for 2, of which 2 were added now"):
+        judge(questions)
+    with pytest.raises(ValueError, match=r"got none for 2, of which 0 were added now"):
+        judge(questions)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["verdict"] for row in rows] == [None, None]
+    rows[0]["verdict"], rows[1]["verdict"] = "first", "tie"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert judge(questions) == ["first", "tie", "first"]
+    path.write_text(json.dumps(rows[0] | {"verdict": "A"}) + "\n")
+    with pytest.raises(
+        ValueError, match=r"line 1: \"verdict\" must be one of 'first', 'second', 'tie' or null, got 'A'"
+    ):
+        judge(questions)
+    assert config_json.decode(config_json.encode(judge)) == judge
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [("A", "first"), ("B.", "second"), ("Answer B is", "second"), ("Neither", "tie"), ("", "tie"), ("AB", "tie")],
+)
+def test_a_model_answers_by_its_first_letter(tiny, monkeypatch, reply, verdict):
+    from jaxkd.evals.language import judges
+
+    asked = []
+
+    class Reply:
+        text = reply
+
+    def generate(model, prompts, **options):
+        asked.extend(model.tokenizer.decode(prompt) for prompt in prompts)
+        return [Reply() for _ in prompts]
+
+    monkeypatch.setattr(judges, "generate", generate)
+    questions = [Question(prompt="the he", first="he he", second="the the")]
+    assert ModelJudge(model=tiny.teacher)(questions) == [verdict]
+    (text,) = asked
+    assert text.index("the he") < text.index("he he") < text.index("the the")
+
+
+def test_a_model_judges(tiny):
+    """What a model of two layers says is worth nothing, but it says it."""
+    verdicts = ModelJudge(model=tiny.teacher, max_new_tokens=2)([Question(prompt="he", first="the", second="he")] * 2)
+    assert len(verdicts) == 2
+    assert len(set(verdicts)) == 1
+
+
+def test_a_measure_of_your_own_needs_a_name_and_a_call():
+    with pytest.raises(TypeError, match="abstract"):
+        AnswerMeasure()

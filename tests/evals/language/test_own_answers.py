@@ -1,0 +1,108 @@
+"""What a model writes by itself, measured by a teacher."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd import evaluate
+from jaxkd.distillation import forward
+from jaxkd.evals.language.answer_measure import AnswerMeasure
+from jaxkd.evals.language.own_answers import OwnAnswers
+from jaxkd.on_policy.rollouts import Rollouts
+from jaxkd.runtime import config_json
+from jaxkd.training.evaluator import Evaluation
+from tests.recipes import numpy_losses
+from tests.tiny_runs import weights_by_numpy
+
+hiddens = jax.jit(forward.hiddens, static_argnums=0)
+
+
+def evaluator(tiny, **changes):
+    fields = {"student": tiny.narrow, "teacher": tiny.teacher, "data": tiny.text, "count": 16, "max_new_tokens": 6}
+    return OwnAnswers(**fields | changes)
+
+
+@weights_by_numpy()
+def test_equals_float64_numpy_over_the_same_answers(tiny):
+    asked = evaluator(tiny)
+    assert config_json.decode(config_json.encode(asked)) == asked
+    model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_placed()
+    found = asked(model).metrics
+    rollouts = Rollouts(text=tiny.text, student=tiny.narrow, teacher=tiny.teacher, max_new_tokens=6)
+    known = list(tiny.text.by_index("test", tiny.narrow, tiny.teacher).values())
+    nats, divergences = [], []
+    for start in (0, 8):
+        batch = rollouts.rollout(model, known[start : start + 8], jax.random.key(0)).batch.written
+        ours = numpy_losses.logits(hiddens(model.config, model.params, batch))
+        theirs = numpy_losses.logits(hiddens(tiny.teacher.config(), teacher, batch))
+        mask = np.asarray(batch.loss_mask)
+        nats.append(numpy_losses.cross_entropy(theirs, batch.labels)[mask])
+        divergences.append(numpy_losses.reverse_kl(ours, theirs)[mask])
+    np.testing.assert_allclose(found["teacher_nats"], np.concatenate(nats).mean(), rtol=1e-5)
+    np.testing.assert_allclose(found["reverse_kl"], np.concatenate(divergences).mean(), rtol=1e-5)
+    assert 1 <= found["length"] <= 6
+    assert len(np.concatenate(nats)) == pytest.approx(16 * found["length"])
+    assert asked(model).metrics == found
+    assert found["sequence_kl"] == pytest.approx(found["reverse_kl"] * found["length"], rel=1e-5)
+
+
+@weights_by_numpy()
+def test_the_text_is_kept_and_measured(tiny):
+    class Letters(AnswerMeasure):
+        name = "letters"
+
+        def __call__(self, answers):
+            counts = tuple(float(len(answer.text)) for answer in answers)
+            return Evaluation(
+                metrics={"mean": sum(counts) / len(counts)},
+                keys=tuple(answer.example.key for answer in answers),
+                per_example={"count": counts},
+            )
+
+    model = evaluate.language_model(tiny.narrow)
+    found = evaluator(tiny, teacher=None, measures=(Letters(),))(model)
+    assert set(found.metrics) == {"entropy", "length", "ended", "repeated", "letters/mean"}
+    assert set(found.per_example) == {"ended", "length", "letters/count"}
+    texts = [sample.text for sample in found.samples]
+    assert found.per_example["letters/count"] == tuple(map(len, texts))
+    assert any(texts)
+    by_key = {example.key: example for example in tiny.text.source.examples("test")}
+    assert [sample.reference for sample in found.samples] == [by_key[key].response for key in found.keys]
+    assert Evaluation.from_json(found.to_json()) == found
+    more = evaluator(tiny, teacher=None, count=8, draws=2)(model)
+    assert more.keys == 2 * found.keys[:8]
+    assert [sample.text for sample in more.samples[:8]] == texts[:8]
+    assert [sample.text for sample in more.samples[8:]] != texts[:8]
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+        evaluator(tiny, draws=0)
+    beside = evaluator(tiny)(model)
+    assert [sample.text for sample in beside.samples] == texts
+    assert beside.metrics["entropy"] == found.metrics["entropy"]
+    with pytest.raises(ValueError, match="measures must have different names, got letters, letters"):
+        evaluator(tiny, measures=(Letters(), Letters()))
+
+
+@weights_by_numpy()
+def test_a_teacher_of_another_vocabulary_reads_what_is_written(tiny):
+    found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(evaluate.language_model(tiny.foreign))
+    assert set(found.metrics) == {"teacher_nats", "entropy", "length", "ended", "repeated"}
+    assert np.isfinite(found.metrics["teacher_nats"])
+
+
+@weights_by_numpy()
+def test_a_model_is_no_distance_from_itself(tiny):
+    found = evaluator(tiny, student=tiny.teacher, count=8)(evaluate.language_model(tiny.teacher))
+    np.testing.assert_allclose(found.metrics["reverse_kl"], 0, atol=1e-6)
+    # Its cross entropy of what it draws is its own nats.
+    assert found.metrics["entropy"] == pytest.approx(found.metrics["teacher_nats"], rel=1e-5)
+
+
+@weights_by_numpy()
+def test_a_count_that_is_not_there_is_refused(tiny):
+    with pytest.raises(ValueError, match="count must be a multiple of the 8 rows of a batch, got 12"):
+        evaluator(tiny, count=12)
+    asked = dataclasses.replace(evaluator(tiny), count=24)
+    with pytest.raises(ValueError, match="count must be at most the 20 prompts of the test split, got 24"):
+        asked(evaluate.language_model(tiny.narrow))

@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxkd.models.transformer.split_apply import split
+
+
+class Scale(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.weight = nnx.Param(nnx.initializers.normal()(rngs.params(), (3,)), axes=("embed",))
+        self.inner = nnx.Linear(3, 2, use_bias=False, kernel_metadata={"axes": ("embed", None)}, rngs=rngs)
+
+    def __call__(self, x):
+        return self.inner(x * self.weight[...])
+
+
+def test_a_module_becomes_dicts_and_back():
+    module = split(Scale)
+    assert module.axes == {"weight": ("embed",), "inner": {"kernel": ("embed", None)}}
+    assert jax.tree.map(lambda leaf: leaf.shape, module.abstract) == {"weight": (3,), "inner": {"kernel": (3, 2)}}
+    params = module.init(jax.random.key(0))
+    assert type(params) is dict
+    x = jnp.arange(3.0)
+    np.testing.assert_allclose(module.apply(params, x), (x * params["weight"]) @ params["inner"]["kernel"], rtol=1e-5)
+
+
+def test_gradients_and_scans_see_plain_arrays():
+    module = split(Scale)
+    stack = jax.vmap(module.init)(jax.random.split(jax.random.key(0), 4))
+
+    def total(stack):
+        _, values = jax.lax.scan(lambda carry, layer: (carry, module.apply(layer, jnp.ones(3))), None, stack)
+        return values.sum()
+
+    grads = jax.jit(jax.grad(total))(stack)
+    np.testing.assert_allclose(grads["weight"], stack["inner"]["kernel"].sum(-1), rtol=1e-5)
+
+
+def test_taking_apart_computes_nothing_under_any_mesh():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    with jax.set_mesh(mesh):
+        assert split(Scale).abstract["weight"] == jax.ShapeDtypeStruct((3,), jnp.float32)
+
+
+def test_what_a_submodule_reads_can_be_observed():
+    module = split(Scale)
+    params = module.init(jax.random.key(0))
+
+    @jax.jit
+    def observed(params, x):
+        return module.observe(["inner"], params, x)
+
+    result, inputs = observed(params, jnp.arange(3.0))
+    np.testing.assert_allclose(result, module.apply(params, jnp.arange(3.0)), rtol=1e-6)
+    assert list(inputs) == ["inner"]
+    np.testing.assert_allclose(inputs["inner"], jnp.arange(3.0) * params["weight"])

@@ -1,0 +1,77 @@
+"""SIGKILL where a run on the student's own answers is most easily torn: in a rollout, in its buffer, in a save."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from jaxkd.on_policy.replay import Replay
+from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.runtime import config_json
+from jaxkd.sharding.mesh import MeshShape
+from tests.training.test_loop import assert_bitwise
+
+DIES = """
+    import os, signal, sys
+    from pathlib import Path
+    from jaxkd import config, kept_answers
+    from jaxkd.on_policy.rollouts import Rollouts
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def dying(function, at):
+        calls = []
+
+        def called(*arguments):
+            result = function(*arguments)
+            calls.append(result)
+            return die() if len(calls) == at else result
+
+        return called
+
+    def die_at_the_commit(event, args):
+        # The rename is what gives a checkpoint its name: everything is written, nothing is valid.
+        if event == "os.rename" and os.path.basename(str(args[1])) == "4":
+            die()
+
+    moment = sys.argv[3]
+    if moment == "rollout":
+        Rollouts.answers = dying(Rollouts.answers, 2)
+    elif moment == "buffer":
+        kept_answers.added = dying(kept_answers.added, 1)
+    else:
+        sys.addaudithook(die_at_the_commit)
+    config_json.load(Path(sys.argv[1])).run(Path(sys.argv[2]), seed=3, stages={})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", ["replayed", "in rounds"])
+def test_a_run_that_was_killed_at_each_of_them_ends_bitwise_as_one_that_was_not(tiny, tmp_path, kept):
+    # Until the buffer is full, in the second step, answers are new in each; a round is written in the first and fourth.
+    own = {"every": 3} if kept == "in rounds" else {"replay": Replay(start=1.0, steps=9, capacity=16)}
+    recipe = OnPolicy(recipe=tiny.logit_kd(dropout=0.1), max_new_tokens=5, **own)
+    train = tiny.train(recipe, steps=5, save_every=1, mesh=MeshShape(data=2), validation=(), evaluators=())
+    train.run(tmp_path / "whole", seed=3, stages={})
+    config_json.save(tmp_path / "train.json", train)
+    for moment in ("rollout", "buffer", "save"):
+        died = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                textwrap.dedent(DIES),
+                str(tmp_path / "train.json"),
+                str(tmp_path / "parts"),
+                moment,
+            ],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+        assert died.returncode == -signal.SIGKILL, died.stderr
+    train.run(tmp_path / "parts", seed=3, stages={})
+    assert_bitwise(train, tmp_path / "whole", tmp_path / "parts")

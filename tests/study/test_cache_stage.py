@@ -1,0 +1,56 @@
+"""The Cache stage: what it stores is what a live teacher would give; an interrupted pass goes on."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxkd.data.text.packing import evaluation_batches
+from jaxkd.distillation import forward
+from jaxkd.runtime.hidden_cache import HiddenCache
+from jaxkd.sharding.mesh import MeshShape
+from jaxkd.study import cache_stage
+
+
+def test_the_cache_holds_the_live_hidden_states(tiny, tmp_path):
+    tiny.cache().run(tmp_path, seed=0, stages={})
+    tokenizer = tiny.teacher.tokenizer()
+    cache = HiddenCache(tmp_path, tiny.text.identity("train", tiny.teacher, tokenizer))
+    tokenized = tiny.text.tokenized("train", tokenizer)
+    params = forward.place_params(tiny.teacher.config(), tiny.teacher.load())
+    live = jax.jit(lambda batch: forward.hiddens(tiny.teacher.config(), params, batch).values)
+    for batch in evaluation_batches(tokenized, rows=8, length=96, targets=40, pack=False):
+        values = np.asarray(live(batch))
+        for row, ids in enumerate(batch.example_ids):
+            if (index := ids[0]) >= 0:
+                np.testing.assert_allclose(cache(index), values[row][ids >= 0], rtol=2e-4, atol=2e-5)
+
+
+def test_an_interrupted_pass_goes_on(tiny, tmp_path, monkeypatch):
+    small = tiny.cache(data=dataclasses.replace(tiny.text, rows=1), mesh=MeshShape(data=1))
+    monkeypatch.setattr(cache_stage, "FLUSH_EVERY", 1)
+    write = cache_stage.HiddenCacheWriter.write
+
+    def write_two(self, *args):
+        if self.batches_done == 2:
+            raise KeyboardInterrupt
+        write(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache_stage.HiddenCacheWriter, "write", write_two)
+        with pytest.raises(KeyboardInterrupt):
+            small.run(tmp_path / "parts", seed=0, stages={})
+    assert json.loads((tmp_path / "parts/progress.json").read_text())["batches_done"] == 2
+    small.run(tmp_path / "parts", seed=0, stages={})
+    small.run(tmp_path / "whole", seed=0, stages={})
+    stored = [np.load(tmp_path / name / "hidden.npy") for name in ("parts", "whole")]
+    np.testing.assert_array_equal(*stored)
+
+
+def test_a_finished_cache_is_left_alone(tiny, tmp_path):
+    tiny.cache().run(tmp_path, seed=0, stages={})
+    before = (tmp_path / "hidden.npy").stat().st_mtime_ns
+    tiny.cache().run(tmp_path, seed=0, stages={})
+    assert (tmp_path / "hidden.npy").stat().st_mtime_ns == before
