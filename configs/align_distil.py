@@ -29,29 +29,18 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
+from jaxkd.data import FlawedCode, PackedText, PreferenceText, StandardLibrary
 from jaxkd.data.preferences.code_flaws import Flaw
-from jaxkd.data.preferences.flawed_code import FlawedCode
-from jaxkd.data.preferences.text import PreferenceText
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.code_check import CodeCheck
-from jaxkd.evals.language.health import Health
-from jaxkd.evals.language.own_answers import OwnAnswers
-from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy
-from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy
+from jaxkd.evals import BitsPerByte, CodeCheck, Health, OwnAnswers, PreferenceAccuracy, SurfaceAccuracy
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss, SimPOLoss
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
 from jaxkd.recipes.dpo import DPO, Side
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.evaluator import Evaluator
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Evaluator, Optimizer, Recipe, Train
 
 KINDS: tuple[Flaw, ...] = ("repeated", "unreachable", "unused", "same_operands", "no_return", "read_early")
 SOURCE = StandardLibrary(max_characters=400)

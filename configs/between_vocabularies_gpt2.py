@@ -25,29 +25,18 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_text import PairedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.aligned_teacher import AlignedTeacher
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import Jsonl, PackedText, PairedText, StandardLibrary
+from jaxkd.evals import AlignedTeacher, BitsPerByte
 from jaxkd.losses import ForwardKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.sft import SFT
 from jaxkd.recipes.uld import ULD
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
-from jaxkd.study.generate_stage import Answer
-from jaxkd.study.study import Study
-from jaxkd.training.evaluator import Evaluator
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
-from jaxkd.training.stage import Stage
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache, Evaluate, Generate, Study
+from jaxkd.training import Evaluator, Group, Optimizer, Recipe, Stage, Train
 
 STARTS = ("pieces", "random")
 
@@ -124,7 +113,7 @@ def between(family: str, size: Literal["full", "smoke"]) -> Study:
         stages=(
             Cache(name="teacher_cache", model=teacher, data=theirs, mesh=one_device),
             Cache(name="test_cache", model=teacher, data=measured.teacher, split="test", mesh=one_device),
-            Answer(name="teacher_answers", model=teacher, data=theirs, max_new_tokens=191, mesh=one_device),
+            Generate(name="teacher_answers", model=teacher, data=theirs, max_new_tokens=191, mesh=one_device),
             Evaluate(
                 name="teacher",
                 label="teacher",

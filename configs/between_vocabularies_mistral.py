@@ -15,7 +15,7 @@ Result    docs/papers.md.
 from typing import Literal
 
 from configs.between_vocabularies_gpt2 import between
-from jaxkd.study.study import Study
+from jaxkd.study import Study
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

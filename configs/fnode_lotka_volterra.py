@@ -19,21 +19,17 @@ Result    Forecasts off by .094 of the spread (.083 to .111) with FNODE, .111 (.
 
 from typing import Literal
 
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.derivatives.slopes import CentralDifferences, SplineSlopes
-from jaxkd.dynamics.systems import systems
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedTrajectories
+from jaxkd.dynamics import CentralDifferences, SplineSlopes, systems
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.recipes.weak_matching import WeakMatching
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
-from jaxkd.training.recipe import Recipe
-from jaxkd.vector_fields.shooting import Phase
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Optimizer, Recipe, Train
+from jaxkd.vector_fields import Phase
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

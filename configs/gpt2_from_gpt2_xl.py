@@ -22,22 +22,18 @@ import dataclasses
 import functools
 from typing import Literal
 
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.samples import Samples
+from jaxkd.data import Jsonl, PackedText
+from jaxkd.evals import BitsPerByte, Samples
 from jaxkd.losses import AdaptiveKL, ForwardKL, JensenShannon, ReverseKL, SkewForwardKL, SkewReverseKL
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import published
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Group, Optimizer, Recipe, Train
 
 DATA = "data/dolly"
 STUDENT = Pretrained(path="openai-community/gpt2", architecture=published.GPT2)

@@ -23,15 +23,15 @@ import functools
 from typing import Literal
 
 from configs.gpt2_from_gpt2_xl import dolly, train
-from jaxkd.data.text.paired_text import PairedText
+from jaxkd.data import PairedText
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import published
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.sft import SFT
 from jaxkd.recipes.uld import ULD
-from jaxkd.study.study import Study
+from jaxkd.study import Study
 
 STUDENT = Pretrained(path="openai-community/gpt2", architecture=published.GPT2)
 TEACHER_BASE = Pretrained(path="Qwen/Qwen1.5-1.8B", architecture=published.QWEN1_5_1_8B)

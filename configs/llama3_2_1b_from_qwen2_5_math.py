@@ -19,22 +19,17 @@ Hardware  Planned: 76 GiB on one device.  Flags for several GPUs: docs/papers.md
 
 from typing import Literal
 
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_text import PairedText
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.samples import Samples
+from jaxkd.data import Jsonl, PackedText, PairedText
+from jaxkd.evals import BitsPerByte, Samples
 from jaxkd.losses import ForwardKL
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import published
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Group, Optimizer, Recipe, Train
 
 DATA = "data/metamath_qwen2.5_math_7b"
 STUDENT = "meta-llama/Llama-3.2-1B"

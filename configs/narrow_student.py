@@ -14,15 +14,13 @@ Result    runs/students/narrow, a folder that transformers loads too.
 
 from typing import Literal
 
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.data import PackedText, StandardLibrary
+from jaxkd.evals import BitsPerByte
+from jaxkd.models import Pretrained
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Optimizer, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

@@ -24,27 +24,20 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.own_answers import OwnAnswers
-from jaxkd.evals.language.reference_kl import ReferenceKL
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import PackedText, StandardLibrary
+from jaxkd.evals import BitsPerByte, OwnAnswers, ReferenceKL
 from jaxkd.losses import JensenShannon, ReverseKL, SkewForwardKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.on_policy.replay import Replay
+from jaxkd.models import Pretrained
+from jaxkd.on_policy import Replay
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.feature_kd import FeatureKD
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache, Evaluate, Study
+from jaxkd.training import Group, Optimizer, Recipe, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

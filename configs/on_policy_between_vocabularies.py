@@ -22,26 +22,18 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_text import PairedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.aligned_teacher import AlignedTeacher
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.own_answers import OwnAnswers
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import PackedText, PairedText, StandardLibrary
+from jaxkd.evals import AlignedTeacher, BitsPerByte, OwnAnswers
 from jaxkd.losses import ForwardKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache, Evaluate, Study
+from jaxkd.training import Group, Optimizer, Recipe, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

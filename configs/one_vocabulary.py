@@ -24,25 +24,17 @@ Result    docs/papers.md.
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.reference_kl import ReferenceKL
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import Jsonl, PackedText, StandardLibrary
+from jaxkd.evals import BitsPerByte, ReferenceKL
 from jaxkd.losses import AnyDivergence, ForwardKL, JensenShannon, ReverseKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
-from jaxkd.study.generate_stage import Answer
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Group, Optimizer
-from jaxkd.training.recipe import Recipe
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache, Evaluate, Generate, Study
+from jaxkd.training import Group, Optimizer, Recipe, Train
 
 DIVERGENCES: dict[str, AnyDivergence] = {
     "forward": ForwardKL(temperature=2.0),
@@ -113,7 +105,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         stages=(
             Cache(name="teacher_cache", model=teacher, data=data, mesh=one_device),
             Cache(name="test_cache", model=teacher, data=measured, split="test", mesh=one_device),
-            Answer(name="teacher_answers", model=teacher, data=data, max_new_tokens=191, mesh=one_device),
+            Generate(name="teacher_answers", model=teacher, data=data, max_new_tokens=191, mesh=one_device),
             Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators, mesh=one_device),
             Evaluate(name="untouched", label="untouched", model=student, evaluators=evaluators, mesh=one_device),
             train("sft", SFT(student=student, data=data)),

@@ -19,21 +19,16 @@ Result    docs/quickstart.md, with the hardware it took.
 
 from typing import Literal
 
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.standard_library import StandardLibrary
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.samples import Samples
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import PackedText, StandardLibrary
+from jaxkd.evals import BitsPerByte, Samples
 from jaxkd.losses import ForwardKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.models.surgery import evenly_spaced
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache, Evaluate, Study
+from jaxkd.training import Optimizer, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

@@ -20,23 +20,17 @@ Result    Forecasts off by .013 of the spread (.011 to .016) with the network, .
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.trajectories.grid_sources import SimulatedOnGrid
-from jaxkd.dynamics.derivatives.slopes import GridSlopes
-from jaxkd.dynamics.systems.grid_systems import DIFFUSION_REACTION
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedOnGrid
+from jaxkd.dynamics import GridSlopes
+from jaxkd.dynamics.systems import DIFFUSION_REACTION
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
-from jaxkd.training.recipe import Recipe
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.grid import OnGrid
-from jaxkd.vector_fields.shooting import Phase
-from jaxkd.vector_fields.symbolic import Corrected, Terms, TermsOnGrid
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Optimizer, Recipe, Train
+from jaxkd.vector_fields import Corrected, Network, OnGrid, Phase, Terms, TermsOnGrid
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

@@ -16,21 +16,16 @@ Result    Forecasts off by .010 of the spread (.009 to .012) after stage 1, .009
 
 from typing import Literal
 
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.systems import systems
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedTrajectories
+from jaxkd.dynamics import systems
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
-from jaxkd.training.recipe import Recipe
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.shooting import AdaptiveSteps, Phase
-from jaxkd.vector_fields.symbolic import Corrected, Terms
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Optimizer, Recipe, Train
+from jaxkd.vector_fields import AdaptiveSteps, Corrected, Network, Phase, Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

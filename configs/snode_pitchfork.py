@@ -17,20 +17,16 @@ Result    Forecasts where |u| <= 1 off by .015 of the spread (.014 to .017) with
 import dataclasses
 from typing import Literal
 
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.systems.driven import PITCHFORK, RandomDrive
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedTrajectories
+from jaxkd.dynamics.systems import PITCHFORK, RandomDrive
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.snode import SNODEMatching, SNODETuning
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
-from jaxkd.training.recipe import Recipe
-from jaxkd.vector_fields.shooting import Phase
-from jaxkd.vector_fields.symbolic import Terms
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
+from jaxkd.training import Optimizer, Recipe, Train
+from jaxkd.vector_fields import Phase, Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:

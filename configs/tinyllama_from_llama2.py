@@ -23,13 +23,12 @@ import functools
 from typing import Literal
 
 from configs.gpt2_from_gpt2_xl import dolly, train
+from jaxkd.models import LoRA, Pretrained
 from jaxkd.models.checkpoints import published
-from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.models.transformer.lora import LoRA
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
-from jaxkd.study.study import Study
+from jaxkd.study import Study
 
 STUDENT = "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T"
 TEACHER_BASE = "meta-llama/Llama-2-7b-hf"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jaxkd.study.discovery import Search, discover
 
 if TYPE_CHECKING:
-    from jaxkd.report.dynamics.discovered import Discovered
+    from jaxkd.dynamics.validation.discovered import Discovered
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _record(discovered: "Discovered", search: Search) -> str:
         "latex": discovered.latex,
         "terms": [dataclasses.asdict(term) for term in discovered.terms],
         "coverage": None if discovered.coverage is None or math.isnan(discovered.coverage) else discovered.coverage,
-        "checks": [dataclasses.asdict(answer) for answer in discovered.answers],
+        "checks": [dataclasses.asdict(check) for check in discovered.checks],
         "noise": dict(zip(discovered.states, discovered.noise.tolist(), strict=True)),
         "warnings": discovered.warnings,
         "search": dataclasses.asdict(search),
@@ -101,10 +101,10 @@ def _print(discovered: "Discovered", folder: Path) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print(Text(discovered.equations, style="bold"))
     console.print()
-    for answer in discovered.answers:
-        mark = Text("yes  ", style="green") if answer.holds else Text("no   ", style="bold red")
-        console.print(mark + Text(answer.question, style="default"))
-        console.print(Text(f"     {answer.found} (bar: {answer.bar})", style="dim"))
+    for check in discovered.checks:
+        mark = Text("yes  ", style="green") if check.holds else Text("no   ", style="bold red")
+        console.print(mark + Text(check.question, style="default"))
+        console.print(Text(f"     {check.found} (bar: {check.bar})", style="dim"))
     console.print(f"\n{folder / 'report.html'} written, with equations.py and equations.json beside it")
 
 

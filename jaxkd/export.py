@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxkd.models.checkpoints import config as model_config
 from jaxkd.models.checkpoints import huggingface, peft
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.models.transformer import decoder, lora, quantized
+from jaxkd.models.transformer import decoder, lora
+from jaxkd.networks import quantized
 from jaxkd.runtime.checkpoint import tree_bytes
 from jaxkd.sharding import mesh as meshes
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import jax
 
-from jaxkd.models.transformer.quantized import Quantization
+from jaxkd.networks.quantized import Quantization
 from jaxkd.sharding import mesh as meshes
 
 

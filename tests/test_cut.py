@@ -8,11 +8,10 @@ import pytest
 
 from jaxkd import cut
 from jaxkd.evals.language.reference_kl import reference_kl
-from jaxkd.models import surgery
-from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import LanguageModel, Pretrained, surgery
 from jaxkd.models.transformer import decoder
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 
 
 def test_a_shallower_and_narrower_model_is_written(tiny_folder, tiny_text, tmp_path, capsys):
@@ -108,8 +107,7 @@ def test_transformers_loads_a_cut_model_with_equal_logits(tiny_folder, tiny_text
 @pytest.mark.slow
 def test_what_matters_most_is_worth_more_than_what_comes_first(smollm2_folder):
     """SmolLM2 with three quarters of its units, chosen by importance, is nearer to the whole than a random choice."""
-    from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import PackedText, StandardLibrary
 
     model = Pretrained(path=str(smollm2_folder))
     config, params, tokenizer = model.config(), model.load(), model.tokenizer()

@@ -9,8 +9,7 @@ import pytest
 
 from jaxkd import discover
 from jaxkd.data.trajectories.measurements import Record
-from jaxkd.dynamics import Equations
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import Equations, systems
 from jaxkd.study.discovery import split
 from tests.dynamics.records import clean, times, with_noise
 

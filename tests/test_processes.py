@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pytest
 
-from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy import Replay
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.on_policy import OnPolicy
-from jaxkd.runtime import config_json, metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.sampling import GREEDY
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
 from jaxkd.training.stage import read_evaluations
 from tests.test_train import write_config
 from tests.tiny_runs import ROWS
@@ -77,7 +77,7 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
         read_evaluations(tmp_path / name / "kd/0")["bits_per_byte"].metrics["bits_per_byte"] for name in ("one", "two")
     ]
     np.testing.assert_allclose(*scores, rtol=1e-5)
-    assert config_json.load(tmp_path / "two/kd/0/config.json") == train
+    assert configs.load(tmp_path / "two/kd/0/config.json") == train
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxkd import evaluate, export, generate, show_alignment
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.training.stage import read_evaluations
 
 

@@ -7,11 +7,11 @@ import huggingface_hub
 import pytest
 
 from jaxkd.export import Command, export
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.sft import SFT
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study, run_study
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study, run_study
 from jaxkd.train import load_study, parse
 
 CONFIGS = [path for path in sorted(Path("configs").glob("*.py")) if "published." in path.read_text()]

@@ -16,8 +16,8 @@ from jaxkd import train
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.losses import ForwardKL
 from jaxkd.recipes.logit_kd import LogitKD
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study, run_study
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study, run_study
 from jaxkd.study.summary import write_summary
 from tests.training.test_loop import assert_bitwise, stop_at
 
@@ -60,7 +60,7 @@ from pathlib import Path
 from jaxkd import config
 
 def get_config(size="full"):
-    return config_json.load(Path(__file__).with_suffix(".json"))
+    return configs.load(Path(__file__).with_suffix(".json"))
 '''
 
 
@@ -82,9 +82,9 @@ def study(tiny) -> Study:
 
 
 def write_config(study, folder) -> Path:
-    from jaxkd.runtime import config_json
+    from jaxkd.runtime import configs
 
-    config_json.save(folder / "tiny.json", study)
+    configs.save(folder / "tiny.json", study)
     (folder / "tiny.py").write_text(TINY_CONFIG)
     return folder / "tiny.py"
 

@@ -9,15 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.data.trajectories.grid_sources import SimulatedOnGrid
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.grid_systems import DIFFUSION_REACTION
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.data.trajectories import SimulatedOnGrid, SimulatedTrajectories
+from jaxkd.dynamics import systems
+from jaxkd.dynamics.systems import DIFFUSION_REACTION
+from jaxkd.sharding import MeshShape
+from jaxkd.training import Optimizer, Train
+from jaxkd.vector_fields import Terms
 from jaxkd.vector_fields.field import VectorField
-from jaxkd.vector_fields.symbolic import Terms
 
 OSCILLATOR = dataclasses.replace(systems.DAMPED_OSCILLATOR, duration=4.0, samples=33)
 CLEAN = SimulatedTrajectories.of(OSCILLATOR, count=3)

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxkd.data.preferences.jsonl import PreferenceJsonl
-from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.data import PreferenceJsonl, PreferenceText
 from tests.recipes import numpy_losses as oracle
 
 

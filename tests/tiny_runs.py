@@ -12,15 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_text import PairedText
-from jaxkd.evals.language.bits_per_byte import BitsPerByte
-from jaxkd.evals.language.samples import Samples
-from jaxkd.evaluate import Evaluate
+from jaxkd.data import Jsonl, PackedText, PairedText
+from jaxkd.evals import BitsPerByte, Samples
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import huggingface
 from jaxkd.models.checkpoints.gguf import convert
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer import decoder
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskdv2 import DSKDv2
@@ -29,9 +25,8 @@ from jaxkd.recipes.sft import SFT
 from jaxkd.records import TokenBatch
 from jaxkd.sharding import placement
 from jaxkd.sharding.mesh import make, on_ambient
-from jaxkd.study.cache_stage import Cache
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.study import Cache, Evaluate
+from jaxkd.training import Optimizer, Train
 from tests.assets import write_tiny_gguf
 from tests.tokenizers.tokenizer_families import sentence_piece_bpe
 

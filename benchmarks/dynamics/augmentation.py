@@ -14,15 +14,13 @@ import numpy as np
 from benchmarks import environment, units
 from benchmarks.dynamics import field_run
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.systems import System
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedTrajectories
+from jaxkd.dynamics import systems
+from jaxkd.dynamics.systems import System
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.recipes.fnode import DENSE, FNODE
 from jaxkd.study import runs
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.training import Optimizer, Train
 from jaxkd.vector_fields.field import VectorField
 
 SPARSE = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=33)

@@ -13,7 +13,7 @@ from benchmarks.dynamics import dynamics, pysindy_fits
 from benchmarks.dynamics.pysindy_fits import Method, differences, windows
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.dynamics.identification.sparse_fit import one_standard_error
-from jaxkd.dynamics.systems.systems import System
+from jaxkd.dynamics.systems import System
 
 SEEDS, QUICK = dynamics.SEEDS, 5
 """The settings below were chosen on the systems that those of `identify` were chosen on, seeds 0 to 3."""

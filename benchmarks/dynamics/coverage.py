@@ -11,9 +11,8 @@ import numpy as np
 
 from benchmarks import environment, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.dynamics import FourierFit, bootstrap, fourier_fit, identify, polynomials
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.systems import System
+from jaxkd.dynamics import FourierFit, bootstrap, fourier_fit, identify, polynomials, systems
+from jaxkd.dynamics.systems import System
 from jaxkd.dynamics.validation.bands import forecast_band
 from jaxkd.dynamics.validation.calibration import within_intervals
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from benchmarks import environment, units
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.dynamics import Identified, fourier_fit, identify, polynomials
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.systems import System
+from jaxkd.dynamics import Identified, fourier_fit, identify, polynomials, systems
+from jaxkd.dynamics.systems import System
 
 TRAJECTORIES = 16
 SEEDS = range(100, 150)

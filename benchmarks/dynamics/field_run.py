@@ -11,7 +11,7 @@ import jax
 from jaxkd.runtime import metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh
-from jaxkd.training.loop import Train
+from jaxkd.training import Train
 
 
 def run(train: Train, folder: Path, *, seed: int) -> Mapping[str, Any]:

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.losses.plot_losses_memory import save
-from jaxkd.dynamics import Identified, bootstrap, identify, polynomials, solve
+from jaxkd.dynamics import Identified, bootstrap, identify, polynomials, solve, systems
 from jaxkd.dynamics.identification import library
-from jaxkd.dynamics.systems import systems
 from jaxkd.report.ink import INK, MUTED, PAPER, RULE
 from jaxkd.report.svg import PALETTE
 from jaxkd.runtime.program import run_program

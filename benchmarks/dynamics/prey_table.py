@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import systems
 from jaxkd.runtime.program import run_program
 
 TRAJECTORIES = 10

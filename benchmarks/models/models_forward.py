@@ -45,7 +45,7 @@ def measure(quick: bool) -> Measured:
         ChildProcessError: transformers cannot be installed, or a side failed.
         ValueError: the sides do not compute the same.
     """
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
     source = Pretrained(path=MODEL)
     tokens = list(itertools.chain.from_iterable(texts(source)))

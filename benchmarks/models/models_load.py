@@ -78,8 +78,8 @@ def _write_checkpoint(folder: Path) -> int:
     """A llama of 0.5 G random weights; their bytes."""
     import jax
 
+    from jaxkd.models import DecoderConfig
     from jaxkd.models.checkpoints import huggingface
-    from jaxkd.models.checkpoints.config import DecoderConfig
     from jaxkd.models.transformer import decoder
 
     config = DecoderConfig(
@@ -122,7 +122,8 @@ def _load(folder: Path, *, dtype: str, fsdp: int, path: str) -> dict[str, float]
     from jaxkd.models.checkpoints import config as model_config
     from jaxkd.models.checkpoints import huggingface
     from jaxkd.models.transformer import decoder
-    from jaxkd.sharding.mesh import MeshShape, make
+    from jaxkd.sharding import MeshShape
+    from jaxkd.sharding.mesh import make
 
     config = model_config.read(folder)
     axes = decoder.logical_axes(config)

@@ -11,9 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from benchmarks import environment
 from benchmarks.worker import serve
-from jaxkd.kernels.softmax.head_logits import head_logits
-from jaxkd.models.checkpoints.config import DecoderConfig
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.kernels import head_logits
+from jaxkd.models import DecoderConfig, Pretrained
 from jaxkd.models.transformer import decoder
 from jaxkd.records import Hiddens
 from jaxkd.sampling import Sampling, pad, sample

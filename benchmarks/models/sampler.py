@@ -51,7 +51,7 @@ def measure(quick: bool) -> Measured:
         ChildProcessError: transformers cannot be installed, or a side failed.
         ValueError: the sides do not write the same.
     """
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
     source = Pretrained(path=MODEL)
     prompts = [tokens[:PROMPT] for tokens in texts(source) if len(tokens) >= PROMPT]

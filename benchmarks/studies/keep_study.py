@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxkd.evals.headline import BITS_PER_BYTE
+from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.runtime import metric_writer
 
 RESULTS = Path(__file__).parents[1] / "results"

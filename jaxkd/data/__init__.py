@@ -1,1 +1,13 @@
 """From files and packages to typed batches of tokens."""
+
+from jaxkd.data.examples import Example as Example
+from jaxkd.data.examples import Source as Source
+from jaxkd.data.preferences.examples import Preference as Preference
+from jaxkd.data.preferences.examples import PreferenceSource as PreferenceSource
+from jaxkd.data.preferences.flawed_code import FlawedCode as FlawedCode
+from jaxkd.data.preferences.jsonl import PreferenceJsonl as PreferenceJsonl
+from jaxkd.data.preferences.text import PreferenceText as PreferenceText
+from jaxkd.data.text.jsonl import Jsonl as Jsonl
+from jaxkd.data.text.packed_text import PackedText as PackedText
+from jaxkd.data.text.paired_text import PairedText as PairedText
+from jaxkd.data.text.standard_library import StandardLibrary as StandardLibrary

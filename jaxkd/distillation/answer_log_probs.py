@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from jaxkd.distillation import forward
 from jaxkd.kernels import linear_log_probs
 from jaxkd.losses.reduce import segment_reduce
-from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch, TokenBatch
 from jaxkd.typing import Params
 

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxkd.kernels import linear_cross_entropy
-from jaxkd.models.checkpoints.config import DecoderConfig
-from jaxkd.models.transformer import decoder, quantized
+from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.models.transformer.attention import BackendChoice
 from jaxkd.models.transformer.decoder import Remat
 from jaxkd.models.transformer.layer_outputs import AttentionTap, layer_outputs
+from jaxkd.networks import quantized
 from jaxkd.records import Hiddens, TokenBatch
 from jaxkd.sharding import place
 from jaxkd.typing import Key, Params

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import jax
 
 from jaxkd import sharding
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer import decoder, lora
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.typing import Key, Params

@@ -3,9 +3,9 @@
 import dataclasses
 
 from jaxkd.distillation import forward, student_params
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.models.transformer.lora import LoRA
 from jaxkd.records import Hiddens, TokenBatch, Variables
 from jaxkd.training.recipe import Recipe

@@ -10,6 +10,11 @@ if missing := [name for name in ("diffrax", "sympy") if find_spec(name) is None]
 
 from jaxkd.dynamics.derivatives.fourier_fit import FourierFit as FourierFit
 from jaxkd.dynamics.derivatives.fourier_fit import fourier_fit as fourier_fit
+from jaxkd.dynamics.derivatives.periodic_grid import PeriodicGrid as PeriodicGrid
+from jaxkd.dynamics.derivatives.slopes import CentralDifferences as CentralDifferences
+from jaxkd.dynamics.derivatives.slopes import FourierSlopes as FourierSlopes
+from jaxkd.dynamics.derivatives.slopes import GridSlopes as GridSlopes
+from jaxkd.dynamics.derivatives.slopes import SplineSlopes as SplineSlopes
 from jaxkd.dynamics.derivatives.spectral import low_pass as low_pass
 from jaxkd.dynamics.derivatives.spectral import spectral_cutoff as spectral_cutoff
 from jaxkd.dynamics.derivatives.spectral import spectral_derivative as spectral_derivative

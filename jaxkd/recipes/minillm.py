@@ -16,7 +16,7 @@ from jaxkd.kernels import linear_divergence, linear_log_probs
 from jaxkd.losses import ReverseKL
 from jaxkd.losses.divergence.log_space import log_mixture
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.sampling import Mixture

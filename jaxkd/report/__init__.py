@@ -4,7 +4,7 @@ Everything comes from plain data: a study's is left on disk, so its report can b
 without a model.
 """
 
-from jaxkd.report.dynamics.discovered import Discovered as Discovered
+from jaxkd.dynamics.validation.discovered import Discovered as Discovered
 from jaxkd.report.dynamics.discovery_page import write_discovery as write_discovery
 from jaxkd.report.page import write_report as write_report
 from jaxkd.report.stages import StageReport as StageReport

@@ -9,8 +9,8 @@ import jaxtyping
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.kernels import head_logits
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.models.transformer.key_value_cache import KeyValueCache, extend, init_cache
 from jaxkd.records import Hiddens
 from jaxkd.sampling.logits import adjusted, mixed

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import jax
 import numpy as np
 
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
 from jaxkd.sampling.prompts import batches, check_example_ids, pad

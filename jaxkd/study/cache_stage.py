@@ -16,10 +16,10 @@ from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.data.text.chat import Tokenized
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.distillation import answer_log_probs, forward
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch, TokenBatch
-from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import configs
 from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import mesh as meshes

@@ -20,10 +20,10 @@ from jaxkd.dynamics.identification.simulate import forecasts, positive, stays_ne
 from jaxkd.dynamics.identification.units import unit_of
 from jaxkd.dynamics.validation.bands import forecast_band
 from jaxkd.dynamics.validation.calibration import simulated_coverage
+from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
 from jaxkd.dynamics.validation.held_out import HeldOut, held_out
 from jaxkd.dynamics.validation.hidden_states import past
 from jaxkd.dynamics.validation.trust import trust
-from jaxkd.report.dynamics.discovered import Answer, Discovered, FoundTerm, Path, Shown
 from jaxkd.typing import Key
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         terms=_terms(found, drawn, known, measurements),
         coverage=coverage,
         simulations=search.simulations,
-        answers=tuple(Answer(**dataclasses.asdict(check)) for check in checks),
+        checks=checks,
         warnings=measurements.warnings,
         shown=shown,
         training=tuple(np.asarray(states[:length]) for states, length in zip(found.states, train.lengths, strict=True)),

@@ -1,4 +1,4 @@
-"""Let a teacher answer the prompts of a split once and store the answers: the `Answer` stage."""
+"""Let a teacher answer the prompts of a split once and store the answers: the `Generate` stage."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from jaxkd.data.text.chat import Tokenized
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import configs
 from jaxkd.runtime.progress import progress
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Answer(stage.Stage):
+class Generate(stage.Stage):
     """Answers of `model` to the prompts of a split, for a student to learn from in place of those of the data.
 
     The folder holds `answers.jsonl`, everything that was written, and SPLIT.jsonl, what is learnt of it:
@@ -61,7 +61,9 @@ class Answer(stage.Stage):
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         if jax.process_count() > 1:
-            raise ValueError("an Answer stage must run in one process. Write the answers first, then start the others.")
+            raise ValueError(
+                "a Generate stage must run in one process. Write the answers first, then start the others."
+            )
 
     def provenance(self) -> str:
         return f"answers: {self.model.provenance()}"
@@ -100,7 +102,7 @@ class Answer(stage.Stage):
         return self.unfinished == "keep" or row["finish"] != Finish.LENGTH.name
 
 
-def _write(answer: Answer, path: Path) -> None:
+def _write(answer: Generate, path: Path) -> None:
     """Append the answers that the file lacks."""
     model = language_model(answer.model)
     # Prompts of like length run together, so that little of a batch is padding.

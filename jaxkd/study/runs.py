@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.records import Variables
-from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import configs
 from jaxkd.runtime.trained_params import trained_params
 from jaxkd.training import train_step as steps
 from jaxkd.training.loop import Train

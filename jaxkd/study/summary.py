@@ -8,8 +8,7 @@ from typing import Any
 
 from jaxkd import report
 from jaxkd.evals.bootstrap import Comparison, compare
-from jaxkd.runtime import config_json as configs
-from jaxkd.runtime import metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
 from jaxkd.training.evaluator import Evaluation

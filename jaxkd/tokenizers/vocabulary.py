@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Int
 
+from jaxkd.tokenizers.reader import Reader
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.pretrained import Pretrained
 
 Kind: TypeAlias = Literal["identical", "padded", "overlapping", "disjoint"]
 
@@ -128,7 +129,7 @@ def relate(
 
 
 @functools.lru_cache(maxsize=8)
-def between(student: "Pretrained", teacher: "Pretrained") -> Relation:
+def between(student: Reader, teacher: Reader) -> Relation:
     """`relate` of two checkpoints, from their tokenizers and configs; once per process.
 
     Raises:
@@ -144,21 +145,21 @@ def between(student: "Pretrained", teacher: "Pretrained") -> Relation:
     )
 
 
-def shared_size(student: "Pretrained", teacher: "Pretrained") -> int:
+def shared_size(student: Reader, teacher: Reader) -> int:
     """Leading rows that mean the same in the heads of two checkpoints; 0 where their vocabularies differ."""
     if student.path == teacher.path:
         return student.config().vocab_size
     return between(student, teacher).shared_size
 
 
-def compared_size(student: "Pretrained", teacher: "Pretrained") -> int:
+def compared_size(student: Reader, teacher: Reader) -> int:
     """`shared_size`; where a plan is made without the files, the rows that both heads have: as many or a few more."""
     if student.planned or teacher.planned:
         return min(student.config().vocab_size, teacher.config().vocab_size)
     return shared_size(student, teacher)
 
 
-def require_shared(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+def require_shared(student: Reader, teacher: Reader, *, method: str) -> None:
     """Refuse two vocabularies for a method that compares distributions over one.
 
     Nothing is refused where the files of one are not here yet: a run's stream reads the tokenizers of both first.
@@ -173,7 +174,7 @@ def require_shared(student: "Pretrained", teacher: "Pretrained", *, method: str)
         )
 
 
-def require_overlap(student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+def require_overlap(student: Reader, teacher: Reader, *, method: str) -> None:
     """Refuse two vocabularies without a token in common for a method that needs some; files as in `require_shared`.
 
     Raises:

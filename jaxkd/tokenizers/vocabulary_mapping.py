@@ -15,12 +15,12 @@ from jaxkd.alignment.edit_distance import nearest_texts
 from jaxkd.runtime.packages import cache_folder
 from jaxkd.runtime.progress import progress
 from jaxkd.tokenizers.loading import fingerprint
+from jaxkd.tokenizers.reader import Reader
 from jaxkd.tokenizers.vocabulary import relate, token_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.pretrained import Pretrained
 
 _VERSION = "1"
 """Of what a cached file holds: another rule needs another number."""
@@ -77,7 +77,7 @@ def nearest_tokens(
 
 
 @functools.lru_cache(maxsize=8)
-def between(student: "Pretrained", teacher: "Pretrained") -> VocabularyMapping:
+def between(student: Reader, teacher: Reader) -> VocabularyMapping:
     """`nearest_tokens` of two checkpoints; once per process.
 
     Raises:

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import jax
 
 from jaxkd.records import Rollout
-from jaxkd.runtime import config_json as configs
-from jaxkd.runtime import metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints, check_writable, tree_bytes
 from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter

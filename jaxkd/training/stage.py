@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 import jax
 
-from jaxkd.runtime import config_json as configs
+from jaxkd.runtime import configs
 from jaxkd.training.evaluator import Evaluation
 
 STAGE_PREFIX = "stage:"

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics.identification.simulate import positive
-from jaxkd.models.transformer.split_apply import Split, split
+from jaxkd.networks.functional import Functional, functional
 from jaxkd.typing import Key, Params
 
 Scales = Params
@@ -79,15 +79,15 @@ class Network(Field):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
 
     def init(self, key: Key, scales: Scales) -> Params:
-        return self._split(scales).init(key)
+        return self._network(scales).init(key)
 
     def slopes(self, params: Params, scales: Scales, variables: Float[Array, " variables"]) -> Float[Array, " states"]:
         standardised = (variables - scales["mean"]) / scales["deviation"]
-        return scales["slope"] * self._split(scales).apply(params, standardised)
+        return scales["slope"] * self._network(scales).apply(params, standardised)
 
-    def _split(self, scales: Scales) -> Split:
+    def _network(self, scales: Scales) -> Functional:
         sizes = (scales["mean"].size, *[self.width] * self.depth, scales["slope"].size)
-        return split(lambda rngs: _Layers(sizes, start_at_zero=self.start_at_zero, rngs=rngs))
+        return functional(lambda rngs: _Layers(sizes, start_at_zero=self.start_at_zero, rngs=rngs))
 
 
 class _Layers(nnx.Module):

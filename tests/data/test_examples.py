@@ -3,7 +3,8 @@ import itertools
 
 import pytest
 
-from jaxkd.data.examples import Example, merge_near_duplicates, stable_split, subset
+from jaxkd.data import Example
+from jaxkd.data.examples import merge_near_duplicates, stable_split, subset
 
 BODY = "\n".join(f"    total_{i} = first_{i} + second_{i} * {i}" for i in range(12))
 

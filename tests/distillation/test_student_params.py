@@ -11,16 +11,14 @@ from safetensors.numpy import load_file
 
 from jaxkd import evaluate, export, generate, train
 from jaxkd.distillation import student_params
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import LoRA, Pretrained
 from jaxkd.models.transformer import lora
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.runtime import config_json as configs
-from jaxkd.runtime import metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.sharding.mesh import MeshShape
 from jaxkd.study import runs
-from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training import Group, Optimizer
 from jaxkd.training.stage import read_evaluations
 from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients, weights_by_numpy
 
@@ -193,13 +191,13 @@ def test_an_adapter_is_exported_only_where_there_is_one_and_its_checkpoint_exist
 
 
 CONFIG = """
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
-from jaxkd.training.loop import Train
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.data import Jsonl
+from jaxkd.data import PackedText
+from jaxkd.training import Train
+from jaxkd.models import LoRA
+from jaxkd.models import Pretrained
 from jaxkd.recipes.sft import SFT
-from jaxkd.study.study import Study
+from jaxkd.study import Study
 
 
 def get_config(size):

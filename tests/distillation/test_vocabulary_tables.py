@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxkd.distillation import vocabulary_tables
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import vocabulary, vocabulary_mapping
 
 

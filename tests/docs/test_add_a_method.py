@@ -12,8 +12,8 @@ import pytest
 
 from jaxkd import train
 from jaxkd.distillation import forward
-from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.runtime import config_json
+from jaxkd.models import Pretrained
+from jaxkd.runtime import configs
 from jaxkd.study import runs
 from tests.docs.pages import on_the_tiny_model, shown_file
 from tests.tiny_runs import loss_and_gradients
@@ -94,8 +94,8 @@ def test_the_config_runs_resumes_and_gives_a_student(cosine_kd, tiny, tmp_path):
     _, study = train.parse(command)
     assert isinstance(study.stages[0].recipe, cosine_kd)
     assert study.stages[0].recipe.kd_rate == 0.8
-    config_json.save(tmp_path / "study.json", study)
-    assert config_json.load(tmp_path / "study.json") == study
+    configs.save(tmp_path / "study.json", study)
+    assert configs.load(tmp_path / "study.json") == study
     train.main([*command, "--workdir", str(tmp_path / "run")])
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["bits_per_byte"]["student"] > 0

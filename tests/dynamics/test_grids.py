@@ -12,14 +12,11 @@ from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicHermiteSpline
 
-from jaxkd.dynamics import Equations
-from jaxkd.dynamics.derivatives.periodic_grid import PeriodicGrid
-from jaxkd.dynamics.derivatives.slopes import FourierSlopes, GridSlopes
+from jaxkd.dynamics import Equations, FourierSlopes, GridSlopes, PeriodicGrid
 from jaxkd.dynamics.derivatives.trajectories import trajectories
 from jaxkd.dynamics.identification import parsing
-from jaxkd.dynamics.systems.driven import RandomDrive
-from jaxkd.dynamics.systems.grid_equations import GridEquations
-from jaxkd.dynamics.systems.grid_systems import DIFFUSION_REACTION, SUBSTEPS, RandomWaves
+from jaxkd.dynamics.systems import DIFFUSION_REACTION, GridEquations, RandomDrive, RandomWaves
+from jaxkd.dynamics.systems.grid_systems import SUBSTEPS
 from tests.dynamics.records import times, with_noise
 
 KEY = jax.random.key(0)

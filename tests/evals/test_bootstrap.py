@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxkd.evals.bootstrap import Comparison, Interval, compare, mean_interval, paired_bootstrap
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training import Evaluation
 
 
 def synthetic(number: int, *, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

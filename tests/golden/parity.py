@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxkd.models import DecoderConfig
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.typing import Params
 from tests.golden.regenerate import CASES, FAR
 from tests.models import tiny

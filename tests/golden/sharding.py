@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxkd import sharding
+from jaxkd.models import DecoderConfig
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.transformer import decoder
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from jaxkd.typing import Params
 from tests.models import tiny
 

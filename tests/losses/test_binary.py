@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxkd.losses import ForwardKL, JensenShannon, ReverseKL, TotalVariation, binary_divergence, forward_kl
-from jaxkd.losses.reduce import masked_mean
+from jaxkd.losses import ForwardKL, JensenShannon, ReverseKL, TotalVariation, binary_divergence, forward_kl, masked_mean
 from tests.losses.compiled import assert_equals_finite_differences, compiled
 
 DIVERGENCES = [ForwardKL(), ReverseKL(), TotalVariation(), JensenShannon(beta=0.3)]

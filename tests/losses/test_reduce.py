@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxkd.losses import masked_mean
 from jaxkd.losses.reduce import (
     example_count,
     example_mean_weights,
-    masked_mean,
     masked_sum,
     mean_weights,
     reported,

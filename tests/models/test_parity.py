@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.models import LinearScaling
 from jaxkd.models.checkpoints import huggingface
 from jaxkd.models.checkpoints.config import from_hugging_face
 from jaxkd.models.transformer import decoder
-from jaxkd.models.transformer.architecture import LinearScaling
 from jaxkd.models.transformer.layer_outputs import layer_outputs
 from tests.golden import parity, regenerate
 from tests.models import tiny

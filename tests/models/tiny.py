@@ -10,7 +10,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from jaxkd.kernels import head_logits
-from jaxkd.models.checkpoints.config import DecoderConfig, from_hugging_face
+from jaxkd.models import DecoderConfig
+from jaxkd.models.checkpoints.config import from_hugging_face
 from jaxkd.models.transformer import decoder
 from jaxkd.records import Hiddens
 from jaxkd.typing import Params

@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
-from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy import Replay
 from jaxkd.recipes.on_policy import OnPolicy
-from jaxkd.runtime import config_json
-from jaxkd.sharding.mesh import MeshShape
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
 from tests.training.test_loop import assert_bitwise
 
 DIES = """
@@ -45,7 +45,7 @@ DIES = """
         kept_answers.added = dying(kept_answers.added, 1)
     else:
         sys.addaudithook(die_at_the_commit)
-    config_json.load(Path(sys.argv[1])).run(Path(sys.argv[2]), seed=3, stages={})
+    configs.load(Path(sys.argv[1])).run(Path(sys.argv[2]), seed=3, stages={})
 """
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_was_killed_at_each_of_them_ends_bitwise_as_one_that_was_not(
     recipe = OnPolicy(recipe=tiny.logit_kd(dropout=0.1), max_new_tokens=5, **own)
     train = tiny.train(recipe, steps=5, save_every=1, mesh=MeshShape(data=2), validation=(), evaluators=())
     train.run(tmp_path / "whole", seed=3, stages={})
-    config_json.save(tmp_path / "train.json", train)
+    configs.save(tmp_path / "train.json", train)
     for moment in ("rollout", "buffer", "save"):
         died = subprocess.run(
             [

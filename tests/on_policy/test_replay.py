@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from jaxkd.data.text.chat import Answer
-from jaxkd.on_policy import replay_buffer
-from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy import Replay, replay_buffer
 
 
 def origins(schedule, buffers, step):

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from jaxkd.distillation import forward
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
 from jaxkd.recipes.dpo import DPO
 from jaxkd.recipes.on_policy import OnPolicy
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.runtime.trained_params import origins
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache
 from jaxkd.tokenizers import vocabulary
 from jaxkd.training.stage import read_evaluations
 from tests.recipes import numpy_losses as oracle
@@ -148,7 +148,7 @@ def test_eight_devices_equal_one(recipe, tiny_batch, sizes):
 @pytest.mark.parametrize("on_policy", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_learns_on_answers_of_the_data_and_on_its_own(tiny, recipe, tmp_path, on_policy):
     wrapped = OnPolicy(recipe=recipe, cross_entropy="none", max_new_tokens=6) if on_policy else recipe
-    assert config_json.decode(config_json.encode(wrapped)) == wrapped
+    assert configs.decode(configs.encode(wrapped)) == wrapped
     changes = {"mesh": MeshShape(data=1), "validation": (), "evaluators": (tiny.bits_per_byte(),)}
     tiny.train(wrapped, steps=3, **changes).run(tmp_path, seed=0, stages={})
     assert np.isfinite(read_evaluations(tmp_path)["bits_per_byte"].metrics["bits_per_byte"])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jaxkd.losses import AdaptiveKL, ForwardKL, ReverseKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.recipes import alm
 from jaxkd.recipes.alm import ALM
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches
@@ -162,7 +162,7 @@ def test_stores_no_logits(tiny, batch, monkeypatch):
 
 def test_is_written_and_read_as_it_was(tiny):
     recipe = tiny.cross(ALM, divergence=ReverseKL(), boundary_threshold=None, temperature=10.0)
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from jaxkd.losses import ReverseKL
-from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.models.transformer.lora import LoRA
+from jaxkd.models import LoRA, Pretrained
 from jaxkd.recipes.alm import ALM
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
@@ -16,7 +15,7 @@ from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from jaxkd.records import PairedBatch, TokenBatch, TokenSpans
-from jaxkd.sharding.mesh import MeshShape
+from jaxkd.sharding import MeshShape
 from jaxkd.tokenizers import vocabulary, vocabulary_mapping
 from tests.recipes import numpy_losses as oracle
 from tests.recipes import paired_batches

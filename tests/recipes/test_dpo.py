@@ -11,12 +11,12 @@ import pytest
 from jaxkd.distillation import answer_log_probs, forward
 from jaxkd.kernels import linear_log_probs
 from jaxkd.losses.preference import APODownLoss, DPOLoss, IPOLoss, SimPOLoss, dpo_loss, ipo_loss, simpo_loss
-from jaxkd.models.transformer.lora import LoRA
+from jaxkd.models import LoRA
 from jaxkd.recipes.dpo import DPO
 from jaxkd.records import Head, Hiddens, Variables
-from jaxkd.runtime import config_json
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.cache_stage import Cache
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Cache
 from jaxkd.training.stage import read_evaluations
 from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes.paired_batches import all_zero
@@ -198,7 +198,7 @@ def test_stores_no_logits(dpo, batch, monkeypatch):
 
 def test_its_config_is_json(dpo, other):
     recipe = dpo(reference=other, objective=IPOLoss(beta=0.2, normalization="mean"), prefer="rejected")
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
 
 
 @pytest.mark.parametrize("sizes", [(2, 2, 2), pytest.param((1, 1, 8), marks=pytest.mark.slow)])

@@ -10,8 +10,8 @@ import pytest
 from jaxkd import projector
 from jaxkd.distillation import forward
 from jaxkd.losses import ForwardKL, ReverseKL
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.sharding.mesh import MeshShape
+from jaxkd.models import LoRA
+from jaxkd.sharding import MeshShape
 from tests.recipes import numpy_losses as oracle
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxkd.distillation import forward
-from jaxkd.models.transformer.lora import LoRA
+from jaxkd.models import LoRA
 from jaxkd.recipes.feature_kd import FeatureKD
 from tests.recipes import numpy_losses as oracle
 from tests.recipes.paired_batches import all_zero

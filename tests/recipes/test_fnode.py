@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 from jaxkd import evaluate
-from jaxkd.data.trajectories.sources import MeasuredTrajectories
-from jaxkd.dynamics.derivatives.slopes import CentralDifferences
+from jaxkd.data.trajectories import MeasuredTrajectories
+from jaxkd.dynamics import CentralDifferences
 from jaxkd.dynamics.derivatives.subdivision import subdivided
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.evals.dynamics import RolloutError
 from jaxkd.recipes.fnode import FNODE
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.study import runs
 from jaxkd.training.loop import Interrupted
 from jaxkd.training.stage import read_evaluations
-from jaxkd.vector_fields.field import Network, VectorField
+from jaxkd.vector_fields import Network
+from jaxkd.vector_fields.field import VectorField
 from jaxkd.vector_fields.matching import drawn
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
@@ -91,7 +92,7 @@ def test_a_recipe_describes_what_it_makes():
             )
         batch = recipe.rollout(made, np.zeros(12), KEY).batch
         assert jax.tree.map(np.shape, batch) == jax.tree.map(np.shape, recipe.abstract_batch())
-    assert config_json.decode(config_json.encode(RECIPE)) == RECIPE
+    assert configs.decode(configs.encode(RECIPE)) == RECIPE
 
 
 def test_a_round_fills_the_series_up():

@@ -10,7 +10,7 @@ from jaxkd.kernels import SharedTokens
 from jaxkd.losses import AdaptiveKL, ForwardKL, JensenShannon, ReverseKL
 from jaxkd.recipes import gold
 from jaxkd.recipes.gold import GOLD
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.tokenizers import vocabulary
 from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes import numpy_losses as oracle
@@ -143,7 +143,7 @@ def test_stores_no_logits(tiny, batch, monkeypatch):
 
 def test_is_written_and_read_as_it_was(tiny):
     recipe = tiny.cross(GOLD, divergence=ReverseKL(), matched_weight=0.5, unmatched_weight=1.0, top=None)
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
 
 
 @pytest.mark.parametrize(

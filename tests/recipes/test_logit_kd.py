@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data import Jsonl
 from jaxkd.distillation import forward
 from jaxkd.losses import ForwardKL, JensenShannon
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints.gguf import convert
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.tokenizers import vocabulary
 from tests.assets import tiny_tensors, tiny_tokenizer_fields, write_tiny_gguf
 from tests.recipes import numpy_losses as oracle

@@ -14,7 +14,7 @@ from jaxkd.on_policy import rollouts
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.records import Head, Hiddens, OnPolicyBatch, TokenBatch
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.tokenizers import vocabulary
 from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes import numpy_losses as oracle
@@ -194,7 +194,7 @@ def test_stores_no_logits(make, tiny_batch, monkeypatch):
 def test_a_step_learns_from_what_both_write_and_from_the_data(make, tiny):
     recipe = make(kd_rate=0.25, dropout=0.5)
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     variables = initial(recipe)
     examples = next(iter(recipe.batches("train", 0)))
     rollout, again = (recipe.rollout(variables, examples, KEY) for _ in range(2))

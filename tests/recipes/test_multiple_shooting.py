@@ -9,10 +9,9 @@ from jax.test_util import check_grads
 
 from jaxkd.recipes.multiple_shooting import MultipleShooting
 from jaxkd.recipes.neural_ode import NeuralODE
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.study import runs
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.shooting import FixedSteps, Phase
+from jaxkd.vector_fields import FixedSteps, Network, Phase
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -80,7 +79,7 @@ def test_a_run_closes_the_gaps(tmp_path):
     state, batch = begun(RECIPE), drawn(RECIPE)
     trained = state.replace(params=state.params | {"field": learnt.params})
     assert loss(RECIPE, trained, batch).loss < loss(RECIPE, state, batch).loss / 2
-    assert config_json.decode(config_json.encode(RECIPE)) == RECIPE
+    assert configs.decode(configs.encode(RECIPE)) == RECIPE
 
 
 def test_refusals():

@@ -10,14 +10,14 @@ import pytest
 from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 
-from jaxkd.data.trajectories.sources import MeasuredTrajectories
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.data.trajectories import MeasuredTrajectories
+from jaxkd.evals.dynamics import RolloutError
 from jaxkd.recipes.neural_ode import NeuralODE
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.study import runs
 from jaxkd.training.stage import read_evaluations
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.shooting import AdaptiveSteps, FixedSteps, Phase, euler_first
+from jaxkd.vector_fields import AdaptiveSteps, FixedSteps, Network, Phase
+from jaxkd.vector_fields.shooting import euler_first
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -103,7 +103,7 @@ def test_phases_follow_one_another():
     assert [batch.times.shape[1] - 1 for batch in found] == [1, 1, 1, 2, 2, 2, 4, 4, 4]
     assert jax.tree.map(np.shape, found[-1]) == jax.tree.map(np.shape, recipe.abstract_batch())
     assert [phase.integrator for phase in phases[:2]] == [EULER, EULER]
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
 
 
 def test_forecasts_that_run_out_of_steps_are_left_out():

@@ -6,20 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.dynamics.derivatives.periodic_grid import PeriodicGrid
-from jaxkd.dynamics.derivatives.slopes import GridSlopes
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import RolloutError
+from jaxkd.dynamics import GridSlopes, PeriodicGrid
+from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.study import runs
-from jaxkd.study.study import Study, run_study
+from jaxkd.study import Study, run_study, runs
 from jaxkd.training.stage import read_evaluations
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.grid import OnGrid
-from jaxkd.vector_fields.shooting import Phase
-from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC, Corrected, Terms, TermsOnGrid
+from jaxkd.vector_fields import Corrected, Network, OnGrid, Phase, Terms, TermsOnGrid
+from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
 from tests.tiny_dynamics import KEY, ON_GRID, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]

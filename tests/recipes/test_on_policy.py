@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from jaxkd.data.text.chat import Answer
-from jaxkd.on_policy import rollouts
-from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy import Ramp, Replay, rollouts
 from jaxkd.on_policy.rollouts import Rollouts
-from jaxkd.on_policy.schedule import Ramp
 from jaxkd.recipes.dskd import DSKD
 from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2 import DSKDv2
@@ -20,9 +18,10 @@ from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.uld import ULD
 from jaxkd.records import PairedBatch
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.sampling import GREEDY
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients
 
@@ -67,7 +66,7 @@ def one_length(monkeypatch):
 def test_every_distillation_learns_from_what_its_student_writes(on_policy, one_length, method):
     recipe = on_policy(method)
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     examples = examples_of(recipe)
     rollout = recipe.rollout(initial(recipe), examples, KEY)
     value, _, (gradient, _), _ = loss_and_gradients(recipe, rollout.batch)
@@ -131,7 +130,7 @@ def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
 def test_the_share_of_the_prompts_may_change_over_a_run(on_policy):
     recipe = on_policy(LogitKD, fraction=Ramp(start=0.0, end=1.0, steps=4))
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     variables, examples = initial(recipe), examples_of(recipe)
     shares = [
         recipe.rollout(variables.replace(step=step), examples, KEY).metrics["rollout/share"] for step in (0, 2, 4, 9)
@@ -143,7 +142,7 @@ def test_the_share_of_the_prompts_may_change_over_a_run(on_policy):
 def test_kept_answers_come_back_with_their_prompts(on_policy, method):
     recipe = on_policy(method, replay=Replay(start=1.0, steps=1, capacity=8))
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     described = recipe.abstract().kept["replay"]
     for name, leaf in variables.kept["replay"].items():
@@ -162,7 +161,7 @@ def test_kept_answers_come_back_with_their_prompts(on_policy, method):
 def test_a_round_is_written_once_and_each_step_learns_its_part(on_policy, method):
     recipe = on_policy(method, every=2)
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     turns = [next(stream) for _ in range(3)]
     each = on_policy(method)

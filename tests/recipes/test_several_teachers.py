@@ -7,16 +7,16 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.on_policy.replay import Replay
+from jaxkd.models import LoRA
+from jaxkd.on_policy import Replay
 from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.several_teachers import SeveralTeachers
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.sharding.mesh import MeshShape
 from jaxkd.study import runs
 from tests.tiny_runs import initial, loss_alone, loss_and_gradients, weights_by_numpy
 
@@ -37,7 +37,7 @@ def first_batch(recipe):
 def test_the_loss_is_the_mean_of_the_losses(members):
     recipe = SeveralTeachers(recipes=members, weights=(3.0, 1.0))
     recipe.validate()
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     batch = first_batch(recipe)
     value, output, (gradient, to_frozen), variables = loss_and_gradients(recipe, batch)
     alone = [loss_and_gradients(member, batch[name]) for name, member in zip("01", members, strict=True)]

@@ -6,15 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.evals.dynamics.field_error import FieldError
+from jaxkd.evals.dynamics import FieldError
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
-from jaxkd.runtime import config_json
-from jaxkd.study import runs
-from jaxkd.study.study import Study, run_study
+from jaxkd.runtime import configs
+from jaxkd.study import Study, run_study, runs
 from jaxkd.training.stage import read_evaluations
-from jaxkd.vector_fields.field import Network
-from jaxkd.vector_fields.shooting import Phase
-from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC, Corrected
+from jaxkd.vector_fields import Corrected, Network, Phase
+from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -92,7 +90,7 @@ def test_the_penalty_draws_coefficients_towards_zero():
 
 def test_they_are_configs():
     for recipe in (MATCHING, TUNING, RESIDUAL_STAGE):
-        assert config_json.decode(config_json.encode(recipe)) == recipe
+        assert configs.decode(configs.encode(recipe)) == recipe
 
 
 def test_refusals():

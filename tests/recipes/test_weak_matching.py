@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxkd.data.trajectories.sources import MeasuredTrajectories
-from jaxkd.evals.dynamics.field_error import FieldError
+from jaxkd.data.trajectories import MeasuredTrajectories
+from jaxkd.evals.dynamics import FieldError
 from jaxkd.recipes.weak_matching import WeakMatching
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.training.stage import read_evaluations
-from jaxkd.vector_fields.field import Network
+from jaxkd.vector_fields import Network
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 
 __all__ = ["double_precision"]
@@ -87,7 +87,7 @@ def test_a_run_learns(tmp_path):
     one.run(tmp_path, seed=0, stages={})
     untrained = one.evaluators[0](RECIPE.model(begun(RECIPE))).metrics["field_error"]
     assert read_evaluations(tmp_path)["field_error"].metrics["field_error"] < untrained / 2
-    assert config_json.decode(config_json.encode(RECIPE)) == RECIPE
+    assert configs.decode(configs.encode(RECIPE)) == RECIPE
 
 
 def test_refusals():

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxkd.report.dynamics.discovered import Answer, Discovered, FoundTerm, Path, Shown
+from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
+from jaxkd.dynamics.validation.trust import Check
 
 NAMES = ("prey", "predators", "x", "y", "z", "a state with quite a long name", "seventh", "eighth")
 
@@ -48,9 +49,9 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
         ),
         "coverage": 0.87,
         "simulations": 10,
-        "answers": (
-            Answer(question="Do they forecast?", found="off by 0.04 of the spread", bar="at most 0.1", holds=True),
-            Answer(question="Is what is left noise?", found="autocorrelation 0.1", bar="at most 0.2", holds=True),
+        "checks": (
+            Check(question="Do they forecast?", found="off by 0.04 of the spread", bar="at most 0.1", holds=True),
+            Check(question="Is what is left noise?", found="autocorrelation 0.1", bar="at most 0.2", holds=True),
         ),
         "warnings": (),
         "shown": Shown(

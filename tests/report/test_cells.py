@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from jaxkd.evals.headline import BITS_PER_BYTE
+from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.report import StageReport, cells
 from jaxkd.report.stages import by_label
 from tests.report.studies import study

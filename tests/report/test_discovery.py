@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from jaxkd.dynamics import Check
 from jaxkd.report import write_discovery
 from jaxkd.report.dynamics import discovery_figures
-from jaxkd.report.dynamics.discovered import Answer
 from jaxkd.report.dynamics.discovery_page import _significant, _verdict
 from tests.report.discoveries import discovered
 from tests.report.test_page import parse
@@ -120,8 +120,8 @@ def test_a_check_that_holds_and_one_that_does_not_differ_in_more_than_colour(tmp
     assert "All 2 checks hold." in page
     assert page.count("✓") == 2
     assert "✗" not in page
-    worse = Answer(question="Is a state hidden?", found="the past explains 0.3", bar="at most 0.005", holds=False)
-    page = write(tmp_path, discovered(answers=(*discovered().answers, worse)))
+    worse = Check(question="Is a state hidden?", found="the past explains 0.3", bar="at most 0.005", holds=False)
+    page = write(tmp_path, discovered(checks=(*discovered().checks, worse)))
     assert "1 of 3 checks does not hold: “Is a state hidden?”" in page
     assert page.count("✗") == 1
     assert '<span class="mark" role="img" aria-label="fails">✗</span>' in page
@@ -130,7 +130,7 @@ def test_a_check_that_holds_and_one_that_does_not_differ_in_more_than_colour(tmp
 
 
 def test_the_verdict_is_a_sentence():
-    good, *_ = discovered().answers
+    good, *_ = discovered().checks
     bad = [dataclasses.replace(good, question=f"{letter}?", holds=False) for letter in "abc"]
     assert _verdict([]) == "Nothing was checked."
     assert _verdict([good]) == "The one check holds."
@@ -156,7 +156,7 @@ def test_text_is_escaped(tmp_path):
         found,
         units={evil: evil},
         terms=tuple(dataclasses.replace(term, term=evil, unit=evil) for term in found.terms),
-        answers=tuple(Answer(question=evil, found=evil, bar=evil, holds=holds) for holds in (True, False)),
+        checks=tuple(Check(question=evil, found=evil, bar=evil, holds=holds) for holds in (True, False)),
     )
     page = write(tmp_path, with_shown(found, source=evil))
     assert not {"script", "b"} & set(parse(page).tags)
@@ -243,7 +243,7 @@ def test_a_state_that_does_not_move(value, tmp_path):
 
 
 def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
-    found = discovered(training=(), paths=(), answers=(), terms=())
+    found = discovered(training=(), paths=(), checks=(), terms=())
     measured, slopes = found.shown.measured.copy(), found.shown.slopes.copy()
     measured[::7, 0] = slopes[:2] = np.nan
     page = write(tmp_path, with_shown(found, measured=measured, slopes=slopes))

@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
 from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study, wave

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report.stages import StageReport, best, by_label
 from tests.report.studies import study
 

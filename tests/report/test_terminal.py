@@ -2,7 +2,8 @@ import io
 
 import pytest
 
-from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, print_summary
 from jaxkd.report.cells import OTHER_METRICS
 from tests.report.studies import BETTER, dynamics, study

@@ -15,7 +15,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxkd.runtime import checkpoint
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh
-from jaxkd.training.optimizer import Group, Optimizer, build
+from jaxkd.training import Group, Optimizer
+from jaxkd.training.optimizer import build
 
 
 def _arrays(offset=0.0):

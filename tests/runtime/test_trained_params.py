@@ -6,13 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.runtime import config_json
+from jaxkd.models import LoRA
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study import runs
-from jaxkd.study.study import Study, run_study
-from jaxkd.training.optimizer import Optimizer
+from jaxkd.study import Study, run_study, runs
+from jaxkd.training import Optimizer
 from tests.tiny_runs import Tiny, weights_by_numpy
 
 
@@ -32,7 +31,7 @@ def run(tiny, tmp_path_factory):
 
 def test_it_has_the_parameters_of_the_run(tiny, run):
     model = dataclasses.replace(tiny.student, trained=str(run))
-    assert config_json.decode(config_json.encode(model)) == model
+    assert configs.decode(configs.encode(model)) == model
     with jax.set_mesh(meshes.make(MeshShape())):
         expected = jax.device_get(runs.language_model(run).params)
     with jax.set_mesh(meshes.make(MeshShape(data=2, fsdp=2, tensor=2))):

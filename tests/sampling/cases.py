@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models import LanguageModel
 from tests.models import tiny
 
 CONFIGS = {"llama": tiny.LLAMA, "gpt2": tiny.GPT2}

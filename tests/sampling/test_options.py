@@ -3,14 +3,14 @@ import math
 
 import pytest
 
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.sampling import GREEDY, Sampling
 
 
 def test_equal_options_are_one_compilation_and_survive_a_file():
     sampling = Sampling(temperature=0.7, top_k=20, top_p=0.9, min_p=0.05, repetition_penalty=1.2, no_repeat_ngram=3)
     assert hash(sampling) == hash(dataclasses.replace(sampling))
-    assert config_json.decode(config_json.encode(sampling)) == sampling
+    assert configs.decode(configs.encode(sampling)) == sampling
     assert Sampling() == GREEDY
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxkd.sampling import pad
-from jaxkd.sampling.prompts import SHORTEST_BUCKET, batches, bucket
+from jaxkd.sampling import bucket, pad
+from jaxkd.sampling.prompts import SHORTEST_BUCKET, batches
 
 
 def test_buckets_are_two_a_doubling_and_hold_what_they_are_for():

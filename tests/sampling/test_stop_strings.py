@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxkd.sampling.stop_strings import before_stop, stop_table
+from jaxkd.sampling import stop_table
+from jaxkd.sampling.stop_strings import before_stop
 from jaxkd.tokenizers import loading
 from jaxkd.tokenizers.vocabulary import token_bytes
 from tests.assets import tiny_tokenizer_fields

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
+from jaxkd.models import LanguageModel, Pretrained
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer import decoder
 from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, generate, sample
 from jaxkd.sharding import place

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from jaxkd.sharding import WHOLE, Share, constrain, described, partition_spec, place, shardings
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import WHOLE, MeshShape, Share, constrain, described, partition_spec, place, shardings
+from jaxkd.sharding.mesh import make
 
 
 @pytest.fixture

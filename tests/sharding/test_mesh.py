@@ -13,9 +13,10 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxkd.records import TokenBatch
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as mesh_lib
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.training.optimizer import Group, Optimizer, build
+from jaxkd.training import Group, Optimizer
+from jaxkd.training.optimizer import build
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ PROCESS = """
     import sys
     import jax, numpy as np
     from jax.experimental import multihost_utils
-    from jaxkd import mesh as mesh_lib
+    from jaxkd.sharding import mesh as mesh_lib
     from jaxkd.runtime.checkpoint import Checkpoints
 
     mesh_lib.initialize_processes()

@@ -10,7 +10,7 @@ import pytest
 from jaxkd.data.text.packing import evaluation_batches
 from jaxkd.distillation import forward
 from jaxkd.runtime.hidden_cache import HiddenCache
-from jaxkd.sharding.mesh import MeshShape
+from jaxkd.sharding import MeshShape
 from jaxkd.study import cache_stage
 
 

@@ -1,4 +1,4 @@
-"""The Answer stage: a teacher's answers on disk, whole whatever interrupts it, and a student that learns from them."""
+"""The Generate stage: a teacher's answers on disk, whole whatever interrupts it; a student learns from them."""
 
 import dataclasses
 import json
@@ -6,19 +6,18 @@ import json
 import jax
 import pytest
 
-from jaxkd.data.text.jsonl import Jsonl
+from jaxkd.data import Jsonl
 from jaxkd.models.checkpoints.language_model import language_model
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from jaxkd.sampling import Sampling, generate
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study import generate_stage
-from jaxkd.study.study import Study, run_study
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study, generate_stage, run_study
 
 
 @pytest.fixture
 def answer(tiny):
     text = dataclasses.replace(tiny.text, limit=6)
-    return generate_stage.Answer(
+    return generate_stage.Generate(
         name="teacher_answers",
         model=tiny.teacher,
         data=text,
@@ -138,11 +137,11 @@ def test_what_cannot_work_is_refused_first(answer, changes, message):
 
 def test_more_than_one_process_is_refused(answer, monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(ValueError, match="an Answer stage must run in one process"):
+    with pytest.raises(ValueError, match="a Generate stage must run in one process"):
         answer.validate()
 
 
 def test_it_says_what_it_is(answer):
-    assert config_json.decode(config_json.encode(answer)) == answer
+    assert configs.decode(configs.encode(answer)) == answer
     assert answer.provenance() == f"answers: {answer.model.provenance()}"
     assert '"max_new_tokens": 8' in answer.plan()

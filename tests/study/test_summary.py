@@ -5,11 +5,14 @@ import json
 
 import pytest
 
-from jaxkd.evals.headline import BITS_PER_BYTE, ROLLOUT_ERROR
-from jaxkd.study.study import Study, stage_folder
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.evals.headline import ROLLOUT_ERROR
+from jaxkd.study import Study
+from jaxkd.study.study import stage_folder
 from jaxkd.study.summary import write_summary
-from jaxkd.training.evaluator import Evaluation, Forecast
-from jaxkd.training.stage import Stage, write_evaluations
+from jaxkd.training import Evaluation, Stage
+from jaxkd.training.evaluator import Forecast
+from jaxkd.training.stage import write_evaluations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.tokenizers import byte_spans, loading, vocabulary
 from jaxkd.tokenizers.normalised_text import rewrite
 from tests.alignment import tokenizations

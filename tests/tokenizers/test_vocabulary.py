@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.tokenizers import loading, vocabulary
 from tests.assets import tiny_tokenizer_fields
 

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from jaxkd.training.evaluator import Evaluation, Forecast, Sample
+from jaxkd.training import Evaluation
+from jaxkd.training.evaluator import Forecast, Sample
 
 FORECAST = Forecast(
     key="record <7>",

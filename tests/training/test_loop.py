@@ -13,20 +13,19 @@ import numpy as np
 import pytest
 
 from jaxkd.losses import ForwardKL
-from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy import Replay
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.runtime import metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.sharding.mesh import MeshShape
 from jaxkd.study import runs
-from jaxkd.training import loop
+from jaxkd.training import Optimizer, loop
 from jaxkd.training.compiled_step import CompiledStep
 from jaxkd.training.loop import Interrupted
-from jaxkd.training.optimizer import Optimizer
 from jaxkd.training.stage import read_evaluations
 from jaxkd.training.step_log import StepLog
 

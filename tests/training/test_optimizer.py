@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxkd.training.optimizer import Group, Optimizer, build, ema_update, learning_rate_at
+from jaxkd.training import Group, Optimizer
+from jaxkd.training.optimizer import build, ema_update, learning_rate_at
 
 QUARTER_COSINE = 0.5 * (1 + np.sqrt(0.5))
 

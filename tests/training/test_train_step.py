@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from jaxkd.records import Variables
-from jaxkd.sharding.mesh import MeshShape, make, on_ambient
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make, on_ambient
 from jaxkd.training import train_step as steps
 from tests.tiny_runs import Tiny, initial, placed, weights_by_numpy
 

@@ -7,11 +7,11 @@ import pytest
 import sympy
 from jax.test_util import check_grads
 
-from jaxkd.dynamics import Equations
-from jaxkd.dynamics.systems import systems
-from jaxkd.runtime import config_json
-from jaxkd.vector_fields.field import Network, VectorField
-from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC, Corrected, Terms
+from jaxkd.dynamics import Equations, systems
+from jaxkd.runtime import configs
+from jaxkd.vector_fields import Corrected, Network, Terms
+from jaxkd.vector_fields.field import VectorField
+from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
 from tests.tiny_dynamics import double_precision
 
 __all__ = ["double_precision"]
@@ -121,8 +121,8 @@ def test_a_vector_field_takes_inputs_as_values_or_in_time():
 
 def test_fields_are_configs():
     for field in (Network(), TERMS, Corrected(symbolic=TERMS)):
-        assert config_json.decode(config_json.encode(field)) == field
-        assert hash(field) == hash(config_json.decode(config_json.encode(field)))
+        assert configs.decode(configs.encode(field)) == field
+        assert hash(field) == hash(configs.decode(configs.encode(field)))
 
 
 def test_refusals():

@@ -19,14 +19,13 @@ from jaxkd.records import PreferenceBatch, TokenBatch
 from jaxkd.runtime.hidden_cache import HiddenCache
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.tokenizers import loading
+from jaxkd.tokenizers.reader import ModelLimits, Reader
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.config import DecoderConfig
-    from jaxkd.models.checkpoints.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class PreferenceText:
         """
         return _tokenized(self, split, tokenizer)
 
-    def identity(self, split: Split, model: "Pretrained", tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
+    def identity(self, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
         """Hashes of all that decides a model's log-probabilities of these answers: the key of a cache."""
         answers = [answer for pair in self.tokenized(split, tokenizer) for answer in pair.answers]
         return {
@@ -81,7 +80,7 @@ class PreferenceText:
         }
 
     def log_probs(
-        self, cache: str, split: Split, model: "Pretrained", tokenizer: "PreTrainedTokenizerBase"
+        self, cache: str, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase"
     ) -> Float[np.ndarray, "n 2"]:
         """Log-probabilities of both answers of each pair, in nats, from what a `Cache` stage stored of these pairs.
 
@@ -93,7 +92,7 @@ class PreferenceText:
         pairs = self.tokenized(split, tokenizer)
         return np.array([[stored(answer.index).sum(dtype=np.float64) for answer in pair.answers] for pair in pairs])
 
-    def check_fits(self, model: "DecoderConfig") -> None:
+    def check_fits(self, model: ModelLimits) -> None:
         """Refuse answers that are longer than a model was made for.
 
         Raises:

@@ -16,7 +16,7 @@ class SplitFiles:
     """A source with one file a split."""
 
     train: str | None = None
-    """Path of the file, or of a folder with a `train.jsonl`, as an `Answer` stage writes; None where it is not used."""
+    """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if it is not used."""
     validation: str | None = None
     test: str | None = None
 

@@ -17,14 +17,13 @@ from jaxkd.records import TokenBatch
 from jaxkd.runtime.hidden_cache import HiddenCache
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.tokenizers import loading, vocabulary
+from jaxkd.tokenizers.reader import ModelLimits, Reader
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:
     import grain
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.config import DecoderConfig
-    from jaxkd.models.checkpoints.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class PackedText:
         """The examples of a split as token ids; what was kept and dropped is logged."""
         return _tokenized(self, split, tokenizer)
 
-    def identity(self, split: Split, model: "Pretrained", tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
+    def identity(self, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
         """Hashes of all that decides a model's hidden states on this text: the key of a cache."""
         return {
             "model": model.fingerprint(),
@@ -63,7 +62,7 @@ class PackedText:
             "template": chat.template_fingerprint(tokenizer, self.template),
         }
 
-    def check_fits(self, model: "DecoderConfig") -> None:
+    def check_fits(self, model: ModelLimits) -> None:
         """Refuse rows that hold examples longer than a model was made for.
 
         Raises:
@@ -74,7 +73,7 @@ class PackedText:
                 f"data.length must be at most the {model.max_positions} positions of the model, got {self.length}."
             )
 
-    def require_readers(self, student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    def require_readers(self, student: Reader, teacher: Reader, *, method: str) -> None:
         """Refuse a student and a teacher that cannot both learn from this text, which a method reads in shared tokens.
 
         Raises:
@@ -107,8 +106,8 @@ class PackedText:
     def distillation_stream(
         self,
         split: Split,
-        student: "Pretrained",
-        teacher: "Pretrained",
+        student: Reader,
+        teacher: Reader,
         seed: int,
         *,
         teacher_cache: str | None = None,
@@ -143,7 +142,7 @@ class PackedText:
                 )
 
     def opened(
-        self, teacher_cache: str | None, split: Split, teacher: "Pretrained", tokenizer: "PreTrainedTokenizerBase"
+        self, teacher_cache: str | None, split: Split, teacher: Reader, tokenizer: "PreTrainedTokenizerBase"
     ) -> HiddenCache | None:
         """The hidden states that a `Cache` stage stored of this text; None where there is no such folder to open.
 
@@ -169,9 +168,7 @@ class PackedText:
             )
         )
 
-    def example_stream(
-        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
-    ) -> "grain.IterDataset":
+    def example_stream(self, split: Split, student: Reader, teacher: Reader, seed: int) -> "grain.IterDataset":
         """An endless shuffled stream of the examples of a global batch: of prompts that a student answers itself.
 
         Raises:
@@ -181,13 +178,13 @@ class PackedText:
         self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
         return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
 
-    def by_index(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> dict[int, chat.Tokenized]:
+    def by_index(self, split: Split, student: Reader, teacher: Reader) -> dict[int, chat.Tokenized]:
         """The examples of `example_stream` by the index that the student's side of each has."""
         del teacher  # who reads the same tokens
         return {example.index: example for example in self.tokenized(split, student.tokenizer())}
 
     def answered(
-        self, example: chat.Tokenized, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained"
+        self, example: chat.Tokenized, answer: chat.Answer, student: Reader, teacher: Reader
     ) -> chat.Tokenized:
         """The example with another answer in place of its own."""
         del student, teacher  # who read the same tokens

@@ -26,6 +26,7 @@ from jaxkd.runtime.progress import progress
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.tokenizers import byte_spans, decoded_text, vocabulary, vocabulary_mapping
 from jaxkd.tokenizers.byte_spans import Spans
+from jaxkd.tokenizers.reader import Reader
 from jaxkd.tokenizers.vocabulary_mapping import VocabularyMapping
 from jaxkd.typing import Split
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import grain
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.models.checkpoints.pretrained import Pretrained
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class PairedText:
                     "tokenizer may differ: length, targets, template, overlong, max_prompt and keep_prompt."
                 )
 
-    def pairs(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> list[Pair]:
+    def pairs(self, split: Split, student: Reader, teacher: Reader) -> list[Pair]:
         """The examples that both sides kept and whose tokens spell the response; the others are counted and logged.
 
         Args:
@@ -76,8 +76,8 @@ class PairedText:
     def distillation_stream(
         self,
         split: Split,
-        student: "Pretrained",
-        teacher: "Pretrained",
+        student: Reader,
+        teacher: Reader,
         seed: int,
         *,
         teacher_cache: str | None = None,
@@ -106,7 +106,7 @@ class PairedText:
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
     def each_once(
-        self, split: Split, student: "Pretrained", teacher: "Pretrained", *, teacher_cache: str | None = None
+        self, split: Split, student: Reader, teacher: Reader, *, teacher_cache: str | None = None
     ) -> list[PairedBatch]:
         """The batches that hold each pair of a split once: to measure on, not to train on."""
         import grain
@@ -116,17 +116,15 @@ class PairedText:
         stream = packing.each_once(pairs, features, budgets=self._budgets(), rows=self.student.rows)
         return list(stream.map(Assemble(rows=slice(None), cache=cache, matched=False)))
 
-    def example_stream(
-        self, split: Split, student: "Pretrained", teacher: "Pretrained", seed: int
-    ) -> "grain.IterDataset":
+    def example_stream(self, split: Split, student: Reader, teacher: Reader, seed: int) -> "grain.IterDataset":
         """An endless shuffled stream of the pairs of a global batch: of prompts that a student answers itself."""
         return packing.example_batches(self.pairs(split, student, teacher), rows=self.student.rows, seed=seed)
 
-    def by_index(self, split: Split, student: "Pretrained", teacher: "Pretrained") -> dict[int, Pair]:
+    def by_index(self, split: Split, student: Reader, teacher: Reader) -> dict[int, Pair]:
         """The pairs of `example_stream` by the index that the student's side of each has."""
         return {pair.student.index: pair for pair in self.pairs(split, student, teacher)}
 
-    def answered(self, pair: Pair, answer: chat.Answer, student: "Pretrained", teacher: "Pretrained") -> Pair:
+    def answered(self, pair: Pair, answer: chat.Answer, student: Reader, teacher: Reader) -> Pair:
         """The pair with another answer of the student's, which the teacher reads in its own tokens.
 
         The teacher reads the text that the student's tokens spell; where they do not spell any, as half a character
@@ -151,7 +149,7 @@ class PairedText:
             else _matched(mapping, student.tokenizer(), ours, teacher.tokenizer(), theirs),
         )
 
-    def _read(self, example: Tokenized, text: str, teacher: "Pretrained", *, ended: bool) -> tuple[Tokenized, Spans]:
+    def _read(self, example: Tokenized, text: str, teacher: Reader, *, ended: bool) -> tuple[Tokenized, Spans]:
         """The teacher's side of an answer, as far as there is room; at least an end, which then stands for nothing."""
         tokenizer = teacher.tokenizer()
         try:
@@ -220,7 +218,7 @@ class PairedText:
             teacher_positions=None if self.match == "none" else student.labels,
         )
 
-    def require_readers(self, student: "Pretrained", teacher: "Pretrained", *, method: str) -> None:
+    def require_readers(self, student: Reader, teacher: Reader, *, method: str) -> None:
         """Refuse rows that are longer than a model was made for, and a checkpoint that cannot read them.
 
         Raises:
@@ -235,9 +233,7 @@ class PairedText:
 
 
 @functools.lru_cache(maxsize=4)
-def _pairs(
-    text: PairedText, split: Split, student_checkpoint: "Pretrained", teacher_checkpoint: "Pretrained"
-) -> list[Pair]:
+def _pairs(text: PairedText, split: Split, student_checkpoint: Reader, teacher_checkpoint: Reader) -> list[Pair]:
     """Once per process: the stages of a study read the same text many times."""
     student, teacher = student_checkpoint.tokenizer(), teacher_checkpoint.tokenizer()
     mapping = None if text.match == "none" else vocabulary_mapping.between(student_checkpoint, teacher_checkpoint)

@@ -13,13 +13,12 @@ from jaxtyping import Array, Float
 
 from jaxkd.data.trajectories import measurements
 from jaxkd.data.trajectories.measurements import SHORTEST, Record
-from jaxkd.dynamics import Equations, padded
+from jaxkd.dynamics import Equations, padded, systems
 from jaxkd.dynamics.derivatives.trajectories import Trajectories, trajectories
 from jaxkd.dynamics.identification import parsing
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics.systems.autonomous import Initial, System
 from jaxkd.dynamics.systems.driven import DrivenSystem, RandomDrive
 from jaxkd.dynamics.systems.grid_equations import GridEquations
-from jaxkd.dynamics.systems.systems import Initial, System
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class SimulatedTrajectories(TrajectorySource):
     def of(
         cls, system: System | DrivenSystem, *, noise: float = 0.0, count: int = 16, every: int = 1, seed: int = 0
     ) -> "SimulatedTrajectories":
-        """Records of a system of `jaxkd.dynamics.systems.systems` or `jaxkd.dynamics.systems.driven`.
+        """Records of a system of `jaxkd.dynamics.systems.autonomous` or `jaxkd.dynamics.systems.driven`.
 
         Args:
             system: its equations, where it begins and how it is measured.

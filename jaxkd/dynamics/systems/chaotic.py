@@ -17,7 +17,7 @@ import sympy
 
 from jaxkd.dynamics.identification.equations import Equations
 from jaxkd.dynamics.systems.attractor import OnAttractor
-from jaxkd.dynamics.systems.systems import System
+from jaxkd.dynamics.systems.autonomous import System
 
 PERIODS, SAMPLES = 4, 100
 """Of a trajectory, and in each of its periods."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxkd.dynamics.identification.equations import Equations
 from jaxkd.dynamics.solvers.control import control
 from jaxkd.dynamics.solvers.fixed_step import fixed_step
-from jaxkd.dynamics.systems.systems import System, Uniform
+from jaxkd.dynamics.systems.autonomous import System, Uniform
 from jaxkd.typing import Key
 
 SUBSTEPS = 20

@@ -13,9 +13,9 @@ from jaxkd.data.text.paired_text import PairedText
 from jaxkd.distillation import forward, frozen_teacher
 from jaxkd.kernels import linear_argmax
 from jaxkd.losses.feature.vectors import unit
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import Mean, PairedBatch
 from jaxkd.sharding import mesh
 from jaxkd.tokenizers import vocabulary

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int, Real
 from jaxkd.data.examples import Source, subset
 from jaxkd.data.text import chat, packing
 from jaxkd.distillation import forward
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import TokenBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import Share, constrain, mesh

@@ -19,9 +19,9 @@ from jaxkd.evals.language.answer_measure import OWN_ANSWERS, AnswerMeasure, Writ
 from jaxkd.evals.language.samples import readable
 from jaxkd.kernels import linear_divergence, linear_log_probs
 from jaxkd.losses import ReverseKL
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.on_policy.rollouts import AS_LEARNT, Rollouts
 from jaxkd.records import Hiddens, PairedBatch, TokenBatch
 from jaxkd.runtime.progress import progress

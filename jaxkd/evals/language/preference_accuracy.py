@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.distillation import answer_log_probs
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import constrain, mesh

@@ -12,9 +12,9 @@ from jaxkd.data.text.packed_text import PackedText
 from jaxkd.distillation import forward, frozen_teacher
 from jaxkd.kernels import linear_argmax, linear_divergence
 from jaxkd.losses import ForwardKL
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import Mean, TokenBatch
 from jaxkd.sharding import mesh
 from jaxkd.training.evaluator import Evaluation, Evaluator

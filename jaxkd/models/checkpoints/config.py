@@ -7,14 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxkd.models.checkpoints.families import common as common
-from jaxkd.models.checkpoints.families import gemma, gpt2, gpt_neox, llama
-from jaxkd.models.transformer.architecture import Activation as Activation
-from jaxkd.models.transformer.architecture import DecoderConfig as DecoderConfig
-from jaxkd.models.transformer.architecture import LayerKind as LayerKind
-from jaxkd.models.transformer.architecture import LinearScaling as LinearScaling
-from jaxkd.models.transformer.architecture import Llama3Scaling as Llama3Scaling
-from jaxkd.models.transformer.architecture import YarnScaling as YarnScaling
+from jaxkd.models.checkpoints.families import common, gemma, gpt2, gpt_neox, llama
+from jaxkd.models.transformer.architecture import DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)

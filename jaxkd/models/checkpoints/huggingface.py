@@ -14,10 +14,11 @@ from numpy.typing import DTypeLike
 from jaxkd.models import surgery
 from jaxkd.models.checkpoints import weight_files
 from jaxkd.models.checkpoints.checkpoint_names import IGNORED, NAMINGS, Stored
-from jaxkd.models.checkpoints.config import DecoderConfig, family, to_hugging_face
+from jaxkd.models.checkpoints.config import family, to_hugging_face
 from jaxkd.models.checkpoints.weight_files import Tensor, new_folder
 from jaxkd.models.checkpoints.weights import Weights
 from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.sharding import placement
 from jaxkd.typing import Params
 

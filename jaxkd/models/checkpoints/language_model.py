@@ -4,8 +4,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from numpy.typing import DTypeLike
 
 from jaxkd.models.checkpoints import weight_files
 from jaxkd.models.checkpoints.checkpoint_names import FUSED, NAMINGS, Stored
-from jaxkd.models.checkpoints.config import DecoderConfig, family
+from jaxkd.models.checkpoints.config import family
 from jaxkd.models.checkpoints.weight_files import new_folder
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.models.transformer.lora import ADAPTER
 from jaxkd.typing import Params
 

@@ -17,9 +17,10 @@ from jaxkd import sharding
 from jaxkd.models import surgery
 from jaxkd.models.checkpoints import config as model_config
 from jaxkd.models.checkpoints import huggingface, weights
-from jaxkd.models.checkpoints.config import DecoderConfig
-from jaxkd.models.transformer import decoder, quantized
-from jaxkd.models.transformer.quantized import Quantization
+from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import DecoderConfig
+from jaxkd.networks import quantized
+from jaxkd.networks.quantized import Quantization
 from jaxkd.runtime import packages
 from jaxkd.runtime.trained_params import trained_student
 from jaxkd.sharding import Layout

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.transformer import decoder
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 

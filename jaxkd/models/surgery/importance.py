@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.surgery.width_cut import Importance
 from jaxkd.models.transformer import attention, blocks, decoder
-from jaxkd.models.transformer.split_apply import Split, split
+from jaxkd.models.transformer.architecture import DecoderConfig
+from jaxkd.networks.functional import Functional, functional
 from jaxkd.records import TokenBatch
 from jaxkd.typing import Params
 
@@ -81,8 +81,8 @@ class _Sums(NamedTuple):
 
 
 @functools.lru_cache
-def _block(config: DecoderConfig) -> Split:
-    return split(lambda rngs: blocks.Block(config, rngs))
+def _block(config: DecoderConfig) -> Functional:
+    return functional(lambda rngs: blocks.Block(config, rngs))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "power"))

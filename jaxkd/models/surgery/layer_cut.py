@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jaxkd.models.checkpoints.config import DecoderConfig
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 

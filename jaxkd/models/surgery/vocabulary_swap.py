@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.surgery.axis_map import following
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.tokenizers.vocabulary import relate, token_bytes
 from jaxkd.typing import Key, Params
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxkd.models.checkpoints.config import DecoderConfig
 from jaxkd.models.surgery.axis_map import following
+from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int
 from jaxkd.models.transformer import attention, blocks, lora, rope
 from jaxkd.models.transformer.architecture import DecoderConfig, LayerKind
 from jaxkd.models.transformer.attention import BackendChoice
-from jaxkd.models.transformer.split_apply import Split, split
+from jaxkd.networks.functional import Functional, functional
 from jaxkd.records import Head
 from jaxkd.sharding import constrain
 from jaxkd.typing import Key, Params
@@ -36,13 +36,13 @@ with parameters, or only the block's input.  The rest is computed again there.""
 
 
 @functools.lru_cache
-def _block(config: DecoderConfig) -> Split:
-    return split(lambda rngs: lora.adapt(blocks.Block(config, rngs), config.lora, rngs))
+def _block(config: DecoderConfig) -> Functional:
+    return functional(lambda rngs: lora.adapt(blocks.Block(config, rngs), config.lora, rngs))
 
 
 @functools.lru_cache
-def _norm(config: DecoderConfig) -> Split:
-    return split(lambda rngs: blocks.norm(config, rngs))
+def _norm(config: DecoderConfig) -> Functional:
+    return functional(lambda rngs: blocks.norm(config, rngs))
 
 
 def init(config: DecoderConfig, key: Key, dtype: DTypeLike = jnp.float32) -> Params:

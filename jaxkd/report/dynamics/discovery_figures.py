@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from jaxkd.dynamics.validation.discovered import Discovered, Path
 from jaxkd.report import panels, svg
-from jaxkd.report.dynamics.discovered import Discovered, Path
 from jaxkd.report.scale import Scale, logarithmic
 
 if TYPE_CHECKING:

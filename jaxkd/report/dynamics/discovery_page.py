@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm
+from jaxkd.dynamics.validation.trust import Check
 from jaxkd.report import cells, document
 from jaxkd.report.document import escaped
 from jaxkd.report.dynamics import discovery_figures
-from jaxkd.report.dynamics.discovered import Answer, Discovered, FoundTerm
 
 _DIGITS = 4
 """Of a coefficient."""
@@ -27,7 +28,7 @@ def write_discovery(path: Path, discovered: Discovered) -> None:
     body = [
         document.head(discovered.title, facts=discovered.facts.items()),
         _equations(discovered),
-        _trust(discovered.answers),
+        _trust(discovered.checks),
         _warnings(discovered.warnings),
         _figures(discovered),
         _to_take(discovered),
@@ -86,26 +87,26 @@ def _row(term: FoundTerm, *, united: bool) -> str:
     )
 
 
-def _trust(answers: Sequence[Answer]) -> str:
+def _trust(checks: Sequence[Check]) -> str:
     items = "".join(
         f'<li class="{_kind(one.holds)}">{_mark(one.holds)}<div><h3>{escaped(one.question)}</h3>'
         f'<p>{escaped(one.found)} <span class="note">(to hold: {escaped(one.bar)})</span></p></div></li>'
-        for one in answers
+        for one in checks
     )
     items = f'<ul class="checks">{items}</ul>' if items else ""
-    kind = _kind(bool(answers) and all(one.holds for one in answers))
-    verdict = f'<p class="verdict {kind}">{escaped(_verdict(answers))}</p>'
+    kind = _kind(bool(checks) and all(one.holds for one in checks))
+    verdict = f'<p class="verdict {kind}">{escaped(_verdict(checks))}</p>'
     return f"<section><h2>Can I trust this model?</h2>{verdict}{items}</section>"
 
 
-def _verdict(answers: Sequence[Answer]) -> str:
-    if not answers:
+def _verdict(checks: Sequence[Check]) -> str:
+    if not checks:
         return "Nothing was checked."
-    failed = [f"“{one.question}”" for one in answers if not one.holds]
+    failed = [f"“{one.question}”" for one in checks if not one.holds]
     if not failed:
-        return f"All {len(answers)} checks hold." if len(answers) > 1 else "The one check holds."
+        return f"All {len(checks)} checks hold." if len(checks) > 1 else "The one check holds."
     listed = " and ".join(part for part in (", ".join(failed[:-1]), failed[-1]) if part)
-    return f"{len(failed)} of {len(answers)} checks {'does' if len(failed) == 1 else 'do'} not hold: {listed}"
+    return f"{len(failed)} of {len(checks)} checks {'does' if len(failed) == 1 else 'do'} not hold: {listed}"
 
 
 def _kind(holds: bool) -> str:

@@ -12,7 +12,7 @@ from benchmarks.dynamics import beside_pysindy, dynamics, pysindy_fits, pysindy_
 from benchmarks.dynamics.beside_pysindy import Variant
 from benchmarks.row import Bar
 from benchmarks.runner import read
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import systems
 
 
 @pytest.fixture(scope="module")

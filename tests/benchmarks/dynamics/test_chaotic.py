@@ -9,9 +9,9 @@ import sympy
 
 from benchmarks.dynamics import chaotic
 from jaxkd.dynamics import Equations
+from jaxkd.dynamics.systems import LORENZ, System, Uniform
 from jaxkd.dynamics.systems import chaotic as systems_of_dysts
 from jaxkd.dynamics.systems.chaotic import ChaoticSystem
-from jaxkd.dynamics.systems.systems import LORENZ, System, Uniform
 
 
 def test_forecasts_are_valid_until_they_are_off_by_four_tenths_of_the_spread():

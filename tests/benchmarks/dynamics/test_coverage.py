@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.dynamics import coverage
 from benchmarks.dynamics.coverage import Tried
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import systems
 
 
 @pytest.mark.slow

@@ -10,8 +10,7 @@ import pytest
 from benchmarks.dynamics import dynamics, plot_dynamics
 from benchmarks.dynamics.dynamics import Tried
 from benchmarks.losses.plot_losses_memory import save
-from jaxkd.dynamics import FourierFit
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import FourierFit, systems
 
 
 def test_rows_are_of_the_seeds_and_their_bars(monkeypatch):

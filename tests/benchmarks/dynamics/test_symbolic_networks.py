@@ -3,8 +3,7 @@
 import jax
 
 from benchmarks.dynamics import symbolic_networks
-from jaxkd.dynamics import Equations
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import Equations, systems
 
 
 def test_terms_are_right_where_they_are_the_true_ones():

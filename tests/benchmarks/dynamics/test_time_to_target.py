@@ -9,8 +9,8 @@ from benchmarks import environment
 from benchmarks.dynamics import plot_time_to_target, time_to_target
 from benchmarks.dynamics.time_to_target import AHEAD, FAST, SOLVED, THEN, Costs, Curve
 from benchmarks.row import Measured
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
-from jaxkd.dynamics.systems import systems
+from jaxkd.data.trajectories import SimulatedTrajectories
+from jaxkd.dynamics import systems
 
 
 def curve(*errors: float, before: float = 0.0, step_seconds: float = 1.0) -> Curve:

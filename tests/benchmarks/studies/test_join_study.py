@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.studies import join_study, keep_study
 from jaxkd import train
-from jaxkd.evals.language.own_answers import OwnAnswers
-from jaxkd.sharding.mesh import MeshShape
-from jaxkd.study.study import Study
+from jaxkd.evals import OwnAnswers
+from jaxkd.sharding import MeshShape
+from jaxkd.study import Study
 from tests.test_train import write_config
 
 

@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 
+from jaxkd.data import StandardLibrary
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
 from jaxkd.data.preferences.code_mutations import mutations
-from jaxkd.data.text.standard_library import StandardLibrary, signature
+from jaxkd.data.text.standard_library import signature
 from tests.data.plain_modules import plain_modules
 
 FLAWED = {

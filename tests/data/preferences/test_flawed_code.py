@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
+from jaxkd.data import FlawedCode, StandardLibrary
 from jaxkd.data.examples import stable_split
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
-from jaxkd.data.preferences.flawed_code import FlawedCode
-from jaxkd.data.text.standard_library import StandardLibrary, signature
-from jaxkd.runtime import config_json
+from jaxkd.data.text.standard_library import signature
+from jaxkd.runtime import configs
 from tests.data.plain_modules import plain_modules
 
 LIBRARY = StandardLibrary(max_characters=400)
@@ -64,7 +64,7 @@ def test_the_draw_is_by_the_key_alone(pairs):
     found = other.pairs("test")
     assert found
     assert all(again[pair.key] == pair.rejected for pair in found)
-    assert config_json.decode(config_json.encode(CODE)) == CODE
+    assert configs.decode(configs.encode(CODE)) == CODE
 
 
 def test_bad_choices_are_refused():

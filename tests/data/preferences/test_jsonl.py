@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from jaxkd.data.preferences.examples import Chosen, Preference
-from jaxkd.data.preferences.jsonl import PreferenceJsonl
+from jaxkd.data import Preference, PreferenceJsonl
+from jaxkd.data.preferences.examples import Chosen
 
 
 @pytest.fixture

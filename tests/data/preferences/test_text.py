@@ -8,10 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.data.preferences.jsonl import PreferenceJsonl
-from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.data import PreferenceJsonl, PreferenceText
 from jaxkd.data.text import chat
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from jaxkd.sharding import Share
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxkd.data.examples import Example
+from jaxkd.data import Example
 from jaxkd.data.text import chat
 from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields

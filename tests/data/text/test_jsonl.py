@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from jaxkd.data import Jsonl
 from jaxkd.data.text import alpaca
-from jaxkd.data.text.jsonl import Jsonl
 
 
 @pytest.fixture

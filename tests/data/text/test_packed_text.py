@@ -7,9 +7,8 @@ import logging
 import numpy as np
 import pytest
 
+from jaxkd.data import Jsonl, PackedText
 from jaxkd.data.text import alpaca
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.packed_text import PackedText
 from jaxkd.tokenizers import loading
 from tests.tokenizers.tokenizer_families import made
 

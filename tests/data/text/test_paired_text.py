@@ -11,8 +11,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from jaxkd.alignment.exact_token import align
-from jaxkd.data.text.jsonl import Jsonl
-from jaxkd.data.text.paired_text import PairedText
+from jaxkd.data import Jsonl, PairedText
 from jaxkd.sharding import Share
 from jaxkd.tokenizers import vocabulary
 from tests.tokenizers.tokenizer_families import wrapped

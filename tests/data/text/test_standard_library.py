@@ -8,9 +8,10 @@ import sysconfig
 
 import pytest
 
+from jaxkd.data import StandardLibrary
 from jaxkd.data.examples import merge_near_duplicates, stable_split
 from jaxkd.data.text import standard_library
-from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM, StandardLibrary
+from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
 from tests.data.plain_modules import plain_modules
 
 SPLITS = ("train", "validation", "test")

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxkd.recipes.fnode import FNODE
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 from tests.tiny_dynamics import ON_GRID, double_precision
 
 __all__ = ["double_precision"]
@@ -50,4 +50,4 @@ def test_names_and_the_truth():
 
 def test_it_is_a_config():
     recipe = FNODE(data=ON_GRID)
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.data.trajectories.sources import SPLITS, MeasuredTrajectories, SimulatedTrajectories
-from jaxkd.dynamics.systems import systems
-from jaxkd.dynamics.systems.driven import PITCHFORK
-from jaxkd.runtime import config_json
+from jaxkd.data.trajectories import MeasuredTrajectories, SimulatedTrajectories
+from jaxkd.data.trajectories.sources import SPLITS
+from jaxkd.dynamics import systems
+from jaxkd.dynamics.systems import PITCHFORK
+from jaxkd.runtime import configs
 from tests.tiny_dynamics import CLEAN, NOISY, OSCILLATOR, double_precision
 
 __all__ = ["double_precision"]
@@ -57,7 +58,7 @@ def test_every_second_sample():
 
 def test_a_source_is_a_config():
     for source in (NOISY, MeasuredTrajectories(paths=("a.csv",), inputs=("u",))):
-        assert config_json.decode(config_json.encode(source)) == source
+        assert configs.decode(configs.encode(source)) == source
 
 
 def test_measured_records_are_divided(tmp_path):
@@ -94,7 +95,7 @@ def test_driven_systems_have_an_input_that_is_known():
     source = SimulatedTrajectories.of(PITCHFORK, noise=0.01, count=2)
     assert source.names() == (("x",), ("u",))
     assert str(source.equations()) == str(PITCHFORK.system.equations)
-    assert config_json.decode(config_json.encode(source)) == source
+    assert configs.decode(configs.encode(source)) == source
     given = source.trajectories("test")
     slopes = jax.vmap(jax.vmap(lambda y, u: source.equations().vector_field()(0.0, y, u)))(given.states, given.inputs)
     steps = np.diff(given.states, axis=1) / np.diff(given.times, axis=1)[..., None]

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxkd.dynamics import fourier_fit
-from jaxkd.dynamics.derivatives.fourier_fit import FourierFit
+from jaxkd.dynamics import FourierFit, fourier_fit
 
 EVEN = np.linspace(1.0, 4.0, 41)
 UNEVEN = np.sort(np.random.default_rng(0).uniform(1.0, 4.0, 41))

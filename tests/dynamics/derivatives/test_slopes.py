@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import sympy
 
-from jaxkd.dynamics import fourier_fit
-from jaxkd.dynamics.derivatives.slopes import CentralDifferences, FourierSlopes, SplineSlopes
+from jaxkd.dynamics import CentralDifferences, FourierSlopes, SplineSlopes, fourier_fit
 from jaxkd.dynamics.derivatives.trajectories import trajectories
 
 ESTIMATORS = (FourierSlopes(), CentralDifferences(), SplineSlopes())

@@ -7,15 +7,17 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 from jax.test_util import check_grads
 
-from jaxkd.dynamics import bootstrap, fourier_fit, sparse_fit
-from jaxkd.dynamics.derivatives.triangular import back_substituted, triangulated
-from jaxkd.dynamics.identification.sparse_paths import (
+from jaxkd.dynamics import (
     BackwardElimination,
     BestSubset,
     Lasso,
     RelaxedL0,
     SequentialThresholding,
+    bootstrap,
+    fourier_fit,
+    sparse_fit,
 )
+from jaxkd.dynamics.derivatives.triangular import back_substituted, triangulated
 from jaxkd.dynamics.validation.bands import _starts
 
 solved = jax.jit(back_substituted)

@@ -10,8 +10,7 @@ import pytest
 import sympy
 from scipy.integrate import solve_ivp
 
-from jaxkd.dynamics import Equations, bootstrap, identify, polynomials, solve
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import Equations, bootstrap, identify, polynomials, solve, systems
 from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.LOTKA_VOLTERRA

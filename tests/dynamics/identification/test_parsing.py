@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import sympy
 
-from jaxkd.dynamics import polynomials
+from jaxkd.dynamics import padded, polynomials
 from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.identification.units import unit_of
-from jaxkd.dynamics.padding import padded
 
 X, V, U = sympy.symbols("x v u")
 

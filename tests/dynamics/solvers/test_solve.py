@@ -11,8 +11,7 @@ import pytest
 from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 
-from jaxkd.dynamics import EULER, RK4, Solver, fixed_step, solve
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import EULER, RK4, Solver, fixed_step, solve, systems
 from tests.dynamics.records import right_hand_side, times
 
 TIMES = np.linspace(0.0, 2.0, 9)

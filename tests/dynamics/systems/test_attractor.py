@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import sympy
 
-from jaxkd.data.trajectories.sources import SimulatedTrajectories
+from jaxkd.data.trajectories import SimulatedTrajectories
 from jaxkd.dynamics import Equations
-from jaxkd.dynamics.systems import attractor
-from jaxkd.dynamics.systems.attractor import OnAttractor
-from jaxkd.dynamics.systems.systems import DAMPED_OSCILLATOR
+from jaxkd.dynamics.systems import DAMPED_OSCILLATOR, OnAttractor, attractor
 from jaxkd.recipes.fnode import FNODE
-from jaxkd.runtime import config_json
+from jaxkd.runtime import configs
 
 KEY = jax.random.key(0)
 X, V = sympy.symbols("x v")
@@ -70,5 +68,5 @@ def test_records_of_an_attractor_are_configured():
     system = dataclasses.replace(DAMPED_OSCILLATOR, initial=OnAttractor(start=(1.0, 0.0), transient=0.0, duration=9.0))
     data = SimulatedTrajectories.of(system, count=2)
     recipe = FNODE(data=data)
-    assert config_json.decode(config_json.encode(recipe)) == recipe
+    assert configs.decode(configs.encode(recipe)) == recipe
     assert data.trajectories("train").states.shape == (2, system.samples, 2)

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.dynamics.systems import chaotic
-from jaxkd.dynamics.systems.systems import TOLERANCE, Normal
+from jaxkd.dynamics.systems import TOLERANCE, Normal, chaotic
 
 KEY = jax.random.key(0)
 

@@ -8,9 +8,8 @@ import pytest
 import sympy
 from scipy.integrate import solve_ivp
 
-from jaxkd.dynamics import Equations, held_out
+from jaxkd.dynamics import Equations, held_out, systems
 from jaxkd.dynamics.identification.simulate import forecasts, simulate, stays_near
-from jaxkd.dynamics.systems import systems
 from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL

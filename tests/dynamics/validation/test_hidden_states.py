@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.dynamics import past, polynomials, window_length
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import past, polynomials, systems, window_length
 from tests.dynamics.records import clean, times, with_noise
 
 PREY = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=121)

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.dynamics import Past, bootstrap, sparse_fit, trust
-from jaxkd.dynamics.derivatives.fourier_fit import fourier_fit
-from jaxkd.dynamics.validation.held_out import HeldOut
+from jaxkd.dynamics import HeldOut, Past, bootstrap, fourier_fit, sparse_fit, trust
 from jaxkd.dynamics.validation.trust import condition_of_chosen
 
 NAMES = ("x", "y")

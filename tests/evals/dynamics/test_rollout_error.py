@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.data.trajectories.sources import MeasuredTrajectories
-from jaxkd.evals.dynamics.field_error import FieldError
-from jaxkd.evals.dynamics.rollout_error import CAP, RolloutError
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.data.trajectories import MeasuredTrajectories
+from jaxkd.evals.dynamics import FieldError, RolloutError
+from jaxkd.evals.dynamics.rollout_error import CAP
+from jaxkd.training import Evaluation
+from jaxkd.vector_fields import Terms
 from jaxkd.vector_fields.field import VectorField
-from jaxkd.vector_fields.symbolic import Terms
 from tests.tiny_dynamics import CLEAN, NOISY, SCALES, double_precision, truth
 
 __all__ = ["double_precision"]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from jaxkd import evaluate
-from jaxkd.data.text.paired_text import PairedText
+from jaxkd.data import PairedText
 from jaxkd.distillation import forward
-from jaxkd.evals.language.aligned_teacher import AlignedTeacher
-from jaxkd.runtime import config_json
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.evals import AlignedTeacher
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import vocabulary
 from tests.tiny_runs import weights_by_numpy
 
@@ -81,7 +82,7 @@ def test_a_teacher_agrees_with_itself(tiny):
 
 def test_eight_devices_equal_one_and_its_config_is_json(tiny):
     one = evaluator(tiny)
-    assert config_json.decode(config_json.encode(one)) == one
+    assert configs.decode(configs.encode(one)) == one
     with weights_by_numpy():
         expected = one(evaluate.language_model(tiny.foreign)).metrics
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):

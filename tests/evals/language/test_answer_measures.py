@@ -6,15 +6,15 @@ import logging
 import numpy as np
 import pytest
 
-from jaxkd.data.examples import Example
+from jaxkd.data import Example
 from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
-from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
-from jaxkd.evals.language.code_check import CodeCheck
-from jaxkd.evals.language.health import Health
-from jaxkd.evals.language.judges import Judge, ModelJudge, Question, RecordedJudge
+from jaxkd.evals import AnswerMeasure, CodeCheck, Health, ModelJudge, RecordedJudge
+from jaxkd.evals.language.answer_measure import WrittenAnswer, of_another
+from jaxkd.evals.language.judges import Judge, Question
 from jaxkd.evals.language.win_rate import Judged, win_rate
-from jaxkd.runtime import config_json
-from jaxkd.training.evaluator import Evaluation, Sample
+from jaxkd.runtime import configs
+from jaxkd.training import Evaluation
+from jaxkd.training.evaluator import Sample
 from jaxkd.training.stage import write_evaluations
 
 BODIES = ["    return width", "    return width * height", "    return (width"]
@@ -161,7 +161,7 @@ def test_verdicts_are_read_from_a_file_which_asks_for_those_that_are_missing(tmp
         ValueError, match=r"line 1: \"verdict\" must be one of 'first', 'second', 'tie' or null, got 'A'"
     ):
         judge(questions)
-    assert config_json.decode(config_json.encode(judge)) == judge
+    assert configs.decode(configs.encode(judge)) == judge
 
 
 @pytest.mark.parametrize(

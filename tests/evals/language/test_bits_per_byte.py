@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.data.examples import Example, Source
+from jaxkd.data import Example, Source
 from jaxkd.data.text import chat
-from jaxkd.evals.language.bits_per_byte import BitsPerByte, bits_per_byte
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.evals import BitsPerByte
+from jaxkd.evals.language.bits_per_byte import bits_per_byte
+from jaxkd.models import LanguageModel
 from jaxkd.models.transformer import decoder
 from jaxkd.sharding import mesh, place
 from jaxkd.tokenizers import loading

@@ -8,11 +8,10 @@ import pytest
 
 from jaxkd import evaluate
 from jaxkd.distillation import forward
-from jaxkd.evals.language.answer_measure import AnswerMeasure
-from jaxkd.evals.language.own_answers import OwnAnswers
+from jaxkd.evals import AnswerMeasure, OwnAnswers
 from jaxkd.on_policy.rollouts import Rollouts
-from jaxkd.runtime import config_json
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.runtime import configs
+from jaxkd.training import Evaluation
 from tests.recipes import numpy_losses
 from tests.tiny_runs import weights_by_numpy
 
@@ -27,7 +26,7 @@ def evaluator(tiny, **changes):
 @weights_by_numpy()
 def test_equals_float64_numpy_over_the_same_answers(tiny):
     asked = evaluator(tiny)
-    assert config_json.decode(config_json.encode(asked)) == asked
+    assert configs.decode(configs.encode(asked)) == asked
     model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_placed()
     found = asked(model).metrics
     rollouts = Rollouts(text=tiny.text, student=tiny.narrow, teacher=tiny.teacher, max_new_tokens=6)

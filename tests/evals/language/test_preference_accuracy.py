@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.evals import PreferenceAccuracy
+from jaxkd.models import LanguageModel
+from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.sharding.mesh import MeshShape
 from tests.tiny_preferences import log_probs
 from tests.tiny_runs import weights_by_numpy
 

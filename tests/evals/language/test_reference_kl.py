@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 
 from jaxkd import evaluate
-from jaxkd.evals.language.reference_kl import ReferenceKL, reference_kl
-from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.runtime import config_json
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.evals import ReferenceKL
+from jaxkd.evals.language.reference_kl import reference_kl
+from jaxkd.models import LanguageModel
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from tests.models import tiny as decoders
 
 
 @pytest.fixture(scope="module")
 def models(tiny_folder):
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
     whole = Pretrained(path=str(tiny_folder))
     return tuple(
@@ -85,7 +87,7 @@ def test_no_batch_is_refused(models):
 
 def test_the_evaluator_reports_it_beside_the_provenance(tiny, models, batches, caplog):
     evaluator = ReferenceKL(reference=tiny.teacher, data=dataclasses.replace(tiny.text, rows=2), split="test")
-    assert config_json.decode(config_json.encode(evaluator)) == evaluator
+    assert configs.decode(configs.encode(evaluator)) == evaluator
     with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])), caplog.at_level("INFO", logger="jaxkd"):
         metrics = evaluator(models[1]).metrics
     expected = float(reference_kl(models[0], models[1], batches)["kl"].value())

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxkd.data.examples import Example, Source
+from jaxkd.data import Example, Source
 from jaxkd.data.text import chat
-from jaxkd.evals.language.samples import Samples
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.evals import Samples
+from jaxkd.models import LanguageModel
 from jaxkd.sampling import Sampling, generate
 from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields

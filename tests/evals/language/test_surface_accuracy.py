@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import optimize, sparse
 
-from jaxkd.data.preferences.jsonl import PreferenceJsonl
-from jaxkd.data.preferences.text import PreferenceText
-from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy, fitted
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.data import PreferenceJsonl, PreferenceText
+from jaxkd.evals import SurfaceAccuracy
+from jaxkd.evals.language.surface_accuracy import fitted
+from jaxkd.models import LanguageModel
 
 
 def measured(tiny, path, pairs):

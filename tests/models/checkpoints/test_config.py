@@ -3,18 +3,9 @@ import json
 
 import pytest
 
-from jaxkd.models.checkpoints.config import (
-    FAMILIES,
-    DecoderConfig,
-    LayerKind,
-    LinearScaling,
-    Llama3Scaling,
-    YarnScaling,
-    family,
-    from_hugging_face,
-    read,
-    to_hugging_face,
-)
+from jaxkd.models import DecoderConfig, LinearScaling, Llama3Scaling, YarnScaling
+from jaxkd.models.checkpoints.config import FAMILIES, family, from_hugging_face, read, to_hugging_face
+from jaxkd.models.transformer.architecture import LayerKind
 from tests.models.tiny import GPT2, LLAMA, NAMES, golden_config
 
 SMOLLM2 = {

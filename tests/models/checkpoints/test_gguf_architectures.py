@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints import config as model_config
 from jaxkd.models.checkpoints import huggingface
 from jaxkd.models.checkpoints.gguf import convert
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from tests.models import tiny
 
 BASE = {

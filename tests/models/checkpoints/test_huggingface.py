@@ -10,12 +10,12 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from jaxkd import sharding
+from jaxkd.models import LoRA, Pretrained
 from jaxkd.models.checkpoints import config as model_config
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer import decoder
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields, write_tiny_gguf
 from tests.models import tiny

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models import Pretrained
 from tests.models import tiny
 from tests.sampling.cases import language_model
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from jaxkd.models import LoRA
 from jaxkd.models.checkpoints import huggingface, peft
 from jaxkd.models.transformer import lora
-from jaxkd.models.transformer.lora import LoRA
 from tests.models import tiny
 
 EVERY = LoRA(rank=2, alpha=6.0, dropout=0.1, targets=(".",))

@@ -8,11 +8,11 @@ import pytest
 from jax.sharding import PartitionSpec
 from tokenizers import Tokenizer, models
 
-from jaxkd.models import surgery
+from jaxkd.models import Pretrained, surgery
 from jaxkd.models.checkpoints import gguf
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime import packages
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from tests.assets import write_tiny_gguf
 from tests.models import tiny
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+from jaxkd.models import DecoderConfig
 from jaxkd.models.checkpoints import published
 from jaxkd.models.checkpoints.config import from_hugging_face, to_hugging_face
 from jaxkd.models.transformer import decoder
-from jaxkd.models.transformer.architecture import DecoderConfig
 from tests.models.families.published import PUBLISHED
 
 TOKENS = {"Qwen1.5": 151_646, "Qwen2.5": 151_665}

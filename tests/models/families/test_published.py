@@ -4,9 +4,9 @@ import copy
 
 import pytest
 
+from jaxkd.models import Llama3Scaling
 from jaxkd.models.checkpoints.config import family, from_hugging_face, to_hugging_face
 from jaxkd.models.transformer import decoder
-from jaxkd.models.transformer.architecture import Llama3Scaling
 from tests.models.families.published import PUBLISHED
 
 

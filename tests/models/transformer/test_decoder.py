@@ -67,7 +67,7 @@ def _read(config, params, tokens, positions, segment_ids):
 
 @pytest.mark.slow
 def test_smollm2_gives_the_logits_that_float64_gives(smollm2_folder):
-    from jaxkd.models.checkpoints.pretrained import Pretrained
+    from jaxkd.models import Pretrained
 
     model = Pretrained(path=str(smollm2_folder))
     tokens = np.array([[504, 3575, 282, 4649, 314, 7042, 28, 284, 260, 2240, 5721, 335, 260, 4626, 1268, 462, 30, 198]])

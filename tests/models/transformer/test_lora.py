@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from jaxkd import sharding
+from jaxkd.models import LoRA
 from jaxkd.models.transformer import decoder, lora
-from jaxkd.models.transformer.lora import LoRA
-from jaxkd.models.transformer.split_apply import split as split_module
-from jaxkd.sharding.mesh import MeshShape, make
+from jaxkd.networks.functional import functional
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import make
 from tests.models import tiny
 
 EVERY = LoRA(rank=3, alpha=5.0, targets=(".",))
@@ -105,7 +106,7 @@ def test_dropout_keeps_the_mean():
         linear = lora.Linear((8,), (4,), kernel_metadata={"axes": ("embed", "mlp")}, rngs=rngs)
         return lora.Adapter(linear, LoRA(rank=2, dropout=0.25), rngs)
 
-    adapter = split_module(make_adapter)
+    adapter = functional(make_adapter)
     params = {"a": np.ones((8, 2), np.float32), "b": np.ones((2, 4), np.float32)}
     inputs = np.arange(8, dtype=np.float32).reshape(1, 1, 8)
 

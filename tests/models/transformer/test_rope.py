@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.models import LinearScaling, Llama3Scaling, YarnScaling
 from jaxkd.models.transformer import rope
-from jaxkd.models.transformer.architecture import LinearScaling, Llama3Scaling, YarnScaling
 from tests.models.tiny import LLAMA
 
 CONFIG = dataclasses.replace(LLAMA, head_dim=4, rope_theta=100.0)

@@ -8,10 +8,13 @@ import pytest
 
 from jaxkd import sharding
 from jaxkd.distillation import forward
-from jaxkd.models.transformer import decoder, lora, quantized
-from jaxkd.sharding.mesh import MeshShape, global_batch, make
+from jaxkd.models.transformer import decoder, lora
+from jaxkd.networks import quantized
+from jaxkd.sharding import MeshShape
+from jaxkd.sharding.mesh import global_batch, make
+from jaxkd.training import Optimizer
 from jaxkd.training.compiled_step import CompiledStep
-from jaxkd.training.optimizer import Optimizer, build
+from jaxkd.training.optimizer import build
 from jaxkd.training.plan import step_plan
 from tests.models import tiny
 

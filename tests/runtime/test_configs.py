@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxkd.runtime import config_json
-from jaxkd.sharding.mesh import MeshShape
+from jaxkd.runtime import configs
+from jaxkd.sharding import MeshShape
 from jaxkd.train import load_study
-from jaxkd.training.optimizer import Group, Optimizer
+from jaxkd.training import Group, Optimizer
 
 CONFIGS = sorted(Path("configs").glob("*.py"))
 
@@ -18,9 +18,9 @@ CONFIGS = sorted(Path("configs").glob("*.py"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_decodes_to_an_equal_object(path, size, tmp_path):
     study = load_study(path)(size)
-    config_json.save(tmp_path / "config.json", study)
-    assert config_json.load(tmp_path / "config.json") == study
-    assert hash(study) == hash(config_json.load(tmp_path / "config.json"))
+    configs.save(tmp_path / "config.json", study)
+    assert configs.load(tmp_path / "config.json") == study
+    assert hash(study) == hash(configs.load(tmp_path / "config.json"))
 
 
 def test_there_are_configs():
@@ -30,25 +30,25 @@ def test_there_are_configs():
 def test_differences_name_each_field():
     old = Optimizer(learning_rate=0.1, groups=(Group(name="student", learning_rate=0.2),))
     new = dataclasses.replace(old, clip_norm=None, groups=(dataclasses.replace(old.groups[0], learning_rate=0.3),))
-    assert config_json.differences(old, new) == ["clip_norm: 1.0 -> null", "groups.0.learning_rate: 0.2 -> 0.3"]
-    assert config_json.differences(old, old) == []
+    assert configs.differences(old, new) == ["clip_norm: 1.0 -> null", "groups.0.learning_rate: 0.2 -> 0.3"]
+    assert configs.differences(old, old) == []
 
 
 def test_a_changed_kind_is_one_difference():
-    (line,) = config_json.differences(Optimizer(groups=()), Optimizer(groups=(Group(name="a", learning_rate=1.0),)))
+    (line,) = configs.differences(Optimizer(groups=()), Optimizer(groups=(Group(name="a", learning_rate=1.0),)))
     assert line.startswith("groups: [] -> ")
 
 
 def test_refuses_what_would_not_come_back():
     with pytest.raises(TypeError, match="a config must hold dataclasses, tuples, strings, .* got dict"):
-        config_json.encode({"a": 1})
+        configs.encode({"a": 1})
     with pytest.raises(ValueError, match="type must name a dataclass, as 'module:Class', got 'os:system'"):
-        config_json.decode({"type": "os:system"})
+        configs.decode({"type": "os:system"})
     for gone in ("jaxkd.sharding.mesh:Gone", "jaxkd.gone:Mesh", "jaxkd_config_mine:Recipe"):
         with pytest.raises(ValueError, match=f"that can be imported, .* got '{gone}'. It was moved or renamed"):
-            config_json.decode({"type": gone})
-    written = json.loads(json.dumps(config_json.encode(MeshShape()))) | {"pipeline": 2}
+            configs.decode({"type": gone})
+    written = json.loads(json.dumps(configs.encode(MeshShape()))) | {"pipeline": 2}
     with pytest.raises(
         ValueError, match="jaxkd.sharding.mesh:MeshShape has no field pipeline. Its fields are data, fsdp, tensor"
     ):
-        config_json.decode(written)
+        configs.decode(written)

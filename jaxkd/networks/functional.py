@@ -1,6 +1,6 @@
 """The one place where nnx modules and plain dicts meet.
 
-Modules define networks; what travels is a nested dict of arrays.  `Split` remembers the definition
+Modules define networks; what travels is a nested dict of arrays.  `Functional` remembers the definition
 of a module without its arrays, and calls it with whichever arrays it is given.  A module's
 parameters name their logical axes in the metadata `axes`.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxkd.models.transformer.quantized import dense
+from jaxkd.networks.quantized import dense
 from jaxkd.typing import Key, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class Functional:
     """An nnx module taken apart: how it is made, and its definition."""
 
     make: Callable[[nnx.Rngs], nnx.Module]
@@ -62,10 +62,10 @@ class _Observed:
         return self._module(argument)
 
 
-def split(make: Callable[[nnx.Rngs], nnx.Module]) -> Split:
+def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     """Take apart the module that `make` returns, without computing a single parameter."""
     definition, state = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
     axes = jax.tree.map(lambda param: param.axes, state, is_leaf=lambda leaf: isinstance(leaf, nnx.Param))
     # Under an ambient mesh the abstract values name it, and what is made here outlives that mesh.
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(state))
-    return Split(make=make, definition=definition, abstract=abstract, axes=nnx.to_pure_dict(axes))
+    return Functional(make=make, definition=definition, abstract=abstract, axes=nnx.to_pure_dict(axes))

@@ -5,7 +5,7 @@ A matrix of the blocks becomes a dict in its place: `{"int8": values, "scale": .
 matrix, so one number scales the block between.  Embedding, head, norms and biases stay as they are:
 a table is read row by row or by the loss, and in a large model it is a few per cent.
 
-`Split.apply` makes the matrices whole where a block is applied, inside the scan over the layers:
+`Functional.apply` makes the matrices whole where a block is applied, inside the scan over the layers:
 one layer at a time is there as floats.
 """
 

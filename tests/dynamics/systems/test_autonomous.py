@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxkd.dynamics.systems import systems
+from jaxkd.dynamics import systems
 
 SLOPES = {
     systems.DAMPED_OSCILLATOR: ((1, 2), (2, -1.4)),

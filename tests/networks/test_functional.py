@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxkd.models.transformer.split_apply import split
+from jaxkd.networks.functional import functional
 
 
 class Scale(nnx.Module):
@@ -16,7 +16,7 @@ class Scale(nnx.Module):
 
 
 def test_a_module_becomes_dicts_and_back():
-    module = split(Scale)
+    module = functional(Scale)
     assert module.axes == {"weight": ("embed",), "inner": {"kernel": ("embed", None)}}
     assert jax.tree.map(lambda leaf: leaf.shape, module.abstract) == {"weight": (3,), "inner": {"kernel": (3, 2)}}
     params = module.init(jax.random.key(0))
@@ -26,7 +26,7 @@ def test_a_module_becomes_dicts_and_back():
 
 
 def test_gradients_and_scans_see_plain_arrays():
-    module = split(Scale)
+    module = functional(Scale)
     stack = jax.vmap(module.init)(jax.random.split(jax.random.key(0), 4))
 
     def total(stack):
@@ -40,11 +40,11 @@ def test_gradients_and_scans_see_plain_arrays():
 def test_taking_apart_computes_nothing_under_any_mesh():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     with jax.set_mesh(mesh):
-        assert split(Scale).abstract["weight"] == jax.ShapeDtypeStruct((3,), jnp.float32)
+        assert functional(Scale).abstract["weight"] == jax.ShapeDtypeStruct((3,), jnp.float32)
 
 
 def test_what_a_submodule_reads_can_be_observed():
-    module = split(Scale)
+    module = functional(Scale)
     params = module.init(jax.random.key(0))
 
     @jax.jit

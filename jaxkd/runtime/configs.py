@@ -1,13 +1,16 @@
 """Configs as JSON: frozen dataclasses out and equal objects back in, and what differs between two.
 
-A dataclass is written as its fields plus `"type": "module:Class"`.  This is the one place in the
-library where a string names code; a test decodes every config that the repository ships.
+A dataclass is written as its fields plus `"type": "package:Class"`, the public path that its users import it by, so
+that files can move within a package and stored configs stay readable.  This is the one place in the library where a
+string names code; a test decodes every config that the repository ships.
 """
 
 import dataclasses
 import importlib
+import itertools
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ def encode(config: Any) -> Any:
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         kind = type(config)
         fields = {field.name: encode(getattr(config, field.name)) for field in dataclasses.fields(config)}
-        return {"type": f"{kind.__module__}:{kind.__qualname__}", **fields}
+        return {"type": public_path(kind), **fields}
     if isinstance(config, tuple):
         return [encode(item) for item in config]
     if isinstance(config, _SCALARS):
@@ -35,6 +38,20 @@ def encode(config: Any) -> Any:
     raise TypeError(
         f"a config must hold dataclasses, tuples, strings, numbers, booleans and None, got {type(config).__name__}."
     )
+
+
+def public_path(kind: type) -> str:
+    """The outermost package that exports a class, as "package:Class"; its own module where none does.
+
+    Example:
+        >>> from jaxkd.losses import ForwardKL
+        >>> public_path(ForwardKL)
+        'jaxkd.losses:ForwardKL'
+    """
+    for package in itertools.accumulate(kind.__module__.split("."), "{}.{}".format):
+        if getattr(sys.modules.get(package), kind.__qualname__, None) is kind:
+            return f"{package}:{kind.__qualname__}"
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def decode(value: Any) -> Any:

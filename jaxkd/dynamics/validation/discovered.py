@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxkd.dynamics.validation.trust import Check
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundTerm:
@@ -22,16 +24,6 @@ class FoundTerm:
     """The share of bootstrap draws in which it is chosen; None where it was given."""
     unit: str
     """Of the coefficient; empty where the columns have none."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One question of whether the equations can be trusted."""
-
-    question: str
-    found: str
-    bar: str
-    holds: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +78,7 @@ class Discovered:
     """The share of coefficients within their intervals in simulations of the equations; nan where these diverge, None
     where there were none."""
     simulations: int
-    answers: tuple[Answer, ...]
+    checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     shown: Shown
     training: tuple[Float[np.ndarray, "times states"], ...]

@@ -1,0 +1,47 @@
+"""Evaluate a model as it is: the `Evaluate` stage."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from jaxkd.models.checkpoints.language_model import language_model
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.runtime import configs
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage
+from jaxkd.training.evaluator import Evaluator
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(stage.Stage):
+    """Evaluate a checkpoint as it is: the teacher, or the student before training."""
+
+    model: Pretrained
+    evaluators: tuple[Evaluator, ...]
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+
+    def validate(self) -> None:
+        self.model.config()
+
+    def provenance(self) -> str:
+        return self.model.provenance()
+
+    def plan(self) -> str:
+        return json.dumps(configs.encode(self), indent=1)
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        del seed
+        stage.claim(folder, self)
+        if stage.read_evaluations(folder) is not None:
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        with jax.set_mesh(meshes.make(self.mesh)):
+            resolved = stage.resolve(self, stages)
+            model = language_model(resolved.model)
+            stage.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})

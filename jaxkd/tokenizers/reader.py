@@ -1,0 +1,47 @@
+"""A model as its data see it: what text and vocabularies need to know, without weights or networks."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class ModelLimits(Protocol):
+    """Sizes of a model that limit its data; `jaxkd.models.DecoderConfig` is one."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the prediction head, tokens or not."""
+        ...
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence, in tokens."""
+        ...
+
+
+class Reader(Hashable, Protocol):
+    """A model that reads text; `jaxkd.models.Pretrained` is one.  Hashable, because what is read is kept by it."""
+
+    @property
+    def path(self) -> str:
+        """Name of the model, for messages."""
+        ...
+
+    @property
+    def planned(self) -> bool:
+        """Whether only its sizes are known: its files are not here."""
+        ...
+
+    def config(self) -> ModelLimits:
+        """Sizes of the model."""
+        ...
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """Tokenizer of the model; the same object every time."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides the model's hidden states: the key of a cache."""
+        ...
