@@ -57,7 +57,7 @@ for command in json.loads(sys.argv[1]):
 TINY_CONFIG = '''
 """The tiny study."""
 from pathlib import Path
-from jaxkd import config
+from jaxkd.runtime import configs
 
 def get_config(size="full"):
     return configs.load(Path(__file__).with_suffix(".json"))

@@ -12,7 +12,7 @@ from benchmarks.losses.loss_step import temporary_bytes
 from benchmarks.row import Bar, Benchmark, Measured, Row
 
 if TYPE_CHECKING:
-    from jaxkd.distillation.recipe import Distillation
+    from jaxkd.distillation import Distillation
 
 ROWS, TARGETS = 64, 512
 BAR = Bar(relation="<=", limit=0.4)

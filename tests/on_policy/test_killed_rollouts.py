@@ -17,7 +17,8 @@ from tests.training.test_loop import assert_bitwise
 DIES = """
     import os, signal, sys
     from pathlib import Path
-    from jaxkd import config, kept_answers
+    from jaxkd.on_policy import replay_buffer
+    from jaxkd.runtime import configs
     from jaxkd.on_policy.rollouts import Rollouts
 
     def die():
@@ -42,7 +43,7 @@ DIES = """
     if moment == "rollout":
         Rollouts.answers = dying(Rollouts.answers, 2)
     elif moment == "buffer":
-        kept_answers.added = dying(kept_answers.added, 1)
+        replay_buffer.added = dying(replay_buffer.added, 1)
     else:
         sys.addaudithook(die_at_the_commit)
     configs.load(Path(sys.argv[1])).run(Path(sys.argv[2]), seed=3, stages={})

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from jaxkd import losses
+from tests.losses.divergence import test_ab_divergence as alpha_beta
 from tests.losses.divergence import test_adaptive as adaptive
-from tests.losses.divergence import test_alpha_beta as alpha_beta
 from tests.losses.divergence import test_distance as distance
 from tests.losses.divergence import test_every_divergence as every
 from tests.losses.divergence import test_kl as kl

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from jaxkd.dynamics import Check
 from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
-from jaxkd.dynamics.validation.trust import Check
 
 NAMES = ("prey", "predators", "x", "y", "z", "a state with quite a long name", "seventh", "eighth")
 

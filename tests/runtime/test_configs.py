@@ -44,11 +44,11 @@ def test_refuses_what_would_not_come_back():
         configs.encode({"a": 1})
     with pytest.raises(ValueError, match="type must name a dataclass, as 'module:Class', got 'os:system'"):
         configs.decode({"type": "os:system"})
-    for gone in ("jaxkd.sharding.mesh:Gone", "jaxkd.gone:Mesh", "jaxkd_config_mine:Recipe"):
+    for gone in ("jaxkd.sharding:Gone", "jaxkd.gone:Mesh", "jaxkd_config_mine:Recipe"):
         with pytest.raises(ValueError, match=f"that can be imported, .* got '{gone}'. It was moved or renamed"):
             configs.decode({"type": gone})
     written = json.loads(json.dumps(configs.encode(MeshShape()))) | {"pipeline": 2}
     with pytest.raises(
-        ValueError, match="jaxkd.sharding.mesh:MeshShape has no field pipeline. Its fields are data, fsdp, tensor"
+        ValueError, match="jaxkd.sharding:MeshShape has no field pipeline. Its fields are data, fsdp, tensor"
     ):
         configs.decode(written)

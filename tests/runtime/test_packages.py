@@ -190,7 +190,7 @@ def test_a_process_killed_while_it_writes_leaves_no_file_that_is_believed(file, 
     by_hand(wheel.read_bytes())
     program = f"""
 import os, signal
-from jaxkd.data import packages
+from jaxkd.runtime import packages
 
 def half(source, copy, length):
     copy.write(source.read(1000))

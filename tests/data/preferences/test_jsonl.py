@@ -5,8 +5,7 @@ import logging
 
 import pytest
 
-from jaxkd.data import Preference, PreferenceJsonl
-from jaxkd.data.preferences.examples import Chosen
+from jaxkd.data import Chosen, Preference, PreferenceJsonl
 
 
 @pytest.fixture

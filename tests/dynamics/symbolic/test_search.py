@@ -89,7 +89,7 @@ def test_a_start_that_diverges_loses():
 
 
 def test_where_all_diverge_there_is_no_network(found, monkeypatch):
-    module = sys.modules["jaxkd.dynamics.symbolic_search"]
+    module = sys.modules["jaxkd.dynamics.symbolic.search"]
     trained = module._restarts
 
     def diverged(*arguments):

@@ -8,10 +8,10 @@ import pytest
 
 from jaxkd.data import Example
 from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
-from jaxkd.evals import AnswerMeasure, CodeCheck, Health, ModelJudge, RecordedJudge
+from jaxkd.evals import AnswerMeasure, CodeCheck, Health, Judged, ModelJudge, RecordedJudge
 from jaxkd.evals.language.answer_measure import WrittenAnswer, of_another
 from jaxkd.evals.language.judges import Judge, Question
-from jaxkd.evals.language.win_rate import Judged, win_rate
+from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
 from jaxkd.training.evaluator import Sample

@@ -341,7 +341,7 @@ import sys
 import jax, jax.numpy as jnp
 from jax.sharding import AxisType
 from jaxkd import sharding
-from jaxkd.models import decoder
+from jaxkd.models.transformer import decoder
 from tests.models import tiny
 
 mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
