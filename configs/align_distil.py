@@ -31,7 +31,7 @@ from typing import Literal
 
 from jaxkd.data import FlawedCode, PackedText, PreferenceText, StandardLibrary
 from jaxkd.data.preferences.code_flaws import Flaw
-from jaxkd.evals import BitsPerByte, CodeCheck, Health, OwnAnswers, PreferenceAccuracy, SurfaceAccuracy
+from jaxkd.evals import BitsPerByte, CodeCheck, Generations, Health, PreferenceAccuracy, SurfaceAccuracy
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss, SimPOLoss
 from jaxkd.models import Pretrained
 from jaxkd.recipes.align_distil import AlignDistil
@@ -64,17 +64,17 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     pairs = PreferenceText(source=code, rows=2, length=512, targets=256, limit=None if full else 12, max_ratio=1.25)
     new_tokens = 96 if full else 8
 
-    def own_answers(
+    def generations(
         teacher: Pretrained | None, split: Literal["validation", "test"], against: str | None = None
-    ) -> OwnAnswers:
-        return OwnAnswers(
+    ) -> Generations:
+        return Generations(
             student=untrained,
             teacher=teacher,
             data=dataclasses.replace(text, rows=16 if full else 4),
             split=split,
             count=({"validation": 48, "test": 80}[split]) if full else 4,
             max_new_tokens=new_tokens,
-            measures=(CodeCheck(), Health(against=against)),
+            metrics=(CodeCheck(), Health(against=against)),
         )
 
     def train(name: str, recipe: Recipe, *measured: Evaluator, steps: int = 16, rate: float = 5e-5) -> Train:
@@ -87,14 +87,14 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             optimizer=Optimizer(learning_rate=rate, b2=0.95, warmup_steps=steps // 8),
             mesh=MeshShape(data=1),
             evaluate_every=steps // 4 if full else None,
-            validation=(own_answers(None, "validation"),) if name in CURVES else (),
+            validation=(generations(None, "validation"),) if name in CURVES else (),
             evaluators=(
                 BitsPerByte(source=SOURCE, limit=48 if full else 4, rows=4, length=256, targets=128),
                 *measured,
             ),
         )
 
-    beside_sft = own_answers(tuned, "test", "stage:sft")
+    beside_sft = generations(tuned, "test", "stage:sft")
 
     def preferences(name: str, objective: PreferenceLoss, prefer: Side = "chosen") -> Train:
         recipe = DPO(student=tuned, data=pairs, objective=objective, prefer=prefer)
@@ -120,7 +120,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             train(
                 "sft",
                 SFT(student=untrained, data=text),
-                own_answers(None, "test"),
+                generations(None, "test"),
                 PreferenceAccuracy(data=pairs),
                 SurfaceAccuracy(data=pairs),
                 steps=40,

@@ -25,7 +25,7 @@ import dataclasses
 from typing import Literal
 
 from jaxkd.data import PackedText, StandardLibrary
-from jaxkd.evals import BitsPerByte, OwnAnswers, ReferenceKL
+from jaxkd.evals import BitsPerByte, Generations, ReferenceKL
 from jaxkd.losses import JensenShannon, ReverseKL, SkewForwardKL
 from jaxkd.models import Pretrained
 from jaxkd.on_policy import Replay
@@ -58,7 +58,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     evaluators = (
         bits_per_byte("test", 160 if full else 4),
         ReferenceKL(reference=teacher, data=measured, split="test", reference_cache="stage:test_cache"),
-        OwnAnswers(student=student, teacher=teacher, data=asked, count=48 if full else 4, max_new_tokens=new_tokens),
+        Generations(student=student, teacher=teacher, data=asked, count=48 if full else 4, max_new_tokens=new_tokens),
     )
     projectors = (Group(name="projectors", learning_rate=1e-3),)
     optimizer = Optimizer(learning_rate=5e-4, b2=0.95, warmup_steps=steps // 10, weight_decay=0.01)

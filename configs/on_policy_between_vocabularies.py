@@ -23,7 +23,7 @@ import dataclasses
 from typing import Literal
 
 from jaxkd.data import PackedText, PairedText, StandardLibrary
-from jaxkd.evals import AlignedTeacher, BitsPerByte, OwnAnswers
+from jaxkd.evals import AlignedTeacher, BitsPerByte, Generations
 from jaxkd.losses import ForwardKL
 from jaxkd.models import Pretrained
 from jaxkd.recipes.alm import ALM
@@ -62,7 +62,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     evaluators = (
         bits_per_byte("test", 160 if full else 4, "plain"),
         AlignedTeacher(**tokenized, data=measured, split="test", teacher_cache="stage:test_cache"),
-        OwnAnswers(**tokenized, data=asked, count=48 if full else 4, max_new_tokens=new_tokens),
+        Generations(**tokenized, data=asked, count=48 if full else 4, max_new_tokens=new_tokens),
     )
 
     def train(name: str, recipe: Recipe, *, groups: tuple[Group, ...] = ()) -> Train:

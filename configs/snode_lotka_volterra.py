@@ -1,6 +1,6 @@
 """Equations of predators and prey in three stages: from slopes, through the solver, and a network for the rest.
 
-Claim     Equations found from slopes are bettered by learning through the solver, and what they leave a network takes
+Claim     Equations found from slopes are refined by learning through the solver, and what they leave a network takes
           (SNODE, arXiv 2503.08059, whose tables are not known to us).
 Data      Sixteen records of Lotka-Volterra, (1.5, 1, 3, 1), of 81 samples over 8 units of time, with white noise of 5 %
           of each state's spread.  Validation: sixteen others with noise; test: sixteen without.

@@ -97,12 +97,12 @@ def cut(command: Command) -> None:
     surgery.check_layers(config, layers)
     sizes = {"heads": command.heads, "mlp_width": command.mlp_width, "width": command.width}
     # Refused before minutes are spent on weights.
-    family(surgery.narrower(config, **sizes).with_layers(layers))
+    family(surgery.narrow_config(config, **sizes).with_layers(layers))
     params = model.load()
     if any(size is not None for size in sizes.values()):
         importance = _importance(command, LanguageModel(config=config, params=params, tokenizer=tokenizer))
         kept = surgery.most_important(config, importance, **sizes)
-        config, params = surgery.keep_width(config, params, kept)
+        config, params = surgery.prune_width(config, params, kept)
     config, params = surgery.keep_layers(config, params, layers)
     if command.tokenizer is not None:
         old, tokenizer = tokenizer, Pretrained(path=command.tokenizer).tokenizer()
@@ -142,7 +142,7 @@ def _importance(command: Command, model: LanguageModel) -> Importance:
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         return activation_importance(
             model.config,
-            forward.place_params(model.config, model.params),
+            forward.shard_params(model.config, model.params),
             text.each_once("train", model.tokenizer),
             statistic=command.statistic,
         )

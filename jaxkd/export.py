@@ -74,7 +74,7 @@ def _write_model(command: Command, model: LanguageModel) -> str:
         source=None if model.source is None else model.source.folder(),
         max_shard_bytes=int(command.max_shard_gb * 1e9),
     )
-    read_back = huggingface.load_placed(command.to, model_config.read(command.to), decoder.abstract(config, dtype))
+    read_back = huggingface.load_sharded(command.to, model_config.read(command.to), decoder.abstract(config, dtype))
     same = jax.tree.map(lambda one, other: bool((one.astype(dtype) == other).all()), params, read_back)
     if not all(jax.tree.leaves(same)):
         raise ValueError(f"{command.to} must hold the parameters that were written, but reads back differently.")

@@ -62,12 +62,12 @@ def measure(command: Command) -> None:
     tokenizer, config = full.tokenizer(), full.config()
     batches = text.each_once("test", tokenizer)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
-        reference = LanguageModel(config=config, params=full.load_placed(), tokenizer=tokenizer)
+        reference = LanguageModel(config=config, params=full.load_sharded(), tokenizer=tokenizer)
         _write("stored", "MB", "of which blocks", "KL(full || stored)", "cross entropy")
         for quantization in (None, *command.quantizations):
             model = reference
             if quantization is not None:
-                params = dataclasses.replace(full, quantization=quantization).load_placed()
+                params = dataclasses.replace(full, quantization=quantization).load_sharded()
                 model = dataclasses.replace(reference, params=params)
             means = reference_kl(reference, model, batches)
             _write(

@@ -118,14 +118,14 @@ def test_what_matters_most_is_worth_more_than_what_comes_first(smollm2_folder):
         measured = surgery.activation_importance(config, params, text.each_once("train", tokenizer))
         drawn = surgery.Importance(
             heads=random.random(measured.heads.shape),
-            units=random.random(measured.units.shape),
+            neurons=random.random(measured.neurons.shape),
             channels=random.random(measured.channels.shape),
         )
         held_out = text.each_once("test", tokenizer)
         nats = {}
         for name, importance in (("measured", measured), ("drawn", drawn)):
             kept = surgery.most_important(config, importance, mlp_width=1152)
-            smaller, cut_params = surgery.keep_width(config, params, kept)
+            smaller, cut_params = surgery.prune_width(config, params, kept)
             student = LanguageModel(config=smaller, params=cut_params, tokenizer=tokenizer)
             nats[name] = float(reference_kl(whole, student, held_out)["cross_entropy"].value())
     assert nats["measured"] < nats["drawn"] - 0.5

@@ -33,7 +33,7 @@ def run(train: Train, folder: Path, *, seed: int) -> Mapping[str, Any]:
         train.run(folder, seed=seed, stages={})
         with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
             state, _ = checkpoints.restore(train.steps, train.compiled_step().abstract_state())
-    return state.kept
+    return state.rollout_state
 
 
 def step_seconds(folder: Path) -> float:

@@ -132,10 +132,10 @@ def _load(folder: Path, *, dtype: str, fsdp: int, path: str) -> dict[str, float]
         baseline = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
         start = time.perf_counter()
         if path == "placed":
-            target = sharding.described(decoder.abstract(config, jnp.dtype(dtype)), axes)
-            params = huggingface.load_placed(folder, config, target)
+            target = sharding.with_shardings(decoder.abstract(config, jnp.dtype(dtype)), axes)
+            params = huggingface.load_sharded(folder, config, target)
         else:
-            params = sharding.place(huggingface.load(folder, config, dtype=jnp.dtype(dtype)), axes)
+            params = sharding.shard(huggingface.load(folder, config, dtype=jnp.dtype(dtype)), axes)
         jax.block_until_ready(params)
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -166,14 +166,14 @@ class _Run:
 
         recipe, root = self.step.recipe, jax.random.key(1)
         state = self.step.initial_state(jax.tree.map(jnp.copy, self.variables))
-        kept, frozen = state.kept, self.step.frozen(self.variables.frozen)
+        kept, frozen = state.rollout_state, self.step.frozen(self.variables.frozen)
         start = time.perf_counter()
         for number, examples in zip(range(count), recipe.batches("train", 0), strict=False):
-            variables = self.step.variables(state, frozen).replace(kept=kept, step=number)
+            variables = self.step.variables(state, frozen).replace(rollout_state=kept, step=number)
             rollout = recipe.rollout(variables, examples, jax.random.fold_in(root, number))
-            kept = kept if rollout.kept is None else rollout.kept
+            kept = kept if rollout.rollout_state is None else rollout.rollout_state
             batch = global_batch(rollout.batch, jax.sharding.get_mesh())
-            state, _ = self.update(state.without_kept(), frozen, batch, root)
+            state, _ = self.update(state.without_rollout_state(), frozen, batch, root)
         jax.block_until_ready(state)
         return time.perf_counter() - start
 

@@ -89,7 +89,7 @@ def _cuts(
         nats = {}
         for name, importance in importances.items():
             kept = surgery.most_important(whole.config, importance, **sizes)
-            config, cut = surgery.keep_width(whole.config, params, kept)
+            config, cut = surgery.prune_width(whole.config, params, kept)
             student = dataclasses.replace(whole, config=config, params=jax.device_put(cut))
             nats[name] = _nats(whole, student, held_out)
             yield Row(figure=f"{label}: by {name}", value=nats[name], unit="nats per token")
@@ -101,7 +101,7 @@ def _quantizations(whole: "LanguageModel", held_out: list["TokenBatch"]) -> Iter
     from jaxkd.models import Pretrained
 
     for quantization, bar in (("int8", INT8_KL), ("int4", None)):
-        params = Pretrained(path=MODEL, quantization=quantization).load_placed()
+        params = Pretrained(path=MODEL, quantization=quantization).load_sharded()
         stored = dataclasses.replace(whole, params=params)
         kl = _nats(whole, stored, held_out, figure="kl")
         yield Row(figure=f"KL(full || {quantization})", value=kl, unit="nats per token", bar=bar)

@@ -1,6 +1,6 @@
 r"""How far rows of a kept study differ in a figure of each answer, with intervals over answers and seeds.
 
-python -m benchmarks.studies.differences benchmarks/results/align_distil.json own_answers/length \
+python -m benchmarks.studies.differences benchmarks/results/align_distil.json generations/length \
     --pair constant_0.25 dpo_0.1
 """
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 DRAWINGS = Path(__file__).parents[2] / "docs" / "_static"
 
-PASSED = "own_answers/code/passed"
-DISTANCE = "own_answers/sequence_kl"
-LENGTH = "own_answers/length"
+PASSED = "generations/code/passed"
+DISTANCE = "generations/sequence_kl"
+LENGTH = "generations/length"
 ACCURACY = "preference_accuracy/reward_accuracy"
 
 LONG = 40

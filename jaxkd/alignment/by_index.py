@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 
-from jaxkd.alignment.positions import NOWHERE, by_row, of_each
+from jaxkd.alignment.positions import NO_POSITION, by_row, pairs_of
 from jaxkd.records import Alignment, TokenSpans
 
 
-def align_in_order(student: TokenSpans, teacher: TokenSpans) -> Alignment:
+def align_by_index(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     """The pairs (i, j) of tokens of one segment that have the same number in it, whatever they stand for.
 
     Args:
@@ -27,7 +27,7 @@ def align_in_order(student: TokenSpans, teacher: TokenSpans) -> Alignment:
         >>> def tokens(segments):
         ...     ids = jnp.array(segments)
         ...     return TokenSpans(starts=jnp.zeros_like(ids), ends=jnp.zeros_like(ids), segment_ids=ids)
-        >>> pairs = align_in_order(tokens([1, 1, 1, 2]), tokens([1, 1, 2, 2, 0]))
+        >>> pairs = align_by_index(tokens([1, 1, 1, 2]), tokens([1, 1, 2, 2, 0]))
         >>> pairs.student.tolist(), pairs.teacher.tolist(), pairs.mask.tolist()
         ([0, 1, 0, 3], [0, 1, 0, 2], [True, True, False, True])
     """
@@ -35,9 +35,9 @@ def align_in_order(student: TokenSpans, teacher: TokenSpans) -> Alignment:
 
 
 def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
-    ours, theirs = student.segment_ids, jnp.where(teacher.segment_ids > 0, teacher.segment_ids, NOWHERE)
+    ours, theirs = student.segment_ids, jnp.where(teacher.segment_ids > 0, teacher.segment_ids, NO_POSITION)
     own = jnp.arange(ours.shape[0], dtype=jnp.int32)
-    number = own - jnp.searchsorted(jnp.where(ours > 0, ours, NOWHERE), ours).astype(jnp.int32)
+    number = own - jnp.searchsorted(jnp.where(ours > 0, ours, NO_POSITION), ours).astype(jnp.int32)
     places = jnp.searchsorted(theirs, ours).astype(jnp.int32) + number
     last = jnp.maximum(theirs.shape[0] - 1, 0)
     inside = (places <= last) & (theirs.shape[0] > 0)
@@ -45,4 +45,4 @@ def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     paired = (ours > 0) & inside
     if theirs.shape[0]:
         paired &= theirs[places] == ours
-    return of_each(places, paired)
+    return pairs_of(places, paired)

@@ -57,7 +57,7 @@ def sums(values: Float[Array, "*b k"], numbers: Int[Array, "*b k"], *, slots: in
     return jnp.vectorize(of_row, signature="(k),(k)->(p)")(values, numbers)
 
 
-def goes_on(pairs: Alignment, segment_ids: Int[Array, "*b k"]) -> Bool[Array, "*b p"]:
+def has_next(pairs: Alignment, segment_ids: Int[Array, "*b k"]) -> Bool[Array, "*b p"]:
     """Whether another stretch of the same text follows each.
 
     Args:
@@ -72,7 +72,7 @@ def goes_on(pairs: Alignment, segment_ids: Int[Array, "*b k"]) -> Bool[Array, "*
     Example:
         >>> import jax.numpy as jnp
         >>> pairs = ends(jnp.array([1, 1, 2, 3]), jnp.array([1, 2, 3]))
-        >>> goes_on(pairs, jnp.array([1, 1, 1, 2])).tolist()
+        >>> has_next(pairs, jnp.array([1, 1, 1, 2])).tolist()
         [True, False, False]
     """
     texts = jnp.where(pairs.mask, jnp.take_along_axis(segment_ids, pairs.student, axis=-1), 0)

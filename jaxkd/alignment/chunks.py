@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.positions import NOWHERE, by_row, last_up_to, stands_for_text, stride
+from jaxkd.alignment.positions import NO_POSITION, by_row, last_up_to, stands_for_text, stride
 from jaxkd.records import TokenSpans
 
 
@@ -85,4 +85,4 @@ def _numbers(
 
 def _next(ends: Int[Array, " k"], counts: Bool[Array, " k"]) -> Int[Array, " k"]:
     """The end of the next token that counts, itself included: an ascending list."""
-    return jax.lax.cummin(jnp.where(counts, ends, NOWHERE).astype(jnp.int32), reverse=True)
+    return jax.lax.cummin(jnp.where(counts, ends, NO_POSITION).astype(jnp.int32), reverse=True)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxkd.alignment.positions import NOWHERE, by_row, exchanged, last_up_to, of_each, stands_for_text, stride
+from jaxkd.alignment.positions import NO_POSITION, by_row, exchanged, last_up_to, pairs_of, stands_for_text, stride
 from jaxkd.records import Alignment, TokenSpans
 
 
@@ -53,14 +53,14 @@ def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     if student.starts.shape[0] > teacher.starts.shape[0]:
         return exchanged(_align(teacher, student))
     if student.starts.shape[0] == 0:
-        return of_each(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
+        return pairs_of(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
     texts = stride(student, teacher)
     wanted = student.segment_ids * texts + student.starts
-    offered = jnp.where(teacher.segment_ids > 0, teacher.segment_ids * texts + teacher.starts, NOWHERE)
+    offered = jnp.where(teacher.segment_ids > 0, teacher.segment_ids * texts + teacher.starts, NO_POSITION)
     # Computed once, and not again in every step of the search.
     wanted, offered = jax.lax.optimization_barrier((wanted, offered))
     # Of the tokens that begin there, the last: one of no text may stand before it.
     places = last_up_to(wanted, offered)
     starts, ends = (side.at[places].get(mode="promise_in_bounds") for side in (offered, teacher.ends))
     equal = (starts == wanted) & (ends == student.ends)
-    return of_each(places, stands_for_text(student) & equal)
+    return pairs_of(places, stands_for_text(student) & equal)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.alignment.positions import exchanged, of_each
+from jaxkd.alignment.positions import exchanged, pairs_of
 from jaxkd.records import Alignment
 
 MARKERS = "▁Ġ"
@@ -139,7 +139,7 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
     if room > others:  # the rule does not know which side is which
         return exchanged(_align(teacher, student, common))
     if room == 0:
-        return of_each(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
+        return pairs_of(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
 
     def step(state: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], tuple[Array, Array]]:
         i, j, passed_i, passed_j = state
@@ -162,7 +162,7 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
     zero = jnp.zeros_like(common)
     _, (places, partners) = jax.lax.scan(step, (zero,) * 4, None, length=room + others)
     partner = jnp.full(room, -1, jnp.int32).at[places].set(partners, mode="drop")
-    return of_each(partner, partner >= 0)
+    return pairs_of(partner, partner >= 0)
 
 
 def _stripped(strings: Sequence[str]) -> Int[np.ndarray, " n"]:

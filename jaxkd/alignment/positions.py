@@ -11,7 +11,7 @@ from jaxkd.records import Alignment, TokenSpans
 
 Result = TypeVar("Result")
 
-NOWHERE = jnp.iinfo(jnp.int32).max
+NO_POSITION = jnp.iinfo(jnp.int32).max
 """A number behind all bytes."""
 
 
@@ -50,7 +50,7 @@ def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Ar
     """
     bits = ascending.shape[0].bit_length()
     # With one less than a power of two, no step leaves the array.
-    padded = jnp.pad(ascending, (0, (1 << bits) - 1 - ascending.shape[0]), constant_values=NOWHERE)
+    padded = jnp.pad(ascending, (0, (1 << bits) - 1 - ascending.shape[0]), constant_values=NO_POSITION)
 
     def step(done: Int[Array, ""], count: Int[Array, " k"]) -> Int[Array, " k"]:
         size = jnp.left_shift(1, bits - 1 - done)
@@ -67,7 +67,7 @@ def exchanged(alignment: Alignment) -> Alignment:
     return Alignment(student=alignment.teacher, teacher=alignment.student, mask=alignment.mask)
 
 
-def of_each(places: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
+def pairs_of(places: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
     """The pairs `(i, places[i])` where `paired`: a slot for each of the student's tokens."""
     own = jnp.arange(places.shape[0], dtype=jnp.int32)
     return Alignment(student=jnp.where(paired, own, 0), teacher=jnp.where(paired, places, 0), mask=paired)

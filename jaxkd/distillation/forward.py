@@ -15,13 +15,13 @@ from jaxkd.models.transformer.decoder import Remat
 from jaxkd.models.transformer.layer_outputs import AttentionTap, layer_outputs
 from jaxkd.networks import quantized
 from jaxkd.records import Hiddens, TokenBatch
-from jaxkd.sharding import place
+from jaxkd.sharding import shard
 from jaxkd.typing import Key, Params
 
 
-def place_params(config: DecoderConfig, params: Params) -> Params:
+def shard_params(config: DecoderConfig, params: Params) -> Params:
     """Host parameters, or the head's part of them, moved onto the ambient mesh."""
-    return place(params, quantized.logical_axes(params, decoder.logical_axes(config)))
+    return shard(params, quantized.logical_axes(params, decoder.logical_axes(config)))
 
 
 def hiddens(
@@ -144,17 +144,17 @@ def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens
     return jax.lax.stop_gradient(Hiddens(values=values, head=head))
 
 
-def at(hiddens: Hiddens, places: Int[Array, "b p"]) -> Hiddens:
+def gather_positions(hiddens: Hiddens, places: Int[Array, "b p"]) -> Hiddens:
     """The hidden states `[b p d]` at these places of each row's targets."""
     return dataclasses.replace(hiddens, values=jnp.take_along_axis(hiddens.values, places[..., None], axis=1))
 
 
-def leading_tokens(hiddens: Hiddens, count: int) -> Hiddens:
+def truncate_vocabulary(hiddens: Hiddens, count: int) -> Hiddens:
     """The same hidden states, read by the first `count` rows of their head alone: those that two models share."""
     return dataclasses.replace(hiddens, head=dataclasses.replace(hiddens.head, vocab_size=count))
 
 
-def token_nats(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k"]:
+def label_cross_entropy(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k"]:
     """Cross entropy of each label, in nats, without a gradient; 0 where the mask is False."""
     weights = batch.loss_mask.astype(jnp.float32)
     loss = linear_cross_entropy(hiddens(config, params, batch), batch.labels, weights=weights)

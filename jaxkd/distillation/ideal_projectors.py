@@ -38,17 +38,17 @@ def require_fit(head_fit: HeadFit) -> None:
         raise ValueError(f"head_fit must be one of {', '.join(get_args(HeadFit))}, got {head_fit!r}.")
 
 
-def described(variables: Variables, *, student_width: int, teacher_width: int, head_fit: HeadFit) -> Variables:
-    """What `started` returns, as shapes: the abstract variables with the trained projector and what s2t is made of."""
+def abstract(variables: Variables, *, student_width: int, teacher_width: int, head_fit: HeadFit) -> Variables:
+    """What `initial` returns, as shapes: the abstract variables with the trained projector and what s2t is made of."""
     t2s = {"weight": jax.ShapeDtypeStruct((teacher_width, student_width), jnp.float32)}
     parts = {"gram_inverse": jax.ShapeDtypeStruct((teacher_width, teacher_width), jnp.float32)}
     if head_fit == "centred":
         parts["teacher_mean"] = jax.ShapeDtypeStruct((teacher_width,), jnp.float32)
-    state = variables.state | sharding.described(parts, _axes(parts))
+    state = variables.state | sharding.with_shardings(parts, _axes(parts))
     return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
-def started(
+def initial(
     variables: Variables, student: Head, teacher: Head, rows: SharedRows, *, rtol: float, head_fit: HeadFit
 ) -> Variables:
     """The variables with P_t2s in `params["projectors"]`, and what P_s2t is made of in `state`.
@@ -81,7 +81,7 @@ def started(
     parts["gram_inverse"] = projector.gram_inverse(teacher_rows, rtol=rtol)
     _log.info("ideal projectors: %s", _kept(t2s, np.asarray(teacher_rows), np.asarray(student_rows)))
     t2s, parts = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (t2s, parts))
-    state = variables.state | sharding.place(parts, _axes(parts))
+    state = variables.state | sharding.shard(parts, _axes(parts))
     return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
@@ -95,7 +95,7 @@ def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndar
     return f"{lost}the teacher's logits; |P_t2s - 1| = {distance:.2g} in the Frobenius norm"
 
 
-def followed(
+def updated(
     variables: Variables,
     student: Head,
     teacher: Head,
@@ -106,11 +106,11 @@ def followed(
     """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns.
 
     Args:
-        variables: from `started`.
+        variables: from `initial`.
         student: its head.
         teacher: its head.
         rows: the shared ones; ids may end in pairs of -1, which are none.
-        head_fit: as in `started`.
+        head_fit: as in `initial`.
     """
     inverse = variables.state["gram_inverse"]
     if isinstance(rows, int):

@@ -8,7 +8,9 @@ from jaxtyping import Array
 
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import forward, frozen_teacher, student_params
+from jaxkd.distillation import forward, student_params
+from jaxkd.distillation.frozen_model import TEACHER, FrozenModel
+from jaxkd.distillation.parts import Part
 from jaxkd.distillation.student_recipe import StudentRecipe
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer import decoder
@@ -16,7 +18,7 @@ from jaxkd.records import Head, Hiddens, PairedBatch, TokenBatch, Variables
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.tokenizers import vocabulary
 from jaxkd.training.recipe import Batch
-from jaxkd.typing import Key, Params, Split
+from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
     import grain
@@ -89,22 +91,20 @@ class Distillation(StudentRecipe):
         """
         ours, theirs = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
         student = self.student_hiddens(variables, ours, key)
-        teacher = forward.teacher(self.teacher.config(), variables.frozen["teacher"], theirs)
+        teacher = forward.teacher(self.teacher.config(), variables.frozen[TEACHER], theirs)
         if isinstance(batch, PairedBatch):
             return student, teacher
-        shared = vocabulary.compared_size(self.student, self.teacher)
-        return forward.leading_tokens(student, shared), forward.leading_tokens(teacher, shared)
+        shared = vocabulary.common_prefix_size(self.student, self.teacher)
+        return forward.truncate_vocabulary(student, shared), forward.truncate_vocabulary(teacher, shared)
 
     def heads(self, variables: Variables) -> tuple[Head, Head]:
         """Of student and teacher, as they are now."""
         student = decoder.head(self.student_config(), student_params.student(variables))
-        return student, decoder.head(self.teacher.config(), variables.frozen["teacher"])
+        return student, decoder.head(self.teacher.config(), variables.frozen[TEACHER])
 
-    def abstract_others(self) -> Params:
-        return frozen_teacher.abstract(self.teacher, cached=self._cached, also=self.teacher_reads)
-
-    def load_others(self) -> Params:
-        return frozen_teacher.load(self.teacher, cached=self._cached, also=self.teacher_reads)
+    def parts(self) -> dict[str, Part]:
+        teacher = FrozenModel(checkpoint=self.teacher, cached=self._cached, also=self.teacher_reads)
+        return super().parts() | {TEACHER: teacher}
 
     @property
     def _cached(self) -> bool:

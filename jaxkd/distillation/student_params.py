@@ -25,7 +25,7 @@ _PROJECTOR_AXES = {"weight": ("embed", None), "bias": (None,)}
 
 def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
     """Shapes, dtypes and shardings of a student's variables under the ambient mesh; arguments as of `init`."""
-    params = checkpoint.abstract_placed()
+    params = checkpoint.abstract_sharded()
     if config.lora is None:
         return Variables(params={STUDENT: params})
     return Variables(params={ADAPTERS: _abstract_adapters(config)}, frozen={STUDENT: params})
@@ -40,7 +40,7 @@ def init(config: DecoderConfig, checkpoint: Pretrained, key: Key) -> Variables:
         key: draws the adapters.
     """
     if config.lora is None:
-        return Variables(params={STUDENT: checkpoint.load_placed()})
+        return Variables(params={STUDENT: checkpoint.load_sharded()})
     places = jax.tree.map(lambda leaf: leaf.sharding, _abstract_adapters(config))
     # Compiled, because nothing but the adapters is then drawn.
     draw = jax.jit(lambda key: lora.split(decoder.init(config, key))[1], out_shardings=places)
@@ -57,13 +57,13 @@ def with_projectors(variables: Variables, projectors: Mapping[str, Params]) -> V
     tree = {name: dict(leaves) for name, leaves in projectors.items()}
     axes = {name: {leaf: _PROJECTOR_AXES[leaf] for leaf in leaves} for name, leaves in tree.items()}
     abstract = all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
-    placed = sharding.described(tree, axes) if abstract else sharding.place(tree, axes)
+    placed = sharding.with_shardings(tree, axes) if abstract else sharding.shard(tree, axes)
     return variables.replace(params=variables.params | {PROJECTORS: placed})
 
 
 def load_frozen(config: DecoderConfig, checkpoint: Pretrained) -> Params:
     """The frozen part of `init` alone: the checkpoint under adapters, or nothing."""
-    return {} if config.lora is None else {STUDENT: checkpoint.load_placed()}
+    return {} if config.lora is None else {STUDENT: checkpoint.load_sharded()}
 
 
 def student(variables: Variables) -> Params:
@@ -80,4 +80,4 @@ def language_model(config: DecoderConfig, checkpoint: Pretrained, variables: Var
 
 def _abstract_adapters(config: DecoderConfig) -> Params:
     tree, axes = (lora.split(whole)[1] for whole in (decoder.abstract(config), decoder.logical_axes(config)))
-    return sharding.described(tree, axes)
+    return sharding.with_shardings(tree, axes)

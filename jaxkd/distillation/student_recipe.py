@@ -3,6 +3,7 @@
 import dataclasses
 
 from jaxkd.distillation import forward, student_params
+from jaxkd.distillation.parts import Part, abstract_parts, load_parts
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
@@ -16,8 +17,7 @@ from jaxkd.typing import Key, Params
 class StudentRecipe(Recipe):
     """A method that trains one student, whole or by adapters.
 
-    A method adds its data, its hyper-parameters and `loss`, and where it reads other models `abstract_others` and
-    `load_others`.
+    A method adds its data, its hyper-parameters and `loss`, and `parts` where its loss reads other models or tables.
     """
 
     student: Pretrained
@@ -28,24 +28,20 @@ class StudentRecipe(Recipe):
 
     def abstract(self) -> Variables:
         student = student_params.abstract(self.student_config(), self.student)
-        return student.replace(frozen=student.frozen | self.abstract_others())
+        return student.replace(frozen=student.frozen | abstract_parts(self.parts()))
 
     def init(self, key: Key) -> Variables:
         student = student_params.init(self.student_config(), self.student, key)
-        return student.replace(frozen=student.frozen | self.load_others())
+        return student.replace(frozen=student.frozen | load_parts(self.parts()))
 
     def load_frozen(self) -> Params:
-        return self.load_base() | self.load_others()
+        return self.load_base() | load_parts(self.parts())
 
     def load_base(self) -> Params:
         return student_params.load_frozen(self.student_config(), self.student)
 
-    def abstract_others(self) -> Params:
-        """Shapes of what is frozen besides the student's base.  Default: nothing."""
-        return {}
-
-    def load_others(self) -> Params:
-        """What is frozen besides the student's base.  Default: nothing."""
+    def parts(self) -> dict[str, Part]:
+        """Frozen variables besides the student's base, by name.  Default: none."""
         return {}
 
     def model(self, variables: Variables) -> LanguageModel:

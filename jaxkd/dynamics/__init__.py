@@ -39,7 +39,7 @@ from jaxkd.dynamics.identification.sparse_paths import Lasso as Lasso
 from jaxkd.dynamics.identification.sparse_paths import RelaxedL0 as RelaxedL0
 from jaxkd.dynamics.identification.sparse_paths import SequentialThresholding as SequentialThresholding
 from jaxkd.dynamics.identification.sparse_paths import SparsePath as SparsePath
-from jaxkd.dynamics.padding import padded as padded
+from jaxkd.dynamics.padding import pad as pad
 from jaxkd.dynamics.solvers.fixed_step import EULER as EULER
 from jaxkd.dynamics.solvers.fixed_step import RK4 as RK4
 from jaxkd.dynamics.solvers.fixed_step import FixedStep as FixedStep
@@ -57,7 +57,7 @@ from jaxkd.dynamics.symbolic.search import SymbolicFit as SymbolicFit
 from jaxkd.dynamics.symbolic.search import symbolic_search as symbolic_search
 from jaxkd.dynamics.validation.held_out import HeldOut as HeldOut
 from jaxkd.dynamics.validation.held_out import held_out as held_out
-from jaxkd.dynamics.validation.hidden_states import Past as Past
-from jaxkd.dynamics.validation.hidden_states import past as past
+from jaxkd.dynamics.validation.hidden_states import HiddenStateTest as HiddenStateTest
+from jaxkd.dynamics.validation.hidden_states import hidden_state_test as hidden_state_test
 from jaxkd.dynamics.validation.trust import Check as Check
 from jaxkd.dynamics.validation.trust import trust as trust

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-def padded(trajectories: Sequence[Float[np.ndarray, "..."]]) -> tuple[Float[Array, "..."], tuple[int, ...]]:
+def pad(trajectories: Sequence[Float[np.ndarray, "..."]]) -> tuple[Float[Array, "..."], tuple[int, ...]]:
     """One array with a first axis for the trajectories, filled up with each one's last value, and their lengths.
 
     Args:
@@ -23,7 +23,7 @@ def padded(trajectories: Sequence[Float[np.ndarray, "..."]]) -> tuple[Float[Arra
 
     Example:
         >>> import numpy as np
-        >>> values, lengths = padded([np.array([1.0, 2.0, 3.0]), np.array([4.0])])
+        >>> values, lengths = pad([np.array([1.0, 2.0, 3.0]), np.array([4.0])])
         >>> values.tolist(), lengths
         ([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]], (3, 1))
     """

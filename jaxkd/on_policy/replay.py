@@ -10,8 +10,8 @@ import numpy as np
 from jaxkd.on_policy import replay_buffer
 from jaxkd.typing import Key, Params
 
-Origin = Literal["data", "new", "kept"]
-"""Whose answers a step learns from: the data's, or the student's, written now or before."""
+Source = Literal["data", "new", "replayed"]
+"""Answers that a step learns from: those of the data, new ones of the student, or those of its replay buffer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Replay:
     start: float
     """phi at first, in [0, 1].  With 0 only a validation sets it going."""
     steps: int
-    """Over which newly written answers give way to kept ones: those of the run."""
+    """Over which newly written answers give way to replayed ones: those of the run."""
     capacity: int = 1000
     """Answers in the buffer, at least the rows of a batch."""
     increase: float = 0.1
@@ -60,13 +60,13 @@ class Replay:
         schedule = {"phi": np.float32(self.start), "validated": np.float32(np.inf)}
         return replay_buffer.empty(self.capacity, max_new_tokens=max_new_tokens) | schedule
 
-    def origin(self, buffers: Params, step: int, key: Key) -> Origin:
-        """What the step learns from."""
+    def source(self, buffers: Params, step: int, key: Key) -> Source:
+        """Draw what the step learns from."""
         drawn, phi = float(jax.random.uniform(key)), float(buffers["phi"])
         if drawn >= phi:
             return "data"
         full = replay_buffer.size(buffers) == self.capacity
-        return "kept" if full and drawn >= phi * (1 - step / self.steps) else "new"
+        return "replayed" if full and drawn >= phi * (1 - step / self.steps) else "new"
 
     def validated(self, buffers: Params, metrics: Mapping[str, float]) -> Params:
         """The buffers after a validation.

@@ -18,7 +18,7 @@ from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import OnPolicyBatch, Rollout, TokenBatch
 from jaxkd.sampling import Finish, Mixture, Sampling, bucket, generate
-from jaxkd.sampling.health import health
+from jaxkd.sampling.degeneration import degeneration
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
 from jaxkd.typing import Key
@@ -39,7 +39,7 @@ class Rollouts:
     teacher: Pretrained
     max_new_tokens: int
     sampling: Sampling = AS_LEARNT
-    learn_given: bool = True
+    learn_off_policy: bool = True
     """Whether the answers of the data are learnt from too."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
@@ -64,7 +64,7 @@ class Rollouts:
         examples: Sequence[Any],
         key: Key,
         *,
-        asked: Bool[np.ndarray, " b"] | None = None,
+        sampled: Bool[np.ndarray, " b"] | None = None,
         mixture: Mixture | None = None,
     ) -> Rollout:
         """The answers to a global batch of examples, and this process's rows of it.
@@ -73,73 +73,79 @@ class Rollouts:
             model: the student as it is now.
             examples: of all processes' rows.
             key: of the step; each answer is drawn by the key and its example.
-            asked: which prompts are answered, the others keep the answers of the data; None is all.
+            sampled: which prompts are answered, the others keep the answers of the data; None stands for all.
             mixture: a second model that has a share in what is drawn.
 
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
         """
-        return self.assembled(examples, self.written(model, examples, key, asked=asked, mixture=mixture))
+        return self.assembled(examples, self.generated(model, examples, key, sampled=sampled, mixture=mixture))
 
-    def written(
+    def generated(
         self,
         model: LanguageModel,
         examples: Sequence[Any],
         key: Key,
         *,
-        asked: Bool[np.ndarray, " b"] | None = None,
+        sampled: Bool[np.ndarray, " b"] | None = None,
         mixture: Mixture | None = None,
     ) -> dict[int, Answer]:
-        """The answers by the place of their example; arguments as of `rollout`."""
+        """Answers by the position of their example in the batch; arguments as of `rollout`."""
         prompts = [self.text.read_by_student(example) for example in examples]
-        places = range(len(examples)) if asked is None else np.flatnonzero(asked).tolist()
-        answers = self.answers(model, [prompts[place] for place in places], key, mixture)
-        return dict(zip(places, answers, strict=True))
+        positions = range(len(examples)) if sampled is None else np.flatnonzero(sampled).tolist()
+        answers = self.answers(model, [prompts[position] for position in positions], key, mixture)
+        return dict(zip(positions, answers, strict=True))
 
     def assembled(
-        self, examples: Sequence[Any], answers: Mapping[int, Answer], *, given: Sequence[Any] | None = None
+        self, examples: Sequence[Any], answers: Mapping[int, Answer], *, off_policy: Sequence[Any] | None = None
     ) -> Rollout:
         """This process's rows of a global batch of examples with answers in place of those of the data.
 
         Args:
             examples: of all processes' rows.
-            answers: by the place of their example in the batch; the other examples keep their own.
-            given: whose answers of the data are learnt from, by default those of `examples`.
+            answers: by the position of their example in the batch; the other examples keep their own.
+            off_policy: examples whose answers of the data are learnt from, by default `examples`.
 
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
         """
         mine = Share.of_process().rows(len(examples))
-        written = list(examples)
-        for place, answer in answers.items():
-            if mine.start <= place < mine.stop:
-                written[place] = self.text.answered(examples[place], answer, self.student, self.teacher)
-        found = health([answer.tokens for answer in answers.values()], [answer.ended for answer in answers.values()])
+        on_policy = list(examples)
+        for position, answer in answers.items():
+            if mine.start <= position < mine.stop:
+                on_policy[position] = self.text.answered(examples[position], answer, self.student, self.teacher)
+        found = degeneration(
+            [answer.tokens for answer in answers.values()], [answer.ended for answer in answers.values()]
+        )
         self._require_text(found)
         metrics = {**found, "share": len(answers) / len(examples)}
-        own = examples if given is None else given
-        batch = OnPolicyBatch(written=_rows(self.text, written[mine]), given=self._given(own[mine]))
+        own = examples if off_policy is None else off_policy
+        batch = OnPolicyBatch(on_policy=_rows(self.text, on_policy[mine]), off_policy=self._off_policy(own[mine]))
         return Rollout(batch=batch, metrics={f"rollout/{name}": value for name, value in metrics.items()})
 
     def answers(
-        self, model: LanguageModel, asked: Sequence[Tokenized], key: Key, mixture: Mixture | None = None
+        self, model: LanguageModel, examples: Sequence[Tokenized], key: Key, mixture: Mixture | None = None
     ) -> list[Answer]:
         """What the student writes after each prompt."""
-        if not asked:
+        if not examples:
             return []
         end = chat.end_of_turn(model.tokenizer, self.text.of_student.template)
         texts = generate(
             model,
-            [example.tokens[: example.prompt_length].tolist() for example in asked],
+            [example.tokens[: example.prompt_length].tolist() for example in examples],
             max_new_tokens=self.max_new_tokens,
             sampling=self.sampling,
             end_tokens={end, *model.end_tokens},
             key=key,
-            example_ids=[example.index for example in asked],
-            rows=len(asked),
+            example_ids=[example.index for example in examples],
+            rows=len(examples),
             mixture=mixture,
         )
         return [Answer(tokens=text.tokens, ended=text.finish != Finish.LENGTH) for text in texts]
+
+    def ids(self, examples: Sequence[Any]) -> list[int]:
+        """Index of each example in the data."""
+        return [self.text.read_by_student(example).index for example in examples]
 
     def with_room(self, text: PackedText) -> PackedText:
         """The text with rows for the longest prompt and the longest answer: the longest that a batch can become."""
@@ -149,12 +155,12 @@ class Rollouts:
             targets=bucket(max(text.targets, self.max_new_tokens), limit=_LONGEST),
         )
 
-    def abstract_given(self) -> TokenBatch | None:
+    def abstract_off_policy(self) -> TokenBatch | None:
         """Shapes and dtypes of the longest batch with the answers of the data."""
-        return self.text.of_student.abstract_batch() if self.learn_given else None
+        return self.text.of_student.abstract_batch() if self.learn_off_policy else None
 
-    def _given(self, examples: Sequence[Any]) -> TokenBatch | None:
-        if not self.learn_given:
+    def _off_policy(self, examples: Sequence[Any]) -> TokenBatch | None:
+        if not self.learn_off_policy:
             return None
         return _rows(self.text.of_student, [self.text.read_by_student(example) for example in examples])
 

@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.distillation import forward
+from jaxkd.distillation.frozen_model import FrozenModel
 from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.parts import Part
 from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels.softmax.contrast import Reward
 from jaxkd.losses import linear_contrast
@@ -97,8 +99,10 @@ class AlignDistil(Distillation):
         }
         if self.shift == "reference":
             return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
-        gold = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
-        return LossOutput(loss=nats.total + gold.total, state=variables.state, metrics=metrics | gold.metrics)
+        label_term = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
+        return LossOutput(
+            loss=nats.total + label_term.total, state=variables.state, metrics=metrics | label_term.metrics
+        )
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return {**super().counts(batch), "examples": example_count(batch.loss_mask, batch.example_ids)}
@@ -146,36 +150,17 @@ class AlignDistil(Distillation):
             share=share,
         )
 
-    def abstract_others(self) -> Params:
-        (reverse,) = frozen_teacher.abstract(self.reverse, cached=self._cached).values()
-        return super().abstract_others() | {REVERSE: reverse}
-
-    def load_others(self) -> Params:
-        self._require_one_reference()
-        (reverse,) = frozen_teacher.load(self.reverse, cached=self._cached).values()
-        return super().load_others() | {REVERSE: reverse}
+    def parts(self) -> dict[str, Part]:
+        # What "vanilla" calls reverse is the reference itself.
+        teacher = self.teacher if self.reward == "contrastive" else None
+        return super().parts() | {REVERSE: _Reverse(checkpoint=self.reverse, cached=self._cached, teacher=teacher)}
 
     def provenance(self) -> str:
         return f"{super().provenance()}; reverse: {self.reverse.provenance()}"
 
-    def _require_one_reference(self) -> None:
-        """Refuse a contrast that is not that of the preferences alone.
-
-        What models that no run here has trained began from is not known.
-        """
-        runs = [model.trained for model in (self.teacher, self.reverse)]
-        if self.reward != "contrastive" or None in runs:
-            return
-        found = [origins(Path(run)).get("reference") for run in runs if run is not None]
-        if None not in found and found[0] != found[1]:
-            raise ValueError(
-                f"teacher and reverse must have been trained against one reference, got {runs[0]} with {found[0]} and "
-                f"{runs[1]} with {found[1]}. Train both from one checkpoint, and AlignDistil's student from it too."
-            )
-
     def _second(self, variables: Variables, batch: TokenBatch) -> Hiddens:
         hiddens = forward.teacher(self.reverse.config(), variables.frozen[REVERSE], self._of(batch, 1))
-        return forward.leading_tokens(hiddens, vocabulary.compared_size(self.student, self.teacher))
+        return forward.truncate_vocabulary(hiddens, vocabulary.common_prefix_size(self.student, self.teacher))
 
     def _of(self, batch: TokenBatch, place: int) -> TokenBatch:
         """The batch with the cached hidden states of one of the two models, where there are any."""
@@ -187,6 +172,27 @@ class AlignDistil(Distillation):
     @property
     def _widths(self) -> tuple[int, int]:
         return self.teacher.config().width, self.reverse.config().width
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reverse(FrozenModel):
+    """The reverse model; trained against another reference than the teacher, it is refused when it is loaded.
+
+    The reference of a model that no run here has trained is not known.
+    """
+
+    teacher: Pretrained | None
+
+    def load(self) -> Params:
+        runs = [model.trained for model in (self.teacher, self.checkpoint) if model is not None]
+        references = [origins(Path(run)).get("reference") for run in runs if run is not None]
+        if len(references) == 2 and None not in references and references[0] != references[1]:
+            raise ValueError(
+                f"teacher and reverse must have been trained against one reference, got {runs[0]} with "
+                f"{references[0]} and {runs[1]} with {references[1]}. Train both from one checkpoint, and "
+                "AlignDistil's student from it too."
+            )
+        return super().load()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,7 +56,7 @@ class ALM(Distillation):
         student, teacher = self.hiddens(variables, batch, key)
         learnt = linear_log_probs(student, ours.labels, mask=ours.loss_mask)
         taught = linear_log_probs(teacher, theirs.labels, mask=theirs.loss_mask)
-        gold = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
+        label_term = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
 
         our_chunks, their_chunks = chunks(batch.student_spans, batch.teacher_spans)
         ends = chunk_values.ends(our_chunks, their_chunks)
@@ -65,10 +65,10 @@ class ALM(Distillation):
         p = chunk_values.sums(taught.values, their_chunks, slots=slots)
         compared = ends.mask
         if self.boundary_threshold is not None:
-            goes_on = chunk_values.goes_on(ends, batch.student_spans.segment_ids)
-            p_boundary = self._boundary(self.teacher, teacher, ends.teacher, goes_on)
-            closed = ~goes_on | (p_boundary > _log(self.boundary_threshold))
-            q_boundary = self._boundary(self.student, student, ends.student, goes_on & closed)
+            has_next = chunk_values.has_next(ends, batch.student_spans.segment_ids)
+            p_boundary = self._boundary(self.teacher, teacher, ends.teacher, has_next)
+            closed = ~has_next | (p_boundary > _log(self.boundary_threshold))
+            q_boundary = self._boundary(self.student, student, ends.student, has_next & closed)
             joined = chunk_values.merged(ends.mask, closed)
             q = chunk_values.sums(q + q_boundary, joined, slots=slots)
             p = chunk_values.sums(p + jnp.where(closed, p_boundary, 0.0), joined, slots=slots)
@@ -84,7 +84,7 @@ class ALM(Distillation):
             "chunks": Mean(total=jnp.sum(compared, dtype=jnp.float32), count=targets),
             "chunk_divergence": reported(nats, compared),
         }
-        return LossOutput(loss=gold + jnp.sum(weights * nats), state=variables.state, metrics=metrics)
+        return LossOutput(loss=label_term + jnp.sum(weights * nats), state=variables.state, metrics=metrics)
 
     def validate(self) -> None:
         super().validate()
@@ -100,7 +100,7 @@ class ALM(Distillation):
         """Log-probability of a boundary behind each chunk, at the target that follows it."""
         following = jnp.minimum(ends + 1, hiddens.values.shape[1] - 1)
         event = jnp.asarray(_boundary_tokens(model, hiddens.head.weight.shape[0]))
-        return event_log_probs(forward.at(hiddens, following), event, mask=asked)
+        return event_log_probs(forward.gather_positions(hiddens, following), event, mask=asked)
 
     def _binary(self) -> SeparableDivergence:
         if not isinstance(self.divergence, SeparableDivergence) or self.divergence.temperature != 1:

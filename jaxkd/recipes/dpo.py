@@ -8,6 +8,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.distillation import answer_log_probs
+from jaxkd.distillation.frozen_model import FrozenModel
+from jaxkd.distillation.parts import Part
 from jaxkd.distillation.student_recipe import StudentRecipe
 from jaxkd.kernels import linear_log_probs
 from jaxkd.losses.preference import DPOLoss, PreferenceLoss
@@ -17,7 +19,7 @@ from jaxkd.records import LossOutput, PreferenceBatch, TokenBatch, Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.tokenizers import vocabulary
-from jaxkd.typing import Key, Params, Split
+from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
     import grain
@@ -62,8 +64,8 @@ class DPO(StudentRecipe):
         preference = self.objective(better, other, batch.probability)
         weights = batch.weights * mean_weights(present, counts["pairs"])
         learnt = self._learnt(answers)
-        gold = masked_sum(nats * mean_weights(learnt, counts["learnt"]), learnt).total
-        total = masked_sum(preference * weights, present).total + self.sft_weight * gold
+        label_term = masked_sum(nats * mean_weights(learnt, counts["learnt"]), learnt).total
+        total = masked_sum(preference * weights, present).total + self.sft_weight * label_term
         rewards = self.objective.beta * scores
         metrics = {
             "preference": reported(preference, present),
@@ -96,17 +98,15 @@ class DPO(StudentRecipe):
             )
         if self.reference is not None:
             self.data.check_fits(self.reference.config())
-            if vocabulary.compared_size(self.student, self.reference) == 0:
+            if vocabulary.common_prefix_size(self.student, self.reference) == 0:
                 raise ValueError(
                     f"student and reference must share one vocabulary, got {self.student.path} and "
                     f"{self.reference.path}: log-probabilities of the same tokens are compared."
                 )
 
-    def abstract_others(self) -> Params:
-        return {REFERENCE: self._pi_ref.abstract_placed()} if self._holds_reference else {}
-
-    def load_others(self) -> Params:
-        return {REFERENCE: self._pi_ref.load_placed()} if self._holds_reference else {}
+    def parts(self) -> dict[str, Part]:
+        reference = {REFERENCE: FrozenModel(checkpoint=self._pi_ref)} if self._holds_reference else {}
+        return super().parts() | reference
 
     def abstract_batch(self) -> PreferenceBatch:
         return self.data.abstract_batch(reference=self.reference_cache is not None)

@@ -51,7 +51,7 @@ class DSKDCrossAttention(Distillation):
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
         projectors = variables.params["projectors"]
-        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
+        label_term = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         queries, keys, targets = self._queries_and_keys(variables, batch)
         normalised = functools.partial(
@@ -87,13 +87,13 @@ class DSKDCrossAttention(Distillation):
             implementation=FROZEN_HEAD,
         )
         metrics = {
-            **gold.metrics,
+            **label_term.metrics,
             "t2s_cross_entropy": reported(t2s_nats.cross_entropy, ours.loss_mask),
             "t2s_accuracy": reported(correct.astype(jnp.float32), ours.loss_mask),
             "t2s_divergence": reported(nats.divergence, correct),
             "s2t_divergence": reported(s2t_nats.divergence, theirs.loss_mask),
         }
-        loss = gold.total + t2s_nats.total + nats.total + s2t_nats.total
+        loss = label_term.total + t2s_nats.total + nats.total + s2t_nats.total
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def validate(self) -> None:

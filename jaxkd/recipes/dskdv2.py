@@ -88,7 +88,7 @@ class DSKDv2(Distillation):
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
         heads, rows = self.heads(variables), self._shared_rows()
-        return ideal_projectors.followed(variables, *heads, rows, head_fit=self.head_fit)
+        return ideal_projectors.updated(variables, *heads, rows, head_fit=self.head_fit)
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return super().counts(batch) | {"micro_batches": jnp.ones((), jnp.int32)}
@@ -101,7 +101,7 @@ class DSKDv2(Distillation):
         ideal_projectors.require_fit(self.head_fit)
 
     def abstract(self) -> Variables:
-        return ideal_projectors.described(
+        return ideal_projectors.abstract(
             super().abstract(),
             student_width=self.student.config().width,
             teacher_width=self.teacher.config().width,
@@ -111,7 +111,7 @@ class DSKDv2(Distillation):
     def init(self, key: Key) -> Variables:
         variables = super().init(key)
         heads, rows = self.heads(variables), self._shared_rows()
-        return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
+        return ideal_projectors.initial(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
 
     def _agreement_weights(
         self, agree: Bool[Array, "b k"], mask: Bool[Array, "b k"], counts: dict[str, Array]
@@ -125,4 +125,4 @@ class DSKDv2(Distillation):
         return jnp.where(share <= self.t2s_agreement, agree / agreeing, mean_weights(mask, counts["targets"]))
 
     def _shared_rows(self) -> int:
-        return vocabulary.compared_size(self.student, self.teacher)
+        return vocabulary.common_prefix_size(self.student, self.teacher)

@@ -10,10 +10,12 @@ from jaxtyping import Array, Bool, Float
 from jaxkd import projector
 from jaxkd.alignment.exact_token import align
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import forward, ideal_projectors, vocabulary_tables
+from jaxkd.distillation import forward, ideal_projectors
 from jaxkd.distillation.ideal_projectors import HeadFit, SharedRows
 from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.parts import Part
 from jaxkd.distillation.recipe import Distillation
+from jaxkd.distillation.vocabulary_tables import SHARED, SharedTokenTable
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -56,15 +58,18 @@ class DSKDv2ETA(Distillation):
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
-        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
+        label_term = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         pairs = align(batch.student_spans, batch.teacher_spans)
-        student, teacher = forward.at(student, pairs.student), forward.at(teacher, pairs.teacher)
+        student, teacher = (
+            forward.gather_positions(student, pairs.student),
+            forward.gather_positions(teacher, pairs.teacher),
+        )
         head = jax.lax.stop_gradient(student.head)
         t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
-        in_student_vocabulary = variables.frozen["shared_tokens"]["student_of_teacher"]
+        in_student_vocabulary = variables.frozen[SHARED]["student_of_teacher"]
         likeliest = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]
         known = pairs.mask & (likeliest >= 0)
         likeliest = jnp.maximum(likeliest, 0)
@@ -81,7 +86,7 @@ class DSKDv2ETA(Distillation):
             s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence, implementation=FROZEN_HEAD
         )
         metrics = {
-            **gold.metrics,
+            **label_term.metrics,
             "aligned": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
             "known": reported(known.astype(jnp.float32), pairs.mask),
             "t2s_cross_entropy": reported(t2s_nats.cross_entropy, known),
@@ -89,14 +94,14 @@ class DSKDv2ETA(Distillation):
             "t2s_divergence": reported(nats.divergence, agree),
             "s2t_divergence": reported(s2t_nats.divergence, to_pairs > 0),
         }
-        loss = gold.total + nats.total + t2s_nats.total + s2t_nats.total
+        loss = label_term.total + nats.total + t2s_nats.total + s2t_nats.total
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def prepare(self, variables: Variables) -> Params:
         """P_s2t of the student's head as it is now."""
-        shared = variables.frozen["shared_tokens"]
+        shared = variables.frozen[SHARED]
         rows = shared["student_ids"], shared["teacher_ids"]
-        return ideal_projectors.followed(variables, *self.heads(variables), rows, head_fit=self.head_fit)
+        return ideal_projectors.updated(variables, *self.heads(variables), rows, head_fit=self.head_fit)
 
     def counts(self, batch: PairedBatch) -> dict[str, Array]:
         return super().counts(batch) | {"micro_batches": jnp.ones((), jnp.int32)}
@@ -110,7 +115,7 @@ class DSKDv2ETA(Distillation):
         vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
 
     def abstract(self) -> Variables:
-        return ideal_projectors.described(
+        return ideal_projectors.abstract(
             super().abstract(),
             student_width=self.student.config().width,
             teacher_width=self.teacher.config().width,
@@ -120,7 +125,7 @@ class DSKDv2ETA(Distillation):
     def init(self, key: Key) -> Variables:
         variables = super().init(key)
         heads, rows = self.heads(variables), self._shared_rows()
-        return ideal_projectors.started(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
+        return ideal_projectors.initial(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
 
     def _pair_weights(
         self, known: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]
@@ -143,11 +148,8 @@ class DSKDv2ETA(Distillation):
         return compared / (jnp.maximum(jnp.sum(compared), 1e-3) * counts["micro_batches"])
 
     def _shared_rows(self) -> SharedRows:
-        shared = vocabulary.between(self.student, self.teacher)
+        shared = vocabulary.relation(self.student, self.teacher)
         return shared.student_ids, shared.teacher_ids
 
-    def abstract_others(self) -> Params:
-        return super().abstract_others() | vocabulary_tables.abstract_shared(self.student, self.teacher)
-
-    def load_others(self) -> Params:
-        return super().load_others() | vocabulary_tables.load_shared(self.student, self.teacher)
+    def parts(self) -> dict[str, Part]:
+        return super().parts() | {SHARED: SharedTokenTable(student=self.student, teacher=self.teacher)}

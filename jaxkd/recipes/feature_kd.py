@@ -49,12 +49,12 @@ class FeatureKD(Distillation):
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         weights = mean_weights(batch.loss_mask, counts["targets"])
         (student, ours), theirs = self._student_layers(variables, batch, key), self._teacher_layers(variables, batch)
-        gold = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
+        label_term = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
 
         distance = self._mean_distance(variables.params.get("projectors", {}), ours.hiddens, theirs.hiddens)
         imitation = distance
         metrics = {
-            **gold.metrics,
+            **label_term.metrics,
             "hidden_distance": reported(distance, batch.loss_mask),
         }
         if ours.attention is not None and theirs.attention is not None:
@@ -62,7 +62,7 @@ class FeatureKD(Distillation):
             imitation = distance + self.attention_rate * nats
             metrics["attention_divergence"] = reported(nats, batch.loss_mask)
         imitation = masked_sum(self.kd_rate * weights * imitation, batch.loss_mask).total
-        return LossOutput(loss=gold.total + imitation, state=variables.state, metrics=metrics)
+        return LossOutput(loss=label_term.total + imitation, state=variables.state, metrics=metrics)
 
     def validate(self) -> None:
         super().validate()

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxkd.data.trajectories.sources import TrajectorySource
 from jaxkd.dynamics.derivatives.slopes import fourier_slopes
-from jaxkd.dynamics.derivatives.subdivision import between, subdivided
+from jaxkd.dynamics.derivatives.subdivision import interpolate, subdivided
 from jaxkd.dynamics.derivatives.trajectories import Trajectories
 from jaxkd.dynamics.solvers.control import control
 from jaxkd.records import Rollout, Variables
@@ -62,11 +62,11 @@ class FNODE(MatchingRecipe):
         if not self.slack >= 1:
             raise ValueError(f"slack must be at least 1, got {self.slack}.")
 
-    def table(self, kept: Params) -> SlopeBatch:
-        if not self.rounds or not int(kept["round"]):
-            return super().table(kept)
+    def table(self, rollout_state: Params) -> SlopeBatch:
+        if not self.rounds or not int(rollout_state["round"]):
+            return super().table(rollout_state)
         there = _fine_there(self.data.trajectories("train"), self.parts)
-        states, slopes = (on_host(kept[DENSE])[name][there] for name in ("states", "slopes"))
+        states, slopes = (on_host(rollout_state[DENSE])[name][there] for name in ("states", "slopes"))
         inputs = _fine_inputs(self.data, self.parts)
         return slope_batch(states if inputs is None else np.concatenate([states, inputs[there]], axis=1), slopes)
 
@@ -74,25 +74,34 @@ class FNODE(MatchingRecipe):
         """As of every matching recipe, after a round where one is due."""
         if not self.rounds:
             return super().rollout(variables, batch, key)
-        kept = variables.kept
-        changed = kept | self._round(variables) if bool(kept["due"]) else None
-        kept = kept if changed is None else changed
-        return Rollout(batch=drawn(self.table(kept), batch), metrics={"round": float(kept["round"])}, kept=changed)
+        state = variables.rollout_state
+        changed = state | self._round(variables) if bool(state["due"]) else None
+        state = state if changed is None else changed
+        metrics = {"round": float(state["round"])}
+        return Rollout(batch=drawn(self.table(state), batch), metrics=metrics, rollout_state=changed)
 
-    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
+    def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
         """A round is due where the last one is accepted, and where it is not the series before it is taken back."""
-        if not self.rounds or ERROR not in metrics or bool(kept["ended"]):
-            return kept
+        if not self.rounds or ERROR not in metrics or bool(rollout_state["ended"]):
+            return rollout_state
         error = jnp.asarray(metrics[ERROR], jnp.float64)
-        if bool(error <= self.slack * kept["error"]):
-            least = jnp.minimum(error, kept["error"])
-            return kept | {ACCEPTED: kept[DENSE], "error": least, "due": kept["round"] < self.rounds}
-        return kept | {DENSE: kept[ACCEPTED], "round": kept["round"] - 1, "ended": jnp.asarray(True)}
+        if bool(error <= self.slack * rollout_state["error"]):
+            least = jnp.minimum(error, rollout_state["error"])
+            return rollout_state | {
+                ACCEPTED: rollout_state[DENSE],
+                "error": least,
+                "due": rollout_state["round"] < self.rounds,
+            }
+        return rollout_state | {
+            DENSE: rollout_state[ACCEPTED],
+            "round": rollout_state["round"] - 1,
+            "ended": jnp.asarray(True),
+        }
 
-    def abstract_kept(self) -> Params:
-        return jax.eval_shape(self.first_kept)
+    def abstract_rollout_state(self) -> Params:
+        return jax.eval_shape(self.initial_rollout_state)
 
-    def first_kept(self) -> Params:
+    def initial_rollout_state(self) -> Params:
         if not self.rounds:
             return {}
         given = self.data.trajectories("train")
@@ -117,7 +126,7 @@ class FNODE(MatchingRecipe):
         there, done = _fine_there(given, self.parts), {"due": jnp.asarray(False)}
         if not all(np.all(np.isfinite(np.asarray(series)[there])) for series in (states, slopes)):
             return done | {"ended": jnp.asarray(True)}
-        return done | {DENSE: {"states": states, "slopes": slopes}, "round": variables.kept["round"] + 1}
+        return done | {DENSE: {"states": states, "slopes": slopes}, "round": variables.rollout_state["round"] + 1}
 
 
 def _fine_there(given: Trajectories, parts: int) -> Bool[np.ndarray, "records fine"]:
@@ -155,7 +164,7 @@ def _filled_up(
             del args
             return model(t, y, None if driven is None else driven.evaluate(t))
 
-        return between(field, states, times, parts=parts)
+        return interpolate(field, states, times, parts=parts)
 
     series = jax.vmap(filled)(measured, times, inputs)
     fine_times = jax.vmap(lambda one: subdivided(one, parts))(times)

@@ -53,7 +53,7 @@ class GOLD(Distillation):
         ours, theirs = batch.student, batch.teacher
         student, teacher = self.hiddens(variables, batch, key)
         learnt = linear_log_probs(student, ours.labels, mask=ours.loss_mask)
-        gold = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
+        label_term = -jnp.sum((1 - self.kd_rate) * mean_weights(ours.loss_mask, counts["targets"]) * learnt.values)
 
         our_groups, their_groups = chunks(batch.student_spans, batch.teacher_spans)
         ends = chunk_values.ends(our_groups, their_groups)
@@ -63,8 +63,8 @@ class GOLD(Distillation):
         taught = linear_log_probs(teacher, theirs.labels, mask=their_leads)
         matched_weight, unmatched_weight = self._weights()
         distance = linear_hybrid_distance(
-            forward.at(student, ends.student),
-            forward.at(teacher, ends.teacher),
+            forward.gather_positions(student, ends.student),
+            forward.gather_positions(teacher, ends.teacher),
             student_log_scale=chunk_values.sums(jnp.where(our_leads, learnt.values, 0.0), our_groups, slots=slots),
             teacher_log_scale=chunk_values.sums(taught.values, their_groups, slots=slots),
             weights=self.kd_rate * mean_weights(ends.mask, counts["targets"]),
@@ -84,7 +84,7 @@ class GOLD(Distillation):
             "unmatched": reported(distance.unmatched, ends.mask),
             "tail_bound": reported(distance.tail_bound, ends.mask),
         }
-        return LossOutput(loss=gold + distance.total, state=variables.state, metrics=metrics)
+        return LossOutput(loss=label_term + distance.total, state=variables.state, metrics=metrics)
 
     def validate(self) -> None:
         super().validate()
@@ -103,7 +103,7 @@ class GOLD(Distillation):
         """Of the shared tokens and the others."""
         if self.matched_weight is not None and self.unmatched_weight is not None:
             return self.matched_weight, self.unmatched_weight
-        relation = vocabulary.between(self.student, self.teacher)
+        relation = vocabulary.relation(self.student, self.teacher)
         share = relation.shared / relation.teacher_size
         return share, 1 - share
 
@@ -119,5 +119,5 @@ class GOLD(Distillation):
 @functools.lru_cache(maxsize=8)
 def _shared(student: Pretrained, teacher: Pretrained) -> SharedTokens:
     """Of two checkpoints, the same object each time."""
-    relation = vocabulary.between(student, teacher)
+    relation = vocabulary.relation(student, teacher)
     return SharedTokens(student_ids=relation.student_ids, teacher_ids=relation.teacher_ids)

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import vocabulary_tables
 from jaxkd.distillation.label_loss import label_loss
+from jaxkd.distillation.parts import Part
 from jaxkd.distillation.recipe import Distillation
+from jaxkd.distillation.vocabulary_tables import NEAREST, NearestTokenTable
 from jaxkd.kernels.linear.minimum_edit import linear_minimum_edit, moved_head
 from jaxkd.losses import ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
@@ -39,7 +40,7 @@ class MinED(Distillation):
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(ours.loss_mask, counts["targets"])
-        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
+        label_term = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         nats = linear_minimum_edit(
             student,
@@ -52,16 +53,16 @@ class MinED(Distillation):
         )
         aligned = ours.loss_mask & (self._positions(batch) >= 0)
         metrics = {
-            **gold.metrics,
+            **label_term.metrics,
             "aligned": reported(aligned.astype(jnp.float32), ours.loss_mask),
             "divergence": reported(nats.divergence, aligned),
         }
-        return LossOutput(loss=gold.total + nats.total, state=variables.state, metrics=metrics)
+        return LossOutput(loss=label_term.total + nats.total, state=variables.state, metrics=metrics)
 
     def prepare(self, variables: Variables) -> Params:
         """The teacher's head, its rows those of the student's vocabulary."""
         _, head = self.heads(variables)
-        return {"head": moved_head(head, variables.frozen["nearest_tokens"]["teacher_of_student"])}
+        return {"head": moved_head(head, variables.frozen[NEAREST]["teacher_of_student"])}
 
     def validate(self) -> None:
         super().validate()
@@ -78,8 +79,5 @@ class MinED(Distillation):
             raise ValueError("batch must have teacher_positions, got none. Make it of the recipe's text.")
         return batch.teacher_positions
 
-    def abstract_others(self) -> Params:
-        return super().abstract_others() | vocabulary_tables.abstract_nearest(self.student)
-
-    def load_others(self) -> Params:
-        return super().load_others() | vocabulary_tables.load_nearest(self.student, self.teacher)
+    def parts(self) -> dict[str, Part]:
+        return super().parts() | {NEAREST: NearestTokenTable(student=self.student, teacher=self.teacher)}

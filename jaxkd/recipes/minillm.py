@@ -57,7 +57,7 @@ class MiniLLM(Distillation):
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        written, mask = batch.written, batch.written.loss_mask
+        written, mask = batch.on_policy, batch.on_policy.loss_mask
         # Without dropout: the weights compare with what was drawn without it.
         student, teacher = self.hiddens(variables, written, None)
         log_q = linear_log_probs(jax.lax.stop_gradient(student), written.labels, mask=mask).values
@@ -81,12 +81,14 @@ class MiniLLM(Distillation):
             "importance": reported(importance, mask),
             "clipped": reported(clipped.astype(jnp.float32), mask),
         }
-        if batch.given is None:
+        if batch.off_policy is None:
             return LossOutput(loss=nats.total, state=variables.state, metrics=metrics)
-        given, model = batch.given, self.model(variables)
+        given, model = batch.off_policy, self.model(variables)
         hiddens = forward.hiddens(model.config, model.params, given, key=key, remat=self.remat)
-        gold = label_loss(hiddens, given, rate=1 - self.kd_rate, count=counts["given"])
-        return LossOutput(loss=nats.total + gold.total, state=variables.state, metrics=metrics | gold.metrics)
+        label_term = label_loss(hiddens, given, rate=1 - self.kd_rate, count=counts["off_policy"])
+        return LossOutput(
+            loss=nats.total + label_term.total, state=variables.state, metrics=metrics | label_term.metrics
+        )
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
         """Answers of the mixture to a global batch of examples, and this process's rows of it."""
@@ -103,8 +105,8 @@ class MiniLLM(Distillation):
         )
 
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
-        given = {} if batch.given is None else {"given": jnp.sum(batch.given.loss_mask)}
-        return {**super().counts(batch.written), **given}
+        given = {} if batch.off_policy is None else {"off_policy": jnp.sum(batch.off_policy.loss_mask)}
+        return {**super().counts(batch.on_policy), **given}
 
     def validate(self) -> None:
         super().validate()
@@ -122,7 +124,7 @@ class MiniLLM(Distillation):
         """The longest that a batch can become."""
         rollouts = self._rollouts()
         written = rollouts.with_room(self.data).abstract_batch()
-        return OnPolicyBatch(written=written, given=rollouts.abstract_given())
+        return OnPolicyBatch(on_policy=written, off_policy=rollouts.abstract_off_policy())
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
@@ -141,7 +143,7 @@ class MiniLLM(Distillation):
 
     def _over_shared(self, config: DecoderConfig) -> DecoderConfig:
         """Draws no other tokens than those that both vocabularies have: the loss compares these."""
-        shared = vocabulary.compared_size(self.student, self.teacher)
+        shared = vocabulary.common_prefix_size(self.student, self.teacher)
         return dataclasses.replace(config, tokens=min(shared, config.tokens or shared))
 
     def _rollouts(self) -> Rollouts:
@@ -150,7 +152,7 @@ class MiniLLM(Distillation):
             student=self.student,
             teacher=self.teacher,
             max_new_tokens=self.max_new_tokens,
-            learn_given=self.kd_rate < 1,
+            learn_off_policy=self.kd_rate < 1,
             stop_repeated=self.stop_repeated,
         )
 

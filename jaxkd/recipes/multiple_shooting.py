@@ -62,21 +62,23 @@ class MultipleShooting(SegmentRecipe):
     def abstract(self) -> Variables:
         field = super().abstract()
         shape = (len(_pieces(self.data, self.horizon)[0]), len(self.data.names()[0]))
-        starts = sharding.described({STARTS: jax.ShapeDtypeStruct(shape, jnp.float64)})
+        starts = sharding.with_shardings({STARTS: jax.ShapeDtypeStruct(shape, jnp.float64)})
         return field.replace(params=field.params | starts)
 
     def init(self, key: Key) -> Variables:
         field = super().init(key)
         record, start, _ = _pieces(self.data, self.horizon)
         _, (smooth, _) = self.training_estimates()
-        starts = sharding.place({STARTS: jnp.asarray(smooth[record, start]) / self.spread(field)[None]})
+        starts = sharding.shard({STARTS: jnp.asarray(smooth[record, start]) / self.deviation(field)[None]})
         return field.replace(params=field.params | starts)
 
     def loss(self, variables: Variables, batch: JoinedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         del key
-        spread, starts = self.spread(variables), variables.params[STARTS]
-        states, reached = forecasts(self.model(variables), self.integrator, spread, starts[batch.piece], batch.segments)
-        off = jnp.where(reached[:, None, None], states - batch.segments.measured / spread[None, None], 0.0)
+        deviation, starts = self.deviation(variables), variables.params[STARTS]
+        states, reached = forecasts(
+            self.model(variables), self.integrator, deviation, starts[batch.piece], batch.segments
+        )
+        off = jnp.where(reached[:, None, None], states - batch.segments.measured / deviation[None, None], 0.0)
         square = jnp.mean(off**2, axis=(1, 2))
         after = starts[jnp.minimum(batch.piece + 1, len(starts) - 1)]
         joined = (batch.followed & reached)[:, None]

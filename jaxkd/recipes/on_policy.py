@@ -1,25 +1,26 @@
 """On-policy distillation: another recipe's divergence, on answers that the student writes itself."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array
 
 from jaxkd import sharding
-from jaxkd.data.text.chat import Answer
 from jaxkd.distillation import forward
 from jaxkd.distillation.label_loss import label_loss
 from jaxkd.distillation.recipe import Distillation
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.on_policy import replay_buffer, rounds
+from jaxkd.on_policy.fresh import Fresh
+from jaxkd.on_policy.mode import RolloutMode
 from jaxkd.on_policy.replay import Replay
+from jaxkd.on_policy.replayed import Replayed
+from jaxkd.on_policy.reuse import Reuse
 from jaxkd.on_policy.rollouts import AS_LEARNT, Rollouts
-from jaxkd.on_policy.rounds import Turn
+from jaxkd.on_policy.sampled_prompts import require_fraction
 from jaxkd.on_policy.schedule import Ramp
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.sampling import Sampling
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
 
 CrossEntropy = Literal["data", "none"]
 
-REPLAY = "replay"
-"""Of what is kept: answers, and how often they are asked for."""
-
-ROUND = "round"
-"""Of what is kept: the answers of the round that is under way."""
-
-_OF_WRITTEN = {"cross_entropy": "written_cross_entropy", "accuracy": "written_accuracy"}
+_ON_POLICY = {"cross_entropy": "on_policy_cross_entropy", "accuracy": "on_policy_accuracy"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,75 +74,29 @@ class OnPolicy(Recipe):
         return self.recipe.student
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        written = self._divergence_alone().loss(variables, batch.written, counts, key)
-        metrics = {_OF_WRITTEN.get(name, name): mean for name, mean in written.metrics.items()}
-        if batch.given is None:
+        written = self._divergence_alone().loss(variables, batch.on_policy, counts, key)
+        metrics = {_ON_POLICY.get(name, name): mean for name, mean in written.metrics.items()}
+        if batch.off_policy is None:
             return dataclasses.replace(written, metrics=metrics)
-        given, rate = batch.given, self.recipe.kd_rate
+        given, rate = batch.off_policy, self.recipe.kd_rate
         model = self.recipe.model(variables)
         hiddens = forward.hiddens(
             model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
         )
-        gold = label_loss(hiddens, given, rate=1 - rate, count=counts["given"])
-        loss = gold.total + rate * written.loss
-        return LossOutput(loss=loss, state=written.state, metrics=metrics | gold.metrics)
+        label_term = label_loss(hiddens, given, rate=1 - rate, count=counts["off_policy"])
+        loss = label_term.total + rate * written.loss
+        return LossOutput(loss=loss, state=written.state, metrics=metrics | label_term.metrics)
 
-    def rollout(self, variables: Variables, batch: tuple[Any, ...] | Turn, key: Key) -> Rollout:
+    def rollout(self, variables: Variables, batch: Any, key: Key) -> Rollout:
         """The student's answers to a global batch of examples, and this process's rows of it."""
-        if isinstance(batch, Turn):
-            return self._in_a_round(variables, batch, key)
-        if self.replay is not None:
-            return self._replayed(self.replay, variables, batch, key)
-        asked = self._asked(batch, int(variables.step), key)
-        return self._rollouts().rollout(self.model(variables), batch, key, asked=asked)
+        return self._mode().rollout(variables, lambda: self.model(variables), batch, key)
 
-    def _in_a_round(self, variables: Variables, turn: Turn, key: Key) -> Rollout:
-        """A step's part of what its round has written; the first writes."""
-        kept = variables.kept[ROUND] if turn.number else self._round(variables, turn.round, key)
-        rollout = self._rollouts().assembled(turn.examples, rounds.answers(kept, turn))
-        return dataclasses.replace(
-            rollout,
-            metrics=rollout.metrics | {"rollout/age": float(turn.number)},
-            kept={ROUND: kept},
-        )
-
-    def _round(self, variables: Variables, examples: Sequence[Any], key: Key) -> Params:
-        """Answers to the prompts of all steps of a round, without a token where none is asked for."""
-        asked = self._asked(examples, int(variables.step), key)
-        written = self._rollouts().written(self.model(variables), examples, key, asked=asked)
-        answers = [written.get(place, Answer(tokens=(), ended=False)) for place in range(len(examples))]
-        return replay_buffer.added(self._empty_round(), self._ids(examples), answers)
-
-    def _replayed(self, schedule: Replay, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
-        """Of the data, written now, or kept, as a schedule decides."""
-        own, text, buffers = self._rollouts(), self.recipe.text, variables.kept[REPLAY]
-        origin = schedule.origin(buffers, int(variables.step), jax.random.fold_in(key, 2))
-        match origin:
-            case "data":
-                rollout = own.assembled(batch, {})
-            case "new":
-                written = own.written(self.model(variables), batch, key)
-                buffers = replay_buffer.added(buffers, self._ids(batch), list(written.values()))
-                rollout = own.assembled(batch, written)
-            case "kept":
-                drawn = replay_buffer.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
-                known = text.by_index("train", self.recipe.student, self.recipe.teacher)
-                examples = [known[index] for index, _ in drawn]
-                answers = {place: answer for place, (_, answer) in enumerate(drawn)}
-                rollout = own.assembled(examples, answers, given=batch)
-        chosen = {f"rollout/{name}": float(origin == name) for name in ("new", "kept")}
-        return dataclasses.replace(
-            rollout,
-            metrics=rollout.metrics | chosen | {"rollout/phi": float(buffers["phi"])},
-            kept={REPLAY: buffers},
-        )
-
-    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
-        return kept if self.replay is None else {REPLAY: self.replay.validated(kept[REPLAY], metrics)}
+    def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
+        return self._mode().validated(rollout_state, metrics)
 
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
-        given = {} if batch.given is None else {"given": jnp.sum(batch.given.loss_mask)}
-        return {**self.recipe.counts(batch.written), **given}
+        given = {} if batch.off_policy is None else {"off_policy": jnp.sum(batch.off_policy.loss_mask)}
+        return {**self.recipe.counts(batch.on_policy), **given}
 
     def prepare(self, variables: Variables) -> Params:
         return self.recipe.prepare(variables)
@@ -166,7 +115,7 @@ class OnPolicy(Recipe):
                 "the teacher makes of the answers of the data."
             )
         self.recipe.validate()
-        self._require_fraction()
+        require_fraction(self.fraction)
         if self.cross_entropy not in get_args(CrossEntropy):
             choices = ", ".join(get_args(CrossEntropy))
             raise ValueError(f"cross_entropy must be one of {choices}, got {self.cross_entropy!r}.")
@@ -180,10 +129,10 @@ class OnPolicy(Recipe):
                     raise ValueError(f"{name} must be 1 with replay, whose schedule decides, got {value}.")
 
     def abstract(self) -> Variables:
-        return self.recipe.abstract().replace(kept=sharding.described(self._kept()))
+        return self.recipe.abstract().replace(rollout_state=sharding.with_shardings(self._mode().initial()))
 
     def init(self, key: Key) -> Variables:
-        return self.recipe.init(key).replace(kept=sharding.place(self._kept()))
+        return self.recipe.init(key).replace(rollout_state=sharding.shard(self._mode().initial()))
 
     def load_frozen(self) -> Params:
         return self.recipe.load_frozen()
@@ -195,30 +144,19 @@ class OnPolicy(Recipe):
         """The longest that a batch can become."""
         own, rollouts = self.recipe, self._rollouts()
         longest = dataclasses.replace(own, data=own.data.reshaped(rollouts.with_room))
-        return OnPolicyBatch(written=longest.abstract_batch(), given=rollouts.abstract_given())
+        return OnPolicyBatch(on_policy=longest.abstract_batch(), off_policy=rollouts.abstract_off_policy())
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del share
         batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
-        return batches if self.every == 1 else rounds.turns(batches, self.every)
+        return self._mode().batches(batches)
 
     def model(self, variables: Variables) -> LanguageModel:
         return self.recipe.model(variables)
 
     def provenance(self) -> str:
         return f"{self.recipe.provenance()}; answers of the student"
-
-    def _require_fraction(self) -> None:
-        match self.fraction:
-            case Ramp(start=start, end=end, steps=steps):
-                shares = (start, end)
-                if steps < 1:
-                    raise ValueError(f"fraction.steps must be at least 1, got {steps}.")
-            case share:
-                shares = (share,)
-        if not all(0 <= share <= 1 for share in shares) or not any(shares):
-            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}. Without answers it is off-policy.")
 
     def _divergence_alone(self) -> Distillation:
         return dataclasses.replace(self.recipe, kd_rate=1.0)
@@ -230,31 +168,14 @@ class OnPolicy(Recipe):
             teacher=self.recipe.teacher,
             max_new_tokens=self.max_new_tokens,
             sampling=self.sampling,
-            learn_given=self.cross_entropy == "data",
+            learn_off_policy=self.cross_entropy == "data",
             stop_repeated=self.stop_repeated,
         )
 
-    def _kept(self) -> Params:
-        """Before the first step."""
-        buffers = {}
-        if self.every > 1:
-            buffers[ROUND] = self._empty_round()
+    def _mode(self) -> RolloutMode:
+        rollouts = self._rollouts()
         if self.replay is not None:
-            buffers[REPLAY] = self.replay.initial(self.max_new_tokens)
-        return buffers
-
-    def _empty_round(self) -> Params:
-        rows = self.every * self.recipe.text.of_student.rows
-        return replay_buffer.empty(rows, max_new_tokens=self.max_new_tokens)
-
-    def _asked(self, examples: Sequence[Any], step: int, key: Key) -> Bool[np.ndarray, " b"] | None:
-        """Which prompts the student answers, each by a draw of its own; None is all."""
-        fraction = self.fraction.at(step) if isinstance(self.fraction, Ramp) else self.fraction
-        if fraction == 1:
-            return None
-        ids = jnp.asarray(self._ids(examples))
-        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), ids)
-        return np.asarray(jax.vmap(jax.random.uniform)(keys) < fraction)
-
-    def _ids(self, examples: Sequence[Any]) -> list[int]:
-        return [self.recipe.text.read_by_student(example).index for example in examples]
+            return Replayed(rollouts=rollouts, schedule=self.replay)
+        if self.every > 1:
+            return Reuse(rollouts=rollouts, fraction=self.fraction, every=self.every)
+        return Fresh(rollouts=rollouts, fraction=self.fraction)

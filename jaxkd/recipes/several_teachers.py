@@ -53,16 +53,16 @@ class SeveralTeachers(Recipe):
         return LossOutput(loss=total, state=state, metrics=metrics)
 
     def rollout(self, variables: Variables, batch: dict[str, Any], key: Key) -> Rollout:
-        batches, metrics, kept = {}, {}, dict(variables.kept)
+        batches, metrics, state = {}, {}, dict(variables.rollout_state)
         for place, (name, recipe, _) in enumerate(self._members()):
             made = recipe.rollout(_seen(variables, name), batch[name], jax.random.fold_in(key, place))
             batches[name] = made.batch
-            kept[name] = kept[name] if made.kept is None else made.kept
+            state[name] = state[name] if made.rollout_state is None else made.rollout_state
             metrics |= {f"{name}/{metric}": value for metric, value in made.metrics.items()}
-        return Rollout(batch=batches, metrics=metrics, kept=kept)
+        return Rollout(batch=batches, metrics=metrics, rollout_state=state)
 
-    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
-        return {name: recipe.validated(kept[name], metrics) for name, recipe, _ in self._members()}
+    def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
+        return {name: recipe.validated(rollout_state[name], metrics) for name, recipe, _ in self._members()}
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Each method's under its number, and all targets together."""
@@ -141,7 +141,7 @@ def _joined(members: dict[str, Variables]) -> Variables:
     return Variables(
         params=_shared(first.params) | ({PROJECTORS: projectors} if projectors else {}),
         state={name: variables.state for name, variables in members.items()},
-        kept={name: variables.kept for name, variables in members.items()},
+        rollout_state={name: variables.rollout_state for name, variables in members.items()},
         frozen=_joined_frozen({name: variables.frozen for name, variables in members.items()}),
     )
 
@@ -159,7 +159,7 @@ def _seen(variables: Variables, name: str) -> Variables:
     return variables.replace(
         params=_shared(variables.params) | ({} if projectors is None else {PROJECTORS: projectors}),
         state=variables.state[name],
-        kept=variables.kept.get(name, {}),
+        rollout_state=variables.rollout_state.get(name, {}),
         frozen=base | variables.frozen[_APART][name],
         derived=variables.derived.get(name, {}),
     )

@@ -27,8 +27,8 @@ class SFT(StudentRecipe):
     data: PackedText
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        gold = label_loss(self.student_hiddens(variables, batch, key), batch, rate=1.0, count=counts["targets"])
-        return LossOutput(loss=gold.total, state=variables.state, metrics=gold.metrics)
+        label_term = label_loss(self.student_hiddens(variables, batch, key), batch, rate=1.0, count=counts["targets"])
+        return LossOutput(loss=label_term.total, state=variables.state, metrics=label_term.metrics)
 
     def counts(self, batch: TokenBatch) -> dict[str, Array]:
         return {"targets": jnp.sum(batch.loss_mask)}

@@ -1,4 +1,4 @@
-"""SNODE: equations from slopes, bettered through the solver, and a network for what they leave."""
+"""SNODE: equations from slopes, refined through the solver, and a network for what they leave."""
 
 import dataclasses
 import functools
@@ -43,7 +43,7 @@ class SNODEMatching(MatchingRecipe):
         variables = super().init(key)
         found = _identified(self)
         params = self.field.of(found.equations, variables.frozen[SCALES])
-        return variables.replace(params=sharding.place({FIELD: params}))
+        return variables.replace(params=sharding.shard({FIELD: params}))
 
     def penalty(self, params: Params) -> Scalar | float:
         return self.alpha * jnp.mean(jnp.abs(params["coefficients"]))
@@ -94,7 +94,7 @@ class SNODEResidual(ShootingRecipe):
 
     def load_base(self) -> Params:
         frozen = super().load_base()
-        target = sharding.described(
+        target = sharding.with_shardings(
             {FIELD: jax.eval_shape(self.field.symbolic.init, jax.random.key(0), frozen[SCALES])}
         )
         return frozen | {SYMBOLIC: trained_params(Path(self.equations), target)[FIELD]}

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxkd.alignment.by_index import align_in_order
+from jaxkd.alignment.by_index import align_by_index
 from jaxkd.data.text.paired_text import PairedText
 from jaxkd.distillation import forward
 from jaxkd.distillation.label_loss import label_loss
@@ -34,23 +34,23 @@ class ULD(Distillation):
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
         student, teacher = self.hiddens(variables, batch, key)
-        gold = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
+        label_term = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
-        pairs = align_in_order(batch.student_spans, batch.teacher_spans)
+        pairs = align_by_index(batch.student_spans, batch.teacher_spans)
         compared = pairs.mask & ours.loss_mask  # slot i is that of the student's target i
         ranks = linear_rank_distance(
-            forward.at(student, pairs.student),
-            forward.at(teacher, pairs.teacher),
+            forward.gather_positions(student, pairs.student),
+            forward.gather_positions(teacher, pairs.teacher),
             weights=self.kd_rate * mean_weights(compared, counts["targets"]),
             top=self.top,
         )
         metrics = {
-            **gold.metrics,
+            **label_term.metrics,
             "compared": reported(compared.astype(jnp.float32), ours.loss_mask),
             "rank_distance": reported(ranks.distance, compared),
             "tail_bound": reported(ranks.tail_bound, compared),
         }
-        return LossOutput(loss=gold.total + ranks.total, state=variables.state, metrics=metrics)
+        return LossOutput(loss=label_term.total + ranks.total, state=variables.state, metrics=metrics)
 
     def validate(self) -> None:
         super().validate()

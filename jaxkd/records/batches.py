@@ -36,9 +36,9 @@ class TokenBatch:
 class OnPolicyBatch:
     """Prompts with answers that the student wrote, and the same rows with the answers of the data."""
 
-    written: Any
+    on_policy: Any
     """A `TokenBatch` or a `PairedBatch`."""
-    given: TokenBatch | None
+    off_policy: TokenBatch | None
     """In the student's tokens; None where nothing is learnt from it."""
 
 

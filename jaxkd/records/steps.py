@@ -46,8 +46,8 @@ class Rollout:
     """This process's rows of a global batch, as NumPy arrays."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     """Of how it was made."""
-    kept: Params | None = None
-    """`Variables.kept` from now on, on every process the same; None leaves it as it is."""
+    rollout_state: Params | None = None
+    """`Variables.rollout_state` from now on, on every process the same; None leaves it as it is."""
 
 
 @jax.tree_util.register_dataclass
@@ -61,7 +61,7 @@ class Variables:
     """Buffers that a step may change; they pass through micro-batches in order."""
     frozen: Params = dataclasses.field(default_factory=dict)
     """Teachers, references and tables: an argument of the step, never trained, never in a checkpoint."""
-    kept: Params = dataclasses.field(default_factory=dict)
+    rollout_state: Params = dataclasses.field(default_factory=dict)
     """What rollouts keep from step to step, whole on every device.  Rollouts and validations change it; no loss reads
     it, so that it can be read while a step runs."""
     derived: Params = dataclasses.field(default_factory=dict)

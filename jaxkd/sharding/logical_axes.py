@@ -112,7 +112,7 @@ def shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sha
     return jax.tree.map_with_path(of, tree)
 
 
-def described(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params:
+def with_shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params:
     """The same `jax.ShapeDtypeStruct`s with the sharding that each has on the ambient mesh; as they are without one.
 
     Args:
@@ -126,7 +126,7 @@ def described(tree: Params, axes: Params | None = None, *, layout: Layout = "sha
     return jax.tree.map(lambda leaf, to: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=to), tree, targets)
 
 
-def place(tree: Params, axes: Params | None = None) -> Params:
+def shard(tree: Params, axes: Params | None = None) -> Params:
     """Move host arrays onto the ambient mesh, each device receiving its own part only.
 
     Args:

@@ -148,14 +148,14 @@ def optimizer_shardings(state: Any, params: Params, params_shardings: Params | N
     paths = jax.tree_util.tree_flatten_with_path(params)[0]
     known = {path: (leaf.shape, sharding) for (path, leaf), sharding in zip(paths, placed, strict=True)}
 
-    def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+    def shard(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         for start in range(len(path)):  # the longest suffix first
             shape, sharding = known.get(path[start:], (None, None))
             if sharding is not None and leaf.shape == shape:
                 return sharding
         return replicated
 
-    return jax.tree_util.tree_map_with_path(place, state)
+    return jax.tree_util.tree_map_with_path(shard, state)
 
 
 def over_processes(sizes: Mapping[str, int]) -> dict[str, int]:
@@ -182,7 +182,7 @@ def global_batch(batch: Batch, mesh: Mesh) -> Batch:
     processes = len({device.process_index for device in mesh.devices.flat})
     parts = _row_parts(mesh)
 
-    def place(array: np.ndarray) -> jax.Array:
+    def shard(array: np.ndarray) -> jax.Array:
         rows = len(array) * processes
         if rows % parts:
             raise ValueError(
@@ -191,7 +191,7 @@ def global_batch(batch: Batch, mesh: Mesh) -> Batch:
             )
         return jax.make_array_from_process_local_data(sharding, array, (rows, *array.shape[1:]))
 
-    return jax.tree.map(place, batch)
+    return jax.tree.map(shard, batch)
 
 
 def on_ambient(batch: Batch) -> Batch:

@@ -81,7 +81,7 @@ class Cache(stage.Stage):
         ]
         mesh = meshes.make(cache.mesh)
         with jax.set_mesh(mesh), progress(len(batches), cache.name, start=writer.batches_done) as bar:
-            params = cache.model.load_placed()
+            params = cache.model.load_sharded()
             values = jax.jit(functools.partial(_log_probs if pairs else _hiddens, config))
             for number, batch in enumerate(batches[writer.batches_done :], start=writer.batches_done + 1):
                 writer.write(

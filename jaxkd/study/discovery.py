@@ -22,7 +22,7 @@ from jaxkd.dynamics.validation.bands import forecast_band
 from jaxkd.dynamics.validation.calibration import simulated_coverage
 from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
 from jaxkd.dynamics.validation.held_out import HeldOut, held_out
-from jaxkd.dynamics.validation.hidden_states import past
+from jaxkd.dynamics.validation.hidden_states import hidden_state_test
 from jaxkd.dynamics.validation.trust import trust
 from jaxkd.typing import Key
 
@@ -141,7 +141,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         )
     logger.info("5 of 5: whether they can be trusted")
     smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
-    before = past(
+    before = hidden_state_test(
         smooth,
         train.states,
         train.times,
@@ -200,7 +200,7 @@ def _shown(
     said = {
         "terms": found.equations.terms,
         "variables": found.equations.variables,
-        "spread": jnp.asarray(positive(held.spread)),
+        "deviation": jnp.asarray(positive(held.deviation)),
     }
     table = jnp.asarray(found.equations.coefficients)
     (forecast,) = np.asarray(forecasts(table[None], smooth[:1], times, inputs, **said))
@@ -247,14 +247,14 @@ def _facts(
     measurements: Measurements, train: Trajectories, test: Trajectories, held: HeldOut, candidates: int
 ) -> dict[str, str]:
     noise = ", ".join(
-        f"{name} {noise:.2g} ({100 * noise / spread:.2g} %)"
-        for name, noise, spread in zip(measurements.states, held.noise, positive(held.spread), strict=True)
+        f"{name} {noise:.2g} ({100 * noise / deviation:.2g} %)"
+        for name, noise, deviation in zip(measurements.states, held.noise, positive(held.deviation), strict=True)
     )
     return {
         "Found on": f"{len(train.lengths)} records, {sum(train.lengths):,} samples",
         "Tried on": f"{len(test.lengths)} records, {sum(test.lengths):,} samples",
         "Candidate terms": str(candidates),
-        "Noise of a sample (of the spread)": noise,
+        "Noise of a sample (of the deviation)": noise,
     }
 
 

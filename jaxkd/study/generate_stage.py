@@ -46,7 +46,7 @@ class Generate(stage.Stage):
     """What becomes of an answer that `max_new_tokens` cut: learnt, it teaches to stop there."""
     rows: int = 32
     """Prompts that run at a time; after each such batch an interrupted stage goes on."""
-    draw_seed: int = 0
+    sample_seed: int = 0
     """Of the samples, where the temperature is not 0."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
 
@@ -117,7 +117,7 @@ def _write(answer: Generate, path: Path) -> None:
                 [one.tokens[: one.prompt_length].tolist() for one in batch],
                 max_new_tokens=answer.max_new_tokens,
                 sampling=answer.sampling,
-                key=jax.random.key(answer.draw_seed),
+                key=jax.random.key(answer.sample_seed),
                 example_ids=[one.index for one in batch],
                 rows=answer.rows,
             )

@@ -43,7 +43,7 @@ class Relation:
     student_tokens: int
     """Tokens of the student's tokenizer that its head has a row for."""
     teacher_tokens: int
-    shared_size: int
+    common_prefix_size: int
     """Leading rows that mean the same in both heads: the same token, or none.  0 unless identical or padded."""
     student_ids: Int[np.ndarray, " n"]
     """Ids of the shared tokens, ascending."""
@@ -71,7 +71,8 @@ class Relation:
             case "padded":
                 return (
                     f"Of {counts}, {self.shared:,} are the same under the same ids; their heads, of "
-                    f"{self.student_size:,} and {self.teacher_size:,} rows, share the first {self.shared_size:,}."
+                    f"{self.student_size:,} and {self.teacher_size:,} rows, share the first "
+                    f"{self.common_prefix_size:,}."
                 )
             case "overlapping":
                 return f"Of {counts}, {self.shared:,} are the same, not all under the same ids."
@@ -107,10 +108,10 @@ def relate(
         if size < 1:
             raise ValueError(f"{name} must be at least 1, the vocab_size of a model, got {size}.")
     ours, theirs = _meanings(student, student_size), _meanings(teacher, teacher_size)
-    shared_size = _shared_size(ours, theirs, student_size, teacher_size)
-    if shared_size:
+    common_prefix_size = _shared_size(ours, theirs, student_size, teacher_size)
+    if common_prefix_size:
         ids = np.array(sorted(ours.keys() & theirs.keys()), np.int32)
-        whole = student_size == teacher_size == shared_size
+        whole = student_size == teacher_size == common_prefix_size
         kind, student_ids, teacher_ids = ("identical" if whole else "padded"), ids, ids
     else:
         pairs = sorted(_pairs(ours, theirs))
@@ -122,14 +123,14 @@ def relate(
         teacher_size=teacher_size,
         student_tokens=len(ours),
         teacher_tokens=len(theirs),
-        shared_size=shared_size,
+        common_prefix_size=common_prefix_size,
         student_ids=student_ids,
         teacher_ids=teacher_ids,
     )
 
 
 @functools.lru_cache(maxsize=8)
-def between(student: Reader, teacher: Reader) -> Relation:
+def relation(student: Reader, teacher: Reader) -> Relation:
     """`relate` of two checkpoints, from their tokenizers and configs; once per process.
 
     Raises:
@@ -145,18 +146,16 @@ def between(student: Reader, teacher: Reader) -> Relation:
     )
 
 
-def shared_size(student: Reader, teacher: Reader) -> int:
-    """Leading rows that mean the same in the heads of two checkpoints; 0 where their vocabularies differ."""
-    if student.path == teacher.path:
-        return student.config().vocab_size
-    return between(student, teacher).shared_size
+def common_prefix_size(student: Reader, teacher: Reader) -> int:
+    """Leading rows that stand for the same tokens in the heads of two checkpoints; 0 where their vocabularies differ.
 
-
-def compared_size(student: Reader, teacher: Reader) -> int:
-    """`shared_size`; where a plan is made without the files, the rows that both heads have: as many or a few more."""
+    Where the files of one are not here, as in a plan, these are the rows that both heads have: as many or a few more.
+    """
     if student.planned or teacher.planned:
         return min(student.config().vocab_size, teacher.config().vocab_size)
-    return shared_size(student, teacher)
+    if student.path == teacher.path:
+        return student.config().vocab_size
+    return relation(student, teacher).common_prefix_size
 
 
 def require_shared(student: Reader, teacher: Reader, *, method: str) -> None:
@@ -167,10 +166,10 @@ def require_shared(student: Reader, teacher: Reader, *, method: str) -> None:
     Raises:
         ValueError: vocabularies that differ in more than padding.
     """
-    if compared_size(student, teacher) == 0:
+    if common_prefix_size(student, teacher) == 0:
         raise ValueError(
             f"student and teacher must share one vocabulary in {method}, got {student.path} and {teacher.path}. "
-            f"{between(student, teacher)} {_OTHER_METHODS}"
+            f"{relation(student, teacher)} {_OTHER_METHODS}"
         )
 
 
@@ -182,10 +181,10 @@ def require_overlap(student: Reader, teacher: Reader, *, method: str) -> None:
     """
     if student.planned or teacher.planned:
         return
-    if between(student, teacher).kind == "disjoint":
+    if relation(student, teacher).kind == "disjoint":
         raise ValueError(
             f"student and teacher must have tokens in common in {method}, got {student.path} and {teacher.path}. "
-            f"{between(student, teacher)} DSKDCrossAttention and ULD need none."
+            f"{relation(student, teacher)} DSKDCrossAttention and ULD need none."
         )
 
 

@@ -77,7 +77,7 @@ def nearest_tokens(
 
 
 @functools.lru_cache(maxsize=8)
-def between(student: Reader, teacher: Reader) -> VocabularyMapping:
+def mapping(student: Reader, teacher: Reader) -> VocabularyMapping:
     """`nearest_tokens` of two checkpoints; once per process.
 
     Raises:

@@ -35,7 +35,7 @@ class CompiledStep:
             precision=self.precision,
             ema_decay=self.ema_decay,
         )
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state().without_kept())
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract_state().without_rollout_state())
         return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
     def abstract_state(self) -> TrainState:
@@ -64,7 +64,7 @@ class CompiledStep:
             ),
             ema=params if self.ema_decay is not None else {},
             state=variables.state,
-            kept=variables.kept,
+            rollout_state=variables.rollout_state,
             step=step,
         )
 

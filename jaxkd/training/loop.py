@@ -210,9 +210,9 @@ class _Run:
                     break
                 rollout = self._rollout(state, frozen, next(stream), step, rollout_key(root_key, step))
                 batch = meshes.global_batch(rollout.batch, mesh)
-                kept = state.kept if rollout.kept is None else self._placed(rollout.kept)
-                state, metrics = self.step_function(state.without_kept(), frozen, batch, root_key)
-                state = dataclasses.replace(state, kept=kept)
+                kept = state.rollout_state if rollout.rollout_state is None else self._placed(rollout.rollout_state)
+                state, metrics = self.step_function(state.without_rollout_state(), frozen, batch, root_key)
+                state = dataclasses.replace(state, rollout_state=kept)
                 # The metrics of the step before are read while this one runs, so the device never waits.
                 log.push(step, metrics | rollout.metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
@@ -243,10 +243,12 @@ class _Run:
         if not values:
             return state
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
-        return dataclasses.replace(state, kept=self._placed(self.train.recipe.validated(state.kept, values)))
+        return dataclasses.replace(
+            state, rollout_state=self._placed(self.train.recipe.validated(state.rollout_state, values))
+        )
 
     def _placed(self, kept: Params) -> Params:
-        return jax.device_put(kept, jax.tree.map(lambda leaf: leaf.sharding, self.abstract.kept))
+        return jax.device_put(kept, jax.tree.map(lambda leaf: leaf.sharding, self.abstract.rollout_state))
 
     def _evaluate(self, evaluators: tuple[Evaluator, ...], state: TrainState, frozen: Params) -> dict[str, Evaluation]:
         if not evaluators:

@@ -14,7 +14,7 @@ def step_plan(step: CompiledStep) -> str:
     state, batch = step.abstract_state(), step.recipe.abstract_batch()
     frozen = step.frozen(step.recipe.abstract().frozen)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    memory = step.jit().lower(state.without_kept(), frozen, batch, key).compile().memory_analysis()
+    memory = step.jit().lower(state.without_rollout_state(), frozen, batch, key).compile().memory_analysis()
     mesh = jax.sharding.get_mesh()
     sizes = " x ".join(f"{name} {size}" for name, size in mesh.shape.items())
     lines = [

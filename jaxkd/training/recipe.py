@@ -80,15 +80,15 @@ class Recipe(abc.ABC):
         del variables, key
         return Rollout(batch=batch)
 
-    def validated(self, kept: Params, metrics: Mapping[str, float]) -> Params:
-        """`Variables.kept` after a validation, which may change how a run goes on.  Default: as it is.
+    def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
+        """`Variables.rollout_state` after a validation, which may change how a run goes on.  Default: as it is.
 
         Args:
-            kept: as the rollout before left it.
+            rollout_state: as the rollout before left it.
             metrics: of the evaluators, by their names.
         """
         del metrics
-        return kept
+        return rollout_state
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:

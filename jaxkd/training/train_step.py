@@ -31,18 +31,20 @@ class TrainState:
     ema: Params
     """Moving average of `params`; an empty dict where none is kept."""
     state: Params
-    kept: Params
+    rollout_state: Params
     """What rollouts keep.  A compiled step is given none of it."""
     step: Int[Array, ""]
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
         """What a recipe reads; with `averaged`, the moving average in place of the parameters."""
         params = self.ema if averaged and self.ema else self.params
-        return Variables(params=params, state=self.state, frozen=frozen, kept=self.kept, step=self.step)
+        return Variables(
+            params=params, state=self.state, frozen=frozen, rollout_state=self.rollout_state, step=self.step
+        )
 
-    def without_kept(self) -> Self:
+    def without_rollout_state(self) -> Self:
         """As a compiled step takes it: what rollouts keep is neither donated to a step nor has to wait for it."""
-        return dataclasses.replace(self, kept={})
+        return dataclasses.replace(self, rollout_state={})
 
 
 def master_dtype(precision: Precision) -> jnp.dtype:
@@ -77,7 +79,7 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
         optimizer=jax.jit(optimizer.init)(variables.params),
         ema=jax.tree.map(jnp.copy, variables.params) if ema else {},
         state=variables.state,
-        kept=variables.kept,
+        rollout_state=variables.rollout_state,
         step=jnp.asarray(variables.step, jnp.int32),
     )
 
@@ -151,7 +153,7 @@ def train_step(
                 optimizer=optimizer_state,
                 ema=state.ema if ema_decay is None else ema_update(state.ema, params, ema_decay),
                 state=buffers,
-                kept=state.kept,
+                rollout_state=state.rollout_state,
                 step=state.step + 1,
             ),
             reported,

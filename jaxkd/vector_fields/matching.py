@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd.data.trajectories import draws
+from jaxkd.data.trajectories import samples
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
 from jaxkd.sharding import WHOLE, Share
 from jaxkd.typing import Key, Params, Scalar, Split
@@ -37,13 +37,13 @@ class MatchingRecipe(FieldRecipe):
     A method may replace the `table` of points, and add a `penalty`.
     """
 
-    def table(self, kept: Params) -> SlopeBatch:
+    def table(self, rollout_state: Params) -> SlopeBatch:
         """All points that are learnt from, as NumPy arrays.  Default: the samples, where the estimator puts them.
 
         Args:
-            kept: as the rollout or validation before left it.
+            rollout_state: as the rollout or validation before left it.
         """
-        del kept
+        del rollout_state
         return slope_batch(*self.training_points())
 
     def penalty(self, params: Params) -> Scalar | float:
@@ -76,12 +76,12 @@ class MatchingRecipe(FieldRecipe):
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the table of the one that is learnt from
-        return draws.uniform(self.rows, seed, share=share)
+        return samples.uniform(self.rows, seed, share=share)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
         """The points that numbers in [0, 1) stand for."""
         del key
-        return Rollout(batch=drawn(self.table(variables.kept), batch))
+        return Rollout(batch=drawn(self.table(variables.rollout_state), batch))
 
 
 def drawn(table: SlopeBatch, numbers: Float[np.ndarray, " rows"]) -> SlopeBatch:

@@ -54,31 +54,31 @@ class FieldRecipe(Recipe):
         scales = self._abstract_scales()
         params = jax.eval_shape(self.field.init, jax.random.key(0), scales)
         return Variables(
-            params=sharding.described({FIELD: params}),
-            frozen=sharding.described({SCALES: scales}),
-            kept=sharding.described(self.abstract_kept()),
+            params=sharding.with_shardings({FIELD: params}),
+            frozen=sharding.with_shardings({SCALES: scales}),
+            rollout_state=sharding.with_shardings(self.abstract_rollout_state()),
         )
 
     def init(self, key: Key) -> Variables:
         scales = self.scales()
         params = {FIELD: self.field.init(key, scales)}
         return Variables(
-            params=sharding.place(params),
-            frozen=sharding.place({SCALES: scales}),
-            kept=sharding.place(self.first_kept()),
+            params=sharding.shard(params),
+            frozen=sharding.shard({SCALES: scales}),
+            rollout_state=sharding.shard(self.initial_rollout_state()),
         )
 
     def load_frozen(self) -> Params:
         return self.load_base()
 
     def load_base(self) -> Params:
-        return sharding.place({SCALES: self.scales()})
+        return sharding.shard({SCALES: self.scales()})
 
-    def abstract_kept(self) -> Params:
-        """Shapes of `first_kept`.  Default: nothing."""
+    def abstract_rollout_state(self) -> Params:
+        """Shapes of `initial_rollout_state`.  Default: nothing."""
         return {}
 
-    def first_kept(self) -> Params:
+    def initial_rollout_state(self) -> Params:
         """What rollouts begin with.  Default: nothing."""
         return {}
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxkd.data.trajectories import draws
+from jaxkd.data.trajectories import samples
 from jaxkd.data.trajectories.sources import TrajectorySource
 from jaxkd.records import Variables
 from jaxkd.sharding import WHOLE, Share
@@ -46,9 +46,9 @@ class SegmentRecipe(FieldRecipe):
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         del split  # the rollout reads the one that is learnt from
-        return draws.uniform(self.rows, seed, share=share)
+        return samples.uniform(self.rows, seed, share=share)
 
-    def spread(self, variables: Variables) -> Float[Array, " states"]:
+    def deviation(self, variables: Variables) -> Float[Array, " states"]:
         """Of each state over the training data."""
         return variables.frozen[SCALES]["deviation"][: len(self.data.names()[0])]
 

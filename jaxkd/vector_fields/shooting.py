@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxkd.dynamics.solvers.control import control
 from jaxkd.dynamics.solvers.fixed_step import EULER, RK4, fixed_step
-from jaxkd.dynamics.solvers.solve import Solver, VectorField, solve
+from jaxkd.dynamics.solvers.solve import RightHandSide, Solver, solve
 from jaxkd.records import LossOutput, Mean, Rollout, Variables
 from jaxkd.typing import Key
 from jaxkd.vector_fields.segments import SegmentBatch, SegmentRecipe
@@ -29,7 +29,7 @@ class FixedSteps:
         if self.substeps < 1:
             raise ValueError(f"substeps must be at least 1, got {self.substeps}.")
 
-    def states(self, field: VectorField, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
+    def states(self, field: RightHandSide, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
         """At the times, the first of which is the start's."""
         method = {"euler": EULER, "rk4": RK4}[self.method]
         return fixed_step(field, start, times, method=method, substeps=self.substeps)
@@ -43,22 +43,22 @@ class AdaptiveSteps:
     rtol: float = 1e-3
     atol: float = 1e-6
     """In the states' deviations."""
-    most_steps: int = 256
+    max_steps: int = 256
     """Of a forecast; one that takes more is left out of the loss."""
 
     def __post_init__(self) -> None:
         self._solver()
 
-    def states(self, field: VectorField, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
+    def states(self, field: RightHandSide, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
         """At the times, the first of which is the start's; inf where steps ran out."""
         return solve(field, start, times, solver=self._solver()).states
 
     def _solver(self) -> Solver:
         method = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5}[self.method]()
-        return Solver(method=method, rtol=self.rtol, atol=self.atol, most_steps=self.most_steps)
+        return Solver(method=method, rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
 
 
-FAR = 1e3
+DIVERGENCE_BOUND = 1e3
 """In spreads."""
 
 Integrator: TypeAlias = FixedSteps | AdaptiveSteps
@@ -110,11 +110,11 @@ class ShootingRecipe(SegmentRecipe):
 
     def loss(self, variables: Variables, batch: SegmentBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         del key
-        spread = self.spread(variables)
-        starts = (batch.smooth if self.smooth else batch.measured)[:, 0] / spread[None]
+        deviation = self.deviation(variables)
+        starts = (batch.smooth if self.smooth else batch.measured)[:, 0] / deviation[None]
         integrator = self.phases[batch.phase].integrator
-        states, reached = forecasts(self.model(variables), integrator, spread, starts, batch)
-        off = (states - batch.measured / spread[None, None])[:, 1:]
+        states, reached = forecasts(self.model(variables), integrator, deviation, starts, batch)
+        off = (states - batch.measured / deviation[None, None])[:, 1:]
         square = jnp.mean(jnp.where(reached[:, None, None], off, 0.0) ** 2, axis=(1, 2))
         each = {"segment_error": jnp.sqrt(square), "diverged": 1.0 - reached}
         count = jnp.asarray(square.size, off.dtype)
@@ -141,21 +141,20 @@ class ShootingRecipe(SegmentRecipe):
 
 
 def forecasts(
-    field: VectorField,
+    field: RightHandSide,
     integrator: Integrator,
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
     starts: Float[Array, "b states"],
     batch: SegmentBatch,
 ) -> tuple[Float[Array, "b samples states"], Bool[Array, " b"]]:
-    """Of pieces, in units of each state's spread, and which of them got to their end.
+    """Forecast errors of pieces, in standard deviations of each state, and which pieces got to their end.
 
-    A state that is FAR away stands still there, so that what diverges has a gradient that is a number, and can be left
-    out.
+    A state stops at DIVERGENCE_BOUND, so that a forecast that diverges has a finite gradient and can be left out.
 
     Args:
         field: f(t, y, u) in the states' own units.
         integrator: how it is solved.
-        spread: of each state.
+        deviation: of each state.
         starts: in units of it.
         batch: whose times and inputs they are.
     """
@@ -165,12 +164,12 @@ def forecasts(
 
         def scaled(t: Any, z: Array, args: Any) -> Array:
             del args
-            near = jnp.all(jnp.abs(z) < FAR)
+            near = jnp.all(jnp.abs(z) < DIVERGENCE_BOUND)
             there = jnp.where(near, z, 0.0)
-            slope = field(t, there * spread, None if driven is None else driven.evaluate(t)) / spread
+            slope = field(t, there * deviation, None if driven is None else driven.evaluate(t)) / deviation
             return jnp.where(near, slope, 0.0)
 
         return integrator.states(scaled, start, times)
 
     states = jax.vmap(one)(starts, batch.times, batch.inputs)
-    return states, jnp.all(jnp.abs(states) < FAR, axis=(1, 2))
+    return states, jnp.all(jnp.abs(states) < DIVERGENCE_BOUND, axis=(1, 2))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from jaxkd.alignment.by_index import align_in_order
+from jaxkd.alignment.by_index import align_by_index
 from jaxkd.records import TokenSpans
 
-align = jax.jit(align_in_order)
+align = jax.jit(align_by_index)
 
 
 def tokens(segments):
@@ -65,8 +65,8 @@ def test_rows_without_tokens_have_no_pairs():
 
 def test_transforms_change_nothing():
     ours, theirs = tokens(random_rows(3, 12)), tokens(random_rows(4, 9))
-    eager = align_in_order(ours, theirs)
-    jax.tree.map(np.testing.assert_array_equal, jax.jit(jax.vmap(align_in_order))(ours, theirs), eager)
+    eager = align_by_index(ours, theirs)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(jax.vmap(align_by_index))(ours, theirs), eager)
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2], axis_types=(AxisType.Auto,))
     placed = jax.device_put((ours, theirs), jax.NamedSharding(mesh, jax.P("data")))
     jax.tree.map(np.testing.assert_array_equal, align(*placed), eager)
@@ -74,4 +74,4 @@ def test_transforms_change_nothing():
 
 def test_other_rows_are_refused():
     with pytest.raises(ValueError, match="student and teacher must hold the same rows"):
-        align_in_order(tokens([[1]]), tokens([[1], [1]]))
+        align_by_index(tokens([[1]]), tokens([[1], [1]]))

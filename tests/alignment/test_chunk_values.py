@@ -19,16 +19,16 @@ SEEDS = range(4)
 def parts(numbers, partners, segment_ids, values):
     """All values that this module computes from numbered tokens, by name; every third slot is closed besides."""
     pairs = chunk_values.ends(numbers, partners)
-    goes_on = chunk_values.goes_on(pairs, segment_ids)
+    has_next = chunk_values.has_next(pairs, segment_ids)
     slots = pairs.mask.shape[-1]
-    closed = ~goes_on | jnp.broadcast_to(jnp.arange(slots) % 3 == 1, goes_on.shape)
+    closed = ~has_next | jnp.broadcast_to(jnp.arange(slots) % 3 == 1, has_next.shape)
     joined = chunk_values.merged(pairs.mask, closed)
     sums = chunk_values.sums(values, numbers, slots=slots)
     return {
         "student": pairs.student,
         "teacher": pairs.teacher,
         "mask": pairs.mask,
-        "goes_on": goes_on,
+        "has_next": has_next,
         "closed": closed,
         "joined": joined,
         "leads": chunk_values.leads(numbers, pairs.student),
@@ -57,7 +57,7 @@ def test_hand_values():
     assert found["student"].tolist() == [1, 2, 3, 0, 0]
     assert found["teacher"].tolist() == [1, 3, 4, 0, 0]
     assert found["mask"].tolist() == [True, True, True, False, False]
-    assert found["goes_on"].tolist() == [True, False, False, False, False]
+    assert found["has_next"].tolist() == [True, False, False, False, False]
     assert found["teacher_leads"].tolist() == [False, False, True, *[False] * 3]
     assert found["joined"].tolist() == [1, 1, 2, 0, 0]
     assert found["sums"].tolist() == [3, 4, 8, 0, 0]
@@ -81,7 +81,7 @@ def test_equals_a_loop_over_tokens(seed):
             assert (of_row["student"][slot], of_row["teacher"][slot]) == (places[-1], partners[-1])
             assert of_row["leads"][places].tolist() == [True] * (len(places) - 1) + [False]
             following = np.flatnonzero(ours == slot + 2)
-            assert of_row["goes_on"][slot] == (len(following) > 0 and texts[following[0]] == texts[places[-1]])
+            assert of_row["has_next"][slot] == (len(following) > 0 and texts[following[0]] == texts[places[-1]])
             assert of_row["joined"][slot] == longer
             longer += of_row["closed"][slot]
 
@@ -116,7 +116,7 @@ def test_padding_changes_nothing_and_rows_without_tokens_have_nothing():
     student, teacher, values, (*_, narrow) = described_at_random(6)
     *_, wide = jitted(described)(padded(student, 3), padded(teacher, 3), np.pad(values, ((0, 0), (0, 3))))
     size = narrow["mask"].shape[1]
-    for name in ("student", "teacher", "mask", "goes_on", "joined", "sums", "joined_sums"):
+    for name in ("student", "teacher", "mask", "has_next", "joined", "sums", "joined_sums"):
         np.testing.assert_array_equal(wide[name][:, :size], narrow[name])
         assert not wide[name][:, size:].any()
     nothing, ones = np.zeros((2, 5), np.int32), np.ones((2, 5), np.float32)

@@ -1,8 +1,8 @@
 """A study as `keep_study` keeps it, of figures that are easy to follow."""
 
-PASSED = "own_answers/code/passed"
-DISTANCE = "own_answers/sequence_kl"
-LENGTH = "own_answers/length"
+PASSED = "generations/code/passed"
+DISTANCE = "generations/sequence_kl"
+LENGTH = "generations/length"
 
 
 def points(*values, every=4):

@@ -40,8 +40,8 @@ def fitted(source, target):
 
 def projectors(both, rows, head_fit):
     variables = Variables(params={"student": {}}, state={}, frozen={}, step=jnp.array(0))
-    variables = ideal_projectors.started(variables, *both, rows, rtol=RTOL, head_fit=head_fit)
-    return variables, ideal_projectors.followed(variables, *both, padded(rows), head_fit=head_fit)["s2t"]["weight"]
+    variables = ideal_projectors.initial(variables, *both, rows, rtol=RTOL, head_fit=head_fit)
+    return variables, ideal_projectors.updated(variables, *both, padded(rows), head_fit=head_fit)["s2t"]["weight"]
 
 
 def padded(rows):
@@ -70,7 +70,7 @@ def test_the_second_follows_the_student_s_head(head_fit, rows):
     variables, _ = projectors(both, rows, head_fit)
     moved = Head(weight=jnp.sin(both[0].weight), vocab_size=31)
     follow = jax.jit(
-        lambda weight: ideal_projectors.followed(
+        lambda weight: ideal_projectors.updated(
             variables, Head(weight=weight, vocab_size=31), both[1], padded(rows), head_fit=head_fit
         )["s2t"]["weight"]
     )

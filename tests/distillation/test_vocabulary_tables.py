@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.distillation import vocabulary_tables
+from jaxkd.distillation.vocabulary_tables import NearestTokenTable, SharedTokenTable
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import vocabulary, vocabulary_mapping
@@ -17,8 +17,8 @@ def described(tree):
 
 
 def test_shared_tokens_come_first_and_nothing_behind_them(tiny):
-    relation = vocabulary.between(tiny.foreign, tiny.teacher)
-    tables = vocabulary_tables.load_shared(tiny.foreign, tiny.teacher)["shared_tokens"]
+    relation = vocabulary.relation(tiny.foreign, tiny.teacher)
+    tables = SharedTokenTable(student=tiny.foreign, teacher=tiny.teacher).load()
     for name in ("student_ids", "teacher_ids"):
         np.testing.assert_array_equal(tables[name][: relation.shared], getattr(relation, name))
         np.testing.assert_array_equal(tables[name][relation.shared :], -1)
@@ -26,22 +26,18 @@ def test_shared_tokens_come_first_and_nothing_behind_them(tiny):
 
 
 def test_the_nearest_tokens_are_those_of_the_mapping(tiny):
-    mapping = vocabulary_mapping.between(tiny.foreign, tiny.teacher)
-    tables = vocabulary_tables.load_nearest(tiny.foreign, tiny.teacher)["nearest_tokens"]
+    mapping = vocabulary_mapping.mapping(tiny.foreign, tiny.teacher)
+    tables = NearestTokenTable(student=tiny.foreign, teacher=tiny.teacher).load()
     np.testing.assert_array_equal(tables["teacher_of_student"], mapping.teacher_of_student)
 
 
-@pytest.mark.parametrize("kind", ["shared", "nearest"])
-def test_the_architectures_alone_say_the_shapes(tiny, tmp_path, kind):
-    planned = [
-        dataclasses.replace(one, path=str(tmp_path / name), architecture=one.config())
+@pytest.mark.parametrize("table", [SharedTokenTable, NearestTokenTable])
+def test_the_architectures_alone_decide_the_shapes(tiny, tmp_path, table):
+    planned = {
+        name: dataclasses.replace(one, path=str(tmp_path / name), architecture=one.config())
         for name, one in (("student", tiny.foreign), ("teacher", tiny.teacher))
-    ]
+    }
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        if kind == "shared":
-            found = vocabulary_tables.abstract_shared(*planned)
-            expected = vocabulary_tables.load_shared(tiny.foreign, tiny.teacher)
-        else:
-            found = vocabulary_tables.abstract_nearest(planned[0])
-            expected = vocabulary_tables.load_nearest(tiny.foreign, tiny.teacher)
+        found = table(**planned).abstract()
+        expected = table(student=tiny.foreign, teacher=tiny.teacher).load()
     assert described(found) == described(expected)

@@ -152,11 +152,11 @@ def test_solutions_are_those_of_scipy():
 def test_half_the_steps_and_twice_the_places_give_the_same_solutions():
     (states, inputs), (coarse, _) = (solutions(substeps=n) for n in (SUBSTEPS, SUBSTEPS // 2))
     finer, driven = solutions(points=32)
-    spread = np.std(states)
-    assert np.max(np.abs(states - coarse)) < 1e-7 * spread
+    deviation = np.std(states)
+    assert np.max(np.abs(states - coarse)) < 1e-7 * deviation
     np.testing.assert_allclose(driven[..., ::2], inputs, atol=1e-12)
     # Products of waves that the coarse grid cannot hold.
-    np.testing.assert_allclose(finer[..., ::2], states, atol=1e-3 * spread)
+    np.testing.assert_allclose(finer[..., ::2], states, atol=1e-3 * deviation)
 
 
 def test_refusals():

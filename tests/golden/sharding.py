@@ -49,7 +49,7 @@ def difference(name: str, shape: MeshShape) -> float:
     """Largest difference over logits and gradients, each as a share of the largest number of its array."""
     config, params, tokens, expected = _on_one_device(name)
     with jax.set_mesh(make(shape)):
-        found = logits_and_gradient(config, sharding.place(params, decoder.logical_axes(config)), tokens)
+        found = logits_and_gradient(config, sharding.shard(params, decoder.logical_axes(config)), tokens)
     errors = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - b).max() / np.abs(b).max(initial=1e-3), found, expected)
     return float(max(jax.tree.leaves(errors)))
 

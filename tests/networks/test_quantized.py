@@ -27,7 +27,7 @@ BITS = pytest.mark.parametrize("quantization", ["int8", "int4"])
 
 
 dense = jax.jit(quantized.dense)
-token_nats = jax.jit(forward.token_nats, static_argnums=0)
+label_cross_entropy = jax.jit(forward.label_cross_entropy, static_argnums=0)
 
 
 def stored(config, params, quantization):
@@ -138,7 +138,7 @@ def test_what_is_described_is_what_is_made(config, quantization):
 def described_parameters(config, quantization):
     axes = decoder.logical_axes(config)
     tree = quantized.abstract(decoder.abstract(config), axes, quantization=quantization)
-    return sharding.described(tree, quantized.logical_axes(tree, axes))
+    return sharding.with_shardings(tree, quantized.logical_axes(tree, axes))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_eight_devices_equal_one(quantization, sizes):
         found = stored(config, params, quantization)
         logits = np.asarray(tiny.logits(config, found, tokens))
         with jax.set_mesh(make(MeshShape(data=sizes[0], fsdp=sizes[1], tensor=sizes[2]))):
-            placed = forward.place_params(config, found)
+            placed = forward.shard_params(config, found)
             described = described_parameters(config, quantization)
             same = jax.tree.map(
                 lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), placed, described
@@ -205,15 +205,15 @@ def test_a_checkpoint_is_quantised_as_it_is_read(tiny, quantization):
     whole = tiny.teacher
     teacher = dataclasses.replace(whole, quantization=quantization)
     expected = stored(whole.config(), whole.load(), quantization)
-    for found in (teacher.load(), teacher.load_placed()):
+    for found in (teacher.load(), teacher.load_sharded()):
         jax.tree.map(np.testing.assert_array_equal, found, expected)
     assert teacher.config() == whole.config()
     assert teacher.fingerprint() != whole.fingerprint()
     assert teacher.provenance() == f"{whole.provenance()}, blocks in {quantization}"
-    assert list(teacher.load_placed(only=["embedding"])) == ["embedding"]
+    assert list(teacher.load_sharded(only=["embedding"])) == ["embedding"]
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        placed = teacher.load_placed()
-        described = teacher.abstract_placed()
+        placed = teacher.load_sharded()
+        described = teacher.abstract_sharded()
         same = jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), placed, described)
         assert all(jax.tree.leaves(same))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(placed), expected)
@@ -292,8 +292,8 @@ def test_adapters_can_be_trained_beside_a_quantised_student(tiny, tiny_batch, qu
         merged = jax.jit(lora.merge, static_argnames="lora")(dense(model.params), lora=recipe.lora)
         plain = dataclasses.replace(model.config, lora=None)
         np.testing.assert_allclose(
-            token_nats(model.config, model.params, batch),
-            token_nats(plain, merged, batch),
+            label_cross_entropy(model.config, model.params, batch),
+            label_cross_entropy(plain, merged, batch),
             rtol=1e-4,
             atol=1e-5,
         )

@@ -8,19 +8,19 @@ from jaxkd.data.text.chat import Answer
 from jaxkd.on_policy import Replay, replay_buffer
 
 
-def origins(schedule, buffers, step):
-    found = [schedule.origin(buffers, step, jax.random.key(seed)) for seed in range(300)]
-    return {name: found.count(name) / len(found) for name in ("data", "new", "kept")}
+def sources(schedule, buffers, step):
+    found = [schedule.source(buffers, step, jax.random.key(seed)) for seed in range(300)]
+    return {name: found.count(name) / len(found) for name in ("data", "new", "replayed")}
 
 
 def test_new_answers_give_way_to_kept_ones():
     schedule = Replay(start=0.6, steps=100, capacity=2)
     buffers = schedule.initial(3)
-    assert origins(schedule, buffers, 50)["kept"] == 0, "not before the buffer is full"
+    assert sources(schedule, buffers, 50)["replayed"] == 0, "not before the buffer is full"
     full = replay_buffer.added(buffers, [0, 1], [Answer(tokens=(1,), ended=True)] * 2)
     assert set(full) == set(buffers)
     for step, share in ((0, 1.0), (50, 0.5), (100, 0.0)):
-        shares = origins(schedule, full, step)
+        shares = sources(schedule, full, step)
         np.testing.assert_allclose(shares["data"], 0.4, atol=0.08)
         np.testing.assert_allclose(shares["new"], 0.6 * share, atol=0.08)
 

@@ -269,7 +269,7 @@ DYNAMICS: dict[Callable, Row] = {
         ),
         transforms=HOST,
     ),
-    dynamics.padded: Row(
+    dynamics.pad: Row(
         hand=(written.test_trajectories_of_different_lengths_are_filled_up,),
         law=(written.test_trajectories_of_different_lengths_are_filled_up,),
         oracle=(written.test_trajectories_of_different_lengths_are_filled_up,),
@@ -287,7 +287,7 @@ DYNAMICS: dict[Callable, Row] = {
         numerics=(held.test_what_diverges_is_told,),
         transforms=HOST,
     ),
-    dynamics.past: Row(
+    dynamics.hidden_state_test: Row(
         hand=(before.test_the_past_stands_in_for_a_hidden_state,),
         law=(before.test_the_past_of_measured_states_says_nothing_more,),
         oracle=(before.test_the_past_stands_in_for_a_term_that_the_library_lacks,),

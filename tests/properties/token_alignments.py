@@ -72,7 +72,7 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
         transforms=(test_chunks.test_transforms_change_nothing, test_chunks.test_eight_devices_change_nothing),
     ),
     **dict.fromkeys(
-        (chunk_values.ends, chunk_values.goes_on, chunk_values.merged),
+        (chunk_values.ends, chunk_values.has_next, chunk_values.merged),
         of_chunks(gradient=INTEGERS, numerics=Omitted(because="places of tokens: nothing is rounded")),
     ),
     chunk_values.leads: of_chunks(
@@ -84,7 +84,7 @@ TOKEN_ALIGNMENTS: dict[Callable, Row] = {
         gradient=(test_chunk_values.test_gradients_of_sums,),
         numerics=(test_chunk_values.test_sums_keep_their_dtype_and_are_taken_stretch_by_stretch,),
     ),
-    by_index.align_in_order: Row(
+    by_index.align_by_index: Row(
         hand=(test_by_index.test_hand_value,),
         law=(test_by_index.test_a_tokenization_and_itself_are_the_identity,),
         oracle=(test_by_index.test_equals_a_loop,),

@@ -49,7 +49,7 @@ def with_teacher_hiddens(recipe, batch):
 def sure_of_an_unknown_token(recipe, batch):
     """Everywhere the teacher's likeliest token is one that the student lacks: hidden states are that token's row."""
     head = np.asarray(recipe.teacher.load()["embedding"], np.float64)
-    ids = vocabulary.between(recipe.student, recipe.teacher).student_of_teacher
+    ids = vocabulary.relation(recipe.student, recipe.teacher).student_of_teacher
     missing = next(token for token in np.flatnonzero(ids < 0) if (head @ head[token]).argmax() == token)
     hiddens = np.broadcast_to(head[missing].astype(np.float32), (*batch.teacher.labels.shape, head.shape[1]))
     return dataclasses.replace(batch, teacher=dataclasses.replace(batch.teacher, teacher=hiddens))

@@ -60,7 +60,7 @@ def test_equals_the_formula_on_all_logits(tiny, recipe, tiny_batch, options):
     value, output, gradients, _ = loss_and_gradients(recipe, batch)
     if recipe.shift == "reference":
         batch = dataclasses.replace(batch, target_positions=batch.target_positions + batch.loss_mask)
-    size = vocabulary.compared_size(tiny.narrow, tiny.teacher)
+    size = vocabulary.common_prefix_size(tiny.narrow, tiny.teacher)
     z_q, z_1, z_2 = (logits(model, batch, size) for model in (tiny.narrow, tiny.teacher, recipe.reverse))
     p_1, p_2 = (np.exp(oracle.log_softmax(z)) for z in (z_1, z_2))
     distance = np.abs(p_1 - p_2).sum(-1) / 2

@@ -77,7 +77,7 @@ def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, 
     recipe = build(tiny, DSKDv2ETA, normalisation=normalisation, head_fit=head_fit)
     value, output, variables = loss_alone(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
-    shared = vocabulary.between(recipe.student, recipe.teacher)
+    shared = vocabulary.relation(recipe.student, recipe.teacher)
     heads = [float64(one.head.weight).T for one in (student, teacher)]
     common = heads[0][:, shared.student_ids], heads[1][:, shared.teacher_ids]
     if head_fit == "centred":
@@ -175,7 +175,7 @@ def test_minimum_edit_distance_equals_float64_numpy(tiny, batch):
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     q, p = oracle.logits(student), oracle.logits(teacher)
-    first = vocabulary_mapping.between(recipe.student, recipe.teacher).teacher_of_student
+    first = vocabulary_mapping.mapping(recipe.student, recipe.teacher).teacher_of_student
     positions, labels = np.asarray(batch.teacher_positions), np.asarray(batch.student.labels)
     total, aligned = 0.0, 0
     for row, ours, _ in examples:

@@ -85,7 +85,7 @@ def test_another_estimator():
 def test_a_recipe_describes_what_it_makes():
     for recipe in (RECIPE, dataclasses.replace(RECIPE, rounds=1)):
         made, described = begun(recipe), recipe.abstract()
-        for tree in ("params", "frozen", "kept"):
+        for tree in ("params", "frozen", "rollout_state"):
             ours, theirs = getattr(made, tree), getattr(described, tree)
             assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), ours) == jax.tree.map(
                 lambda leaf: (leaf.shape, leaf.dtype), theirs
@@ -99,12 +99,12 @@ def test_a_round_fills_the_series_up():
     recipe = dataclasses.replace(RECIPE, data=CLEAN, field=TERMS, rounds=2)
     state = begun(recipe)
     state = state.replace(params={"field": TERMS.of(CLEAN.equations(), state.frozen["scales"])})
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
     assert kept["due"]
-    rollout = recipe.rollout(state.replace(kept=kept), np.zeros(12), KEY)
+    rollout = recipe.rollout(state.replace(rollout_state=kept), np.zeros(12), KEY)
     assert rollout.metrics == {"round": 1.0}
-    assert not rollout.kept["due"]
-    table = recipe.table(rollout.kept)
+    assert not rollout.rollout_state["due"]
+    table = recipe.table(rollout.rollout_state)
     assert table.slopes.shape == (3 * 129, 2)
     field = CLEAN.equations().vector_field()
     expected = np.asarray(jax.jit(jax.vmap(lambda y: field(0.0, y)))(table.variables))
@@ -114,10 +114,10 @@ def test_a_round_fills_the_series_up():
 def test_rounds_end_where_one_is_rejected():
     recipe = dataclasses.replace(RECIPE, rounds=5)
     state = begun(recipe)
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
-    first = recipe.rollout(state.replace(kept=kept), np.zeros(12), KEY).kept
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
+    first = recipe.rollout(state.replace(rollout_state=kept), np.zeros(12), KEY).rollout_state
     accepted = recipe.validated(first, {"rollout_error": 0.4})
-    second = recipe.rollout(state.replace(kept=accepted), np.zeros(12), KEY).kept
+    second = recipe.rollout(state.replace(rollout_state=accepted), np.zeros(12), KEY).rollout_state
     assert int(second["round"]) == 2
     assert recipe.validated(second, {"rollout_error": 0.43})["due"], "within the slack"
     back = recipe.validated(second, {"rollout_error": 0.45})
@@ -132,8 +132,8 @@ def test_rounds_end_where_one_is_rejected():
 def test_a_rejected_first_round_goes_back_to_the_samples():
     recipe = dataclasses.replace(RECIPE, rounds=2)
     state = begun(recipe)
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
-    first = recipe.rollout(state.replace(kept=kept), np.zeros(12), KEY).kept
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
+    first = recipe.rollout(state.replace(rollout_state=kept), np.zeros(12), KEY).rollout_state
     back = recipe.validated(first, {"rollout_error": 0.6})
     np.testing.assert_array_equal(recipe.table(back).slopes, RECIPE.table({}).slopes)
 
@@ -141,8 +141,8 @@ def test_a_rejected_first_round_goes_back_to_the_samples():
 def test_there_are_no_more_rounds_than_asked_for():
     recipe = dataclasses.replace(RECIPE, rounds=1)
     state = begun(recipe)
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
-    first = recipe.rollout(state.replace(kept=kept), np.zeros(12), KEY).kept
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
+    first = recipe.rollout(state.replace(rollout_state=kept), np.zeros(12), KEY).rollout_state
     assert not recipe.validated(first, {"rollout_error": 0.4})["due"]
 
 
@@ -150,9 +150,9 @@ def test_a_field_that_diverges_ends_the_rounds():
     recipe = dataclasses.replace(RECIPE, field=dataclasses.replace(TERMS, degree=3), rounds=1)
     state = begun(recipe)
     wild = jax.tree.map(lambda leaf: np.full(leaf.shape, 1e200), state.params)
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
-    rollout = recipe.rollout(state.replace(params=wild, kept=kept), np.zeros(12), KEY)
-    assert rollout.kept["ended"]
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
+    rollout = recipe.rollout(state.replace(params=wild, rollout_state=kept), np.zeros(12), KEY)
+    assert rollout.rollout_state["ended"]
     assert rollout.metrics == {"round": 0.0}
     assert np.all(np.isfinite(rollout.batch.slopes))
 
@@ -165,10 +165,10 @@ def test_inputs_are_learnt_from_too(tmp_path):
     recipe = dataclasses.replace(RECIPE, data=data, rounds=1)
     recipe.validate()
     state = begun(recipe)
-    table = recipe.table(state.kept)
+    table = recipe.table(state.rollout_state)
     np.testing.assert_allclose(table.variables[:31, 1], np.cos(times))
-    kept = recipe.validated(state.kept, {"rollout_error": 0.5})
-    dense = recipe.table(recipe.rollout(state.replace(kept=kept), np.zeros(12), KEY).kept)
+    kept = recipe.validated(state.rollout_state, {"rollout_error": 0.5})
+    dense = recipe.table(recipe.rollout(state.replace(rollout_state=kept), np.zeros(12), KEY).rollout_state)
     fine = np.asarray(subdivided(jnp.asarray(times), 4))
     np.testing.assert_allclose(dense.variables[: fine.size, 1], np.cos(fine), atol=2e-3)
 

@@ -83,7 +83,7 @@ def test_equals_float64_numpy(tiny, batch, divergence, weights):
     teacher = oracle.hiddens(recipe.teacher.config(), variables.frozen["teacher"], batch.teacher)
     log_q, log_p = (oracle.log_softmax(oracle.logits(side)) for side in (student, teacher))
     labels, their_labels = np.asarray(batch.student.labels), np.asarray(batch.teacher.labels)
-    relation = vocabulary.between(recipe.student, recipe.teacher)
+    relation = vocabulary.relation(recipe.student, recipe.teacher)
     parts, lengths = [], []
     for row, ours, theirs in groups(batch):
         lengths.append((len(ours), len(theirs)))

@@ -70,7 +70,7 @@ def exact_token_alignment(recipe, variables, batch, student, teacher):
     w_s, w_t = student.head.weight.T, stop(teacher.head.weight).T
     t2s = h_t @ variables.params["projectors"]["t2s"]["weight"] @ stop(w_s)
     s2t = h_s @ stop(variables.derived["s2t"]["weight"]) @ w_t
-    ids = jnp.asarray(vocabulary.between(recipe.student, recipe.teacher).student_of_teacher)
+    ids = jnp.asarray(vocabulary.relation(recipe.student, recipe.teacher).student_of_teacher)
     label = ids[jnp.argmax(h_t @ w_t, -1)]
     known, label = label >= 0, jnp.maximum(label, 0)
     agree = known & (jnp.argmax(t2s, -1) == label)
@@ -120,7 +120,7 @@ def rank_matching(recipe, variables, batch, student, teacher):
 
 
 def minimum_edit_distance(recipe, variables, batch, student, teacher):
-    nearest = jnp.asarray(vocabulary_mapping.between(recipe.student, recipe.teacher).teacher_of_student)
+    nearest = jnp.asarray(vocabulary_mapping.mapping(recipe.student, recipe.teacher).teacher_of_student)
     positions, q = batch.teacher_positions, student.values @ student.head.weight.T
     values = jnp.take_along_axis(stop(teacher.values), jnp.maximum(positions, 0)[..., None], axis=1)
     p = (values @ stop(teacher.head.weight).T)[..., jnp.maximum(nearest, 0)]
@@ -183,7 +183,7 @@ def hybrid(recipe, variables, batch, student, teacher):
             strict=True,
         )
     )
-    shared = vocabulary.between(recipe.student, recipe.teacher)
+    shared = vocabulary.relation(recipe.student, recipe.teacher)
     b, a = q[:, shared.student_ids], p[:, shared.teacher_ids]
     mixed = (a + b) / 2
     nats = jnp.sum(a * jnp.log(a / mixed) + b * jnp.log(b / mixed)) / 2

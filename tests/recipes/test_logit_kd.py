@@ -85,7 +85,7 @@ def test_packed_rows_cost_what_single_rows_cost(tiny, tiny_text):
 
     tokenized = tiny_text.tokenized("train", tiny.teacher.tokenizer())
     params = tiny.student.load()
-    nats = jax.jit(lambda params, batch: forward.token_nats(tiny.student.config(), params, batch))
+    nats = jax.jit(lambda params, batch: forward.label_cross_entropy(tiny.student.config(), params, batch))
     totals = []
     for pack in (True, False):
         found = np.zeros(len(tokenized))
@@ -211,8 +211,8 @@ def test_a_token_that_the_teacher_lacks_is_refused_where_a_text_holds_it(tiny, t
 def test_smollm2_and_a_copy_of_it_share_their_vocabulary(tiny, smollm2_folder):
     student, teacher = Pretrained(path=str(smollm2_folder), layers=(0,)), Pretrained(path=f"{smollm2_folder}/")
     tiny.logit_kd(student=student, teacher=teacher).validate()
-    relation = vocabulary.between(student, teacher)
-    assert (relation.kind, relation.shared, relation.shared_size) == ("identical", 49_152, 49_152)
+    relation = vocabulary.relation(student, teacher)
+    assert (relation.kind, relation.shared, relation.common_prefix_size) == ("identical", 49_152, 49_152)
 
 
 def test_rows_longer_than_the_model_was_made_for_are_refused(tiny):

@@ -49,14 +49,14 @@ def gradient_behind_the_models(make, monkeypatch):
             monkeypatch.setattr(forward, "teacher", lambda *_, **__: teacher)
             others = ("tokens", "positions", "segment_ids", "target_positions", "example_ids")
             written = TokenBatch(labels=labels, loss_mask=mask, **dict.fromkeys(others, jnp.zeros_like(labels)))
-            batch = OnPolicyBatch(written=written, given=None)
+            batch = OnPolicyBatch(on_policy=written, off_policy=None)
             output = recipe.loss(variables, batch, recipe.counts(batch), jax.random.key(0))
             return output.loss, {name: mean.value() for name, mean in output.metrics.items()}
 
         return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
 
     def found(student, teacher, labels, mask, **changes):
-        monkeypatch.setattr(vocabulary, "compared_size", lambda *_: student.head.vocab_size)
+        monkeypatch.setattr(vocabulary, "common_prefix_size", lambda *_: student.head.vocab_size)
         results = compiled(make(kd_rate=1.0, **changes))(student, teacher, labels, mask)
         (value, metrics), gradients = jax.device_get(results)
         return value, metrics, gradients
@@ -183,10 +183,10 @@ def test_what_stands_behind_an_answer_does_not_matter(gradient_behind_the_models
 
 def test_stores_no_logits(make, tiny_batch, monkeypatch):
     recipe, size = make(kd_rate=1.0), 4096
-    monkeypatch.setattr(vocabulary, "compared_size", lambda *_: size)
+    monkeypatch.setattr(vocabulary, "common_prefix_size", lambda *_: size)
     long = {"labels": np.zeros((8, 8192), np.int32), "loss_mask": np.ones((8, 8192), bool)}
     written = dataclasses.replace(tiny_batch, **long)
-    loss = paired_batches.loss_of_hiddens(recipe, OnPolicyBatch(written=written, given=None), monkeypatch)
+    loss = paired_batches.loss_of_hiddens(recipe, OnPolicyBatch(on_policy=written, off_policy=None), monkeypatch)
     sides = (paired_batches.described(8, 8192, width, size) for width in (8, 16))
     assert_never_as_large_as_the_logits(loss, *sides, tokens=8 * 8192, vocabulary=size, sizes=(8192, 8, 16))
 
@@ -202,8 +202,8 @@ def test_a_step_learns_from_what_both_write_and_from_the_data(make, tiny):
     alone = make(alpha=0.0).rollout(variables, examples, KEY)
     on_policy = OnPolicy(recipe=tiny.logit_kd(), max_new_tokens=6).rollout(variables, examples, KEY)
     assert jax.tree.all(jax.tree.map(np.array_equal, alone.batch, on_policy.batch)), "alpha = 0 is the student alone"
-    written = rollout.batch.written
-    assert not np.array_equal(written.labels, alone.batch.written.labels)
+    written = rollout.batch.on_policy
+    assert not np.array_equal(written.labels, alone.batch.on_policy.labels)
     assert rollout.metrics["rollout/length"] == pytest.approx(written.loss_mask.sum(axis=1).mean())
     for row, example in enumerate(examples):
         prompt = example.tokens[: example.prompt_length]
@@ -226,12 +226,12 @@ def test_a_step_learns_from_what_both_write_and_from_the_data(make, tiny):
     np.testing.assert_allclose(learnt, also_learnt, rtol=1e-5)
     assert 0 < metrics["importance"] <= 1 / (1 - recipe.alpha)
     assert not any(all_zero(leaf) for leaf in jax.tree.leaves(gradient))
-    assert make(kd_rate=1.0).rollout(variables, examples, KEY).batch.given is None
+    assert make(kd_rate=1.0).rollout(variables, examples, KEY).batch.off_policy is None
 
 
 def test_no_other_tokens_are_drawn_than_those_of_both(make, monkeypatch):
     asked = []
-    monkeypatch.setattr(vocabulary, "compared_size", lambda *_: 200)
+    monkeypatch.setattr(vocabulary, "common_prefix_size", lambda *_: 200)
     monkeypatch.setattr(rollouts.Rollouts, "rollout", lambda self, *args, mixture: asked.append((args[0], mixture)))
     recipe = make()
     variables = initial(recipe)
@@ -244,10 +244,10 @@ def test_no_other_tokens_are_drawn_than_those_of_both(make, monkeypatch):
 
 def test_a_batch_is_planned_with_the_longest(make):
     planned = make().abstract_batch()
-    assert planned.written.tokens.shape == (8, 128), "96 and 6, in a bucket"
-    assert planned.written.labels.shape == (8, 48)
-    assert planned.given.tokens.shape == (8, 96)
-    assert make(kd_rate=1.0).abstract_batch().given is None
+    assert planned.on_policy.tokens.shape == (8, 128), "96 and 6, in a bucket"
+    assert planned.on_policy.labels.shape == (8, 48)
+    assert planned.off_policy.tokens.shape == (8, 96)
+    assert make(kd_rate=1.0).abstract_batch().off_policy is None
 
 
 def test_it_is_on_policy_by_itself(make):

@@ -37,7 +37,7 @@ def test_starts_are_those_of_the_curves():
     state = begun(RECIPE)
     expected = RECIPE.training_estimates()[1][0][:, :32:8].reshape(12, 2)
     np.testing.assert_allclose(
-        np.asarray(state.params["starts"]) * np.asarray(RECIPE.spread(state)), expected, rtol=1e-12
+        np.asarray(state.params["starts"]) * np.asarray(RECIPE.deviation(state)), expected, rtol=1e-12
     )
     described = RECIPE.abstract()
     assert jax.tree.map(np.shape, state.params) == jax.tree.map(np.shape, described.params)
@@ -47,7 +47,9 @@ def test_starts_are_those_of_the_curves():
 def test_the_true_field_from_the_true_starts_leaves_nothing():
     recipe = dataclasses.replace(RECIPE, data=CLEAN, field=TERMS, integrator=FixedSteps(substeps=4))
     state, batch = begun(recipe), drawn(recipe)
-    starts = np.asarray(CLEAN.trajectories("train").states)[:, :32:8].reshape(12, 2) / np.asarray(recipe.spread(state))
+    starts = np.asarray(CLEAN.trajectories("train").states)[:, :32:8].reshape(12, 2) / np.asarray(
+        recipe.deviation(state)
+    )
     field = TERMS.of(CLEAN.equations(), state.frozen["scales"])
     assert loss(recipe, state.replace(params={"field": field, "starts": starts}), batch).loss < 1e-10
     starts[1] += 0.3
@@ -60,7 +62,7 @@ def test_without_continuity_it_is_a_neural_ode_from_its_own_starts():
     state, batch = begun(alone), drawn(alone)
     other = NeuralODE(data=NOISY, field=RECIPE.field, rows=12, phases=(Phase(steps=1, horizon=8),))
     expected = loss(other, state, batch.segments).loss
-    off = (batch.segments.smooth - batch.segments.measured)[:, 0] / np.asarray(alone.spread(state))
+    off = (batch.segments.smooth - batch.segments.measured)[:, 0] / np.asarray(alone.deviation(state))
     np.testing.assert_allclose(loss(alone, state, batch).loss, (8 * expected + np.mean(off**2)) / 9, rtol=1e-10)
 
 

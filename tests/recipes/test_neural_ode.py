@@ -39,13 +39,13 @@ def true_state(recipe):
 @functools.cache
 def loss_of_scipy():
     state, batch = begun(RECIPE), drawn(RECIPE)
-    field, spread = RECIPE.model(state), np.asarray(state.frozen["scales"]["deviation"])
+    field, deviation = RECIPE.model(state), np.asarray(state.frozen["scales"]["deviation"])
     right = jax.jit(lambda y: field(0.0, y))
     expected = []
     for start, times, targets in zip(batch.smooth[:, 0], batch.times, batch.measured, strict=True):
         span = (times[0], times[-1])
         want = solve_ivp(lambda t, y: np.asarray(right(y)), span, start, "DOP853", times, rtol=1e-9, atol=1e-9)
-        expected.append(np.mean(((want.y.T - targets) / spread)[1:] ** 2))
+        expected.append(np.mean(((want.y.T - targets) / deviation)[1:] ** 2))
     return np.mean(expected)
 
 
@@ -107,7 +107,7 @@ def test_phases_follow_one_another():
 
 
 def test_forecasts_that_run_out_of_steps_are_left_out():
-    short = AdaptiveSteps(rtol=1e-10, atol=1e-12, most_steps=2)
+    short = AdaptiveSteps(rtol=1e-10, atol=1e-12, max_steps=2)
     recipe = dataclasses.replace(RECIPE, phases=(Phase(steps=1, horizon=20, integrator=short),))
     output = loss(recipe, begun(RECIPE), drawn(recipe, begun(RECIPE)))
     assert output.loss == 0

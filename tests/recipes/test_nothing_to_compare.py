@@ -74,10 +74,10 @@ def test_a_teacher_s_token_that_the_student_lacks_is_no_label(tiny, batch, norma
 
 
 def test_vocabularies_without_a_common_token_are_refused(tiny, monkeypatch):
-    relation = vocabulary.between(tiny.foreign, tiny.teacher)
+    relation = vocabulary.relation(tiny.foreign, tiny.teacher)
     none = np.zeros(0, np.int32)
     disjoint = dataclasses.replace(relation, kind="disjoint", student_ids=none, teacher_ids=none)
-    monkeypatch.setattr(vocabulary, "between", lambda *_: disjoint)
+    monkeypatch.setattr(vocabulary, "relation", lambda *_: disjoint)
     with pytest.raises(ValueError, match=r"must have tokens in common in DSKDv2ETA, .* none are the same\. DSKDCross"):
         tiny.cross(DSKDv2ETA).validate()
 

@@ -70,7 +70,7 @@ def test_every_distillation_learns_from_what_its_student_writes(on_policy, one_l
     examples = examples_of(recipe)
     rollout = recipe.rollout(initial(recipe), examples, KEY)
     value, _, (gradient, _), _ = loss_and_gradients(recipe, rollout.batch)
-    written = rollout.batch.written
+    written = rollout.batch.on_policy
     ours = written.student if method in TWO_VOCABULARIES else written
     targets = np.asarray(ours.loss_mask).sum(axis=1)
     assert (targets >= 1).all() and (targets <= 6).all()
@@ -92,12 +92,12 @@ def test_the_loss_is_the_cross_entropy_of_the_data_and_the_divergence_on_what_wa
     recipe = on_policy(method)
     rollout = recipe.rollout(initial(recipe), examples_of(recipe), KEY)
     value, output, *_ = loss_and_gradients(recipe, rollout.batch)
-    divergence, *_ = loss_alone(dataclasses.replace(recipe.recipe, kd_rate=1.0), rollout.batch.written)
+    divergence, *_ = loss_alone(dataclasses.replace(recipe.recipe, kd_rate=1.0), rollout.batch.on_policy)
     nats = output.metrics["cross_entropy"].value()
     np.testing.assert_allclose(value, 0.75 * nats + 0.25 * divergence, rtol=1e-5)
     alone = on_policy(method, cross_entropy="none")
     rollout = alone.rollout(initial(alone), examples_of(alone), KEY)
-    assert rollout.batch.given is None
+    assert rollout.batch.off_policy is None
     value, *_ = loss_alone(alone, rollout.batch)
     np.testing.assert_allclose(value, divergence, rtol=1e-5)
 
@@ -108,14 +108,14 @@ def test_a_rollout_is_a_function_of_its_arguments(on_policy):
     batches = [recipe.rollout(variables, examples, key).batch for key in (KEY, KEY, jax.random.key(4))]
     same = jax.tree.map(lambda a, b: np.array_equal(a, b), *batches[:2])
     assert all(jax.tree.leaves(same))
-    assert not np.array_equal(batches[0].written.labels, batches[2].written.labels)
+    assert not np.array_equal(batches[0].on_policy.labels, batches[2].on_policy.labels)
 
 
 def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
     recipe = on_policy(LogitKD, fraction=0.5, sampling=GREEDY)
     variables, examples = initial(recipe), examples_of(recipe)
     rollout = recipe.rollout(variables, examples, KEY)
-    written = rollout.batch.written
+    written = rollout.batch.on_policy
     kept = 0
     for row, example in enumerate(examples):
         answer = np.asarray(written.labels)[row][np.asarray(written.loss_mask)[row]]
@@ -123,7 +123,7 @@ def test_the_students_of_a_fraction_of_the_prompts_answer(on_policy):
     assert 0 < kept < len(examples)
     assert rollout.metrics["rollout/share"] == pytest.approx(1 - kept / len(examples))
     # Whether a prompt is answered depends on its example and the key alone.
-    again = recipe.rollout(variables, examples[::-1], KEY).batch.written
+    again = recipe.rollout(variables, examples[::-1], KEY).batch.on_policy
     np.testing.assert_array_equal(np.asarray(again.loss_mask)[::-1], written.loss_mask)
 
 
@@ -144,17 +144,17 @@ def test_kept_answers_come_back_with_their_prompts(on_policy, method):
     recipe.validate()
     assert configs.decode(configs.encode(recipe)) == recipe
     variables, stream = initial(recipe), iter(recipe.batches("train", 0))
-    described = recipe.abstract().kept["replay"]
-    for name, leaf in variables.kept["replay"].items():
+    described = recipe.abstract().rollout_state["replay"]
+    for name, leaf in variables.rollout_state["replay"].items():
         assert (leaf.shape, leaf.dtype) == (described[name].shape, described[name].dtype)
     first = recipe.rollout(variables, next(stream), KEY)
     assert first.metrics["rollout/new"] == 1
-    later = variables.replace(kept=first.kept, step=1)
+    later = variables.replace(rollout_state=first.rollout_state, step=1)
     second = recipe.rollout(later, next(stream), jax.random.key(5))
-    assert second.metrics["rollout/kept"] == 1
-    written = [sorted(texts(rollout.batch.written)) for rollout in (first, second)]
+    assert second.metrics["rollout/replayed"] == 1
+    written = [sorted(texts(rollout.batch.on_policy)) for rollout in (first, second)]
     assert written[0] == written[1]
-    assert sorted(texts(first.batch.written)) != sorted(texts(second.batch.given))
+    assert sorted(texts(first.batch.on_policy)) != sorted(texts(second.batch.off_policy))
 
 
 @pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA], ids=lambda method: method.__name__)
@@ -168,27 +168,30 @@ def test_a_round_is_written_once_and_each_step_learns_its_part(on_policy, method
     batches = iter(each.batches("train", 0))
     first = recipe.rollout(variables, turns[0], KEY)
     # What the student would write to the second batch at the same moment, whatever the parameters and the key are then.
-    later, other_key = variables.replace(kept=jax.device_put(first.kept), step=1, params=None), jax.random.key(5)
+    later, other_key = (
+        variables.replace(rollout_state=jax.device_put(first.rollout_state), step=1, params=None),
+        jax.random.key(5),
+    )
     with jax.transfer_guard_host_to_device("disallow"):  # nothing that the device must do first
         second = recipe.rollout(later, turns[1], other_key)
     for age, rollout in enumerate((first, second)):
         expected = each.rollout(variables, next(batches), KEY)
-        assert texts(rollout.batch.written) == texts(expected.batch.written)
-        assert texts(rollout.batch.given) == texts(expected.batch.given)
+        assert texts(rollout.batch.on_policy) == texts(expected.batch.on_policy)
+        assert texts(rollout.batch.off_policy) == texts(expected.batch.off_policy)
         assert rollout.metrics["rollout/age"] == age
-    third = recipe.rollout(variables.replace(kept=second.kept, step=2), turns[2], KEY)
+    third = recipe.rollout(variables.replace(rollout_state=second.rollout_state, step=2), turns[2], KEY)
     assert third.metrics["rollout/age"] == 0
-    assert not np.array_equal(third.kept["round"]["tokens"], second.kept["round"]["tokens"])
+    assert not np.array_equal(third.rollout_state["cycle"]["tokens"], second.rollout_state["cycle"]["tokens"])
 
 
 def test_a_part_of_the_prompts_of_a_round_is_answered(on_policy):
     recipe = on_policy(LogitKD, every=2, fraction=0.5, sampling=GREEDY)
     variables, stream = initial(recipe), iter(recipe.batches("train", 0))
     first = recipe.rollout(variables, next(stream), KEY)
-    second = recipe.rollout(variables.replace(kept=first.kept), next(stream), KEY)
+    second = recipe.rollout(variables.replace(rollout_state=first.rollout_state), next(stream), KEY)
     shares = [rollout.metrics["rollout/share"] for rollout in (first, second)]
     assert 0 < sum(shares) < 2
-    asked = np.asarray(first.kept["round"]["lengths"]).reshape(2, -1) > 0
+    asked = np.asarray(first.rollout_state["cycle"]["lengths"]).reshape(2, -1) > 0
     assert shares == asked.mean(axis=1).tolist()
 
 
@@ -203,7 +206,7 @@ def test_without_a_student_s_share_the_data_are_learnt(on_policy):
     variables = initial(recipe)
     rollout = recipe.rollout(variables, examples_of(recipe), KEY)
     assert rollout.metrics["rollout/share"] == 0
-    assert texts(rollout.batch.written) == texts(rollout.batch.given)
+    assert texts(rollout.batch.on_policy) == texts(rollout.batch.off_policy)
 
 
 def test_an_answer_without_an_end_has_none_to_learn(on_policy, tiny):

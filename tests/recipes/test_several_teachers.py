@@ -67,9 +67,9 @@ def test_a_member_may_learn_from_what_the_student_writes(members):
     variables = initial(recipe)
     rollout = recipe.rollout(variables, next(iter(recipe.batches("train", 0))), jax.random.key(1))
     assert rollout.metrics["0/rollout/new"] == 1
-    assert rollout.kept["0"]["replay"]["written"] == 8
-    assert not rollout.kept["1"]
-    after = recipe.validated(rollout.kept, {"bits_per_byte": 1.0})
+    assert rollout.rollout_state["0"]["replay"]["written"] == 8
+    assert not rollout.rollout_state["1"]
+    after = recipe.validated(rollout.rollout_state, {"bits_per_byte": 1.0})
     assert after["0"]["replay"]["validated"] == 1.0
     value, *_ = loss_alone(recipe, rollout.batch)
     assert np.isfinite(value)
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
 def test_abstract_variables_describe_the_real_ones(members):
     recipe = SeveralTeachers(recipes=tuple(dataclasses.replace(member, lora=LoRA(rank=2)) for member in members))
     described, real = recipe.abstract(), initial(recipe)
-    for name in ("params", "frozen", "state", "kept"):
+    for name in ("params", "frozen", "state", "rollout_state"):
         shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), getattr(one, name)) for one in (described, real)]
         assert shapes[0] == shapes[1]
     with weights_by_numpy():

@@ -35,9 +35,9 @@ def test_it_has_the_parameters_of_the_run(tiny, run):
     with jax.set_mesh(meshes.make(MeshShape())):
         expected = jax.device_get(runs.language_model(run).params)
     with jax.set_mesh(meshes.make(MeshShape(data=2, fsdp=2, tensor=2))):
-        placed = model.load_placed()
-        described = model.abstract_placed()
-        embedding = model.load_placed(only=("embedding",))
+        placed = model.load_sharded()
+        described = model.abstract_sharded()
+        embedding = model.load_sharded(only=("embedding",))
     for found in (placed, model.load()):
         jax.tree.map(np.testing.assert_array_equal, expected, found)
     assert jax.tree.map(lambda leaf: leaf.sharding, placed) == jax.tree.map(lambda leaf: leaf.sharding, described)
@@ -91,12 +91,12 @@ def test_a_study_goes_on_from_a_student_and_a_teacher_that_it_trained(tiny, tmp_
 
 def test_what_is_no_such_model_is_refused(tiny, run, tmp_path):
     with pytest.raises(ValueError, match="trained must be the folder of a run that trained this model, all of it, got"):
-        dataclasses.replace(tiny.teacher, trained=str(run)).load_placed()
+        dataclasses.replace(tiny.teacher, trained=str(run)).load_sharded()
     with pytest.raises(ValueError, match="trained must be the folder of a run .*stage:sft"):
-        dataclasses.replace(tiny.student, trained="stage:sft").load_placed()
+        dataclasses.replace(tiny.student, trained="stage:sft").load_sharded()
     with pytest.raises(ValueError, match="quantization must be None for the result of a run, got 'int8'"):
         dataclasses.replace(tiny.student, trained=str(run), quantization="int8")
     adapters = tiny.train(tiny.sft(lora=LoRA(rank=2)), steps=2, validation=(), evaluators=(), mesh=MeshShape(data=1))
     adapters.run(tmp_path / "lora", seed=0, stages={})
     with pytest.raises(ValueError, match=r"saved nothing, .*merged by `python -m jaxkd.export`, whose folder is"):
-        dataclasses.replace(tiny.student, trained=str(tmp_path / "lora")).load_placed()
+        dataclasses.replace(tiny.student, trained=str(tmp_path / "lora")).load_sharded()

@@ -12,7 +12,7 @@ from jax.sharding import AxisType
 from jaxkd.models.transformer import decoder
 from jaxkd.models.transformer.key_value_cache import init_cache
 from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, decode, pad, sample, stop_table
-from jaxkd.sharding import place
+from jaxkd.sharding import shard
 from tests.models import tiny
 from tests.sampling.cases import CONFIGS, PROMPTS, language_model, log_softmax, next_logits
 
@@ -66,7 +66,7 @@ def distribution(logits, sampling, columns=BLANK, end=0):
 
 def placed(config):
     """The parameters of the tiny model on the ambient mesh."""
-    return place(tiny.random_params(config), decoder.logical_axes(config))
+    return shard(tiny.random_params(config), decoder.logical_axes(config))
 
 
 def texts(generated):

@@ -13,7 +13,7 @@ from jaxkd.models import LanguageModel, Pretrained
 from jaxkd.models.checkpoints import huggingface
 from jaxkd.models.transformer import decoder
 from jaxkd.sampling import GREEDY, Finish, Mixture, Sampling, generate, sample
-from jaxkd.sharding import place
+from jaxkd.sharding import shard
 from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
@@ -95,7 +95,7 @@ def test_rows_are_split_over_the_mesh(llama):
     expected = generate(llama, PROMPTS, max_new_tokens=8)
     mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
     with jax.set_mesh(mesh):
-        placed = place(tiny.random_params(llama.config), decoder.logical_axes(llama.config))
+        placed = shard(tiny.random_params(llama.config), decoder.logical_axes(llama.config))
         sharded = generate(dataclasses.replace(llama, params=placed), PROMPTS, max_new_tokens=8)
     assert [text.tokens for text in sharded] == [text.tokens for text in expected]
 

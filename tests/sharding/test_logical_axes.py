@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from jaxkd.sharding import WHOLE, MeshShape, Share, constrain, described, partition_spec, place, shardings
+from jaxkd.sharding import WHOLE, MeshShape, Share, constrain, partition_spec, shard, shardings, with_shardings
 from jaxkd.sharding.mesh import make
 
 
@@ -32,13 +32,13 @@ def test_an_axis_that_does_not_divide_stays_whole(mesh):
 def test_a_layout_leaves_parameters_whole_over_some_axes(mesh, layout, spec):
     tree, axes = {"table": jax.ShapeDtypeStruct((8, 4), jnp.float32)}, {"table": ("vocab", "embed")}
     with jax.set_mesh(mesh):
-        assert described(tree, axes, layout=layout)["table"].sharding.spec == PartitionSpec(*spec)
+        assert with_shardings(tree, axes, layout=layout)["table"].sharding.spec == PartitionSpec(*spec)
 
 
 def test_placing_splits_and_keeps_the_values(mesh):
     tree, axes = {"table": np.arange(32.0).reshape(8, 4)}, {"table": ("vocab", "embed")}
     with jax.set_mesh(mesh):
-        placed = place(tree, axes)
+        placed = shard(tree, axes)
     np.testing.assert_array_equal(placed["table"], tree["table"])
     assert placed["table"].addressable_shards[0].data.shape == (4, 2)
 
@@ -47,7 +47,7 @@ def test_without_a_mesh_nothing_happens():
     array = jnp.ones((2, 3))
     assert constrain(array, "rows", "embed") is array
     assert shardings({"a": array}, {"a": ("rows", "embed")}) is None
-    np.testing.assert_array_equal(place({"a": np.ones(2)}, {"a": ("rows",)})["a"], 1)
+    np.testing.assert_array_equal(shard({"a": np.ones(2)}, {"a": ("rows",)})["a"], 1)
 
 
 def test_unknown_names_and_wrong_ranks_are_refused(mesh):

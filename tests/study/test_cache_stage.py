@@ -19,7 +19,7 @@ def test_the_cache_holds_the_live_hidden_states(tiny, tmp_path):
     tokenizer = tiny.teacher.tokenizer()
     cache = HiddenCache(tmp_path, tiny.text.identity("train", tiny.teacher, tokenizer))
     tokenized = tiny.text.tokenized("train", tokenizer)
-    params = forward.place_params(tiny.teacher.config(), tiny.teacher.load())
+    params = forward.shard_params(tiny.teacher.config(), tiny.teacher.load())
     live = jax.jit(lambda batch: forward.hiddens(tiny.teacher.config(), params, batch).values)
     for batch in evaluation_batches(tokenized, rows=8, length=96, targets=40, pack=False):
         values = np.asarray(live(batch))

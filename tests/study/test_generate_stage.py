@@ -52,7 +52,7 @@ def test_samples_follow_the_seed_of_the_draws_and_not_that_of_the_study(answer, 
     for name, stage, seed in (
         ("first", sampled, 0),
         ("again", sampled, 1),
-        ("other", dataclasses.replace(sampled, draw_seed=1), 0),
+        ("other", dataclasses.replace(sampled, sample_seed=1), 0),
     ):
         stage.run(tmp_path / name, seed=seed, stages={})
     texts = {name: (tmp_path / name / "train.jsonl").read_text() for name in ("first", "again", "other")}

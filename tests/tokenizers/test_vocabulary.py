@@ -89,7 +89,7 @@ def test_the_bytes_of_a_texts_tokens_are_the_text():
 def test_a_vocabulary_is_identical_to_itself():
     tokenizer = loading.from_gguf(tiny_tokenizer_fields())
     relation = relate(tokenizer, tokenizer)
-    assert (relation.kind, relation.shared, relation.shared_size) == ("identical", 265, 265)
+    assert (relation.kind, relation.shared, relation.common_prefix_size) == ("identical", 265, 265)
     np.testing.assert_array_equal(relation.student_ids, np.arange(265))
     np.testing.assert_array_equal(relation.teacher_ids, relation.student_ids)
     assert str(relation) == "Student and teacher have the same 265 tokens under the same ids."
@@ -99,7 +99,7 @@ def test_heads_padded_to_other_sizes_share_the_rows_of_the_shorter():
     """Qwen2.5's heads have 151,936 and 152,064 rows for the same 151,665 tokens."""
     tokenizer = byte_level(["a", "b", "c"])
     relation = relate(tokenizer, tokenizer, student_size=4, teacher_size=8)
-    assert (relation.kind, relation.shared, relation.shared_size) == ("padded", 3, 4)
+    assert (relation.kind, relation.shared, relation.common_prefix_size) == ("padded", 3, 4)
     assert pairs(relation) == [(0, 0), (1, 1), (2, 2)]
     assert str(relation) == (
         "Of 3 tokens of the student and 3 of the teacher, 3 are the same under the same ids; their heads, of 4 and 8 "
@@ -112,7 +112,7 @@ def test_a_row_that_is_a_token_on_one_side_only_is_not_shared(size):
     fewer, more = byte_level(["a", "b", "c"]), byte_level(["a", "b", "c"], special=["<think>"])
     for student, teacher in ((fewer, more), (more, fewer)):
         relation = relate(student, teacher, student_size=size, teacher_size=size)
-        assert (relation.kind, relation.shared, relation.shared_size) == ("padded", 3, 3)
+        assert (relation.kind, relation.shared, relation.common_prefix_size) == ("padded", 3, 3)
         assert {relation.student_tokens, relation.teacher_tokens} == {3, 4}
 
 
@@ -127,7 +127,7 @@ def test_one_spelling_of_a_byte_is_another_kinds_spelling():
     student = byte_level(["Ġthe", "Ċ", "a", "Ã", "Ãī", "Ġzoo"])
     teacher = sentence_piece(["<0x0A>", "<0x61>", "<0xC3>", "a", "▁the", "É"])
     relation = relate(student, teacher)
-    assert (relation.kind, relation.shared, relation.shared_size) == ("overlapping", 5, 0)
+    assert (relation.kind, relation.shared, relation.common_prefix_size) == ("overlapping", 5, 0)
     assert pairs(relation) == [(0, 4), (1, 0), (2, 3), (3, 2), (4, 5)]
     assert str(relation).endswith("of the teacher, 5 are the same, not all under the same ids.")
     assert sorted((b, a) for a, b in pairs(relation)) == pairs(relate(teacher, student))
@@ -183,7 +183,7 @@ def test_a_token_in_a_gap_of_the_other_vocabulary_makes_it_an_overlap():
 
 def test_nothing_in_common():
     relation = relate(byte_level(["a", "b"]), byte_level(["c"]))
-    assert (relation.kind, relation.shared, relation.shared_size) == ("disjoint", 0, 0)
+    assert (relation.kind, relation.shared, relation.common_prefix_size) == ("disjoint", 0, 0)
     assert relation.student_ids.shape == relation.teacher_ids.shape == (0,)
     assert str(relation) == "Of 2 tokens of the student and 1 of the teacher, none are the same."
 
@@ -196,17 +196,17 @@ def test_ids_choose_the_same_tokens_on_both_sides():
 
 
 def test_between_reads_both_checkpoints_once(tiny):
-    relation = vocabulary.between(tiny.student, tiny.teacher)
+    relation = vocabulary.relation(tiny.student, tiny.teacher)
     assert (relation.kind, relation.student_size) == ("identical", 265)
-    assert vocabulary.between(tiny.student, tiny.teacher) is relation
+    assert vocabulary.relation(tiny.student, tiny.teacher) is relation
 
 
 def test_a_plan_compares_the_rows_that_both_heads_have(tiny, tmp_path):
     """Without the files of one; where both are here, those that mean the same are counted, and none is refused."""
     architecture = dataclasses.replace(tiny.teacher.config(), vocab_size=300)
     planned = Pretrained(path=str(tmp_path / "later"), architecture=architecture)
-    assert vocabulary.compared_size(tiny.teacher, planned) == 265
-    assert vocabulary.compared_size(tiny.foreign, tiny.teacher) == 0
+    assert vocabulary.common_prefix_size(tiny.teacher, planned) == 265
+    assert vocabulary.common_prefix_size(tiny.foreign, tiny.teacher) == 0
     for check in (vocabulary.require_shared, vocabulary.require_overlap):
         check(tiny.foreign, planned, method="DSKD")
     with pytest.raises(ValueError, match="student and teacher must share one vocabulary in DSKD, got .*foreign and"):
@@ -217,7 +217,7 @@ def test_a_plan_compares_the_rows_that_both_heads_have(tiny, tmp_path):
 def test_smollm2_against_a_smaller_vocabulary_of_another_kind(smollm2_folder):
     smollm2 = Pretrained(path=str(smollm2_folder)).tokenizer()
     assert relate(smollm2, smollm2).kind == "identical"
-    assert relate(smollm2, smollm2, teacher_size=49_280).shared_size == 49_152
+    assert relate(smollm2, smollm2, teacher_size=49_280).common_prefix_size == 49_152
     pieces = ["▁capital", "▁of", "▁France", "<0x0A>", "▁Paris"]
     relation = relate(smollm2, sentence_piece(pieces, special=["</s>"], eos="</s>"))
     assert (relation.kind, relation.shared) == ("overlapping", 6)

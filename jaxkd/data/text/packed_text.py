@@ -127,7 +127,7 @@ class PackedText:
             ValueError: a token that one of the heads lacks, or a cache of something else.
         """
         tokenizer = student.tokenizer()
-        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        self._require_shared_tokens(split, tokenizer, vocabulary.common_prefix_size(student, teacher))
         cache = self.opened(teacher_cache, split, teacher, tokenizer)
         return self.training_stream(split, tokenizer, seed, cache=cache, share=share)
 
@@ -175,7 +175,7 @@ class PackedText:
             ValueError: as `distillation_stream`.
         """
         tokenizer = student.tokenizer()
-        self._require_shared_tokens(split, tokenizer, vocabulary.shared_size(student, teacher))
+        self._require_shared_tokens(split, tokenizer, vocabulary.common_prefix_size(student, teacher))
         return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
 
     def by_index(self, split: Split, student: Reader, teacher: Reader) -> dict[int, chat.Tokenized]:

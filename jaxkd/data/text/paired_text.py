@@ -138,7 +138,7 @@ class PairedText:
         theirs, their_spans = self._read(pair.teacher, text, teacher, ended=whole)
         our_spans = self.seen(spans, text, ended=whole)
         nothing = np.full((len(answer.tokens) - len(our_spans), 2), len(text.encode()), np.int32)
-        mapping = None if pair.matched is None else vocabulary_mapping.between(student, teacher)
+        mapping = None if pair.matched is None else vocabulary_mapping.mapping(student, teacher)
         return Pair(
             student=ours,
             teacher=theirs,
@@ -236,7 +236,7 @@ class PairedText:
 def _pairs(text: PairedText, split: Split, student_checkpoint: Reader, teacher_checkpoint: Reader) -> list[Pair]:
     """Once per process: the stages of a study read the same text many times."""
     student, teacher = student_checkpoint.tokenizer(), teacher_checkpoint.tokenizer()
-    mapping = None if text.match == "none" else vocabulary_mapping.between(student_checkpoint, teacher_checkpoint)
+    mapping = None if text.match == "none" else vocabulary_mapping.mapping(student_checkpoint, teacher_checkpoint)
     ours = {example.key: example for example in text.student.tokenized(split, student)}
     theirs = {example.key: example for example in text.teacher.tokenized(split, teacher)}
     responses = {

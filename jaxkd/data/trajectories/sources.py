@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.data.trajectories import measurements
 from jaxkd.data.trajectories.measurements import SHORTEST, Record
-from jaxkd.dynamics import Equations, padded, systems
+from jaxkd.dynamics import Equations, pad, systems
 from jaxkd.dynamics.derivatives.trajectories import Trajectories, trajectories
 from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.systems.autonomous import Initial, System
@@ -43,9 +43,9 @@ def arrays(
         states: names of the states.
         inputs: names of the inputs, none where there are none.
     """
-    values, lengths = padded([record.states for record in records])
-    times, _ = padded([record.times - record.times[0] for record in records])
-    driven = padded([record.inputs for record in records])[0] if inputs else None
+    values, lengths = pad([record.states for record in records])
+    times, _ = pad([record.times - record.times[0] for record in records])
+    driven = pad([record.inputs for record in records])[0] if inputs else None
     return trajectories(values, times, driven, lengths, names=states, input_names=inputs)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.dynamics.solvers.fixed_step import RK4, fixed_step
-from jaxkd.dynamics.solvers.solve import VectorField
+from jaxkd.dynamics.solvers.solve import RightHandSide
 
 
 def subdivided(times: Float[Array, " times"], parts: int) -> Float[Array, " fine"]:
@@ -17,8 +17,8 @@ def subdivided(times: Float[Array, " times"], parts: int) -> Float[Array, " fine
     return jnp.concatenate([jnp.reshape(inner, -1), times[-1:]])
 
 
-def between(
-    vector_field: VectorField,
+def interpolate(
+    vector_field: RightHandSide,
     states: Float[Array, "times states"],
     times: Float[Array, " times"],
     args: Any = None,
@@ -48,7 +48,7 @@ def between(
     Example:
         >>> import jax.numpy as jnp
         >>> times = jnp.array([0.0, 1.0])
-        >>> fine = between(lambda t, y, args: -y, jnp.exp(-times)[:, None], times, parts=2)
+        >>> fine = interpolate(lambda t, y, args: -y, jnp.exp(-times)[:, None], times, parts=2)
         >>> fine.shape, bool(jnp.allclose(fine[1], jnp.exp(-0.5), atol=1e-3))
         ((3, 1), True)
     """

@@ -1,4 +1,4 @@
-"""From noisy trajectories to equations: curves, bettered in rounds, then the weak form and a sparse regression."""
+"""From noisy trajectories to equations: curves, refined in rounds, then the weak form and a sparse regression."""
 
 import dataclasses
 import functools
@@ -63,7 +63,7 @@ def identify(
     """The sparsest equations y' = f(y, u) of a library of terms that trajectories do not contradict.
 
     States are smoothed by `fourier_fit`, terms are taken at the smooth states and integrated against windows by
-    `weak_form`, and `sparse_fit` chooses among them; nothing is set by hand.  In between, smooth states are bettered:
+    `weak_form`, and `sparse_fit` chooses among them; nothing is set by hand.  In between, smooth states are refined:
     all terms together are fitted and integrated in time along them, and the samples are smoothed about that integral.
     What turns sharply is in the integral, so that the rest is slow and keeps less of the noise.
 

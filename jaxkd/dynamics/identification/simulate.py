@@ -1,4 +1,4 @@
-"""Simulations of found equations, in any units: their tolerances are shares of each state's spread.
+"""Simulations of found equations, in any units: their tolerances are shares of each state's deviation.
 
 Coefficients are arguments, so that equations of the same terms compile once.
 """
@@ -31,10 +31,10 @@ def simulate(
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
     solver: Solver = SOLVER,
 ) -> Solution:
-    """As `solve`, of states that are divided by their spread, with inputs that are known at the times.
+    """As `solve`, of states that are divided by their deviation, with inputs that are known at the times.
 
     Args:
         coefficients: of the terms in each equation.
@@ -43,19 +43,19 @@ def simulate(
         inputs: at the times, and between them by cubics whose slopes look back; None where there are none.
         terms: of the equations.
         variables: states and inputs.
-        spread: of each state, > 0.
-        solver: its `atol` is a share of the spread.
+        deviation: of each state, > 0.
+        solver: its `atol` is a share of the deviation.
     """
     values = library.values(terms, variables)
     driven = None if inputs is None else control(times, inputs)
 
     def field(t: Any, z: Array, given: tuple[Any, ...]) -> Array:
-        driven, table, spread = given
-        y = z * spread
-        return values(y if driven is None else jnp.concatenate([y, driven.evaluate(t)])) @ table / spread
+        driven, table, deviation = given
+        y = z * deviation
+        return values(y if driven is None else jnp.concatenate([y, driven.evaluate(t)])) @ table / deviation
 
-    solution = solve(field, y0 / spread, times, (driven, coefficients, spread), solver=solver)
-    return Solution(states=solution.states * spread[None], succeeded=solution.succeeded, steps=solution.steps)
+    solution = solve(field, y0 / deviation, times, (driven, coefficients, deviation), solver=solver)
+    return Solution(states=solution.states * deviation[None], succeeded=solution.succeeded, steps=solution.steps)
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables"))
@@ -67,7 +67,7 @@ def forecasts(
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
 ) -> Float[Array, "draws times states"]:
     """What each draw of the coefficients and of the start forecasts, one after the other; inf from where one diverges.
 
@@ -78,9 +78,9 @@ def forecasts(
         inputs: at the times.
         terms: of the equations.
         variables: states and inputs.
-        spread: of each state, > 0.
+        deviation: of each state, > 0.
     """
-    one = functools.partial(simulate, terms=terms, variables=variables, spread=spread)
+    one = functools.partial(simulate, terms=terms, variables=variables, deviation=deviation)
     return jax.lax.map(lambda drawn: one(drawn[0], drawn[1], times, inputs).states, (coefficients, y0))
 
 
@@ -112,12 +112,12 @@ def stays_near(
             inputs,
             terms=equations.terms,
             variables=equations.variables,
-            spread=jnp.asarray(width),
+            deviation=jnp.asarray(width),
         )
     )
     return bool(np.all((states >= low - NEAR * width) & (states <= high + NEAR * width)))
 
 
-def positive(spread: Any) -> Any:
+def positive(deviation: Any) -> Any:
     """1 for a state that does not move: of an array of NumPy's or JAX's, the same."""
-    return spread + (spread == 0)
+    return deviation + (deviation == 0)

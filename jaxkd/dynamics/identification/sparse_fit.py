@@ -183,8 +183,8 @@ def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, "
     """
     mean = jnp.mean(errors, axis=1)
     best = jnp.argmin(mean)
-    spread = jnp.std(errors[best], ddof=1) / jnp.sqrt(errors.shape[1])
-    return jnp.argmax(mean <= jnp.maximum(mean[best] + spread, NEGLIGIBLE * mean[0]))
+    deviation = jnp.std(errors[best], ddof=1) / jnp.sqrt(errors.shape[1])
+    return jnp.argmax(mean <= jnp.maximum(mean[best] + deviation, NEGLIGIBLE * mean[0]))
 
 
 @functools.partial(jax.jit, static_argnames=("path", "replicates"))
@@ -244,7 +244,7 @@ def _subsets(
         usable = jnp.where(allowed[None], _unit(factor), 0.0)
         subsets = path(usable, target)
         subsets = subsets if chosen is None else subsets[chosen][None]
-        subsets = jax.vmap(lambda subset: path.bettered(usable, target, subset))(subsets)
+        subsets = jax.vmap(lambda subset: path.refined(usable, target, subset))(subsets)
         if signs is None:
             return subsets
 

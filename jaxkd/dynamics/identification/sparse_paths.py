@@ -33,7 +33,7 @@ class SparsePath(abc.ABC):
             target: of the channel, in its own unit.
         """
 
-    def bettered(
+    def refined(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
     ) -> Bool[Array, " terms"]:
         """A candidate of the path, with other terms in place of some where that explains more.  Default: as it is.
@@ -80,7 +80,7 @@ class BackwardElimination(SparsePath):
         _, subsets = jax.lax.scan(dropped, usable, jnp.arange(usable.size, -1, -1))
         return subsets[::-1]
 
-    def bettered(
+    def refined(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
     ) -> Bool[Array, " terms"]:
         usable, few = independent(factor), jnp.sum(subset) <= self.most

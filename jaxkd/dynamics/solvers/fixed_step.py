@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.dynamics.solvers.solve import VectorField
+from jaxkd.dynamics.solvers.solve import RightHandSide
 from jaxkd.typing import Scalar
 
 
@@ -29,7 +29,7 @@ RK4 = FixedStep(
 
 
 def fixed_step(
-    vector_field: VectorField,
+    vector_field: RightHandSide,
     y0: Float[Array, " states"],
     times: Float[Array, " times"],
     args: Any = None,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-VectorField = Callable[[Any, Float[Array, " states"], Any], Float[Array, " states"]]
+RightHandSide = Callable[[Any, Float[Array, " states"], Any], Float[Array, " states"]]
 """f(t, y, args), as Diffrax has it."""
 
 
@@ -37,7 +37,7 @@ class Solver:
     """In the states' unit."""
     step: float | None = None
     """A fixed step, in the unit of time.  None: as rtol and atol ask for."""
-    most_steps: int = 4096
+    max_steps: int = 4096
     """After which a solution has not succeeded.  Memory of the gradient grows with its logarithm."""
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(default_factory=diffrax.RecursiveCheckpointAdjoint)
     """Of gradients: also BacksolveAdjoint(), DirectAdjoint(), or ForwardMode() for `jax.jvp`."""
@@ -45,19 +45,19 @@ class Solver:
     """`stop(t, y, args, **kwargs)` ends the solution at the first step after which it is true."""
 
     def __post_init__(self) -> None:
-        for name in ("rtol", "atol", "most_steps"):
+        for name in ("rtol", "atol", "max_steps"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}.")
         if self.step is not None and not self.step > 0:
             raise ValueError(f"step must be > 0, or None for a step that adapts, got {self.step}.")
 
 
-ACCURATE = Solver(method=diffrax.Dopri8(), rtol=1e-10, atol=1e-10, most_steps=1_000_000)
+ACCURATE = Solver(method=diffrax.Dopri8(), rtol=1e-10, atol=1e-10, max_steps=1_000_000)
 """For what is taken to be exact: trajectories of known systems, and what others are compared with."""
 
 
 def solve(
-    vector_field: VectorField,
+    vector_field: RightHandSide,
     y0: Float[Array, " states"],
     times: Float[Array, " times"],
     args: Any = None,
@@ -104,7 +104,7 @@ def solve(
         args=args,
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=adaptive if solver.step is None else diffrax.ConstantStepSize(),
-        max_steps=solver.most_steps,
+        max_steps=solver.max_steps,
         adjoint=solver.adjoint,
         event=None if solver.stop is None else diffrax.Event(solver.stop),
         throw=False,

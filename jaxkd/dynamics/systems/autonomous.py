@@ -15,7 +15,7 @@ from jaxkd.dynamics.systems.attractor import OnAttractor
 from jaxkd.typing import Key
 
 TOLERANCE = ACCURATE.rtol
-"""Relative and absolute, of trajectories.  At half of it they are the same to 1e-7 of their spread."""
+"""Relative and absolute, of trajectories.  At half of it they are the same to 1e-7 of their deviation."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ def chaotic(name: str) -> ChaoticSystem:
 
     Returns:
         The system in float64, with the period and the exponent that dysts states.  Over a Lyapunov time its
-        trajectories are the same to 1e-6 of their spread at half of `systems.TOLERANCE`; after that what is left of
+        trajectories are the same to 1e-6 of their deviation at half of `systems.TOLERANCE`; after that what is left of
         the difference grows as chaos has it.
 
     Raises:

@@ -14,7 +14,7 @@ from jaxkd.dynamics.systems.autonomous import System, Uniform
 from jaxkd.typing import Key
 
 SUBSTEPS = 20
-"""Of RK4 from one sample to the next.  With half of them trajectories are the same to 1e-8 of their spread."""
+"""Of RK4 from one sample to the next.  With half of them trajectories are the same to 1e-8 of their deviation."""
 
 _JITTER = 1e-8
 """On the diagonal of a kernel whose neighbours are nearly the same."""

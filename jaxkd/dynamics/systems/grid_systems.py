@@ -17,7 +17,7 @@ from jaxkd.dynamics.systems.grid_equations import GridEquations
 from jaxkd.typing import Key
 
 SUBSTEPS = 8
-"""Of RK4 from one sample to the next.  With half of them solutions are the same to 1e-8 of their spread."""
+"""Of RK4 from one sample to the next.  With half of them solutions are the same to 1e-8 of their deviation."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ def forecast_band(
     key: Key,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
     tail: float,
 ) -> tuple[Float[np.ndarray, "times states"], Float[np.ndarray, "times states"]]:
     """Where a record's states are without the noise of samples, by its curve's first value and the equations.
@@ -35,14 +35,16 @@ def forecast_band(
         key: of the draws of the start.
         terms: of the equations.
         variables: states and inputs.
-        spread: of each state, > 0.
+        deviation: of each state, > 0.
         tail: share of the draws below the band, and above.
 
     Returns:
         Its ends, in the states' units; nan where too many draws diverge for there to be any.
     """
     starts = _starts(curve, times, key, count=len(coefficients))
-    bundle = np.asarray(forecasts(coefficients, starts, times, inputs, terms=terms, variables=variables, spread=spread))
+    bundle = np.asarray(
+        forecasts(coefficients, starts, times, inputs, terms=terms, variables=variables, deviation=deviation)
+    )
     # A forecast that diverges is beyond any other, to an unknown side.
     low = np.quantile(np.where(np.isfinite(bundle), bundle, -np.inf), tail, axis=0, method="lower")
     high = np.quantile(np.where(np.isfinite(bundle), bundle, np.inf), 1 - tail, axis=0, method="higher")

@@ -51,7 +51,7 @@ def simulated_coverage(
         inputs,
         terms=found.equations.terms,
         variables=found.equations.variables,
-        spread=jnp.asarray(positive(np.std(np.asarray(found.states), axis=(0, 1)))),
+        deviation=jnp.asarray(positive(np.std(np.asarray(found.states), axis=(0, 1)))),
     )
     if not jnp.all(jnp.isfinite(clean)):
         return float("nan")
@@ -90,10 +90,10 @@ def _simulated(
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
 ) -> Float[Array, "trajectories times states"]:
     def one(start: Array, times: Array, inputs: Array | None) -> Array:
-        said = {"terms": terms, "variables": variables, "spread": spread}
+        said = {"terms": terms, "variables": variables, "deviation": deviation}
         return simulate(coefficients, start, times, inputs, **said).states
 
     return jax.lax.map(lambda each: one(*each), (starts, times, inputs))

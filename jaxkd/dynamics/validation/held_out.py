@@ -34,7 +34,7 @@ class HeldOut:
 
     curves: FourierFit
     """Of each trajectory, by the samples alone."""
-    spread: Float[np.ndarray, " states"]
+    deviation: Float[np.ndarray, " states"]
     """Standard deviation of the samples."""
     noise: Float[np.ndarray, " states"]
     """That of a sample about its curve."""
@@ -51,9 +51,9 @@ class HeldOut:
 
     @property
     def forecast_error(self) -> Float[np.ndarray, " states"]:
-        """Root of the mean square of forecasts, without the samples' noise, as a share of the spread."""
+        """Root of the mean square of forecasts, without the samples' noise, as a share of the deviation."""
         square = np.mean((self.forecast - self.measured) ** 2, axis=(0, 1))
-        return np.sqrt(np.maximum(square - self.noise**2, 0.0)) / positive(self.spread)
+        return np.sqrt(np.maximum(square - self.noise**2, 0.0)) / positive(self.deviation)
 
     @property
     def autocorrelation(self) -> Float[np.ndarray, " states"]:
@@ -64,9 +64,9 @@ class HeldOut:
 
     @property
     def left_over(self) -> Float[np.ndarray, " states"]:
-        """The part of what is left that the next sample shares, as a share of the spread."""
+        """The part of what is left that the next sample shares, as a share of the deviation."""
         square = np.mean(self.remainder**2, axis=(0, 1))
-        return np.sqrt(np.maximum(self.autocorrelation, 0.0) * square) / positive(self.spread)
+        return np.sqrt(np.maximum(self.autocorrelation, 0.0) * square) / positive(self.deviation)
 
 
 def held_out(
@@ -121,21 +121,21 @@ def held_out(
     begun = jax.vmap(lambda curve, time: curve.at(time[None])[0])(
         jax.tree.map(lambda leaf: leaf[trajectory], fits), moments[:, 0]
     )
-    spread = np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None])
+    deviation = np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None])
     forecast, remainder, reached = _pieces(
         jnp.asarray(equations.coefficients),
         begun,
         moments,
         measured,
         driven,
-        jnp.asarray(positive(spread)),
+        jnp.asarray(positive(deviation)),
         terms=equations.terms,
         variables=equations.variables,
         solver=SOLVER if solver is None else solver,
     )
     return HeldOut(
         curves=fits,
-        spread=spread,
+        deviation=deviation,
         noise=np.sqrt(np.average(np.asarray(fits.noise) ** 2, axis=0, weights=given.lengths)),
         trajectory=trajectory,
         start=start,
@@ -153,19 +153,21 @@ def _pieces(
     times: Float[Array, "pieces samples"],
     measured: Float[Array, "pieces samples states"],
     inputs: Float[Array, "pieces samples inputs"] | None,
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
     solver: Solver,
 ) -> tuple[Float[Array, "pieces samples states"], Float[Array, "pieces samples states"], Bool[Array, " pieces"]]:
     """Forecasts, what the best starts leave, and whether there is an end."""
-    simulated = functools.partial(simulate.simulate, terms=terms, variables=variables, spread=spread, solver=solver)
+    simulated = functools.partial(
+        simulate.simulate, terms=terms, variables=variables, deviation=deviation, solver=solver
+    )
 
     def piece(begun: Array, times: Array, measured: Array, inputs: Array | None) -> tuple[Array, Array, Array]:
         def left(start: Array) -> tuple[Array, Solution]:
             solution = simulated(coefficients, start, times, inputs)
-            return (measured - solution.states) / spread[None], solution
+            return (measured - solution.states) / deviation[None], solution
 
         def corrected(_: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
             start, rest = best
@@ -177,6 +179,6 @@ def _pieces(
 
         rest, first = left(begun)
         _, rest = jax.lax.fori_loop(0, CORRECTIONS, corrected, (begun, rest))
-        return first.states, rest * spread[None], first.succeeded
+        return first.states, rest * deviation[None], first.succeeded
 
     return jax.lax.map(lambda each: piece(*each), (begun, times, measured, inputs))

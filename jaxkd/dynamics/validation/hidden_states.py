@@ -21,7 +21,7 @@ FOLDS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Past:
+class HiddenStateTest:
     """Shares of how each state moves that a fit to other trajectories does not explain."""
 
     by_present: Float[np.ndarray, " states"]
@@ -40,7 +40,7 @@ class _All(SparsePath):
         return independent(factor)[None]
 
 
-def past(
+def hidden_state_test(
     smooth: Float[Array, "trajectories times variables"],
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
@@ -49,7 +49,7 @@ def past(
     variables: tuple[sympy.Symbol, ...],
     window: int,
     lengths: Sequence[int],
-) -> Past:
+) -> HiddenStateTest:
     """What the library leaves unexplained, and what it leaves with the states of a moment ago beside it.
 
     The motion of a system whose states are all measured is a function of where it is.  Where it is not, where it came
@@ -78,7 +78,8 @@ def past(
         >>> with jax.enable_x64(True):  # the place of a pendulum, whose speed nobody measured
         ...     times = jnp.tile(jnp.linspace(0.0, 9.0, 91), (4, 1))
         ...     states = jnp.sin(times + jnp.arange(4.0)[:, None])[..., None]
-        ...     shares = past(states, states, times, terms=(x,), variables=(x,), window=9, lengths=(91,) * 4)
+        ...     known = {"window": 9, "lengths": (91,) * 4}
+        ...     shares = hidden_state_test(states, states, times, terms=(x,), variables=(x,), **known)
         >>> bool(shares.by_present[0] > 0.9), bool(shares.by_past[0] < 1e-3)
         (True, True)
     """
@@ -88,7 +89,7 @@ def past(
     present, both = _shares(
         smooth, states, times, jnp.asarray(after), rows, terms=terms, variables=variables, window=window, lag=lag
     )
-    return Past(by_present=np.asarray(present), by_past=np.asarray(both))
+    return HiddenStateTest(by_present=np.asarray(present), by_past=np.asarray(both))
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "lag"))
@@ -105,8 +106,8 @@ def _shares(
     lag: int,
 ) -> list[Float[Array, " states"]]:
     there = jnp.arange(times.shape[1] - lag)[None] < after[:, None]
-    spread = jnp.std(smooth, axis=(0, 1))
-    unit = smooth / jnp.where(spread > 0, spread, 1.0)[None, None]
+    deviation = jnp.std(smooth, axis=(0, 1))
+    unit = smooth / jnp.where(deviation > 0, deviation, 1.0)[None, None]
     now, before = unit[:, lag:], unit[:, :-lag, : states.shape[2]]
     present = library.values(terms, variables)(smooth)[:, lag:]
     products = jnp.reshape(before[..., :, None] * now[..., None, :], (*before.shape[:2], -1))

@@ -8,14 +8,14 @@ from jaxtyping import Float
 
 from jaxkd.dynamics.identification.sparse_fit import Bootstrap, SparseFit
 from jaxkd.dynamics.validation.held_out import HeldOut
-from jaxkd.dynamics.validation.hidden_states import Past
+from jaxkd.dynamics.validation.hidden_states import HiddenStateTest
 
 FORECAST = 0.1
-"""Of a state's spread: the error of forecasts, beyond the noise of what they are compared with."""
+"""Of a state's deviation: the error of forecasts, beyond the noise of what they are compared with."""
 
 AUTOCORRELATION = 0.3
 LEFT_OVER = 0.01
-"""Of the spread: a remainder that is no noise is let pass where it is less."""
+"""Of the deviation: a remainder that is no noise is let pass where it is less."""
 
 CONDITION = 100.0
 INCLUSION = 0.8
@@ -38,7 +38,7 @@ class Check:
 
 
 def trust(
-    fit: SparseFit, drawn: Bootstrap, held: HeldOut, past: Past, *, stable: float, names: tuple[str, ...]
+    fit: SparseFit, drawn: Bootstrap, held: HeldOut, past: HiddenStateTest, *, stable: float, names: tuple[str, ...]
 ) -> tuple[Check, ...]:
     """What a person should look at before they believe equations.
 
@@ -58,7 +58,7 @@ def trust(
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> from jaxkd.dynamics import bootstrap, held_out, identify, past, polynomials, systems
+        >>> from jaxkd.dynamics import bootstrap, held_out, hidden_state_test, identify, polynomials, systems
         >>> with jax.enable_x64(True):
         ...     system = systems.DAMPED_OSCILLATOR
         ...     states = systems.with_noise(system.trajectories(jax.random.key(0), 8), jax.random.key(1), level=0.05)
@@ -68,7 +68,7 @@ def trust(
         ...     drawn = bootstrap(found.fit, jax.random.key(2), replicates=50)
         ...     held = held_out(found.equations, states[6:], times[6:])
         ...     said = {"terms": terms, "variables": names, "window": 11, "lengths": (121,) * 6}
-        ...     before = past(found.states, states[:6], times[:6], **said)
+        ...     before = hidden_state_test(found.states, states[:6], times[:6], **said)
         >>> [check.holds for check in trust(found.fit, drawn, held, before, stable=1.0, names=("x", "v"))]
         [True, True, True, True, True, True]
     """
@@ -91,7 +91,7 @@ def _forecast(held: HeldOut, names: tuple[str, ...]) -> Check:
     reached = float(np.mean(held.reached))
     error = held.forecast_error
     worst = _worst(error)
-    found = f"off by {error[worst]:.2g} of the spread, worst in {names[worst]}"
+    found = f"off by {error[worst]:.2g} of the deviation, worst in {names[worst]}"
     if reached < 1:
         found = f"{100 * (1 - reached):.0f} % of the forecasts diverge or are too stiff"
     return Check(
@@ -110,11 +110,11 @@ def _remainder(held: HeldOut, names: tuple[str, ...]) -> Check:
     worst = _worst(np.where(passes, -1.0, 1.0) + own)
     found = f"its autocorrelation is {own[worst]:.2g}, worst in {names[worst]}"
     if not passes[worst]:
-        found += f", where {left[worst]:.2g} of the spread is no noise"
+        found += f", where {left[worst]:.2g} of the deviation is no noise"
     return Check(
         question="Is what is left of the best forecasts noise?",
         found=found,
-        bar=f"at most {max(AUTOCORRELATION, chance):.2g}, or at most {LEFT_OVER:g} of the spread",
+        bar=f"at most {max(AUTOCORRELATION, chance):.2g}, or at most {LEFT_OVER:g} of the deviation",
         holds=bool(np.all(passes)),
     )
 
@@ -143,7 +143,7 @@ def _inclusion(fit: SparseFit, drawn: Bootstrap, names: tuple[str, ...]) -> Chec
     )
 
 
-def _past(past: Past, names: tuple[str, ...]) -> Check:
+def _past(past: HiddenStateTest, names: tuple[str, ...]) -> Check:
     share = past.by_present - past.by_past
     suspect = (past.by_past < HALVED * past.by_present) & (share > PAST)
     worst = _worst(np.where(suspect, share, -np.abs(share)))

@@ -18,7 +18,7 @@ from jaxkd.typing import Split
 from jaxkd.vector_fields.field import VectorField
 
 CAP = 10.0
-"""In spreads, of the error at any time: a forecast that diverges is wrong by so much from there on."""
+"""Largest error at any time, in standard deviations: a forecast that diverges has it from there on."""
 
 SHOWN = 4
 """Forecasts that the evaluation keeps, to be drawn."""
@@ -26,7 +26,7 @@ SHOWN = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RolloutError(Evaluator):
-    """Root of the mean square error of forecasts, over pieces, times and states, as a share of each state's spread."""
+    """Root mean square error of forecasts over pieces, times and states, in standard deviations of each state."""
 
     data: TrajectorySource
     split: Split = "test"
@@ -62,7 +62,7 @@ class RolloutError(Evaluator):
             raise ValueError(
                 f"pieces must leave two samples each, got {self.pieces} of a record of {given.lengths.min()} samples."
             )
-        spread = positive(np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None]))
+        deviation = positive(np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None]))
         record, start = (side.reshape(-1) for side in np.indices((len(given.lengths), self.pieces)))
         rows = (start * (samples - 1))[:, None] + np.arange(samples)[None]
         times, measured = (np.asarray(side)[record[:, None], rows] for side in (given.times, given.states))
@@ -71,8 +71,8 @@ class RolloutError(Evaluator):
             curves, _ = fourier_slopes(given.states, given.times, jnp.asarray(given.there))
             begun = np.asarray(curves)[record, rows[:, 0]]
         inputs = None if given.inputs is None else given.inputs[record[:, None], rows]
-        forecast = np.asarray(_simulated(model, begun, times, inputs, spread))
-        off = np.abs(forecast - measured) / spread
+        forecast = np.asarray(_simulated(model, begun, times, inputs, deviation))
+        off = np.abs(forecast - measured) / deviation
         square = np.mean(np.minimum(np.where(np.isfinite(off), off, CAP), CAP)[:, 1:] ** 2, axis=(1, 2))
         sources = [one.source for one in self.data.records(self.split)]
         keys = tuple(
@@ -119,16 +119,16 @@ def _simulated(
     begun: Float[Array, "pieces states"],
     times: Float[Array, "pieces samples"],
     inputs: Float[Array, "pieces samples inputs"] | None,
-    spread: Float[Array, " states"],
+    deviation: Float[Array, " states"],
 ) -> Float[Array, "pieces samples states"]:
-    """Of states divided by their spread, so that one tolerance fits all."""
+    """Of states divided by their deviation, so that one tolerance fits all."""
 
     def one(begun: Array, times: Array, inputs: Array | None) -> Array:
         driven = None if inputs is None else control(times, inputs)
 
         def scaled(t: Any, z: Array, model: VectorField) -> Array:
-            return model(t, z * spread, None if driven is None else driven.evaluate(t)) / spread
+            return model(t, z * deviation, None if driven is None else driven.evaluate(t)) / deviation
 
-        return solve(scaled, begun / spread, times, model, solver=SOLVER).states * spread[None]
+        return solve(scaled, begun / deviation, times, model, solver=SOLVER).states * deviation[None]
 
     return jax.vmap(one)(begun, times, inputs)

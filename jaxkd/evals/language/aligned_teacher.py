@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.alignment.exact_token import align
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.distillation import forward
+from jaxkd.distillation.frozen_model import FrozenModel
 from jaxkd.kernels import linear_argmax
 from jaxkd.losses.feature.vectors import unit
 from jaxkd.models.checkpoints.language_model import LanguageModel
@@ -58,8 +59,8 @@ class AlignedTeacher(Evaluator):
             `inner_product_distance`, means over answers; and `tokens`, the number of aligned ones.
         """
         config = self.teacher.config()
-        teacher = frozen_teacher.load(self.teacher, cached=self.teacher_cache is not None)[frozen_teacher.TEACHER]
-        ids = vocabulary.between(self.student, self.teacher).student_of_teacher
+        teacher = FrozenModel(checkpoint=self.teacher, cached=self.teacher_cache is not None).load()
+        ids = vocabulary.relation(self.student, self.teacher).student_of_teacher
         totals: dict[str, Mean] = {}
         for batch in self.data.each_once(self.split, self.student, self.teacher, teacher_cache=self.teacher_cache):
             placed = mesh.on_ambient(batch)
@@ -84,8 +85,8 @@ def _means(
     in_student_vocabulary: Int[Array, " v"],
 ) -> dict[str, Mean]:
     pairs = align(batch.student_spans, batch.teacher_spans)
-    ours = forward.at(forward.hiddens(config, params, batch.student), pairs.student)
-    theirs = forward.at(forward.teacher(teacher_config, teacher, batch.teacher), pairs.teacher)
+    ours = forward.gather_positions(forward.hiddens(config, params, batch.student), pairs.student)
+    theirs = forward.gather_positions(forward.teacher(teacher_config, teacher, batch.teacher), pairs.teacher)
     same = in_student_vocabulary[linear_argmax(theirs, pairs.mask)] == linear_argmax(ours, pairs.mask)
     segments = jnp.take_along_axis(batch.student_spans.segment_ids, pairs.student, axis=1)
     together = (segments[:, :, None] == segments[:, None, :]) & pairs.mask[:, :, None] & pairs.mask[:, None, :]

@@ -128,6 +128,6 @@ class BitsPerByte(Evaluator):
 @functools.partial(jax.jit, static_argnums=0)
 def _scores(config: DecoderConfig, params: Params, batch: TokenBatch) -> tuple[Float[Array, "b k"], Int[Array, "b k"]]:
     """Nats of each label and the example it belongs to (-1 for none), whole on every process."""
-    nats = forward.token_nats(config, params, batch)
+    nats = forward.label_cross_entropy(config, params, batch)
     ids = jnp.where(batch.loss_mask, batch.example_ids, -1)
     return constrain(nats, None, None), constrain(ids, None, None)

@@ -7,19 +7,19 @@ from typing import get_args
 
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
 from jaxkd.data.text.standard_library import signature
-from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer
+from jaxkd.evals.language.generation_metric import Generation, GenerationMetric
 from jaxkd.training.evaluator import Evaluation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CodeCheck(AnswerMeasure):
+class CodeCheck(GenerationMetric):
     """`code_flaws.flaws` on functions, of prompts of `StandardLibrary`: each is the signature with what was written."""
 
     @property
     def name(self) -> str:
         return "code"
 
-    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+    def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Check.
 
         Returns:

@@ -4,16 +4,16 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
-from jaxkd.evals.language.text_health import findings, text_health
+from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
+from jaxkd.evals.language.text_statistics import findings, text_statistics
 from jaxkd.training.evaluator import Evaluation
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Health(AnswerMeasure):
-    """`text_health` of the answers; what `findings` says of them beside the reference's is logged, line by line."""
+class Health(GenerationMetric):
+    """`text_statistics` of the answers; what `findings` says of them beside the reference's is logged, line by line."""
 
     against: str | None = None
     """Folder of the stage that measured the reference model, "stage:NAME" in a study; None: the answers of the data."""
@@ -22,20 +22,20 @@ class Health(AnswerMeasure):
     def name(self) -> str:
         return "health"
 
-    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+    def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Measure.
 
         Returns:
-            The fields of `TextHealth` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
+            The fields of `TextStatistics` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
             `findings`, how many there are.
         """
-        others = of_another(answers, self.against)
+        others = baseline(answers, self.against)
         (texts, ended), (reference, reference_ended) = (
             ([one.text for one in side], [one.ended for one in side]) for side in (answers, others)
         )
         found = findings(texts, reference, ended=ended, reference_ended=reference_ended)
         for line in found:
             _log.warning("generation health: %s", line)
-        own = dataclasses.asdict(text_health(texts, ended))
+        own = dataclasses.asdict(text_statistics(texts, ended))
         distinct = {f"distinct_{size}": share for size, share in own.pop("distinct").items()}
         return Evaluation(metrics={"findings": float(len(found))} | distinct | own)

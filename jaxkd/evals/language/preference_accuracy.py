@@ -56,7 +56,7 @@ class PreferenceAccuracy(Evaluator):
         }
         columns = {"log_prob_margin": tuple(margins.tolist())}
         if self.reference is not None:
-            params = self.reference.load_placed()
+            params = self.reference.load_sharded()
             ratios = log_probs - self._log_probs(
                 self.reference.config(), params, model, len(pairs), "preferences of the reference"
             )

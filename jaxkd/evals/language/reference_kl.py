@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.distillation import forward, frozen_teacher
+from jaxkd.distillation import forward
+from jaxkd.distillation.frozen_model import FrozenModel
 from jaxkd.kernels import linear_argmax, linear_divergence
 from jaxkd.losses import ForwardKL
 from jaxkd.models.checkpoints.language_model import LanguageModel
@@ -97,10 +98,8 @@ class ReferenceKL(Evaluator):
             Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.
         """
         tokenizer = self.reference.tokenizer()
-        params = frozen_teacher.load(self.reference, cached=self.reference_cache is not None)
-        reference = LanguageModel(
-            config=self.reference.config(), params=params[frozen_teacher.TEACHER], tokenizer=tokenizer
-        )
+        params = FrozenModel(checkpoint=self.reference, cached=self.reference_cache is not None).load()
+        reference = LanguageModel(config=self.reference.config(), params=params, tokenizer=tokenizer)
         cache = self.data.opened(self.reference_cache, self.split, self.reference, tokenizer)
         means = reference_kl(reference, model, self.data.each_once(self.split, tokenizer, cache=cache))
         metrics = {name: float(mean.value()) for name, mean in means.items()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxkd.evals.bootstrap import Interval, mean_interval
-from jaxkd.evals.language.answer_measure import AnswerMeasure, WrittenAnswer, of_another
+from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
 from jaxkd.evals.language.judges import Judge, Question, Verdict
 from jaxkd.evals.language.samples import readable
 from jaxkd.training.evaluator import Evaluation
@@ -82,7 +82,7 @@ def win_rate(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Judged(AnswerMeasure):
+class Judged(GenerationMetric):
     """The win rate of a model's answers, each pair judged in both orders."""
 
     judge: Judge
@@ -93,14 +93,14 @@ class Judged(AnswerMeasure):
     def name(self) -> str:
         return "judged"
 
-    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+    def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Judge.
 
         Returns:
             Metrics `win_rate`, its interval's `low` and `high`, the shares of `wins`, `ties` and `losses`,
             `consistent`, `position_bias` and `pairs`; column `score`.
         """
-        others = of_another(answers, self.against)
+        others = baseline(answers, self.against)
         prompts = [readable(answer.example) for answer in answers]
         ours, theirs = ([answer.text for answer in side] for side in (answers, others))
         verdicts = self.judge(

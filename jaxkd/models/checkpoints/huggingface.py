@@ -64,7 +64,7 @@ def load(
     return _each(checkpoint.abstract(), read)
 
 
-def load_placed(
+def load_sharded(
     folder: Path,
     config: DecoderConfig,
     target: Params | None = None,

@@ -34,7 +34,7 @@ def language_model(pretrained: Pretrained) -> LanguageModel:
     """A checkpoint on the ambient mesh."""
     return LanguageModel(
         config=pretrained.config(),
-        params=pretrained.load_placed(),
+        params=pretrained.load_sharded(),
         tokenizer=pretrained.tokenizer(),
         source=pretrained,
     )

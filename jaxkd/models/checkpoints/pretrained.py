@@ -130,7 +130,7 @@ class Pretrained:
         axes = decoder.logical_axes(self.config())
         return jax.device_get(quantized.quantize_params(params, axes, quantization=self.quantization))
 
-    def load_placed(self, *, only: Collection[str] | None = None) -> Params:
+    def load_sharded(self, *, only: Collection[str] | None = None) -> Params:
         """The parameters of `config()` as float32, or quantised, on the ambient mesh, or else on the default device.
 
         Each device's part is read by itself, layer by layer; the host never holds the whole model.
@@ -140,20 +140,20 @@ class Pretrained:
         """
         folder, config = self.folder(), self.config()
         axes = decoder.logical_axes(config)
-        target = sharding.described(decoder.abstract(config), axes, layout=self.layout)
+        target = sharding.with_shardings(decoder.abstract(config), axes, layout=self.layout)
         target = target if only is None else {name: target[name] for name in only}
         if self.trained is not None:
             return trained_student(Path(self.trained), target)
         keep = quantized.keeper(axes, quantization=self.quantization, layout=self.layout)
-        return huggingface.load_placed(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
+        return huggingface.load_sharded(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
 
-    def abstract_placed(self) -> Params:
-        """Shapes, dtypes and, under an ambient mesh, shardings of what `load_placed` returns; reads no weights."""
+    def abstract_sharded(self) -> Params:
+        """Shapes, dtypes and, under an ambient mesh, shardings of what `load_sharded` returns; reads no weights."""
         config = self.config()
         tree, axes = decoder.abstract(config), decoder.logical_axes(config)
         if self.quantization is not None:
             tree = quantized.abstract(tree, axes, quantization=self.quantization)
-        return sharding.described(tree, quantized.logical_axes(tree, axes), layout=self.layout)
+        return sharding.with_shardings(tree, quantized.logical_axes(tree, axes), layout=self.layout)
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The checkpoint's tokenizer."""

@@ -2,15 +2,15 @@
 
 from jaxkd.models.surgery.importance import Statistic as Statistic
 from jaxkd.models.surgery.importance import activation_importance as activation_importance
-from jaxkd.models.surgery.layer_cut import check_layers as check_layers
-from jaxkd.models.surgery.layer_cut import evenly_spaced as evenly_spaced
-from jaxkd.models.surgery.layer_cut import keep_layers as keep_layers
+from jaxkd.models.surgery.layer_pruning import check_layers as check_layers
+from jaxkd.models.surgery.layer_pruning import evenly_spaced as evenly_spaced
+from jaxkd.models.surgery.layer_pruning import keep_layers as keep_layers
 from jaxkd.models.surgery.vocabulary_swap import Initialization as Initialization
 from jaxkd.models.surgery.vocabulary_swap import RowSources as RowSources
 from jaxkd.models.surgery.vocabulary_swap import row_sources as row_sources
 from jaxkd.models.surgery.vocabulary_swap import swap_rows as swap_rows
-from jaxkd.models.surgery.width_cut import Importance as Importance
-from jaxkd.models.surgery.width_cut import Kept as Kept
-from jaxkd.models.surgery.width_cut import keep_width as keep_width
-from jaxkd.models.surgery.width_cut import most_important as most_important
-from jaxkd.models.surgery.width_cut import narrower as narrower
+from jaxkd.models.surgery.width_pruning import Importance as Importance
+from jaxkd.models.surgery.width_pruning import KeptWidth as KeptWidth
+from jaxkd.models.surgery.width_pruning import most_important as most_important
+from jaxkd.models.surgery.width_pruning import narrow_config as narrow_config
+from jaxkd.models.surgery.width_pruning import prune_width as prune_width

@@ -10,7 +10,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 
-def following(config: DecoderConfig, **changes: Any) -> Params:
+def axis_map(config: DecoderConfig, **changes: Any) -> Params:
     """For each parameter the axes whose length changes with these fields of the config, often none.
 
     What a size reaches is thereby read from the model itself, norms and biases included, whatever

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxkd.models.surgery.width_cut import Importance
+from jaxkd.models.surgery.width_pruning import Importance
 from jaxkd.models.transformer import attention, blocks, decoder
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.networks.functional import Functional, functional
@@ -63,7 +63,7 @@ def activation_importance(
 
     return Importance(
         heads=mean([one.heads for one in sums]),
-        units=mean([one.units for one in sums]),
+        neurons=mean([one.neurons for one in sums]),
         channels=mean([one.channels for one in sums]).sum(axis=0),
     )
 
@@ -75,7 +75,7 @@ class _Sums(NamedTuple):
     """Sums of powers over the tokens of one batch."""
 
     heads: Float[Array, "l heads"]
-    units: Float[Array, "l mlp_width"]
+    neurons: Float[Array, "l mlp_width"]
     channels: Float[Array, "norms d"]
     tokens: Int[Array, ""]
 
@@ -129,10 +129,10 @@ def _sums(
         apply=observed,
         keep=lambda hiddens, tap: tap,
     )
-    heads, units, channels = passed.kept
+    heads, neurons, channels = passed.kept
     return _Sums(
         heads=heads,
-        units=units,
+        neurons=neurons,
         channels=jnp.concatenate([channels.reshape(-1, config.width), summed(passed.final)[None]]),
         tokens=jnp.sum(real),
     )

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxkd.models.surgery.axis_map import following
+from jaxkd.models.surgery.axis_map import axis_map
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.tokenizers.vocabulary import relate, token_bytes
 from jaxkd.typing import Key, Params
@@ -125,7 +125,7 @@ def swap_rows(
         raise ValueError(f"initialization must be one of {choices}, got {initialization!r}.")
     if initialization == "random" and key is None:
         raise ValueError("key must be given for a random initialization. Pass jax.random.key(seed).")
-    over_vocabulary = following(config, vocab_size=2 * config.vocab_size)
+    over_vocabulary = axis_map(config, vocab_size=2 * config.vocab_size)
     swapped = dict(params)
     names = [name for name in params if over_vocabulary[name] == (0,)]
     for number, name in enumerate(names):

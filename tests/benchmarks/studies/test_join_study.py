@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.studies import join_study, keep_study
 from jaxkd import train
-from jaxkd.evals import OwnAnswers
+from jaxkd.evals import Generations
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study
 from tests.test_train import write_config
@@ -16,7 +16,7 @@ from tests.test_train import write_config
 @pytest.fixture
 def config(tiny, tmp_path):
     """A model that is measured as it is, and one that is trained at each seed and writes."""
-    written = OwnAnswers(student=tiny.student, teacher=None, data=tiny.text, count=8, max_new_tokens=4)
+    written = Generations(student=tiny.student, teacher=None, data=tiny.text, count=8, max_new_tokens=4)
     tuned = tiny.train(
         tiny.sft(),
         name="sft",
@@ -56,7 +56,7 @@ def test_seeds_of_two_machines_are_one_result(config, tmp_path, capsys):
         assert found[name] == expected[name]
     assert found["curves"]["bits_per_byte"]["sft"]["1"]["steps"] == [1, 2]
     assert found["training"]["seconds"]["sft"]["0"]["steps"] == [1, 2]
-    assert set(found["columns"]) == {"own_answers/ended", "own_answers/length"}
+    assert set(found["columns"]) == {"generations/ended", "generations/length"}
     # Nothing is left to add.
     capsys.readouterr()
     join_study.main([str(kept["first"]), "--config", str(config), "--workdir", str(there)])

@@ -16,7 +16,7 @@ def workdir(tmp_path):
         here = folder / stage
         here.mkdir(parents=True)
         scored = {"keys": ["a", "b"], "per_example": {"bytes": [7.0, 8.0], "nats": nats}}
-        (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}, "own_answers": OWN}))
+        (here / "evaluation.json").write_text(json.dumps({"bits_per_byte": scored, "samples": {}, "generations": OWN}))
         (here / "environment.json").write_text(json.dumps({"argv": ["secret/path"], "device_kind": "cpu"}))
     trained = {"step": 1, "train/loss": 3.0, "train/at_floor": 0.25, "seconds": 1.0000004}
     rows = [trained, {"step": 2, "validation/bits_per_byte": 2.0000004}]
@@ -35,7 +35,7 @@ def test_keeps_the_summary_and_each_answer(workdir, tmp_path, capsys):
         "test_answers": {"keys": ["a", "b"], "bytes": [7, 8]},
         "nats_of_test_answers": {"kd": {"0": [3.0, 4.0], "1": [5.0, 6.0]}, "teacher": {"all": [1.0, 2.0]}},
         "columns": {
-            "own_answers/length": {"kd": {"0": [2.0, 4.0], "1": [2.0, 4.0]}, "teacher": {"all": [2.0, 4.0]}},
+            "generations/length": {"kd": {"0": [2.0, 4.0], "1": [2.0, 4.0]}, "teacher": {"all": [2.0, 4.0]}},
         },
         "curves": {"bits_per_byte": {"kd": {"1": {"steps": [2], "values": [2.0]}}}},
         "training": {

@@ -45,7 +45,7 @@ def test_points_are_means_of_the_seeds_with_both_figures_in_order_of_the_paramet
 def test_a_study_of_something_else_is_refused():
     other = kept()
     other["summary"]["other_metrics_by_seed"] = {DISTANCE: {"sft": {"0": 1.0}}}
-    with pytest.raises(ValueError, match=r"kept must hold rows with 'own_answers/code/passed' .* got sft, dpo_0.3"):
+    with pytest.raises(ValueError, match=r"kept must hold rows with 'generations/code/passed' .* got sft, dpo_0.3"):
         plot_frontier.points(other)
 
 

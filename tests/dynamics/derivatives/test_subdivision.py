@@ -7,12 +7,12 @@ import pytest
 from jax.test_util import check_grads
 from scipy.integrate import solve_ivp
 
-from jaxkd.dynamics.derivatives.subdivision import between, subdivided
+from jaxkd.dynamics.derivatives.subdivision import interpolate, subdivided
 
 TIMES = np.array([0.0, 0.3, 0.5, 1.0])
 FINE = np.interp(np.arange(25) / 8, np.arange(4), TIMES)
 
-filled = jax.jit(between, static_argnums=0, static_argnames="parts")
+filled = jax.jit(interpolate, static_argnums=0, static_argnames="parts")
 
 
 def pendulum(t, y, rate):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy
 
-from jaxkd.dynamics import padded, polynomials
+from jaxkd.dynamics import pad, polynomials
 from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.identification.units import unit_of
 
@@ -101,7 +101,7 @@ def test_units_are_taken_apart_where_they_are_products(own, unit):
 
 
 def test_trajectories_of_different_lengths_are_filled_up():
-    values, lengths = padded([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]])])
+    values, lengths = pad([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]])])
     assert values.tolist() == [[[1, 2], [1, 2]], [[3, 4], [5, 6]]]
     assert lengths == (1, 2)
 
@@ -109,4 +109,4 @@ def test_trajectories_of_different_lengths_are_filled_up():
 @pytest.mark.parametrize("trajectories", [[], [np.zeros(2), np.zeros(0)]])
 def test_no_trajectories_are_refused(trajectories):
     with pytest.raises(ValueError, match=r"trajectories must be one or more, with samples, got lengths"):
-        padded(trajectories)
+        pad(trajectories)

@@ -26,7 +26,7 @@ every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path).
 TRUTH = np.array([[0.0, 1.5], [2.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
 
 fitted = jax.jit(functools.partial(sparse_fit, folds=4), static_argnames="path")
-bettered = jax.jit(BackwardElimination.bettered, static_argnums=0)
+refined = jax.jit(BackwardElimination.refined, static_argnums=0)
 
 
 def data(seed=0, blocks=30, rows=12, noise=0.3):
@@ -156,7 +156,7 @@ def test_exchanges_are_the_best_of_all_that_are_tried_one_after_the_other():
         target = drawn.standard_normal(12)
         for subset in eliminated(features, target):
             want = exchanged(exchanged(subset, features, target), features, target)
-            got = bettered(BackwardElimination(exchanges=2), features, target, np.isin(np.arange(7), subset))
+            got = refined(BackwardElimination(exchanges=2), features, target, np.isin(np.arange(7), subset))
             assert np.nonzero(np.asarray(got))[0].tolist() == want
             missed += want != subset
     assert missed > 3
@@ -174,9 +174,9 @@ def test_a_term_that_is_no_other_is_not_exchanged_for():
     more = np.concatenate([features, 3 * features[:, 1:2], np.zeros((12, 1))], axis=1)
     more[:, :6] /= np.linalg.norm(more[:, :6], axis=0)
     subset = np.isin(np.arange(7), (0, 4))
-    found = bettered(BackwardElimination(exchanges=2), more, targets[:, 0], subset)
+    found = refined(BackwardElimination(exchanges=2), more, targets[:, 0], subset)
     assert np.nonzero(np.asarray(found))[0].tolist() == [1, 3]
-    few = bettered(BackwardElimination(exchanges=2, most=1), more, targets[:, 0], subset)
+    few = refined(BackwardElimination(exchanges=2, most=1), more, targets[:, 0], subset)
     np.testing.assert_array_equal(few, subset)
 
 
@@ -194,8 +194,8 @@ def test_a_term_twice_and_one_of_zeros_are_not_chosen_and_harm_nothing(path):
 def test_the_rule_takes_the_first_within_one_standard_error():
     rule = jax.jit(one_standard_error)
     errors = np.array([[9.0, 9.0, 9.0], [1.2, 1.4, 1.1], [1.0, 1.4, 1.0], [2.0, 2.0, 2.0]])
-    mean, spread = np.mean(errors[2]), np.std(errors[2], ddof=1) / np.sqrt(3)
-    assert np.mean(errors[1]) <= mean + spread
+    mean, deviation = np.mean(errors[2]), np.std(errors[2], ddof=1) / np.sqrt(3)
+    assert np.mean(errors[1]) <= mean + deviation
     assert rule(errors) == 1
     assert rule(errors[:1]) == 0
     errors[1] += 1.0

@@ -16,7 +16,7 @@ from tests.dynamics.records import right_hand_side, times
 
 TIMES = np.linspace(0.0, 2.0, 9)
 START = np.array([1.0, 0.0])
-FINE = Solver(rtol=1e-9, atol=1e-9, most_steps=64)
+FINE = Solver(rtol=1e-9, atol=1e-9, max_steps=64)
 
 solved = jax.jit(solve, static_argnums=0, static_argnames="solver")
 scanned = jax.jit(fixed_step, static_argnums=0, static_argnames=("method", "substeps"))
@@ -92,7 +92,7 @@ def test_gradient():
 
 
 def test_a_solution_that_diverges_says_so_and_raises_nothing():
-    got = solved(squared, START, TIMES, solver=Solver(most_steps=200))
+    got = solved(squared, START, TIMES, solver=Solver(max_steps=200))
     assert not got.succeeded
     np.testing.assert_allclose(got.states[:4, 0], 1 / (1 - TIMES[:4]), rtol=1e-4)
     assert not np.any(np.isfinite(np.asarray(got.states)[5:, 0]))  # 1 itself is the pole
@@ -150,7 +150,7 @@ def test_what_is_no_problem_is_refused():
     ],
 )
 def test_trajectories_are_as_exact_as_their_tolerance_says(system):
-    """Half of it, and another program's, change less than 1e-7 of the spread."""
+    """Half of it, and another program's, change less than 1e-7 of the deviation."""
 
     @jax.jit
     def found(key):
@@ -158,11 +158,11 @@ def test_trajectories_are_as_exact_as_their_tolerance_says(system):
         return states, system.trajectories(key, 2, tolerance=systems.TOLERANCE / 2), system.slopes(states)
 
     states, halved, slopes = (np.asarray(one) for one in found(jax.random.key(0)))
-    spread = np.std(states)
-    assert np.max(np.abs(halved - states)) < 1e-7 * spread
+    deviation = np.std(states)
+    assert np.max(np.abs(halved - states)) < 1e-7 * deviation
     field = right_hand_side(system.equations)
     want = solve_ivp(field, (0, system.duration), states[0, 0], "DOP853", times(system), rtol=1e-11, atol=1e-11)
-    assert np.max(np.abs(want.y.T - states[0])) < 1e-6 * spread
+    assert np.max(np.abs(want.y.T - states[0])) < 1e-6 * deviation
     np.testing.assert_allclose(slopes, field(0.0, states), rtol=1e-12, atol=1e-12 * np.max(np.abs(slopes)))
 
 

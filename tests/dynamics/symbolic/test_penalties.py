@@ -37,9 +37,9 @@ def test_both_parts_meet_at_the_knee_and_0_is_flat(knee):
 
 
 def test_of_two_sums_the_half_prefers_the_sparser_and_l1_has_no_choice():
-    spread, sparse = jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0])
-    assert jnp.sum(smoothed_half(sparse)) < jnp.sum(smoothed_half(spread))
-    assert jnp.sum(l1(sparse)) == jnp.sum(l1(spread))
+    deviation, sparse = jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0])
+    assert jnp.sum(smoothed_half(sparse)) < jnp.sum(smoothed_half(deviation))
+    assert jnp.sum(l1(sparse)) == jnp.sum(l1(deviation))
 
 
 def test_equal_float64_numpy():

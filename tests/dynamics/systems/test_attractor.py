@@ -44,7 +44,7 @@ def test_a_key_draws_the_same_states_again_and_another_others():
 
 
 def test_what_diverges_is_infinite(monkeypatch):
-    monkeypatch.setattr(attractor, "ACCURATE", dataclasses.replace(attractor.ACCURATE, most_steps=1000))
+    monkeypatch.setattr(attractor, "ACCURATE", dataclasses.replace(attractor.ACCURATE, max_steps=1000))
     bursts = OnAttractor(start=(1.0,), transient=2.0, duration=1.0)
     assert not np.any(np.isfinite(np.asarray(drawn(bursts, KEY, 3, Equations.of([X**2], (X,))))))
 

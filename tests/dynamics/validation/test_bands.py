@@ -14,12 +14,12 @@ TIMES = np.linspace(0.0, 2.0, 33)
 curved = jax.jit(fourier_fit)
 
 
-def band(rate, states, *, key, tail=0.05, spread=1.0):
+def band(rate, states, *, key, tail=0.05, deviation=1.0):
     """Forecast band of x' = rate x."""
     x = sympy.Symbol("x")
     equations = Equations.of((sympy.Float(1.0) * x,), (x,))
     curve = curved(states[:, None], TIMES)
-    said = {"terms": equations.terms, "variables": equations.variables, "spread": jnp.array([spread])}
+    said = {"terms": equations.terms, "variables": equations.variables, "deviation": jnp.array([deviation])}
     return forecast_band(jnp.asarray(rate)[:, None, None], curve, jnp.asarray(TIMES), key=key, tail=tail, **said)
 
 

@@ -46,7 +46,7 @@ def test_other_equations_leave_more():
 
 
 def test_units_change_nothing():
-    """Tolerances are shares of the spread: a nanometre is measured as well as a kilometre."""
+    """Tolerances are shares of the deviation: a nanometre is measured as well as a kilometre."""
     measured, unit = with_noise(clean(SYSTEM, 3), 0.02), 1e-9
     degrees = np.array([sympy.Poly(term, X, V).total_degree() for term in SYSTEM.equations.terms])
     table = SYSTEM.equations.coefficients * unit ** (1.0 - degrees)[:, None]
@@ -82,8 +82,8 @@ def test_inputs_drive_simulations_as_scipy_says():
     moments = np.linspace(0.0, 6.0, 121)
     push = np.sin(2 * moments)
     want = solve_ivp(lambda t, y: np.sin(2 * t) - y, (0, 6), [0.5], t_eval=moments, rtol=1e-10, atol=1e-12).y.T
-    inputs, spread = jnp.asarray(push)[:, None], jnp.ones(1)
-    said = {"terms": driven.terms, "variables": driven.variables, "spread": spread}
+    inputs, deviation = jnp.asarray(push)[:, None], jnp.ones(1)
+    said = {"terms": driven.terms, "variables": driven.variables, "deviation": deviation}
     table, start = jnp.asarray(driven.coefficients), jnp.array([0.5])
     got = simulate(table, start, jnp.asarray(moments), inputs, **said)
     np.testing.assert_allclose(got.states, want, atol=1e-3)  # of the cubics between the samples

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.dynamics import past, polynomials, systems, window_length
+from jaxkd.dynamics import hidden_state_test, polynomials, systems, window_length
 from tests.dynamics.records import clean, times, with_noise
 
 PREY = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=121)
@@ -17,7 +17,7 @@ def shares(system, kept, *, degree=3, lengths=(121,) * 12, filled=0.0):
     states = clean(system, 12)[..., list(kept)]
     there = (np.arange(121) < np.array(lengths)[:, None])[..., None]
     names = tuple(system.equations.states[index] for index in kept)
-    return past(
+    return hidden_state_test(
         jnp.asarray(np.where(there, states, 0.0)),
         jnp.asarray(np.where(there, with_noise(states, 0.01), filled)),
         jnp.asarray(np.tile(times(system), (12, 1))),

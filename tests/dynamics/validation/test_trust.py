@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.dynamics import HeldOut, Past, bootstrap, fourier_fit, sparse_fit, trust
+from jaxkd.dynamics import HeldOut, HiddenStateTest, bootstrap, fourier_fit, sparse_fit, trust
 from jaxkd.dynamics.validation.trust import condition_of_chosen
 
 NAMES = ("x", "y")
@@ -27,18 +27,20 @@ def judged(*, held=None, before=None, stable=1.0, features=None):
     fit = fitted(features, features @ TRUTH + 1e-5 * np.random.default_rng(1).normal(size=(8, 50, 2)))
     drawn = bootstrap(fit, jax.random.key(0), replicates=20)
     held = forecasts() if held is None else held
-    before = Past(by_present=np.array([0.01, 0.01]), by_past=np.array([0.01, 0.01])) if before is None else before
+    before = (
+        HiddenStateTest(by_present=np.array([0.01, 0.01]), by_past=np.array([0.01, 0.01])) if before is None else before
+    )
     return trust(fit, drawn, held, before, stable=stable, names=NAMES)
 
 
 def forecasts(*, off=0.0, pattern=0.0, reached=True):
-    """Forecasts of states of spread 1 with noise 0.05, all off by a constant, and their remainders by a wave."""
+    """Forecasts of states of deviation 1 with noise 0.05, all off by a constant, and their remainders by a wave."""
     noise = 0.05 * np.random.default_rng(1).normal(size=(6, 40, 2))
     measured = np.zeros((6, 40, 2))
     wave = np.sin(np.linspace(0, 6, 40))[None, :, None]
     return HeldOut(
         curves=curved(noise[0], np.arange(40.0)),
-        spread=np.ones(2),
+        deviation=np.ones(2),
         noise=np.full(2, 0.05),
         trajectory=np.zeros(6, int),
         start=np.arange(6),
@@ -56,9 +58,9 @@ def test_what_is_right_passes():
 @pytest.mark.parametrize(
     ("change", "number", "found"),
     [
-        ("off", 0, "off by 0.3 of the spread, worst in "),
+        ("off", 0, "off by 0.3 of the deviation, worst in "),
         ("diverged", 0, "100 % of the forecasts diverge or are too stiff"),
-        ("pattern", 1, "its autocorrelation is 0.85, worst in x, where 0.11 of the spread is no noise"),
+        ("pattern", 1, "its autocorrelation is 0.85, worst in x, where 0.11 of the deviation is no noise"),
         ("unstable", 2, "50 % of them"),
         ("collinear", 3, "errors grow by up to 2.1e+03 in the coefficients of x"),
         ("hidden", 5, "the past explains 0.39 more of how y moves: a state that was not measured, or a term"),
@@ -73,7 +75,7 @@ def test_each_fault_fails_its_check(change, number, found):
         "pattern": {"held": forecasts(pattern=0.15)},
         "unstable": {"stable": 0.5},
         "collinear": {"features": near},
-        "hidden": {"before": Past(by_present=np.array([0.01, 0.4]), by_past=np.array([0.01, 0.01]))},
+        "hidden": {"before": HiddenStateTest(by_present=np.array([0.01, 0.4]), by_past=np.array([0.01, 0.01]))},
     }
     check = judged(**changes[change])[number]
     assert not check.holds
@@ -82,7 +84,7 @@ def test_each_fault_fails_its_check(change, number, found):
 
 def test_little_that_the_past_explains_is_no_hidden_state():
     """Half of almost nothing, and a little of much."""
-    before = Past(by_present=np.array([2e-4, 0.40]), by_past=np.array([5e-5, 0.39]))
+    before = HiddenStateTest(by_present=np.array([2e-4, 0.40]), by_past=np.array([5e-5, 0.39]))
     assert judged(before=before)[5].holds
 
 

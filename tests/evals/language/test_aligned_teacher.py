@@ -38,8 +38,8 @@ def inner_products(states):
 def test_equals_float64_numpy_answer_by_answer(tiny):
     model = evaluate.language_model(tiny.foreign)
     found = evaluator(tiny)(model).metrics
-    teacher = tiny.teacher.load_placed()
-    shared = vocabulary.between(tiny.foreign, tiny.teacher)
+    teacher = tiny.teacher.load_sharded()
+    shared = vocabulary.relation(tiny.foreign, tiny.teacher)
     known = dict(zip(shared.teacher_ids.tolist(), shared.student_ids.tolist(), strict=True))
     targets, same, distances = 0, [], []
     for batch in tiny.paired.each_once("test", tiny.foreign, tiny.teacher):

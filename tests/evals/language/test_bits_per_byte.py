@@ -11,7 +11,7 @@ from jaxkd.evals import BitsPerByte
 from jaxkd.evals.language.bits_per_byte import bits_per_byte
 from jaxkd.models import LanguageModel
 from jaxkd.models.transformer import decoder
-from jaxkd.sharding import mesh, place
+from jaxkd.sharding import mesh, shard
 from jaxkd.tokenizers import loading
 from tests.assets import tiny_tokenizer_fields
 from tests.models import tiny
@@ -135,7 +135,7 @@ def test_the_packing_does_not_show(model, evaluation, shape):
 
 def test_eight_devices_give_the_figures_of_one(model, evaluation):
     with jax.set_mesh(mesh.make(mesh.MeshShape(data=2, fsdp=2, tensor=2))):
-        params = place(model.params, decoder.logical_axes(model.config))
+        params = shard(model.params, decoder.logical_axes(model.config))
         sharded = dataclasses.replace(EVALUATOR, rows=4)(dataclasses.replace(model, params=params))
     assert sharded.keys == evaluation.keys
     np.testing.assert_allclose(sharded.per_example["nats"], evaluation.per_example["nats"], rtol=1e-5)

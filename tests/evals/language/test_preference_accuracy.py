@@ -14,7 +14,10 @@ from tests.tiny_runs import weights_by_numpy
 
 def loaded(checkpoint) -> LanguageModel:
     return LanguageModel(
-        config=checkpoint.config(), params=checkpoint.load_placed(), tokenizer=checkpoint.tokenizer(), source=checkpoint
+        config=checkpoint.config(),
+        params=checkpoint.load_sharded(),
+        tokenizer=checkpoint.tokenizer(),
+        source=checkpoint,
     )
 
 

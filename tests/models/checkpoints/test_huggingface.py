@@ -66,15 +66,15 @@ def test_each_device_gets_its_part(name, shape, tmp_path):
     config = model_config.read(folder)
     whole = huggingface.load(folder, config)
     with jax.set_mesh(make(MeshShape(**shape))):
-        target = sharding.described(decoder.abstract(config), decoder.logical_axes(config))
-        placed = huggingface.load_placed(folder, config, target)
+        target = sharding.with_shardings(decoder.abstract(config), decoder.logical_axes(config))
+        placed = huggingface.load_sharded(folder, config, target)
     jax.tree.map(np.testing.assert_array_equal, placed, whole)
     jax.tree.map(lambda leaf, described: leaf.sharding == described.sharding or pytest.fail(), placed, target)
 
 
 def test_without_a_target_everything_goes_to_the_default_device(llama):
     config = model_config.read(llama)
-    placed = huggingface.load_placed(llama, config, layers=(1,))
+    placed = huggingface.load_sharded(llama, config, layers=(1,))
     jax.tree.map(np.testing.assert_array_equal, placed, huggingface.load(llama, config, layers=(1,)))
     assert {device for leaf in jax.tree.leaves(placed) for device in leaf.devices()} == {jax.devices()[0]}
 
@@ -83,7 +83,7 @@ def test_a_target_names_what_is_read_and_its_dtype(llama):
     config = model_config.read(llama)
     whole = huggingface.load(llama, config, layers=(1, 0))
     described = decoder.abstract(config, jnp.bfloat16)
-    part = huggingface.load_placed(
+    part = huggingface.load_sharded(
         llama, config, {"head": described["head"], "blocks": {"mlp": described["blocks"]["mlp"]}}, layers=(1, 0)
     )
     assert part.keys() == {"head", "blocks"}
@@ -98,19 +98,19 @@ def test_files_of_any_float_are_read(llama, stored):
     rewrite(llama, lambda tensors: {key: value.astype(stored) for key, value in tensors.items()})
     rounded = jax.tree.map(lambda leaf: leaf.astype(stored).astype(np.float32), whole)
     jax.tree.map(np.testing.assert_array_equal, huggingface.load(llama, config), rounded)
-    jax.tree.map(np.testing.assert_array_equal, huggingface.load_placed(llama, config), rounded)
+    jax.tree.map(np.testing.assert_array_equal, huggingface.load_sharded(llama, config), rounded)
 
 
 def test_what_is_kept_takes_the_place_of_what_was_read(llama):
     config = model_config.read(llama)
-    seen = huggingface.load_placed(llama, config, keep=lambda path, parameter: (path, parameter.shape))
+    seen = huggingface.load_sharded(llama, config, keep=lambda path, parameter: (path, parameter.shape))
     assert seen["blocks"]["mlp"]["up"]["kernel"] == ("blocks.mlp.up.kernel", (2, 16, 24))
 
 
 def test_a_target_of_other_layers_is_refused(llama):
     config = model_config.read(llama)
     with pytest.raises(ValueError, match=r"target must have one row a layer, got 2 rows in blocks\..* for 1 layers"):
-        huggingface.load_placed(llama, config, decoder.abstract(config), layers=(0,))
+        huggingface.load_sharded(llama, config, decoder.abstract(config), layers=(0,))
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("llama_tied", "model."), ("gpt2", "transformer.")])

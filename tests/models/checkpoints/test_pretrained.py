@@ -49,7 +49,7 @@ def test_kept_layers_are_those_of_the_whole_model(folder):
 def test_a_part_goes_onto_the_mesh_alone(folder):
     model = Pretrained(path=str(folder), layers=(1,))
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        whole, head = model.load_placed(), model.load_placed(only=("head",))
+        whole, head = model.load_sharded(), model.load_sharded(only=("head",))
     jax.tree.map(np.testing.assert_array_equal, whole, model.load())
     assert head.keys() == {"head"}
     assert head["head"].sharding.spec == PartitionSpec("tensor", "fsdp")
@@ -70,7 +70,7 @@ def test_a_part_goes_onto_the_mesh_alone(folder):
 def test_a_layout_decides_over_which_axes_it_is_split(folder, layout, split, quantization):
     model = Pretrained(path=str(folder), layout=layout, quantization=quantization)
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        found, described = model.load_placed(), model.abstract_placed()
+        found, described = model.load_sharded(), model.abstract_sharded()
         same = jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to.sharding, leaf.ndim), found, described)
     assert all(jax.tree.leaves(same))
     kernel = found["blocks"]["mlp"]["up"]["kernel"]
@@ -115,7 +115,7 @@ def test_an_architecture_stands_in_for_files_that_are_not_here(folder, tmp_path)
     here = Pretrained(path=str(folder), layers=(1,))
     assert (planned.planned, here.planned) == (True, False)
     assert planned.config() == here.config()
-    shapes = [jax.tree.map(lambda leaf: leaf.shape, one.abstract_placed()) for one in (planned, here)]
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, one.abstract_sharded()) for one in (planned, here)]
     assert shapes[0] == shapes[1]
     with pytest.raises(ValueError, match="which is none of them and does not exist"):
         planned.load()
@@ -139,7 +139,7 @@ def test_files_are_compared_with_the_architecture(folder):
     jax.tree.map(np.testing.assert_array_equal, same.load(), Pretrained(path=str(folder)).load())
     other = Pretrained(path=str(folder), architecture=dataclasses.replace(found, depth=3, tokens=None))
     message = "lead to a model of the given architecture, got .*llama with depth 2 where architecture has 3, tokens 37 "
-    for read in (other.config, other.load, other.load_placed, other.tokenizer):
+    for read in (other.config, other.load, other.load_sharded, other.tokenizer):
         with pytest.raises(ValueError, match=message + "where architecture has None"):
             read()
 

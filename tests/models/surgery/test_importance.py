@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxkd.models.surgery import activation_importance, keep_width, most_important
+from jaxkd.models.surgery import activation_importance, most_important, prune_width
 from jaxkd.records import TokenBatch
 from tests.models import tiny
 
@@ -48,7 +48,7 @@ def test_the_first_layer_by_hand(statistic):
     units = np.maximum(second @ blocks["mlp"]["up"]["kernel"][0], 0)
     last = normed(stream + units @ blocks["mlp"]["down"]["kernel"][0], params["final_norm"]["scale"])
     np.testing.assert_allclose(importance.heads[0], aggregated(np.linalg.norm(heads, axis=-1)), rtol=1e-5)
-    np.testing.assert_allclose(importance.units[0], aggregated(units), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(importance.neurons[0], aggregated(units), rtol=1e-4, atol=1e-5)
     channels = sum(aggregated(part) for part in (first, second, last))
     np.testing.assert_allclose(importance.channels, channels, rtol=1e-5)
 
@@ -61,7 +61,7 @@ def test_padding_and_the_cut_into_batches_change_nothing():
     segment_ids = np.pad(np.ones_like(tokens), ((0, 0), (0, 2)))
     parts = [batch_of(padded[rows], segment_ids[rows]) for rows in (slice(0, 1), slice(1, 4))]
     together = activation_importance(config, params, parts)
-    for name in ("heads", "units", "channels"):
+    for name in ("heads", "neurons", "channels"):
         np.testing.assert_allclose(getattr(together, name), getattr(whole, name), rtol=1e-5)
 
 
@@ -80,9 +80,9 @@ def test_what_does_nothing_is_found_and_leaving_it_out_changes_no_logit(config):
             leaf[(slice(None),) * (leaf.ndim - (1 if linear is mlp["up"] else 2)) + (idle,)] = 0
     importance = activation_importance(config, params, [batch_of(tokens)])
     kept = most_important(config, importance, heads=config.heads - group, mlp_width=10)
-    assert not np.isin(kept.units, idle_units).any()
+    assert not np.isin(kept.neurons, idle_units).any()
     assert not (kept.groups == idle_group).any()
-    smaller, cut = keep_width(config, params, kept)
+    smaller, cut = prune_width(config, params, kept)
     np.testing.assert_allclose(tiny.logits(smaller, cut, tokens), tiny.logits(config, params, tokens), atol=1e-5)
 
 

@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 from jaxkd.kernels import head_logits
 from jaxkd.models.transformer import decoder
 from jaxkd.records import Hiddens
-from jaxkd.sharding import LOGICAL_TO_MESH, place
+from jaxkd.sharding import LOGICAL_TO_MESH, shard
 from tests.models import tiny
 
 CONFIGS = {name: tiny.golden_config(name) for name in ("llama", "gpt2", "gemma3", "gpt_neox")}
@@ -321,7 +321,7 @@ def test_sharded_equals_one_device(name, shape):
     with jax.enable_x64(True):
         params, tokens, (logits, gradient) = on_one_device(name)
         with jax.set_mesh(mesh):
-            placed = place(params, decoder.logical_axes(CONFIGS[name]))
+            placed = shard(params, decoder.logical_axes(CONFIGS[name]))
             sharded_logits, sharded_gradient = jax.device_get(logits_and_gradient(name, placed, tokens))
     up = placed["blocks"]["mlp"]["up"]["kernel"]
     assert up.addressable_shards[0].data.size == up.size // (shape[1] * shape[2])
@@ -353,7 +353,7 @@ def compile():
     jax.jit(jax.value_and_grad(loss)).lower(params).compile()
 
 with jax.set_mesh(mesh):
-    params = sharding.place(tiny.random_params(tiny.LLAMA), decoder.logical_axes(tiny.LLAMA))
+    params = sharding.shard(tiny.random_params(tiny.LLAMA), decoder.logical_axes(tiny.LLAMA))
     tokens = jax.device_put(tokens, jax.NamedSharding(mesh, jax.P(("data", "fsdp"))))
     compile()
     print("UNPINNED", file=sys.stderr, flush=True)

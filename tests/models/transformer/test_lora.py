@@ -210,7 +210,7 @@ def test_eight_devices_compute_what_one_does(shape):
     base, adapters = lora.split(params)
     expected = value_and_gradient(config, adapters, base, tokens)
     with jax.set_mesh(make(MeshShape(**shape))):
-        placed = sharding.place(params, decoder.logical_axes(config))
+        placed = sharding.shard(params, decoder.logical_axes(config))
         base, adapters = lora.split(placed)
         found = value_and_gradient(config, adapters, base, tokens)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), found, expected)

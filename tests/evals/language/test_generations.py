@@ -8,7 +8,7 @@ import pytest
 
 from jaxkd import evaluate
 from jaxkd.distillation import forward
-from jaxkd.evals import AnswerMeasure, OwnAnswers
+from jaxkd.evals import GenerationMetric, Generations
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
@@ -20,20 +20,20 @@ hiddens = jax.jit(forward.hiddens, static_argnums=0)
 
 def evaluator(tiny, **changes):
     fields = {"student": tiny.narrow, "teacher": tiny.teacher, "data": tiny.text, "count": 16, "max_new_tokens": 6}
-    return OwnAnswers(**fields | changes)
+    return Generations(**fields | changes)
 
 
 @weights_by_numpy()
 def test_equals_float64_numpy_over_the_same_answers(tiny):
     asked = evaluator(tiny)
     assert configs.decode(configs.encode(asked)) == asked
-    model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_placed()
+    model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_sharded()
     found = asked(model).metrics
     rollouts = Rollouts(text=tiny.text, student=tiny.narrow, teacher=tiny.teacher, max_new_tokens=6)
     known = list(tiny.text.by_index("test", tiny.narrow, tiny.teacher).values())
     nats, divergences = [], []
     for start in (0, 8):
-        batch = rollouts.rollout(model, known[start : start + 8], jax.random.key(0)).batch.written
+        batch = rollouts.rollout(model, known[start : start + 8], jax.random.key(0)).batch.on_policy
         ours = numpy_losses.logits(hiddens(model.config, model.params, batch))
         theirs = numpy_losses.logits(hiddens(tiny.teacher.config(), teacher, batch))
         mask = np.asarray(batch.loss_mask)
@@ -49,7 +49,7 @@ def test_equals_float64_numpy_over_the_same_answers(tiny):
 
 @weights_by_numpy()
 def test_the_text_is_kept_and_measured(tiny):
-    class Letters(AnswerMeasure):
+    class Letters(GenerationMetric):
         name = "letters"
 
         def __call__(self, answers):
@@ -61,7 +61,7 @@ def test_the_text_is_kept_and_measured(tiny):
             )
 
     model = evaluate.language_model(tiny.narrow)
-    found = evaluator(tiny, teacher=None, measures=(Letters(),))(model)
+    found = evaluator(tiny, teacher=None, metrics=(Letters(),))(model)
     assert set(found.metrics) == {"entropy", "length", "ended", "repeated", "letters/mean"}
     assert set(found.per_example) == {"ended", "length", "letters/count"}
     texts = [sample.text for sample in found.samples]
@@ -70,17 +70,17 @@ def test_the_text_is_kept_and_measured(tiny):
     by_key = {example.key: example for example in tiny.text.source.examples("test")}
     assert [sample.reference for sample in found.samples] == [by_key[key].response for key in found.keys]
     assert Evaluation.from_json(found.to_json()) == found
-    more = evaluator(tiny, teacher=None, count=8, draws=2)(model)
+    more = evaluator(tiny, teacher=None, count=8, samples_per_prompt=2)(model)
     assert more.keys == 2 * found.keys[:8]
     assert [sample.text for sample in more.samples[:8]] == texts[:8]
     assert [sample.text for sample in more.samples[8:]] != texts[:8]
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
-        evaluator(tiny, draws=0)
+    with pytest.raises(ValueError, match="samples_per_prompt must be at least 1, got 0"):
+        evaluator(tiny, samples_per_prompt=0)
     beside = evaluator(tiny)(model)
     assert [sample.text for sample in beside.samples] == texts
     assert beside.metrics["entropy"] == found.metrics["entropy"]
-    with pytest.raises(ValueError, match="measures must have different names, got letters, letters"):
-        evaluator(tiny, measures=(Letters(), Letters()))
+    with pytest.raises(ValueError, match="metrics must have different names, got letters, letters"):
+        evaluator(tiny, metrics=(Letters(), Letters()))
 
 
 @weights_by_numpy()

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from jaxkd.data.text.chat import Answer
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import forward, frozen_teacher
-from jaxkd.evals.language.answer_measure import OWN_ANSWERS, AnswerMeasure, WrittenAnswer
+from jaxkd.distillation import forward
+from jaxkd.evals.language.generation_metric import GENERATIONS, Generation, GenerationMetric
 from jaxkd.evals.language.samples import readable
 from jaxkd.kernels import linear_divergence, linear_log_probs
 from jaxkd.losses import ReverseKL
@@ -26,7 +26,7 @@ from jaxkd.on_policy.rollouts import AS_LEARNT, Rollouts
 from jaxkd.records import Hiddens, PairedBatch, TokenBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sampling import Sampling
-from jaxkd.sampling.health import health
+from jaxkd.sampling.degeneration import degeneration
 from jaxkd.sharding import constrain, mesh
 from jaxkd.tokenizers import vocabulary
 from jaxkd.training.evaluator import Evaluation, Evaluator, Sample
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OwnAnswers(Evaluator):
+class Generations(Evaluator):
     """The answers that a model draws to some prompts: as a teacher sees them, and by their text.
 
     What the teacher says of them is what on-policy distillation minimises; with the model that a preference training
@@ -61,32 +61,32 @@ class OwnAnswers(Evaluator):
     split: Split = "test"
     max_new_tokens: int = 256
     sampling: Sampling = AS_LEARNT
-    draws: int = 1
+    samples_per_prompt: int = 1
     """Answers to each prompt."""
     seed: int = 0
     """Of the draws."""
-    measures: tuple[AnswerMeasure, ...] = ()
+    metrics: tuple[GenerationMetric, ...] = ()
     """Of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
 
     def __post_init__(self) -> None:
         rows = self.data.of_student.rows
         if self.count < 1 or self.count % rows:
             raise ValueError(f"count must be a multiple of the {rows} rows of a batch, got {self.count}.")
-        if self.draws < 1:
-            raise ValueError(f"draws must be at least 1, got {self.draws}.")
-        names = [measure.name for measure in self.measures]
+        if self.samples_per_prompt < 1:
+            raise ValueError(f"samples_per_prompt must be at least 1, got {self.samples_per_prompt}.")
+        names = [metric.name for metric in self.metrics]
         if len(set(names)) < len(names):
-            raise ValueError(f"measures must have different names, got {', '.join(names)}.")
+            raise ValueError(f"metrics must have different names, got {', '.join(names)}.")
 
     @property
     def name(self) -> str:
-        return OWN_ANSWERS
+        return GENERATIONS
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Draw the answers and measure.
 
         Returns:
-            Metrics `length` in tokens, `ended` and `repeated`, as `generation_health.health` has them; `entropy`, the
+            Metrics `length` in tokens, `ended` and `repeated`, as `degeneration` has them; `entropy`, the
             model's own nats per token, whose expectation is its entropy where it draws from its own distribution;
             with a teacher `teacher_nats`, the teacher's cross entropy of the answers per token of its own, and within
             one vocabulary `reverse_kl`, KL(model || teacher) in nats per token, and `sequence_kl`, the same in nats
@@ -107,24 +107,24 @@ class OwnAnswers(Evaluator):
         read = self._reader()
         written: list[Answer] = []
         columns: dict[str, list[float]] = {}
-        batches = [(draw, start) for draw in range(self.draws) for start in range(0, self.count, rows)]
-        with progress(self.draws * self.count, "own answers") as bar:
+        batches = [(draw, start) for draw in range(self.samples_per_prompt) for start in range(0, self.count, rows)]
+        with progress(self.samples_per_prompt * self.count, "generations") as bar:
             for number, (draw, start) in enumerate(batches, start=1):
                 examples, key = known[start : start + rows], jax.random.key(self.seed)
-                answers = rollouts.written(model, examples, jax.random.fold_in(key, draw) if draw else key)
-                batch = rollouts.assembled(examples, answers).batch.written
+                answers = rollouts.generated(model, examples, jax.random.fold_in(key, draw) if draw else key)
+                batch = rollouts.assembled(examples, answers).batch.on_policy
                 written += answers.values()
                 for name, column in read(model, batch).items():
                     columns.setdefault(name, []).extend(column)
                 bar.update(number * rows)
-        asked = self.draws * [self.data.read_by_student(example).key for example in known[: self.count]]
+        asked = self.samples_per_prompt * [self.data.read_by_student(example).key for example in known[: self.count]]
         return self._evaluation(model, asked, written, {name: np.asarray(column) for name, column in columns.items()})
 
     def _evaluation(
         self, model: LanguageModel, asked: list[str], written: list[Answer], sums: dict[str, Float[np.ndarray, " n"]]
     ) -> Evaluation:
         """What the answers to the examples of these keys come to."""
-        metrics = health([answer.tokens for answer in written], [answer.ended for answer in written])
+        metrics = degeneration([answer.tokens for answer in written], [answer.ended for answer in written])
         metrics["entropy"] = float(sums["own_nats"].sum() / sums["own_tokens"].sum())
         columns = {
             "ended": tuple(float(answer.ended) for answer in written),
@@ -139,13 +139,13 @@ class OwnAnswers(Evaluator):
             columns["sequence_kl"] = tuple(sums["sequence_kl"].tolist())
         examples = {example.key: example for example in self.data.of_student.source.examples(self.split)}
         answers = [
-            WrittenAnswer(example=examples[key], text=_text(model, answer), ended=answer.ended)
+            Generation(example=examples[key], text=_text(model, answer), ended=answer.ended)
             for key, answer in zip(asked, written, strict=True)
         ]
-        for measure in self.measures:
-            found = measure(answers)
-            metrics |= {f"{measure.name}/{name}": value for name, value in found.metrics.items()}
-            columns |= {f"{measure.name}/{name}": column for name, column in found.per_example.items()}
+        for metric in self.metrics:
+            found = metric(answers)
+            metrics |= {f"{metric.name}/{name}": value for name, value in found.metrics.items()}
+            columns |= {f"{metric.name}/{name}": column for name, column in found.per_example.items()}
         return Evaluation(
             metrics=metrics,
             keys=tuple(asked),
@@ -161,9 +161,9 @@ class OwnAnswers(Evaluator):
         shared, config, params = None, None, {}
         if self.teacher is not None:
             config = self.teacher.config()
-            params = frozen_teacher.load(self.teacher, cached=False)[frozen_teacher.TEACHER]
+            params = self.teacher.load_sharded()
             if isinstance(self.data, PackedText):
-                shared = vocabulary.compared_size(self.student, self.teacher)
+                shared = vocabulary.common_prefix_size(self.student, self.teacher)
 
         def read(model: LanguageModel, batch: TokenBatch | PairedBatch) -> dict[str, list[float]]:
             sums = jax.device_get(_sums(model.config, model.params, config, params, mesh.on_ambient(batch), shared))
@@ -179,7 +179,7 @@ class OwnAnswers(Evaluator):
             teacher=self.student if self.teacher is None else self.teacher,
             max_new_tokens=self.max_new_tokens,
             sampling=self.sampling,
-            learn_given=False,
+            learn_off_policy=False,
         )
 
 
@@ -203,8 +203,8 @@ def _sums(
     if isinstance(batch, PairedBatch) or shared is None:
         return sums
     found = linear_divergence(
-        forward.leading_tokens(ours, shared),
-        forward.leading_tokens(theirs, shared),
+        forward.truncate_vocabulary(ours, shared),
+        forward.truncate_vocabulary(theirs, shared),
         weights=batch.loss_mask.astype(jnp.float32),
         divergence=ReverseKL(),
     )

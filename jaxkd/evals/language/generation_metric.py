@@ -9,12 +9,12 @@ from pathlib import Path
 from jaxkd.data.examples import Example
 from jaxkd.training.evaluator import Evaluation
 
-OWN_ANSWERS = "own_answers"
+GENERATIONS = "generations"
 """Of the evaluator that stores what was written."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WrittenAnswer:
+class Generation:
     """What a model wrote."""
 
     example: Example
@@ -25,7 +25,7 @@ class WrittenAnswer:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AnswerMeasure(abc.ABC):
+class GenerationMetric(abc.ABC):
     """Something that measures what a model writes by its text: derive from it to add your own."""
 
     @property
@@ -34,30 +34,30 @@ class AnswerMeasure(abc.ABC):
         """What its metrics are called by."""
 
     @abc.abstractmethod
-    def __call__(self, answers: Sequence[WrittenAnswer]) -> Evaluation:
+    def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Metrics, and columns of one value an answer whose keys are those of the examples."""
 
 
-def of_another(answers: Sequence[WrittenAnswer], against: str | None) -> list[WrittenAnswer]:
+def baseline(answers: Sequence[Generation], against: str | None) -> list[Generation]:
     """Answers of another model, or of the data, to the same prompts.
 
     Args:
         answers: whose prompts they are.
-        against: folder of a finished stage with an `OwnAnswers` evaluator; None: the answers of the data.
+        against: folder of a finished stage with an `Generations` evaluator; None: the answers of the data.
 
     Raises:
         ValueError: a stage that has not written to all of the prompts.
     """
     if against is None:
-        return [WrittenAnswer(example=answer.example, text=answer.example.response, ended=True) for answer in answers]
+        return [Generation(example=answer.example, text=answer.example.response, ended=True) for answer in answers]
     path = Path(against) / "evaluation.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if OWN_ANSWERS not in found:
+    if GENERATIONS not in found:
         raise ValueError(
-            f"against must be the folder of a finished stage with an OwnAnswers evaluator, got {against!r}, which has "
+            f"against must be the folder of a finished stage with an Generations evaluator, got {against!r}, which has "
             f"measured {', '.join(found) or 'nothing'}."
         )
-    evaluation = Evaluation.from_json(json.dumps(found[OWN_ANSWERS]))
+    evaluation = Evaluation.from_json(json.dumps(found[GENERATIONS]))
     asked = tuple(answer.example.key for answer in answers)
     if evaluation.keys != asked:
         raise ValueError(
@@ -66,6 +66,6 @@ def of_another(answers: Sequence[WrittenAnswer], against: str | None) -> list[Wr
             "evaluators one data, split, count and draws."
         )
     return [
-        WrittenAnswer(example=answer.example, text=sample.text, ended=bool(ended))
+        Generation(example=answer.example, text=sample.text, ended=bool(ended))
         for answer, sample, ended in zip(answers, evaluation.samples, evaluation.per_example["ended"], strict=True)
     ]

@@ -19,7 +19,7 @@ def repeated(tokens: Sequence[Hashable], *, size: int = NGRAM) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def health(answers: Sequence[Sequence[int]], ended: Sequence[bool]) -> dict[str, float]:
+def degeneration(answers: Sequence[Sequence[int]], ended: Sequence[bool]) -> dict[str, float]:
     """Means over answers: `length` in tokens, `ended`, the share that ends by itself, and `repeated`.
 
     Returns:

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from jaxkd.sampling.health import repeated
+from jaxkd.sampling.degeneration import repeated
 
 Words = Sequence[str]
 
@@ -27,7 +27,7 @@ _SENTENCE = re.compile(r"[^.!?\n]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TextHealth:
+class TextStatistics:
     """Figures over a set of answers."""
 
     answers: int
@@ -53,7 +53,7 @@ class TextHealth:
     """Share of the answers that were cut at their most tokens; None where nobody said."""
 
 
-def text_health(answers: Sequence[str], ended: Sequence[bool] | None = None) -> TextHealth:
+def text_statistics(answers: Sequence[str], ended: Sequence[bool] | None = None) -> TextStatistics:
     """The figures of a set of answers.
 
     Args:
@@ -67,8 +67,9 @@ def text_health(answers: Sequence[str], ended: Sequence[bool] | None = None) -> 
     Deviation: words and not tokens, so that models of two tokenizers compare.
 
     Example:
-        >>> health = text_health(["A planet. Have a very nice day, my friend!", "No. Have a very nice day, my friend!"])
-        >>> health.shared_end, health.shared_beginning
+        >>> texts = ["A planet. Have a very nice day, my friend!", "No. Have a very nice day, my friend!"]
+        >>> found = text_statistics(texts)
+        >>> found.shared_end, found.shared_beginning
         (1.0, 0.5)
     """
     if not answers:
@@ -77,7 +78,7 @@ def text_health(answers: Sequence[str], ended: Sequence[bool] | None = None) -> 
         raise ValueError(f"ended must have a value for each of the {len(answers)} answers, got {len(ended)}.")
     texts = [words(answer) for answer in answers]
     long = [text for text in texts if len(text) >= LONG]
-    return TextHealth(
+    return TextStatistics(
         answers=len(answers),
         length=_mean([len(text) for text in texts]),
         repeated=_mean([repeated(text) for text in long]),
@@ -112,7 +113,7 @@ def findings(
         reference_ended: the same of the reference's.
 
     Raises:
-        ValueError: as `text_health`, or another number of reference answers.
+        ValueError: as `text_statistics`, or another number of reference answers.
 
     Example:
         >>> findings(["A star.", "The sun and the moon."], ["One planet, or two.", "No idea, sorry."])
@@ -123,7 +124,7 @@ def findings(
     """
     if len(answers) != len(reference):
         raise ValueError(f"reference must answer the same {len(answers)} prompts, got {len(reference)} answers.")
-    own, other = text_health(answers, ended), text_health(reference, reference_ended)
+    own, other = text_statistics(answers, ended), text_statistics(reference, reference_ended)
     texts, others = [words(answer) for answer in answers], [words(answer) for answer in reference]
     found = []
     if own.repeated > max(0.1, 5 * other.repeated):

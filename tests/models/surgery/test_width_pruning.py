@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd.models.surgery import Importance, Kept, keep_width, most_important
+from jaxkd.models.surgery import Importance, KeptWidth, most_important, prune_width
 from jaxkd.models.transformer import decoder
 from tests.models import tiny
 
@@ -29,7 +29,7 @@ def importance_of(config, **changes):
     layers = np.ones((config.depth, 1))
     rising = Importance(
         heads=layers * np.arange(config.heads),
-        units=layers * np.arange(config.mlp_width),
+        neurons=layers * np.arange(config.mlp_width),
         channels=np.arange(config.width) * 1.0,
     )
     return dataclasses.replace(rising, **changes)
@@ -38,21 +38,21 @@ def importance_of(config, **changes):
 def test_the_kept_parts_are_those_of_a_hand_made_importance():
     # Groups of two heads: 0 + 3 against 2 + 2 in the first layer, 5 + 0 against 2 + 2 in the second.
     heads = np.array([[0.0, 3.0, 2.0, 2.0], [5.0, 0.0, 2.0, 2.0]])
-    units = np.zeros((2, 24))
-    units[0, [3, 9]], units[1, [23, 4]] = 1.0, 1.0
+    neurons = np.zeros((2, 24))
+    neurons[0, [3, 9]], neurons[1, [23, 4]] = 1.0, 1.0
     channels = np.zeros(16)
     channels[[15, 2, 7]] = 1.0
-    importance = Importance(heads=heads, units=units, channels=channels)
+    importance = Importance(heads=heads, neurons=neurons, channels=channels)
     kept = most_important(tiny.LLAMA, importance, heads=2, mlp_width=3, width=4)
     np.testing.assert_array_equal(kept.groups, [[1], [0]])
-    np.testing.assert_array_equal(kept.units, [[0, 3, 9], [0, 4, 23]])
+    np.testing.assert_array_equal(kept.neurons, [[0, 3, 9], [0, 4, 23]])
     np.testing.assert_array_equal(kept.channels, [0, 2, 7, 15])
 
 
 def test_every_tensor_keeps_the_same_parts():
     config, params = tiny.LLAMA, tiny.random_params(tiny.LLAMA)
-    kept = Kept(groups=np.array([[1], [0]]), units=np.array([[1, 4], [0, 23]]), channels=np.array([2, 3, 9]))
-    smaller, cut = keep_width(config, params, kept)
+    kept = KeptWidth(groups=np.array([[1], [0]]), neurons=np.array([[1, 4], [0, 23]]), channels=np.array([2, 3, 9]))
+    smaller, cut = prune_width(config, params, kept)
     assert (smaller.heads, smaller.kv_heads, smaller.mlp_width, smaller.width) == (2, 1, 2, 3)
     assert smaller.head_dim == config.head_dim
     blocks, whole = cut["blocks"], params["blocks"]
@@ -76,7 +76,7 @@ def test_every_tensor_keeps_the_same_parts():
 def test_the_parameters_are_those_of_the_smaller_config(config):
     group = config.heads // config.kv_heads
     kept = most_important(config, importance_of(config), heads=group, mlp_width=10, width=8)
-    smaller, cut = keep_width(config, tiny.random_params(config), kept)
+    smaller, cut = prune_width(config, tiny.random_params(config), kept)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), cut) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), decoder.abstract(smaller)
     )
@@ -84,7 +84,7 @@ def test_the_parameters_are_those_of_the_smaller_config(config):
 
 def test_a_cut_to_the_full_width_is_the_model_itself(config):
     params = tiny.random_params(config)
-    same, cut = keep_width(config, params, most_important(config, importance_of(config)))
+    same, cut = prune_width(config, params, most_important(config, importance_of(config)))
     assert same == config
     jax.tree.map(np.testing.assert_array_equal, cut, params)
 
@@ -96,7 +96,7 @@ def test_units_and_heads_that_do_nothing_can_be_left_out(config):
     mlp["down"]["kernel"][:, :14] = 0
     attention["output"]["kernel"][:, :group] = 0
     kept = most_important(config, importance_of(config), heads=config.heads - group, mlp_width=10)
-    smaller, cut = keep_width(config, params, kept)
+    smaller, cut = prune_width(config, params, kept)
     np.testing.assert_allclose(tiny.logits(smaller, cut, tokens), tiny.logits(config, params, tokens), atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_channels_that_are_zero_can_be_left_out(name):
     params = without_channels(config, tiny.random_params(config), slice(0, 6))
     tokens = tiny.random_tokens(config, 2, 6)
     kept = most_important(config, importance_of(config), width=10)
-    smaller, cut = keep_width(config, params, kept)
+    smaller, cut = prune_width(config, params, kept)
     # eps of the norms within heads grows with that of the others: 1e-5 / 2 of their size.
     np.testing.assert_allclose(tiny.logits(smaller, cut, tokens), tiny.logits(config, params, tokens), atol=1e-4)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxkd.sampling.health import health, repeated
+from jaxkd.sampling.degeneration import degeneration, repeated
 
 
 def test_a_sequence_counts_from_its_second_time():
@@ -14,9 +14,9 @@ def test_a_text_without_a_sequence_repeats_nothing():
 
 
 def test_health_is_the_mean_over_answers():
-    found = health([[1, 2], [3, 3, 3, 3, 3]], [True, False])
+    found = degeneration([[1, 2], [3, 3, 3, 3, 3]], [True, False])
     assert found == {"length": 3.5, "ended": 0.5, "repeated": pytest.approx(0.25)}
 
 
 def test_no_answers_are_healthy():
-    assert health([], []) == {"length": 0, "ended": 0, "repeated": 0}
+    assert degeneration([], []) == {"length": 0, "ended": 0, "repeated": 0}

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxkd.models.surgery.axis_map import following
+from jaxkd.models.surgery.axis_map import axis_map
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
@@ -17,25 +17,25 @@ class Importance:
     """How much each part of a decoder's width does; only the order within a row matters."""
 
     heads: Float[np.ndarray, "l heads"]
-    units: Float[np.ndarray, "l mlp_width"]
+    neurons: Float[np.ndarray, "l mlp_width"]
     channels: Float[np.ndarray, " d"]
     """Of the residual stream, so the same in all layers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Kept:
+class KeptWidth:
     """The parts that stay, ascending."""
 
     groups: Int[np.ndarray, "l kv_heads"]
     """Key/value heads, each with the query heads that read it."""
-    units: Int[np.ndarray, "l mlp_width"]
+    neurons: Int[np.ndarray, "l mlp_width"]
     channels: Int[np.ndarray, " d"]
 
 
-def narrower(
+def narrow_config(
     config: DecoderConfig, *, heads: int | None = None, mlp_width: int | None = None, width: int | None = None
 ) -> DecoderConfig:
-    """The config of a model cut to these sizes, as `keep_width` returns it.
+    """The config of a model cut to these sizes, as `prune_width` returns it.
 
     Args:
         config: of the whole model.
@@ -77,7 +77,7 @@ def most_important(
     heads: int | None = None,
     mlp_width: int | None = None,
     width: int | None = None,
-) -> Kept:
+) -> KeptWidth:
     """The parts with the highest importance; of equals the first.
 
     Each layer keeps its own heads and units.  A group of query heads with one key/value head counts
@@ -91,11 +91,11 @@ def most_important(
     Raises:
         ValueError: as `narrower`.
     """
-    smaller = narrower(config, heads=heads, mlp_width=mlp_width, width=width)
+    smaller = narrow_config(config, heads=heads, mlp_width=mlp_width, width=width)
     groups = importance.heads.reshape(config.depth, config.kv_heads, -1).sum(axis=-1)
-    return Kept(
+    return KeptWidth(
         groups=_highest(groups, smaller.kv_heads),
-        units=_highest(importance.units, smaller.mlp_width),
+        neurons=_highest(importance.neurons, smaller.mlp_width),
         channels=_highest(importance.channels, smaller.width),
     )
 
@@ -105,7 +105,7 @@ def _highest(values: np.ndarray, keep: int) -> np.ndarray:
     return np.sort(order[..., :keep], axis=-1)
 
 
-def keep_width(config: DecoderConfig, params: Params, kept: Kept) -> tuple[DecoderConfig, Params]:
+def prune_width(config: DecoderConfig, params: Params, kept: KeptWidth) -> tuple[DecoderConfig, Params]:
     """The model made of these heads, units and channels; `head_dim` stays.
 
     What is left out is treated as zero: with d channels of which d' stay, norms are scaled by
@@ -121,17 +121,17 @@ def keep_width(config: DecoderConfig, params: Params, kept: Kept) -> tuple[Decod
     """
     group, (depth, kv_heads) = config.heads // config.kv_heads, kept.groups.shape
     queries = (kept.groups[..., None] * group + np.arange(group)).reshape(depth, kv_heads * group)
-    over_heads = following(config, heads=2 * config.heads)
-    over_both = following(config, heads=2 * config.heads, kv_heads=2 * config.kv_heads)
+    over_heads = axis_map(config, heads=2 * config.heads)
+    over_both = axis_map(config, heads=2 * config.heads, kv_heads=2 * config.kv_heads)
     over_kv_heads = jax.tree.map(
         lambda leaf, both, heads: tuple(axis for axis in both if axis not in heads), params, over_both, over_heads
     )
-    smaller = narrower(config, heads=kv_heads * group, mlp_width=kept.units.shape[1], width=len(kept.channels))
+    smaller = narrow_config(config, heads=kv_heads * group, mlp_width=kept.neurons.shape[1], width=len(kept.channels))
     for over, chosen in (
         (over_heads, queries),
         (over_kv_heads, kept.groups),
-        (following(config, mlp_width=2 * config.mlp_width), kept.units),
-        (following(config, width=2 * config.width), kept.channels),
+        (axis_map(config, mlp_width=2 * config.mlp_width), kept.neurons),
+        (axis_map(config, width=2 * config.width), kept.channels),
     ):
         params = jax.tree.map(lambda leaf, axes, chosen=chosen: _take(np.asarray(leaf), axes, chosen), params, over)
     return smaller, _rescaled(config, params, smaller.width)
@@ -160,4 +160,4 @@ def _rescaled(config: DecoderConfig, params: Params, width: int) -> Params:
             return factor * (1 + leaf) - 1 if config.norm == "rms_plus_one" else factor * leaf
         return factor * leaf if names == ["embedding"] and config.scaled_embedding else leaf
 
-    return params if ratio == 1.0 else jax.tree.map_with_path(scaled, params, following(config, width=2 * config.width))
+    return params if ratio == 1.0 else jax.tree.map_with_path(scaled, params, axis_map(config, width=2 * config.width))

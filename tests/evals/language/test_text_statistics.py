@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jaxkd.evals.language.text_health import distinct, findings, is_loop, text_health, words
+from jaxkd.evals.language.text_statistics import distinct, findings, is_loop, text_statistics, words
 
 PLANETS = [f"The planet number {n} is made of rock, and its year has {30 * n + 7} days." for n in range(20)]
 
@@ -23,20 +23,22 @@ def test_a_loop_is_three_repetitions_at_the_end(text, expected):
 
 
 def test_hand_values():
-    health = text_health(["one two one two", "one two three"], ended=[True, False])
+    health = text_statistics(["one two one two", "one two three"], ended=[True, False])
     assert (health.answers, health.length, health.unended) == (2, 3.5, 0.5)
     assert health.distinct == {1: 3 / 7, 2: 3 / 5, 4: 1.0}
     assert health.entropy == pytest.approx(-(3 / 7 * math.log2(3 / 7) * 2 + 1 / 7 * math.log2(1 / 7)))
-    assert text_health(["same words here. same words here. other words."]).repeated_sentences == pytest.approx(1 / 3)
-    assert text_health(["a"]).unended is None
-    assert text_health(["word " * 60]).repeated == pytest.approx(1 - 1 / 57)
-    assert text_health(["short short short short"]).repeated == 0.0
-    assert text_health([""]).compression == 1.0
+    assert text_statistics(["same words here. same words here. other words."]).repeated_sentences == pytest.approx(
+        1 / 3
+    )
+    assert text_statistics(["a"]).unended is None
+    assert text_statistics(["word " * 60]).repeated == pytest.approx(1 - 1 / 57)
+    assert text_statistics(["short short short short"]).repeated == 0.0
+    assert text_statistics([""]).compression == 1.0
 
 
 def test_shared_ends_are_of_eight_words():
     answers = [*(f"{n} and then some words that all have at the end" for n in range(3)), "short"]
-    health = text_health(answers)
+    health = text_statistics(answers)
     assert (health.shared_end, health.shared_beginning) == (0.75, 0.25)
 
 
@@ -70,8 +72,8 @@ def test_answers_that_were_cut_are_counted():
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="answers must hold at least one, got none"):
-        text_health([])
+        text_statistics([])
     with pytest.raises(ValueError, match="ended must have a value for each of the 2 answers, got 1"):
-        text_health(["a", "b"], ended=[True])
+        text_statistics(["a", "b"], ended=[True])
     with pytest.raises(ValueError, match="reference must answer the same 2 prompts, got 1 answers"):
         findings(["a", "b"], ["a"])

@@ -8,8 +8,8 @@ import pytest
 
 from jaxkd.data import Example
 from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
-from jaxkd.evals import AnswerMeasure, CodeCheck, Health, Judged, ModelJudge, RecordedJudge
-from jaxkd.evals.language.answer_measure import WrittenAnswer, of_another
+from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged, ModelJudge, RecordedJudge
+from jaxkd.evals.language.generation_metric import Generation, baseline
 from jaxkd.evals.language.judges import Judge, Question
 from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.runtime import configs
@@ -32,7 +32,7 @@ def written(texts, ended=None):
     ]
     ended = [True] * len(texts) if ended is None else ended
     return [
-        WrittenAnswer(example=example, text=text, ended=end)
+        Generation(example=example, text=text, ended=end)
         for example, text, end in zip(examples, texts, ended, strict=True)
     ]
 
@@ -47,7 +47,7 @@ def recorded(folder, texts, ended=None):
         samples=tuple(Sample(prompt="", reference="", text=answer.text) for answer in answers),
     )
     folder.mkdir()
-    write_evaluations(folder, {"own_answers": evaluation})
+    write_evaluations(folder, {"generations": evaluation})
     return str(folder)
 
 
@@ -77,19 +77,19 @@ def test_code_is_checked_behind_its_signature():
 
 def test_other_answers_are_those_of_the_data_or_of_a_stage(tmp_path):
     answers = written(BODIES)
-    assert [one.text for one in of_another(answers, None)] == ["    return width * height"] * 3
+    assert [one.text for one in baseline(answers, None)] == ["    return width * height"] * 3
     other = recorded(tmp_path / "sft", ["one", "two", "three"], [True, False, True])
-    found = of_another(answers, other)
+    found = baseline(answers, other)
     assert [(one.text, one.ended) for one in found] == [("one", True), ("two", False), ("three", True)]
     assert [one.example for one in found] == [one.example for one in answers]
 
 
 def test_a_stage_that_answered_something_else_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"against must be the folder of a finished stage .* has measured nothing"):
-        of_another(written(BODIES), str(tmp_path))
+        baseline(written(BODIES), str(tmp_path))
     fewer = recorded(tmp_path / "sft", ["one", "two"])
     with pytest.raises(ValueError, match=r"the same 3 prompts in their order, .* with 2, of which 2 are among them"):
-        of_another(written(BODIES), fewer)
+        baseline(written(BODIES), fewer)
 
 
 def test_health_is_told_beside_the_reference(tmp_path, caplog):
@@ -196,4 +196,4 @@ def test_a_model_judges(tiny):
 
 def test_a_measure_of_your_own_needs_a_name_and_a_call():
     with pytest.raises(TypeError, match="abstract"):
-        AnswerMeasure()
+        GenerationMetric()
