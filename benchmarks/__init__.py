@@ -1,1 +1,1 @@
-"""Figures that jaxkd promises, measured: `python -m benchmarks --list`."""
+"""Measurements of the figures that jaxkd promises: `python -m benchmarks --list`."""

@@ -1,6 +1,6 @@
 """The machine and the versions that a result depends on.
 
-Run as a script, it prints those of the interpreter that runs it, so it imports the standard library and jax alone.
+Run as a script, it prints those of its own interpreter, so it imports only the standard library and jax.
 """
 
 import dataclasses
@@ -17,19 +17,19 @@ PACKAGES = ("jaxkd-distill", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a figure was measured.  Holds no date, path or host, so that equal machines give equal records."""
+    """Machine and software of a figure.  Holds no date, path or host, so that equal machines give equal records."""
 
     device: str
-    """What JAX computes on, and how many of it."""
+    """Number and kind of JAX's devices."""
     machine: str
     """Processor, cores and operating system."""
     python: str
     versions: dict[str, str]
-    """Of the installed ones among `PACKAGES`, and of others where they matter."""
+    """Versions of the installed packages among `PACKAGES`, and of others if they matter."""
 
 
 def here(*packages: str) -> Environment:
-    """The environment of this process, with the versions of further packages."""
+    """Return the environment of this process, with the versions of further packages."""
     import jax
 
     devices = jax.devices()
@@ -42,8 +42,8 @@ def here(*packages: str) -> Environment:
 
 
 def of(python: Path) -> Environment:
-    """The environment of another interpreter."""
-    # -P: this folder must not be searched for modules, it has some with common names.
+    """Return the environment of another interpreter."""
+    # -P: this folder must not be searched for modules, since some have common names.
     run = subprocess.run([python, "-P", __file__], capture_output=True, text=True, check=True)
     return Environment(**json.loads(run.stdout))
 

@@ -1,4 +1,4 @@
-"""What a benchmark measures: rows of a table, each with the bar that it has to pass."""
+"""Result of a benchmark: rows of a table, each with the bar that it has to pass."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ _COMPARE: Mapping[Relation, Callable[[float, float], bool]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What a figure must be, as in `< 0.3`."""
+    """Bound that a figure must satisfy, as in `< 0.3`."""
 
     relation: Relation
     limit: float
@@ -43,15 +43,15 @@ class Row:
     """One figure."""
 
     figure: str
-    """What was measured, in words."""
+    """Description of the measured quantity."""
     value: float
     unit: str
     bar: Bar | None = None
-    """None: reported, not judged."""
+    """Bound on `value`; None: reported, not judged."""
     samples: tuple[float, ...] = ()
-    """The repetitions that `value` is the median of; empty where one measurement says it all."""
+    """Repetitions whose median is `value`; empty for a single measurement."""
     interval: tuple[float, float] | None = None
-    """In which a share lies with 95 % confidence."""
+    """Bounds of a share with 95 % confidence."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
@@ -59,12 +59,12 @@ class Row:
 
     @classmethod
     def median(cls, figure: str, samples: Sequence[float], unit: str, *, bar: Bar | None = None) -> Self:
-        """The row of repeated measurements."""
+        """Return the row of repeated measurements."""
         return cls(figure=figure, value=statistics.median(samples), unit=unit, bar=bar, samples=tuple(samples))
 
     @classmethod
     def share(cls, figure: str, outcomes: Sequence[bool], *, bar: Bar | None = None) -> Self:
-        """The row of a share of independent trials, with Wilson's interval."""
+        """Return the row of a share of independent trials, with Wilson's interval."""
         from scipy.stats import binomtest
 
         right = sum(map(bool, outcomes))
@@ -79,17 +79,17 @@ class Row:
 
     @property
     def spread(self) -> tuple[float, float] | None:
-        """Lowest and highest repetition; None where there was one measurement."""
+        """Lowest and highest repetition; None for a single measurement."""
         return (min(self.samples), max(self.samples)) if self.samples else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a benchmark returns."""
+    """Result of a benchmark."""
 
     rows: tuple[Row, ...]
     environment: Environment
-    """Of the interpreter that was measured, which need not be the one that runs the benchmark."""
+    """Environment of the measured interpreter, which need not be the one that runs the benchmark."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,4 +100,4 @@ class Benchmark:
     summary: str
     """One line for `--list`."""
     measure: Callable[[bool], Measured]
-    """Called with whether a quick look is enough: fewer repetitions, or fewer rows."""
+    """Function that measures, given whether a quick look is enough: fewer repetitions, or fewer rows."""

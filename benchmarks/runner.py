@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: choose one, print its table, keep it as JSON, judge it."""
+"""Command line of the benchmarks: run one, print its table, store it as JSON, judge it."""
 
 import argparse
 import dataclasses
@@ -19,8 +19,8 @@ def main(benchmarks: Sequence[Benchmark], arguments: Sequence[str] | None = None
     """Parse the command line and run the benchmark that it names.
 
     Raises:
-        SystemExit: 1 where --check finds a bar that does not hold, or the benchmark could not run;
-            2 where the command line is wrong.
+        SystemExit: 1 if --check finds a bar that does not hold, or the benchmark could not run;
+            2 if the command line is wrong.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", metavar="NAME", help="the benchmark to run")
@@ -39,7 +39,7 @@ def main(benchmarks: Sequence[Benchmark], arguments: Sequence[str] | None = None
 
 
 def _run(benchmark: Benchmark, *, quick: bool, path: Path | None, check: bool) -> None:
-    if path is not None:  # said before minutes of measuring, not after
+    if path is not None:  # fail before minutes of measuring, not after
         if path.is_dir():
             raise ValueError(f"--json must name a file, got the folder {path}.")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def print_table(name: str, measured: Measured) -> None:
             "" if row.bar is None else str(row.bar),
             {None: "", True: Text("yes", style="green"), False: Text("no", style="bold red")}[row.holds],
         )
-    # A log is not as narrow as rich takes what is no terminal to be.
+    # A log is wider than rich assumes of anything that is not a terminal.
     console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     environment = measured.environment
@@ -91,10 +91,10 @@ def write(path: Path, name: str, measured: Measured, *, quick: bool) -> None:
 
 
 def read(path: Path) -> Measured:
-    """What `write` stored.
+    """Return the result that `write` stored.
 
     Raises:
-        ValueError: a file that is no result.
+        ValueError: the file is not a result.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A module of ours and one of a peer, each in a process on the same processor core, asked in turn."""
+"""A module of ours and one of a peer, each in a process on the same processor core, queried in turn."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from benchmarks.peers.environment import interpreter
 from benchmarks.worker import ONE_CORE, Worker
 
 Ask = Callable[..., dict[str, Any]]
-"""A request by name and value -> its answer."""
+"""Function from a request, by name and value, to its answer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,21 +24,21 @@ class Sides:
     ours: Ask
     theirs: Ask
     environment: Environment
-    """Of ours, with the versions of theirs."""
+    """Environment of our process, with the versions of the peer's packages."""
 
 
 @contextlib.contextmanager
 def sides(peer: str, *, ours: str, theirs: str) -> Iterator[Sides]:
-    """Start both, with one thread each.
+    """Start both processes, with one thread each.
 
     Args:
-        peer: whose environment theirs runs in.
-        ours: a module that answers `environment=True` and what it is there for.
-        theirs: a module that answers `versions=True` and the same.
+        peer: name of the peer, in whose environment `theirs` runs.
+        ours: module that answers `environment=True` and the benchmark's requests.
+        theirs: module that answers `versions=True` and the same requests.
 
     Raises:
         ChildProcessError: the peer cannot be installed.
-        ValueError: a machine where a process cannot be kept to one core.
+        ValueError: the machine cannot restrict a process to one core.
     """
     python, core = interpreter(peer), _core()
     start = functools.partial(Worker, core=core, environment=ONE_CORE | {"HF_HUB_OFFLINE": "1"})
@@ -49,7 +49,7 @@ def sides(peer: str, *, ours: str, theirs: str) -> Iterator[Sides]:
 
 
 def _core() -> int:
-    """One that this process may use."""
+    """Return a core that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         raise ValueError("a process must be kept to one core, which this system cannot, got none. Run it on Linux.")
     return max(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Measurements side by side: what slows the machine down for a while slows all of them."""
+"""Interleaved measurements: a temporary slowdown of the machine affects all of them."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 def interleaved(
     measurements: Mapping[str, Callable[[], float]], *, repeats: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Each measurement `repeats` times, in the order A B A B, after `warm_up` rounds that do not count.
+    """Run each measurement `repeats` times, in the order A B A B, after `warm_up` rounds that do not count.
 
     Args:
         measurements: name -> a function that does the work and returns its figure.
-        repeats: rounds that count, at least 5: a median of fewer moves with every outlier.
-        warm_up: rounds before them, which fill caches.
+        repeats: rounds that count, at least 5: a median of fewer changes with every outlier.
+        warm_up: earlier rounds, which fill caches.
 
     Returns:
-        name -> the figures; those of one index were measured in the same round.
+        name -> the figures; those with the same index were measured in the same round.
 
     Raises:
         ValueError: fewer than 5 repeats.

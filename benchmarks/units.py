@@ -1,4 +1,4 @@
-"""A long benchmark as units of work, each kept as soon as it is done, so that the same command goes on after a stop."""
+"""A long benchmark as units of work, each cached once it is done, so that the same command resumes after a stop."""
 
 import contextlib
 import hashlib
@@ -24,12 +24,12 @@ _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
 def each(title: str, work: Callable[..., Result], units: Sequence[tuple[Any, ...]]) -> list[Result]:
-    """What `work` makes of each unit's arguments, with a progress bar.
+    """Return the result of `work` for each unit's arguments, with a progress bar.
 
     Args:
-        title: of the bar.
-        work: see `kept`.
-        units: arguments; the least that is worth keeping.
+        title: title of the bar.
+        work: function of a unit; see `kept`.
+        units: arguments of each unit; a unit is the least that is worth caching.
     """
     results = []
     with progress(len(units), title) as bar:
@@ -40,11 +40,11 @@ def each(title: str, work: Callable[..., Result], units: Sequence[tuple[Any, ...
 
 
 def kept(work: Callable[..., Result], *arguments: Any) -> Result:
-    """What `work` makes of the arguments, or made of them before an earlier run of this benchmark was stopped.
+    """Return the result of `work`, from the cache if an earlier run of this benchmark that was stopped computed it.
 
     Args:
-        work: a function of a module, whose results can be pickled.
-        *arguments: equal ones have equal representations, and the other way round.
+        work: module-level function whose results can be pickled.
+        *arguments: arguments whose representations are equal if and only if they are.
     """
     folder = _folder.get()
     if folder is None:
@@ -63,12 +63,12 @@ def kept(work: Callable[..., Result], *arguments: Any) -> Result:
 
 @contextlib.contextmanager
 def going_on(name: str) -> Iterator[None]:
-    """Keep units in the cache folder until the benchmark is through.
+    """Keep units in the cache folder until the benchmark is done.
 
-    Those of other code, other versions or another machine are not used.
+    Units of other code, other versions or another machine are not used.
 
     Args:
-        name: of what is measured, and how.
+        name: name of the benchmark and its mode.
     """
     folder = cache_folder() / "benchmarks" / f"{name}-{_state()}"
     if folder.exists():
@@ -82,7 +82,7 @@ def going_on(name: str) -> Iterator[None]:
 
 
 def _state() -> str:
-    """Of everything that a result depends on."""
+    """Return a digest of everything that a result depends on."""
     digest = hashlib.sha256(repr(environment.here()).encode())
     for package in (benchmarks, jaxkd):
         for file in sorted(Path(package.__path__[0]).rglob("*.py")):

@@ -1,7 +1,7 @@
-"""A process that answers requests: it stays alive between them, so that what it compiled and loaded is kept.
+"""A process that answers requests and stays alive between them, so that it compiles and loads only once.
 
-Both ends of the pipe: `serve` runs in the process, `Worker` talks to it.  This file imports the standard library
-alone, so that it runs in a peer's environment too.
+Both ends of the pipe: `serve` runs in the process, `Worker` talks to it.  This file imports only the standard library,
+so that it also runs in a peer's environment.
 """
 
 import json
@@ -24,18 +24,18 @@ ONE_CORE = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
 }
-"""What keeps JAX, torch and NumPy to one thread."""
+"""Environment variables that restrict JAX, torch and NumPy to one thread."""
 
 
 def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer requests, a line of JSON each, until there are no more.  A request that fails is answered by its error."""
+    """Answer requests, one line of JSON each, until there are no more.  A failed request is answered with its error."""
     # A library that prints must not write between the answers.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
             try:
                 reply = answer(json.loads(line))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the asker hears of it
+            except Exception as error:  # noqa: BLE001 - every error is reported to the caller
                 traceback.print_exc()
                 reply = {"error": str(error) or type(error).__name__}
             answers.write(json.dumps(reply) + "\n")
@@ -54,10 +54,10 @@ class Worker:
             python: the interpreter that runs it.
             module: its dotted name; it calls `serve`.
             core: the only processor core that it may use; None: all.
-            environment: variables beside those of this process.
+            environment: variables in addition to those of this process.
 
         Raises:
-            ValueError: a core was asked for where `taskset` is missing.
+            ValueError: a core is given, but `taskset` is missing.
         """
         command = [str(python), "-m", module]
         if core is not None:
@@ -85,10 +85,10 @@ class Worker:
         self._said.close()
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """The answer to one request.
+        """Return the answer to one request.
 
         Raises:
-            ChildProcessError: the request failed, or the process ended; with what it said.
+            ChildProcessError: the request failed, or the process ended; with its error output.
         """
         requests, answers = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
         try:

@@ -41,8 +41,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     finer = dataclasses.replace(data, system=dataclasses.replace(system, points=4 * system.points))
     grid = system.grid
     terms = Terms(names=("s", "s_x", "s_xx", "u"), states=1, degree=2)
-    found = TermsOnGrid(grid=grid, at_place=terms)
-    every = TermsOnGrid(grid=grid, at_place=dataclasses.replace(terms, open=True))
+    found = TermsOnGrid(grid=grid, at_point=terms)
+    every = TermsOnGrid(grid=grid, at_point=dataclasses.replace(terms, open=True))
     residual = Network(start_at_zero=True)
     shared = {"data": data, "slopes": GridSlopes(grid=grid)}
 
@@ -77,7 +77,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         description="Learnt at 32 places, solved at 32 and at 128.",
         headline=ROLLOUT_ERROR,
         stages=(
-            train("fnode", FNODE(**shared, field=OnGrid(grid=grid, at_place=Network()), rows=64), 3000, 3e-3),
+            train("fnode", FNODE(**shared, field=OnGrid(grid=grid, at_point=Network()), rows=64), 3000, 3e-3),
             train("matching", SNODEMatching(**shared, field=found, rows=64), 40, 1e-3),
             train("tuning", SNODETuning(**solved, field=found, equations="stage:matching"), 120, 3e-4),
             train("all_terms", SNODETuning(**solved, field=every, equations="stage:matching"), 120, 3e-4),
@@ -85,7 +85,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                 "residual",
                 SNODEResidual(
                     **solved,
-                    field=Corrected(symbolic=found, residual=OnGrid(grid=grid, at_place=residual)),
+                    field=Corrected(symbolic=found, residual=OnGrid(grid=grid, at_point=residual)),
                     equations="stage:tuning",
                 ),
                 120,

@@ -15,8 +15,9 @@ import jax
 
 from jaxkd.study.study import Study, run_study
 from jaxkd.study.summary import write_summary
-from jaxkd.training.loop import Interrupted, Train
+from jaxkd.training.loop import Interrupted
 from jaxkd.training.stage import Stage
+from jaxkd.training.train_stage import Train
 
 Size = Literal["full", "smoke"]
 

@@ -1,12 +1,12 @@
-"""The axis glossary and the names of the mesh axes.
+"""Glossary of array axes, and names of the mesh axes.
 
-Shapes stand in signatures as jaxtyping strings; these letters mean the same everywhere:
+Signatures give shapes as jaxtyping strings; these letters mean the same everywhere:
 
     b   rows of a batch (a row may hold several packed examples)
     t   tokens of a row, prompt and padding included
-    k   target positions of a row: the places whose hidden state predicts a label
-    v   vocabulary, including the rows that only pad it to a round number
-    d   hidden width of the model at hand (`ds` student, `dt` teacher where both appear)
+    k   target positions of a row: those whose hidden state predicts a label
+    v   vocabulary, including the rows that pad it to a round number
+    d   hidden width of the model (`ds` student, `dt` teacher where both appear)
     l   decoder layers, stacked
     n   tokens in a flat list: rows times positions
     p   pairs of tokens of two tokenizations
@@ -28,7 +28,7 @@ TENSOR = "tensor"
 """Mesh axis over which heads, feed-forward units and the vocabulary are split."""
 
 Params: TypeAlias = dict[str, Any]
-"""A nested dict of arrays, or of anything that describes one leaf for leaf."""
+"""A nested dict of arrays, or of one description per array."""
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 """Part of a data source."""

@@ -17,7 +17,7 @@ from jaxkd.runtime import configs, metric_writer
 from jaxkd.sampling import GREEDY
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from tests.test_train import write_config
 from tests.tiny_runs import ROWS
 

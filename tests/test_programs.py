@@ -7,7 +7,7 @@ import pytest
 
 from jaxkd import evaluate, export, generate, show_alignment
 from jaxkd.models import Pretrained
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 
 
 @pytest.fixture(scope="module")

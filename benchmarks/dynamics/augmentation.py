@@ -1,4 +1,4 @@
-"""Whether simulations between sparse samples better the slopes that FNODE learns from, beside two controls."""
+"""Whether simulations between sparse samples improve the slopes that FNODE learns from, beside two controls."""
 
 import dataclasses
 import statistics
@@ -27,16 +27,16 @@ SPARSE = dataclasses.replace(systems.LOTKA_VOLTERRA, samples=33)
 SEEDS, QUICK = range(100, 105), 1
 NOISE = (0.0, 0.02)
 ROUNDS, STEPS = 3, 2500
-"""Optimizer steps before the first round, and after each."""
+"""Rounds, and optimizer steps before the first round and after each."""
 
 PIECES = 8
-"""Of a validation record: short forecasts say more of the field and less of the phase."""
+"""Pieces of a validation record: short forecasts measure the field more and the phase less."""
 
 HALVED = Bar(relation="<=", limit=0.5)
 
 
 def measure(quick: bool) -> Measured:
-    """Errors of slopes and of fields, five seeds; quick: one, with a tenth of the steps."""
+    """Measure errors of slopes and of fields at five seeds; quick: one seed, with a tenth of the steps."""
     seeds, steps = (SEEDS[:QUICK], STEPS // 10) if quick else (SEEDS, STEPS)
     with jax.enable_x64(True):
         rows = [row for level in NOISE for row in _rows(SPARSE, level, seeds, steps)]
@@ -50,22 +50,22 @@ BENCHMARK = Benchmark(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """Relative L2 errors of one seed."""
+    """Relative L2 errors at one seed."""
 
     first: float
-    """Of the slopes at the samples, as the curves have them."""
+    """Error of the curves' slopes at the samples."""
     rounds: float
-    """Of those after the rounds."""
+    """Error of the slopes at the samples after the rounds."""
     own: float
-    """Of the slopes that the field of the first round gives at the samples itself."""
+    """Error of the slopes at the samples by the field itself, before the rounds."""
     longer: float
-    """The same of a field that was trained as long, without rounds."""
+    """Error of the slopes at the samples by a field trained as long, without rounds."""
     first_field: float
-    """Of the field at clean test states, before the rounds."""
+    """Error of the field at clean test states, before the rounds."""
     longer_field: float
     rounds_field: float
     done: int
-    """Rounds that were accepted."""
+    """Number of accepted rounds."""
 
 
 def _rows(system: System, level: float, seeds: range, steps: int) -> Iterator[Row]:
@@ -118,7 +118,7 @@ def _tried(system: System, seed: int, level: float, steps: int) -> Tried:
 
 
 def _trained(recipe: FNODE, parts: int, steps: int, seed: int) -> tuple[VectorField, Mapping[str, Any]]:
-    """The field after so many parts of the run, and what its rollouts kept."""
+    """Return the field after `parts` parts of the run, and its rollout state."""
     train = Train(
         name="run",
         recipe=recipe,

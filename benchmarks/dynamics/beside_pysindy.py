@@ -1,4 +1,4 @@
-"""Right terms by `identify` and by PySINDy, from the same noisy records of known systems."""
+"""Correct terms found by `identify` and by PySINDy in the same noisy records of known systems."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from jaxkd.dynamics.identification.sparse_fit import one_standard_error
 from jaxkd.dynamics.systems import System
 
 SEEDS, QUICK = dynamics.SEEDS, 5
-"""The settings below were chosen on the systems that those of `identify` were chosen on, seeds 0 to 3."""
+"""Seeds of the figures.  The settings below were chosen on the same systems as those of `identify`, seeds 0 to 3."""
 
 SIDES: Mapping[str, Method] = {
     "differences": differences(order=4),
@@ -24,7 +24,7 @@ SIDES: Mapping[str, Method] = {
     "smoothed by 11": differences(window=11),
     "windows": windows(),
 }
-"""Ways to take terms and slopes, or integrals of both."""
+"""Methods that compute terms and slopes, or integrals of both."""
 
 NO_WORSE = Bar(relation=">", limit=0.05)
 
@@ -35,7 +35,7 @@ class Variant:
 
     method: str
     sides: str
-    """Of `SIDES`."""
+    """Key in `SIDES`."""
     ensemble: bool = False
 
     def __str__(self) -> str:
@@ -53,16 +53,16 @@ VARIANTS = (
 def least(
     candidates: Bool[np.ndarray, "thresholds states terms"], errors: Float[np.ndarray, "thresholds states folds"]
 ) -> Int[np.ndarray, " states"]:
-    """The threshold of each equation whose held-out error is least."""
+    """Return the threshold of each equation with the least held-out error."""
     return np.argmin(np.mean(errors, axis=2), axis=0)
 
 
 def sparsest(
     candidates: Bool[np.ndarray, "thresholds states terms"], errors: Float[np.ndarray, "thresholds states folds"]
 ) -> Int[np.ndarray, " states"]:
-    """The one of each equation with the fewest terms within one standard error of the least: the rule of `identify`.
+    """Return each equation's threshold with the fewest terms within one standard error of the least, as `identify` does.
 
-    Of equally many terms that of the larger threshold.
+    Ties go to the larger threshold.
     """
     thresholds, states, _ = candidates.shape
     chosen = np.empty(states, int)
@@ -76,7 +76,7 @@ RULES: Mapping[str, Callable[..., np.ndarray]] = {"one standard error": sparsest
 
 
 def measure(quick: bool) -> Measured:
-    """Shares of right equations, fifty seeds; quick: five."""
+    """Measure shares of correct equations at fifty seeds; quick: five."""
     pysindy_fits.require()
     seeds = SEEDS[:QUICK] if quick else SEEDS
     with jax.enable_x64(True):
@@ -89,14 +89,14 @@ BENCHMARK = Benchmark(name="pysindy", summary="right equations by identify and b
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What became of one seed."""
+    """Result at one seed."""
 
     ours: bool
-    """`identify` found exactly the right terms."""
+    """Whether `identify` found exactly the correct terms."""
     theirs: Mapping[tuple[Variant, str], bool]
-    """By the variant and the rule that chooses its thresholds."""
+    """Whether PySINDy did, by the variant and the rule that chooses its thresholds."""
     right: Mapping[Variant, Bool[np.ndarray, "thresholds states"]]
-    """Which thresholds give exactly the right terms of an equation."""
+    """Which thresholds give exactly the correct terms of an equation."""
 
 
 def _tried(system: System, level: float, seed: int) -> Tried:
@@ -107,7 +107,7 @@ def _tried(system: System, level: float, seed: int) -> Tried:
     errors = {name: pysindy_fits.held_out(both) for name, both in sides.items()}
     theirs, right = {}, {}
     for one in VARIANTS:
-        # An ensemble's members are fits such as were validated; validating twenty of each would take hours.
+        # An ensemble's members are fits like the validated ones; validating twenty of each would take hours.
         table = pysindy_fits.coefficients(sides[one.sides], ensemble_seed=seed if one.ensemble else None)
         right[one] = np.all((table != 0) == truth, axis=2)
         for rule, choose in RULES.items():
@@ -148,9 +148,9 @@ def _rows(system: System, level: float, seeds: Sequence[int]) -> Iterator[Row]:
 
 
 def p_no_worse(ours: Sequence[bool], theirs: Sequence[bool]) -> float:
-    """How likely so few seeds are ours, of those at which one of two alone is right, were neither better.
+    """Return the probability of so few wins of ours, among the seeds where only one is right, if neither were better.
 
-    McNemar's exact test, one-sided; 1 where there are no such seeds.
+    McNemar's exact test, one-sided; 1 if there are no such seeds.
     """
     from scipy.stats import binomtest
 

@@ -20,23 +20,23 @@ from jaxkd.dynamics.solvers.solve import ACCURATE
 from jaxkd.dynamics.systems.chaotic import ChaoticSystem, chaotic, ten
 
 LEVEL = 0.01
-"""Of the noise, as a share of each state's deviation."""
+"""Noise, as a share of each state's standard deviation."""
 SEEDS, QUICK = dynamics.SEEDS[:20], 1
-"""Nothing was chosen on any of these systems."""
+"""Seeds of the figures.  No setting was chosen on any of these systems."""
 
 TESTS, TEST_SEED = 16, 1000
-"""States on the attractor that forecasts begin at, the same for all seeds."""
+"""Number and seed of the states on the attractor at which forecasts begin, the same for all seeds."""
 HORIZON = 15
-"""Lyapunov times, after which forecasts are not looked at."""
+"""Length of the forecasts, in Lyapunov times."""
 VALID = 0.4
-"""Of the spread, root mean square over the states: what a forecast may be off by."""
+"""Largest error of a valid forecast, in standard deviations, root mean square over the states."""
 
 Simulations: TypeAlias = Callable[[Float[Array, "terms states"]], Float[Array, "tests times states"]]
-"""From the test states, by the coefficients of a library."""
+"""Function from the coefficients of a library to simulations from the test states."""
 
 
 def measure(quick: bool) -> Measured:
-    """Shares of right equations, errors of coefficients and valid prediction times, twenty seeds; quick: one.
+    """Measure shares of correct equations, errors of coefficients and valid prediction times, twenty seeds; quick: one.
 
     Raises:
         ValueError: dysts is not installed.
@@ -57,7 +57,7 @@ BENCHMARK = Benchmark(
 
 
 def library(one: ChaoticSystem) -> tuple[sympy.Expr, ...]:
-    """Products up to degree 3 of up to four states, up to degree 2 of more."""
+    """Return the products up to degree 3 of up to four states, up to degree 2 of more."""
     states = one.system.equations.states
     return polynomials(states, degree=3 if len(states) <= 4 else 2)
 
@@ -67,10 +67,10 @@ def valid_times(
     truth: Float[np.ndarray, "tests times states"],
     times: Float[np.ndarray, " times"],
 ) -> Float[np.ndarray, " tests"]:
-    """When each forecast is off by more than VALID for the first time; the last time where it never is."""
+    """Return the first time at which each forecast's error exceeds VALID; the last time if it never does."""
     spread = np.std(truth, axis=(0, 1))
     off = np.sqrt(np.mean(((forecast - truth) / spread) ** 2, axis=2))
-    # What is no number is off, too.
+    # NaN counts as wrong.
     wrong = ~(off <= VALID)
     return np.where(np.any(wrong, axis=1), times[np.argmax(wrong, axis=1)], times[-1])
 
@@ -85,7 +85,7 @@ def _rows(one: ChaoticSystem, seeds: range) -> Iterator[Row]:
 
 
 def _tried(one: ChaoticSystem, seed: int) -> tuple[dynamics.Tried, float]:
-    """What was found, and for how many Lyapunov times it forecasts."""
+    """Return the identified equations beside the true ones, and the Lyapunov times for which they forecast."""
     system, terms = one.system, library(one)
     measured = dynamics.drawn(system, seed, LEVEL)[1]
     found = identify(measured, system.times(), names=system.equations.states, terms=terms)
@@ -99,7 +99,7 @@ def _tried(one: ChaoticSystem, seed: int) -> tuple[dynamics.Tried, float]:
 def _simulations(
     one: ChaoticSystem,
 ) -> tuple[Float[np.ndarray, " times"], Simulations, Float[np.ndarray, "tests times states"]]:
-    """Times, as many a period as the records have, what simulates, and what it makes of the true equations."""
+    """Return times at the records' sampling interval, the simulator, and its simulations of the true equations."""
     system, terms = one.system, library(one)
     step = system.duration / (system.samples - 1)
     times = step * jnp.arange(1 + round(HORIZON / (one.lyapunov * step)))

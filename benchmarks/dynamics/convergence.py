@@ -1,6 +1,6 @@
-"""When each row of a kept study has most of what DPO taught: in steps, in seconds, and with what its teachers cost.
+"""When each row of a stored study reaches most of DPO's gain: in steps, in seconds, and with its teachers' seconds.
 
-AlignDistil (arXiv 2503.02832) claims to converge more than twice as fast as what learns from answers as a whole.
+AlignDistil (arXiv 2503.02832) claims to converge more than twice as fast as methods that learn from whole answers.
 
 python -m benchmarks.dynamics.convergence benchmarks/results/align_distil.json
 """
@@ -17,21 +17,21 @@ from benchmarks.studies.kept_study import NOTHING, by_step, markdown, rows
 from benchmarks.studies.plot_frontier import START, method
 
 PASSED = "code/passed"
-"""On validation."""
+"""Metric on validation."""
 
 LEADER = "dpo_0.1"
-"""Whose gain over `START` is to be reached."""
+"""Row whose gain over `START` sets the target."""
 TEACHERS = (LEADER, "reverse_dpo")
-"""What AlignDistil learns from."""
+"""Rows that AlignDistil learns from."""
 SHARE = 0.9
-"""Of that gain."""
+"""Share of that gain which sets the target."""
 
 _ROUNDING = 1e-4
-"""Above what the kept figures lose, and far below one answer of those that are validated."""
+"""Tolerance above the rounding of the stored figures, and far below the share of one validated answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the targets and what reached them, as Markdown."""
+    """Print the targets and when each row reached them, as Markdown."""
     parser = argparse.ArgumentParser(description="When each row of a kept study has most of what DPO taught.")
     parser.add_argument("kept", type=Path, help="benchmarks/results/STUDY.json")
     kept = json.loads(parser.parse_args(arguments).kept.read_text())
@@ -40,19 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """How long a run took to its target."""
+    """Time that a run took to its target."""
 
     reached: bool
     step: int
-    """The first validation at the target, or the last of all."""
+    """Step of the first validation at the target, or of the last validation if none is."""
     seconds: float | None
-    """Of the training steps up to then; None where they were not kept."""
+    """Seconds of the training steps up to then; None if they were not stored."""
     with_teachers: float | None
-    """With all steps of the models that AlignDistil learns from; None for other methods too."""
+    """Seconds including all steps of the models that AlignDistil learns from; None for other methods too."""
 
 
 def targets(kept: Mapping[str, Any]) -> dict[str, float | None]:
-    """The share that is to be passed on validation, by seed; None where DPO gained nothing.
+    """Return the target share on validation, by seed; None if DPO gained nothing.
 
     Raises:
         ValueError: no seed at which both are validated.
@@ -69,7 +69,7 @@ def targets(kept: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def run(kept: Mapping[str, Any], row: str, seed: str, target: float) -> Run | None:
-    """When a row came to its target at a seed; None where it was not validated."""
+    """Return when a row reached its target at a seed; None if it was not validated."""
     validated = by_step(kept, "curves", PASSED, row).get(seed)
     if not validated:
         return None
@@ -84,7 +84,7 @@ def run(kept: Mapping[str, Any], row: str, seed: str, target: float) -> Run | No
 
 
 def targets_table(kept: Mapping[str, Any]) -> str:
-    """What each seed has to reach, as Markdown."""
+    """Return the target of each seed, as Markdown."""
     starts, leaders = _ends(kept, START), _ends(kept, LEADER)
     cells = [
         (seed, f"{starts[seed]:.3f}", f"{leaders[seed]:.3f}", NOTHING if target is None else f"{target:.3f}")
@@ -94,7 +94,7 @@ def targets_table(kept: Mapping[str, Any]) -> str:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """For each validated row the figures of its seeds, as Markdown; "> 16": not reached in 16 steps."""
+    """Return the figures of each validated row by seed, as Markdown; "> 16": not reached in 16 steps."""
     cells = []
     for row in (row for row in rows(kept) if method(row) is not None and by_step(kept, "curves", PASSED, row)):
         found = [None if target is None else run(kept, row, seed, target) for seed, target in targets(kept).items()]
@@ -119,12 +119,12 @@ def _is_align_distil(row: str) -> bool:
 
 
 def _ends(kept: Mapping[str, Any], row: str) -> dict[str, float]:
-    """The last validation of each seed."""
+    """Return the last validation of each seed."""
     return {seed: steps[max(steps)] for seed, steps in by_step(kept, "curves", PASSED, row).items()}
 
 
 def _seconds_of_step(kept: Mapping[str, Any], row: str, seed: str) -> float | None:
-    """The median: compiling and validating fall into the seconds of single steps, and do not count."""
+    """Return the median, which ignores the few steps whose seconds include compiling or validating."""
     steps = by_step(kept, "training", "seconds", row).get(seed)
     return statistics.median(steps.values()) if steps else None
 

@@ -1,4 +1,4 @@
-"""How often intervals hold the true coefficients, and bands the true states, of systems whose equations are known."""
+"""How often intervals hold the true coefficients, and bands the true states, of systems with known equations."""
 
 import dataclasses
 import functools
@@ -22,11 +22,11 @@ LEVEL, REPLICATES = 0.9, 200
 NOISE = (0.01, 0.05, 0.10)
 
 CALIBRATED = Bar(relation=">=", limit=0.8)
-"""Of the intervals of 90 %: below it they say too little of what is not known."""
+"""Bound on the coverage of 90 % intervals: below it, they understate the uncertainty."""
 
 
 def measure(quick: bool) -> Measured:
-    """Shares of coefficients in their intervals and of states in their bands; quick: five seeds."""
+    """Measure shares of coefficients in their intervals and of states in their bands; quick: five seeds."""
     seeds = SEEDS[:QUICK] if quick else SEEDS
     with jax.enable_x64(True):
         rows = [
@@ -45,14 +45,14 @@ BENCHMARK = Benchmark(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What became of one seed."""
+    """Result at one seed."""
 
     right: bool
-    """Exactly the true terms were chosen."""
+    """Whether exactly the true terms were chosen."""
     held: tuple[bool, ...]
-    """For each coefficient that is true or was chosen, whether its interval holds what is true."""
+    """Whether the interval holds the true value, for each coefficient that is true or was chosen."""
     within: tuple[bool, ...]
-    """For each sample and state of a record that nothing was learnt from, whether the band holds the state."""
+    """Whether the band holds the state, for each sample and state of a held-out record."""
 
 
 def _coverage(system: System, level: float, seeds: range) -> Iterator[Row]:
@@ -75,7 +75,7 @@ def _tried(system: System, seed: int, level: float) -> Tried:
     names = system.equations.states
     terms = polynomials(names, degree=3)
     states, noise, draws = jax.random.split(jax.random.key(seed), 3)
-    # One more than the equations are found on, for the band.
+    # One trajectory more than the equations are identified from, for the band.
     clean = _trajectories(system, states)
     measured = systems.with_noise(clean, noise, level=level)
     found = identify(measured[1:], system.times(), names=names, terms=terms)

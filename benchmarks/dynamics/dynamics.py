@@ -1,4 +1,4 @@
-"""Derivatives and equations from noisy trajectories of systems whose equations are known."""
+"""Derivatives and equations from noisy trajectories of systems with known equations."""
 
 import dataclasses
 import functools
@@ -15,17 +15,17 @@ from jaxkd.dynamics.systems import System
 
 TRAJECTORIES = 16
 SEEDS = range(100, 150)
-"""Of reported figures.  Every number was chosen on a damped oscillator and on the systems of Van der Pol, FitzHugh and
-Nagumo, and Duffing, seeds 0 to 9.  What was seen here led to two of the steps, as docs/dynamics.md tells."""
+"""Seeds of reported figures.  Every number was chosen on a damped oscillator and on the systems of Van der Pol,
+FitzHugh and Nagumo, and Duffing, seeds 0 to 9.  Results here led to two of the steps, as docs/dynamics.md reports."""
 QUICK, DERIVATIVE = 5, 10
-"""Of those seeds: in a first look, and for derivatives."""
+"""Number of those seeds in a quick look, and for derivatives."""
 
 SLOPES = {0.01: Bar(relation="<=", limit=0.04), 0.05: Bar(relation="<=", limit=0.11)}
-"""By the noise's share of each state's deviation."""
+"""Bounds by the noise, as a share of each state's standard deviation."""
 
 RIGHT = Bar(relation=">=", limit=0.9)
 OF_CEILING = Bar(relation=">=", limit=0.8)
-"""Of the seeds at which the right terms are a candidate in every equation, whatever the rule takes."""
+"""Bound relative to the seeds at which the correct terms are a candidate in every equation, whatever the rule takes."""
 EQUATIONS = (
     (systems.LOTKA_VOLTERRA, 0.01, RIGHT),
     (systems.LOTKA_VOLTERRA, 0.05, RIGHT),
@@ -36,13 +36,13 @@ EQUATIONS = (
 
 CHOSEN_ON = (systems.DAMPED_OSCILLATOR, systems.VAN_DER_POL, systems.FITZHUGH_NAGUMO, systems.DUFFING)
 CHOSEN_BY, CHOSEN_AT = range(10), (0.0, 0.01, 0.05, 0.10)
-"""Seeds and noise."""
+"""Seeds and noise of the choices."""
 LONGER, LONG = 6, 2
-"""Times the duration, and such trajectories: as many samples, nearly, in fewer and longer records."""
+"""Factor of the duration, and number of such trajectories: nearly as many samples, in fewer and longer records."""
 
 
 def measure(quick: bool) -> Measured:
-    """Errors of derivatives and shares of right equations; quick: five seeds, without the systems of the choices."""
+    """Measure errors of derivatives and shares of correct equations; quick: five seeds, only the reported systems."""
     with jax.enable_x64(True):
         rows = [*_slopes(QUICK if quick else DERIVATIVE), *_equations(QUICK if quick else len(SEEDS))]
         rows += [] if quick else _development()
@@ -55,7 +55,7 @@ BENCHMARK = Benchmark(
 
 
 def _slopes(seeds: int) -> Iterator[Row]:
-    """|d - y'| / |y'| over all samples of all trajectories, ends included."""
+    """Yield |d - y'| / |y'| over all samples of all trajectories, ends included."""
     for system in (systems.LOTKA_VOLTERRA, systems.LORENZ):
         for level, bar in SLOPES.items():
             title = f"{system.name}, {level:.0%} noise: error of derivatives"
@@ -71,7 +71,7 @@ def _slope_error(system: System, seed: int, level: float) -> float:
 
 
 def _equations(seeds: int) -> Iterator[Row]:
-    """The share of seeds at which exactly the right terms are found, of 20 or 10 in each equation."""
+    """Yield the share of seeds at which exactly the correct terms are found, of 20 or 10 in each equation."""
     for system, level, bar in EQUATIONS:
         tried = _tried(system, SEEDS[:seeds], level)
         title, share = f"{system.name}, {level:.0%} noise", f", of {seeds} seeds"
@@ -99,12 +99,12 @@ def _development() -> Iterator[Row]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What became of one seed."""
+    """Result at one seed."""
 
     right: bool
     reached: bool
     error: float
-    """The largest relative one of a true coefficient; 1 where the term was not found."""
+    """Largest relative error of a true coefficient; 1 if the term was not found."""
 
 
 def _tried(
@@ -115,7 +115,7 @@ def _tried(
 
 
 def identified(system: System, seed: int, level: float, rounds: int = 2, count: int = TRAJECTORIES) -> Tried:
-    """What `identify` makes of the measured trajectories of a seed."""
+    """Return the result of `identify` on the measured trajectories of a seed."""
     names = system.equations.states
     terms = polynomials(names, degree=3)
     found = identify(drawn(system, seed, level, count)[1], system.times(), names=names, terms=terms, rounds=rounds)
@@ -123,7 +123,7 @@ def identified(system: System, seed: int, level: float, rounds: int = 2, count: 
 
 
 def compared(found: Identified, system: System) -> Tried:
-    """What was found beside what is true."""
+    """Compare the identified equations with the true ones."""
     table, truth = found.equations.coefficients, system.equations.within(found.equations.terms).coefficients
     off = np.abs(table - truth)[truth != 0] / np.abs(truth)[truth != 0]
     return Tried(
@@ -134,14 +134,14 @@ def compared(found: Identified, system: System) -> Tried:
 
 
 def drawn(system: System, seed: int, level: float, count: int = TRAJECTORIES) -> tuple[jax.Array, jax.Array]:
-    """Trajectories, clean and measured."""
+    """Return the trajectories, clean and measured."""
     clean, noise = _clean(system, seed, count)
     return clean, systems.with_noise(clean, noise, level=level)
 
 
 @functools.cache
 def _clean(system: System, seed: int, count: int) -> tuple[jax.Array, jax.Array]:
-    """Trajectories, which every level of noise shares, and the key of the noise."""
+    """Return the trajectories, which every noise level shares, and the key of the noise."""
     states, noise = jax.random.split(jax.random.key(seed))
     return _trajectories(system, count)(states), noise
 

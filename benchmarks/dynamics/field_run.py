@@ -1,4 +1,4 @@
-"""A vector field that is learnt in the training loop, and what the loop wrote of it on the way."""
+"""Training runs of a vector field, and the metrics that they wrote."""
 
 import dataclasses
 import statistics
@@ -15,18 +15,18 @@ from jaxkd.training import Train
 
 
 def run(train: Train, folder: Path, *, seed: int) -> Mapping[str, Any]:
-    """The whole run, in double precision and on one device.
+    """Run the training, in float64 and on one device.
 
     Args:
-        train: its precision and mesh are not looked at.
-        folder: for what it writes; empty.
-        seed: of the run.
+        train: training stage; its precision and mesh are ignored.
+        folder: empty folder for the outputs.
+        seed: seed of the run.
 
     Returns:
-        What its rollouts kept.
+        The final rollout state.
 
     Raises:
-        FloatingPointError: a loss that is not finite.
+        FloatingPointError: a loss is not finite.
     """
     train = dataclasses.replace(train, precision="float64", mesh=mesh.MeshShape(data=1), tensorboard=False)
     with jax.set_mesh(mesh.make(train.mesh)):
@@ -37,11 +37,11 @@ def run(train: Train, folder: Path, *, seed: int) -> Mapping[str, Any]:
 
 
 def step_seconds(folder: Path) -> float:
-    """The median: compiling and validating fall into the seconds of single steps, and do not count."""
+    """Return the median, which ignores the few steps whose seconds include compiling or validating."""
     return statistics.median(row["seconds"] for row in metric_writer.read(folder) if "seconds" in row)
 
 
 def validated(folder: Path, metric: str) -> dict[int, float]:
-    """A metric of the validations, by step."""
+    """Return a validation metric by step."""
     name = f"validation/{metric}"
     return {row["step"]: row[name] for row in metric_writer.read(folder) if name in row}

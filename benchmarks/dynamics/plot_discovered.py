@@ -1,6 +1,6 @@
 """`python -m benchmarks.dynamics.plot_discovered`: draw the forecast of a record that was held out by `jaxkd.discover`.
 
-Of the table that `python -m benchmarks.dynamics.prey_table` writes, to `docs/_static/discovered.svg`.
+Reads the table of `python -m benchmarks.dynamics.prey_table` and writes `docs/_static/discovered.svg`.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ DRAWING = Path(__file__).parents[2] / "docs" / "_static" / "discovered.svg"
 
 
 def main() -> None:
-    """Search, and draw."""
+    """Search for equations and draw the forecast."""
     with jax.enable_x64(True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measured.csv"
         path.write_text(prey_table.table(), encoding="utf-8")

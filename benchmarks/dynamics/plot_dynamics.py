@@ -1,4 +1,4 @@
-"""`python -m benchmarks.dynamics.plot_dynamics`: draw what is found in noisy measurements of prey and predators.
+"""`python -m benchmarks.dynamics.plot_dynamics`: draw what `identify` finds in noisy data of prey and predators.
 
 Writes `docs/_static/dynamics.svg`.
 """
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 DRAWING = Path(__file__).parents[2] / "docs" / "_static" / "dynamics.svg"
 SYSTEM = systems.LOTKA_VOLTERRA
 LEVEL = 0.1
-"""Noise, as a share of each state's deviation."""
+"""Noise, as a share of each state's standard deviation."""
 REPLICATES = 60
 START = (4.0, 1.0)
-"""Of the forecast."""
+"""Initial state of the forecast."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is drawn, in the system's units."""
+    """Contents of the drawing, in the system's units."""
 
     times: np.ndarray
     clean: np.ndarray
-    """[times, states] of the first trajectory."""
+    """First trajectory, [times, states]."""
     measured: np.ndarray
     identified: Identified
     truth: np.ndarray
-    """The forecast that the true equations make."""
+    """Forecast of the true equations."""
     forecasts: np.ndarray
-    """[replicates, times, states], of equations from blocks that were drawn again."""
+    """Forecasts of the equations from resampled blocks, [replicates, times, states]."""
 
 
 def found(replicates: int = REPLICATES) -> Found:
@@ -73,7 +73,7 @@ def found(replicates: int = REPLICATES) -> Found:
 
 
 def draw(shown: Found) -> "Figure":
-    """Samples and curve, the slope of both states, and a forecast with its band."""
+    """Draw samples and curve, the slope of both states, and a forecast with its band."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(7.6, 2.9), facecolor=PAPER)
@@ -111,7 +111,7 @@ def _plain(axes: "Axes", title: str) -> None:
 
 
 def main() -> None:
-    """Draw, in double precision."""
+    """Draw, in float64."""
     with jax.enable_x64(True):
         run_program(lambda: save(draw(found()), DRAWING))
 

@@ -23,11 +23,11 @@ DRAWING = ROOT / "docs" / "_static" / "time_to_target.svg"
 NAMES = (*METHODS, THEN)
 
 Curves: TypeAlias = Mapping[str, Mapping[float, tuple[float, ...]]]
-"""Errors by seed, by the time in runs of FNODE, by the method."""
+"""Errors by method, time in runs of FNODE, and seed."""
 
 
 def curves(measured: Measured) -> Mapping[str, Curves]:
-    """By the system.
+    """Return the curves of each system.
 
     Raises:
         ValueError: a method has no curve.
@@ -47,13 +47,13 @@ def curves(measured: Measured) -> Mapping[str, Curves]:
 
 
 def drawn(measured: Measured) -> str:
-    """Both axes logarithmic; medians as lines, seeds as dots, targets as lines across.
+    """Draw on two logarithmic axes: medians as lines, seeds as dots, targets as horizontal lines.
 
     Raises:
         ValueError: as `curves`.
     """
     found = curves(measured)
-    keys = [panels.Key(kind="line", label=name, color=svg.color(number)) for number, name in enumerate(NAMES)]
+    keys = [panels.LegendEntry(kind="line", label=name, color=svg.color(number)) for number, name in enumerate(NAMES)]
     figure, each = panels.grid(len(TARGETS), columns=2, height=2.6, below=0.55, keys=keys)
     medians = {row.figure: row.value for row in measured.rows}
     for axes, (system, targets) in zip(each, TARGETS, strict=True):
@@ -86,7 +86,7 @@ def _scale(axes: "Axes", found: Curves, targets: tuple[float, ...]) -> None:
 
 
 def main() -> None:
-    """Draw the kept result."""
+    """Draw the stored result."""
     DRAWING.write_text(drawn(read(RESULT)), encoding="utf-8")
 
 

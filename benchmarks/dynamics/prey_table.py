@@ -1,6 +1,6 @@
 """`python -m benchmarks.dynamics.prey_table measured.csv`: write a table of prey and predators, measured with noise.
 
-Ten trajectories whose equations are known, in columns with units: what docs/dynamics.md starts from.
+Ten trajectories with known equations, in columns with units: the starting point of docs/dynamics.md.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from jaxkd.runtime.program import run_program
 
 TRAJECTORIES = 10
 LEVEL = 0.05
-"""Noise, as a share of each state's deviation."""
+"""Noise, as a share of each state's standard deviation."""
 
 
 def table() -> str:
-    """Rows of all trajectories, one after the other."""
+    """Return the rows of all trajectories, one after the other."""
     states, noise = jax.random.split(jax.random.key(0))
     system = systems.LOTKA_VOLTERRA
     measured = systems.with_noise(system.trajectories(states, TRAJECTORIES), noise, level=LEVEL)

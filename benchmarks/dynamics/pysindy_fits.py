@@ -1,8 +1,8 @@
-"""What PySINDy makes of records: its ways to take both sides of y' = f(y), and STLSQ at every threshold of a grid.
+"""PySINDy's fits to records: its methods for both sides of y' = f(y), and STLSQ at every threshold of a grid.
 
-PySINDy's own classes differentiate, take the terms, integrate and choose.  What is done here in its place changes no
-coefficient: rows are given to STLSQ as their triangle, which is all that least squares see of them, and one set of
-features, or of an ensemble's draws, serves all thresholds.
+PySINDy's own classes differentiate, evaluate the terms, integrate and choose.  The shortcuts here change no
+coefficient: STLSQ receives the triangular factor of the rows, which determines the least squares, and one set of
+features, or of an ensemble's samples, serves all thresholds.
 """
 
 import contextlib
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from pysindy import AxesArray, PolynomialLibrary
 
 DEGREE = 3
-"""Of the polynomials, the constant included."""
+"""Degree of the polynomials, which include the constant."""
 THRESHOLDS = tuple(float(one) for one in np.geomspace(0.005, 2, 14))
-"""Of coefficients in the units of the records, which is how STLSQ takes them."""
+"""Thresholds of coefficients in the units of the records, as STLSQ takes them."""
 FOLDS = 8
 MODELS = 20
-"""Of an ensemble: PySINDy's own number."""
+"""Members of an ensemble: PySINDy's default."""
 
 Sides: TypeAlias = tuple[Float[np.ndarray, "trajectories rows terms"], Float[np.ndarray, "trajectories rows states"]]
-"""Terms, and what they are to add up to."""
+"""Terms, and the targets of their linear combinations."""
 Method: TypeAlias = Callable[[Float[np.ndarray, "trajectories times states"], Float[np.ndarray, " times"]], Sides]
 
 
 def require() -> None:
-    """Say what to install where PySINDy is missing.
+    """Check that PySINDy is installed.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is not; with the command that installs it.
     """
     if importlib.util.find_spec("pysindy") is None:
         raise ValueError("This benchmark needs pysindy. Install the extra: pip install 'jaxkd-distill[pysindy]'.")
 
 
 def terms(names: tuple[sympy.Symbol, ...]) -> tuple[sympy.Expr, ...]:
-    """PySINDy's polynomials in its order, which is not that of `jaxkd.dynamics.polynomials`."""
+    """Return PySINDy's polynomials in its order, which is not that of `jaxkd.dynamics.polynomials`."""
     powers = _polynomials().fit([_axes(np.zeros((1, len(names))))]).powers_
     return tuple(sympy.Mul(*(name ** int(power) for name, power in zip(names, row, strict=True))) for row in powers)
 
@@ -51,8 +51,8 @@ def differences(*, order: int = 2, window: int | None = None) -> Method:
     """Slopes by finite differences, PySINDy's default.
 
     Args:
-        order: of accuracy.
-        window: samples of the Savitzky-Golay filter, of cubics, that smooths the states first; None: no filter.
+        order: order of accuracy.
+        window: samples of the cubic Savitzky-Golay filter that smooths the states first; None: no filter.
     """
 
     def sides(states: np.ndarray, times: np.ndarray) -> Sides:
@@ -73,9 +73,9 @@ def windows(*, half: float = 1 / 20, count: int = 100, seed: int = 0) -> Method:
     """The weak form, which differentiates no state, by `WeakPDELibrary`.
 
     Args:
-        half: of the length of a window, as a share of that of a record.
-        count: of windows in a record.
-        seed: of where they lie.
+        half: half of the length of a window, as a share of the length of a record.
+        count: number of windows in a record.
+        seed: seed of their positions.
     """
 
     def sides(states: np.ndarray, times: np.ndarray) -> Sides:
@@ -96,12 +96,12 @@ def windows(*, half: float = 1 / 20, count: int = 100, seed: int = 0) -> Method:
 
 
 def coefficients(sides: Sides, *, ensemble_seed: int | None = None) -> Float[np.ndarray, "thresholds states terms"]:
-    """Of STLSQ at every threshold.
+    """Return the coefficients of STLSQ at every threshold.
 
     Args:
-        sides: of all trajectories.
-        ensemble_seed: for the median of fits to rows drawn with replacement, as `EnsembleOptimizer(bagging=True)` takes
-            it; None: one fit to all rows.
+        sides: terms and targets of all trajectories.
+        ensemble_seed: seed for the median of fits to rows sampled with replacement, as in
+            `EnsembleOptimizer(bagging=True)`; None: one fit to all rows.
     """
     width = sides[0].shape[2]
     rows = np.concatenate(sides, axis=2)
@@ -115,7 +115,7 @@ def coefficients(sides: Sides, *, ensemble_seed: int | None = None) -> Float[np.
 
 
 def held_out(sides: Sides) -> Float[np.ndarray, "thresholds states folds"]:
-    """Mean squares of what the trajectories of a fold are off, of one fit to all rows of all others."""
+    """Return the mean squared errors on the trajectories of each fold, of one fit to all rows of all others."""
     features, targets = sides
     fold = np.arange(len(features)) * FOLDS // len(features)
     errors = []
@@ -129,7 +129,7 @@ def held_out(sides: Sides) -> Float[np.ndarray, "thresholds states folds"]:
 def _path(
     features: Float[np.ndarray, "rows terms"], targets: Float[np.ndarray, "rows states"]
 ) -> Float[np.ndarray, "thresholds states terms"]:
-    """One fit serves all thresholds up to the least coefficient that it kept in any of its steps."""
+    """Return the fits by threshold; one serves all thresholds up to its least retained coefficient in any step."""
     import pysindy
     import sklearn
 
@@ -152,7 +152,7 @@ def _unbiased(
     targets: Float[np.ndarray, "rows states"],
     chosen: Bool[np.ndarray, "states terms"],
 ) -> Float[np.ndarray, "states terms"]:
-    """STLSQ's own last step, least squares of the chosen terms, in a third of its time."""
+    """Return STLSQ's last step, the least squares of the chosen terms, in a third of its time."""
     table = np.zeros(chosen.shape)
     for row, target, own in zip(table, targets.T, chosen, strict=True):
         row[own] = np.linalg.lstsq(features[:, own], target, rcond=None)[0]
@@ -177,7 +177,7 @@ def _stacked(records: "list[AxesArray] | tuple[AxesArray, ...]") -> np.ndarray:
 
 @contextlib.contextmanager
 def drawn_by(seed: int) -> Iterator[None]:
-    """PySINDy draws from NumPy's global state."""
+    """Seed NumPy's global state, from which PySINDy samples, and restore it afterwards."""
     kept = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -188,7 +188,7 @@ def drawn_by(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What it says of a threshold that leaves no term, which a grid has, and of axes in its own arrays."""
+    """Suppress PySINDy's warnings about thresholds that leave no term, as a grid has, and about its own arrays' axes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparsity parameter is too big", category=UserWarning)
         warnings.filterwarnings("ignore", message="STLSQ did not converge", category=UserWarning)

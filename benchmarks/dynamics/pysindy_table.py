@@ -1,4 +1,4 @@
-"""The table of docs/dynamics.md: what `python -m benchmarks pysindy --json PATH` has kept, in Markdown.
+"""The table of docs/dynamics.md: the result of `python -m benchmarks pysindy --json PATH`, in Markdown.
 
 python -m benchmarks.dynamics.pysindy_table benchmarks/results/pysindy.json
 """
@@ -15,14 +15,14 @@ METHODS = tuple(dict.fromkeys(one.method for one in VARIANTS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print it."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description="The table of docs/dynamics.md.")
     parser.add_argument("kept", type=Path, help="benchmarks/results/pysindy.json")
     print(table(read(parser.parse_args(arguments).kept)))
 
 
 def table(measured: Measured) -> str:
-    """A line for each system and noise: shares in per cent, of PySINDy's methods the best validated, then hindsight."""
+    """Return a line per system and noise: shares in per cent; PySINDy's methods as best validated, then in hindsight."""
     kept: dict[str, dict[str, Row]] = {}
     for row in measured.rows:
         title, _, figure = row.figure.partition(": ")

@@ -12,7 +12,7 @@ from jaxkd.dynamics.derivatives.trajectories import trajectories
 from jaxkd.dynamics.systems import System
 
 SYSTEMS = (systems.DAMPED_OSCILLATOR, systems.VAN_DER_POL, systems.FITZHUGH_NAGUMO, systems.DUFFING)
-"""On which the numbers of the search were chosen too."""
+"""Systems, on which the settings of the search were chosen too."""
 
 TRAJECTORIES = 8
 SEEDS, QUICK = range(5), 1
@@ -21,7 +21,7 @@ Finder = Callable[[System, jax.Array, int], Equations]
 
 
 def measure(quick: bool) -> Measured:
-    """Seeds whose terms are exactly the true ones; quick: one seed."""
+    """Count the seeds whose terms are exactly the true ones; quick: one seed."""
     seeds = SEEDS[:QUICK] if quick else SEEDS
     with jax.enable_x64(True):
         rows = [row for level in NOISE for system in SYSTEMS for row in _rows(system, level, seeds)]
@@ -80,7 +80,7 @@ def _right(way: str, system: System, level: float, seed: int) -> bool:
 
 
 def same_terms(found: Equations, system: System) -> bool:
-    """Whether what was found has exactly the terms of the system."""
+    """Whether the identified equations have exactly the terms of the system."""
     terms = tuple(dict.fromkeys((*found.terms, *system.equations.terms)))
     there, true = (one.within(terms).coefficients != 0 for one in (found, system.equations))
     return bool((there == true).all())

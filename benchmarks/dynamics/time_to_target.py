@@ -1,7 +1,7 @@
-"""How long FNODE, and ways through the solver, take until their fields are as good as targets that were set before.
+"""Time until the fields of FNODE, and of methods that train through the solver, reach targets that were set before.
 
-Seconds are those of training steps and of what FNODE's slopes take.  Neither compiling nor measuring is among them.  A
-field after so many steps depends on nothing else, so what they take is measured apart, of all methods in turns.
+Seconds count training steps and the estimation of FNODE's slopes, neither compiling nor measuring.  A field depends
+only on its number of steps, so the seconds of a step are measured separately, with all methods in turn.
 """
 
 import contextlib
@@ -45,31 +45,31 @@ TUNED_AT = 0
 """Seed of the records on which sizes and rates are chosen, by forecasts of noisy validation records."""
 
 STEPS = 4000
-"""Of FNODE."""
+"""Steps of FNODE."""
 TUNING, LONGER = 3.0, 10.0
-"""Over the time that FNODE takes for them: a trial, of whichever method, and a run through the solver."""
+"""Time of a trial of any method, and of a run through the solver, relative to that of FNODE's steps."""
 POINTS = 50
-"""Of a curve in that time: the same for all, since a target counts as reached at the first point that is there."""
+"""Points of a curve in that time: the same for all, since a target counts as reached at the first point within it."""
 WITHIN = tuple(2.0**power for power in range(-4, 4))
-"""Over that time: when the curves are kept."""
+"""Times at which the curves are reported, relative to that time."""
 
 RATES = (1e-3, 3e-3, 1e-2)
 HORIZONS = (5, 20)
-"""Samples that forecasts reach."""
+"""Lengths of the forecasts, in samples."""
 ROUNDS, TIMED = 5, 500
-"""Runs that say what a step takes, of each method and size in turns, and the steps of each: so many that an adaptive
-solver has come to a field that is learnt.  Each round begins with FNODE's slopes."""
+"""Runs that time a step, of each method and size in turn, and the steps of each: enough for an adaptive solver to meet
+a learnt field.  Each round begins with FNODE's slopes."""
 
 PIECES = 8
-"""Of a validation record: short forecasts say more of the field and less of the phase."""
+"""Pieces of a validation record: short forecasts measure the field more and the phase less."""
 
 AHEAD = Bar(relation=">=", limit=10.0)
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds to each target, five seeds; quick: one, with a hundredth of the steps, and nothing is tuned."""
+    """Measure seconds to each target at five seeds; quick: one, with a hundredth of the steps and no tuning."""
     with jax.enable_x64(True):
-        # First, so that the machine need not be quiet for longer.
+        # First, so that the machine need not stay idle for longer.
         timed = [units.kept(_costs, _records(system, TUNED_AT), 1 if quick else ROUNDS) for system, _ in TARGETS]
         rows = [
             row
@@ -85,7 +85,7 @@ BENCHMARK = Benchmark(
 
 
 Recipes: TypeAlias = Mapping[str, FieldRecipe]
-"""A method in two sizes, by what they are called."""
+"""A method in two sizes, by name."""
 
 
 def _matching(data: TrajectorySource) -> Recipes:
@@ -116,18 +116,18 @@ METHODS: Mapping[str, Callable[[TrajectorySource], Recipes]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a method is run with."""
+    """Hyper-parameters of a method."""
 
     method: str
     size: str
     rate: float
 
     def recipe(self, data: TrajectorySource) -> FieldRecipe:
-        """On some records."""
+        """Return the recipe on these records."""
         return METHODS[self.method](data)[self.size]
 
     def train(self, data: TrajectorySource, steps: int) -> Train:
-        """A run whose result at any step counts: a constant rate, and an average of the weights."""
+        """Return a run whose result at any step counts: a constant rate, and an average of the weights."""
         return Train(
             name="run",
             recipe=self.recipe(data),
@@ -140,15 +140,15 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Seconds on one system, whatever its records hold."""
+    """Seconds on one system, independent of the values in its records."""
 
     slopes: float
-    """Of all records, which FNODE estimates before its first step."""
+    """Seconds to estimate the slopes of all records, before FNODE's first step."""
     steps: Mapping[tuple[str, str], float]
-    """By the method and the size."""
+    """Seconds of a step by method and size."""
 
     def step(self, setting: Setting) -> float:
-        """Of one step."""
+        """Return the seconds of one step."""
         return self.steps[setting.method, setting.size]
 
 
@@ -170,7 +170,7 @@ def _costs(data: TrajectorySource, rounds: int) -> Costs:
 
 
 def _slope_seconds(recipe: FieldRecipe) -> float:
-    """Of estimating the slopes, once that is compiled."""
+    """Return the seconds to estimate the slopes, once compiled."""
     given = recipe.data.trajectories("train")
 
     def estimate() -> float:
@@ -184,39 +184,39 @@ def _slope_seconds(recipe: FieldRecipe) -> float:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The errors of a field while it was learnt."""
+    """Errors of a field during training."""
 
     before: float
     """Seconds before the first step."""
     step_seconds: float
     steps: int
     errors: Mapping[int, float]
-    """By step, as far as the loss was finite."""
+    """Errors by step, as long as the loss was finite."""
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
+        """Seconds of the whole run."""
         return self.before + self.steps * self.step_seconds
 
     @property
     def last(self) -> float:
-        """The error at the end; infinite where the loss was not finite to the end."""
+        """Error at the end; infinite if the loss was not finite to the end."""
         return self.errors.get(self.steps, math.inf)
 
     def within(self, seconds: float) -> float:
-        """The least error until then; infinite before the first and after the end, but for rounding to whole steps."""
+        """Return the least error until then; infinite before the first and after the end, rounded to whole steps."""
         steps = (seconds - self.before) / self.step_seconds
         over = seconds > self.seconds + self.step_seconds
         return math.inf if over else min((e for step, e in self.errors.items() if step <= steps), default=math.inf)
 
     def until(self, target: float) -> float:
-        """Seconds until the error is no larger; infinite where it never is."""
+        """Return the seconds until the error is at most the target; infinite if it never is."""
         reached = (step for step, error in sorted(self.errors.items()) if error <= target)
         return self.before + next(reached, math.inf) * self.step_seconds
 
 
 Curves: TypeAlias = Mapping[str, Sequence[Curve]]
-"""Of a method, by seed."""
+"""Curves by method, one per seed."""
 
 
 def _rows(system: System, targets: tuple[float, ...], costs: Costs, *, quick: bool) -> Iterator[Row]:
@@ -243,7 +243,7 @@ def _trials(method: str, data: TrajectorySource) -> list[Setting]:
 
 
 def _best(settings: Sequence[Setting], data: TrajectorySource, steps: int, costs: Costs) -> Setting:
-    """The one whose field forecasts noisy validation records best after as long as TUNING times FNODE's steps."""
+    """Return the setting that forecasts noisy validation records best after TUNING times the time of FNODE's steps."""
     seconds = TUNING * steps * min(costs.step(one) for one in _trials(FAST, data))
 
     def off(setting: Setting) -> float:
@@ -262,7 +262,7 @@ def _off(setting: Setting, data: TrajectorySource, steps: int) -> float:
 def _learnt(
     settings: Sequence[Setting], data: TrajectorySource, seed: int, steps: int, costs: Costs
 ) -> dict[str, Curve]:
-    """The curve of each method at one seed, and that of FNODE's field as it goes on through the solver."""
+    """Return the curve of each method at one seed, and that of FNODE's field trained on through the solver."""
     with tempfile.TemporaryDirectory() as folder:
         return dict(_curves(settings, data, Path(folder), seed, steps, costs))
 
@@ -289,7 +289,7 @@ def _curves(
 
 
 def _validated(train: Train, evaluator: Evaluator, folder: Path, *, seed: int) -> dict[int, float]:
-    """An evaluator's figure by step, as far as the loss is finite."""
+    """Return an evaluator's figure by step, as long as the loss is finite."""
     with contextlib.suppress(FloatingPointError):
         field_run.run(dataclasses.replace(train, validation=(evaluator,)), folder, seed=seed)
     return field_run.validated(folder, evaluator.name)
@@ -304,9 +304,9 @@ def _chosen(system: System, settings: Sequence[Setting], costs: Costs) -> Iterat
 
 
 def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Iterator[Row]:
-    """The times of the others over FNODE's; what is not reached counts as reached at its end.
+    """Yield the times of the others over FNODE's; a target that a run misses counts as reached at its end.
 
-    The bar is for the fastest of them, at the loosest target.
+    The bar applies to the fastest of them, at the loosest target.
     """
     others = [name for name in curves if name not in (FAST, THEN)]
     for target in targets:
@@ -318,12 +318,12 @@ def _ratios(system: System, targets: tuple[float, ...], curves: Curves) -> Itera
 
 
 def _ratio(curves: Sequence[Curve], fast: Sequence[Curve], target: float) -> list[float]:
-    """0 where FNODE does not reach the target: then it has no time to be compared with."""
+    """Return the ratio by seed; 0 if FNODE misses the target and so has no time to compare with."""
     return [min(one.until(target), one.seconds) / other.until(target) for one, other in zip(curves, fast, strict=True)]
 
 
 def within(system: System, name: str, times: float) -> str:
-    """What the row of a point of a method's curve is called."""
+    """Return the row name of a point on a method's curve."""
     return f"{system.name}: {name}, least error within {times:g} x the time of FNODE's run"
 
 

@@ -1,7 +1,7 @@
-"""The losses and their gradients in float64, written from the formulas with NumPy: what the library is compared with.
+"""The losses and their gradients in float64, written from the formulas with NumPy: the reference for the library.
 
-p is the teacher's distribution and q the student's.  A loss of one position has a slope u_v = q_v dD/dq_v per token,
-and with it the gradient dD/dz_v = u_v - q_v sum_w u_w with respect to the student's logits z.
+p is the teacher's distribution and q the student's.  The loss of one position has a slope u_v = q_v dD/dq_v per token,
+and so the gradient dD/dz_v = u_v - q_v sum_w u_w with respect to the student's logits z.
 """
 
 import dataclasses
@@ -13,31 +13,31 @@ import numpy as np
 from benchmarks.losses.loss_inputs import Inputs
 
 ELEMENTS = 2**22
-"""Logits of one side that exist at one time: 32 MiB."""
+"""Number of logits of one side in memory at one time: 32 MiB."""
 
 Formula = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From log q and log p [tokens, vocabulary] to the values [tokens] and the slopes u [tokens, vocabulary]."""
+"""Function from log q and log p [tokens, vocabulary] to the values [tokens] and the slopes u [tokens, vocabulary]."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Exact:
-    """The weighted sum over the positions, and its gradient."""
+    """Weighted sum over the positions, and its gradient."""
 
     total: float
     values_gradient: np.ndarray
-    """With respect to the student's hidden states."""
+    """Gradient with respect to the student's hidden states."""
     weight_gradient: np.ndarray
-    """With respect to the student's head weight."""
+    """Gradient with respect to the student's head weight."""
 
 
 def divergence(name: str, inputs: Inputs, weights: np.ndarray) -> Exact:
-    """The sum of a divergence, named as in `loss_step.DIVERGENCES` and with its default hyper-parameters."""
+    """Return the sum of a divergence, named as in `loss_step.DIVERGENCES` and with its default hyper-parameters."""
     formula = FORMULAS[name]
     return _sum(inputs, weights, lambda rows, log_q: formula(log_q, _teacher(inputs, rows)))
 
 
 def cross_entropy(inputs: Inputs, weights: np.ndarray) -> Exact:
-    """The sum of the cross entropy with the labels."""
+    """Return the sum of the cross entropy with the labels."""
 
     def formula(rows: slice, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         labels = inputs.labels[rows, None]
@@ -49,7 +49,7 @@ def cross_entropy(inputs: Inputs, weights: np.ndarray) -> Exact:
 
 
 def smooth(name: str, inputs: Inputs) -> np.ndarray:
-    """Which positions [tokens] are away from the jumps of a divergence's gradient.
+    """Return the mask [tokens] of the positions away from the jumps of a divergence's gradient.
 
     At a jump, no float32 arithmetic can tell which of two gradients is right.
     """
@@ -87,7 +87,7 @@ def _reverse_kl(log_q: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _mixed(log_q: np.ndarray, log_p: np.ndarray, share: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """`share` of the forward KL and the rest of the reverse KL."""
+    """Return `share` of the forward KL and the rest of the reverse KL."""
     forward, reverse = _forward_kl(log_q, log_p), _reverse_kl(log_q, log_p)
     share = np.broadcast_to(share, forward[0].shape)
     value = share * forward[0] + (1 - share) * reverse[0]
@@ -170,22 +170,22 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
 
 
 def _near_equal(log_q: np.ndarray, log_p: np.ndarray) -> np.ndarray:
-    """Where some token that matters is as likely for the student as for the teacher."""
-    # Float32 knows log q - log p to some 4e-6, and a token of 1e-7 is too unlikely to show in a gradient.
+    """Mask the positions where student and teacher agree on the probability of a token that matters."""
+    # Float32 resolves log q - log p to some 4e-6, and a token of 1e-7 is too unlikely to show in a gradient.
     return np.any((np.abs(log_q - log_p) < 1e-5) & (log_q > np.log(1e-7)), axis=-1)
 
 
 def _near_border(log_q: np.ndarray, log_p: np.ndarray, tail_mass: float = 0.5) -> np.ndarray:
-    """Where the teacher's least likely tokens fill the tail almost exactly."""
+    """Mask the positions where the teacher's least likely tokens fill the tail almost exactly."""
     sums = np.cumsum(np.sort(np.exp(log_p), axis=-1), axis=-1)
-    # A float32 sum of so many terms is off by some 1e-5.
+    # A float32 sum of that many terms is off by some 1e-5.
     return np.any(np.abs(sums - tail_mass) < 1e-4, axis=-1)
 
 
 JUMPS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = MappingProxyType(
     {"total variation": _near_equal, "adaptive KL": _near_border}
 )
-"""From log q and log p to whether a position is near one."""
+"""Functions from log q and log p to the mask of the positions near a jump."""
 
 
 def _parts(inputs: Inputs) -> list[slice]:

@@ -1,4 +1,4 @@
-"""The process of `losses_gpu`: one of its own for each implementation, since a peak of memory cannot be reset."""
+"""The process of `losses_gpu`: a separate one for each implementation, since peak memory cannot be reset."""
 
 import time
 from typing import Any
@@ -15,10 +15,10 @@ WARM_UP = 2
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """As `timed`, on a GPU.
+    """Answer a request by `timed`, on a GPU.
 
     Raises:
-        ValueError: JAX computes on something else.
+        ValueError: JAX's backend is not a GPU.
     """
     if jax.default_backend() != "gpu":
         raise ValueError(
@@ -29,10 +29,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(*, divergence: str, implementation: Implementation, shape: Shape, repeats: int) -> dict[str, Any]:
-    """Milliseconds of each of `repeats` steps in bfloat16, forward and backward, and the bytes that they need.
+    """Return the milliseconds of each of `repeats` steps in bfloat16, forward and backward, and their memory in bytes.
 
     `temporary_bytes` is the compiled plan's; `peak_bytes` is the process's so far, arguments and gradients included,
-    None where the device does not count.
+    or None if the device does not report it.
     """
     student, teacher = _random(shape)
     weights = jnp.full(shape.tokens, 1 / shape.tokens, jnp.float32)
@@ -40,7 +40,7 @@ def timed(*, divergence: str, implementation: Implementation, shape: Shape, repe
     milliseconds = []
     for _ in range(WARM_UP + repeats):
         start = time.perf_counter()
-        # Not kept: the gradients of two steps would stand in memory together.
+        # Not stored: the gradients of two steps would be in memory together.
         jax.block_until_ready(step(student, teacher, weights))
         milliseconds.append(1e3 * (time.perf_counter() - start))
     counted = jax.devices()[0].memory_stats() or {}
@@ -52,7 +52,7 @@ def timed(*, divergence: str, implementation: Implementation, shape: Shape, repe
 
 
 def _random(shape: Shape) -> tuple[Hiddens, Hiddens]:
-    """Made on the device: drawing gigabytes on the host would take longer than everything else."""
+    """Sample inputs on the device: sampling gigabytes on the host would take longer than everything else."""
     keys = jax.random.split(jax.random.key(0), 4)
 
     def side(values_key: jax.Array, weight_key: jax.Array, width: int) -> Hiddens:

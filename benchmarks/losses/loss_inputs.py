@@ -1,6 +1,6 @@
-"""What the losses are computed from, the same numbers in every process.
+"""Inputs of the losses, the same numbers in every process.
 
-This file imports NumPy and the standard library alone, so that a peer's driver draws the same inputs.
+This file imports only NumPy and the standard library, so that a peer's driver samples the same inputs.
 """
 
 import dataclasses
@@ -10,23 +10,23 @@ import numpy as np
 LOGIT_SCALE = 2.0
 """Standard deviation of the logits of the tokens that a position does not favour, at a large width."""
 FAVOURED = 7.0
-"""How many such deviations the logit of a position's label stands above the rest."""
+"""Number of such deviations by which the logit of a position's label exceeds the rest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How large a loss is: positions, and two heads over one vocabulary."""
+    """Size of a loss: positions, and two heads over one vocabulary."""
 
     tokens: int
     vocabulary: int
     width: int
-    """Of the student's hidden states."""
+    """Width of the student's hidden states."""
     teacher_width: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Hidden states [tokens, width], head weights [vocabulary, width] in float32, and a label a position."""
+    """Hidden states [tokens, width], head weights [vocabulary, width] in float32, and one label per position."""
 
     student: np.ndarray
     student_weight: np.ndarray
@@ -36,7 +36,7 @@ class Inputs:
 
 
 def draw(shape: Shape, *, seed: int = 0) -> Inputs:
-    """Random inputs that look like a language model and its teacher.
+    """Return random inputs that resemble a language model and its teacher.
 
     A position has one likely token, its label; the narrower side holds the first columns of the wider one, so that
     the two are about a nat apart.

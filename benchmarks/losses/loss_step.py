@@ -1,4 +1,4 @@
-"""One step of a loss, forward and backward from hidden states and heads, by each of the library's ways."""
+"""One step of a loss, forward and backward from hidden states and heads, by each of the library's implementations."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -40,7 +40,7 @@ DIVERGENCES: Mapping[str, Divergence] = MappingProxyType(
         "sorted Wasserstein": WassersteinSorted(),
     }
 )
-"""By the name that a row has for it, with the default hyper-parameters."""
+"""Divergences by their name in a row, with the default hyper-parameters."""
 
 CROSS_ENTROPY = "cross entropy"
 
@@ -49,14 +49,14 @@ Step = jax.stages.Wrapped
 
 
 def takes(implementation: Implementation, loss: str) -> bool:
-    """Whether an implementation computes the loss of that name: a tile sees a part of each distribution only."""
+    """Whether an implementation supports the loss of that name: a tile sees only a part of each distribution."""
     if implementation != "vocab_tile" or loss == CROSS_ENTROPY:
         return True
     return isinstance(DIVERGENCES[loss], SeparableDivergence)
 
 
 def divergence_step(name: str, implementation: Implementation | TokenChunk) -> Step:
-    """The step (student, teacher, weights) of a divergence."""
+    """Return the step (student, teacher, weights) of a divergence."""
     divergence = DIVERGENCES[name]
 
     def total(student: Hiddens, teacher: Hiddens, weights: jax.Array) -> jax.Array:
@@ -68,7 +68,7 @@ def divergence_step(name: str, implementation: Implementation | TokenChunk) -> S
 
 
 def cross_entropy_step(implementation: Implementation) -> Step:
-    """The step (student, labels, weights) of the cross entropy."""
+    """Return the step (student, labels, weights) of the cross entropy."""
 
     def total(student: Hiddens, labels: jax.Array, weights: jax.Array) -> jax.Array:
         return linear_cross_entropy(student, labels, weights=weights, implementation=implementation).total
@@ -77,7 +77,7 @@ def cross_entropy_step(implementation: Implementation) -> Step:
 
 
 def abstract(shape: Shape, dtype: jnp.dtype) -> tuple[Hiddens, Hiddens, jax.ShapeDtypeStruct]:
-    """Student, teacher and weights as shapes, for a step that is compiled and not run."""
+    """Return student, teacher and weights as shapes, for a step that is compiled but not run."""
 
     def side(width: int) -> Hiddens:
         return records(
@@ -88,7 +88,7 @@ def abstract(shape: Shape, dtype: jnp.dtype) -> tuple[Hiddens, Hiddens, jax.Shap
 
 
 def concrete(inputs: Inputs, dtype: jnp.dtype) -> tuple[Hiddens, Hiddens]:
-    """Student and teacher on the device."""
+    """Return student and teacher on the device."""
 
     def side(values: Any, weight: Any) -> Hiddens:
         return records(jnp.asarray(values, dtype), jnp.asarray(weight, dtype))
@@ -97,10 +97,10 @@ def concrete(inputs: Inputs, dtype: jnp.dtype) -> tuple[Hiddens, Hiddens]:
 
 
 def records(values: Any, weight: Any) -> Hiddens:
-    """Hidden states and the head over all of its rows."""
+    """Return hidden states and the head over all of its rows."""
     return Hiddens(values=values, head=Head(weight=weight, vocab_size=weight.shape[0]))
 
 
 def temporary_bytes(compiled: jax.stages.Compiled) -> int:
-    """Memory that a compiled step needs besides its arguments and its results, which the gradients are."""
+    """Return the memory that a compiled step needs besides its arguments and its results, the gradients."""
     return compiled.memory_analysis().temp_size_in_bytes

@@ -1,4 +1,4 @@
-"""How exact the losses are: float32 and bfloat16 against float64 from the same rounded inputs."""
+"""Accuracy of the losses: float32 and bfloat16 against float64 from the same rounded inputs."""
 
 import dataclasses
 import functools
@@ -26,9 +26,9 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 from jaxkd.records import Hiddens
 
 LOSS = Bar(relation="<=", limit=2e-6)
-"""Relative to the loss, or to 1 where that is larger."""
+"""Bound on the error relative to the loss, or to 1 if that is larger."""
 GRADIENT = Bar(relation="<=", limit=5e-6)
-"""Norm of the error relative to the gradient's, the larger one of hidden states and head weight."""
+"""Bound on the norm of the error relative to the gradient's, the larger one of hidden states and head weight."""
 BFLOAT16_KL = Bar(relation="<", limit=1e-3)
 
 LARGE = Shape(tokens=64, vocabulary=151_936, width=32, teacher_width=48)
@@ -38,18 +38,18 @@ LOSSES = (*DIVERGENCES, CROSS_ENTROPY)
 QUICK_LOSSES = ("forward KL", "reverse KL", "Jensen-Shannon", CROSS_ENTROPY)
 
 UNJUDGED_GRADIENTS = ("sorted Wasserstein",)
-"""Its gradient jumps where the sorted probabilities of the two sides cross, and in a large vocabulary they run along
-each other: no float32 arithmetic can tell the sides of a jump apart."""
+"""Losses whose gradient jumps where the sorted probabilities of the two sides cross.  In a large vocabulary these
+nearly coincide, and no float32 arithmetic can distinguish the sides of a jump."""
 
 PERTURBATION = 0.041
-"""How far the bfloat16 student's hidden states are from the teacher's, for a KL of about 3e-3 nats."""
+"""Distance of the bfloat16 student's hidden states from the teacher's, for a KL of about 3e-3 nats."""
 
 
 def measure(quick: bool) -> Measured:
-    """Errors of every loss by every implementation; quick: four losses at the larger vocabulary."""
+    """Measure the errors of every loss by every implementation; quick: four losses at the larger vocabulary."""
     shapes = (LARGE,) if quick else (LARGE, LONG)
     drawn = [draw(shape) for shape in shapes]
-    # A device may round the inputs of a float32 product unless told: that is its choice, not the loss's error.
+    # By default, a device may round the inputs of a float32 product: that is its choice, not the loss's error.
     with jax.default_matmul_precision("highest"):
         rows = [row for loss in (QUICK_LOSSES if quick else LOSSES) for row in _rows(loss, drawn)]
         rows += _bfloat16_rows(LARGE)
@@ -64,7 +64,7 @@ BENCHMARK = Benchmark(
 
 
 def _rows(loss: str, drawn: Sequence[Inputs]) -> list[Row]:
-    """For each implementation that computes the loss, the larger error of any inputs: in the value, in the gradient."""
+    """Return the largest errors over all inputs, of value and gradient, by each implementation that supports the loss."""
     exact = [_exact(loss, inputs) for inputs in drawn]
     rows = []
     for implementation in IMPLEMENTATIONS:
@@ -84,16 +84,16 @@ def _rows(loss: str, drawn: Sequence[Inputs]) -> list[Row]:
 def _errors(
     loss: str, implementation: Implementation, inputs: Inputs, weights: np.ndarray, exact: Exact
 ) -> tuple[float, float]:
-    """Of the value, relative to it or to 1; of the gradient, relative to its norm."""
+    """Return the error of the value, relative to it or to 1, and of the gradient, relative to its norm."""
     total, gradient = _computed(loss, implementation, inputs, weights)
     pairs = (gradient.values, exact.values_gradient), (gradient.head.weight, exact.weight_gradient)
-    # Not max: that can pass over a NaN.
+    # Not max: that can skip a NaN.
     largest = np.max([_relative(computed, expected) for computed, expected in pairs])
     return abs(total - exact.total) / max(1.0, abs(exact.total)), float(largest)
 
 
 def _exact(loss: str, inputs: Inputs) -> tuple[Exact, np.ndarray]:
-    """The float64 result, and the float32 weights of a mean over the positions at which it can be compared."""
+    """Return the float64 result, and the float32 weights of a mean over the positions at which it can be compared."""
     counted = float64_oracle.smooth(loss, inputs)
     weights = (counted / counted.sum()).astype(np.float32)
     if loss == CROSS_ENTROPY:
@@ -115,7 +115,7 @@ def _relative(value: jax.Array, exact: np.ndarray) -> float:
 
 
 def _bfloat16_rows(shape: Shape) -> list[Row]:
-    """The error of a small KL between two bfloat16 models, relative to it."""
+    """Return the rows of the relative error of a small KL between two bfloat16 models."""
     inputs = _near_teacher(shape)
     weights = np.full(shape.tokens, 1 / shape.tokens, np.float32)
     exact = float64_oracle.divergence("forward KL", inputs, weights).total
@@ -136,7 +136,7 @@ def _bfloat16_rows(shape: Shape) -> list[Row]:
 
 
 def _near_teacher(shape: Shape) -> Inputs:
-    """A student with the teacher's head and almost its hidden states; all are numbers that bfloat16 holds."""
+    """Return a student with the teacher's head and almost its hidden states, all exact in bfloat16."""
     inputs = draw(shape)
     rounded = functools.partial(np.asarray, dtype=jnp.bfloat16)
     noise = np.random.default_rng(1).standard_normal(inputs.teacher.shape, np.float32)

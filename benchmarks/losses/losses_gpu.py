@@ -1,4 +1,4 @@
-"""Time and memory of the losses on a GPU in bfloat16: at the shapes that Liger publishes, at the largest vocabulary."""
+"""Time and memory of the losses on a GPU in bfloat16, at the shapes that Liger publishes and the largest vocabulary."""
 
 import dataclasses
 import sys
@@ -25,24 +25,24 @@ MILLISECONDS: dict[Implementation, Bar] = {
     "vocab_tile": Bar(relation="<=", limit=125.0),
 }
 PEAK: dict[Implementation, Bar] = {"token_chunk": Bar(relation="<=", limit=8.0)}
-"""GB, arguments and gradients included."""
+"""Bounds on the peak memory in GB, arguments and gradients included."""
 TEMPORARY: dict[Implementation, Bar] = {"vocab_tile": Bar(relation="<=", limit=0.6)}
-"""GB of the compiled plan, without them."""
+"""Bounds on the memory of the compiled plan in GB, without them."""
 
 LIGER = (
     Row(figure="Liger, Jensen-Shannon, 8192 tokens: as published, not measured here", value=60.7, unit="ms"),
     Row(figure="Liger, its peak memory: as published, not measured here", value=11.1, unit="GB"),
 )
-"""An H100 80GB at the shapes of `PUBLISHED`, in bfloat16, forward and backward."""
+"""Figures of Liger on an H100 80GB at the shapes of `PUBLISHED`, in bfloat16, forward and backward."""
 
 Ask = Callable[..., dict[str, Any]]
 
 
 def measure(quick: bool) -> Measured:
-    """Milliseconds and GB; quick: the published shapes alone.
+    """Measure milliseconds and GB; quick: only the published shapes.
 
     Raises:
-        ChildProcessError: there is no GPU, or a step failed on it, as one does that runs out of memory.
+        ChildProcessError: there is no GPU, or a step failed on it, for example out of memory.
     """
     rows = [row for implementation in IMPLEMENTATIONS for row in _alone(_judged_rows, implementation, PUBLISHED)]
     rows += LIGER
@@ -61,13 +61,13 @@ BENCHMARK = Benchmark(
 def _alone(
     rows: Callable[[Ask, Implementation, Shape], list[Row]], implementation: Implementation, shape: Shape
 ) -> list[Row]:
-    """Rows from a process of their own, which ends with them and gives the GPU back."""
+    """Return rows from a separate process, which releases the GPU when it ends."""
     with Worker(Path(sys.executable), "benchmarks.losses.gpu_worker") as worker:
         return rows(worker.ask, implementation, shape)
 
 
 def _judged_rows(ask: Ask, implementation: Implementation, shape: Shape) -> list[Row]:
-    """Time, peak and temporary memory of the divergence that has bars."""
+    """Return time, peak and temporary memory of the divergence that has bars."""
     answer = _asked(ask, JUDGED, implementation, shape)
     label = f"{JUDGED} by {implementation}, {shape.tokens} tokens"
     rows = [Row.median(label, answer["milliseconds"], "ms", bar=MILLISECONDS[implementation])]
@@ -78,7 +78,7 @@ def _judged_rows(ask: Ask, implementation: Implementation, shape: Shape) -> list
 
 
 def _largest_rows(ask: Ask, implementation: Implementation, shape: Shape) -> list[Row]:
-    """Time and temporary memory of every divergence that the implementation takes."""
+    """Return time and temporary memory of every divergence that the implementation supports."""
     rows = []
     for name in DIVERGENCES:
         if not takes(implementation, name):

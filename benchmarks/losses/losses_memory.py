@@ -1,4 +1,4 @@
-"""What the losses need besides their arguments and gradients: the compiled plans, for which no array is made."""
+"""Memory of the losses besides their arguments and gradients, from compiled plans, which need no arrays."""
 
 import jax.numpy as jnp
 
@@ -15,15 +15,15 @@ BARS: dict[Implementation, Bar] = {
     "token_chunk": Bar(relation="<=", limit=1.0),
     "vocab_tile": Bar(relation="<=", limit=0.25),
 }
-"""GiB at `VOCABULARY`.  The reference is what they save memory against, and has no bar."""
+"""Bounds in GiB at `VOCABULARY`.  The reference is the baseline and has no bar."""
 
 JUDGED = ("forward KL", "reverse KL", "Jensen-Shannon")
 DRAWN = "forward KL"
-"""Also measured at `VOCABULARIES`, for the figure of `plot_losses_memory`."""
+"""Divergence also measured at `VOCABULARIES`, for the figure of `plot_losses_memory`."""
 
 
 def measure(quick: bool) -> Measured:
-    """GiB of a value and its gradient in float32, 4,096 tokens and widths 896 and 3,584; quick: one vocabulary."""
+    """Measure GiB of a value and its gradient in float32, 4,096 tokens, widths 896 and 3,584; quick: one vocabulary."""
     rows = [
         Row(
             figure=figure(divergence, implementation, VOCABULARY),
@@ -51,7 +51,7 @@ BENCHMARK = Benchmark(
 
 
 def figure(divergence: str, implementation: Implementation, vocabulary: int) -> str:
-    """What a row says, by which the figure finds it."""
+    """Return the name of a row, by which `plot_losses_memory` finds it."""
     return f"{divergence} by {implementation}, vocabulary of {vocabulary:,}"
 
 

@@ -1,7 +1,7 @@
-"""How fast the losses are, forward and backward from hidden states and heads, on one core: against TRL, and each other.
+"""Speed of the losses, forward and backward from hidden states and heads, on one core: against TRL, and each other.
 
-TRL's side is `generalized_jsd_loss` on full logits.  Each side is a process of its own on the same core; they take
-turns, and only the one that computes has logits in memory.
+TRL's side is `generalized_jsd_loss` on full logits.  Each side is a separate process on the same core; they take turns,
+and only the active one has logits in memory.
 """
 
 import dataclasses
@@ -35,22 +35,22 @@ WAYS: Mapping[str, dict[str, str | int]] = {
     CHUNK: {"implementation": "token_chunk", "chunk": 256},
     TILE: {"implementation": "vocab_tile"},
 }
-"""What the library's side is asked for, by the name that a row has for it."""
+"""Requests to the library's side, by their name in a row."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A comparison of two times of one round."""
+    """Ratio of two times of one round."""
 
     name: str
     against: str
-    """Whose time the other's is divided by."""
+    """Name of the time in the denominator."""
     bar: Bar | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group:
-    """What is measured side by side."""
+    """Measurements that take turns."""
 
     divergence: str
     shape: Shape
@@ -58,17 +58,17 @@ class Group:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whose times the ratios need."""
+        """Names of the times that the ratios need."""
         return tuple(dict.fromkeys(name for ratio in self.ratios for name in (ratio.name, ratio.against)))
 
     @property
     def label(self) -> str:
-        """As rows name it."""
+        """Name of the group in rows."""
         return f"{self.divergence}, {self.shape.tokens} tokens, widths {self.shape.width}/{self.shape.teacher_width}"
 
 
 def groups(quick: bool) -> tuple[Group, ...]:
-    """What to measure; quick: 256 tokens at the small widths, without the noise of a time against itself."""
+    """Return the groups; quick: 256 tokens at the small widths, without the noise of a time against itself."""
     times_trl = {"forward KL": 1.2, "Jensen-Shannon": 2.0}
     small = tuple(
         Group(
@@ -100,11 +100,11 @@ def groups(quick: bool) -> tuple[Group, ...]:
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds and ratios, medians of five rounds.
+    """Measure seconds and ratios, medians of five rounds.
 
     Raises:
         ChildProcessError: TRL cannot be installed, or a side failed.
-        ValueError: the sides do not compute the same.
+        ValueError: the sides disagree on the results.
     """
     with sides("trl", ours="benchmarks.losses.speed_worker", theirs="benchmarks.peers.trl.driver") as both:
         rows = [row for group in groups(quick) for row in _rows(group, _times(group, both.ours, both.theirs))]
@@ -119,7 +119,7 @@ BENCHMARK = Benchmark(
 
 
 def _times(group: Group, ours: Ask, theirs: Ask) -> dict[str, list[float]]:
-    """Seconds by name, after both sides were found to compute the same."""
+    """Return the seconds by name, after checking that both sides compute the same."""
     common = {"divergence": group.divergence, "shape": dataclasses.asdict(group.shape)}
     asked = {
         name: functools.partial(theirs, **common) if name == TRL else functools.partial(ours, **common, **WAYS[name])
@@ -135,10 +135,10 @@ def _seconds(ask: Ask) -> float:
 
 
 def require_agreement(label: str, results: Mapping[str, Sequence[float]]) -> None:
-    """Refuse to time what does not compute the same: the loss, the norm of each gradient.
+    """Check that all compute the same loss and the same norm of each gradient before they are timed.
 
     Raises:
-        ValueError: a difference beyond `AGREEMENT`.
+        ValueError: a difference exceeds `AGREEMENT`.
     """
     (first, expected), *others = results.items()
     for name, result in others:
@@ -151,7 +151,7 @@ def require_agreement(label: str, results: Mapping[str, Sequence[float]]) -> Non
 
 
 def _rows(group: Group, seconds: Mapping[str, Sequence[float]]) -> list[Row]:
-    """The time of each, and the ratios of the times of a round."""
+    """Return the time of each, and the ratios of the times of a round."""
     rows = [Row.median(f"{group.label}: {name}", samples, "s") for name, samples in seconds.items()]
     for ratio in group.ratios:
         rounds = zip(seconds[ratio.name], seconds[ratio.against], strict=True)

@@ -27,14 +27,14 @@ LABELS: Mapping[Implementation, str] = {
     "token_chunk": "token_chunk",
     "vocab_tile": "vocab_tile",
 }
-"""What a curve is called, by implementation."""
+"""Labels of the curves, by implementation."""
 
 
 def curves(measured: Measured) -> dict[Implementation, list[float]]:
-    """GiB at `VOCABULARIES`, by implementation.
+    """Return the GiB at `VOCABULARIES`, by implementation.
 
     Raises:
-        ValueError: rows that are missing, as they are after --quick.
+        ValueError: rows are missing, as after --quick.
     """
     values = {row.figure: row.value for row in measured.rows}
     wanted: dict[Implementation, list[str]] = {
@@ -49,7 +49,7 @@ def curves(measured: Measured) -> dict[Implementation, list[float]]:
 
 
 def draw(gibibytes: Mapping[Implementation, list[float]]) -> "Figure":
-    """Both axes logarithmic: what grows with the vocabulary is a slope, and a factor is a distance."""
+    """Draw on two logarithmic axes: growth with the vocabulary is a slope, and a factor is a distance."""
     from matplotlib import ticker
     from matplotlib.figure import Figure
 
@@ -92,7 +92,7 @@ def draw(gibibytes: Mapping[Implementation, list[float]]) -> "Figure":
 
 
 def save(drawing: "Figure", path: Path) -> None:
-    """Write SVG whose text stays text, the same bytes for the same figures."""
+    """Write an SVG whose text stays text, the same bytes for the same figures."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "losses_memory"}):
@@ -100,7 +100,7 @@ def save(drawing: "Figure", path: Path) -> None:
 
 
 def main() -> None:
-    """Draw the kept result."""
+    """Draw the stored result."""
     run_program(lambda: save(draw(curves(read(RESULT))), DRAWING))
 
 

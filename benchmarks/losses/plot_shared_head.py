@@ -1,4 +1,4 @@
-"""`python -m benchmarks.losses.plot_shared_head`: where hidden vectors end, through two heads and through one.
+"""`python -m benchmarks.losses.plot_shared_head`: draw where hidden vectors end, with two heads and with one.
 
 Trains them, which takes seconds, and writes `docs/_static/shared_head.svg`.
 """
@@ -22,7 +22,7 @@ TITLES: dict[HeadOf, str] = {"teacher": "a head each", "student": "one head, the
 
 
 def draw() -> "Figure":
-    """A panel for each: the teacher's vectors, the student's at the end, and a line from each to its own."""
+    """Draw a panel for each: the teacher's vectors, the student's at the end, and a line between each pair."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(7.2, 3.9), facecolor=PAPER)

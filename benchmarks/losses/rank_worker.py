@@ -18,9 +18,9 @@ from jaxkd.records import Hiddens
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one step, forward and backward, and by what to recognise its result; or where this runs.
+    """Return the seconds of one step, forward and backward, and a summary of its result; or the environment.
 
-    `distances` and `bounds` are per position: what a truncated sort found, and how much the exact distance may be more.
+    `distances` and `bounds` are per position: those of a truncated sort, and the most by which exact ones exceed them.
     """
     if request.get("environment"):
         return dataclasses.asdict(environment.here())

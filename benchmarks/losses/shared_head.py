@@ -1,8 +1,8 @@
 """Why two spaces need one head: hidden vectors of two dimensions, trained towards a teacher's distributions.
 
-The student's vectors and its head are trained by plain gradient descent.  The teacher's distributions are read from
+The student's vectors and its head are trained by plain gradient descent.  The teacher's distributions are computed from
 its vectors once by its own head, and once by the student's, as DSKD does: then the distance falls further, and the
-vectors come to lie as the teacher's do.
+vectors arrange themselves like the teacher's.
 
 Source: Zhang et al., DSKD (arXiv 2406.17328), section 2.2; the setting is that of songmzhang/DSKD@077337a, smaller.
 """
@@ -44,18 +44,18 @@ DIVERGENCES: Mapping[str, AnyDivergence] = {
 }
 
 HeadOf = Literal["teacher", "student"]
-"""Whose head reads the teacher's vectors."""
+"""Model whose head is applied to the teacher's vectors."""
 
 LESS = Bar(relation="<", limit=1.0)
-"""What a ratio of shared to different must be; the paper's two objectives are judged, the others reported."""
+"""Bound on a ratio of shared to different; the paper's two objectives are judged, the others reported."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One training."""
+    """Result of one training."""
 
     first: float
-    """The distance before it, nats for the KL divergences."""
+    """Distance before the training, in nats for the KL divergences."""
     last: float
     hiddens: Float[np.ndarray, "n 2"]
     """The student's vectors after the step from the lowest distance."""
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def train(divergence: AnyDivergence, head_of: HeadOf, seed: int) -> Outcome:
-    """Train vectors and head from the draw of this seed."""
+    """Train vectors and head from the random start of this seed."""
     random = np.random.default_rng(seed)
     student, head, teacher, teacher_head = (
         random.standard_normal((count, 2)).astype(np.float32) for count in (VECTORS, CLASSES, VECTORS, CLASSES)
@@ -92,7 +92,7 @@ def _descend(
     teacher: Float[Array, "n 2"],
     teacher_head: Float[Array, "c 2"],
 ) -> tuple[Float[Array, " s"], Float[Array, "n 2"]]:
-    """The distance before each step, and the vectors behind the lowest."""
+    """Return the distance before each step, and the vectors after the step from the lowest."""
 
     def distance(trained: tuple[Array, Array]) -> Array:
         hiddens, head = trained
@@ -112,7 +112,7 @@ def _descend(
 
 
 def measure(quick: bool) -> Measured:
-    """Ratios of shared to different, medians over the seeds; quick: the forward KL alone."""
+    """Measure ratios of shared to different, medians over the seeds; quick: only the forward KL."""
     rows = []
     for name, divergence in list(DIVERGENCES.items())[: 1 if quick else None]:
         outcomes = [[train(divergence, head, seed) for head in ("teacher", "student")] for seed in SEEDS]

@@ -18,7 +18,7 @@ from jaxkd.records import Hiddens
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one step, forward and backward, and by what to recognise its result; or where this runs."""
+    """Return the seconds of one step, forward and backward, and a summary of its result; or the environment."""
     if request.get("environment"):
         return dataclasses.asdict(environment.here())
     student, teacher, weights = _inputs(Shape(**request["shape"]))

@@ -1,4 +1,4 @@
-"""What AlignDistil's loss needs besides its arguments and gradients: the compiled plans."""
+"""Memory of AlignDistil's loss besides its arguments and gradients, from the compiled plans."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ from jaxkd.records import Head, Hiddens
 TOKENS, VOCABULARY, WIDTH = 2048, 151_936, 896
 
 BARS: dict[Implementation, float | None] = {"reference": None, "token_chunk": 1.1, "vocab_tile": 0.5}
-"""GiB; the reference is what the others save memory against."""
+"""Bounds in GiB; the reference is the baseline."""
 
 
 def measure(quick: bool) -> Measured:
-    """GiB of a value and its gradient to the student's hidden states and head, in float32."""
+    """Measure GiB of a value and its gradient to the student's hidden states and head, in float32."""
     del quick
     rows = tuple(
         Row(
@@ -49,7 +49,7 @@ def _step(implementation: Implementation) -> Callable:
 
 
 def _models() -> tuple[Hiddens, Hiddens, Hiddens]:
-    """Student, DPO model and reverse DPO model, described."""
+    """Return the abstract student, DPO model and reverse DPO model."""
     head = Head(weight=jax.ShapeDtypeStruct((VOCABULARY, WIDTH), jnp.float32), vocab_size=VOCABULARY)
     one = Hiddens(values=jax.ShapeDtypeStruct((TOKENS, WIDTH), jnp.float32), head=head)
     return one, one, one

@@ -1,4 +1,4 @@
-"""Seconds of AlignDistil's step beside those of its parts: a step of fine-tuning, and two models that read along."""
+"""Seconds of AlignDistil's step beside those of its parts: a step of fine-tuning, and forward passes of two models."""
 
 import dataclasses
 import functools
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 COST = Bar(relation="<=", limit=1.2)
 
 PRODUCTS: "dict[Implementation, int]" = {"token_chunk": 5, "vocab_tile": 12}
-"""Products of all hidden states and a head: three logits and two gradients; a tile's logits anew in each sweep, of the
-two models in two for their distance, of all three in two for the loss."""
+"""Products of all hidden states and a head: three logits and two gradients.  A tile recomputes logits in each sweep: of
+two models in two sweeps for their distance, and of all three in two for the loss."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A model that is student, DPO model and reverse DPO model in one, and the rows of a step."""
+    """One model as student, DPO model and reverse DPO model, and the rows of a step."""
 
     checkpoint: "Pretrained"
     batch: "TokenBatch"
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds of a value and its gradient; quick: fewer rounds."""
+    """Measure seconds of a value and its gradient; quick: fewer rounds."""
     return measured(_setting(), rounds=5 if quick else 9)
 
 
@@ -46,7 +46,7 @@ BENCHMARK = Benchmark(
 
 
 def measured(setting: Setting, *, rounds: int) -> Measured:
-    """The same in any setting."""
+    """Measure the same in any setting."""
     params = jax.tree.map(jnp.asarray, setting.checkpoint.load())
     batch = jax.tree.map(jnp.asarray, setting.batch)
     apart = _compiled(_parts, setting, params, batch)
@@ -66,7 +66,7 @@ def measured(setting: Setting, *, rounds: int) -> Measured:
 
 
 def _setting() -> Setting:
-    """Eight of SmolLM2's layers, half of whose multiplications are the head's."""
+    """Return eight of SmolLM2's layers, half of whose multiplications are the head's."""
     from jaxkd.data import PackedText, StandardLibrary
     from jaxkd.models import Pretrained
     from jaxkd.models.surgery import evenly_spaced
@@ -88,9 +88,9 @@ def _compiled(function: Callable[..., Any], setting: Setting, params: Any, batch
 
 
 def _parts(setting: Setting, params: Any, batch: "TokenBatch") -> Any:
-    """A step of fine-tuning on all logits, and the logits of two models.
+    """Compute a step of fine-tuning on all logits, and the logits of two models.
 
-    Their parameters differ by a factor, or the compiler would see that they are one.
+    Their parameters differ by a factor, or the compiler would merge them.
     """
     from jaxkd.distillation import forward
     from jaxkd.kernels import head_logits
@@ -128,7 +128,7 @@ def _other(params: Any, place: int) -> Any:
 
 
 def _multiplications(setting: Setting) -> float:
-    """Of vocab_tile's step over those of token_chunk's: bodies three times forward, once backward, and the heads."""
+    """Return vocab_tile's multiplications over token_chunk's: three bodies forward, one backward, and the heads."""
     config = setting.checkpoint.config()
     per_block = config.width * config.head_dim * (2 * config.heads + 2 * config.kv_heads)
     per_block += 3 * config.width * config.mlp_width

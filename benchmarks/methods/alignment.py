@@ -1,4 +1,4 @@
-"""How fast tokens are aligned, and how many of them find a partner, over the standard library in ten vocabularies."""
+"""Speed of token alignment and the share of paired tokens, over the standard library in ten vocabularies."""
 
 import ast
 import dataclasses
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 RESPONSES = 1000
 REPEATS = 5
 PASSES = 10
-"""Times that the device goes over all responses in one measurement: once takes as long as a thread takes to wake up."""
+"""Passes of the device over all responses in one measurement: a single one takes as long as a thread's wake-up."""
 BUCKETS = 4
-"""Shapes, and so compiled programs, for responses of different lengths."""
+"""Number of shapes, and so of compiled programs, for responses of different lengths."""
 
 SPEED = Bar(relation=">=", limit=20)
-"""Seconds of the loop over strings, in plain Python, over those of the alignment of ready spans."""
+"""Bound on the seconds of the loop over strings, in plain Python, over those of the alignment of ready spans."""
 
 LOOP = "loop over strings, Python"
 
@@ -39,7 +39,7 @@ TIMED: tuple[tuple[Make, Make], ...] = (
     (packaged_tokenizers.qwen, packaged_tokenizers.gpt2),
     (packaged_tokenizers.smollm2, packaged_tokenizers.mistral_v1),
 )
-"""(teacher, student)."""
+"""Pairs (teacher, student)."""
 
 PAIRS: tuple[tuple[Make, Make], ...] = (
     *TIMED,
@@ -52,7 +52,7 @@ PAIRS: tuple[tuple[Make, Make], ...] = (
     (packaged_tokenizers.j2, packaged_tokenizers.mistral_v1),
     (packaged_tokenizers.smollm2, packaged_tokenizers.rwkv),
 )
-"""(teacher, student)."""
+"""Pairs (teacher, student)."""
 
 
 MODES = ("byte spans", "without leading space", "greedy rule")
@@ -61,11 +61,11 @@ MODES = ("byte spans", "without leading space", "greedy rule")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Texts in one vocabulary, each with the end of the response behind it."""
+    """Texts in one vocabulary, each followed by the end of the response."""
 
     name: str
     end: str | None
-    """None where tokens are bytes and have no strings."""
+    """String of the end of a sequence; None if tokens are bytes and have no strings."""
     strings: list[list[str]]
     spans: "list[Spans]"
     words: "list[Spans]"
@@ -73,7 +73,7 @@ class Tokens:
 
 
 def measure(quick: bool) -> Measured:
-    """Speed, then shares; quick: 100 responses, and the first pair alone."""
+    """Measure speed, then shares; quick: 100 responses, and only the first pair."""
     texts = corpus(100 if quick else RESPONSES)
     pairs = PAIRS[:1] if quick else PAIRS
     encoders = {make: make() for make in dict.fromkeys(make for pair in pairs for make in pair)}
@@ -95,7 +95,7 @@ BENCHMARK = Benchmark(
 
 
 def corpus(limit: int) -> dict[str, list[str]]:
-    """Functions of the standard library: their bodies, which are code, and their documentation, which is prose."""
+    """Return functions of the standard library: their bodies, which are code, and their docstrings, which are prose."""
     from jaxkd.data import StandardLibrary
     from jaxkd.data.examples import subset
     from jaxkd.data.text.standard_library import INSTRUCTION
@@ -109,7 +109,7 @@ def corpus(limit: int) -> dict[str, list[str]]:
 
 
 def tokenize(encoder: Encoder, texts: Sequence[str]) -> Tokens:
-    """The texts in one vocabulary."""
+    """Return the texts in one vocabulary."""
     from jaxkd.tokenizers import byte_spans
 
     encoded = [encoder.encode(text) for text in texts]
@@ -120,7 +120,7 @@ def tokenize(encoder: Encoder, texts: Sequence[str]) -> Tokens:
 
 
 def buckets(student: Tokens, teacher: Tokens) -> list[list[int]]:
-    """Indices of the texts in groups, each up to twice as long as the one before."""
+    """Return the indices of the texts in groups, each of texts up to twice as long as in the previous one."""
     longest = np.array([max(map(len, sides)) for sides in zip(student.spans, teacher.spans, strict=True)])
     limits = np.ceil(longest.max() / 2.0 ** np.arange(BUCKETS - 1, 0, -1))
     group = np.searchsorted(limits, longest)
@@ -128,7 +128,7 @@ def buckets(student: Tokens, teacher: Tokens) -> list[list[int]]:
 
 
 def padded(spans: "Sequence[Spans]") -> "TokenSpans":
-    """One row a text, on the device."""
+    """Return one row per text, on the device."""
     import jax.numpy as jnp
 
     from jaxkd.records import TokenSpans
@@ -143,7 +143,7 @@ def padded(spans: "Sequence[Spans]") -> "TokenSpans":
 
 
 def speed(student: Tokens, teacher: Tokens) -> Iterator[Row]:
-    """Seconds of the loop and of the device, taking turns, and the ratios within a round.
+    """Yield seconds of the loop and of the device, in turn, and the ratios within a round.
 
     Raises:
         ValueError: the greedy rule on the device finds other pairs than the loop.
@@ -188,7 +188,7 @@ def speed(student: Tokens, teacher: Tokens) -> Iterator[Row]:
 
 
 def prepared(student: Tokens, teacher: Tokens, group: Sequence[int]) -> "Prepared":
-    """What the greedy rule takes, for the texts of a bucket."""
+    """Return the inputs of the greedy rule for the texts of a bucket."""
     from jaxkd.alignment import greedy
 
     return greedy.prepare(
@@ -200,7 +200,7 @@ def prepared(student: Tokens, teacher: Tokens, group: Sequence[int]) -> "Prepare
 
 
 def shares(kind: str, student: Tokens, teacher: Tokens) -> Iterator[Row]:
-    """The pairs over the student's tokens, ends included, by each rule."""
+    """Yield the number of pairs over the student's tokens, ends included, by each rule."""
     from jaxkd.alignment import exact_token, greedy
 
     groups = buckets(student, teacher)
@@ -222,7 +222,7 @@ def shares(kind: str, student: Tokens, teacher: Tokens) -> Iterator[Row]:
 
 
 def figure(kind: str, teacher: str, student: str, mode: str) -> str:
-    """The name of a row of shares."""
+    """Return the name of a row of shares."""
     return f"{kind}, {teacher} to {student}: {mode}"
 
 
@@ -238,7 +238,7 @@ def _count(alignment: "Alignment") -> int:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Until all results are there."""
+    """Return the seconds until all results are ready."""
     import jax
 
     start = time.perf_counter()

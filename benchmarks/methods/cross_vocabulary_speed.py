@@ -1,8 +1,8 @@
-"""How fast ULD is between two vocabularies, forward and backward from hidden states, on one core: against TRL.
+"""Speed of ULD between two vocabularies, forward and backward from hidden states, on one core, against TRL.
 
-TRL's side is the `ULDLoss` of GOLD on full logits, as GOLD calls it by default and as the plain sum over positions that
-it is here, where every token is a group of its own.  Each side is a process of its own on the same core, in turns.
-The truncated sort computes another number than the exact one, so its error is reported beside its speed.
+TRL's side is the `ULDLoss` of GOLD on full logits, as GOLD calls it by default and as the plain sum over positions to
+which it reduces here, where every token is its own group.  Each side is a separate process on the same core; they take
+turns.  The truncated sort does not compute the exact number, so its error is reported beside its speed.
 """
 
 import functools
@@ -24,15 +24,15 @@ TOP = 8192
 GOLD, PLAIN, EXACT, TRUNCATED = "GOLD", "GOLD's plain sum", "all ranks", f"{TOP:,} ranks"
 TRL_WAYS = {GOLD: "groups", PLAIN: "plain"}
 TIMES_GOLD = Bar(relation=">=", limit=4.0)
-"""Of the truncated sort.  The other ratios are reported: an exact sort of two vocabularies takes torch as long."""
+"""Bound for the truncated sort.  Other ratios are reported: an exact sort of two vocabularies takes torch as long."""
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds and ratios, medians of five rounds, and the error of the truncated sort; quick: 64 positions.
+    """Measure seconds and ratios, medians of five rounds, and the truncated sort's error; quick: 64 positions.
 
     Raises:
         ChildProcessError: TRL cannot be installed, or a side failed.
-        ValueError: the exact sides do not compute the same.
+        ValueError: the exact sides disagree on the results.
     """
     rows = []
     with sides("trl", ours="benchmarks.losses.rank_worker", theirs="benchmarks.peers.trl.rank_driver") as both:
@@ -49,7 +49,7 @@ BENCHMARK = Benchmark(
 
 
 def _rows(tokens: int, ours: Ask, theirs: Ask) -> list[Row]:
-    """The time of each, the ratios of the times of a round, and what the truncated sort leaves out."""
+    """Return the time of each, the ratios of the times of a round, and the truncated sort's error."""
     common = {"width": WIDTH, "teacher_width": TEACHER_WIDTH, "tokens": tokens}
     shapes = {"student": common | {"vocabulary": VOCABULARY}, "teacher": common | {"vocabulary": TEACHER_VOCABULARY}}
     asked = {
@@ -81,10 +81,10 @@ def _ratio(label: str, seconds: Mapping[str, Sequence[float]], theirs: str, ours
 
 
 def _errors(label: str, exact: Mapping, truncated: Mapping) -> list[Row]:
-    """How much lower the truncated distances are, and how much lower they say that they may be; means over positions.
+    """Return the error of the truncated distances and the bound that they report, as means over positions.
 
     Raises:
-        ValueError: a distance outside its bound.
+        ValueError: a distance is outside its bound.
     """
     distances, found, bounds = (
         np.array(one) for one in (exact["distances"], truncated["distances"], truncated["bounds"])

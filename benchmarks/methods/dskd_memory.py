@@ -1,4 +1,4 @@
-"""What DSKD's losses between two vocabularies need besides their arguments and gradients: the compiled plans."""
+"""Memory of DSKD's losses between two vocabularies besides their arguments and gradients, from the compiled plans."""
 
 from benchmarks import environment
 from benchmarks.losses.loss_step import Implementation, temporary_bytes
@@ -16,15 +16,15 @@ WAYS: dict[str, tuple[Way, Way]] = {
     "what the recipes take": ("auto", FROZEN_HEAD),
     "vocab_tile": ("vocab_tile", "vocab_tile"),
 }
-"""For the term whose head is trained, and for the two whose head is not."""
+"""Implementations for the term whose head is trained, and for the two whose head is frozen."""
 
 BAR = Bar(relation="<=", limit=1.5)
-"""GiB of what is asked to be small: the reference is what the others save memory against, and "auto" to be fast."""
+"""Bound in GiB on the memory-efficient ways: the reference is the baseline, and "auto" is meant to be fast."""
 JUDGED = ("what the recipes take", "vocab_tile")
 
 
 def measure(quick: bool) -> Measured:
-    """GiB of a value and its gradient in float32."""
+    """Measure GiB of a value and its gradient in float32."""
     del quick
     rows = tuple(
         Row(figure=figure(name), value=_gibibytes(*way), unit="GiB", bar=BAR if name in JUDGED else None)
@@ -41,7 +41,7 @@ BENCHMARK = Benchmark(
 
 
 def figure(name: str) -> str:
-    """What a row says."""
+    """Return the name of a row."""
     return (
         f"t2s_ce + t2s_kd + s2t_kd by {name}, {SHAPE.tokens:,} targets, vocabularies of "
         f"{SHAPE.vocabulary:,} and {SHAPE.teacher_vocabulary:,}"

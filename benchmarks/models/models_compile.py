@@ -1,7 +1,7 @@
-"""How compile time grows with depth: a tiny model of 28 layers against the same of 2.
+"""Growth of compile time with depth: a tiny model of 28 layers against the same of 2.
 
-The layers are scanned, so that a program of many is as long as one of two.  What XLA compiles is counted, and
-tracing before it; nothing is kept between two compilations.
+The layers are scanned, so that a program of many is as long as one of two.  The time includes tracing and XLA's
+compilation; nothing is cached between two compilations.
 """
 
 import functools
@@ -22,11 +22,11 @@ FLAT = Bar(relation="<=", limit=1.3)
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds at both depths and their ratio, medians of five rounds; quick: the forward pass only."""
+    """Measure seconds at both depths and their ratio, medians of five rounds; quick: only the forward pass."""
     import jax
 
     programs = {"forward": _forward, "forward and gradient": _gradient}
-    # A compilation that the disk remembers would take no time at either depth.
+    # A compilation from the disk cache would take no time at either depth.
     jax.config.update("jax_enable_compilation_cache", False)
     rows = []
     for name, program in list(programs.items())[: 1 if quick else None]:
@@ -54,7 +54,7 @@ def _rows(name: str, program: Callable[["DecoderConfig"], Callable]) -> list[Row
 
 
 def _seconds(program: Callable[["DecoderConfig"], Callable], depth: int) -> float:
-    """Of one compilation from nothing."""
+    """Return the seconds of one compilation without caches."""
     import jax
     import jax.numpy as jnp
 

@@ -1,6 +1,6 @@
-"""How fast a model reads on one core: the logits of every position, against transformers with the same weights.
+"""Speed of a forward pass on one core: the logits of every position, against transformers with the same weights.
 
-Each side is a process of its own on the same core; they take turns, with the same tokens, in float32.
+Each side is a separate process on the same core; they take turns, with the same tokens, in float32.
 """
 
 import dataclasses
@@ -19,19 +19,19 @@ COMPARED = 1024
 """Tokens of the vocabulary whose logits at the last position are compared before anything is timed."""
 
 TOLERANCE = 1e-3
-"""Largest difference there; the logits themselves are of size 10."""
+"""Largest difference of those logits, which are themselves of size 10."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is measured side by side."""
+    """Size of the inputs."""
 
     rows: int
     length: int
 
     @property
     def label(self) -> str:
-        """As rows name it."""
+        """Name of the case in rows."""
         return f"{self.rows} x {self.length} tokens"
 
 
@@ -39,11 +39,11 @@ CASES = (Case(rows=8, length=128), Case(rows=2, length=512), Case(rows=1, length
 
 
 def measure(quick: bool) -> Measured:
-    """Tokens a second and their ratios, medians of five rounds; quick: the first case only.
+    """Measure tokens per second and their ratios, medians of five rounds; quick: only the first case.
 
     Raises:
         ChildProcessError: transformers cannot be installed, or a side failed.
-        ValueError: the sides do not compute the same.
+        ValueError: the sides disagree on the logits.
     """
     from jaxkd.models import Pretrained
 
@@ -62,10 +62,10 @@ BENCHMARK = Benchmark(
 
 
 def require_agreement(label: str, ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> None:
-    """Refuse to time what does not compute the same.
+    """Check that both sides compute the same before they are timed.
 
     Raises:
-        ValueError: a logit that differs by more than `TOLERANCE`.
+        ValueError: a logit differs by more than `TOLERANCE`.
     """
     difference = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
     if not difference <= TOLERANCE:

@@ -1,6 +1,6 @@
-"""What a checkpoint costs the host while it is loaded: resident memory above that of a process that holds nothing.
+"""Host memory while a checkpoint is loaded: resident memory above that of a process that holds nothing.
 
-Run as a script, it loads the folder that it is given and prints what that took.
+Run as a script, it loads the given folder and prints the memory and the seconds.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 ROOT = Path(__file__).parents[2]
 
 PEAK = Bar(relation="<=", limit=1.3)
-"""Peak memory above the baseline over the size of the loaded arrays.  On CPU devices the arrays lie in the same
-memory, so 1.0 is what they take by themselves."""
+"""Bound on the peak memory above the baseline over the size of the loaded arrays.  On CPU devices the arrays are in the
+same memory, so 1.0 is their own share."""
 
 SHARD_BYTES = 300 * 10**6
 
@@ -51,7 +51,7 @@ CASES = (
 
 
 def measure(quick: bool) -> Measured:
-    """Write a checkpoint in bfloat16 and load it in a process of its own for each case; quick: the first case alone."""
+    """Write a checkpoint in bfloat16 and load it in a separate process for each case; quick: only the first case."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="jaxkd-load-") as name:
         folder = Path(name) / "model"
@@ -75,7 +75,7 @@ BENCHMARK = Benchmark(
 
 
 def _write_checkpoint(folder: Path) -> int:
-    """A llama of 0.5 G random weights; their bytes."""
+    """Write a llama of 0.5 G random weights and return their bytes."""
     import jax
 
     from jaxkd.models import DecoderConfig
@@ -86,7 +86,7 @@ def _write_checkpoint(folder: Path) -> int:
         vocab_size=32_000, width=1536, depth=16, heads=24, kv_heads=8, head_dim=64, mlp_width=4096, max_positions=2048
     )
     random = np.random.default_rng(0)
-    # Any bits will do, and one row of them, repeated, costs no memory.
+    # The values do not matter, and one row of them, repeated, costs no memory.
     abstract = decoder.abstract(config, ml_dtypes.bfloat16)
     params = jax.tree.map(
         lambda leaf: np.broadcast_to(random.standard_normal(leaf.shape[-1]).astype(ml_dtypes.bfloat16), leaf.shape),
@@ -114,7 +114,7 @@ def _in_a_process(folder: Path, case: Case) -> dict[str, float]:
 
 
 def _load(folder: Path, *, dtype: str, fsdp: int, path: str) -> dict[str, float]:
-    """Load once in this process; bytes and seconds."""
+    """Load once in this process and return bytes and seconds."""
     import jax
     import jax.numpy as jnp
 
@@ -128,7 +128,7 @@ def _load(folder: Path, *, dtype: str, fsdp: int, path: str) -> dict[str, float]
     config = model_config.read(folder)
     axes = decoder.logical_axes(config)
     with jax.set_mesh(make(MeshShape(data=1, fsdp=fsdp))):
-        jax.block_until_ready(jax.jit(lambda x: x + 1)(jnp.zeros(8)))  # the compiler's own memory is no part of it
+        jax.block_until_ready(jax.jit(lambda x: x + 1)(jnp.zeros(8)))  # leave out the compiler's own memory
         baseline = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
         start = time.perf_counter()
         if path == "placed":

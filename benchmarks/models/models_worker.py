@@ -20,7 +20,7 @@ from jaxkd.typing import Params
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one call and what it computed; or where this runs."""
+    """Return the seconds of one call and its result; or the environment."""
     if request.get("environment"):
         return dataclasses.asdict(environment.here())
     config, params = _model(request["folder"])

@@ -1,4 +1,4 @@
-"""What a step on the student's own answers costs beside its parts: sampling, and an update on the same rows."""
+"""Cost of a step on the student's own generations beside its parts: sampling, and an update on the same rows."""
 
 import dataclasses
 import tempfile
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from jaxkd.training.compiled_step import CompiledStep
 
 STEPS, COUNTED, ROUND = 8, 200, 4
-"""Steps that are timed, those over which compiled programs are counted, and those of a round."""
+"""Number of steps that are timed, over which compiled programs are counted, and of a round."""
 
 COST = Bar(relation="<=", limit=1.15)
 HOST = Bar(relation="<=", limit=0.03)
 PROGRAMS = Bar(relation="<=", limit=60)
-"""Of the sampler and of the update, whose arrays have lengths of two sizes a doubling."""
+"""Bound on the programs of the sampler and of the update, whose arrays have two lengths per doubling."""
 
 
 def measure(quick: bool) -> Measured:
-    """Seconds of whole steps against those of their parts; quick: fewer steps."""
+    """Measure seconds of whole steps against those of their parts; quick: fewer steps."""
     import jax
 
     from jaxkd.sharding import MeshShape
@@ -53,27 +53,27 @@ BENCHMARK = Benchmark(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """Of one batch, in seconds."""
+    """Seconds of one batch."""
 
     whole: float
     sampling: float
     update: float
     outside: float
-    """Of the rollout, what is not the sampler's: tokens of the teacher, spans, arrays."""
+    """Seconds of the rollout outside the sampler: tokens of the teacher, spans, arrays."""
 
     @property
     def cost(self) -> float:
-        """The step beside its parts measured alone."""
+        """Ratio of the step to its parts measured alone."""
         return self.whole / (self.sampling + self.update)
 
     @property
     def host(self) -> float:
-        """The share of a step that is spent between sampler and update."""
+        """Share of a step that is spent between sampler and update."""
         return self.outside / self.whole
 
 
 def _recipes(folder: Path) -> Iterator[tuple[str, "OnPolicy"]]:
-    """Eight of SmolLM2's layers teach four, and four with GPT-2's tokens: with thirty the host's share is less."""
+    """Yield recipes: eight of SmolLM2's layers teach four, some with GPT-2's tokens; thirty lower the host's share."""
     from benchmarks.methods.gpt2_student import with_gpt2_tokens
     from jaxkd.data import PairedText
     from jaxkd.models import Pretrained
@@ -100,7 +100,7 @@ def _text() -> Any:
 
 
 def _timed(recipe: "OnPolicy", count: int) -> Iterator[Step]:
-    """Each batch twice, of which the first compiles, and then its parts."""
+    """Yield the times of each batch, run twice, of which the first compiles, and then of its parts."""
     import jax
 
     from jaxkd.on_policy import rollouts
@@ -115,7 +115,7 @@ def _timed(recipe: "OnPolicy", count: int) -> Iterator[Step]:
             key = jax.random.fold_in(root, number)
             rollout = recipe.rollout(step.variables(state, frozen), examples, key)
             batch = global_batch(rollout.batch, jax.sharding.get_mesh())
-            # Compiles; what still ran of it would count as host work of the rollout that waits for it.
+            # Compiles; unfinished work would count as host work of the next rollout, which waits for it.
             state, _ = jax.block_until_ready(update(state, frozen, batch, root))
 
             start = time.perf_counter()
@@ -132,7 +132,7 @@ def _timed(recipe: "OnPolicy", count: int) -> Iterator[Step]:
 
 
 def _rounds(recipe: "OnPolicy", quick: bool) -> float:
-    """Seconds of a run that writes once for some steps, over those of one that writes for each."""
+    """Return the seconds of a run that samples once per round, over those of one that samples at each step."""
     runs = [_Run(recipe), _Run(dataclasses.replace(recipe, every=ROUND))]
     for run in runs:
         run.seconds(ROUND if quick else STEPS)  # compiles
@@ -141,7 +141,7 @@ def _rounds(recipe: "OnPolicy", quick: bool) -> float:
 
 
 def _step(recipe: "OnPolicy") -> "CompiledStep":
-    """A step that learns nothing, so that it can be made again with the same answers."""
+    """Return a step that learns nothing, so that it can be repeated with the same generations."""
     from jaxkd.training import Optimizer, Train
 
     optimizer = Optimizer(learning_rate=0.0, weight_decay=0.0)
@@ -149,7 +149,7 @@ def _step(recipe: "OnPolicy") -> "CompiledStep":
 
 
 class _Run:
-    """The loop of a run, which can be made again."""
+    """The loop of a run, which can be repeated."""
 
     def __init__(self, recipe: "OnPolicy"):
         import jax
@@ -158,7 +158,7 @@ class _Run:
         self.update, self.variables = self.step.jit(), recipe.init(jax.random.key(0))
 
     def seconds(self, count: int) -> float:
-        """Of so many steps, each rollout beside the step before it where it can be."""
+        """Return the seconds of `count` steps, each rollout concurrent with the previous step if possible."""
         import jax
         import jax.numpy as jnp
 
@@ -179,7 +179,7 @@ class _Run:
 
 
 class _Watched:
-    """A function that remembers how long its last call took."""
+    """A function that records how long its last call took."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function, self.seconds = function, 0.0
@@ -192,7 +192,7 @@ class _Watched:
 
 
 def _programs(count: int) -> int:
-    """Compiled while a student of one layer learns from a teacher of one."""
+    """Return the number of programs compiled while a student of one layer learns from a teacher of one."""
     import jax
 
     from jaxkd.models import Pretrained

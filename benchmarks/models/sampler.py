@@ -1,7 +1,7 @@
-"""How fast text is generated on one core: against transformers' `generate` with the same weights, in float32.
+"""Speed of text generation on one core, against transformers' `generate` with the same weights, in float32.
 
-Each side is a process of its own on the same core; they take turns, and write texts of the same length after the
-same prompts.
+Each side is a separate process on the same core; they take turns, and generate texts of the same length from the same
+prompts.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.side_by_side import Sides
 
 PROMPT, NEW = 32, 64
-"""Tokens of a prompt, and of a text."""
+"""Tokens of a prompt, and of a generated text."""
 
 AGREEMENT = 0.95
-"""Share of the greedy tokens that must be equal before anything is timed, each text counted up to its first other
-token: two programs round sums differently, and where two tokens are as good as equally probable the texts part."""
+"""Share of the greedy tokens that must be equal before anything is timed, each text counted up to its first
+different token: two programs round sums differently, and texts diverge where two tokens are almost equally probable."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is measured side by side."""
+    """Batch size and sampling options of one comparison."""
 
     rows: int
     bar: Bar | None = None
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """As rows name it."""
+        """Name of the case in rows."""
         way = "greedy" if self.temperature == 0 else f"temperature {self.temperature:g}, top-p {self.top_p:g}"
         return f"batch {self.rows}, {way}"
 
@@ -45,11 +45,11 @@ CASES = (
 
 
 def measure(quick: bool) -> Measured:
-    """Tokens a second and their ratios, medians of five rounds; quick: the first case only.
+    """Measure tokens per second and their ratios, medians of five rounds; quick: only the first case.
 
     Raises:
         ChildProcessError: transformers cannot be installed, or a side failed.
-        ValueError: the sides do not write the same.
+        ValueError: the sides generate different texts.
     """
     from jaxkd.models import Pretrained
 
@@ -68,10 +68,10 @@ BENCHMARK = Benchmark(
 
 
 def require_agreement(label: str, ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> None:
-    """Refuse to time what does not write the same.
+    """Check that both sides generate the same before they are timed.
 
     Raises:
-        ValueError: fewer equal tokens than `AGREEMENT`.
+        ValueError: the share of equal tokens is below `AGREEMENT`.
     """
     equal = sum(
         len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=True))))

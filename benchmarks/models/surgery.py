@@ -1,4 +1,4 @@
-"""What a cut, a new vocabulary and fewer bits cost SmolLM2-135M-Instruct before any training."""
+"""Cost of pruning, a new vocabulary and quantization for SmolLM2-135M-Instruct before any training."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ SIZES = ({"mlp_width": 1152}, {"heads": 6}, {"width": 432}, {"mlp_width": 1152, 
 STATISTICS = ("root_mean_square", "mean_absolute")
 NEW_TOKENS = 8000
 SAVED = Bar(relation=">", limit=0.5)
-"""Nats per token that a choice by importance must be better than one at random."""
+"""Bound on the nats per token that pruning by importance saves over pruning at random."""
 
 INT8_KL = Bar(relation="<=", limit=0.01)
 SPELLED = Bar(relation="<", limit=0)
-"""Bits per byte: rows made of pieces must be better than rows that are all the mean."""
+"""Bound in bits per byte: rows made of pieces must be better than rows that are all the mean."""
 
 
 def measure(quick: bool) -> Measured:
-    """All rows; quick: less text, and of the cuts the first."""
+    """Measure all rows; quick: less text, and only the first cut."""
     import jax
 
     from jaxkd.data import PackedText, StandardLibrary
@@ -137,7 +137,7 @@ def _vocabularies(whole: "LanguageModel", limit: int) -> Iterator[Row]:
 
 
 def _tokenizer() -> "PreTrainedTokenizerBase":
-    """A byte-level BPE of the training functions' own bodies."""
+    """Return a byte-level BPE trained on the bodies of the training functions."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,1 +1,1 @@
-"""Other systems, each run by a driver of our own in a virtual environment of its own."""
+"""Other systems, each run by our driver in a separate virtual environment."""

@@ -1,4 +1,4 @@
-"""A peer's virtual environment, made when it is first asked for and kept in the user's cache."""
+"""A peer's virtual environment, created on first use and stored in the user's cache."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ PEERS = Path(__file__).parent
 
 
 def interpreter(peer: str) -> Path:
-    """The interpreter that has what `benchmarks/peers/PEER/requirements.txt` lists.
+    """Return the interpreter with the packages of `benchmarks/peers/PEER/requirements.txt`.
 
     Its first requirement is the peer itself, pinned, and names the environment.
 
     Raises:
-        ValueError: a first requirement without an exact version.
-        ChildProcessError: the packages cannot be installed; with the end of what pip said.
+        ValueError: the first requirement has no exact version.
+        ChildProcessError: the packages cannot be installed; with the end of pip's output.
     """
     requirements = PEERS / peer / "requirements.txt"
     wanted = requirements.read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def interpreter(peer: str) -> Path:
         raise ValueError(f"{requirements} must begin with a pinned requirement, got {pinned!r}. Write {name}==VERSION.")
     folder = FOLDER.expanduser() / f"{name}-{version}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    # Written last: an environment without it, or with another list in it, is not finished.
+    # Written last: an environment without it, or with another list in it, is incomplete.
     installed = folder / "requirements.txt"
     if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
         return python

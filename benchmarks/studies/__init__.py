@@ -1,1 +1,1 @@
-"""Studies that are kept: run, joined and drawn."""
+"""Stored studies: saved, joined and drawn."""

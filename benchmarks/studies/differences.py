@@ -1,4 +1,4 @@
-r"""How far rows of a kept study differ in a figure of each answer, with intervals over answers and seeds.
+r"""Differences between rows of a stored study in a figure per answer, with intervals over answers and seeds.
 
 python -m benchmarks.studies.differences benchmarks/results/align_distil.json generations/length \
     --pair constant_0.25 dpo_0.1
@@ -34,18 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) -> tuple[Interval, dict[str, float]]:
-    """The mean of a figure under `first` less that under `second`, over the seeds of both, and that of each seed.
+    """Return the mean of a figure of `first` minus that of `second`, over the seeds of both, and that of each seed.
 
-    Answer i of all rows is to the same prompt, so answers are drawn in pairs.
+    Answer i of all rows is to the same prompt, so answers are resampled in pairs.
 
     Args:
-        kept: what `keep_study` wrote.
+        kept: study that `keep_study` wrote.
         figure: EVALUATOR/COLUMN.
-        first: a row's label; several that are joined by commas stand for their mean.
-        second: the same.
+        first: a row's label; several labels, joined by commas, stand for their mean.
+        second: the same for the other side.
 
     Raises:
-        ValueError: no seed at which all were measured.
+        ValueError: there is no seed at which all were measured.
     """
     ours, theirs = _mean(kept, figure, first), _mean(kept, figure, second)
     seeds = sorted(ours.keys() & theirs.keys(), key=int)
@@ -59,7 +59,7 @@ def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) ->
 
 
 def table(kept: Mapping[str, Any], figure: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """The differences as Markdown."""
+    """Return the differences as Markdown."""
     cells = []
     for first, second in pairs:
         interval, by_seed = difference(kept, figure, first, second)
@@ -75,7 +75,7 @@ def table(kept: Mapping[str, Any], figure: str, pairs: Sequence[tuple[str, str]]
 
 
 def _mean(kept: Mapping[str, Any], figure: str, labels: str) -> dict[str, np.ndarray]:
-    """Of each answer over the rows, by the seeds that all have."""
+    """Return the mean over the rows for each answer, by the seeds that all rows have."""
     rows = [by_answer(kept, figure, row) for row in labels.split(",")]
     seeds = [seed for seed in rows[0] if all(seed in row for row in rows)]
     return {seed: np.mean([row[seed] for row in rows], axis=0) for seed in seeds}

@@ -1,4 +1,4 @@
-r"""Put the runs that were kept of a study beside those of a workdir, so that seeds of several machines are one result.
+r"""Add the stored runs of a study to those of a workdir, so that seeds of several machines become one result.
 
 python -m benchmarks.studies.join_study benchmarks/results/on_policy.json --config configs/on_policy.py \
     --workdir runs/on_policy
@@ -18,11 +18,11 @@ from jaxkd.runtime import metric_writer
 from jaxkd.study.study import stage_folder
 from jaxkd.train import load_study
 from jaxkd.training import Evaluation, Stage
-from jaxkd.training.stage import read_evaluations, write_evaluations
+from jaxkd.training.stage_folder import read_evaluations, write_evaluations
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the evaluations of each kept run that the workdir has not finished."""
+    """Write the evaluations of each stored run that the workdir has not finished."""
     parser = argparse.ArgumentParser(description="Put the runs that were kept of a study into a workdir.")
     parser.add_argument("kept", type=Path, help="benchmarks/results/STUDY.json")
     parser.add_argument("--config", type=Path, required=True, help="that it ran from")
@@ -40,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def evaluations(kept: dict[str, Any], stage: Stage, seed: str) -> dict[str, Evaluation]:
-    """What a run measured, as far as it was kept; nats to three decimals.
+    """Return the stored evaluations of a run; nats to three decimals.
 
     Args:
-        kept: what `keep_study` wrote.
-        stage: of the study.
-        seed: of the run; "all" where the stage has none.
+        kept: study that `keep_study` wrote.
+        stage: stage of the study.
+        seed: seed of the run; "all" if the stage has none.
     """
     summary, answers, label = kept["summary"], kept["test_answers"], stage.label or ""
     scores = summary[f"{BITS_PER_BYTE.metric}_by_seed"][label]
@@ -80,7 +80,7 @@ def evaluations(kept: dict[str, Any], stage: Stage, seed: str) -> dict[str, Eval
 
 
 def write_metrics(folder: Path, kept: dict[str, Any], stage: Stage, seed: str) -> None:
-    """The rows of a run's metrics that were kept."""
+    """Write the stored rows of a run's metrics."""
     rows: dict[int, dict[str, float]] = {}
     curves = {f"{VALIDATION}{name}": runs for name, runs in kept.get("curves", {}).items()}
     for name, runs in (curves | kept.get("training", {})).items():

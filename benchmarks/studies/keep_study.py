@@ -1,4 +1,4 @@
-"""Keep what a study found in one file: its summary, the figures of each answer, its runs by step, and where it ran.
+"""Store the results of a study in one file: its summary, figures per answer, runs by step, and environment.
 
 python -m benchmarks.studies.keep_study runs/same_head --config configs/same_head.py
 """
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 VALIDATION = "validation/"
 TRAINING = ("seconds", "train/at_floor", "train/strength")
-"""What is kept of the training steps, where a run has it."""
+"""Metrics of the training steps that are stored, if a run has them."""
 
 _NUMBERS = re.compile(r"\[\n\s+((?:-?[\d.e-]+,?\s*)+)\]")
 
@@ -35,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def kept(workdir: Path, config: str) -> dict[str, Any]:
-    """What is kept of a study.
+    """Return the results of a study that are stored.
 
-    A teacher may have been measured on answers that are too long in the tokens of its students: of these nothing is
-    kept but what is in the summary.
+    A teacher may have been measured on answers that are too long in the tokens of its students: these appear only in
+    the summary.
 
     Raises:
-        FileNotFoundError: no summary: nothing of it is finished.
-        ValueError: a row that was not measured on the answers of all others.
+        FileNotFoundError: there is no summary, so none of the study is finished.
+        ValueError: a row was not measured on the answers of all others.
     """
     if not (workdir / "summary.json").is_file():
         raise FileNotFoundError(f"workdir must hold a summary.json, got {workdir}. Run the study, or its --report.")
@@ -72,7 +72,7 @@ def kept(workdir: Path, config: str) -> dict[str, Any]:
 
 
 def _answers(workdir: Path, scored: dict[Path, dict[str, Any]]) -> dict[str, Any]:
-    """The answers that all models were measured on, and their nats; nothing where no text was."""
+    """Return the answers that all models were measured on, and their nats; empty if no text was measured."""
     if not scored:
         return {}
     keys = min((found["keys"] for found in scored.values()), key=len)
@@ -94,13 +94,13 @@ def _answers(workdir: Path, scored: dict[Path, dict[str, Any]]) -> dict[str, Any
 
 
 def _place(workdir: Path, evaluation: Path) -> tuple[str, str]:
-    """Stage and seed of a run, or that it is of all seeds."""
+    """Return the stage and the seed of a run, "all" for a run of all seeds."""
     stage, *seed = evaluation.parent.relative_to(workdir).parts
     return stage, seed[0] if seed else "all"
 
 
 def _by_step(workdir: Path) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
-    """Each metric of the runs by stage and seed: the steps, and the values there."""
+    """Return each metric of the runs by stage and seed: the steps, and the values there."""
     curves: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
     for path in sorted(workdir.rglob(metric_writer.FILE)):
         stage, seed = path.parent.relative_to(workdir).parts
@@ -114,7 +114,7 @@ def _by_step(workdir: Path) -> dict[str, dict[str, dict[str, dict[str, list[floa
 
 
 def text(value: dict[str, Any]) -> str:
-    """JSON in which a list of numbers takes one line."""
+    """Format JSON with each list of numbers on one line."""
     lines = json.dumps(value, indent=1, ensure_ascii=False)
     return _NUMBERS.sub(lambda found: f"[{' '.join(found.group(1).split())}]", lines) + "\n"
 

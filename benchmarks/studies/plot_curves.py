@@ -1,4 +1,4 @@
-r"""Draw what some rows of a kept study had on validation, over the steps, a curve a seed.
+r"""Draw a validation metric of some rows of a stored study over the steps, one curve per seed.
 
 python -m benchmarks.studies.plot_curves benchmarks/results/on_policy_between_vocabularies.json \
     --rows sft eta eta_on_policy
@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def drawn(kept: dict[str, Any], metric: str, rows: Sequence[str]) -> str:
-    """The curves as an SVG file.
+    """Return the curves as an SVG file.
 
     Raises:
-        ValueError: a row without that metric.
+        ValueError: a row lacks that metric.
     """
     curves = kept["curves"].get(metric, {})
     missing = [row for row in rows if row not in curves]

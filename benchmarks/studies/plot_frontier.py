@@ -1,4 +1,4 @@
-"""Draw what preferences taught against how far they took the student: answers that pass, over KL(student || sft).
+"""Draw the gain from preferences against the student's distance: answers that pass, over KL(student || sft).
 
 python -m benchmarks.studies.plot_frontier benchmarks/results/align_distil.json docs/_static/align_distil.svg
 python -m benchmarks.studies.plot_frontier benchmarks/results/align_distil.json --table
@@ -31,10 +31,10 @@ LENGTH = "generations/length"
 ACCURACY = "preference_accuracy/reward_accuracy"
 
 LONG = 40
-"""Tokens: DPO's answers have about as many.  A short answer passes more easily, and what learns to be short passes."""
+"""Tokens, about as many as in DPO's answers.  A short answer passes more easily, so learning brevity helps to pass."""
 
 START = "sft"
-"""What every other row began from, and the distances are to."""
+"""Row that all others began from, and to which the distances are measured."""
 
 METHODS = {
     "dpo": "DPO: β",
@@ -44,8 +44,8 @@ METHODS = {
     "constant_on_policy": "constant, on-policy: strength",
     "adaptive_on_policy": "adaptive, on-policy: scale",
 }
-"""What is drawn, in the order of the colours; and what the numbers at its points are.  `reverse_dpo`, which learns the
-opposite, is in the table alone."""
+"""Methods that are drawn, in the order of the colours, and the meaning of the numbers at their points.  `reverse_dpo`,
+which learns the opposite, is only in the table."""
 
 _ROW = re.compile(r"(dpo|simpo|constant|adaptive)_(\d+(?:\.\d+)?)(_on_policy)?")
 
@@ -71,31 +71,31 @@ class Point:
     """One row."""
 
     method: str
-    """Of `METHODS`, or `START`."""
+    """Key in `METHODS`, or `START`."""
     parameter: float
-    """Of the method; 0 for `START`."""
+    """Parameter of the method; 0 for `START`."""
     distances: tuple[float, ...]
     """KL(student || sft) in nats per answer, by seed."""
     passed: tuple[float, ...]
-    """Share of the answers, by seed."""
+    """Share of the answers that pass, by seed."""
 
     @property
     def mean(self) -> tuple[float, float]:
-        """Distance and share."""
+        """Mean distance and mean share."""
         return statistics.fmean(self.distances), statistics.fmean(self.passed)
 
 
 def method(row: str) -> tuple[str, float] | None:
-    """Of a row's label the method, one of `METHODS`, and its parameter; None for any other row."""
+    """Return the method in a row's label, one of `METHODS`, and its parameter; None for any other row."""
     found = _ROW.fullmatch(row)
     return None if found is None else (found[1] + (found[3] or ""), float(found[2]))
 
 
 def points(kept: Mapping[str, Any]) -> list[Point]:
-    """The rows that were measured, by method and parameter, of the seeds at which they were.
+    """Return the measured rows, by method and parameter, with the seeds at which they were measured.
 
     Raises:
-        ValueError: none was.
+        ValueError: no row was measured.
     """
     found = []
     for row in rows(kept):
@@ -117,7 +117,7 @@ def points(kept: Mapping[str, Any]) -> list[Point]:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """Every row of the study as Markdown: what it passes, how far it went, and what was measured beside."""
+    """Return every row of the study as Markdown: its passing share, its distance, and further metrics."""
     cells = []
     for row in rows(kept):
         passed = measured(kept, PASSED, row)
@@ -146,9 +146,9 @@ def table(kept: Mapping[str, Any]) -> str:
 
 
 def passed_by_length(kept: Mapping[str, Any], row: str) -> tuple[float | None, float | None]:
-    """The share of its answers of up to `LONG` tokens that pass, and that of the longer ones, over all seeds.
+    """Return the passing share of the answers of up to `LONG` tokens, and that of the longer ones, over all seeds.
 
-    Which prompts are answered at length differs from row to row.
+    The prompts with long answers differ from row to row.
     """
     passed, lengths = by_answer(kept, PASSED, row), by_answer(kept, LENGTH, row)
     seeds = passed.keys() & lengths.keys()
@@ -158,7 +158,7 @@ def passed_by_length(kept: Mapping[str, Any], row: str) -> tuple[float | None, f
 
 
 def drawn(kept: Mapping[str, Any]) -> str:
-    """The points as an SVG file; distances on an axis of square roots, since small ones lie close together.
+    """Return the points as an SVG file; distances on an axis of square roots, since small ones lie close together.
 
     Raises:
         ValueError: as `points`.
@@ -219,7 +219,7 @@ def _scale(axes: "Axes", found: Sequence[Point]) -> None:
 
 
 def _name(axes: "Axes", found: Sequence[Point]) -> None:
-    """The parameter beside each point, where it hides no other and little of the lines."""
+    """Write the parameter beside each point, where it hides no other and little of the lines."""
     from matplotlib.transforms import Affine2D
 
     to_points = axes.transData + Affine2D().scale(72 / axes.figure.dpi)

@@ -1,1 +1,1 @@
-"""What the test suite costs, and which faults it notices."""
+"""Cost of the test suite, and the faults that it notices."""

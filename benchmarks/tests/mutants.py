@@ -25,7 +25,7 @@ SAMPLE, QUICK_SAMPLE = 30, 4
 """Mutants of each room."""
 SEED = 0
 LIMIT_S = 3600.0
-"""A mutant that runs for longer than this does not end: it is noticed."""
+"""Time limit of a mutant: one that exceeds it counts as noticed, since it does not end."""
 
 KILLED = Bar(relation=">=", limit=0.85)
 
@@ -57,13 +57,13 @@ BENCHMARK = Benchmark(
 
 
 def sampled(root: Path, room: str, count: int) -> list[Mutation]:
-    """Draw mutations of a room without replacement, the same for the same source."""
+    """Sample mutations of a room without replacement, the same for the same source."""
     every = [one for one in of_folder(root, f"jaxkd/{room}") if one.path not in NOT_MUTATED]
     return random.Random(f"{SEED} {room}").sample(every, count)
 
 
 def tests_of(root: Path, room: str, mutation: Mutation) -> list[str]:
-    """List the test files of a room: first those of the module that was changed, of its folder, and that name it."""
+    """List the test files of a room: first those of the changed module, then of its folder, then those that name it."""
     files = sorted((root / "tests" / room).rglob("test_*.py")) or [root / "tests" / f"test_{room}.py"]
     source = Path(mutation.path)
 
@@ -76,10 +76,10 @@ def tests_of(root: Path, room: str, mutation: Mutation) -> list[str]:
 
 
 def _run(sample: list[tuple[str, Mutation]]) -> dict[Mutation, bool]:
-    """Whether each mutant was killed, a process a core."""
+    """Return whether each mutant was killed, with one process per core."""
     tests, killed = _digest(ROOT / "tests"), {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(sample), "mutants") as bar:
-        # A thread has no context of its own, and units of work are kept by the context.
+        # A thread does not inherit the context, which holds the cache of units of work.
         running = {
             pool.submit(contextvars.copy_context().run, units.kept, _noticed, room, mutation, tests): mutation
             for room, mutation in sample
@@ -94,7 +94,7 @@ def _noticed(room: str, mutation: Mutation, tests: str) -> bool:
     """Whether a test of the room fails on the mutant, in a copy of the repository.
 
     Args:
-        tests: digest of their text: what is kept of an earlier run is of these tests.
+        tests: digest of their text, so that only results of these tests come from the cache.
     """
     del tests
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
@@ -119,7 +119,7 @@ def _noticed(room: str, mutation: Mutation, tests: str) -> bool:
 
 
 def _copied(folder: Path) -> Path:
-    """Copy what the tests read, compiled Python included: times are kept, so it stays valid."""
+    """Copy the files that the tests read, compiled Python included: file times are preserved, so it stays valid."""
     for name in _COPIED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name)

@@ -75,7 +75,7 @@ class Mutation:
         """Return the source with the replacement made.
 
         Raises:
-            ValueError: a source that does not hold `before` at that place.
+            ValueError: the source does not hold `before` at that position.
         """
         if source[self.start : self.end] != self.before.encode():
             raise ValueError(
@@ -91,8 +91,8 @@ def mutations(path: str, source: str) -> tuple[Mutation, ...]:
     Docstrings, annotations, imports and messages are left alone: no test of behaviour can notice them.
 
     Args:
-        path: of the file, kept in each mutation.
-        source: its text.
+        path: path of the file, stored in each mutation.
+        source: text of the file.
 
     Example:
         >>> for one in mutations("half.py", "def half(x):\n    return x / 2"):
@@ -217,11 +217,11 @@ def _one_line(text: str) -> str:
 
 
 def of_folder(root: Path, folder: str) -> tuple[Mutation, ...]:
-    """List the mutations of a package, or of a module where there is no package of that name.
+    """List the mutations of a package, or of a module if there is no package of that name.
 
     Args:
-        root: of the repository.
-        folder: a path relative to it, such as jaxkd/losses.
+        root: root of the repository.
+        folder: path relative to it, such as jaxkd/losses.
     """
     files = sorted((root / folder).rglob("*.py")) or [root / f"{folder}.py"]
     return tuple(

@@ -24,7 +24,7 @@ GIGABYTES = Bar(relation="<=", limit=8)
 COMPILING = ("tracing", "lowering", "compiling")
 ACTIVITIES = ("importing", "collecting", *COMPILING, "running")
 LEAST_S = 2.0
-"""Files that take less are one row."""
+"""Seconds below which files share one row."""
 QUICK = ("tests/losses", "tests/alignment")
 
 
@@ -50,7 +50,7 @@ def rows_of(name: str, records: Iterable[dict[str, Any]]) -> list[Row]:
     """Add up what the processes of one run wrote.
 
     Args:
-        name: of the run, in front of each figure.
+        name: name of the run, in front of each figure.
         records: lines of `suite_profile`.
     """
     activities, files = collections.Counter(), collections.Counter()

@@ -1,6 +1,6 @@
-"""A pytest plugin that records what each test cost, a file a process: `pytest -p benchmarks.tests.suite_profile`.
+"""A pytest plugin that records the cost of each test, one file per process: `pytest -p benchmarks.tests.suite_profile`.
 
-JAX reports how long it traced, lowered and compiled; what is left of a test is running it.
+JAX reports how long it traced, lowered and compiled; the rest of a test is running.
 """
 
 import collections
@@ -48,7 +48,7 @@ class _Activities:
         self.programs += activity == "compiling"
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         self.seconds.clear()
         self._finished.clear()
         self.programs = 0
@@ -118,5 +118,5 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Note the largest memory of this process; what the first one started are the others, which note their own."""
+    """Note the peak memory of this process; the others, which the first one started, note their own."""
     _write(phase="finish", test="", gigabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)

@@ -1,4 +1,4 @@
-"""The table of docs/testing.md: what `python -m benchmarks suite --json PATH` has kept, beside an earlier suite.
+"""The table of docs/testing.md: the result of `python -m benchmarks suite --json PATH`, beside an earlier suite.
 
 python -m benchmarks.tests.suite_table benchmarks/results/suite_before.json benchmarks/results/suite.json
 """
@@ -12,11 +12,11 @@ from benchmarks.runner import read
 from benchmarks.tests.suite import ACTIVITIES
 
 LEAST_S = 10.0
-"""Files that took less in every run are left out."""
+"""Seconds below which a file is left out, in every run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print it."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description="The table of docs/testing.md.")
     parser.add_argument("before", type=Path, help="benchmarks/results/suite_before.json")
     parser.add_argument("now", type=Path, help="benchmarks/results/suite.json")
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def table(before: Measured, now: Measured) -> str:
-    """A line for each activity and each long file: seconds before, now with empty caches, and now with warm ones."""
+    """Return a line per activity and per long file: seconds before, now with empty caches, and now with warm ones."""
     runs = [_values(before, "cold"), _values(now, "cold"), _values(now, "warm")]
     figures = [f"{one}, all processes" for one in ACTIVITIES] + ["programs", "tests"]
     files = {figure for values in runs for figure in values if figure.endswith(".py")}

@@ -1,4 +1,4 @@
-"""Which positions of two tokenizations of one text belong together: pure functions of arrays, nothing else loaded."""
+"""Alignments between two tokenizations of one text: pure functions of arrays with no further imports."""
 
 from jaxkd.alignment import by_index as by_index
 from jaxkd.alignment import chunk_values as chunk_values

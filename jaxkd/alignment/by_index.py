@@ -1,4 +1,4 @@
-"""Pairs of tokens by their number: the first with the first, the second with the second."""
+"""Pairs of tokens by index: the first with the first, the second with the second."""
 
 import jax.numpy as jnp
 
@@ -7,19 +7,19 @@ from jaxkd.records import Alignment, TokenSpans
 
 
 def align_by_index(student: TokenSpans, teacher: TokenSpans) -> Alignment:
-    """The pairs (i, j) of tokens of one segment that have the same number in it, whatever they stand for.
+    """Pair the tokens (i, j) that have the same index within one segment, whatever their text.
 
     Args:
         student: the student's tokens; their spans are not read.
-        teacher: the teacher's, over the same rows.
+        teacher: the teacher's tokens, over the same rows.
 
     Returns:
-        int32; slot i is that of the student's token i, so there are as many slots as places on its side.
+        int32; slot i belongs to the student's token i, so there is one slot per student position.
 
     Raises:
         ValueError: sides with different leading axes.
 
-    Source: ULD (arXiv 2402.12030), section 3: both answers are cut to the shorter one.  Deviation: none.
+    Source: ULD (arXiv 2402.12030), section 3: both answers are truncated to the shorter one.  Deviation: none.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What stretches of text are worth, from values of their tokens: ends, sums, and longer stretches out of short ones."""
+"""Values of chunks from values of their tokens: ends, sums, and merging of chunks."""
 
 import functools
 
@@ -10,14 +10,14 @@ from jaxkd.records import Alignment
 
 
 def ends(student: Int[Array, "*b k"], teacher: Int[Array, "*b m"]) -> Alignment:
-    """The last tokens of each stretch, which end at the same byte.
+    """Find the last tokens of each chunk, which end at the same byte.
 
     Args:
-        student: the student's numbers from `chunks.chunks`.
-        teacher: the teacher's.
+        student: chunk numbers of the student's tokens, from `chunks.chunks`.
+        teacher: chunk numbers of the teacher's tokens.
 
     Returns:
-        int32; slot i is that of stretch i + 1.  There are as many slots as places on the shorter side.
+        int32; slot i belongs to chunk i + 1.  There is one slot per position of the shorter side.
 
     Source: inferred.  Deviation: none.
 
@@ -33,15 +33,15 @@ def ends(student: Int[Array, "*b k"], teacher: Int[Array, "*b m"]) -> Alignment:
 
 
 def sums(values: Float[Array, "*b k"], numbers: Int[Array, "*b k"], *, slots: int) -> Float[Array, "*b p"]:
-    """The sum over the tokens of each stretch: of log-probabilities, that of the stretch.
+    """Sum the values of each chunk's tokens; log-probabilities add up to that of the chunk.
 
     Args:
-        values: of the tokens of one side; gradients reach them.  What is in no stretch may be anything finite.
-        numbers: of the same tokens, from `chunks.chunks`.
-        slots: of `ends`.
+        values: values of one side's tokens; gradients reach them.  Tokens in no chunk may have any finite value.
+        numbers: chunk numbers of the same tokens, from `chunks.chunks`.
+        slots: number of slots of `ends`.
 
     Returns:
-        Slot i has the sum of stretch i + 1, and 0 where there is none.
+        The sum of chunk i + 1 in slot i; 0 in an empty slot.
 
     Source: inferred.  Deviation: none.
 
@@ -58,14 +58,14 @@ def sums(values: Float[Array, "*b k"], numbers: Int[Array, "*b k"], *, slots: in
 
 
 def has_next(pairs: Alignment, segment_ids: Int[Array, "*b k"]) -> Bool[Array, "*b p"]:
-    """Whether another stretch of the same text follows each.
+    """Return whether another chunk of the same text follows each chunk.
 
     Args:
-        pairs: the `ends`.
-        segment_ids: of the student's tokens.
+        pairs: result of `ends`.
+        segment_ids: segment ids of the student's tokens.
 
     Returns:
-        A value per slot; False behind the last stretch of a text, and where there is none.
+        One value per slot; False for the last chunk of a text and for an empty slot.
 
     Source: inferred.  Deviation: none.
 
@@ -81,14 +81,14 @@ def has_next(pairs: Alignment, segment_ids: Int[Array, "*b k"]) -> Bool[Array, "
 
 
 def leads(numbers: Int[Array, "*b k"], last: Int[Array, "*b p"]) -> Bool[Array, "*b k"]:
-    """Whether a token is in a stretch, with another of the same stretch behind it.
+    """Return whether a token is followed by another token of its chunk.
 
     Args:
-        numbers: of the tokens of one side, from `chunks.chunks`.
-        last: the places of that side in `ends`.
+        numbers: chunk numbers of one side's tokens, from `chunks.chunks`.
+        last: positions of that side in `ends`.
 
     Returns:
-        A value per token.  Their log-probabilities add up to that of what the stretch's last token is conditioned on.
+        One value per token.  The log-probabilities of these tokens add up to that of the chunk before its last token.
 
     Source: inferred.  Deviation: none.
 
@@ -104,14 +104,14 @@ def leads(numbers: Int[Array, "*b k"], last: Int[Array, "*b p"]) -> Bool[Array, 
 
 
 def merged(present: Bool[Array, "*b p"], closed: Bool[Array, "*b p"]) -> Int[Array, "*b p"]:
-    """Which longer stretch each belongs to: a new one begins behind each that is closed.
+    """Number the longer chunks made of consecutive chunks: a new one begins after each closed chunk.
 
     Args:
-        present: the mask of `ends`: whether a slot holds a stretch.
-        closed: by slot.  The last stretch of each text must be.
+        present: mask of `ends`: whether a slot holds a chunk.
+        closed: whether the chunk in each slot ends a longer chunk; True for the last chunk of each text.
 
     Returns:
-        Numbers of slots, for `sums`: int32, from 1 and ascending along the row, 0 where there is no stretch.
+        The number of each slot's longer chunk, for `sums`: int32, from 1, ascending along the row; 0 for an empty slot.
 
     Source: inferred.  Deviation: none.
 
@@ -126,6 +126,6 @@ def merged(present: Bool[Array, "*b p"], closed: Bool[Array, "*b p"]) -> Int[Arr
 
 
 def _last(numbers: Int[Array, " k"], *, slots: int) -> Int[Array, " p"]:
-    """The last place of each number from 1 on, -1 where it has none."""
+    """Return the last position of each number from 1 on; -1 if it does not occur."""
     places = jnp.full(slots + 1, -1, jnp.int32)
     return places.at[numbers].max(jnp.arange(numbers.shape[0], dtype=jnp.int32))[1:]

@@ -1,4 +1,4 @@
-"""The shortest stretches of text that are whole tokens on both sides."""
+"""The shortest chunks of text that consist of whole tokens on both sides."""
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +9,20 @@ from jaxkd.records import TokenSpans
 
 
 def chunks(student: TokenSpans, teacher: TokenSpans) -> tuple[Int[Array, "*b k"], Int[Array, "*b m"]]:
-    """Number the stretches between the places where a token ends on both sides.
+    """Number the chunks between the positions where a token ends on both sides.
 
-    A stretch holds at least one token of each side, and the tokens that share a number stand for the
-    same text.  Tokens with equal spans, as `exact_token.align` pairs them, are stretches of one token
-    each.
+    A chunk holds at least one token of each side, and the tokens that share a number cover the same text.  Tokens with
+    equal spans, as `exact_token.align` pairs them, are chunks of one token each.
 
     Args:
         student: spans of the student's tokens.  Spans of one segment must not overlap.
-        teacher: spans of the teacher's, over the same rows.  In a row, the number of segments times the
+        teacher: spans of the teacher's tokens, over the same rows.  In a row, the number of segments times the
             bytes of the longest text must stay below 2^31.
 
     Returns:
-        For each of the student's tokens, and of the teacher's, the number of its stretch: int32, from 1,
-        ascending along the row.  0 where there is no token, where it stands for no text (so a bos on one
-        side changes nothing), and behind the last common end of a segment, where one side was cut.
+        The chunk number of each student token and of each teacher token: int32, from 1, ascending along the row.  0 for
+        padding, for a token without text (so a bos on one side changes nothing), and after the last common end of a
+        segment, if one side was truncated.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -49,7 +48,7 @@ def chunks(student: TokenSpans, teacher: TokenSpans) -> tuple[Int[Array, "*b k"]
 
 
 def _chunks(student: TokenSpans, teacher: TokenSpans) -> tuple[Int[Array, " k"], Int[Array, " m"]]:
-    """Of one row."""
+    """Number the chunks of one row."""
     if 0 in (student.starts.shape[0], teacher.starts.shape[0]):
         return jnp.zeros(student.starts.shape, jnp.int32), jnp.zeros(teacher.starts.shape, jnp.int32)
     texts = stride(student, teacher)
@@ -65,7 +64,7 @@ def _chunks(student: TokenSpans, teacher: TokenSpans) -> tuple[Int[Array, " k"],
 def _among(
     ends: Int[Array, " k"], real: Bool[Array, " k"], others: Int[Array, " m"], real_others: Bool[Array, " m"]
 ) -> Bool[Array, " k"]:
-    """Whether a token of the other side ends there too."""
+    """Return whether a token of the other side ends at the same byte."""
     others = _next(others, real_others)
     return real & (others[last_up_to(ends, others)] == ends)
 
@@ -78,11 +77,11 @@ def _numbers(
     texts: Int[Array, ""],
 ) -> Int[Array, " k"]:
     before = jnp.cumsum(common) - common
-    # The next common end may belong to a later text: then this one was cut on one side.
+    # The next common end may belong to a later text: then this one was truncated on one side.
     closed = _next(ends, common) // texts == segment_ids
     return jnp.where(real & closed, 1 + before, 0).astype(jnp.int32)
 
 
 def _next(ends: Int[Array, " k"], counts: Bool[Array, " k"]) -> Int[Array, " k"]:
-    """The end of the next token that counts, itself included: an ascending list."""
+    """Return the end of the next token that counts, itself included: an ascending list."""
     return jax.lax.cummin(jnp.where(counts, ends, NO_POSITION).astype(jnp.int32), reverse=True)

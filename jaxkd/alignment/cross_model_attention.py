@@ -1,8 +1,8 @@
-"""Cross-model attention: the hidden states of one model, brought to the positions of another by attention.
+"""Cross-model attention: maps the hidden states of one model to the positions of another by attention.
 
-DSKD compares models of two tokenizations with it.  A student target looks at the teacher's targets of the same example,
-whatever their number and order, and takes the mean of their projected hidden states (t2s); by the same scores, read the
-other way, a teacher target takes one of the student's (s2t).  Nothing here is as large as a vocabulary:
+DSKD uses it to compare models of two tokenizations.  A student target attends to the teacher's targets of the same
+example, whatever their number and order, and takes the weighted mean of their projected hidden states (t2s); with the
+transposed scores, a teacher target attends to the student's (s2t).  No array has a vocabulary axis:
 
     keys = normalise(concatenate([e_t_in, e_t_target]))       the teacher's embeddings of input and target, [*b m 2D]
     values = project(P_t2s, normalise(h_t) + normalise(e_t_target))
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 Statistic = Literal["tokens", "reference"]
-"""Over what a standard deviation is taken."""
+"""Entries over which a standard deviation is taken."""
 
 _HIGHEST = jax.lax.Precision.HIGHEST  # accelerators round float32 products to bfloat16 or TF32 by default
 
@@ -31,9 +31,9 @@ class AttentionWeights(NamedTuple):
     """Both directions of one matrix of scores, in float32 or wider."""
 
     t2s: Float[Array, "*b n m"]
-    """What each student target takes of each teacher target: a row adds up to 1, or to 0 where it may look at none."""
+    """Weight of each teacher target for each student target; a row adds up to 1, or to 0 if it may attend to none."""
     s2t: Float[Array, "*b m n"]
-    """What each teacher target takes of each student target."""
+    """Weight of each student target for each teacher target."""
 
 
 def attention_weights(
@@ -45,16 +45,16 @@ def attention_weights(
     student_segment_ids: Int[Array, "*b n"] | None = None,
     teacher_segment_ids: Int[Array, "*b m"] | None = None,
 ) -> AttentionWeights:
-    """Softmax over the teacher's targets of `queries keys^T / sqrt(d)`, and over the student's of its transpose.
+    """Return the softmax of `queries keys^T / sqrt(d)` over the teacher's targets, and of its transpose.
 
     Args:
-        queries: of the student's targets, any float dtype; gradients reach them.
-        keys: of the teacher's targets; gradients reach them.
-        student_mask: the student's targets.  What is masked may be anything, NaN included.
-        teacher_mask: the teacher's.
-        student_segment_ids: equal to the teacher's where two targets belong to one example, as `example_ids` of
-            packed rows are; None where a row is one example.
-        teacher_segment_ids: given with `student_segment_ids`.
+        queries: queries of the student's targets, any float dtype; gradients reach them.
+        keys: keys of the teacher's targets; gradients reach them.
+        student_mask: True at the student's targets.  Masked entries may hold anything, NaN included.
+        teacher_mask: True at the teacher's targets.
+        student_segment_ids: example of each student target, numbered as on the teacher's side, such as the
+            `example_ids` of packed rows; None if a row is one example.
+        teacher_segment_ids: example of each teacher target; required with `student_segment_ids`.
 
     Returns:
         `AttentionWeights`, float32 (float64 for float64 inputs); 0 wherever a position is masked or belongs to another
@@ -64,8 +64,8 @@ def attention_weights(
         ValueError: widths that differ, masks or segment ids that do not fit, or segment ids of one side alone.
 
     Source: DSKD (arXiv 2406.17328), section 3.3; checked against songmzhang/DSKD@077337a.  Deviation: that code adds
-    -1e5 to masked scores, so a row without keys is spread over the padding; here it is 0, with gradient 0.  It knows no
-    packed rows.
+    -1e5 to masked scores, so a row without keys attends to the padding; here its weights are 0, with gradient 0.  That
+    code has no packed rows.
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,11 +98,12 @@ def attention_weights(
 
 
 def attend(weights: Float[Array, "*b n m"], values: Float[Array, "*b m d"]) -> Float[Array, "*b n d"]:
-    """`weights values`, multiplied in float32.
+    """Return `weights values`, multiplied in float32.
 
     Args:
         weights: one direction of `attention_weights`; gradients reach them.
-        values: any float dtype; gradients reach them.  What no position looks at may be anything, NaN included.
+        values: any float dtype; gradients reach them.  Values that no position attends to may hold anything, NaN
+            included.
 
     Returns:
         Hidden states in the dtype of `values`; 0 at a position without weights.
@@ -134,20 +135,20 @@ def normalise(
     segment_ids: Int[Array, "*b m"] | None = None,
     over: Statistic = "tokens",
 ) -> Float[Array, "*b m d"]:
-    """`values / std`, one standard deviation for all that belongs together; the mean stays.
+    """Return `values / std`, with one standard deviation per group; the mean is not subtracted.
 
     Args:
         values: embeddings or hidden states of any float dtype; gradients reach them, through `std` too.
-        mask: the positions that are targets.
-        segment_ids: the example of each position of a packed row; None where a row is one example.
-        over: "tokens" takes the deviation over the features of an example's own targets, so the result depends on
-            neither padding nor batch mates nor packing.  "reference" takes one over the whole array, padding and all,
-            as DSKD's code does; `mask` and `segment_ids` are not read then.  For a batch of one example without
-            padding they are equal.
+        mask: True at targets.
+        segment_ids: example of each position of a packed row; None if a row is one example.
+        over: "tokens" takes the deviation over the features of an example's own targets, so the result does not depend
+            on padding, packing or the rest of the batch.  "reference" takes one over the whole array, padding included,
+            as DSKD's code does, and ignores `mask` and `segment_ids`.  For a batch of one example without padding both
+            are equal.
 
     Returns:
         In float32 (float64 for float64 inputs).  With "tokens", 0 where masked.  Values that are all equal have no
-        deviation and stay as they are.
+        deviation and stay unchanged.
 
     Raises:
         ValueError: a mask or segment ids that do not fit, or an unknown choice of `over`.
@@ -175,7 +176,7 @@ def normalise(
     values = jnp.where(mask[..., None], values, 0)
 
     def added(per_token: Float[Array, "*b m"]) -> Float[Array, "*b m"]:
-        """At each position the sum over its example."""
+        """Return the sum over its example at each position."""
         return jnp.sum(jnp.where(together, per_token[..., None, :], 0), axis=-1)
 
     count = added(jnp.ones_like(values[..., 0])) * values.shape[-1]
@@ -185,13 +186,13 @@ def normalise(
 
 
 def _std(squares: Float[Array, "*b"], mean: Float[Array, "*b"], count: Float[Array, "*b"]) -> Float[Array, "*b"]:
-    """The unbiased standard deviation, and 1 where it is 0 up to rounding: its root has an infinite slope there."""
+    """Return the unbiased standard deviation, or 1 if it is 0 up to rounding, where the root has an infinite slope."""
     varies = squares > count * jnp.square(8 * jnp.finfo(squares.dtype).eps * mean)
     return jnp.sqrt(jnp.where(varies, squares, 1) / jnp.where(varies, jnp.maximum(count - 1, 1), 1))
 
 
 def _softmax(scores: Float[Array, "*b n m"], allowed: Bool[Array, "*b n m"]) -> Float[Array, "*b n m"]:
-    """Softmax over the allowed ones; 0, with gradient 0, where there are none."""
+    """Softmax over the allowed scores; 0, with gradient 0, if there are none."""
     largest = jnp.max(jnp.where(allowed, scores, -jnp.inf), axis=-1, keepdims=True)
     largest = jax.lax.stop_gradient(jnp.where(largest == -jnp.inf, 0, largest))
     exponentials = jnp.where(allowed, jnp.exp(jnp.where(allowed, scores - largest, 0)), 0)

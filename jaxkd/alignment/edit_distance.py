@@ -1,7 +1,7 @@
-"""Edit distances between tokens, and the alignment of two tokenizations of one text that costs the least of them.
+"""Edit distances between tokens, and the alignment of two tokenizations of one text that minimises them.
 
-MinED compares models with it.  All of this runs on the host, when data are prepared; `minimum_edit` has what a
-jitted loss then needs.
+MinED uses it to compare models.  All of this runs on the host, during data preparation; `minimum_edit` holds the part
+that a jitted loss needs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,25 +13,25 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 _BLOCK = 64
-"""Queries at a time: their distances to a whole vocabulary take some megabytes."""
+"""Queries per block: their distances to a whole vocabulary take some megabytes."""
 
 
 class WarpingPath(NamedTuple):
-    """For each student position the teacher positions that it is matched with, which follow one another."""
+    """Teacher positions matched with each student position; they are consecutive."""
 
     first: Int[np.ndarray, " n"]
     last: Int[np.ndarray, " n"]
 
 
 def edit_distances(text: bytes, others: Sequence[bytes]) -> Int[np.ndarray, " n"]:
-    """Levenshtein distance from one text to each of the others: insertions, deletions and substitutions of bytes.
+    """Return the Levenshtein distance from one text to each of the others, in bytes.
 
     Args:
-        text: of any length.
-        others: of any lengths.
+        text: a text of any length.
+        others: texts of any lengths.
 
     Returns:
-        One count for each of the others.
+        The number of insertions, deletions and substitutions for each of the others.
 
     Source: the definition, by RapidFuzz.  Deviation: none.
 
@@ -43,17 +43,17 @@ def edit_distances(text: bytes, others: Sequence[bytes]) -> Int[np.ndarray, " n"
 
 
 def edit_costs(student: Sequence[bytes], teacher: Sequence[bytes]) -> Int[np.ndarray, "n m"]:
-    """Edit distance of each token of one sequence to each of another.
+    """Return the edit distance of each token of one sequence to each token of another.
 
     Args:
-        student: what the student's tokens stand for; without their spaces for MinED.
-        teacher: the same of the teacher.
+        student: texts of the student's tokens; without their spaces for MinED.
+        teacher: texts of the teacher's tokens.
 
     Returns:
         Costs for `warped`.
 
-    Source: MinED (FuseLLM, arXiv 2401.10491, section 3.2).  Deviation: bytes, where its code counts characters of
-    spellings.
+    Source: MinED (FuseLLM, arXiv 2401.10491, section 3.2).  Deviation: bytes, where its code counts characters of token
+    strings.
 
     Example:
         >>> edit_costs([b"un", b"likely"], [b"unlike", b"ly"]).tolist()
@@ -65,12 +65,12 @@ def edit_costs(student: Sequence[bytes], teacher: Sequence[bytes]) -> Int[np.nda
 def nearest_texts(
     queries: Sequence[bytes], candidates: Sequence[bytes], *, done: Callable[[int], None] = lambda count: None
 ) -> Int[np.ndarray, " n"]:
-    """For each query the candidate of the least edit distance; of several the first.
+    """Find the candidate of the least edit distance for each query; ties go to the first.
 
     Args:
-        queries: of any lengths.
-        candidates: at least one.
-        done: called with the number of queries done, now and then.
+        queries: texts of any lengths.
+        candidates: texts to choose from, at least one.
+        done: called from time to time with the number of finished queries.
 
     Returns:
         Positions in `candidates`.
@@ -95,13 +95,13 @@ def nearest_texts(
 
 
 def warped(costs: Num[np.ndarray, "n m"]) -> WarpingPath:
-    """The cheapest monotone path from the first pair of positions to the last, by dynamic time warping.
+    """Find the cheapest monotone path from the first pair of positions to the last, by dynamic time warping.
 
-    A step goes on by one position on one side or on both, and pays the cost of the pair that it reaches.  Among paths
-    of equal cost, seen from the end, a step on both sides comes first, then one of the student alone.
+    A step advances by one position on one side or on both, and pays the cost of the pair that it reaches.  Among paths
+    of equal cost, seen from the end, a step on both sides is preferred, then one on the student's side alone.
 
     Args:
-        costs: 0 or more, of each pair of a student and a teacher position; at least one of each.
+        costs: cost of each pair of a student and a teacher position, 0 or more; at least one position on each side.
 
     Returns:
         The teacher positions of each student position, from 0.
@@ -109,7 +109,7 @@ def warped(costs: Num[np.ndarray, "n m"]) -> WarpingPath:
     Raises:
         ValueError: no positions on one side.
 
-    Source: MinED (FuseLLM, arXiv 2401.10491, section 3.2).  Deviation: the order of equal paths is inferred.
+    Source: MinED (FuseLLM, arXiv 2401.10491, section 3.2).  Deviation: the order among equal paths is inferred.
 
     Example:
         >>> path = warped(edit_costs([b"an", b"ox"], [b"an", b"o", b"x"]))
@@ -145,16 +145,16 @@ def aligned_positions(
     teacher_ids: Int[np.ndarray, " m"],
     student_of_teacher: Int[np.ndarray, " vt"],
 ) -> Int[np.ndarray, " n"]:
-    """For each student position the teacher position that it is aligned with, and -1 without one.
+    """Return the teacher position aligned with each student position; -1 if there is none.
 
-    It is aligned where it is matched with one teacher position alone, whose token the vocabulary mapping leads to the
-    student's token there.
+    A student position is aligned if it is matched with exactly one teacher position, whose token the vocabulary maps to
+    the student's token.
 
     Args:
-        path: of the two sequences.
-        student_ids: tokens of the student's sequence; MinED aligns the tokens that go in, not the targets.
-        teacher_ids: tokens of the teacher's.
-        student_of_teacher: the vocabulary mapping, -1 for a row that is no token.
+        path: warping path of the two sequences.
+        student_ids: tokens of the student's sequence; MinED aligns the input tokens, not the targets.
+        teacher_ids: tokens of the teacher's sequence.
+        student_of_teacher: the vocabulary mapping; -1 for a padding row.
 
     Returns:
         Positions in `teacher_ids`.

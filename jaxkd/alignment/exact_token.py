@@ -1,4 +1,4 @@
-"""Pairs of tokens that stand for the same bytes."""
+"""Pairs of tokens that cover the same bytes."""
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +8,20 @@ from jaxkd.records import Alignment, TokenSpans
 
 
 def align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
-    """The pairs (i, j) of tokens of one segment with equal spans that are not empty.
+    """Pair the tokens (i, j) of one segment whose spans are equal and not empty.
 
-    What precedes both tokens of a pair is the same text, to the byte, and so are the tokens.  The end
-    of a response is paired by the same rule where the data gave it the byte behind the text
-    (`jaxkd.tokenizers.byte_spans.with_end`).  To pair "the" with " the", give spans without leading spaces
-    (`jaxkd.tokenizers.byte_spans.without_leading_space`).
+    Both tokens of a pair cover the same bytes, after the same bytes.  The end of a response is paired by the same rule
+    if the data gave it the byte after the text (`jaxkd.tokenizers.byte_spans.with_end`).  To pair "the" with " the",
+    pass spans without leading spaces (`jaxkd.tokenizers.byte_spans.without_leading_space`).
 
     Args:
         student: spans of the student's tokens.  Spans of one segment must not overlap.
-        teacher: spans of the teacher's, over the same rows.  In a row, the number of segments times the
+        teacher: spans of the teacher's tokens, over the same rows.  In a row, the number of segments times the
             bytes of the longest text must stay below 2^31.
 
     Returns:
-        int32; slot i is that of token i of the shorter side, the student's where both are equally long.
-        Exchanged sides give the same pairs.  It takes O(p log(n + m)) operations, and no loop over tokens.
+        int32; slot i belongs to token i of the shorter side, the student's if both are equally long.  Swapped sides
+        give the same pairs.  It takes O(p log(n + m)) operations, and no loop over tokens.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -49,7 +48,7 @@ def align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
 
 
 def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
-    """Of one row: each token of the shorter side looks for its equal."""
+    """Align one row: each token of the shorter side searches for its equal."""
     if student.starts.shape[0] > teacher.starts.shape[0]:
         return exchanged(_align(teacher, student))
     if student.starts.shape[0] == 0:
@@ -57,9 +56,9 @@ def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     texts = stride(student, teacher)
     wanted = student.segment_ids * texts + student.starts
     offered = jnp.where(teacher.segment_ids > 0, teacher.segment_ids * texts + teacher.starts, NO_POSITION)
-    # Computed once, and not again in every step of the search.
+    # The barrier prevents recomputation in every step of the search.
     wanted, offered = jax.lax.optimization_barrier((wanted, offered))
-    # Of the tokens that begin there, the last: one of no text may stand before it.
+    # Take the last token that begins there: one without text may precede it.
     places = last_up_to(wanted, offered)
     starts, ends = (side.at[places].get(mode="promise_in_bounds") for side in (offered, teacher.ends))
     equal = (starts == wanted) & (ends == student.ends)

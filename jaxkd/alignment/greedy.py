@@ -1,10 +1,9 @@
-"""The alignment rule of DSKDv2 as it was published, without strings in the loop.
+"""The published alignment rule of DSKDv2, without strings in the loop.
 
-The rule walks along both lists of token strings and keeps what it has passed on each side, A and B.
-A is always the beginning of the teacher's text and B that of the student's, so A == B is a statement
-about two lengths: they are equal, and not beyond what the two texts have in common at their beginning.
-The same holds for the equality of the next two strings once A == B.  So the host counts characters,
-once for an example, and the walk compares integers.
+The rule walks along both lists of token strings and stores the text passed on each side, A and B.  A is always a prefix
+of the teacher's text and B one of the student's, so A == B means that their lengths are equal and do not exceed the
+common prefix of the two texts.  The same holds for the equality of the next two strings once A == B.  So the host
+counts characters, once per example, and the walk compares integers.
 """
 
 import dataclasses
@@ -20,29 +19,29 @@ from jaxkd.alignment.positions import exchanged, pairs_of
 from jaxkd.records import Alignment
 
 MARKERS = "▁Ġ"
-"""What the rule deletes from every token string: how SentencePiece and byte-level BPE write a space."""
+"""Characters that the rule deletes from every token string: the space of SentencePiece and of byte-level BPE."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenStrings:
-    """How long the token strings of a text are, without markers."""
+    """Lengths of the token strings of a text, without markers."""
 
     lengths: Int[Array, "*b k"]
-    """In characters; 0 where there is no token."""
+    """Number of characters; 0 where there is no token."""
     is_end: Bool[Array, "*b k"]
-    """Whether the string is that of the end of a sequence."""
+    """Whether the string is the end-of-sequence token."""
     count: Int[Array, "*b"]
-    """Tokens of the text: they come first."""
+    """Number of tokens of the text; they come first."""
 
 
 class Prepared(NamedTuple):
-    """What `align_greedily` takes."""
+    """Arguments of `align_greedily`."""
 
     student: TokenStrings
     teacher: TokenStrings
     common: Int[Array, " b"]
-    """Characters that the two texts have in common at their beginning."""
+    """Number of characters in the common prefix of the two texts."""
 
 
 def prepare(
@@ -57,21 +56,21 @@ def prepare(
     """Count characters on the host.
 
     Args:
-        student: for each example the strings of its tokens, as the vocabulary spells them.
-        teacher: those of the teacher's tokenizer, for the same examples.
-        student_end: the string of the student's end of sequence.
-        teacher_end: that of the teacher's.
-        student_room: columns of the student's arrays; None for as many as the longest example needs.
-        teacher_room: columns of the teacher's arrays.
+        student: token strings of each example, as the vocabulary spells them.
+        teacher: token strings of the teacher's tokenizer, for the same examples.
+        student_end: string of the student's end-of-sequence token.
+        teacher_end: string of the teacher's end-of-sequence token.
+        student_room: columns of the student's arrays; None fits the longest example.
+        teacher_room: columns of the teacher's arrays; None fits the longest example.
 
     Returns:
-        Arrays with one row an example, int32.
+        Arrays with one row per example, int32.
 
     Raises:
-        ValueError: different numbers of examples, or one that is longer than the room for it.
+        ValueError: different numbers of examples, or an example longer than its room.
 
-    Source: songmzhang/DSKDv2@5025279, from a description.  Deviation: none; the equality of strings is
-    decided by lengths and the common beginning.
+    Source: songmzhang/DSKDv2@5025279, from a description.  Deviation: none; the equality of strings follows from
+    lengths and the common prefix.
 
     Example:
         >>> prepared = prepare([["Ut", "il", "Ġa"]], [["▁Util", "▁b"]], student_end="</s>", teacher_end="</s>")
@@ -90,20 +89,20 @@ def prepare(
 
 
 def align_greedily(student: TokenStrings, teacher: TokenStrings, common: Int[Array, "*b"]) -> Alignment:
-    """The pairs that the published loop finds: equal strings behind equal strings, markers deleted.
+    """Find the pairs of the published loop: equal strings after equal prefixes, markers deleted.
 
-    It is exact, with its weaknesses: a character that two tokenizers spell differently ends the
-    alignment of a response, be it a newline or an emoji.  Use it to reproduce published results, and
+    It reproduces the rule exactly, including its weaknesses: a character that two tokenizers spell differently, such as
+    a newline or an emoji, ends the alignment of a response.  Use it to reproduce published results, and
     `exact_token.align` for everything else.
 
     Args:
         student: lengths of the student's token strings, from `prepare`.
-        teacher: lengths of the teacher's.
-        common: characters that the two texts have in common at their beginning.
+        teacher: lengths of the teacher's token strings.
+        common: number of characters in the common prefix of the two texts.
 
     Returns:
-        int32; slot i is that of token i of the shorter side, the student's where both are equally long.
-        Exchanged sides give the same pairs.  It takes n + m steps.
+        int32; slot i belongs to token i of the shorter side, the student's if both are equally long.  Swapped sides
+        give the same pairs.  It takes n + m steps.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -134,9 +133,9 @@ def align_greedily(student: TokenStrings, teacher: TokenStrings, common: Int[Arr
 
 
 def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""]) -> Alignment:
-    """Of one example."""
+    """Align one example."""
     room, others = student.lengths.shape[0], teacher.lengths.shape[0]
-    if room > others:  # the rule does not know which side is which
+    if room > others:  # the rule is symmetric
         return exchanged(_align(teacher, student, common))
     if room == 0:
         return pairs_of(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.bool_))
@@ -149,7 +148,7 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
         same_before = (passed_i == passed_j) & (passed_i <= common)
         same_string = (length_i == length_j) & (passed_i + length_i <= common)
         paired = going & same_before & (same_string | (teacher.is_end[here_i] & student.is_end[here_j]))
-        # The shorter side catches up; sides of equal length both go on, paired or not.
+        # The shorter side catches up; sides of equal length both advance, paired or not.
         moves_i, moves_j = going & (passed_i <= passed_j), going & (passed_j <= passed_i)
         after = (
             i + moves_i,
@@ -166,13 +165,13 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
 
 
 def _stripped(strings: Sequence[str]) -> Int[np.ndarray, " n"]:
-    """The characters of a text as numbers."""
+    """Return the characters of a text as numbers."""
     text = "".join(strings).translate(dict.fromkeys(map(ord, MARKERS)))
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<i4")
 
 
 def _common(ours: Int[np.ndarray, " n"], theirs: Int[np.ndarray, " m"]) -> int:
-    """How many characters two texts share before the first that differs."""
+    """Return the length of the common prefix of two texts."""
     size = min(len(ours), len(theirs))
     different = np.flatnonzero(ours[:size] != theirs[:size])
     return int(different[0]) if different.size else size

@@ -1,4 +1,4 @@
-"""What the alignments by byte share: tokens as ascending numbers, and finding one number among many."""
+"""Helpers of the alignments by byte: tokens as ascending numbers, and a search among them."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,11 +12,11 @@ from jaxkd.records import Alignment, TokenSpans
 Result = TypeVar("Result")
 
 NO_POSITION = jnp.iinfo(jnp.int32).max
-"""A number behind all bytes."""
+"""Sentinel: a number above all byte positions."""
 
 
 def by_row(align: Callable[[TokenSpans, TokenSpans], Result], student: TokenSpans, teacher: TokenSpans) -> Result:
-    """`align`, which is written for one row, over all leading axes.
+    """Apply `align`, which is written for one row, over all leading axes.
 
     Raises:
         ValueError: sides with different leading axes.
@@ -33,23 +33,23 @@ def by_row(align: Callable[[TokenSpans, TokenSpans], Result], student: TokenSpan
 
 
 def stands_for_text(spans: TokenSpans) -> Bool[Array, " k"]:
-    """Whether a token is there and its span is not empty."""
+    """Return whether there is a token and its span is not empty."""
     return (spans.segment_ids > 0) & (spans.ends > spans.starts)
 
 
 def stride(student: TokenSpans, teacher: TokenSpans) -> Int[Array, ""]:
-    """More than any byte position of a row, so that `segment * stride + byte` orders all bytes of its texts."""
+    """Return more than any byte position of a row, so that `segment * stride + byte` orders all bytes of its texts."""
     longest = [jnp.max(side.ends, initial=0, where=stands_for_text(side)) for side in (student, teacher)]
     return 1 + jnp.maximum(*longest).astype(jnp.int32)
 
 
 def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Array, " k"]:
-    """The place of the last of `ascending` that does not exceed each of `numbers`; 0 where all do.
+    """Find the position of the last of `ascending` that does not exceed each of `numbers`; 0 if all do.
 
-    A bisection in log2(m) steps, each a gather for all of `numbers`.
+    It bisects in log2(m) steps, each a gather for all of `numbers`.
     """
     bits = ascending.shape[0].bit_length()
-    # With one less than a power of two, no step leaves the array.
+    # With a length of one less than a power of two, no step leaves the array.
     padded = jnp.pad(ascending, (0, (1 << bits) - 1 - ascending.shape[0]), constant_values=NO_POSITION)
 
     def step(done: Int[Array, ""], count: Int[Array, " k"]) -> Int[Array, " k"]:
@@ -57,17 +57,17 @@ def last_up_to(numbers: Int[Array, " k"], ascending: Int[Array, " m"]) -> Int[Ar
         reached = padded.at[count + size - 1].get(mode="promise_in_bounds")
         return jnp.where(reached <= numbers, count + size, count)
 
-    # A loop, although it is short: written out, XLA fuses all steps into one kernel that does much of the work twice.
+    # A loop, although it is short: unrolled, XLA fuses all steps into one kernel that does much of the work twice.
     count = jax.lax.fori_loop(0, bits, step, jnp.zeros(numbers.shape, jnp.int32))
     return jnp.clip(count - 1, 0, ascending.shape[0] - 1)
 
 
 def exchanged(alignment: Alignment) -> Alignment:
-    """The same pairs with the sides exchanged."""
+    """Return the same pairs with the sides swapped."""
     return Alignment(student=alignment.teacher, teacher=alignment.student, mask=alignment.mask)
 
 
 def pairs_of(places: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
-    """The pairs `(i, places[i])` where `paired`: a slot for each of the student's tokens."""
+    """Return the pairs `(i, places[i])` where `paired`: a slot for each of the student's tokens."""
     own = jnp.arange(places.shape[0], dtype=jnp.int32)
     return Alignment(student=jnp.where(paired, own, 0), teacher=jnp.where(paired, places, 0), mask=paired)

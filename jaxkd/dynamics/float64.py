@@ -5,10 +5,10 @@ from numpy import float64
 
 
 def require_float64(**arrays: Array) -> None:
-    """Refuse arrays of another dtype, by their names.
+    """Reject arrays that are not float64, by name.
 
     Raises:
-        TypeError: naming the argument, its dtype and how to switch double precision on.
+        TypeError: an array is not float64; the message says how to enable double precision.
     """
     for name, array in arrays.items():
         if array.dtype != float64:

@@ -1,4 +1,4 @@
-"""Trajectories of different lengths as one array."""
+"""Padding of trajectories of different lengths to one array."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 
 
 def pad(trajectories: Sequence[Float[np.ndarray, "..."]]) -> tuple[Float[Array, "..."], tuple[int, ...]]:
-    """One array with a first axis for the trajectories, filled up with each one's last value, and their lengths.
+    """Stack trajectories on a new first axis, padded with each one's last value, and return their lengths.
 
     Args:
-        trajectories: [times, ...] each.
+        trajectories: arrays of shape [times, ...].
 
     Returns:
-        The array, and what `identify` and `held_out` take as `lengths`.
+        The array, and the `lengths` that `identify` and `held_out` take.
 
     Raises:
         ValueError: no trajectories, or one without samples.
@@ -30,6 +30,6 @@ def pad(trajectories: Sequence[Float[np.ndarray, "..."]]) -> tuple[Float[Array, 
     lengths = tuple(len(one) for one in trajectories)
     if not lengths or not min(lengths):
         raise ValueError(f"trajectories must be one or more, with samples, got lengths {lengths}.")
-    places = np.minimum(np.arange(max(lengths))[None], np.array(lengths)[:, None] - 1)
-    rows = [np.asarray(one)[place] for one, place in zip(trajectories, places, strict=True)]
+    positions = np.minimum(np.arange(max(lengths))[None], np.array(lengths)[:, None] - 1)
+    rows = [np.asarray(one)[position] for one, position in zip(trajectories, positions, strict=True)]
     return jnp.asarray(np.stack(rows)), lengths

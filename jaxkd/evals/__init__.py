@@ -1,4 +1,4 @@
-"""Evaluators, written once and used by every recipe, and what may be concluded from their numbers."""
+"""Evaluators, written once and used by every recipe, and the statistics to compare their results."""
 
 from jaxkd.evals.headline import BITS_PER_BYTE as BITS_PER_BYTE
 from jaxkd.evals.headline import Headline as Headline

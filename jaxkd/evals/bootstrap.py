@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same answers: paired bootstrap intervals."""
+"""Paired bootstrap intervals that compare two models on the same answers."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ _CHUNK_ELEMENTS = 2**21
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate and the interval around it."""
+    """An estimate and its confidence interval."""
 
     estimate: float
     low: float
@@ -67,19 +67,19 @@ def paired_bootstrap(
 ) -> Interval:
     """Percentile interval of the difference in corpus bits per byte, model a minus model b.
 
-    Examples are drawn with replacement, the same ones for both models, and both ratios are formed
-    anew.  With several training seeds, seeds are drawn with replacement too, so that the interval
-    covers both.  It knows nothing of what the examples share: functions of one file are drawn as
-    if they were independent.
+    Examples are drawn with replacement, the same ones for both models, and both ratios are
+    recomputed.  With several training seeds, seeds are drawn with replacement too, so that the
+    interval covers both.  Dependence between examples is ignored: functions of one file are drawn
+    as if they were independent.
 
     Args:
-        nats_a: -log p(answer | prompt) of each example under model a; a row a training seed where
+        nats_a: -log p(answer | prompt) of each example under model a; one row per training seed if
             there are several.
         nats_b: the same under model b; seed i of a is paired with seed i of b.
         byte_counts: UTF-8 bytes of each answer.
         samples: number of resamples.
-        seed: of the resampling; equal inputs give an equal interval.
-        confidence: probability that the interval is meant to cover the truth.
+        seed: random seed of the resampling; equal inputs give an equal interval.
+        confidence: nominal probability that the interval covers the truth.
 
     Raises:
         ValueError: shapes that differ, fewer than 2 examples, no bytes, or a setting out of range.
@@ -101,15 +101,15 @@ def paired_bootstrap(
 def mean_interval(
     values: Float[np.ndarray, "*seeds n"], *, samples: int = 10_000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Percentile interval of a mean, or of a difference in means where `values` are the differences of two models.
+    """Percentile interval of a mean, or of a difference in means if `values` are the differences of two models.
 
     Seeds are drawn as in `paired_bootstrap`.
 
     Args:
-        values: one an example, at least one; a row a training seed where there are several.
+        values: one per example, at least one; one row per training seed if there are several.
         samples: number of resamples.
-        seed: of the resampling.
-        confidence: of the interval, in (0, 1).
+        seed: random seed of the resampling.
+        confidence: level of the interval, in (0, 1).
 
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.  Deviation: none.
 
@@ -129,7 +129,7 @@ def _ratio_interval(
     seed: int,
     confidence: float,
 ) -> Interval:
-    """Of the sum of values over that of weights: examples are drawn with replacement and, for each draw, seeds."""
+    """Interval of sum(values) / sum(weights): examples are drawn with replacement and, for each resample, seeds."""
     weights = weights.astype(np.float64)
     number = len(weights)
     values = values.reshape(-1, number)
@@ -148,7 +148,7 @@ def _ratio_interval(
 def _draws(
     generator: np.random.Generator, number: int, *, samples: int, copies: int
 ) -> Iterator[Integer[np.ndarray, "rounds n"]]:
-    """Places of examples drawn with replacement, as many resamples at a time as `copies` of them have room."""
+    """Indices of examples drawn with replacement, in chunks that have room for `copies` of each resample."""
     chunk = max(1, _CHUNK_ELEMENTS // (number * copies))
     for start in range(0, samples, chunk):
         yield generator.integers(0, number, (min(chunk, samples - start), number))
@@ -168,13 +168,13 @@ def compare(
 
     Args:
         first: label of the first model.
-        first_evaluations: by `BitsPerByte`, one a training seed.
+        first_evaluations: results of `BitsPerByte`, one per training seed.
         second: label of the second model.
-        second_evaluations: the same seeds in the same order.  One evaluation alone, of a model
-            that no seed changes, is compared with every seed of the other.
+        second_evaluations: the same seeds in the same order.  A single evaluation, of a
+            model that no seed changes, is compared with every seed of the other.
         samples: number of resamples.
-        seed: of the resampling.
-        confidence: of the interval.
+        seed: random seed of the resampling.
+        confidence: level of the interval.
 
     Raises:
         ValueError: examples that differ, columns that are missing, or seeds that do not pair up.

@@ -1,28 +1,28 @@
-"""By what figure the models of a study are compared."""
+"""Headline metrics by which the models of a study are compared."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Headline:
-    """A figure by which models are ranked; lower is better."""
+    """A metric by which models are ranked; lower is better."""
 
     metric: str
-    """Name of the evaluator, and of its metric."""
+    """Name of the evaluator and of its metric."""
     title: str
-    """Of the picture."""
+    """Title of the plot."""
     unit: str
-    """In table columns and on axes."""
+    """Unit in table columns and on axes."""
     examples: str = "examples"
-    """What the evaluator has one key for, in the plural."""
+    """Plural noun for the items that the evaluator has keys for."""
 
 
 BITS_PER_BYTE = Headline(
     metric="bits_per_byte", title="Bits per byte of the answers", unit="bits per byte", examples="answers"
 )
-"""Of language models, whatever their vocabularies."""
+"""Headline of language models, with any vocabularies."""
 
 ROLLOUT_ERROR = Headline(
     metric="rollout_error", title="Error of forecasts of held-out records", unit="error / spread", examples="records"
 )
-"""Of models of dynamics: a share of the spread of the data."""
+"""Headline of models of dynamics, relative to the standard deviation of the data."""

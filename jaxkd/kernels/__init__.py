@@ -1,4 +1,4 @@
-"""Losses that start from hidden states and never store logits of [tokens, vocabulary]."""
+"""Losses from hidden states that never store logits of [tokens, vocabulary]."""
 
 from jaxkd.kernels.chunks.contrast_chunk import ContrastChunk as ContrastChunk
 from jaxkd.kernels.chunks.hybrid_chunk import HybridChunk as HybridChunk

@@ -1,16 +1,16 @@
-"""What a divergence must be for the kernels to take it."""
+"""Protocols of the divergences that kernels accept."""
 
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
 GradientTo = Literal["student", "both"]
-"""Whose logits a divergence's gradient reaches; the teacher's are stopped unless asked."""
+"""Logits that a divergence's gradient reaches; the teacher's are stopped unless "both"."""
 
 
 @runtime_checkable
 class Divergence(Protocol):
-    """A distance between two distributions over one vocabulary, a value per position, in nats.
+    """A distance between two distributions over one vocabulary, one value per position, in nats.
 
     Implementations are frozen dataclasses (`jaxkd.losses.ForwardKL`), so that they are hashable
     and a jitted function may close over them.
@@ -18,12 +18,12 @@ class Divergence(Protocol):
 
     @property
     def temperature(self) -> float:
-        """Divides both logits."""
+        """Temperature that divides both logits."""
         ...
 
     @property
     def gradient_to(self) -> GradientTo:
-        """Whose logits the gradient reaches."""
+        """Logits that the gradient reaches."""
         ...
 
     def __call__(
@@ -35,20 +35,19 @@ class Divergence(Protocol):
 class SeparableDivergence(Divergence, Protocol):
     """A divergence that is a sum over the vocabulary of a function of one token's two log-probabilities.
 
-    Such a sum can be taken a tile of the vocabulary at a time, or on the devices that each hold a
-    part of it.
+    Such a sum can be computed one tile of the vocabulary at a time, or on devices that each hold a part of it.
     """
 
     @property
     def kl_shares(self) -> tuple[float, float] | None:
-        """(a, b) where the divergence is a KL(p || q) + b KL(q || p), which saves a sweep; else None."""
+        """Return (a, b) if the divergence is a KL(p || q) + b KL(q || p), which saves a sweep; else None."""
         ...
 
     def summands(
         self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
     ) -> Float[Array, "*tokens v"]:
-        """What each token adds: log q is the student's log-probability, log p the teacher's.
+        """Return each token's summand; log q is the student's log-probability, log p the teacher's.
 
-        Differentiable in both; 0 with gradient 0 where both are -inf.
+        It is differentiable in both; 0 with gradient 0 where both are -inf.
         """
         ...

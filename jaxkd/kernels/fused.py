@@ -1,4 +1,4 @@
-"""A kernel as one differentiable function, on one device or spread over a mesh.
+"""A kernel as one differentiable function, on one device or sharded over a mesh.
 
 The gradient is the kernel's own, so a loss can be differentiated once, in reverse mode.  So are all collectives:
 nothing is differentiated through them.
@@ -20,34 +20,34 @@ from jaxkd.typing import Scalar
 
 @runtime_checkable
 class Kernel(Protocol):
-    """A memory-bounded way to compute the loss of a flat list of tokens; frozen, so that it is hashable."""
+    """A memory-bounded computation of the loss of a flat list of tokens; frozen, so that it is hashable."""
 
     def evaluate(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Summed:
-        """The columns alone."""
+        """Compute the columns alone."""
         ...
 
     def forward(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> tuple[Summed, Any]:
-        """The columns, and what `backward` needs besides the inputs."""
+        """Compute the columns, and the residual that `backward` needs besides the inputs."""
         ...
 
     def backward(self, divergence: Any, inputs: Inputs, residual: Any, scale: Scalar, layout: Layout, /) -> Gradients:
-        """The gradient of `scale` times the total."""
+        """Compute the gradient of `scale` times the total."""
         ...
 
     def residual_specs(self, divergence: Any, inputs: Inputs, layout: Layout, /) -> Any:
-        """Partition specs of what `forward` returns for `backward`."""
+        """Return the partition specs of the residual."""
         ...
 
 
 def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]:
-    """The total, which can be differentiated, and the columns that the kernel makes; under the ambient mesh."""
+    """Compute the differentiable total and the columns of the kernel, under the ambient mesh."""
     shape = inputs.values["student"].shape[:-1]
     layout = ambient(inputs.heads)
     missing = -(shape[0] if shape else 1) % layout.row_shards
 
     def flat(array: Array) -> Array:
         array = array if shape else array[None]
-        if missing:  # what is added has weight 0
+        if missing:  # padding has weight 0
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
         return array.reshape(-1, *array.shape[max(len(shape), 1) :])
 
@@ -103,12 +103,12 @@ _loss.defvjp(_loss_forward, _loss_backward)
 def _spread(
     layout: Layout, function: Callable[..., Any], inputs: Inputs, *others: tuple[Any, Any], outputs: Any
 ) -> Any:
-    """`function(inputs, *others)` on every device's own tokens and rows of the heads.
+    """Run `function(inputs, *others)` on every device's own tokens and rows of the heads.
 
     Args:
-        layout: of the arrays.
-        function: run on each device, on arrays of its own.
-        inputs: of the whole loss.
+        layout: layout of the arrays.
+        function: runs on each device, on its own part of the arrays.
+        inputs: inputs of the whole loss.
         others: further arguments, each with its partition specs.
         outputs: partition specs of what `function` returns.
     """
@@ -120,6 +120,6 @@ def _spread(
     if not layout.axes:
         return local(*arguments)
     specs = (layout.tokens, layout.head_specs(inputs.heads), layout.tokens, *(specs for _, specs in others))
-    # Nothing is differentiated in there, so no type needs to say which values differ between devices.
+    # Nothing is differentiated inside, so types need not record which values vary between devices.
     spread = jax.shard_map(local, in_specs=specs, out_specs=outputs, axis_names=layout.axes, check_vma=False)
     return jax.jit(spread)(*arguments)  # not jitted, shard_map takes all axes of the mesh or none

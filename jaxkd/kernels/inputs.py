@@ -1,6 +1,6 @@
-"""What a kernel reads and what it returns.
+"""Inputs and outputs of a kernel.
 
-Named tuples where a value passes through a differentiated function: JAX fills such trees with placeholders.
+Values that pass through a differentiated function are named tuples: JAX fills such trees with placeholders.
 """
 
 import dataclasses
@@ -18,28 +18,28 @@ from jaxkd.typing import Scalar
 
 
 class Targets(NamedTuple):
-    """What a loss knows of each token besides its hidden states; nothing here is differentiated."""
+    """Inputs of a loss per token besides the hidden states; none is differentiated."""
 
     top_k: TopK | None = None
-    """The teacher's likeliest tokens, in place of its hidden states."""
+    """Most likely tokens of the teacher, in place of its hidden states."""
     weights: Float[Array, "*tokens"] | None = None
-    """Of the divergence; None without one."""
+    """Weights of the divergence; None without one."""
     labels: Int[Array, "*tokens"] | None = None
     label_weights: Float[Array, "*tokens"] | None = None
-    """Of the cross entropy; None without labels."""
+    """Weights of the cross entropy; None without labels."""
 
     def scaled(self, scale: Scalar) -> "Targets":
-        """The targets of `scale` times the total."""
+        """Return the targets of `scale` times the total."""
         weights, label_weights = (None if one is None else one * scale for one in (self.weights, self.label_weights))
         return self._replace(weights=weights, label_weights=label_weights)
 
 
 COEFFICIENTS = "coefficients"
-"""Beside the hidden states: what the logits of each part of a composed teacher are multiplied by."""
+"""Key, beside the hidden states, of the factors of the logits in a composed teacher."""
 
 Values = dict[str, Float[Array, "*tokens _"]]
-"""Hidden states by side: "student" always; "teacher" where it is known by its hidden states, or "teacher 0",
-"teacher 1" and so on where it is composed."""
+"""Hidden states by side: always "student"; "teacher" if it is given by hidden states, or "teacher 0", "teacher 1" and
+so on if it is composed."""
 
 Heads = dict[str, Head]
 """Heads by side."""
@@ -47,7 +47,7 @@ Heads = dict[str, Head]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The arguments of `linear_divergence` that are arrays."""
+    """Array arguments of `linear_divergence`."""
 
     values: Values
     heads: Heads
@@ -55,7 +55,7 @@ class Inputs:
 
     @classmethod
     def of(cls, student: Hiddens, teacher: Hiddens | ComposedTeacher | None, targets: Targets) -> "Inputs":
-        """From the hidden states of the models."""
+        """Build the inputs from the hidden states of the models."""
         sides, known = {"student": student}, {}
         if isinstance(teacher, Hiddens):
             sides["teacher"] = teacher
@@ -69,11 +69,11 @@ class Inputs:
         )
 
     def hiddens(self, side: str) -> Hiddens:
-        """The hidden states of one side with their head."""
+        """Return the hidden states of one side with their head."""
         return Hiddens(values=self.values[side], head=self.heads[side])
 
     def compared(self, logits: dict[str, Float[Array, "*tokens r"]]) -> dict[str, Float[Array, "*tokens r"]]:
-        """From the logits of all heads to those of student and teacher."""
+        """Reduce the logits of all heads to those of student and teacher."""
         if COEFFICIENTS not in self.values:
             return logits
         coefficients = self.values[COEFFICIENTS]
@@ -82,21 +82,21 @@ class Inputs:
 
     @property
     def dtype(self) -> jnp.dtype:
-        """What is summed in: float32, or float64 for float64 inputs."""
+        """Dtype of sums: float32, or float64 for float64 inputs."""
         return jnp.promote_types(jnp.float32, self.values["student"].dtype)
 
     @property
     def count(self) -> int:
-        """Number of tokens, where they are a flat list."""
+        """Number of tokens in the flat list."""
         return self.values["student"].shape[0]
 
     @property
     def rows(self) -> int:
-        """Rows that all heads have: what the longer one has beyond holds no token."""
+        """Number of rows that all heads have; further rows of a longer head hold no token."""
         return min(head.weight.shape[0] for head in self.heads.values())
 
     def masked(self, sides: Iterable[str]) -> "Inputs":
-        """The same with hidden states of 0 where they have no weight: NaN times a gradient of 0 is NaN."""
+        """Replace hidden states without weight by 0: NaN times a gradient of 0 is NaN."""
         weights = [one for one in (self.targets.weights, self.targets.label_weights) if one is not None]
         either, first = functools.reduce(jnp.logical_or, [one != 0 for one in weights]), weights[0] != 0
         masked = {
@@ -105,7 +105,7 @@ class Inputs:
         return dataclasses.replace(self, values={**self.values, **masked})
 
     def differentiated(self, divergence: Divergence | None) -> tuple[str, ...]:
-        """The sides that get a gradient."""
+        """Return the sides that get a gradient."""
         asked = "teacher" in self.values and divergence is not None and divergence.gradient_to == "both"
         return ("student", "teacher") if asked else ("student",)
 
@@ -113,29 +113,29 @@ class Inputs:
 def composed(
     parts: Sequence[Float[Array, "*tokens r"]], coefficients: Float[Array, "*tokens m"]
 ) -> Float[Array, "*tokens r"]:
-    """The linear combination of logits of which the same rows are no tokens."""
-    # Infinities of both signs would make NaN.
+    """Return the linear combination of logits with the same padding rows."""
+    # Infinities of both signs would give NaN.
     real = parts[0] != -jnp.inf
     total = sum(coefficients[..., [place]] * jnp.where(real, part, 0.0) for place, part in enumerate(parts))
     return jnp.where(real, total, -jnp.inf)
 
 
 def _part(place: int) -> str:
-    """The side of one model of a composed teacher."""
+    """Return the name of the side of one model of a composed teacher."""
     return f"teacher {place}"
 
 
 @runtime_checkable
 class Summed(Protocol):
-    """What a kernel knows of each token: a named tuple of arrays, which adds up to a loss."""
+    """Per-token outputs of a kernel: a named tuple of arrays that adds up to a loss."""
 
     def total(self, targets: Targets, /) -> Scalar:
-        """The loss."""
+        """Return the loss."""
         ...
 
 
 class Columns(NamedTuple):
-    """What is known of each token."""
+    """Per-token outputs of a distillation loss."""
 
     divergence: Float[Array, "*tokens"]
     cross_entropy: Float[Array, "*tokens"]
@@ -143,21 +143,21 @@ class Columns(NamedTuple):
     lse: Float[Array, "*tokens"]
 
     def total(self, targets: Targets) -> Scalar:
-        """Sum of `weights * divergence + label_weights * cross_entropy`."""
+        """Return the sum of `weights * divergence + label_weights * cross_entropy`."""
         return weighted_sum(targets.weights, self.divergence) + weighted_sum(targets.label_weights, self.cross_entropy)
 
 
 def weighted_sum(weights: Float[Array, "*tokens"] | None, values: Float[Array, "*tokens"]) -> Scalar:
-    """Sum of `weights * values`; 0 without weights."""
+    """Return the sum of `weights * values`; 0 without weights."""
     if weights is None:
         return jnp.zeros((), values.dtype)
     weights = jax.lax.stop_gradient(weights)
-    # Left out where the weight is 0, not multiplied: what padding holds never reaches the total.
+    # Replace rather than multiply where the weight is 0: padding never reaches the total, whatever it holds.
     return jnp.sum(weights * jnp.where(weights == 0, 0.0, values))
 
 
 class Gradients(NamedTuple):
-    """Of the total, for the sides that get one, in the structure of the inputs."""
+    """Gradients of the total, for the sides that get one, in the structure of the inputs."""
 
     values: Values
     heads: Heads

@@ -1,8 +1,8 @@
-"""Where a kernel's arrays live on a mesh, and the collectives that this asks for.
+"""Placement of a kernel's arrays on a mesh, and the collectives that it requires.
 
-A kernel runs inside one `shard_map`.  Tokens are split over the data and fsdp axes; the rows of a head,
-that is the vocabulary, over the tensor axis; a head's width over the fsdp axis, which is gathered once.  No
-device ever holds more logits than those of its own tokens and its own rows.
+A kernel runs inside one `shard_map`.  Tokens are split over the data and fsdp axes; the rows of a head, that is the
+vocabulary, over the tensor axis; a head's width over the fsdp axis, which is gathered once.  No device ever holds
+logits beyond those of its own tokens and rows.
 """
 
 import dataclasses
@@ -26,27 +26,27 @@ class Layout:
     rows: tuple[str, ...] = ()
     """Axes over which tokens are split."""
     row_shards: int = 1
-    """Devices along them."""
+    """Number of devices along these axes."""
     vocabulary: str | None = None
     """Axis over which the vocabulary is split."""
     vocabulary_shards: int = 1
-    """Devices along it."""
+    """Number of devices along this axis."""
     narrow: tuple[str, ...] = ()
     """Sides whose head is split over the fsdp axis by its width."""
 
     @property
     def axes(self) -> frozenset[str]:
-        """All mesh axes that the kernel uses."""
+        """Return all mesh axes that the kernel uses."""
         named = {*self.rows, *([self.vocabulary] if self.vocabulary else []), *([FSDP] if self.narrow else [])}
         return frozenset(named)
 
     @property
     def tokens(self) -> PartitionSpec:
-        """Partition spec of what has a value per token."""
+        """Return the partition spec of arrays with one value per token."""
         return PartitionSpec(self.rows)
 
     def head_specs(self, heads: Heads) -> Heads:
-        """Partition specs, in the structure of the heads."""
+        """Return partition specs in the structure of the heads."""
         return {
             side: dataclasses.replace(
                 head,
@@ -57,12 +57,12 @@ class Layout:
         }
 
     def gradient_specs(self, inputs: Inputs, divergence: Divergence | None) -> Gradients:
-        """Partition specs, in the structure of the gradients."""
+        """Return partition specs in the structure of the gradients."""
         heads = self.head_specs({side: inputs.heads[side] for side in inputs.differentiated(divergence)})
         return Gradients._make((dict.fromkeys(heads, self.tokens), heads))
 
     def gathered(self, heads: Heads) -> Heads:
-        """Heads with their whole width."""
+        """Gather the whole width of each head."""
         return {
             side: dataclasses.replace(head, weight=jax.lax.all_gather(head.weight, FSDP, axis=1, tiled=True))
             if side in self.narrow
@@ -71,11 +71,11 @@ class Layout:
         }
 
     def first_id(self, head: Head) -> Int[Array, ""] | int:
-        """Token id of this device's first row of a head."""
+        """Return the token id of this device's first row of a head."""
         return 0 if self.vocabulary is None else jax.lax.axis_index(self.vocabulary) * head.weight.shape[0]
 
     def finished(self, gradients: Gradients, inputs: Inputs) -> Gradients:
-        """The gradients summed over the devices that each computed a part, in the dtypes of the inputs."""
+        """Sum the gradients over the devices that each computed a part, in the dtypes of the inputs."""
         values = gradients.values
         if self.vocabulary is not None:
             values = jax.lax.psum(values, self.vocabulary)
@@ -102,10 +102,10 @@ class Layout:
 
 
 def ambient(heads: Heads) -> Layout:
-    """The layout under the ambient mesh (`jax.set_mesh`).
+    """Return the layout under the ambient mesh (`jax.set_mesh`).
 
-    Axes that an enclosing `shard_map` has made manual are left to it.  A vocabulary or a width that the mesh
-    does not divide stays whole, and so does a vocabulary for which the heads have different numbers of rows.
+    Axes that an enclosing `shard_map` has made manual are left to it.  A vocabulary or a width that the mesh does not
+    divide is not split, nor is a vocabulary for which the heads have different numbers of rows.
     """
     mesh = jax.sharding.get_abstract_mesh()
     kinds = {} if mesh.empty else dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
@@ -124,5 +124,5 @@ def ambient(heads: Heads) -> Layout:
 
 
 def zeros_like(head: Head, dtype: jnp.dtype) -> Head:
-    """Zeros in the structure of a head."""
+    """Return zeros in the structure of a head."""
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, dtype), head)

@@ -1,4 +1,4 @@
-"""The distillation loss from hidden states, written the obvious way: the oracle of every kernel."""
+"""Reference implementation of the distillation loss from hidden states, to test every kernel against."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ from jaxkd.typing import Scalar
 
 
 def reference(divergence: Divergence | None, inputs: Inputs) -> tuple[Scalar, Columns]:
-    """Both logits at once; see `linear_divergence` for the meaning of the arguments."""
+    """Compute the loss from both full logits; `linear_divergence` documents the arguments."""
     targets, logits = inputs.targets, head_logits(inputs.hiddens("student"))
-    # From the largest logit: a log-sum-exp near 1e4 is rounded to 1e-3 nats.
+    # Subtract the largest logit: a log-sum-exp near 1e4 is rounded to 1e-3 nats.
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1))
     log_total = jnp.log(jnp.sum(jnp.exp(logits - largest[..., None]), axis=-1))
     lse = largest + log_total

@@ -1,4 +1,4 @@
-"""Teachers that are known by their likeliest tokens: the record, and the divergence from it."""
+"""Teachers stored as their most likely tokens, and divergences from them."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,11 @@ from jaxkd.records import TopK
 
 
 def top_k(teacher_logits: Float[Array, "*tokens v"], k: int, *, temperature: float = 1.0) -> TopK:
-    """The k likeliest tokens of each position, their log-probabilities, and that of all others together.
+    """Return the k most likely tokens of each position, their log-probabilities, and that of all others together.
 
     Args:
-        teacher_logits: any float dtype; -inf marks a row that is not a token.
-        k: tokens to keep, from 1 to v.
+        teacher_logits: logits of any float dtype; -inf marks a padding row.
+        k: number of tokens to store, from 1 to v.
         temperature: divides the logits, > 0; the record serves divergences of this temperature only.
 
     Returns:
@@ -22,8 +22,8 @@ def top_k(teacher_logits: Float[Array, "*tokens v"], k: int, *, temperature: flo
     Raises:
         ValueError: a k outside [1, v], or a temperature that is not positive.
 
-    Source: inferred.  Deviation: caches that keep the raw logits of k tokens alone cannot tell the mass of the
-    others, and methods that renormalise over the k never push it down.
+    Source: inferred.  Deviation: caches that store the raw logits of k tokens alone lose the mass of the others, and
+    methods that renormalise over the k tokens never reduce it.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,17 +51,17 @@ def top_k(teacher_logits: Float[Array, "*tokens v"], k: int, *, temperature: flo
 def top_k_divergence(
     divergence: Divergence, student_logits: Float[Array, "*tokens v"], teacher: TopK
 ) -> Float[Array, "*tokens"]:
-    """`divergence` between distributions over k + 1 events: the teacher's k tokens, and any other token.
+    """Return `divergence` over k + 1 events: the teacher's k tokens, and any other token.
 
     For a divergence that cannot grow when events are merged (all KLs, Jensen-Shannon, the skews, total
-    variation) this is a lower bound.  It leaves out what student and teacher disagree on within the tail:
+    variation) this is a lower bound.  It omits differences between student and teacher within the tail:
     for `ForwardKL` exactly p_tail KL(p(. | tail) || q(. | tail)).  The gradient on the logit of a token in
     the tail is its share of the gradient on the bucket, and is not 0.
 
     Args:
-        divergence: of the record's temperature.
-        student_logits: gradients reach them; -inf marks a row that is not a token.
-        teacher: gradient-stopped.
+        divergence: a divergence with the record's temperature.
+        student_logits: logits of the student; gradients reach them; -inf marks a padding row.
+        teacher: record of the teacher; gradient-stopped.
 
     Returns:
         Per position, float32 (float64 for float64 inputs).
@@ -85,18 +85,18 @@ def top_k_divergence(
             f"{student_logits.shape[-1]}. A divergence compares one vocabulary: align the tokens first."
         )
     logits = student_logits.astype(jnp.promote_types(jnp.float32, student_logits.dtype)) / teacher.temperature
-    # From their maximum, because the sum over the tail is rounded to the size of its logits.
+    # Subtract the maximum, because the sum over the tail is rounded to the size of its logits.
     logits -= jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     known = (teacher.ids >= 0) & (teacher.ids < teacher.vocab_size)
     kept = jnp.take_along_axis(logits, jnp.where(known, teacher.ids, 0), axis=-1)
     student = _joined(jnp.where(known, kept, -jnp.inf), _log_sum_exp(_without(logits, teacher.ids)))
     target = jax.lax.stop_gradient(_joined(teacher.log_probs, teacher.log_tail))
-    # Both are at the record's temperature already: the divergence divides by it again.
+    # Both are already at the record's temperature, and the divergence divides by it again.
     return divergence(student * teacher.temperature, target * teacher.temperature)
 
 
 def require_temperature(divergence: Divergence, teacher: TopK) -> None:
-    """Refuse a divergence of another temperature than the record's."""
+    """Reject a divergence whose temperature differs from the record's."""
     if divergence.temperature != teacher.temperature:
         raise ValueError(
             f"divergence.temperature must be the {teacher.temperature} that the top-k record was made at, got "
@@ -109,7 +109,7 @@ def _joined(kept: Float[Array, "*tokens k"], tail: Float[Array, "*tokens"]) -> F
 
 
 def _without(logits: Float[Array, "*tokens v"], ids: Int[Array, "*tokens k"]) -> Float[Array, "*tokens v"]:
-    """-inf in place of the logits of `ids`; what is no id is ignored."""
+    """Replace the logits of `ids` by -inf; invalid ids are ignored."""
     size = logits.shape[-1]
     flat, flat_ids = logits.reshape(-1, size), ids.reshape(-1, ids.shape[-1])
     flat_ids = jnp.where(flat_ids < 0, size, flat_ids)  # a negative index would count from the end
@@ -118,7 +118,7 @@ def _without(logits: Float[Array, "*tokens v"], ids: Int[Array, "*tokens k"]) ->
 
 
 def _log_sum_exp(logits: Float[Array, "*tokens v"]) -> Float[Array, "*tokens"]:
-    """Log-sum-exp that is -inf, with gradient 0, where every logit is -inf."""
+    """Log-sum-exp that is -inf, with gradient 0, if every logit is -inf."""
     nothing = jnp.all(logits == -jnp.inf, axis=-1)
     safe = jnp.where(nothing[..., None], 0.0, logits)
     return jnp.where(nothing, -jnp.inf, jax.nn.logsumexp(safe, axis=-1))

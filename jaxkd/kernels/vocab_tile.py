@@ -1,8 +1,8 @@
-"""The loss a tile of the vocabulary at a time: the least memory.
+"""The loss computed one tile of the vocabulary at a time, with the least memory.
 
-Peak memory is some four arrays of [tokens, tile].  Each sweep over the vocabulary computes the tiles' logits anew:
-two sweeps for the KL divergences and the cross entropy, three for the others (`jaxkd.kernels.softmax.comparison` says
-why).  So a gradient costs six products with a head, or eight, where `token_chunk` needs four.
+Peak memory is about four arrays of [tokens, tile].  Each sweep over the vocabulary recomputes the tiles' logits: two
+sweeps for the KL divergences and the cross entropy, three for the others (`jaxkd.kernels.softmax.comparison` explains
+why).  So a gradient costs six or eight products with a head, while `token_chunk` needs four.
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ from jaxkd.kernels.softmax.statistics import Statistics
 from jaxkd.typing import Scalar
 
 TILE_ELEMENTS = 8 * 2**20
-"""Logits of one side that a tile holds: 32 MiB in float32."""
+"""Number of one side's logits in a tile: 32 MiB in float32."""
 
 
 def default_tile(tokens: int) -> int:
-    """Rows of a tile: a multiple of 128, from 512 to 8,192, that keeps the logits of one side near 32 MiB."""
+    """Return the rows of a tile: a multiple of 128, from 512 to 8,192, with one side's logits near 32 MiB."""
     return min(8192, max(512, TILE_ELEMENTS // max(tokens, 1) // 128 * 128))
 
 
@@ -34,19 +34,19 @@ Residual = tuple[Statistics, Sums]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VocabTile:
-    """The logits of all tokens at a time, over some of the vocabulary: least memory, for separable divergences."""
+    """Kernel over tiles of the vocabulary, all tokens at a time: least memory, for separable divergences."""
 
     tile: int | None = None
-    """Rows of the heads whose logits exist at one time; None for the default."""
+    """Rows of the heads per tile; None for the default."""
 
     def evaluate(self, divergence: SeparableDivergence | None, inputs: Inputs, layout: Layout) -> Columns:
-        """The columns alone."""
+        """Compute the columns alone."""
         return self.forward(divergence, inputs, layout)[0]
 
     def forward(
         self, divergence: SeparableDivergence | None, inputs: Inputs, layout: Layout
     ) -> tuple[Columns, Residual]:
-        """The columns, and the few numbers per token that the gradient needs besides the inputs."""
+        """Compute the columns, and the few numbers per token that the gradient needs besides the inputs."""
         labels, starts = inputs.targets.labels, self._starts(inputs)
 
         def statistics_of(total: Statistics, start: Int[Array, ""]) -> tuple[Statistics, None]:
@@ -74,7 +74,7 @@ class VocabTile:
         scale: Scalar,
         layout: Layout,
     ) -> Gradients:
-        """The gradient of `scale` times the total."""
+        """Compute the gradient of `scale` times the total."""
         (statistics, sums), targets = residual, inputs.targets.scaled(scale)
         sides = inputs.differentiated(divergence)
 
@@ -85,7 +85,7 @@ class VocabTile:
             parts = total_gradients(slopes, statistics, logits["student"], ids=tiles["student"].ids, targets=targets)
             return _added(total, {side: (tiles[side], parts[side]) for side in sides}), None
 
-        # Each row is computed once, so it needs no wider sum; what other devices add to it does.
+        # Each row is computed once, so it needs no wider accumulator; the sum over devices does.
         zeros = Gradients(
             values={side: jnp.zeros(inputs.values[side].shape, inputs.dtype) for side in sides},
             heads={
@@ -100,12 +100,12 @@ class VocabTile:
     def residual_specs(
         self, divergence: SeparableDivergence | None, inputs: Inputs, layout: Layout
     ) -> tuple[PartitionSpec, PartitionSpec]:
-        """Partition specs of what `forward` stores: a value per token each."""
+        """Return the partition specs of what `forward` stores, all one value per token."""
         del divergence, inputs
         return layout.tokens, layout.tokens
 
     def _sums(self, divergence: SeparableDivergence, statistics: Statistics, inputs: Inputs, layout: Layout) -> Sums:
-        """The second of three sweeps."""
+        """Run the second of three sweeps."""
 
         def body(total: Sums, start: Int[Array, ""]) -> tuple[Sums, None]:
             part = Sums.of(divergence, statistics, _logits(inputs, self._tiles(inputs, start, layout)))
@@ -115,7 +115,7 @@ class VocabTile:
         return sums.across(layout.vocabulary)
 
     def _tiles(self, inputs: Inputs, start: Int[Array, ""], layout: Layout) -> dict[str, Tile]:
-        """The logits of the rows of one tile, of all sides."""
+        """Compute the logits of one tile, of all sides."""
         return {
             side: tile_logits(
                 inputs.hiddens(side), start, self._size(inputs), limit=inputs.rows, first_id=layout.first_id(head)
@@ -135,7 +135,7 @@ def _logits(inputs: Inputs, tiles: dict[str, Tile]) -> dict[str, Float[Array, "n
 
 
 def _added(total: Gradients, parts: dict[str, tuple[Tile, LogitGradient]]) -> Gradients:
-    """The gradient of one tile, added to those of the tiles before."""
+    """Add the gradient of one tile to those of earlier tiles."""
     values, heads = {}, {}
     for side, (tile, gradient) in parts.items():
         values_part, weight, bias = tile.pull(gradient)

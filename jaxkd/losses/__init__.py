@@ -1,4 +1,4 @@
-"""Losses as pure functions: arrays in, one value per position out, nothing else loaded."""
+"""Losses as pure functions of arrays that return one value per position, with no further imports."""
 
 from jaxkd.losses import feature as feature
 from jaxkd.losses import preference as preference

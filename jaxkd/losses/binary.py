@@ -1,4 +1,4 @@
-"""Two probabilities of one event, compared: it happens, or it does not."""
+"""Divergences between two probabilities of one event."""
 
 import jax
 import jax.numpy as jnp
@@ -14,28 +14,28 @@ def binary_divergence(
     divergence: SeparableDivergence,
     temperature: float = 1.0,
 ) -> Float[Array, "*events"]:
-    """D((a, 1 - a), (b, 1 - b)) with a = p^(1/temperature) of the teacher and b = q^(1/temperature), in nats.
+    """Return D((a, 1 - a), (b, 1 - b)) with a = p^(1/temperature) of the teacher and b = q^(1/temperature), in nats.
 
-    Texts are unlikely: of two probabilities near 0 a divergence sees nearly nothing but that both events did not
-    happen.  A temperature above 1 brings them near 1.  Multiplied by the temperature, the forward KL tends to
-    s - t + t log(t / s) with s = -log q and t = -log p, for a temperature without bound.
+    Texts have probabilities near 0, where a divergence between two events is dominated by both not happening.  A
+    temperature above 1 moves them towards 1.  Multiplied by the temperature, as the temperature grows without bound the
+    forward KL tends to s - t + t log(t / s), with s = -log q and t = -log p.
 
     Args:
-        student_log_probs: nats, at most 0; gradients reach them.
-        teacher_log_probs: the same events; gradient-stopped.
-        divergence: a sum over the vocabulary, which is here that of two outcomes.  Its own temperature is not read.
-        temperature: > 0.
+        student_log_probs: log-probabilities in nats, at most 0; gradients reach them.
+        teacher_log_probs: log-probabilities of the same events; gradient-stopped.
+        divergence: a separable divergence, here over a vocabulary of two outcomes.  Its own temperature is not read.
+        temperature: divides the log-probabilities, > 0.
 
     Returns:
-        Per event, float32 (float64 for float64 inputs).  A probability nearer to 1 than the dtype's epsilon counts as
-        that, so that 1 has a finite cost.
+        Per event, float32 (float64 for float64 inputs).  Log-probabilities above -epsilon of the dtype are clipped to
+        it, so that probability 1 has a finite cost.
 
     Raises:
         ValueError: shapes that differ, or a temperature that is not positive.
 
     Source: Minixhofer, Vulić & Ponti, ALM (arXiv 2503.20083), the binarised f-divergence; checked against
-    bminixhofer/tokenkit@bcacdef.  Deviation: that code takes 1e-6 off each logarithm, and has its forward divergence
-    as a cross entropy, of the same gradient.
+    bminixhofer/tokenkit@bcacdef.  Deviation: that code subtracts 1e-6 from each logarithm, and its forward divergence
+    is a cross entropy, with the same gradient.
 
     Example:
         >>> import jax.numpy as jnp
@@ -56,8 +56,8 @@ def binary_divergence(
 
 
 def _outcomes(log_probs: Float[Array, "*events"], temperature: float) -> Float[Array, "*events 2"]:
-    """The log-probabilities of an event and of its opposite."""
+    """Return the log-probabilities of an event and of its complement."""
     wide = log_probs.astype(jnp.promote_types(jnp.float32, log_probs.dtype))
     happens = jnp.minimum(wide, -float(jnp.finfo(wide.dtype).eps)) / temperature
-    # -expm1, since 1 - exp of a small number loses it.
+    # Use -expm1, since 1 - exp(x) loses precision for small x.
     return jnp.stack([happens, jnp.log(-jnp.expm1(happens))], axis=-1)

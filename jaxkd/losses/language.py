@@ -1,4 +1,4 @@
-"""Losses on labels: what a language model is trained on without a teacher."""
+"""Losses on labels, without a teacher."""
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +14,16 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
 ) -> Float[Array, "*tokens"]:
-    """-log q[label] with q = softmax(logits), in nats; on request smoothed, and with a penalty on log Z.
+    """Return -log q[label] with q = softmax(logits), in nats, with optional label smoothing and a penalty on log Z.
 
-    `(1 - label_smoothing) (-log q[label]) + label_smoothing mean_v(-log q) + z_loss (log Z)^2`, where
+    It is `(1 - label_smoothing) (-log q[label]) + label_smoothing mean_v(-log q) + z_loss (log Z)^2`, where
     Z = sum_v exp(logits).
 
     Args:
-        logits: any float dtype; -inf marks a row that is not a token, and the mean is over the others.
-        labels: token ids in [0, v); mask the result where a position has none.  The result is +inf
-            where the label's logit is -inf.
-        label_smoothing: the share of the target that is spread evenly over the tokens, in [0, 1).
+        logits: any float dtype; -inf marks a padding row, and the mean is over the others.
+        labels: token ids in [0, v); mask the result at positions without a label.  The result is +inf where the label's
+            logit is -inf.
+        label_smoothing: share of the target distributed evenly over the tokens, in [0, 1).
         z_loss: weight of the penalty, 0 or more.
 
     Returns:
@@ -49,10 +49,10 @@ def cross_entropy(
     if not z_loss >= 0:
         raise ValueError(f"z_loss must be 0 or more, got {z_loss}. It is the weight of a penalty: 1e-4, say.")
     logits = logits.astype(jnp.promote_types(jnp.float32, logits.dtype))
-    # Relative to the largest logit, because a log-sum-exp near 1e4 is rounded to 1e-3 nats.
+    # Subtract the largest logit, because a log-sum-exp near 1e4 is rounded to 1e-3 nats.
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     log_z = jnp.log(jnp.sum(jnp.exp(logits - largest), axis=-1))
-    # Taken before the subtraction: a gather from the difference would store it for all of the vocabulary.
+    # Gather before the subtraction: a gather from the difference would store it for the whole vocabulary.
     nats = log_z - (jnp.take_along_axis(logits, labels[..., None], axis=-1) - largest)[..., 0]
     if label_smoothing > 0:
         evenly = log_z - jnp.mean(logits - largest, axis=-1, where=logits != -jnp.inf)
@@ -69,13 +69,13 @@ def sequence_log_prob(
     *,
     reduction: Reduction = "sum",
 ) -> Float[Array, "*batch"]:
-    """The sum over a sequence's tokens of log q[label], in nats; or their mean.
+    """Return the sum of log q[label] over a sequence's tokens, or the mean, in nats.
 
     Args:
-        logits: any float dtype; -inf marks a row that is not a token.
+        logits: any float dtype; -inf marks a padding row.
         labels: token ids in [0, v) where `mask` is True.
-        mask: the sequence's own tokens.  Elsewhere logits and labels may be anything, NaN included,
-            and no gradient reaches them.
+        mask: the sequence's own tokens.  Elsewhere logits and labels may hold anything, NaN included, and get no
+            gradient.
         reduction: "sum", or "mean" over the sequence's own tokens.
 
     Returns:
@@ -109,16 +109,15 @@ def segment_log_prob(
     num_segments: int,
     reduction: Reduction = "sum",
 ) -> Float[Array, "*batch s"]:
-    """`sequence_log_prob` of each example of a packed row, in nats.
+    """Return `sequence_log_prob` of each example of a packed row, in nats.
 
     Args:
-        logits: any float dtype; -inf marks a row that is not a token.
+        logits: any float dtype; -inf marks a padding row.
         labels: token ids in [0, v) where `mask` is True.
-        mask: the tokens to count.  Elsewhere the other arrays may be anything, NaN included, and no
-            gradient reaches them.
-        segment_ids: numbers the examples of a row from 1, as in `TokenBatch`: its `segment_ids`, taken
-            at its `target_positions`.
-        num_segments: examples of the fullest row; a segment beyond it is left out.
+        mask: tokens to count.  Elsewhere the other arrays may hold anything, NaN included, and get no gradient.
+        segment_ids: example of each position, from 1 in each row: the `segment_ids` of a `TokenBatch`, taken at its
+            `target_positions`.
+        num_segments: number of examples of the fullest row; later segments are dropped.
         reduction: "sum", or "mean" over the example's own tokens.
 
     Returns:
@@ -144,7 +143,7 @@ def segment_log_prob(
 def _label_log_probs(
     logits: Float[Array, "*batch k v"], labels: Int[Array, "*batch k"], mask: Bool[Array, "*batch k"]
 ) -> Float[Array, "*batch k"]:
-    """Log-probability of each label; what is masked is replaced before anything is computed from it."""
+    """Return the log-probability of each label; masked entries are replaced before any computation."""
     _require_labels(logits, labels)
     if mask.shape != labels.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The only place that divides: from a value per position to one number."""
+"""Reductions from one value per position to one number; the only module that divides."""
 
 from typing import Literal, get_args
 
@@ -13,15 +13,14 @@ Reduction = Literal["sum", "mean"]
 
 
 def mean_weights(mask: Bool[Array, "*tokens"], count: Int[Array, ""] | Float[Array, ""]) -> Float[Array, "*tokens"]:
-    """Weights whose weighted sum is the mean over tokens, `count` of them: `mask / count`.
+    """Return weights whose weighted sum is the mean over `count` tokens: `mask / count`.
 
     Args:
-        mask: the positions of this part.
-        count: positions of the whole, this part and all others: the sum of all masks.  0 gives
-            weights of 0, not NaN.
+        mask: positions of this part.
+        count: number of positions of all parts, the sum of all masks.  0 gives weights of 0, not NaN.
 
     Returns:
-        Per position, float32 (float64 for a count of 64 bits).
+        Per position, float32 (float64 for a 64-bit count).
 
     Source: inferred.  Deviation: none.
 
@@ -39,19 +38,18 @@ def sequence_mean_weights(
     *,
     sequence_weights: Float[Array, "*batch"] | None = None,
 ) -> Float[Array, "*batch k"]:
-    """Weights whose weighted sum is the mean over sequences of the mean over each one's tokens.
+    """Return weights whose weighted sum is the mean over sequences of the mean over each sequence's tokens.
 
     A token of a sequence of n tokens weighs `sequence_weight / (n * count)`.
 
     Args:
-        mask: the positions of this part; a sequence is a row.
-        count: `sequence_count` of the whole, this part and all others, with the same weights.  0
-            gives weights of 0, not NaN.
-        sequence_weights: importance of each sequence, 0 or more; all 1 by default.  What a sequence
-            without tokens has may be anything.
+        mask: positions of this part; a sequence is a row.
+        count: `sequence_count` of all parts, with the same weights.  0 gives weights of 0, not NaN.
+        sequence_weights: importance of each sequence, 0 or more; all 1 by default.  The weight of a sequence without
+            tokens may be anything.
 
     Returns:
-        Per position, float32 (float64 for a count of 64 bits).
+        Per position, float32 (float64 for a 64-bit count).
 
     Raises:
         ValueError: shapes that do not fit.
@@ -74,10 +72,10 @@ def sequence_mean_weights(
 def sequence_count(
     mask: Bool[Array, "*batch k"], *, sequence_weights: Float[Array, "*batch"] | None = None
 ) -> Int[Array, ""] | Float[Array, ""]:
-    """Sequences that have a token, or the sum of their weights: the count of `sequence_mean_weights`.
+    """Count the sequences that have a token, or sum their weights: the count of `sequence_mean_weights`.
 
     Args:
-        mask: the positions of this part; a sequence is a row.
+        mask: positions of this part; a sequence is a row.
         sequence_weights: as in `sequence_mean_weights`.
 
     Returns:
@@ -107,23 +105,21 @@ def example_mean_weights(
     *,
     example_weights: Float[Array, "*batch k"] | None = None,
 ) -> Float[Array, "*batch k"]:
-    """Weights whose weighted sum is the mean over examples of the mean over each one's tokens.
+    """Return weights whose weighted sum is the mean over examples of the mean over each example's tokens.
 
-    It is `sequence_mean_weights` for rows that hold several examples: a token of an example of n
-    tokens weighs `example_weight / (n * count)`, wherever the example was packed.
+    It is `sequence_mean_weights` for rows that hold several examples: a token of an example of n tokens weighs
+    `example_weight / (n * count)`, wherever the example is packed.
 
     Args:
-        mask: the positions of this part.
-        example_ids: equal where two positions of a row belong to one example, as in `TokenBatch`;
-            its `segment_ids` at the targets do as well.  An example lies within one row: equal ids in
-            two rows are two examples.  Any integers but the dtype's largest.
-        count: `example_count` of the whole, this part and all others, with the same weights.  0
-            gives weights of 0, not NaN.
-        example_weights: at each position the importance of its example, 0 or more; all 1 by default.
-            What is masked may be anything.
+        mask: positions of this part.
+        example_ids: example of each position, as in `TokenBatch`; its `segment_ids` at the targets also serve.  An
+            example lies within one row: equal ids in two rows are two examples.  Any integers but the dtype's largest.
+        count: `example_count` of all parts, with the same weights.  0 gives weights of 0, not NaN.
+        example_weights: importance of each position's example, 0 or more; all 1 by default.  Masked entries may hold
+            anything.
 
     Returns:
-        Per position, float32 (float64 for a count of 64 bits).
+        Per position, float32 (float64 for a 64-bit count).
 
     Raises:
         ValueError: shapes that differ.
@@ -152,10 +148,10 @@ def example_count(
     *,
     example_weights: Float[Array, "*batch k"] | None = None,
 ) -> Int[Array, ""] | Float[Array, ""]:
-    """Examples that have a token, or the sum of their weights: the count of `example_mean_weights`.
+    """Count the examples that have a token, or sum their weights: the count of `example_mean_weights`.
 
     Args:
-        mask: the positions of this part.
+        mask: positions of this part.
         example_ids: as in `example_mean_weights`.
         example_weights: as in `example_mean_weights`.
 
@@ -182,11 +178,11 @@ def example_count(
 
 
 def masked_mean(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> Scalar:
-    """Mean of `values` where `mask` is True; 0 with gradient 0 where it is nowhere True.
+    """Return the mean of `values` where `mask` is True; 0 with gradient 0 if it is nowhere True.
 
     Args:
-        values: per position; what is masked may be anything, NaN included.
-        mask: same shape.
+        values: one value per position; masked entries may hold anything, NaN included.
+        mask: positions to count, same shape.
 
     Returns:
         A scalar of the dtype of `values`.
@@ -206,11 +202,11 @@ def masked_mean(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -
 
 
 def masked_sum(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> Mean:
-    """Sum and count of `values` where `mask` is True, to be divided when all parts are added.
+    """Return the sum and count of `values` where `mask` is True; divide after all parts are added.
 
     Args:
-        values: per position; what is masked may be anything, NaN included.
-        mask: same shape.
+        values: one value per position; masked entries may hold anything, NaN included.
+        mask: positions to count, same shape.
 
     Returns:
         `Mean(total, count)`; the total can be differentiated.
@@ -232,11 +228,11 @@ def masked_sum(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) ->
 
 
 def reported(values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> Mean:
-    """`masked_sum` for a metric: gradient-stopped.
+    """Return `masked_sum` for a metric, gradient-stopped.
 
     Args:
-        values: per position.
-        mask: same shape.
+        values: one value per position.
+        mask: positions to count, same shape.
 
     Returns:
         `Mean(total, count)` without a gradient.
@@ -262,14 +258,14 @@ def segment_reduce(
     num_segments: int,
     reduction: Reduction = "sum",
 ) -> Float[Array, "*batch s"]:
-    """The sum, or the mean, over the positions of each example of a packed row.
+    """Return the sum or the mean over the positions of each example of a packed row.
 
     Args:
-        values: per position; where the mask is False they may be anything, NaN included, and get no gradient.
-        mask: the positions to count.
-        segment_ids: numbers the examples of a row from 1, as in `TokenBatch`: its `segment_ids`, taken
-            at its `target_positions`.
-        num_segments: examples of the fullest row; a segment beyond it is left out.
+        values: one value per position; masked entries may hold anything, NaN included, and get no gradient.
+        mask: positions to count.
+        segment_ids: example of each position, from 1 in each row: the `segment_ids` of a `TokenBatch`, taken at its
+            `target_positions`.
+        num_segments: number of examples of the fullest row; later segments are dropped.
         reduction: "sum", or "mean" over the example's own positions.
 
     Returns:
@@ -300,29 +296,29 @@ def segment_reduce(
         )
     if reduction not in get_args(Reduction):
         raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}.")
-    # A sum over each segment's members and not a scatter: the order of its additions is fixed on every device.
+    # Sum over each segment's members rather than scatter: the order of additions is fixed on every device.
     members = mask[..., None, :] & jax.nn.one_hot(segment_ids - 1, num_segments, dtype=bool, axis=-2)
     totals = jnp.sum(jnp.where(members, _widened(values)[..., None, :], 0.0), axis=-1)
     return totals if reduction == "sum" else totals / _divisor(jnp.sum(members, axis=-1))
 
 
 def _divisor(count: Int[Array, "*batch"] | Float[Array, "*batch"]) -> Int[Array, "*batch"] | Float[Array, "*batch"]:
-    """`count`, and 1 for 0, where there is nothing to divide.  A sum of weights may lie below 1."""
+    """Return `count`, or 1 for 0, if there is nothing to divide.  A sum of weights may be below 1."""
     return jnp.where(count > 0, count, 1)
 
 
 def _widened(values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """In float32 or wider: what is summed in bfloat16 stops growing at 256."""
+    """Convert to float32 or wider: sums in bfloat16 stop growing at 256."""
     return values.astype(jnp.promote_types(jnp.float32, values.dtype))
 
 
 def _masked_ids(mask: Bool[Array, "*batch k"], example_ids: Int[Array, "*batch k"]) -> Int[Array, "*batch k"]:
-    """The ids, and one that belongs to no example, sorted behind all others, where `mask` is False."""
+    """Replace masked ids by one that belongs to no example and sorts after all others."""
     return jnp.where(mask, example_ids, jnp.iinfo(example_ids.dtype).max)
 
 
 def _occurrences(ids: Int[Array, " k"]) -> Int[Array, " k"]:
-    """How often each id occurs.  By sorting, because comparing all pairs of positions takes k^2 memory."""
+    """Count how often each id occurs, by sorting: comparing all pairs of positions takes k^2 memory."""
     ordered = jnp.sort(ids)
     return jnp.searchsorted(ordered, ids, side="right") - jnp.searchsorted(ordered, ids, side="left")
 

@@ -1,1 +1,1 @@
-"""Flax networks as pure functions of their parameters, which may be stored in few bits."""
+"""Flax networks as pure functions of their parameters, which may be quantised."""

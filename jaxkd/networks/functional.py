@@ -1,8 +1,8 @@
-"""The one place where nnx modules and plain dicts meet.
+"""The interface between nnx modules and plain dicts of parameters.
 
-Modules define networks; what travels is a nested dict of arrays.  `Functional` remembers the definition
-of a module without its arrays, and calls it with whichever arrays it is given.  A module's
-parameters name their logical axes in the metadata `axes`.
+Modules define networks; the rest of the library passes nested dicts of arrays.  `Functional` stores the definition of a
+module without its arrays, and calls it with given arrays.  A module's parameters name their logical axes in the
+metadata `axes`.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from jaxkd.typing import Key, Params
 
 @dataclasses.dataclass(frozen=True)
 class Functional:
-    """An nnx module taken apart: how it is made, and its definition."""
+    """An nnx module split from its arrays: its constructor and its definition."""
 
     make: Callable[[nnx.Rngs], nnx.Module]
     definition: nnx.GraphDef
@@ -29,18 +29,18 @@ class Functional:
     """The same dict with the tuple of logical axis names of each parameter."""
 
     def init(self, key: Key) -> Params:
-        """Fresh parameters."""
+        """Initialise parameters."""
         return nnx.to_pure_dict(nnx.state(self.make(nnx.Rngs(params=key)), nnx.Param))
 
     def apply(self, params: Params, *args: Any, **kwargs: Any) -> Any:
-        """Call the module with these parameters; quantised ones are made whole here, and nowhere else."""
+        """Call the module with these parameters; quantised ones are dequantised here, and nowhere else."""
         return nnx.merge(self.definition, dense(params))(*args, **kwargs)
 
     def observe(self, paths: Sequence[str], params: Params, *args: Any) -> tuple[Any, dict[str, Any]]:
-        """`apply`, and the argument that each of these submodules was called with.
+        """Call `apply`, and return the argument of each of these submodules too.
 
         Args:
-            paths: dotted, such as "mlp.down"; each is called once.
+            paths: dotted paths, such as "mlp.down"; each is called once.
         """
         module = nnx.merge(self.definition, dense(params))
         inputs: dict[str, Any] = {}
@@ -52,7 +52,7 @@ class Functional:
 
 
 class _Observed:
-    """Calls a module, and leaves its argument in a dict."""
+    """Wrapper that calls a module and stores its argument in a dict."""
 
     def __init__(self, module: Any, path: str, inputs: dict[str, Any]):
         self._module, self._path, self._inputs = module, path, inputs
@@ -63,9 +63,9 @@ class _Observed:
 
 
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
-    """Take apart the module that `make` returns, without computing a single parameter."""
+    """Split the module that `make` returns from its arrays, without computing any parameter."""
     definition, state = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
     axes = jax.tree.map(lambda param: param.axes, state, is_leaf=lambda leaf: isinstance(leaf, nnx.Param))
-    # Under an ambient mesh the abstract values name it, and what is made here outlives that mesh.
+    # Under an ambient mesh the abstract values refer to it, and this object outlives that mesh.
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(state))
     return Functional(make=make, definition=definition, abstract=abstract, axes=nnx.to_pure_dict(axes))

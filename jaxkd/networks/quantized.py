@@ -1,12 +1,12 @@
-"""Matrices stored in 8 or 4 bits: for teachers, which are read and never trained.
+"""Matrices stored in 8 or 4 bits, for teachers, which are never trained.
 
-A matrix of the blocks becomes a dict in its place: `{"int8": values, "scale": ...}`, or
-`{"int4": ..., "scale": ...}` with two values in a byte.  Each axis of `scale` divides the same axis of the
-matrix, so one number scales the block between.  Embedding, head, norms and biases stay as they are:
-a table is read row by row or by the loss, and in a large model it is a few per cent.
+Each matrix of the blocks is replaced by a dict: `{"int8": values, "scale": ...}`, or `{"int4": ..., "scale": ...}` with
+two values in a byte.  Each axis length of `scale` divides that of the matrix, so one number scales one block.
+Embedding, head, norms and biases stay unchanged: a table is read row by row or by the loss, and in a large model it is
+a few per cent.
 
-`Functional.apply` makes the matrices whole where a block is applied, inside the scan over the layers:
-one layer at a time is there as floats.
+`Functional.apply` dequantises the matrices where a block is applied, inside the scan over the layers: one layer at a
+time exists as floats.
 """
 
 import functools
@@ -24,10 +24,10 @@ from jaxkd.typing import Params
 Quantization: TypeAlias = Literal["int8", "int4"]
 
 LOWEST: dict[Quantization, int] = {"int8": -128, "int4": -8}
-"""The lowest stored value; the highest is one less in size."""
+"""Lowest stored value; the highest is smaller by one in magnitude."""
 
 GROUP = 32
-"""Most inputs that share a scale in int4.  In int8 all inputs of an output do."""
+"""Largest number of inputs that share a scale in int4.  In int8 all inputs of an output share one."""
 
 Axes: TypeAlias = tuple[str | None, ...]
 """Logical names of an array's axes."""
@@ -36,11 +36,11 @@ Axes: TypeAlias = tuple[str | None, ...]
 def keeper(
     axes: Params, *, quantization: Quantization | None, layout: Layout = "sharded"
 ) -> Callable[[str, ArrayLike], ArrayLike | Params]:
-    """`(dotted path, parameter) -> what is kept of it`: for parameters that arrive one after another.
+    """Return `(dotted path, parameter) -> stored form`, for parameters that arrive one after another.
 
     Args:
         axes: logical axes of all parameters.
-        quantization: as in `quantize`; None keeps each as it is.
+        quantization: as in `quantize`; None stores each unchanged.
         layout: as in `quantize`.
     """
     if quantization is None:
@@ -59,10 +59,10 @@ def keeper(
 
 
 def quantize_params(params: Params, axes: Params, *, quantization: Quantization) -> Params:
-    """The parameters of a decoder with the matrices of its blocks stored in fewer bits.
+    """Quantise the matrices of a decoder's blocks.
 
     Args:
-        params: on the host or on devices; one matrix at a time is there twice.
+        params: parameters on the host or on devices; one matrix at a time exists twice.
         axes: logical axes of the same dict, as `decoder.logical_axes` returns them.
         quantization: as in `quantize`.
 
@@ -79,17 +79,17 @@ def quantize_params(params: Params, axes: Params, *, quantization: Quantization)
 def quantize(
     matrix: Float[Array, "l ..."], *, axes: Axes, quantization: Quantization, layout: Layout = "sharded"
 ) -> Params:
-    """One matrix, stacked over the layers: `{quantization: values, "scale": scale}`.
+    """Quantise one matrix, stacked over the layers, to `{quantization: values, "scale": scale}`.
 
-    A weight w becomes `round(w / s)`.  The scale s belongs to a group of weights, and is such that the
-    one of largest size becomes the lowest value, -128 or -8.  The group is an output channel of a layer
-    (int8), or `GROUP` consecutive inputs of one (int4): fewer where they are no multiple of it.
+    A weight w becomes `round(w / s)`.  The scale s belongs to a group of weights, and maps the one of largest magnitude
+    to the lowest value, -128 or -8.  The group is an output channel of a layer (int8), or `GROUP` consecutive inputs of
+    one (int4), fewer if their number is not a multiple of it.
 
     Args:
-        matrix: in the dtype that its scale will have, and that `dense` gives it back in.
-        axes: its logical axes, "layers" first.
-        quantization: int8 keeps a teacher's distribution nearly as it is; int4 halves the memory again.
-        layout: how values and scales lie on the ambient mesh, where there is one.
+        matrix: weights, in the dtype of the scale and of the result of `dense`.
+        axes: logical axes of the matrix, "layers" first.
+        quantization: int8 nearly preserves a teacher's distribution; int4 halves the memory again.
+        layout: placement of values and scales on the ambient mesh, if there is one.
 
     Raises:
         ValueError: an unknown quantization, or int4 and an odd last axis.
@@ -118,21 +118,21 @@ def quantize(
 def _quantize(matrix: Float[Array, "l ..."], axes: Axes, quantization: Quantization, layout: Layout) -> Params:
     precision, lowest = jnp.promote_types(matrix.dtype, jnp.float32), LOWEST[quantization]
     blocks = _scale_shape(matrix.shape, axes, quantization)
-    # Each axis in two, the blocks and what lies in one, so that the inner axes are reduced.
+    # Split each axis in two, blocks and entries of a block, and reduce the inner axes.
     halves = [size for whole, count in zip(matrix.shape, blocks, strict=True) for size in (count, whole // count)]
     groups, inner = matrix.astype(precision).reshape(halves), tuple(range(1, len(halves), 2))
     least, most = groups.min(axis=inner), groups.max(axis=inner)
     extreme = jnp.where(most > -least, most, least)
     scale = jnp.where(extreme == 0, 1.0, extreme / lowest).astype(matrix.dtype)
     values = jnp.round(matrix.astype(precision) / _spread(scale.astype(precision), matrix.shape))
-    # The weight that is as large with the other sign would be one too high.
+    # A weight of the same magnitude with the other sign would be one too high.
     values = jnp.clip(values, lowest, -lowest - 1).astype(jnp.int8)
     values = _pack(values) if quantization == "int4" else values
     return {name: constrain(part, *axes, layout=layout) for name, part in ((quantization, values), ("scale", scale))}
 
 
 def dense(params: Params | Any) -> Params | Any:
-    """The same dict with every quantised matrix as floats, in the dtype of its scale; all others as they are."""
+    """Dequantise every quantised matrix of the dict to the dtype of its scale; leave all other leaves unchanged."""
     if not isinstance(params, dict):
         return params
     for quantization in LOWEST:
@@ -145,19 +145,19 @@ def dense(params: Params | Any) -> Params | Any:
 
 
 def abstract(params: Params, axes: Params, *, quantization: Quantization) -> Params:
-    """`quantize_params` of `jax.ShapeDtypeStruct`s."""
+    """Return `quantize_params` of `jax.ShapeDtypeStruct`s."""
     return jax.eval_shape(functools.partial(quantize_params, axes=axes, quantization=quantization), params)
 
 
 def logical_axes(params: Params, axes: Params) -> Params:
-    """Logical axes of parameters that may be quantised.
+    """Return the logical axes of parameters that may be quantised.
 
-    Values and scale are split as the matrix would be; an axis of the scale that the mesh does not
-    divide stays whole.
+    Values and scale are sharded as the matrix would be; an axis of the scale that the mesh does not divide is not
+    split.
 
     Args:
-        params: as they are, or a part of the dict.
-        axes: of the same model, not quantised.
+        params: parameters, or a part of their dict.
+        axes: logical axes of the unquantised model.
     """
 
     def of(value: Any, names: Any) -> Any:
@@ -169,7 +169,7 @@ def logical_axes(params: Params, axes: Params) -> Params:
 
 
 def _scale_shape(shape: tuple[int, ...], axes: Axes, quantization: Quantization) -> tuple[int, ...]:
-    """One scale for all inputs of an output channel, or for a group of them along the last input axis."""
+    """Return the shape of one scale per output channel, or per group of inputs along the last input axis."""
     place, last = axes.index("embed"), len(axes) - 1
     # A product either reads the residual stream or, where "embed" comes last, writes it.
     inputs = (place,) if place < last else tuple(range(1, last))
@@ -181,7 +181,7 @@ def _scale_shape(shape: tuple[int, ...], axes: Axes, quantization: Quantization)
 
 
 def _spread(scale: Float[Array, "..."], shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Each scale repeated over its block."""
+    """Repeat each scale over its block."""
     for axis, (blocks, whole) in enumerate(zip(scale.shape, shape, strict=True)):
         if 1 < blocks < whole:
             scale = jnp.repeat(scale, whole // blocks, axis)
@@ -189,7 +189,7 @@ def _spread(scale: Float[Array, "..."], shape: tuple[int, ...]) -> Float[Array, 
 
 
 def _pack(values: Int8[Array, "*shape n"]) -> UInt8[Array, "*shape pairs"]:
-    """Two values of -8..7 in each byte, the even ones in its lower half."""
+    """Pack two values of -8..7 into each byte, the even ones into its lower half."""
     halves = jax.lax.bitcast_convert_type(values, jnp.uint8).reshape(*values.shape[:-1], -1, 2)
     return (halves[..., 0] & 0xF) | (halves[..., 1] << 4)
 

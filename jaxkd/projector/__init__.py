@@ -1,14 +1,13 @@
-"""Linear maps from the hidden states of one model to those of another, and what they start from.
+"""Linear maps between the hidden states of two models, and their initialisation.
 
-A projector is a dict `{"weight": [in, out]}`, with an optional `"bias": [out]`.  t2s leads from the
-teacher's hidden states to the student's, s2t the other way.
+A projector is a dict `{"weight": [in, out]}`, with an optional `"bias": [out]`.  t2s maps the teacher's hidden states
+to the student's, s2t the reverse.
 
-The ideal projector of DSKDv2 leads from the space that one head reads, `head_in`, to the space that
-another head reads, `head_out`, such that the logits stay: `project(P, h) @ head_out.T` is the
-least-squares fit to `h @ head_in.T`, for every h, and equal to it where the row space of `head_in.T`
-lies within that of `head_out.T`.  t2s has the teacher's head as `head_in` and the student's as
-`head_out`; s2t has them the other way round.  Row i of both must stand for the same token: choose the
-rows with `token_rows` first.  A head's bias, scale and soft-cap are left out of the fit.
+The ideal projector of DSKDv2 maps from the space of one head, `head_in`, to that of another head, `head_out`, such that
+the logits are preserved: `project(P, h) @ head_out.T` is the least-squares fit to `h @ head_in.T`, for every h, and
+equal to it where the row space of `head_in.T` lies within that of `head_out.T`.  t2s has the teacher's head as
+`head_in` and the student's as `head_out`; s2t swaps them.  Row i of both must belong to the same token: select the rows
+with `token_rows` first.  A head's bias, scale and soft-cap are left out of the fit.
 """
 
 from jaxkd.projector.ideal import RTOL as RTOL

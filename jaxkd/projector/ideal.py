@@ -1,4 +1,4 @@
-"""The ideal projector of DSKDv2: logits stay when hidden states go from one head's space to another's."""
+"""The ideal projector of DSKDv2: maps hidden states from one head's space to another's and preserves the logits."""
 
 from typing import TypeAlias
 
@@ -10,27 +10,27 @@ from jaxtyping import Array, Float, Int
 from jaxkd.typing import Params
 
 RTOL = 1e-3
-"""Singular values up to this share of the largest count as 0.
+"""Relative cut-off: singular values up to this share of the largest count as 0.
 
-Its square is eight times the rounding unit of float32, so a float32 Gram matrix still tells them apart.
+Its square is eight times the rounding unit of float32, so a float32 Gram matrix still resolves it.
 """
 
 Matrix: TypeAlias = np.ndarray | Array
-"""On the host or on a device."""
+"""An array on the host or on a device."""
 
 _SHARED_ROWS = 4096
-"""Of two heads that are multiplied at one time where the ids of their tokens differ."""
+"""Rows of two heads multiplied at a time when their token ids differ."""
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def token_rows(head: Float[Matrix, "v d"], rows: int | Int[np.ndarray, " n"]) -> Float[Matrix, "n d"]:
-    """The rows of a head that stand for the tokens two models have in common.
+    """Select the rows of a head whose tokens two models have in common.
 
     Args:
         head: a whole head.
-        rows: how many leading rows, where the heads are padded differently; or the ids of the tokens,
-            where the same tokens have other ids in the other model.
+        rows: the number of leading rows, if the heads are padded differently; or the ids of the tokens, if the same
+            tokens have other ids in the other model.
 
     Returns:
         A copy of these rows, or a view of the leading ones; NumPy for NumPy.
@@ -68,14 +68,14 @@ def token_rows(head: Float[Matrix, "v d"], rows: int | Int[np.ndarray, " n"]) ->
 
 
 def centred(head: Float[Matrix, "v d"]) -> Float[Matrix, "v d"]:
-    """A head minus the mean of its rows: other logits, the same softmax.
+    """Subtract the mean of a head's rows: the logits change, the softmax does not.
 
-    A softmax does not see what all logits have in common, while a least-squares fit spends itself on
-    it first.  Centre both heads for the fit, after `token_rows`; for `ideal_step` centring `head_in`
-    and what went into `gram_inverse` is enough.
+    A softmax ignores what all logits have in common, while a least-squares fit spends its capacity on it first.  Centre
+    both heads for the fit, after `token_rows`; for `ideal_step` it is enough to centre `head_in` and the head given to
+    `gram_inverse`.
 
     Args:
-        head: the shared rows.
+        head: shared rows of a head.
 
     Returns:
         Float32 or float64, NumPy for NumPy.
@@ -92,13 +92,13 @@ def centred(head: Float[Matrix, "v d"]) -> Float[Matrix, "v d"]:
 
 
 def torch_rtol(head: Float[Matrix, "v d"]) -> float:
-    """The cut-off that DSKDv2's reference code runs with: `max(v, d)` float32 rounding units.
+    """Return the cut-off that DSKDv2's reference code uses: `max(v, d)` float32 rounding units.
 
     It grows with the vocabulary, to 0.018 at 151,936 tokens, where it can cut directions that the
     head uses: the smallest singular value of SmolLM2's head is 0.011 of the largest.
 
     Args:
-        head: the `head_out` whose pseudo-inverse is meant; only its shape is read.
+        head: the `head_out` to invert; only its shape is read.
 
     Returns:
         The default `rtol` of torch.linalg.pinv for this shape in float32.
@@ -114,15 +114,15 @@ def torch_rtol(head: Float[Matrix, "v d"]) -> float:
 
 
 def ideal_init(head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Params:
-    """`head_in.T @ pinv(head_out.T)`, by singular values in float64 on the host.
+    """Return `head_in.T @ pinv(head_out.T)`, by singular values in float64 on the host.
 
-    In the paper's letters, with H the transposed head, P_t2s = H_t pinv(H_s).  For heads of 151,936
-    tokens and widths 3,584 and 896 it took a minute on two cores and 5.4 GB beside the heads;
-    `gram_inverse` and `ideal_step` give the same in float32 as closely as they say.
+    In the paper's notation, with H the transposed head, P_t2s = H_t pinv(H_s).  For heads of 151,936
+    tokens and widths 3,584 and 896 it took a minute on two cores and 5.4 GB besides the heads;
+    `gram_inverse` and `ideal_step` give the same in float32, within their stated accuracy.
 
     Args:
-        head_in: the head that reads what goes in, the teacher's for t2s.
-        head_out: the head that reads what comes out, the student's for t2s.
+        head_in: head of the input space, the teacher's for t2s.
+        head_out: head of the output space, the student's for t2s.
         rtol: singular values of `head_out` up to `rtol` times the largest count as 0; in (0, 1).
 
     Returns:
@@ -149,19 +149,20 @@ def ideal_init(head_in: Float[Matrix, "v d_in"], head_out: Float[Matrix, "v d_ou
 
 
 def lost_share(params: Params, head_in: Float[np.ndarray, "v d_in"], head_out: Float[np.ndarray, "v d_out"]) -> float:
-    """The share of the variance of `head_in`'s logits over the tokens that a projection loses, in float64 on the host.
+    """Return the share of the variance of `head_in`'s logits that a projection loses, in float64 on the host.
 
-    Hidden states count alike in all directions, so that it is a property of two heads: the squares of
-    `head_in - head_out @ weight.T` over those of `head_in`, both less their mean over the tokens, which no softmax
-    sees.  0 where the logits stay, 1 where all logits become equal; a fit that spends itself on the mean can be worse.
+    The variance is over the tokens.  All directions of the hidden states count alike, so the share depends on the two
+    heads alone: the squares of `head_in - head_out @ weight.T` over those of `head_in`, both minus their mean over the
+    tokens, which no softmax sees.  0 if the logits are preserved, 1 if all logits become equal; a fit that spends its
+    capacity on the mean can be worse.
 
     Args:
         params: `{"weight": [d_in, d_out]}`, from the space of `head_in` to that of `head_out`.
-        head_in: the shared rows of the head that reads what goes in.
-        head_out: those of the head that reads what comes out.
+        head_in: shared rows of the head of the input space.
+        head_out: shared rows of the head of the output space.
 
     Returns:
-        A share, and 0 where all logits of `head_in` are equal.
+        The share, or 0 if all logits of `head_in` are equal.
 
     Raises:
         ValueError: heads with different rows.
@@ -188,14 +189,14 @@ def lost_share(params: Params, head_in: Float[np.ndarray, "v d_in"], head_out: F
 
 
 def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> Float[Matrix, "d_out d_out"]:
-    """`pinv(head_out.T @ head_out)`, by eigenvalues: the part of an ideal projector that `head_out` decides.
+    """Return `pinv(head_out.T @ head_out)`, by eigenvalues: `head_out`'s factor of an ideal projector.
 
-    For DSKDv2's s2t, whose `head_out` is the frozen teacher, it is made once and takes d_out^2 numbers,
+    For DSKDv2's s2t, whose `head_out` is the frozen teacher's, it is computed once and takes d_out^2 numbers,
     where the pseudo-inverse of the head would take v d_out: 51 MB against 2.2 GB for a Qwen2.5-7B in
     float32.
 
     Args:
-        head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
+        head_out: head of the output space, the teacher's for s2t; no gradient reaches it.
         rtol: as in `ideal_init`; its square is the cut-off on the eigenvalues.
 
     Returns:
@@ -217,14 +218,14 @@ def gram_inverse(head_out: Float[Matrix, "v d_out"], *, rtol: float = RTOL) -> F
     else:
         head_out = jax.lax.stop_gradient(head_out)
         library, (eigenvalues, vectors) = jnp, jnp.linalg.eigh(_cross_product(head_out, head_out))
-    # Squares are compared, not roots: rounding leaves some eigenvalues below 0.
+    # Compare squares, not roots: rounding leaves some eigenvalues below 0.
     kept = eigenvalues > rtol**2 * eigenvalues[-1]
     scaled = vectors * library.where(kept, 1 / library.where(kept, eigenvalues, 1), 0)[None, :]
     return scaled @ vectors.T if library is np else jnp.matmul(scaled, vectors.T, precision=_HIGHEST)
 
 
 def _host_gram(head: Float[np.ndarray, "v d"]) -> Float[np.ndarray, "d d"]:
-    """`head.T @ head` in float64, some rows at a time: the head itself is never there in float64."""
+    """Return `head.T @ head` in float64, some rows at a time: the whole head is never in memory in float64."""
     parts = (head[start : start + 8192].astype(np.float64) for start in range(0, len(head), 8192))
     return sum((part.T @ part for part in parts), np.zeros((head.shape[1],) * 2))
 
@@ -236,25 +237,25 @@ def ideal_step(
     *,
     rows: tuple[Int[Matrix, " n"], Int[Matrix, " n"]] | None = None,
 ) -> Params:
-    """`head_in.T @ head_out @ inverse`: `ideal_init` from a Gram inverse, cheap enough for every step.
+    """Return `head_in.T @ head_out @ inverse`: `ideal_init` from a Gram inverse, cheap enough for every step.
 
-    DSKDv2 keeps its s2t projector ideal while the student's head moves.  A step costs
+    DSKDv2 keeps its s2t projector ideal while the student's head changes.  A step costs
     2 v d_in d_out operations and no memory beyond d_in d_out numbers.  Forming the Gram matrix
     squares the condition number c of `head_out`: in float32 the weight's relative error is of the
     order of 1e-6 c^2 at most, and was 2e-4 for SmolLM2's head, where c = 91.
 
     Args:
-        head_in: the head that reads what goes in, the student's for s2t; no gradient reaches it.
-        head_out: the head that reads what comes out, the teacher's for s2t; no gradient reaches it.
-        inverse: `gram_inverse(head_out)`, or that of its shared rows.
-        rows: ids of the shared tokens in `head_in` and in `head_out`, where the vocabularies differ; row i of one
-            stands for the token of row i of the other, and -1 for none.  No copy of a head is made.
+        head_in: head of the input space, the student's for s2t; no gradient reaches it.
+        head_out: head of the output space, the teacher's for s2t; no gradient reaches it.
+        inverse: `gram_inverse(head_out)`, or the inverse for its shared rows.
+        rows: ids of the shared tokens in `head_in` and in `head_out`, if the vocabularies differ; entry i of both
+            belongs to the same token, and -1 to none.  No head is copied.
 
     Returns:
         A weight and no bias, float32 (float64 for float64 inputs), gradient-stopped.
 
     Raises:
-        ValueError: heads with different rows, ids of different numbers, or an inverse of another width.
+        ValueError: heads with different rows, id arrays of different lengths, or an inverse of another width.
 
     Source: DSKDv2 (arXiv 2504.11426), the s2t projector; checked against songmzhang/DSKDv2@5025279.
     Deviation: that code keeps pinv(H_t) in the teacher's dtype.
@@ -287,7 +288,7 @@ def _shared_product(
     left_ids: Int[Matrix, " n"],
     right_ids: Int[Matrix, " n"],
 ) -> Float[Array, "d_left d_right"]:
-    """`left[left_ids].T @ right[right_ids]` without the pairs of -1, some rows at a time."""
+    """Return `left[left_ids].T @ right[right_ids]` without the pairs of -1, some rows at a time."""
     count = -(-len(left_ids) // _SHARED_ROWS)
 
     def chunked(ids: Int[Matrix, " n"]) -> Int[Array, "chunks rows"]:
@@ -305,7 +306,7 @@ def _shared_product(
 def _cross_product(
     left: Float[Matrix, "v d_left"], right: Float[Matrix, "v d_right"]
 ) -> Float[Array, "d_left d_right"]:
-    """`left.T @ right`, every digit of it: accelerators round float32 products to bfloat16 or TF32 by default."""
+    """Return `left.T @ right` in full precision: accelerators round float32 products to bfloat16 or TF32 by default."""
     precision = jnp.promote_types(jnp.float32, jnp.promote_types(left.dtype, right.dtype))
     return jnp.einsum("vl,vr->lr", left, right, precision=_HIGHEST, preferred_element_type=precision)
 

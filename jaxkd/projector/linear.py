@@ -1,4 +1,4 @@
-"""Linear maps from the hidden states of one model to those of another, and how they are drawn."""
+"""Linear maps between the hidden states of two models, and their random initialisation."""
 
 import math
 from typing import Literal
@@ -11,10 +11,10 @@ from jaxkd.typing import Key, Params
 
 
 def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array, "*tokens d_out"]:
-    """`values @ weight + bias`, accumulated in float32.
+    """Return `values @ weight + bias`, accumulated in float32.
 
     Args:
-        params: `{"weight": [d_in, d_out]}`, with `"bias": [d_out]` or without; gradients reach them.
+        params: `{"weight": [d_in, d_out]}`, with or without `"bias": [d_out]`; gradients reach them.
         values: hidden states, any float dtype; gradients reach them.
 
     Returns:
@@ -45,13 +45,13 @@ def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array
 
 
 def uniform_init(key: Key, width_in: int, width_out: int, *, bias: Literal["uniform", "none"] = "uniform") -> Params:
-    """Weight and bias drawn from U(-1/sqrt(width_in), 1/sqrt(width_in)): what torch's Linear starts from.
+    """Sample weight and bias from U(-1/sqrt(width_in), 1/sqrt(width_in)), the initialisation of torch's Linear.
 
     Args:
-        key: a typed key.
-        width_in: width of the hidden states that go in.
-        width_out: width of those that come out.
-        bias: "none" leaves it out.
+        key: typed random key.
+        width_in: width of the input hidden states.
+        width_out: width of the output hidden states.
+        bias: "uniform" samples a bias, "none" omits it.
 
     Returns:
         Float32 parameters for `project`.
@@ -59,8 +59,8 @@ def uniform_init(key: Key, width_in: int, width_out: int, *, bias: Literal["unif
     Raises:
         ValueError: a width below 1, or an unknown kind of bias.
 
-    Source: He et al. (arXiv 1502.01852) with a = sqrt(5), torch's default, which DSKD v1 leaves as it is.
-    Deviation: none; the draws are JAX's, not torch's.
+    Source: He et al. (arXiv 1502.01852) with a = sqrt(5), torch's default, which DSKD v1 uses unchanged.
+    Deviation: none; the samples are JAX's, not torch's.
 
     Example:
         >>> import jax

@@ -18,7 +18,7 @@ from jaxkd.losses import AnyDivergence, ForwardKL, binary_divergence, event_log_
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
-from jaxkd.tokenizers import vocabulary
+from jaxkd.tokenizers import pieces
 from jaxkd.typing import Key
 
 BOUNDARIES = (b" ", b"\t", b"\n")
@@ -126,7 +126,7 @@ def _boundary_tokens(model: Pretrained, rows: int) -> Bool[np.ndarray, " v"]:
     """Whether each row of a head is a token that begins with a boundary, or a special one."""
     tokenizer = model.tokenizer()
     special = set(tokenizer.all_special_ids)
-    tokens = vocabulary.token_bytes(tokenizer)
+    tokens = pieces.token_bytes(tokenizer)
     ids = [index for index, text in tokens.items() if index in special or text.startswith(BOUNDARIES)]
     event = np.zeros(rows, bool)
     event[[index for index in ids if index < rows]] = True

@@ -1,4 +1,4 @@
-"""Records that cross function boundaries: plain dataclasses, registered as pytrees."""
+"""Records that functions exchange: plain dataclasses, registered as pytrees."""
 
 from jaxkd.records.batches import Alignment as Alignment
 from jaxkd.records.batches import OnPolicyBatch as OnPolicyBatch

@@ -1,4 +1,4 @@
-"""Hidden states and the heads that read them; distributions of a teacher in other forms."""
+"""Hidden states and their prediction heads; other forms of a teacher's distributions."""
 
 import dataclasses
 from typing import Any
@@ -8,17 +8,17 @@ from jaxtyping import Array, Float, Int
 
 
 def _static(**kwargs: Any) -> Any:
-    """A field that is part of a record's tree structure, not one of its leaves."""
+    """Declare a field that belongs to the tree structure and is not a leaf."""
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Head:
-    """The prediction head: what turns a hidden state into logits.
+    """Prediction head: maps a hidden state to logits.
 
-    `logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap)`; without a soft-cap the
-    tanh is left out.  Rows at and beyond `vocab_size` pad the matrix and have logit -inf.
+    `logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap)`; without a soft-cap the tanh is omitted.
+    Rows at and beyond `vocab_size` pad the matrix and have logit -inf.
     """
 
     weight: Float[Array, "v d"]
@@ -31,7 +31,7 @@ class Head:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hiddens:
-    """Hidden states after the final norm, and the head that reads them.  Logits are never stored."""
+    """Hidden states after the final norm, and the prediction head.  Logits are never stored."""
 
     values: Float[Array, "*tokens d"]
     head: Head
@@ -40,25 +40,26 @@ class Hiddens:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TopK:
-    """A teacher's distributions, kept as their k likeliest tokens and one bucket for all others."""
+    """A teacher's distributions, stored as the k most likely tokens and one bucket for all others."""
 
     ids: Int[Array, "*tokens k"]
-    """Distinct token ids; one outside [0, vocab_size) is no token."""
+    """Distinct token ids; an id outside [0, vocab_size) is an empty slot."""
     log_probs: Float[Array, "*tokens k"]
-    """Of those tokens under the whole distribution: not renormalised; -inf where the id is no token."""
+    """Log-probabilities of those tokens under the whole distribution, not renormalised; -inf for an empty slot."""
     log_tail: Float[Array, "*tokens"]
-    """Log of the probability of all other tokens together; -inf where there are none."""
+    """Log of the probability of all other tokens together; -inf if there are none."""
     temperature: float = _static(default=1.0)
-    """Of the distributions.  A tail cannot be brought to another temperature afterwards."""
+    """Temperature of the distributions.  A tail cannot be converted to another temperature."""
     vocab_size: int = _static()
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComposedTeacher:
-    """A teacher whose logits are a linear combination, at each position another, of those of frozen models."""
+    """A teacher whose logits are a linear combination of frozen models' logits, with coefficients per position."""
 
     models: tuple[Hiddens, ...]
-    """At the same positions and of one vocabulary; widths and heads may differ.  At least one."""
+    """Hidden states of each model, at the same positions and over one vocabulary; widths and heads may differ.  At
+    least one."""
     coefficients: Float[Array, "*tokens m"]
-    """What each model's logits are multiplied by; of any sign and sum."""
+    """Factor of each model's logits, of any sign and sum."""

@@ -1,6 +1,6 @@
-"""Reports: one HTML file that needs nothing else, and the headline of a study on the terminal.
+"""Reports: a self-contained HTML file, and the headline of a study on the terminal.
 
-Everything comes from plain data: a study's is left on disk, so its report can be rebuilt at any time
+Reports are made from plain data. A study stores its data on disk, so its report can be rebuilt at any time
 without a model.
 """
 

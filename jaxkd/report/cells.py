@@ -1,4 +1,4 @@
-"""Figures as the few characters of a table cell; a dash where there is none."""
+"""Text of table cells; a dash stands for a missing value."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from jaxkd.report.stages import Model
 NOTHING = "–"
 
 Column: TypeAlias = tuple[str, Callable[[Model], str]]
-"""Its name, and what it says of a model."""
+"""Name of a column, and the function that formats its cell for a model."""
 
 OTHER_METRICS = (
     ("agreement", "reference_kl/agreement"),
@@ -19,26 +19,26 @@ OTHER_METRICS = (
     ("agreement there", "aligned_teacher/agreement"),
     ("error of the field", "field_error/field_error"),
 )
-"""Columns for what other evaluators than the headline's measure, and the metric in each."""
+"""Columns for metrics of evaluators other than the headline's: name and metric."""
 
 
 def headline(model: Model) -> str:
-    """The figure by which models are compared."""
+    """Format the figure by which models are compared."""
     return number(model.mean())
 
 
 def others() -> list[Column]:
-    """The columns of `OTHER_METRICS`."""
+    """Return the columns of `OTHER_METRICS`."""
     return [(name, lambda model, key=key: number(model.mean(key))) for name, key in OTHER_METRICS]
 
 
 def filled(columns: Sequence[Column], models: Sequence[Model]) -> list[Column]:
-    """The columns that hold a figure of a model: one without says nothing."""
+    """Return the columns in which at least one model has a value."""
     return [(name, cell) for name, cell in columns if any(cell(model) != NOTHING for model in models)]
 
 
 def number(value: float | None) -> str:
-    """Three decimals, three digits where the figure is small, or no decimals where it counts something."""
+    """Format with three decimals, with three digits if the value is small, or without decimals if it is a count."""
     if value is None:
         return NOTHING
     if not math.isfinite(value):
@@ -49,31 +49,31 @@ def number(value: float | None) -> str:
 
 
 def seeds(model: Model) -> str:
-    """The headline figure of each seed, where there are several."""
+    """Format the headline figure of each seed if there are several."""
     values = model.values()
     return "  ".join(number(value) for value in values) if len(values) > 1 else NOTHING
 
 
 def steps(model: Model) -> str:
-    """Optimizer steps of one seed."""
+    """Format the number of optimizer steps of one seed."""
     last = [int(stage.history[-1]["step"]) for stage in model.stages if stage.history]
     return f"{max(last):,}" if last else NOTHING
 
 
 def trained_tokens(model: Model) -> str:
-    """Answer tokens that one seed was trained on; steps that were not logged count as the mean of those that were."""
+    """Format the answer tokens that one seed was trained on; a step that was not logged counts as the mean step."""
     totals = _totals(model, "count/targets", statistics.fmean)
     return f"{statistics.fmean(totals):,.0f}" if totals else NOTHING
 
 
 def training_time(model: Model) -> str:
-    """The median step of one seed times its steps, so that compiling and validating do not count."""
+    """Format one seed's median step time times its steps, which leaves out compilation and validation."""
     totals = _totals(model, "seconds", statistics.median)
     return duration(statistics.fmean(totals)) if totals else NOTHING
 
 
 def duration(seconds: float) -> str:
-    """In the two largest of hours, minutes and seconds.
+    """Format a duration in its two largest units among hours, minutes and seconds.
 
     Example:
         >>> duration(200.4)
@@ -87,6 +87,6 @@ def duration(seconds: float) -> str:
 
 
 def _totals(model: Model, name: str, average: Callable[[Sequence[float]], float]) -> list[float]:
-    """For each seed, the typical value of a step times the steps."""
+    """Return the average value of a step times the number of steps, for each seed."""
     series = [stage.series(name) for stage in model.stages]
     return [average(values) * last_steps[-1] for last_steps, values in series if values]

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Size: TypeAlias = Literal["half", "wide", "strip"]
-"""Half as wide as the page, as wide as the page, or that and low."""
+"""Size of a figure: half the page's width, its full width, or its full width at a low height."""
 
 SMOOTHED_FROM = 80
-"""Values from which a curve is drawn as its running mean."""
+"""Least number of values of a curve that is drawn as its running mean."""
 
 _SAMPLE_IN = 0.38
-"""A piece of a dashed curve in front of its name."""
+"""Length in inches of the piece of a dashed curve in front of its name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class Line:
 
     label: str
     color: int | None
-    """Place in the palette; None for a model that is context, not a subject."""
+    """Palette index; None for a model that is context."""
     steps: tuple[float, ...]
     values: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One model's figure, a value for each training seed."""
+    """One model's values, one per training seed."""
 
     label: str
     color: int | None
@@ -43,11 +43,11 @@ class Bar:
 
 
 def bars(rows: Sequence[Bar], *, title: str) -> str:
-    """Horizontal bars from 0, the mean written at the end, a dot for each seed where there are several.
+    """Draw horizontal bars from 0, labelled with the mean, with a dot per seed if there are several.
 
     Args:
-        rows: from top to bottom.
-        title: what a screen reader says in front of the means.
+        rows: bars from top to bottom.
+        title: text that a screen reader reads before the means.
     """
     left = 0.25 + svg.CHARACTER_IN * max(len(row.label) for row in rows)
     figure, axes = svg.axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
@@ -79,18 +79,18 @@ def bars(rows: Sequence[Bar], *, title: str) -> str:
 
 
 def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> str:
-    """Curves over steps, each named at its end; the vertical axis is logarithmic where values span a factor of 4.
+    """Draw curves over steps, each named at its end; the vertical axis is logarithmic if values span a factor of 4.
 
-    A curve of `SMOOTHED_FROM` values or more is drawn faintly as it is and clearly as its running mean.
+    A curve of `SMOOTHED_FROM` values or more is drawn faintly, with its running mean on top.
 
     Args:
-        curves: what to draw; curves of one label share their colour and are named once.
-        description: what a screen reader says.
+        curves: curves to draw; those with the same label share a colour and are named once.
+        description: text for screen readers.
     """
     names = list(dict.fromkeys(curve.label for curve in curves))
     right = 0.25 + svg.CHARACTER_IN * max((len(name) for name in names), default=0)
     width, height = {"half": (5.0, 2.6), "wide": (10.0, 3.2), "strip": (10.0, 1.5)}[size]
-    # Room for a name a line.
+    # One text line per name.
     height = max(height, 0.54 + svg.LINE_IN * len(names))
     dashed = len({curve.color for curve in curves}) > len(svg.PALETTE)
     right += _SAMPLE_IN if dashed else 0
@@ -116,7 +116,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
         )
     _scale(axes, logarithmic=is_logarithmic(curves))
     first, last = min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves)
-    # A run that is validated once, at its end, is one dot there.
+    # A run that is validated only at its end is a single dot there.
     axes.set_xlim(first if first < last else 0, max(last, 1))
     axes.set_xlabel("step", color=svg.MUTED, loc="right", labelpad=1, fontsize=svg.FONT_PT)
     ends = {}
@@ -132,7 +132,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
 
 
 def intervals(comparisons: Sequence[Comparison]) -> str:
-    """Differences with their intervals around 0: to the left, the first model of the pair is better."""
+    """Draw differences with their intervals; left of 0, the first model of the pair is better."""
     names = [f"{one.first} − {one.second}" for one in comparisons]
     left = 0.25 + svg.CHARACTER_IN * max(len(name) for name in names)
     figure, axes = svg.axes(width=10.0, height=0.75 + 0.42 * len(names), left=left, right=1.0, bottom=0.55, top=0.05)
@@ -162,7 +162,7 @@ def intervals(comparisons: Sequence[Comparison]) -> str:
 
 
 def is_logarithmic(curves: Sequence[Line]) -> bool:
-    """Whether `lines` draws these on a logarithmic axis: all positive, and spanning a factor of 4."""
+    """Whether `lines` draws these on a logarithmic axis: all are positive and span a factor of 4."""
     low = min(min(curve.values) for curve in curves)
     return low > 0 and max(max(curve.values) for curve in curves) >= 4 * low
 
@@ -186,7 +186,7 @@ def _scale(axes: "Axes", *, logarithmic: bool) -> None:
 def _end_labels(
     axes: "Axes", ends: dict[str, tuple[int | None, float]], *, size_in: tuple[float, float], dashed: bool
 ) -> None:
-    """Name each curve at its last value, moving names apart that would overlap; `size_in` of the axes, in inches."""
+    """Name each curve at its last value without overlaps; `size_in` is the size of the axes in inches."""
     to_fraction = axes.transData + axes.transAxes.inverted()
     width, height = size_in
     gap = svg.LINE_IN / height
@@ -211,7 +211,7 @@ def _end_labels(
 
 
 def _spread(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places moved as little as needed to lie `gap` apart: touching ones form a block around their mean."""
+    """Move ascending positions as little as needed to lie `gap` apart; touching ones form a block around their mean."""
     blocks: list[list[float]] = []
     for place in places:
         blocks.append([place])
@@ -222,7 +222,7 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def _inside(places: Sequence[float], gap: float) -> list[float]:
-    """Places that lie `gap` apart, within [0, 1] where that has room for them all."""
+    """Move positions that lie `gap` apart into [0, 1] if they all fit."""
     if gap * (len(places) - 1) > 1:
         return list(places)
     low = [max(place, number * gap) for number, place in enumerate(places)]
@@ -234,10 +234,10 @@ def _bottom(block: Sequence[float], gap: float) -> float:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over a fortieth of the curve around each value; a short curve as it is.
+    """Return the mean over a fortieth of the curve around each value, or a short curve unchanged.
 
-    The window narrows evenly where a curve begins, since it falls steeply there, and only on the
-    far side where it ends, so that the last value is not a single noisy one.
+    The window narrows on both sides at the start, where curves fall steeply, and only on the far side at
+    the end, so that the last value is not a single noisy one.
     """
     if len(values) < SMOOTHED_FROM:
         return values

@@ -1,17 +1,18 @@
 """The report of a study as one HTML file, without scripts and without requests."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from jaxkd.evals.bootstrap import Comparison
 from jaxkd.evals.headline import Headline
-from jaxkd.report import cells, document, figures, svg
-from jaxkd.report.document import escaped
+from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures
 from jaxkd.report.stages import Model, StageReport, best, by_label
 from jaxkd.training.evaluator import Forecast
+
+_RECORDS = 4
+"""Maximum number of records whose forecasts are drawn."""
 
 
 def write_report(
@@ -26,68 +27,58 @@ def write_report(
     command: str,
     config_text: str,
 ) -> None:
-    """Write the report, whole or not at all.
+    """Write the report atomically, replacing an existing file.
 
     Args:
-        path: of the file; a report that is there is replaced.
-        title: of the study.
-        headline: the figure by which the models are compared.
-        description: paragraphs below it, divided by empty lines.
-        summary: facts for the head of the page; what is neither text nor a number is left out.
-        stages: in the order of the table.
-        comparisons: the pairs of models that the study set out to compare.
-        command: that makes the study again.
+        path: output file.
+        title: title of the study.
+        headline: figure by which the models are compared.
+        description: paragraphs below the title, separated by empty lines.
+        summary: facts for the head of the page; values that are neither text nor numbers are left out.
+        stages: stages in the order of the table.
+        comparisons: pairs of models that the study compares.
+        command: command that reproduces the study.
         config_text: the whole configuration, as text.
 
     Raises:
         ValueError: no stages.
     """
     models = by_label(stages, headline)
-    body = [
-        _head(title, description, summary),
-        _findings(comparisons),
-        _headline(models, headline),
-        _training(models, headline),
-        _forecasts(models),
-        _samples(models),
-        _origin(models, command, config_text),
-    ]
-    document.write(path, title=title, body=body)
-
-
-def _head(title: str, description: str, summary: Mapping[str, Any]) -> str:
-    parts = [" ".join(part.split()) for part in description.split("\n\n")]
-    facts = [(_words(name), value) for name, fact in summary.items() if (value := _fact(name, fact)) is not None]
-    return document.head(title, paragraphs=[part for part in parts if part], facts=facts)
-
-
-def _findings(comparisons: Sequence[Comparison]) -> str:
-    if not comparisons:
-        return ""
-    items = "".join(f'<li class="{_clarity(one)}">{escaped(_sentence(str(one)))}</li>' for one in comparisons)
-    return (
-        f'<section><h2>What was found</h2><ul class="findings">{items}</ul>'
-        + document.figure(
-            "Paired differences", "the same answers under both models, resampled", figures.intervals(comparisons)
-        )
-        + "</section>"
+    scored = [model for model in models if model.is_scored()]
+    bars = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
+    columns = cells.filled(_columns(headline), models)
+    records = _records(models)
+    metrics = sorted({name for stage in stages for name in stage.metrics})
+    members = [stage for model in models for stage in model.stages]
+    document.write(
+        path,
+        "study.html.jinja",
+        title=title,
+        paragraphs=[" ".join(part.split()) for part in description.split("\n\n") if part.strip()],
+        facts=[(_words(name), text) for name, value in summary.items() if (text := _fact(name, value)) is not None],
+        findings=[(one.interval.excludes_zero, _sentence(str(one))) for one in comparisons],
+        differences=figures.intervals(comparisons) if comparisons else "",
+        headline=headline,
+        bars=figures.bars(bars, title=headline.title) if bars else "",
+        several_seeds=any(len(bar.values) > 1 for bar in bars),
+        columns=[name for name, _ in columns],
+        rows=[(model, [cell(model) for _, cell in columns]) for model in models],
+        best=best(models),
+        palette=len(svg.PALETTE),
+        panels=training_curves.panels(models, headline),
+        records=len(records),
+        forecasts=[_forecast(key, names, of) for (key, names), of in list(records.items())[:_RECORDS]],
+        samples=_samples(models),
+        sources=_sources(models).items(),
+        command=command,
+        metrics=[_words(name) for name in metrics],
+        runs=[(_run_name(stage), [cells.number(stage.metrics.get(name)) for name in metrics]) for stage in members],
+        config_text=config_text,
     )
 
 
-def _headline(models: Sequence[Model], headline: Headline) -> str:
-    scored = [model for model in models if model.is_scored()]
-    picture = ""
-    if scored:
-        several = any(len(model.values()) > 1 for model in scored)
-        note = "lower is better" + ("; a dot is one training seed, the bar is their mean" if several else "")
-        rows = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
-        picture = document.figure(headline.title, note, figures.bars(rows, title=headline.title))
-    return f"<section><h2>How good the models are</h2>{picture}{_table(models, headline)}</section>"
-
-
-def _table(models: Sequence[Model], headline: Headline) -> str:
-    lowest = best(models)
-    columns: list[cells.Column] = [
+def _columns(headline: Headline) -> list[cells.Column]:
+    return [
         (headline.unit, cells.headline),
         ("by seed", cells.seeds),
         ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
@@ -96,183 +87,48 @@ def _table(models: Sequence[Model], headline: Headline) -> str:
         ("answer tokens\ntrained on", cells.trained_tokens),
         ("time\nof the steps", cells.training_time),
     ]
-    columns = cells.filled(columns, models)
-    head = "".join(f'<th scope="col">{escaped(name).replace(chr(10), "<br>")}</th>' for name, _ in columns)
-    rows = []
-    for model in models:
-        chip = f'<span class="chip" style="--color: {_css_color(model)}"></span>'
-        values = "".join(f"<td>{escaped(cell(model))}</td>" for _, cell in columns)
-        kind = "best" if model is lowest else "other"
-        rows.append(f'<tr class="{kind}"><th scope="row">{chip}{escaped(model.label)}</th>{values}</tr>')
-    note = ""
-    if lowest is not None:
-        note = '<p class="note">Underlined: the lowest figure among the models that were trained here.</p>'
-    return (
-        f'<div class="scroll"><table><thead><tr><th scope="col">model</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
-    )
 
 
-_Panel: TypeAlias = tuple[str, str, str, figures.Size]
-"""The metric, what stands above its curves, its unit, and how much room it takes."""
-
-_PANELS: tuple[_Panel, ...] = (
-    ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
-    ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
-    ("train/slope_error", "Error of the rates of change", "share of their spread", "half"),
-    ("train/segment_error", "Error of short forecasts", "share of the spread", "half"),
-    ("learning_rate", "Learning rate", "", "strip"),
-)
-
-
-def _training(models: Sequence[Model], headline: Headline) -> str:
-    validation: _Panel = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
-    panels = (validation, *_PANELS)
-    drawn = {name: curves for name, *_ in panels if (curves := _curves(models, name))}
-    if not drawn:
-        return ""
-    # A panel that has no neighbour takes the whole row, and so does one with many names at its side.
-    alone = sum(name in drawn for name, _, _, size in panels if size == "half") == 1
-    crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())
-    pictures: dict[str, list[str]] = {"wide": [], "half": [], "strip": []}
-    for name, title, unit, size in panels:
-        if name in drawn:
-            shown: figures.Size = "wide" if (alone or crowded) and size == "half" else size
-            pictures[shown].append(_panel(drawn[name], title, unit, shown))
-    smoothed = any(len(curve.values) >= figures.SMOOTHED_FROM for curves in drawn.values() for curve in curves)
-    note = '<p class="note">A faint line is the value of each step, the line over it its running mean.</p>'
-    half = f'<div class="panels">{"".join(pictures["half"])}</div>'
-    return (
-        f"<section><h2>How they were trained</h2>{note if smoothed else ''}"
-        f"{''.join(pictures['wide'])}{half}{''.join(pictures['strip'])}</section>"
-    )
-
-
-def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size) -> str:
-    notes = [unit] if unit else []
-    if figures.is_logarithmic(curves):
-        notes.append("log axis")
-    several = len({curve.label for curve in curves}) > 1
-    if several and len({(curve.steps, curve.values) for curve in curves}) == 1:
-        # One schedule for all: a single line that belongs to nobody.
-        curves = [dataclasses.replace(curves[0], label="", color=None)]
-        notes.append("the same for all")
-    return document.figure(title, ", ".join(notes), figures.lines(curves, description=f"{title} by step", size=size))
-
-
-def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:
-    """One curve for each seed that has the metric."""
-    found = [(model, *stage.series(name)) for model in models for stage in model.stages]
-    return [
-        figures.Line(label=model.label, color=model.color, steps=steps, values=values)
-        for model, steps, values in found
-        if steps
-    ]
-
-
-_RECORDS = 4
-"""As many forecasts are drawn."""
-
-
-def _forecasts(models: Sequence[Model]) -> str:
-    """A figure a record, with a curve a model: each model's first seed that has forecasts."""
+def _records(models: Sequence[Model]) -> dict[tuple[str, tuple[str, ...]], list[tuple[Model, Forecast]]]:
+    """Collect the models' forecasts by record, from each model's first seed that has any."""
     found: dict[tuple[str, tuple[str, ...]], list[tuple[Model, Forecast]]] = {}
     for model in models:
         for one in next((stage.forecasts for stage in model.stages if stage.forecasts), ()):
             found.setdefault((one.key, one.names), []).append((model, one))
-    if not found:
-        return ""
-    drawn = []
-    for (key, names), of in list(found.items())[:_RECORDS]:
-        if of[0][1].places:
-            drawn.append(document.figure(key, "", profile_figures.profiles(of)))
-            continue
-        states = forecast_figures.STATES
-        note = f"the first {states} of {len(names)} states" if len(names) > states else ""
-        drawn.append(document.figure(key, note, forecast_figures.forecast(of)))
-    left_out = f" These are the first {_RECORDS} of {len(found)} records." if len(found) > _RECORDS else ""
-    return (
-        '<section class="forecasts"><h2>What they forecast</h2>'
-        f'<p class="note">Each model goes on from the first state of the record.{left_out}</p>'
-        f"{''.join(drawn)}</section>"
-    )
+    return found
 
 
-def _samples(models: Sequence[Model]) -> str:
-    """A card a prompt, with a column a model: each model's first seed that has samples."""
-    by_model = []
+def _forecast(key: str, names: tuple[str, ...], of: Sequence[tuple[Model, Forecast]]) -> tuple[str, str, str]:
+    """Draw one record with a curve per model; return the record's key, a note and the drawing."""
+    if of[0][1].places:
+        return key, "", profile_figures.profiles(of)
+    states = forecast_figures.STATES
+    note = f"the first {states} of {len(names)} states" if len(names) > states else ""
+    return key, note, forecast_figures.forecast(of)
+
+
+def _samples(models: Sequence[Model]) -> list[tuple[str, str, list[tuple[Model, str | None]]]]:
+    """Return each prompt, its reference and one answer per model, from each model's first seed that has samples."""
+    first = [(model, next((stage.samples for stage in model.stages if stage.samples), ())) for model in models]
+    by_model = [(model, {sample.prompt: sample.text for sample in samples}) for model, samples in first if samples]
+    references = {sample.prompt: sample.reference for _, samples in first for sample in samples}
+    return [
+        (prompt, reference, [(model, texts.get(prompt)) for model, texts in by_model])
+        for prompt, reference in references.items()
+    ]
+
+
+def _sources(models: Sequence[Model]) -> dict[str, list[str]]:
+    """Return the labels of the models that share each provenance."""
+    found: dict[str, list[str]] = {}
     for model in models:
-        samples = next((stage.samples for stage in model.stages if stage.samples), ())
-        if samples:
-            by_model.append((model, {sample.prompt: sample for sample in samples}))
-    prompts = {sample.prompt: sample.reference for _, found in by_model for sample in found.values()}
-    if not prompts:
-        return ""
-    cards = []
-    for prompt, reference in prompts.items():
-        columns = _answer("reference", "var(--muted)", reference) + "".join(
-            _answer(model.label, _css_color(model), found[prompt].text if prompt in found else None)
-            for model, found in by_model
-        )
-        cards.append(
-            f'<article><div class="prompt"><h4>prompt</h4><pre>{escaped(prompt)}</pre></div>'
-            f'<div class="answers">{columns}</div></article>'
-        )
-    return (
-        '<section class="samples"><h2>What they write</h2>'
-        '<p class="note">The same prompts for every model; the reference is the answer of the data.</p>'
-        f"{''.join(cards)}</section>"
-    )
-
-
-def _answer(label: str, color: str, text: str | None) -> str:
-    if text is None:
-        body = '<pre class="empty">not sampled</pre>'
-    elif not text.strip():
-        body = '<pre class="empty">empty answer</pre>'
-    else:
-        body = f"<pre>{escaped(text.strip(chr(10)))}</pre>"
-    return f'<div class="answer" style="--color: {color}"><h4>{escaped(label)}</h4>{body}</div>'
-
-
-def _origin(models: Sequence[Model], command: str, config_text: str) -> str:
-    sources: dict[str, list[str]] = {}
-    for model in models:
-        for line in dict.fromkeys(stage.provenance for stage in model.stages if stage.provenance):
-            sources.setdefault(line, []).append(model.label)
-    lines = "".join(
-        f"<dt>{escaped(', '.join(labels))}</dt><dd>{escaped(line)}</dd>" for line, labels in sources.items()
-    )
-    names = sorted({name for model in models for stage in model.stages for name in stage.metrics})
-    rows = "".join(
-        f'<tr><th scope="row">{escaped(_run_name(stage))}</th>'
-        + "".join(f"<td>{cells.number(stage.metrics.get(name))}</td>" for name in names)
-        + "</tr>"
-        for model in models
-        for stage in model.stages
-    )
-    head = "".join(f'<th scope="col">{escaped(_words(name))}</th>' for name in names)
-    command = f'<h3>Command</h3><pre class="block">{escaped(command)}</pre>' if command else ""
-    return (
-        "<section><h2>Where this comes from</h2>"
-        + (f'<dl class="provenance">{lines}</dl>' if lines else "")
-        + command
-        + f'<details><summary>All metrics</summary><div class="scroll"><table><thead><tr><th scope="col">run</th>{head}'
-        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
-        f'<details><summary>Configuration</summary><pre class="block">{escaped(config_text)}</pre></details></section>'
-    )
+        for source in dict.fromkeys(stage.provenance for stage in model.stages if stage.provenance):
+            found.setdefault(source, []).append(model.label)
+    return found
 
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _css_color(model: Model) -> str:
-    return "var(--series-neutral)" if model.color is None else f"var(--series-{model.color % len(svg.PALETTE)})"
-
-
-def _clarity(comparison: Comparison) -> str:
-    return "clear" if comparison.interval.excludes_zero else "open"
 
 
 def _run_name(stage: StageReport) -> str:
@@ -284,9 +140,9 @@ def _words(name: str) -> str:
 
 
 def _fact(name: str, value: object) -> str | None:
-    """A fact for the head of the page; None where it takes more than a few words."""
+    """Return a fact for the head of the page, or None if it takes more than a few words."""
     if isinstance(value, Mapping):
-        # The number of answers, say, of each model: one fact where they agree.
+        # One value per model, e.g. the number of answers: a single fact if they agree.
         values = list(value.values())
         same = values and all(isinstance(one, int) and one == values[0] for one in values)
         return _fact(name, values[0]) if same else None

@@ -1,4 +1,4 @@
-"""Small panels in one figure: each named above its vertical axis, with a legend over all of them."""
+"""Small panels in one figure, each with its title above the vertical axis, and one shared legend on top."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 10.0
-"""Of a figure, in inches."""
+"""Width of a figure in inches."""
 _LEFT, _RIGHT = 0.75, 0.2
-"""Beside each of its panels."""
+"""Free space left and right of each panel, in inches."""
 _ABOVE, _LEGEND, _TOP = 0.4, 0.3, 0.08
-"""Room for a panel's name and for the legend, and what of that is above the legend."""
+"""Heights in inches: room for a panel's title, room for the legend, and the part of the latter above the legend."""
 
 _ROW = 1.2 * svg.LINE_IN
-"""Of a legend that has several."""
+"""Height of a further legend row in inches."""
 _SAMPLE = 0.65
-"""In front of a name in the legend, with the gap before it."""
+"""Width of a legend entry's symbol in inches, with the gap before it."""
 
 DOTS, POINTS = 400, 1_000
-"""At most, of one trajectory's samples and of one line: a browser draws no more in a blink."""
+"""Maximum number of samples drawn per trajectory and of points per line, which keeps pages fast."""
 
 Kind: TypeAlias = Literal["dot", "line", "thick", "thin", "band"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Key:
-    """What a legend explains."""
+class LegendEntry:
+    """One symbol of a legend and its label."""
 
     kind: Kind
     label: str
     color: str | None = None
-    """None where the colour says which state it is."""
+    """Colour of the symbol; None if the colour distinguishes states."""
     dash: Any = "-"
 
 
@@ -52,18 +52,18 @@ def grid(
     below: float,
     foot: float = 0.0,
     width: float = WIDTH,
-    keys: Sequence[Key] = (),
+    keys: Sequence[LegendEntry] = (),
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure as wide as the page with axes in reading order; lengths in inches.
+    """Create a figure as wide as the page, with axes in reading order; lengths are in inches.
 
     Args:
-        count: of the axes.
-        columns: of axes, at most.
-        height: of each pair of axes.
-        below: room under each.
-        foot: room under all.
-        width: of the grid; what the page has more stays free at the right.
-        keys: of the legend, in its order.
+        count: number of axes.
+        columns: maximum number of columns.
+        height: height of each pair of axes.
+        below: free space under each pair of axes.
+        foot: free space under the grid.
+        width: width of the grid; the rest of the page stays free on the right.
+        keys: legend entries in order.
     """
     columns = min(columns, count)
     head, rows = _head(keys), -(-count // columns)
@@ -89,18 +89,18 @@ def stack(
     name: str,
     unit: str = "",
     width: float = WIDTH,
-    keys: Sequence[Key] = (),
+    keys: Sequence[LegendEntry] = (),
 ) -> tuple["Figure", list["Axes"], Scale]:
-    """A grid of panels under one another, and the time that they share.
+    """Create a column of panels that share a time axis; return the figure, its axes and the scale of time.
 
     Args:
-        count: of the panels.
-        times: from the first, at the left, to the last.
-        height: of each, in inches.
-        name: of the time.
-        unit: of the time.
-        width: as in `grid`.
-        keys: as in `grid`.
+        count: number of panels.
+        times: sample times; the axis runs from the first to the last.
+        height: height of each panel in inches.
+        name: name of the time variable.
+        unit: unit of time.
+        width: see `grid`.
+        keys: see `grid`.
     """
     figure, each = grid(count, columns=1, height=height, below=0.05, foot=0.45, width=width, keys=keys)
     scale = Scale.over(times)
@@ -113,7 +113,7 @@ def stack(
 
 
 def beside(figure: "Figure", each: Sequence["Axes"], *, height: float) -> "Axes":
-    """Axes at the right of a narrower stack, from its top down to its bottom, or of this height in inches at most."""
+    """Add axes to the right of a narrower stack, top-aligned, at most as high as the stack and `height` inches."""
     first, last = each[0].get_position(), each[-1].get_position()
     left = first.x1 + (_RIGHT + _LEFT) / WIDTH
     bottom = max(last.y0, first.y1 - height / figure.get_figheight())
@@ -122,8 +122,8 @@ def beside(figure: "Figure", each: Sequence["Axes"], *, height: float) -> "Axes"
     return axes
 
 
-def _columns(keys: Sequence[Key]) -> int:
-    """Of the legend: as many as have room side by side."""
+def _columns(keys: Sequence[LegendEntry]) -> int:
+    """Return the number of legend columns that fit side by side."""
     lengths = [len(key.label) for key in keys]
     for columns in range(len(keys), 1, -1):
         widest = [max(part) for part in np.array_split(lengths, columns)]
@@ -132,12 +132,12 @@ def _columns(keys: Sequence[Key]) -> int:
     return 1
 
 
-def _head(keys: Sequence[Key]) -> float:
+def _head(keys: Sequence[LegendEntry]) -> float:
     return _LEGEND + _ROW * (-(-len(keys) // _columns(keys)) - 1) if keys else 0.0
 
 
-def _legend(figure: "Figure", keys: Sequence[Key]) -> None:
-    """Above all panels."""
+def _legend(figure: "Figure", keys: Sequence[LegendEntry]) -> None:
+    """Add the legend above all panels."""
     if keys:
         figure.legend(
             [_sample(key) for key in keys],
@@ -155,7 +155,7 @@ def _legend(figure: "Figure", keys: Sequence[Key]) -> None:
         )
 
 
-def _sample(key: Key) -> "Artist":
+def _sample(key: LegendEntry) -> "Artist":
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -174,7 +174,7 @@ def _sample(key: Key) -> "Artist":
 
 
 def title(axes: "Axes", label: str, *, color: str, note: str = "") -> None:
-    """What stands on the vertical axis, above it where it can be read, and a few words at the right."""
+    """Write the vertical axis' label above the axis, and a short note on the right."""
     label = _fitting(axes, label, beside=len(note))
     for place, side, text, weight, ink in ((0, "left", label, "bold", color), (1, "right", note, "normal", svg.MUTED)):
         axes.annotate(
@@ -183,21 +183,21 @@ def title(axes: "Axes", label: str, *, color: str, note: str = "") -> None:
 
 
 def x_label(axes: "Axes", label: str) -> None:
-    """What stands on the horizontal axis."""
+    """Label the horizontal axis."""
     axes.set_xlabel(_fitting(axes, label), color=svg.MUTED, loc="right", labelpad=1, fontsize=svg.FONT_PT)
 
 
 def dots(axes: "Axes", x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, color: str = svg.INK) -> None:
-    """Samples, as the legend has them."""
+    """Draw samples with the symbol of the legend."""
     axes.plot(x, y, "o", color=color, markersize=2.6, markeredgewidth=0, alpha=0.7, clip_on=False)
 
 
 def stride(count: int, most: int) -> int:
-    """Of places of which there are so many, one of how many is shown."""
+    """Return the stride that reduces `count` samples to at most `most`."""
     return max(1, -(-count // most))
 
 
 def _fitting(axes: "Axes", label: str, *, beside: int = 0) -> str:
-    """As much of a label as has room beside so many characters."""
+    """Shorten a label to the room that `beside` further characters leave."""
     room = max(2, int(axes.get_position().width * WIDTH / (1.1 * svg.CHARACTER_IN)) - beside)
     return label if len(label) <= room else label[: room - 1] + "…"

@@ -1,4 +1,4 @@
-"""Axes for numbers of any size: a power of ten goes to the axis' name, and so does what all values share."""
+"""Axes for numbers of any size: a common power of ten and a common offset move into the axis label."""
 
 import dataclasses
 import math
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 _MARGIN = 0.06
-"""Of the values' range, left free at both ends."""
+"""Free space at both ends, as a fraction of the values' range."""
 _BEYOND = 0.5
-"""Of that range: so much further may an axis reach for values that it is not made for."""
+"""Limit on how far secondary values may extend an axis, as a fraction of its range."""
 _FLAT = 1e-9
-"""Of a value: a change that is no more than rounding."""
+"""Largest relative change that counts as rounding."""
 _SHARED = 1_000
-"""Times their range: values of that size differ in their last digits only."""
+"""Least ratio of size to range at which an offset is subtracted: values differ only in their last digits."""
 _LARGEST, _SMALLEST = 1e300, 1e-300
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -31,15 +31,15 @@ class Scale:
 
     low: float
     high: float
-    """Its ends, as the values are given."""
+    """Ends of the axis, in the values' unit."""
     offset: float
-    """What is taken off the values."""
+    """Offset subtracted from the values."""
     power: int
-    """Of ten, by which the rest is divided."""
+    """Exponent of the power of ten by which the remainder is divided."""
 
     @classmethod
     def over(cls, values: Float[np.ndarray, "*any"], *others: Float[np.ndarray, "*any"]) -> "Scale":
-        """An axis for values, which are all on it, and for others, which may leave it; nan and inf are left out."""
+        """Create an axis that covers all finite `values`, and reaches only a little further for finite `others`."""
         found = _ends(values) or _ends(*others) or (0.0, 1.0)
         low, high = found
         size = max(abs(low), abs(high))
@@ -53,24 +53,24 @@ class Scale:
         return cls(low=low, high=high, offset=offset, power=_power(low - offset, high - offset))
 
     def of(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-        """Places on the axis; what is far outside lies a little outside, and nan stays nan."""
+        """Map values to axis coordinates; values far outside are clipped to a little outside, and nan stays nan."""
         span = self.high - self.low
         return (np.clip(values, self.low - span, self.high + span) - self.offset) / 10.0**self.power
 
     def label(self, name: str, unit: str) -> str:
-        """The axis' name with all that a reader needs to get back to the values."""
+        """Return the axis label: name, offset, power of ten and unit."""
         power = f"10{self.power}".translate(_SUPERSCRIPTS).replace("¹⁰", "10", 1) if self.power else ""
         unit = " ".join(part for part in (power, unit) if part)
         offset = f" {'−' if self.offset > 0 else '+'} {abs(self.offset):,.12g}" if self.offset else ""
         return f"{name}{offset}" + (f" [{unit}]" if unit else "")
 
     def on_x(self, axes: "Axes", *, ticks: int = 8) -> None:
-        """Make it the horizontal axis, with so many ticks at most."""
+        """Apply the scale to the horizontal axis, with at most `ticks` ticks."""
         axes.set_xlim(*self.of(np.array([self.low, self.high])))
         _tick(axes.xaxis, ticks)
 
     def on_y(self, axes: "Axes", *, ticks: int = 5) -> None:
-        """Make it the vertical axis, with so many ticks at most."""
+        """Apply the scale to the vertical axis, with at most `ticks` ticks."""
         axes.set_ylim(*self.of(np.array([self.low, self.high])))
         _tick(axes.yaxis, ticks)
 
@@ -78,7 +78,7 @@ class Scale:
 def logarithmic(axes: "Axes", values: Float[np.ndarray, " n"]) -> None:
     """Make the vertical axis logarithmic, from a labelled tick below positive values to one above.
 
-    Nothing is done where there are none.
+    The axis stays as it is if no value is positive.
     """
     from matplotlib import ticker
 
@@ -109,13 +109,13 @@ def _ends(*values: Float[np.ndarray, "*any"]) -> tuple[float, float] | None:
 
 
 def _rounded(value: float, span: float) -> float:
-    """Down to a number that ends where the span begins."""
+    """Round down to the leading digit of the span."""
     digit = 10.0 ** math.floor(math.log10(span))
     return float(f"{math.floor(value / digit) * digit:.12g}")
 
 
 def _power(low: float, high: float) -> int:
-    """A multiple of 3; 0 where numbers are short without one."""
+    """Return an exponent that is a multiple of 3, or 0 if numbers are short without one."""
     exponent = math.floor(math.log10(max(abs(low), abs(high))))
     return 0 if -2 <= exponent < 5 else exponent // 3 * 3
 

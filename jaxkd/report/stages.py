@@ -1,4 +1,4 @@
-"""What a report is made of: the stages of a study as plain data, and the models that they add up to."""
+"""Inputs of a report: the stages of a study as plain data, grouped into models."""
 
 import dataclasses
 import math
@@ -10,18 +10,18 @@ from jaxkd.training.evaluator import Forecast, Sample
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageReport:
-    """What one stage, at one seed, leaves for the report.
+    """Results of one stage at one seed.
 
     Raises:
-        ValueError: a row of `history` without its step.
+        ValueError: a row of `history` without a step.
     """
 
     name: str
     label: str
-    """Of the model; stages of one label are its training seeds."""
+    """Name of the model; stages with the same label are its training seeds."""
     metrics: Mapping[str, float]
     history: Sequence[Mapping[str, float]] = ()
-    """Rows of metrics.jsonl; empty for a model that was not trained here."""
+    """Rows of metrics.jsonl; empty for a model that the study did not train."""
     samples: tuple[Sample, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     provenance: str = ""
@@ -35,14 +35,14 @@ class StageReport:
                 )
 
     def series(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Steps and values of one metric, leaving out rows where it is missing or not finite."""
+        """Return the steps and values of one metric, without rows where it is missing or not finite."""
         rows = [row for row in self.history if math.isfinite(row.get(name, math.nan))]
         return tuple(float(row["step"]) for row in rows), tuple(float(row[name]) for row in rows)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """The stages of one label, and the colour that the whole page gives it."""
+    """Stages with the same label, and their colour on the whole page."""
 
     label: str
     color: int | None
@@ -50,23 +50,23 @@ class Model:
     headline: Headline
 
     def values(self, name: str | None = None) -> tuple[float, ...]:
-        """One value a seed, of the headline or of another metric, where it was measured."""
+        """Return one value per seed that measured the metric; None is the headline's metric."""
         name = self.headline.metric if name is None else name
         return tuple(stage.metrics[name] for stage in self.stages if name in stage.metrics)
 
     def mean(self, name: str | None = None) -> float | None:
-        """Over the seeds; None where nothing was measured, and not finite where one seed is not."""
+        """Return the mean over seeds: None if no seed measured the metric, not finite if one seed's value is not."""
         values = self.values(name)
         return sum(values) / len(values) if values else None
 
     def is_scored(self) -> bool:
-        """Whether there is a headline figure to draw and to rank."""
+        """Whether the headline figure exists and is finite."""
         mean = self.mean()
         return mean is not None and math.isfinite(mean)
 
 
 def by_label(stages: Sequence[StageReport], headline: Headline) -> list[Model]:
-    """Stages by label.  Models that were trained get the colours; the others are context and get none.
+    """Group stages by label.  Only models that were trained get a colour; the others are context.
 
     Raises:
         ValueError: no stages.
@@ -89,6 +89,6 @@ def by_label(stages: Sequence[StageReport], headline: Headline) -> list[Model]:
 
 
 def best(models: Sequence[Model]) -> Model | None:
-    """The lowest figure among the models that were trained, where several were: a teacher is no contestant."""
+    """Return the trained model with the lowest figure, or None unless several models were trained."""
     trained = [model for model in models if model.color is not None and model.is_scored()]
     return min(trained, key=lambda model: model.mean() or 0.0) if len(trained) > 1 else None

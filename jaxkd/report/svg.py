@@ -1,7 +1,7 @@
-"""What figures are drawn with: inline SVG whose text stays text and whose colours follow the page's theme.
+"""Inline SVG figures whose text stays text and whose colours follow the page's theme.
 
-Colours are drawn as placeholders and replaced by CSS variables, each with its colour on a light page
-as the fallback.
+Matplotlib draws placeholder colours, which CSS variables replace; the fallback of each variable is the colour
+on a light page.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = ("#d55e00", "#0072b2", "#009e73", "#b8578f", "#a67c00", "#3d4db3")
-"""Colours on a light page that colour-blind readers tell apart; a seventh curve takes the first one again, dashed."""
+"""Colours on a light page that colour-blind readers can distinguish; a seventh curve repeats the first, dashed."""
 
 INK, MUTED, RULE, NEUTRAL = "#fe0001", "#fe0002", "#fe0003", "#fe0010"
-"""Placeholders: of what is read first, of what explains it, of thin lines, and of curves that are context."""
+"""Placeholders for main text, secondary text, thin lines, and curves that are context."""
 
 FONT_PT = 10.0
 LINE_IN = 1.25 * FONT_PT / 72
-"""From one line of text to the next."""
+"""Line spacing in inches."""
 CHARACTER_IN = 0.082
-"""Width of an average character at that size, with room for a wider font of the reader's."""
+"""Average character width in inches at that size, with room for a wider font in the browser."""
 
 _COLORS = {
     INK: "var(--ink, #1c1f24)",
@@ -35,21 +35,21 @@ _COLORS = {
     **{f"#fe002{number}": f"var(--series-{number}, {color})" for number, color in enumerate(PALETTE)},
 }
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-"""Of the curves that take a colour for the first, the second and the third time."""
+"""Line styles for the first, second and third use of a colour."""
 
 
 def color(number: int | None) -> str:
-    """The placeholder of a place in the palette; None is context."""
+    """Return the placeholder of a palette index; None is context."""
     return NEUTRAL if number is None else f"#fe002{number % len(PALETTE)}"
 
 
 def dash(number: int | None) -> Any:
-    """The line style of a place in the palette, which begins again after its last colour."""
+    """Return the line style of a palette index, which may exceed the palette's length; None is context."""
     return "-" if number is None else _DASHES[number // len(PALETTE) % len(_DASHES)]
 
 
 def short(value: float) -> str:
-    """Few characters also for a learning rate: 0.00025 is 2.5e-4."""
+    """Format a number with few characters: 0.00025 is 2.5e-4."""
     if value == 0 or abs(value) >= 0.01:
         return f"{value:.4g}"
     digits, exponent = f"{value:.1e}".split("e")
@@ -59,15 +59,15 @@ def short(value: float) -> str:
 def axes(
     *, width: float, height: float, left: float, right: float, bottom: float, top: float
 ) -> tuple["Figure", "Axes"]:
-    """A figure with one bare pair of axes; all lengths in inches."""
+    """Create a figure with one pair of bare axes; all lengths are in inches."""
     figure = blank(width=width, height=height)
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
     return figure, bare(figure, box)
 
 
 def blank(*, width: float, height: float) -> "Figure":
-    """A figure without anything, not even paper; in inches."""
-    # The object interface: pyplot would keep every figure alive in a global list.
+    """Create an empty figure without a background; lengths are in inches."""
+    # pyplot would keep every figure alive in a global list.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -76,7 +76,12 @@ def blank(*, width: float, height: float) -> "Figure":
 
 
 def bare(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
-    """Axes without a frame, on a thin line; the box is left, bottom, width and height as shares of the figure."""
+    """Add axes with a thin bottom line and no frame.
+
+    Args:
+        figure: figure to draw on.
+        box: left, bottom, width and height as fractions of the figure.
+    """
     drawn = figure.add_axes(box)
     drawn.patch.set_visible(False)
     for side in ("top", "right", "left"):
@@ -88,26 +93,26 @@ def bare(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
 
 
 def element(figure: "Figure", description: str) -> str:
-    """The figure as an `<svg>` element that can stand in a page beside others of other descriptions."""
+    """Render a figure as an `<svg>` element; its ids are unique on a page if its description is."""
     import matplotlib
     from matplotlib.text import Text
 
     for label in figure.findobj(Text):
-        label.set_parse_math(False)  # a "$" in a name is a dollar
+        label.set_parse_math(False)  # a "$" in a name is a literal dollar sign
     buffer = io.StringIO()
-    # The salt makes ids, and with them the page, depend on nothing but what is shown.
+    # The salt makes ids, and so the page, deterministic.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}), warnings.catch_warnings():
-        # The reader's browser has the glyph: matplotlib only measures the text.
+        # The browser supplies the glyph: matplotlib only measures the text.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    # In a page, the namespaces are implied and a fixed size would not shrink with it.
+    # Within HTML, namespaces are implied, and a fixed size would not shrink with the page.
     text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
     text = re.sub(r'^<svg width="[^"]*" height="[^"]*"', "<svg", text)
     text = text.replace("*{stroke-linejoin", "svg *{stroke-linejoin")
-    # Ids are unique in a page: matplotlib numbers those of every figure from 1.
+    # Matplotlib numbers the ids of every figure from 1: the prefix makes them unique on a page.
     prefix = f"f{hashlib.md5(description.encode(), usedforsecurity=False).hexdigest()[:8]}-"
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     for placeholder, shown in _COLORS.items():
@@ -116,6 +121,6 @@ def element(figure: "Figure", description: str) -> str:
 
 
 def document(drawing: str) -> str:
-    """The text of a file that holds an `<svg>` element alone."""
-    # In a page the namespace is implied, in a file it is not.
+    """Return the text of an SVG file that holds only this `<svg>` element."""
+    # HTML implies the namespace, an SVG file does not.
     return drawing.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + "\n"

@@ -1,4 +1,4 @@
-"""The headline of a study, for the terminal."""
+"""Summary of a study for the terminal."""
 
 from collections.abc import Sequence
 from typing import TextIO
@@ -9,7 +9,7 @@ from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, best, by_label
 
 _WIDEST = 160
-"""Columns of a line of the table, where it is not a terminal's."""
+"""Width of the table in characters if the output is not a terminal."""
 
 
 def print_summary(
@@ -19,13 +19,13 @@ def print_summary(
     headline: Headline,
     file: TextIO | None = None,
 ) -> None:
-    """Print the headline of each model, and a sentence for each comparison.
+    """Print a table with the headline figure of each model, and a sentence for each comparison.
 
     Args:
-        stages: in the order of the table.
-        comparisons: below the table.
-        headline: the figure by which the models are compared.
-        file: where to print; None is standard output.
+        stages: stages in the order of the table.
+        comparisons: pairs of models, reported below the table.
+        headline: figure by which the models are compared.
+        file: output stream; None is standard output.
 
     Raises:
         ValueError: no stages.
@@ -49,7 +49,7 @@ def print_summary(
             *(cell(model) for _, cell in further),
         )
     console = Console(file=file, highlight=False)
-    # A file has no edge at which a column would have to be cut.
+    # A file has no width limit: never cut a column.
     wide = console if console.is_terminal else Console(file=file, highlight=False, width=_WIDEST)
     wide.print(table)
     for comparison in comparisons:

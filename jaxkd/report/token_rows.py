@@ -1,7 +1,7 @@
-"""Two tokenizations of one text, drawn above each other on the text's own columns.
+"""Drawing of two tokenizations of one text, one above the other.
 
-Both rows share the columns of the text, so tokens that stand for the same bytes lie exactly above each
-other, and whatever does not match is seen at a glance.
+Both rows share the columns of the text, so tokens that stand for the same bytes are aligned vertically, and
+mismatches are visible at a glance.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 76
-"""Columns of text in a band; a band ends where a token ends on both sides, so it may be a little longer."""
+"""Text columns per band; a band ends where a token ends in both rows, so it may be a little longer."""
 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
 _COLORS = (PALETTE[1], PALETTE[2], PALETTE[3], PALETTE[0])
@@ -31,32 +31,32 @@ _COLUMN_IN, _ROW_IN, _LINK_IN, _BAND_GAP_IN, _FONT_PT = 0.118, 0.27, 0.26, 0.32,
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenRow:
-    """One tokenization."""
+    """One tokenization of the text."""
 
     name: str
     spans: Int[np.ndarray, "n 2"]
     partners: Int[np.ndarray, " n"]
-    """Place of the token of the other row that stands for the same bytes; -1 where there is none."""
+    """Index of the other row's token for the same bytes; -1 if there is none."""
 
     @property
     def paired(self) -> int:
-        """Tokens that have a partner."""
+        """Number of tokens that have a partner."""
         return int((self.partners >= 0).sum())
 
     @property
     def tokens(self) -> int:
-        """Tokens that stand for text."""
+        """Number of tokens that stand for text."""
         return int((self.spans[:, 0] < self.spans[:, 1]).sum())
 
 
 def visible(text: bytes) -> str:
-    """A token's text with white space that can be seen; a byte that is no whole character as two digits."""
+    """Return a token's text with visible white space; a byte of an incomplete character becomes two hex digits."""
     letters = text.decode(errors="surrogateescape")
     return "".join(_visible(letter) for letter in letters)
 
 
 def summary(above: TokenRow, below: TokenRow) -> str:
-    """How many tokens of each row have a partner, in one sentence."""
+    """Return a sentence with the number of tokens of each row that have a partner."""
     shares = " and ".join(
         f"{row.paired} of {row.tokens} tokens of {row.name} ({_share(row)})" for row in (above, below)
     )
@@ -64,10 +64,10 @@ def summary(above: TokenRow, below: TokenRow) -> str:
 
 
 def draw(text: str, above: TokenRow, below: TokenRow) -> "Figure":
-    """The two rows in as many bands as the text needs, partners joined in colour, and the shares below.
+    """Draw the two rows in bands, with partners joined in colour and their shares below.
 
     Raises:
-        ValueError: a text without a token.
+        ValueError: a text without tokens.
     """
     from matplotlib.figure import Figure
 
@@ -98,10 +98,10 @@ def draw(text: str, above: TokenRow, below: TokenRow) -> "Figure":
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write the picture in the format that the file's name ends with; the same bytes for the same picture.
+    """Write the figure in the format of the file's suffix; equal figures give equal bytes.
 
     Raises:
-        ValueError: a format that matplotlib does not know.
+        ValueError: a format that matplotlib does not support.
     """
     import matplotlib
 
@@ -110,7 +110,7 @@ def save(figure: "Figure", path: Path) -> None:
     if kind not in kinds:
         raise ValueError(f"output must end with one of {', '.join(sorted(kinds))}, got {str(path)!r}.")
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alignment"}), warnings.catch_warnings():
-        # The reader's browser has the glyph: matplotlib only measures the text.
+        # The browser supplies the glyph: matplotlib only measures the text.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         figure.savefig(path, dpi=160, metadata={"Date": None} if kind == "svg" else None)
 
@@ -121,7 +121,7 @@ def _share(row: TokenRow) -> str:
 
 def _visible(letter: str) -> str:
     match unicodedata.category(letter):
-        case "Cs":  # how Python keeps a byte that is no text
+        case "Cs":  # surrogate that escapes an undecodable byte
             return f"{ord(letter) - 0xDC00:02x}"
         case "Cc" | "Cf":
             return _VISIBLE.get(letter, "·")
@@ -129,7 +129,7 @@ def _visible(letter: str) -> str:
 
 
 def _columns(text: str, *rows: TokenRow) -> Float[np.ndarray, " n"]:
-    """The column at which each byte of the text begins; characters that several tokens share are as wide as needed."""
+    """Return the column at which each byte begins; characters that several tokens share are as wide as needed."""
     ends = {end for row in rows for end in row.spans[:, 1].tolist()}
     columns, column = [], 0.0
     for letter in text:
@@ -145,12 +145,12 @@ def _columns(text: str, *rows: TokenRow) -> Float[np.ndarray, " n"]:
 def _bands(
     text: str, columns: Float[np.ndarray, " n"], above: Int[np.ndarray, "n 2"], below: Int[np.ndarray, "m 2"]
 ) -> Iterator[tuple[int, int]]:
-    """Stretches of bytes that fit into a line, cut between characters where a token ends on both sides."""
+    """Yield byte ranges that fit into a line, cut between characters where a token ends in both rows."""
     common = np.intersect1d(above[:, 1], below[:, 1])
     common = np.intersect1d(common, np.cumsum([len(letter.encode()) for letter in text]))
     last = len(columns) - 1
     common = np.union1d(common[(common > 0) & (common < last)], [last])
-    # Lines of about the same length: a last line of two tokens looks like a mistake.
+    # Balance line lengths: a last line of two tokens looks like a mistake.
     lines = np.ceil(columns[-1] / COLUMNS)
     longest = min(COLUMNS, columns[-1] / lines + 6)
     start = 0
@@ -170,7 +170,7 @@ def _draw_band(
     band: range,
     place: tuple[Float[np.ndarray, " n"], float],
 ) -> None:
-    """The tokens of one line, and what joins them."""
+    """Draw the tokens of one line and the links between partners."""
     columns, top = place
     for row, bottom, joined in ((above, top - _ROW_IN, True), (below, top - 2 * _ROW_IN - _LINK_IN, False)):
         colors = _colors(row)
@@ -201,7 +201,7 @@ def _draw_band(
 
 
 def _colors(row: TokenRow) -> Sequence[str | None]:
-    """Colours that differ between neighbouring pairs; the same on both sides, since pairs are in the same order."""
+    """Return colours that differ between neighbouring pairs and agree in both rows, whose pairs have the same order."""
     number, colors = 0, []
     for partner in row.partners:
         colors.append(_COLORS[number % len(_COLORS)] if partner >= 0 else None)

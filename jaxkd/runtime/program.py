@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from jaxkd.runtime.compilation_cache import keep_compiled_programs
+
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError)
 """What a user can mend: shown as its message.  Anything else is a bug and keeps its traceback."""
 
@@ -13,6 +15,7 @@ def run_program(body: Callable[[], None]) -> None:
     """Run a program's body with readable logging; a mistake of the caller ends it with one message."""
     # transformers would announce at every start that it found no torch, which nobody here wants.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    keep_compiled_programs()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("jaxkd").setLevel(logging.INFO)
     try:

@@ -1,7 +1,7 @@
-"""Text from a model: the prompts of a batch are read at once, then one token a step with a key/value cache.
+"""Text generation: one prefill of a batch's prompts, then decoding of one token per step with a key/value cache.
 
 `generate` takes lists of prompts and returns texts.  `sample` is the compiled program below it, a pure function of
-arrays, for a training loop that learns from what the model writes.
+arrays, for a training loop that learns from the model's generations.
 """
 
 from jaxkd.sampling.decode import sample

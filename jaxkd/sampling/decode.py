@@ -1,4 +1,4 @@
-"""The sampler: prompts are read at once, then one token a step with a key/value cache, all in one compiled program."""
+"""Sampler: prefill, then decoding of one token per step with a key/value cache, all in one compiled program."""
 
 import dataclasses
 import functools
@@ -20,24 +20,24 @@ from jaxkd.sharding import constrain
 from jaxkd.typing import Key, Params
 
 SHORTEST_STAGE = 128
-"""Slots that the key/value cache begins with at least: each stage of its growth is a loop of its own to compile."""
+"""Fewest slots that the key/value cache starts with: each stage of its growth compiles a loop of its own."""
 
 _Caches = list[KeyValueCache]
-"""Of each model that reads: one, or two where a mixture is sampled."""
+"""Cache of each model: one, or two if a mixture is sampled."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _State:
-    """What the loop carries beside the cache."""
+    """Loop state besides the caches."""
 
     written: Int[Array, ""]
-    """Tokens of the rows that still run."""
+    """Number of tokens written so far, in the rows that still run."""
     columns: Int[Array, "b s"]
-    """Prompt and text; 0 where nothing is written yet."""
+    """Tokens of prompt and text; 0 where nothing is written yet."""
     running: Bool[Array, " b"]
     matched: Int[Array, " b"]
-    """States of the stop table."""
+    """State of each row in the stop table."""
     lengths: Int[Array, " b"]
     finish: Int[Array, " b"]
     log_probs: Float[Array, "b n"]
@@ -60,23 +60,22 @@ def sample(
     """Continue each prompt until an end token, a stop string, or `max_new_tokens`.
 
     A pure function of arrays, compiled once for each shape of `prompts` and each value of the static arguments, and
-    callable inside another compiled function.  What a row becomes depends on the parameters, its prompt, the key and
-    its example id: not on its place, the rows beside it, the padding or the mesh, but for the rounding of sums, which
-    moves logits by some 1e-6.  Rows are split over the ambient mesh; the results are whole on every process.  There is
-    no dropout.  The loop ends when every row has.
+    callable inside another compiled function.  A row's result depends on the parameters, its prompt, the key and its
+    example id: not on its position, the other rows, the padding or the mesh, except for the rounding of sums, which
+    changes logits by some 1e-6.  Rows are split over the ambient mesh; the results are replicated on every process.
+    There is no dropout.  The loop ends when every row has.
 
     Args:
         config: architecture; `prompts.lengths + max_new_tokens` must not exceed its `max_positions`, nor those of the
             mixture, which the caller checks, as `generate` does.
-        params: of any dtype; the logits and all that is done to them are float32 or wider.
-        prompts: as `pad` makes them.
-        key: each draw is a function of the key, the row's example id and how many tokens the row has.
-        max_new_tokens: columns of the result.
+        params: parameters of any dtype; the logits and all later computations are float32 or wider.
+        prompts: prompts from `pad`.
+        key: random key; each sample is a function of it, the row's example id and the row's number of tokens.
+        max_new_tokens: number of columns of the result.
         sampling: how a token is chosen.
         end_tokens: token ids that end a text.
         stop: strings that end a text, made by `stop_table`.
-        mixture: a second model that reads along and has a share in the distribution; `sampling` applies to both
-            before they are mixed.
+        mixture: second model with a share in the distribution; `sampling` applies to both before they are mixed.
 
     Raises:
         ValueError: `max_new_tokens` below 1.
@@ -87,8 +86,8 @@ def sample(
     models = [(config, params)] if mixture is None else [(config, params), (mixture.config, mixture.params)]
     tokens, lengths = jnp.asarray(prompts.tokens), jnp.asarray(prompts.lengths)
     rows, length = tokens.shape
-    places = jnp.arange(length)[None] - (length - lengths[:, None])
-    mask, positions = places >= 0, jnp.maximum(places, 0)
+    offsets = jnp.arange(length)[None] - (length - lengths[:, None])
+    mask, positions = offsets >= 0, jnp.maximum(offsets, 0)
     segment_ids = constrain(mask.astype(jnp.int32), "rows", None)
     later = ((0, 0), (0, max_new_tokens))
     row_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, prompts.example_ids)
@@ -109,7 +108,7 @@ def sample(
     def read(
         caches: _Caches, tokens: Int[Array, "b t"], positions: Int[Array, "b t"], segment_ids: Int[Array, "b t"]
     ) -> tuple[list[Float[Array, "b v"]], _Caches]:
-        """Logits of each model after the last column, and the fuller caches."""
+        """Logits of each model after the last column, and the extended caches."""
         logits, fuller = [], []
         for (config, params), cache in zip(models, caches, strict=True):
             hiddens, cache = extend(config, params, cache, tokens, positions=positions, segment_ids=segment_ids)
@@ -119,7 +118,7 @@ def sample(
         common = min(one.shape[1] for one in logits)
         return [one[:, :common] for one in logits], fuller
 
-    # No slot for the last token: it is written and never read.
+    # The last token needs no slot: it is written and never read.
     first_slots, *more_slots = _stages(length, length + max_new_tokens - 1)
     first, caches = read(empty_caches(first_slots), tokens, positions, segment_ids)
     running = lengths > 0
@@ -142,7 +141,7 @@ def sample(
         return write(state, logits), caches
 
     def fill(state: _State, caches: _Caches, slots: int) -> tuple[_State, _Caches]:
-        """Write until every row has ended or no slot is free for the token written last."""
+        """Decode until every row has ended or no slot is free for the last token."""
         return jax.lax.while_loop(
             lambda carry: (carry[0].written <= slots - length) & carry[0].running.any(), step, (state, caches)
         )
@@ -162,7 +161,7 @@ def sample(
 
 
 def _stages(length: int, slots: int) -> list[int]:
-    """Sizes of the cache, one after the other: attention reads every slot, also those that are not filled yet.
+    """Successive sizes of the cache: attention reads every slot, even unfilled ones.
 
     Each is half of the next, at least `SHORTEST_STAGE`, and the first holds more than the prompt.
     """
@@ -173,7 +172,7 @@ def _stages(length: int, slots: int) -> list[int]:
 
 
 def _laid_into(larger: Array, smaller: Array) -> Array:
-    """What a smaller cache holds, in one with more slots behind."""
+    """Copy a smaller cache into one with more slots at its end."""
     return jax.lax.dynamic_update_slice(larger, smaller, (0,) * larger.ndim)
 
 
@@ -189,7 +188,7 @@ def _write(
     stop: StopTable | None,
     share: float | None,
 ) -> _State:
-    """Choose the next token of each row, write it, and see which rows end with it."""
+    """Choose the next token of each row, write it, and mark the rows that end with it."""
     end = length + state.written
     columns = jnp.arange(prompt.shape[1])
     mask = prompt | ((columns >= length) & (columns < end))[None]
@@ -231,19 +230,19 @@ def _write(
 
 
 def _drawn(keys: jaxtyping.Key[Array, " b"], logits: Float[Array, "b v"]) -> Int[Array, " b"]:
-    """What `jax.random.categorical` draws, bit for bit, without its argmax."""
+    """Sample as `jax.random.categorical` does, bit for bit, without its argmax."""
     noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:], logits.dtype))(keys)
     return _first_largest(logits + noise)
 
 
 def _first_largest(logits: Float[Array, "b v"]) -> Int[Array, " b"]:
-    """`argmax` in two plain reductions, which XLA:CPU vectorises and an argmax it does not."""
+    """Compute `argmax` by two plain reductions, which XLA:CPU vectorises, unlike an argmax."""
     largest = jnp.max(logits, axis=-1, keepdims=True)
     ids = jnp.arange(logits.shape[-1])
     return jnp.min(jnp.where(logits == largest, ids[None], len(ids) - 1), axis=-1)
 
 
 def _log_probs(logits: Float[Array, "b v"], chosen: Int[Array, " b"]) -> Float[Array, " b"]:
-    """Log-probability of one token a row.  Not `log_softmax`, whose result would be as large as the logits."""
+    """Log-probability of one token per row.  Avoids `log_softmax`, whose result is as large as the logits."""
     taken = jnp.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0]
     return taken - jax.nn.logsumexp(logits, axis=-1)

@@ -1,13 +1,13 @@
-"""Whether what a student writes is still text: its length, whether it ends, how much of it repeats."""
+"""Signs of degeneration in a student's text: its length, whether it ends, how much of it repeats."""
 
 from collections.abc import Hashable, Sequence
 
 NGRAM = 4
-"""Tokens of a sequence that is looked for again."""
+"""Number of tokens of a sequence that is checked for repetition."""
 
 
 def repeated(tokens: Sequence[Hashable], *, size: int = NGRAM) -> float:
-    """The share of the sequences of `size` tokens that were there before, in [0, 1]; 0 for a shorter text.
+    """Share of the sequences of `size` tokens that occurred before, in [0, 1]; 0 for a shorter text.
 
     Source: the rep-n of Welleck et al., arXiv 1908.04319, section 6.  Deviation: none.
 
@@ -20,10 +20,10 @@ def repeated(tokens: Sequence[Hashable], *, size: int = NGRAM) -> float:
 
 
 def degeneration(answers: Sequence[Sequence[int]], ended: Sequence[bool]) -> dict[str, float]:
-    """Means over answers: `length` in tokens, `ended`, the share that ends by itself, and `repeated`.
+    """Means over answers: `length` in tokens, `ended`, the share that ended by itself, and `repeated`.
 
     Returns:
-        All 0 where there is no answer.
+        The means; all 0 if there are no answers.
     """
     count = max(len(answers), 1)
     return {

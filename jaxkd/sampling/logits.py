@@ -1,8 +1,8 @@
-"""From the model's logits to those of the distribution that a token is drawn from.
+"""Transformations of the model's logits into those of the sampling distribution.
 
-Every function takes logits of one position a row and returns logits, -inf for what is ruled out.  Those that look
-back take `tokens` and `mask`, the columns of prompt and text so far: True where a token stands that counts.  In each
-row these are consecutive.
+Every function takes logits of one position per row and returns logits, -inf for excluded tokens.  Those that look
+back take `tokens` and `mask`, the columns of prompt and text so far: True for tokens that count.  In each row these
+are consecutive.
 """
 
 import jax
@@ -17,10 +17,10 @@ from jaxkd.sampling.threshold import keep_largest
 def repetition_penalty(
     logits: Float[Array, "b v"], tokens: Int[Array, "b s"], mask: Bool[Array, "b s"], *, penalty: float
 ) -> Float[Array, "b v"]:
-    """Logits of tokens that are there already, divided by `penalty` where positive and multiplied where negative.
+    """Divide the positive logits of tokens that already occur by `penalty`, and multiply the negative ones.
 
     Source: Keskar et al., arXiv 1909.05858, section 4.1, with the negative logits of transformers 5.23
-    `RepetitionPenaltyLogitsProcessor`.  Deviation: padding is no repetition.
+    `RepetitionPenaltyLogitsProcessor`.  Deviation: padding does not count.
 
     Example:
         >>> import jax.numpy as jnp
@@ -40,13 +40,13 @@ def no_repeat_ngram(
     *,
     size: int,
 ) -> Float[Array, "b v"]:
-    """Logits without the tokens that would complete a sequence of `size` tokens that is there already.
+    """Exclude the tokens that would complete a sequence of `size` tokens that already occurs.
 
     Args:
-        end: columns filled; the next token goes there.
+        end: number of filled columns; the next token goes there.
 
     Source: Paulus et al., arXiv 1705.04304, section 2.5; transformers 5.23 `NoRepeatNGramLogitsProcessor`.
-    Deviation: padding is no part of a sequence, and a row that would lose every token keeps them all.
+    Deviation: padding is not part of a sequence, and a row that would lose every token keeps them all.
 
     Example:
         >>> import jax.numpy as jnp
@@ -57,19 +57,19 @@ def no_repeat_ngram(
     windows = tokens.shape[1] - size + 1
     if windows < 1:
         return logits
-    # Where fewer columns are filled, the slice holds some that do not count, and nothing repeats.
+    # If fewer columns are filled, the slice holds masked ones, and nothing repeats.
     last = jax.lax.dynamic_slice_in_dim(tokens, end - (size - 1), size - 1, axis=1)
     repeats = jax.lax.dynamic_slice_in_dim(mask, end - (size - 1), size - 1, axis=1).all(axis=1)[:, None]
-    for place in range(size - 1):
-        same = tokens[:, place : place + windows] == last[:, place : place + 1]
-        repeats &= same & mask[:, place : place + windows]
+    for offset in range(size - 1):
+        same = tokens[:, offset : offset + windows] == last[:, offset : offset + 1]
+        repeats &= same & mask[:, offset : offset + windows]
     repeats &= mask[:, size - 1 :]
     left = jnp.where(_marked(logits, tokens[:, size - 1 :], repeats), -jnp.inf, logits)
     return jnp.where(jnp.isneginf(left).all(axis=1, keepdims=True), logits, left)
 
 
 def top_k(logits: Float[Array, "b v"], *, k: int) -> Float[Array, "b v"]:
-    """The `k` largest logits, and those equal to the smallest of them.
+    """Keep the `k` largest logits, and those equal to the smallest of them.
 
     Source: Fan et al., arXiv 1805.04833, section 5.4; transformers 5.23 `TopKLogitsWarper`.  Deviation: none.
 
@@ -82,10 +82,10 @@ def top_k(logits: Float[Array, "b v"], *, k: int) -> Float[Array, "b v"]:
 
 
 def top_p(logits: Float[Array, "b v"], *, p: float) -> Float[Array, "b v"]:
-    """The fewest of the largest logits whose probabilities add up to at least `p`.
+    """Keep the fewest of the largest logits whose probabilities add up to at least `p`.
 
     Source: Holtzman et al., arXiv 1904.09751, section 3.1; transformers 5.23 `TopPLogitsWarper`.
-    Deviation: of equal logits at the edge all stay; there, the sort decides.
+    Deviation: all equal logits at the edge stay; in transformers, the sort decides.
 
     Example:
         >>> import jax.numpy as jnp
@@ -96,7 +96,7 @@ def top_p(logits: Float[Array, "b v"], *, p: float) -> Float[Array, "b v"]:
 
 
 def min_p(logits: Float[Array, "b v"], *, p: float) -> Float[Array, "b v"]:
-    """The logits whose probability is at least `p` times the largest probability.
+    """Keep the logits whose probability is at least `p` times the largest probability.
 
     Source: Nguyen et al., arXiv 2407.01082, section 3; transformers 5.23 `MinPLogitsWarper`.
     Deviation: compared in log space.
@@ -113,9 +113,9 @@ def mixed(logits: Float[Array, "b v"], others: Float[Array, "b v"], *, share: fl
     """Log-probabilities of a mixture: `log((1 - share) * softmax(logits) + share * softmax(others))`.
 
     Args:
-        logits: of the model that writes.
-        others: of the other model, over the same vocabulary.
-        share: of the other model, in [0, 1].
+        logits: logits of the generating model.
+        others: logits of the other model, over the same vocabulary.
+        share: share of the other model, in [0, 1].
 
     Source: Gu et al., MiniLLM (arXiv 2306.08543), section 2.2, teacher-mixed sampling.  Deviation: formed in log
     space, so that no probability is lost.
@@ -137,7 +137,7 @@ def adjusted(
     *,
     sampling: Sampling,
 ) -> Float[Array, "b v"]:
-    """Everything that `sampling` asks for, in its order; at temperature 0 only what looks back."""
+    """Apply all options of `sampling`, in order; at temperature 0 only those that look back."""
     if sampling.repetition_penalty is not None:
         logits = repetition_penalty(logits, tokens, mask, penalty=sampling.repetition_penalty)
     if sampling.no_repeat_ngram is not None:
@@ -155,6 +155,6 @@ def adjusted(
 
 
 def _marked(logits: Float[Array, "b v"], tokens: Int[Array, "b s"], mask: Bool[Array, "b s"]) -> Bool[Array, "b v"]:
-    """Which tokens of the vocabulary a row holds where `mask` is True."""
+    """Mask of the vocabulary's tokens that a row holds where `mask` is True."""
     rows = jnp.arange(logits.shape[0])[:, None]
     return jnp.zeros(logits.shape, bool).at[rows, tokens].max(mask)

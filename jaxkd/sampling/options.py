@@ -1,4 +1,4 @@
-"""How the next token is chosen."""
+"""Options for the choice of the next token."""
 
 import dataclasses
 import math
@@ -6,12 +6,12 @@ import math
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """From the model's logits to the distribution that a token is drawn from; by default, the most probable token.
+    """Options that turn the model's logits into a distribution; by default, the most probable token.
 
-    What is set applies in the order of the fields below, each to what the one before left.  Temperature 0 takes
-    the most probable token after the first two and has no use for the others.
+    Options apply in the order of the fields below, each to the result of the one before.  Temperature 0 takes the
+    most probable token after the first two and ignores the others.
 
-    Hashable: a compiled sampler is one for one `Sampling`.
+    Hashable: a sampler is compiled once per `Sampling`.
 
     Raises:
         ValueError: a value outside its range.
@@ -22,17 +22,17 @@ class Sampling:
     """
 
     repetition_penalty: float | None = None
-    """Divides the positive logits of tokens that prompt or text already hold, and multiplies their negative ones."""
+    """Divisor of the positive logits of tokens in prompt or text, and factor of their negative logits."""
     no_repeat_ngram: int | None = None
-    """No sequence of this many tokens appears twice in prompt and text."""
+    """Length of the token sequences that must not appear twice in prompt and text."""
     temperature: float = 0.0
-    """Divides the logits; 0 takes the most probable token."""
+    """Divisor of the logits; 0 takes the most probable token."""
     top_k: int | None = None
-    """Only this many of the most probable tokens stay."""
+    """Number of most probable tokens that stay."""
     top_p: float | None = None
-    """Only the fewest tokens stay that together have this probability."""
+    """Probability that the tokens that stay reach together, as few as possible."""
     min_p: float | None = None
-    """Only tokens stay that have this share of the most probable one's probability."""
+    """Least probability of tokens that stay, as a share of the most probable one's."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -57,4 +57,4 @@ class Sampling:
 
 
 GREEDY = Sampling()
-"""The most probable token, always."""
+"""Sampling that always takes the most probable token."""

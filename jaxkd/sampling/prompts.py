@@ -1,4 +1,4 @@
-"""Prompts of different lengths as arrays of few shapes, so that few samplers are ever compiled."""
+"""Padding of prompts to arrays of few shapes, so that few samplers are compiled."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from jaxkd.sampling.records import Prompts
 
 SHORTEST_BUCKET = 16
-"""Tokens of the first bucket."""
+"""Number of tokens of the smallest bucket."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,17 +16,17 @@ class Batch:
     """Prompts that run together."""
 
     places: tuple[int, ...]
-    """Which prompts, by their place in the list."""
+    """Indices of the prompts in the list."""
     rows: int
-    """Of the arrays; those beyond `places` are left without a prompt."""
+    """Rows of the arrays; those beyond `places` have no prompt."""
     length: int
     """Columns of the arrays."""
 
 
 def bucket(length: int, *, limit: int) -> int:
-    """Columns for a prompt of this length: 16, 24, 32, 48, 64, 96, ..., at most `limit`.
+    """Number of columns for a prompt of this length: 16, 24, 32, 48, 64, 96, ..., at most `limit`.
 
-    Two buckets a doubling: at most a third of a row is padding, and the lengths up to 8,192 have 19 buckets.
+    Two buckets per doubling: at most a third of a row is padding, and the lengths up to 8,192 have 19 buckets.
 
     Example:
         >>> [bucket(length, limit=1000) for length in (1, 16, 17, 33, 800)]
@@ -41,22 +41,22 @@ def bucket(length: int, *, limit: int) -> int:
 
 
 def batches(lengths: Sequence[int], *, rows: int, parts: int, limit: int) -> Iterator[Batch]:
-    """Share prompts out among batches of few different shapes: prompts of like length run together.
+    """Group prompts into batches of few different shapes: prompts of similar length run together.
 
     The number of distinct shapes, and so of compilations, is at most the number of batches, and at most the number of
     buckets times that of the powers of two up to `rows`, however many prompts there are.
 
     Args:
         lengths: tokens of each prompt.
-        rows: most rows of a batch.
-        parts: the rows of a batch are a multiple of this; 1, or devices over which they are split.
-        limit: most columns.
+        rows: maximum rows of a batch.
+        parts: divisor of the rows of a batch: 1, or the number of devices over which they are split.
+        limit: maximum columns.
 
     Example:
         >>> [batch.places for batch in batches([5, 40, 7], rows=2, parts=1, limit=64)]
         [(0, 2), (1,)]
     """
-    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     for start in range(0, len(order), rows):
         places = tuple(order[start : start + rows])
         filled = min(1 << (len(places) - 1).bit_length(), rows)
@@ -74,12 +74,12 @@ def pad(
     rows: int | None = None,
     length: int | None = None,
 ) -> Prompts:
-    """Prompts as NumPy arrays, padded in front.
+    """Left-pad prompts into NumPy arrays.
 
     Args:
         prompts: token ids; an empty one is a row that gets no text.
-        example_ids: one a prompt; by default its place.
-        rows: of the result, where it has to be filled up; by default one a prompt.
+        example_ids: one per prompt; by default its index.
+        rows: rows of the result, padded with empty ones; by default one per prompt.
         length: columns; by default those of the longest prompt.
 
     Raises:
@@ -108,10 +108,10 @@ def pad(
 
 
 def check_example_ids(example_ids: Sequence[int], prompts: int) -> None:
-    """Refuse example ids that are not one a prompt.
+    """Check that there is one example id per prompt.
 
     Raises:
-        ValueError: more of them or fewer.
+        ValueError: more or fewer of them.
     """
     if len(example_ids) != prompts:
         raise ValueError(f"example_ids must name each prompt, got {len(example_ids)} for {prompts} prompts.")

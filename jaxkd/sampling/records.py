@@ -1,4 +1,4 @@
-"""What goes into the sampler and what comes out: arrays of JAX or of NumPy."""
+"""Inputs and outputs of the sampler, as JAX or NumPy arrays."""
 
 import dataclasses
 import enum
@@ -15,19 +15,19 @@ from jaxkd.typing import Params
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prompts:
-    """Prompts with padding in front: each ends in the last column.  A row without a prompt gets no text."""
+    """Left-padded prompts: each ends in the last column.  A row without a prompt gets no text."""
 
     tokens: Int[Array | np.ndarray, "b t"]
     lengths: Int[Array | np.ndarray, " b"]
-    """Tokens of each prompt; 0 is a row that only fills the batch."""
+    """Number of tokens of each prompt; 0 for a row that only pads the batch."""
     example_ids: Int[Array | np.ndarray, " b"]
-    """What tells a row's draws apart from those of the other rows."""
+    """Id of each row, which its random samples depend on."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StopTable:
-    """What each token does to each state.  State 0 begins; the number of states means that a string is complete."""
+    """Transitions from each state by each token.  State 0 is the start; the number of states is a complete match."""
 
     transitions: Int[Array | np.ndarray, "states v"]
 
@@ -35,15 +35,15 @@ class StopTable:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """A second model, which has a share in the distribution that a token is drawn from.
+    """Second model, with a share in the sampling distribution.
 
-    A token must have one id in both, which the caller checks; rows that pad the longer head are left out.
+    A token must have the same id in both, which the caller checks; rows that pad the longer head are left out.
     """
 
     config: DecoderConfig = dataclasses.field(metadata={"static": True})
     params: Params
     share: float = dataclasses.field(metadata={"static": True})
-    """Its probability in the mixture, in [0, 1]; the rest is that of the model that writes."""
+    """Its probability in the mixture, in [0, 1]; the rest is the generating model's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -51,36 +51,36 @@ class Mixture:
 
 
 class Finish(enum.IntEnum):
-    """Why a text ends."""
+    """Reason why a text ends."""
 
     LENGTH = 0
-    """It has `max_new_tokens`."""
+    """The text has `max_new_tokens`."""
     END_TOKEN = 1
-    """Its last token is an end token."""
+    """The last token is an end token."""
     STOP_STRING = 2
-    """Its last token completes a stop string."""
+    """The last token completes a stop string."""
     NO_PROMPT = 3
-    """The row only fills the batch: there is no text."""
+    """The row only pads the batch: there is no text."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What was written after each prompt; 0 at and beyond `lengths`.
+    """Generated tokens after each prompt; 0 at and beyond `lengths`.
 
-    Both log-probabilities are in nats, of the tokens that were chosen, and without a gradient.
+    Both log-probabilities are in nats, of the chosen tokens, and without a gradient.
     """
 
     tokens: Int[Array, "b n"]
-    """With the end token, or the token that completes a stop string."""
+    """Tokens, including the end token or the one that completes a stop string."""
     lengths: Int[Array, " b"]
     finish: Int[Array, " b"]
     """Values of `Finish`."""
     log_probs: Float[Array, "b n"]
-    """Under the model itself: its softmax at temperature 1, nothing left out."""
+    """Log-probabilities under the model itself: its softmax at temperature 1, nothing excluded."""
     sampling_log_probs: Float[Array, "b n"]
-    """Under the distribution that the token was drawn from, after all that `Sampling` asks for and mixed where there is
-    a mixture; 0 at temperature 0."""
+    """Log-probabilities under the sampling distribution, after all options of `Sampling` and the mixture, if there is
+    one; 0 at temperature 0."""
 
     @property
     def mask(self) -> Bool[Array, "b n"]:

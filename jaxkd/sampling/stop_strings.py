@@ -1,8 +1,8 @@
-"""Strings that end a text, found on the device while it is written, wherever the tokens cut them.
+"""Strings that end a text, found on the device during decoding, across token boundaries.
 
-A string is matched byte by byte by an automaton (Aho and Corasick, 1975) whose state is the longest end of the text
-that could still become a stop string.  What a whole token does to a state is worked out once for every state and
-token; the decoding loop then looks up one number a token, and need not ask the host what the text is.
+A string is matched byte by byte by an automaton (Aho and Corasick, 1975) whose state is the longest suffix of the text
+that could still become a stop string.  The transitions of whole tokens are computed once for every state and token;
+the decoding loop then looks up one number per token, and need not ask the host for the text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,18 @@ from jaxkd.sampling.records import StopTable
 
 
 def stop_table(token_bytes: Mapping[int, bytes], stop: Sequence[str], *, vocab_size: int) -> StopTable:
-    """The table for some strings, as a NumPy array of `bytes in all of them x vocab_size` integers at most.
+    """Build the table for some strings, a NumPy array of at most `bytes in all of them x vocab_size` integers.
 
-    A text matches where the bytes of its tokens, one after the other, hold one of the strings: exactly where the
-    decoded text does, special tokens included.
+    A text matches where the concatenated bytes of its tokens hold one of the strings: exactly where the decoded text
+    does, special tokens included.
 
     Args:
-        token_bytes: what each token stands for, as `data.vocabulary.token_bytes` gives it; a token that is not
-            there stands for nothing.
-        stop: the strings; one that stands in the prompt does not count, nor one that begins there.
+        token_bytes: bytes of each token, as `pieces.token_bytes` gives them; a missing token has none.
+        stop: the strings; one in the prompt does not count, nor one that begins there.
         vocab_size: rows of the model's head.
 
     Raises:
-        ValueError: no string, or an empty one.
+        ValueError: no strings, or an empty one.
 
     Example:
         >>> stop_table({0: b"a", 1: b"ab", 2: b"b"}, ["aab"], vocab_size=3).transitions.tolist()
@@ -46,24 +45,24 @@ def stop_table(token_bytes: Mapping[int, bytes], stop: Sequence[str], *, vocab_s
             lengths[token] = len(text)
             texts[token, : len(text)] = np.frombuffer(text, np.uint8)
     transitions = np.repeat(np.arange(states, dtype=np.int32)[:, None], vocab_size, axis=1)
-    for place in range(texts.shape[1]):
-        longer = np.flatnonzero(lengths > place)
-        transitions[:, longer] = steps[transitions[:, longer], texts[longer, place]]
+    for index in range(texts.shape[1]):
+        longer = np.flatnonzero(lengths > index)
+        transitions[:, longer] = steps[transitions[:, longer], texts[longer, index]]
     return StopTable(transitions=transitions)
 
 
 def before_stop(text: str, stop: Sequence[str]) -> str:
-    """The text up to the first of the strings.
+    """Return the text before the first of the strings.
 
     Example:
         >>> before_stop("yes. No", ["No", "."])
         'yes'
     """
-    return text[: min((place for string in stop if (place := text.find(string)) >= 0), default=len(text))]
+    return text[: min((start for string in stop if (start := text.find(string)) >= 0), default=len(text))]
 
 
 def _byte_steps(wanted: Sequence[bytes]) -> Int[np.ndarray, "states 256"]:
-    """From a state and a byte to a state; the last row is the complete match, which is never left."""
+    """Next state for each state and byte; the last row is the complete match, which is never left."""
     beginnings = sorted({text[:length] for text in wanted for length in range(len(text))}, key=len)
     number = {beginning: state for state, beginning in enumerate(beginnings)}
     complete = len(beginnings)

@@ -1,4 +1,4 @@
-"""From lists of prompts to lists of texts: checks, batches and strings around the compiled sampler."""
+"""Generation of texts from lists of prompts: checks, batches and strings around the compiled sampler."""
 
 import dataclasses
 import math
@@ -15,23 +15,23 @@ from jaxkd.sampling.prompts import batches, check_example_ids, pad
 from jaxkd.sampling.records import Finish, Generated, Mixture, StopTable
 from jaxkd.sampling.stop_strings import before_stop, stop_table
 from jaxkd.sharding import ROWS
-from jaxkd.tokenizers.vocabulary import token_bytes
+from jaxkd.tokenizers.pieces import token_bytes
 from jaxkd.typing import Key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text:
-    """What a model wrote after one prompt."""
+    """Generated text after one prompt."""
 
     tokens: tuple[int, ...]
-    """With the end token, or the token that completes a stop string."""
+    """Tokens, including the end token or the one that completes a stop string."""
     text: str
-    """Without special tokens, and without the stop string and what the last token has behind it."""
+    """Text without special tokens, the stop string, and what the last token has behind it."""
     finish: Finish
     log_probs: tuple[float, ...]
-    """Nats of each token under the model itself: its softmax at temperature 1, nothing left out."""
+    """Log-probabilities in nats under the model itself: its softmax at temperature 1, nothing excluded."""
     sampling_log_probs: tuple[float, ...]
-    """Nats of each token under the distribution that it was drawn from; 0 at temperature 0."""
+    """Log-probabilities in nats under the sampling distribution; 0 at temperature 0."""
 
 
 def generate(
@@ -47,25 +47,25 @@ def generate(
     rows: int = 32,
     mixture: Mixture | None = None,
 ) -> list[Text]:
-    """What the model writes after each prompt.
+    """Generate a text after each prompt.
 
-    What a prompt becomes depends on its tokens, the key and its example id, not on the prompts beside it.
+    It depends on the prompt's tokens, the key and its example id, not on the other prompts.
 
     Args:
         prompts: token ids of each prompt, of any lengths.
-        max_new_tokens: a text that has this many tokens ends.
+        max_new_tokens: maximum number of tokens of a text.
         sampling: how a token is chosen; by default the most probable one is.
         end_tokens: ids that end a text; by default `model.end_tokens`.
-        stop: strings that end a text, wherever the tokens cut them.
-        key: draws the samples; needed where the temperature is above 0.
-        example_ids: folded into `key`, one a prompt; by default its place in `prompts`.
-        rows: most prompts that run at a time.
-        mixture: a second model of the same tokens, which has a share in what is drawn.
+        stop: strings that end a text, across token boundaries.
+        key: random key for the samples; required if the temperature is above 0.
+        example_ids: folded into `key`, one per prompt; by default its index in `prompts`.
+        rows: maximum number of prompts that run at a time.
+        mixture: second model of the same tokens, with a share in the sampling distribution.
 
     Raises:
         ValueError: an empty prompt, a prompt with no room for `max_new_tokens`, an end token that the model does not
             have, an empty stop string, or a temperature without a key.
-        TypeError: stop strings and a tokenizer whose tokens cannot be read, as `data.vocabulary.token_bytes`.
+        TypeError: stop strings with a tokenizer whose tokens cannot be read, as `pieces.token_bytes`.
     """
     example_ids = range(len(prompts)) if example_ids is None else example_ids
     end_tokens = tuple(sorted(set(model.end_tokens if end_tokens is None else end_tokens)))
@@ -85,8 +85,8 @@ def generate(
             model.config,
             model.params,
             pad(
-                [prompts[place] for place in batch.places],
-                example_ids=[example_ids[place] for place in batch.places],
+                [prompts[index] for index in batch.places],
+                example_ids=[example_ids[index] for index in batch.places],
                 rows=batch.rows,
                 length=batch.length,
             ),
@@ -98,7 +98,7 @@ def generate(
             mixture=mixture,
         )
         written |= zip(batch.places, _texts(model, jax.device_get(generated), stop), strict=False)
-    return [written[place] for place in range(len(prompts))]
+    return [written[index] for index in range(len(prompts))]
 
 
 def _check(
@@ -143,13 +143,13 @@ def _stop_table(model: LanguageModel, stop: Sequence[str]) -> StopTable | None:
 
 
 def _row_parts() -> int:
-    """Over how many devices the ambient mesh splits rows."""
+    """Number of devices over which the ambient mesh splits rows."""
     mesh = jax.sharding.get_abstract_mesh()
     return 1 if mesh.empty else math.prod(mesh.shape[name] for name in ROWS)
 
 
 def _texts(model: LanguageModel, generated: Generated, stop: Sequence[str]) -> Iterable[Text]:
-    """The rows of a batch, those that only fill it included."""
+    """Texts of the rows of a batch, including those that only pad it."""
     for row, length in enumerate(np.asarray(generated.lengths).tolist()):
         tokens = generated.tokens[row, :length].tolist()
         text = str(model.tokenizer.decode(tokens, skip_special_tokens=True))

@@ -1,6 +1,6 @@
-"""The largest threshold that keeps enough, without sorting.
+"""Selection of the largest values by a threshold, without sorting.
 
-A sort of the vocabulary costs more than the rest of a decoding step on a CPU, and gathers the vocabulary where it is
+A sort of the vocabulary costs more than the rest of a decoding step on a CPU, and gathers the vocabulary if it is
 split over devices.  A bisection over the bits of a float needs as many sums over the vocabulary as a float has bits.
 """
 
@@ -17,13 +17,13 @@ def keep_largest(
 ) -> Bool[Array, "b v"]:
     """Mark the fewest of the largest values whose weights add up to at least `enough`.
 
-    Equal values are kept or left out together, so more than the fewest where the last ones are equal; all of them
-    where the sum of all falls short of `enough`.
+    Equal values are kept or left out together, so more than the fewest if the last ones are equal; all of them if the
+    sum of all falls short of `enough`.
 
     Args:
-        values: float32 or float64; -inf is the smallest, NaN is not among them.
-        weights: at least 0.
-        enough: in the unit of `weights`.
+        values: float32 or float64; -inf is the smallest; must not contain NaN.
+        weights: non-negative weights.
+        enough: required sum, in the unit of `weights`.
 
     Source: inferred; bisection over the order-preserving integers of IEEE 754 floats.  Deviation: none.
 
@@ -35,7 +35,7 @@ def keep_largest(
     """
     integers = _ordered(values)
     span = jnp.iinfo(integers.dtype)
-    # Invariant: `low` keeps enough, or is the smallest there is; nothing above `high` keeps enough.
+    # Invariant: `low` keeps enough, or is the smallest integer; nothing above `high` keeps enough.
     low = jnp.full(values.shape[:1], span.min, integers.dtype)
     high = integers.max(axis=-1)
 
@@ -51,6 +51,6 @@ def keep_largest(
 
 
 def _ordered(values: Float[Array, "b v"]) -> Int[Array, "b v"]:
-    """Integers in the order of the floats, and equal where those are: sign and magnitude, read as such."""
+    """Integers in the order of the floats, and equal where those are: their bits as sign and magnitude."""
     bits = jax.lax.bitcast_convert_type(values, _INTEGERS[jnp.finfo(values.dtype).bits])
     return jnp.where(bits < 0, -(bits & jnp.iinfo(bits.dtype).max), bits)

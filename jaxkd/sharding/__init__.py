@@ -1,4 +1,4 @@
-"""Devices and processes: the mesh, where each array lies on it, and which rows a process reads."""
+"""Devices and processes: the mesh, the placement of arrays on it, and the rows that each process reads."""
 
 from jaxkd.sharding.logical_axes import LOGICAL_TO_MESH as LOGICAL_TO_MESH
 from jaxkd.sharding.logical_axes import ROWS as ROWS

@@ -1,8 +1,7 @@
-"""From logical axes to mesh axes, once, for every array in the library.
+"""The mapping from logical axes to mesh axes, for every array in the library.
 
-A model names the axes of its parameters by what they mean; this table says where they live.  All
-functions read the ambient mesh (`jax.set_mesh`) and do nothing where there is none, so the same
-code runs on one device and on a pod.
+A model names the axes of its parameters by their meaning; this table maps them to the mesh.  All functions read the
+ambient mesh (`jax.set_mesh`) and do nothing without one, so the same code runs on one device and on a pod.
 """
 
 from collections.abc import Mapping
@@ -31,8 +30,8 @@ LOGICAL_TO_MESH: Mapping[str | None, str | tuple[str, ...] | None] = MappingProx
 )
 
 Layout: TypeAlias = Literal["sharded", "tensor", "replicated"]
-"""How a model's parameters lie on the mesh: as the table says, split over its tensor axis alone, or whole on each
-device.  Where a teacher fits, whole saves gathering it in every step; the student beside it may be sharded."""
+"""Placement of a model's parameters: sharded by the table, split over the tensor axis alone, or replicated on each
+device.  If a teacher fits, replication saves gathering it in every step; the student may still be sharded."""
 
 _WHOLE_OVER: Mapping[Layout, tuple[str, ...]] = MappingProxyType(
     {"sharded": (), "tensor": (FSDP,), "replicated": (FSDP, TENSOR)}
@@ -46,9 +45,9 @@ def partition_spec(
     *,
     layout: Layout = "sharded",
 ) -> PartitionSpec:
-    """The mesh axes of an array whose axes are named `axes`.
+    """Return the mesh axes of an array whose axes are named `axes`.
 
-    An axis whose length the mesh does not divide stays whole: key/value heads are often fewer than
+    An axis whose length the mesh does not divide is not split: key/value heads are often fewer than
     the devices of the tensor axis.
 
     Raises:
@@ -74,7 +73,7 @@ def partition_spec(
 
 
 def constrain(array: jax.Array, *axes: str | None, layout: Layout = "sharded") -> jax.Array:
-    """Pin `array` to the ambient mesh by its logical axes; the array itself where there is no mesh."""
+    """Constrain the sharding of `array` by its logical axes; without a mesh, return it unchanged."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return array
@@ -82,13 +81,13 @@ def constrain(array: jax.Array, *axes: str | None, layout: Layout = "sharded") -
 
 
 def shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params | None:
-    """The sharding of each leaf of `tree` on the ambient mesh; None where there is no mesh.
+    """Return the sharding of each leaf of `tree` on the ambient mesh; None without a mesh.
 
     Args:
         tree: arrays or `jax.ShapeDtypeStruct`s.
-        axes: the same dict with a tuple of logical axis names in place of each leaf; None keeps every leaf whole on
-            each device.
-        layout: over which of their mesh axes they are split.
+        axes: the same dict with a tuple of logical axis names in place of each leaf; None replicates every leaf on each
+            device.
+        layout: the mesh axes over which leaves are split.
 
     Raises:
         ValueError: a leaf without axes, or as `partition_spec`.
@@ -113,7 +112,7 @@ def shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sha
 
 
 def with_shardings(tree: Params, axes: Params | None = None, *, layout: Layout = "sharded") -> Params:
-    """The same `jax.ShapeDtypeStruct`s with the sharding that each has on the ambient mesh; as they are without one.
+    """Add to each `jax.ShapeDtypeStruct` its sharding on the ambient mesh; unchanged without a mesh.
 
     Args:
         tree: `jax.ShapeDtypeStruct`s.
@@ -127,7 +126,7 @@ def with_shardings(tree: Params, axes: Params | None = None, *, layout: Layout =
 
 
 def shard(tree: Params, axes: Params | None = None) -> Params:
-    """Move host arrays onto the ambient mesh, each device receiving its own part only.
+    """Move host arrays onto the ambient mesh; each device receives only its own part.
 
     Args:
         tree: arrays.

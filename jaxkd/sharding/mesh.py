@@ -1,4 +1,4 @@
-"""Devices: the mesh, the processes that share it, and what is placed on it besides the parameters."""
+"""The device mesh, the processes that share it, and the placement of optimizer states and batches."""
 
 import dataclasses
 import math
@@ -20,18 +20,18 @@ _PROCESS_VARIABLES = ("JAXKD_COORDINATOR", "JAXKD_PROCESS_ID", "JAXKD_NUM_PROCES
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshShape:
-    """Devices along each axis of the mesh; -1, once at most, takes all that the others leave.
+    """Number of devices along each mesh axis; one axis may be -1 and takes all remaining devices.
 
     Raises:
-        ValueError: a size that is neither positive nor -1, or two of -1.
+        ValueError: a size that is neither positive nor -1, or two sizes of -1.
     """
 
     data: int = -1
-    """Rows are split, parameters replicated."""
+    """Devices over which rows are split and parameters replicated."""
     fsdp: int = 1
-    """Rows are split, parameters sharded."""
+    """Devices over which rows are split and parameters sharded."""
     tensor: int = 1
-    """Heads, feed-forward units and the vocabulary are split."""
+    """Devices over which heads, feed-forward units and the vocabulary are split."""
 
     def __post_init__(self) -> None:
         sizes = dataclasses.asdict(self)
@@ -43,9 +43,9 @@ class MeshShape:
 
 
 def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
-    """The mesh with axes data, fsdp, tensor over `devices` (None: all of them, of all processes).
+    """Make the mesh with axes data, fsdp, tensor over `devices` (None: all devices of all processes).
 
-    In a run of one process, sizes that are all given may use fewer devices than there are: the first ones.
+    In a run of one process, fully specified sizes may use fewer devices than there are: the first ones.
 
     Raises:
         ValueError: the sizes do not fit the number of devices, or one row would span processes.
@@ -74,13 +74,13 @@ def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
             f"data x fsdp must be a multiple of the number of processes, so that each holds whole rows, got "
             f"{sizes[DATA]} x {sizes[FSDP]} and {processes} processes. Lower tensor."
         )
-    # Explicit axes, which JAX makes by default, fail in ordinary model code: a gather from an embedding that is
+    # Explicit axes, JAX's default, fail in ordinary model code: a gather from an embedding that is
     # split over fsdp raises DuplicateSpecError.
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * 3, devices=devices)
 
 
 def check_rows(shape: MeshShape, rows: int) -> None:
-    """Refuse rows that the mesh of `shape` cannot split evenly, before anything is computed.
+    """Reject rows that the mesh of `shape` cannot split evenly, before anything is computed.
 
     Raises:
         ValueError: as `make`, or rows that are not a multiple of data x fsdp.
@@ -98,7 +98,7 @@ def _row_parts(mesh: Mesh) -> int:
 
 
 def initialize_processes(environment: Mapping[str, str] = os.environ) -> None:
-    """Join the processes of one run; nothing to do in a run of one process.
+    """Connect the processes of one run; does nothing in a run of one process.
 
     Call it before anything touches a device.  JAXKD_COORDINATOR (host:port of process 0), JAXKD_PROCESS_ID and
     JAXKD_NUM_PROCESSES describe the run; JAXKD_DISTRIBUTED=1 without them lets JAX detect it (TPU pods, Slurm,
@@ -126,18 +126,18 @@ def initialize_processes(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def optimizer_shardings(state: Any, params: Params, params_shardings: Params | None) -> Any:
-    """The sharding of each leaf of an optimizer's state.
+    """Return the sharding of each leaf of an optimizer's state.
 
-    A leaf whose path ends with the path of a parameter, and that has its shape, is a moment of that parameter
-    and is placed with it; every other leaf is replicated.
+    A leaf whose path ends with the path of a parameter, and that has its shape, is a moment of that parameter and is
+    sharded like it; every other leaf is replicated.
 
     Args:
         state: `jax.eval_shape(transformation.init, params)`.
         params: arrays or `jax.ShapeDtypeStruct`s.
-        params_shardings: a `NamedSharding` for each parameter, or None where there is no mesh.
+        params_shardings: a `NamedSharding` for each parameter, or None without a mesh.
 
     Returns:
-        A tree like `state`, or None where there is no mesh.
+        A tree like `state`, or None without a mesh.
     """
     if params_shardings is None:
         return None
@@ -159,7 +159,7 @@ def optimizer_shardings(state: Any, params: Params, params_shardings: Params | N
 
 
 def over_processes(sizes: Mapping[str, int]) -> dict[str, int]:
-    """The largest of each number over all processes, which all pass the same names."""
+    """Return the maximum of each number over all processes, which all pass the same names."""
     if jax.process_count() == 1:
         return dict(sizes)
     from jax.experimental import multihost_utils
@@ -169,11 +169,11 @@ def over_processes(sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def global_batch(batch: Batch, mesh: Mesh) -> Batch:
-    """One batch over all processes, from the rows that each holds; rows are split over data and fsdp.
+    """Assemble one batch from the rows of all processes; rows are split over data and fsdp.
 
     Args:
-        batch: a tree of NumPy arrays, this process's rows first in each.  All processes pass the same shapes.
-        mesh: where the rows go.
+        batch: a tree of NumPy arrays whose first axis is this process's rows.  All processes pass the same shapes.
+        mesh: mesh that receives the rows.
 
     Raises:
         ValueError: the rows of all processes cannot be split evenly over the mesh.
@@ -195,7 +195,7 @@ def global_batch(batch: Batch, mesh: Mesh) -> Batch:
 
 
 def on_ambient(batch: Batch) -> Batch:
-    """`global_batch` over the mesh that is set by `jax.set_mesh`; the batch as it is where there is none.
+    """Apply `global_batch` on the mesh set by `jax.set_mesh`; without one, return the batch unchanged.
 
     Raises:
         ValueError: as `global_batch`.

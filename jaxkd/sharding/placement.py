@@ -1,4 +1,4 @@
-"""Arrays put onto their devices part by part, so that the host never holds more than a part."""
+"""Placement of arrays on devices part by part, so that the host never holds more than one part."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,20 +10,20 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 Source: TypeAlias = Callable[[], np.ndarray]
-"""An array of the target's shape that is read from the disk where it is indexed; made when it is needed."""
+"""Function that opens an array of the target's shape; indexing the array reads it from disk."""
 
 
 def placed(target: jax.ShapeDtypeStruct, source: Source) -> jax.Array:
-    """One array; each device's part is read, cast and sent alone.
+    """Place one array: each device's part is read, cast and sent separately.
 
     Args:
-        target: its shape, dtype and sharding; without a sharding it goes to the default device.
-        source: of any dtype that casts to the target's.
+        target: shape, dtype and sharding of the result; without a sharding it goes to the default device.
+        source: the array to read, of any dtype that casts to the target's.
     """
     array = source()
 
     def part(index: tuple[slice, ...]) -> np.ndarray:
-        # Always a copy: an array that shares the file's pages would keep them, and change with the file.
+        # Always a copy: an array that shares the file's pages would hold on to them, and change with the file.
         return np.array(array[index], target.dtype, order="C")
 
     if target.sharding is None:
@@ -39,7 +39,7 @@ def placed(target: jax.ShapeDtypeStruct, source: Source) -> jax.Array:
 
 
 def stacked(target: jax.ShapeDtypeStruct, sources: Sequence[Source]) -> jax.Array:
-    """The arrays of `sources` along a new first axis, which the target's shape has and no device splits.
+    """Stack the arrays of `sources` along a new first axis, which is part of the target's shape and never sharded.
 
     The stack is allocated on the devices and filled in place, row by row.
     """
@@ -50,13 +50,13 @@ def stacked(target: jax.ShapeDtypeStruct, sources: Sequence[Source]) -> jax.Arra
     row = jax.ShapeDtypeStruct(target.shape[1:], target.dtype, sharding=row_sharding)
     stack = jnp.zeros(target.shape, target.dtype, device=sharding)
     for number, source in enumerate(sources):
-        # Waited for, or the rows that were read but not yet copied would pile up on the host.
+        # Wait, or rows that are read but not yet copied would pile up on the host.
         stack = jax.block_until_ready(_with_row(sharding)(stack, placed(row, source), number))
     return stack
 
 
 @functools.lru_cache
 def _with_row(sharding: jax.sharding.Sharding | None) -> Callable[..., jax.Array]:
-    """`(stack, row, number) -> stack` with that row replaced; the stack's buffer is donated."""
+    """Return `(stack, row, number) -> stack`, which replaces that row; the stack's buffer is donated."""
     replaced = functools.partial(jax.lax.dynamic_update_index_in_dim, axis=0)
     return jax.jit(replaced, donate_argnums=0, out_shardings=sharding)

@@ -1,4 +1,4 @@
-"""Rows of a batch that each process reads, before anything is placed on a mesh; arrays of a mesh on every host."""
+"""Rows of a global batch that each process reads, and device arrays gathered on every host."""
 
 import dataclasses
 
@@ -32,14 +32,14 @@ class Share:
 
     @classmethod
     def of_process(cls) -> "Share":
-        """The share of this process, where each of `jax.distributed` takes one."""
+        """Return the share of this process, one for each process of `jax.distributed`."""
         return cls(index=jax.process_index(), count=jax.process_count())
 
     def rows(self, rows: int) -> slice:
-        """Rows of a global batch that belong to this share.
+        """Return the rows of a global batch that belong to this share.
 
         Args:
-            rows: of the global batch.
+            rows: number of rows of the global batch.
 
         Raises:
             ValueError: rows that the shares do not divide.
@@ -58,7 +58,7 @@ WHOLE = Share()
 
 
 def on_host(array: jax.Array) -> np.ndarray:
-    """The whole array on the host of every process."""
+    """Return the whole array on the host of every process."""
     if array.is_fully_addressable:
         return np.asarray(array)
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))

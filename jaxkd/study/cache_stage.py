@@ -23,7 +23,8 @@ from jaxkd.runtime import configs
 from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage
+from jaxkd.training import stage_folder
+from jaxkd.training.stage import Stage, resolve
 from jaxkd.typing import Params, Split
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FLUSH_EVERY = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cache(stage.Stage):
+class Cache(Stage):
     """Final hidden states of `model` at every response token of a split; of pairs of answers, its log-probabilities."""
 
     model: Pretrained
@@ -60,8 +61,8 @@ class Cache(stage.Stage):
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed
-        stage.claim(folder, self)
-        cache = stage.resolve(self, stages)
+        stage_folder.claim(folder, self)
+        cache = resolve(self, stages)
         config, tokenizer = cache.model.config(), cache.model.tokenizer()
         examples = _examples(cache.data, cache.split, tokenizer)
         pairs = isinstance(cache.data, PreferenceText)

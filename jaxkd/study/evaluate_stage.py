@@ -12,14 +12,15 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime import configs
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage
+from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.stage import Stage, resolve
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(stage.Stage):
+class Evaluate(Stage):
     """Evaluate a checkpoint as it is: the teacher, or the student before training."""
 
     model: Pretrained
@@ -37,11 +38,11 @@ class Evaluate(stage.Stage):
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed
-        stage.claim(folder, self)
-        if stage.read_evaluations(folder) is not None:
+        stage_folder.claim(folder, self)
+        if stage_folder.read_evaluations(folder) is not None:
             _log.info("%s is finished: nothing to do", folder)
             return
         with jax.set_mesh(meshes.make(self.mesh)):
-            resolved = stage.resolve(self, stages)
+            resolved = resolve(self, stages)
             model = language_model(resolved.model)
-            stage.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})
+            stage_folder.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})

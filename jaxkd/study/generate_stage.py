@@ -19,14 +19,15 @@ from jaxkd.runtime import configs
 from jaxkd.runtime.progress import progress
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage
+from jaxkd.training import stage_folder
+from jaxkd.training.stage import Stage, resolve
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Generate(stage.Stage):
+class Generate(Stage):
     """Answers of `model` to the prompts of a split, for a student to learn from in place of those of the data.
 
     The folder holds `answers.jsonl`, everything that was written, and SPLIT.jsonl, what is learnt of it:
@@ -78,14 +79,14 @@ class Generate(stage.Stage):
             ValueError: no answer that can be learnt from.
         """
         del seed
-        stage.claim(folder, self)
+        stage_folder.claim(folder, self)
         learnt = folder / f"{self.split}.jsonl"
         if learnt.exists():
             _log.info("%s is finished: nothing to do", folder)
             return
         written = folder / "answers.jsonl"
         with jax.set_mesh(meshes.make(self.mesh)):
-            _write(stage.resolve(self, stages), written)
+            _write(resolve(self, stages), written)
         rows = list(_rows(written))
         kept = [row for row in rows if row["messages"][-1]["content"].strip() and self._keeps(row)]
         _log.info("%s: %d of %d answers are kept, the others are empty or do not end", folder, len(kept), len(rows))

@@ -8,8 +8,8 @@ from jaxkd.records import Variables
 from jaxkd.runtime import configs
 from jaxkd.runtime.trained_params import trained_params
 from jaxkd.training import train_step as steps
-from jaxkd.training.loop import Train
 from jaxkd.training.stage import resolve
+from jaxkd.training.train_stage import Train
 
 
 def read_train(folder: Path) -> Train:

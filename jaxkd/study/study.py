@@ -7,7 +7,8 @@ from pathlib import Path
 from jaxkd.evals.headline import BITS_PER_BYTE, Headline
 from jaxkd.runtime.checkpoint import check_writable
 from jaxkd.study.usage import Usage
-from jaxkd.training.stage import Stage, read_evaluations, resolve
+from jaxkd.training.stage import Stage, resolve
+from jaxkd.training.stage_folder import read_evaluations
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from jaxkd.runtime import configs, metric_writer
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
 from jaxkd.training.evaluator import Evaluation
-from jaxkd.training.stage import Stage, read_evaluations
+from jaxkd.training.stage import Stage
+from jaxkd.training.stage_folder import read_evaluations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Which bytes of a text each of its tokens stands for, whatever the tokenizer.
 
 A span is `[start, end)` in the UTF-8 bytes of the text.  It is read off the tokens themselves, by
-`vocabulary.token_bytes`: the characters that tokenizers count are too coarse, since a token may end
+`pieces.token_bytes`: the characters that tokenizers count are too coarse, since a token may end
 within one.  Spans are what two tokenizations of a text have in common, and what `jaxkd.alignment` takes.
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 from jaxtyping import Int
 
-from jaxkd.tokenizers import vocabulary
 from jaxkd.tokenizers.normalised_text import RewrittenText, rewrite
+from jaxkd.tokenizers.pieces import token_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -177,7 +177,7 @@ class _Table:
 
 
 def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
-    """`vocabulary.token_bytes`, read once per tokenizer: it takes longer than a text."""
+    """`pieces.token_bytes`, read once per tokenizer: it takes longer than a text."""
     return _of(tokenizer).pieces
 
 
@@ -189,7 +189,7 @@ def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
 def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
     """Once per tokenizer, and again when tokens were added."""
     del added  # part of the key alone
-    pieces = vocabulary.token_bytes(tokenizer)
+    pieces = token_bytes(tokenizer)
     state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
     steps = _flat(state["normalizer"], "normalizers")
     model = state["model"]

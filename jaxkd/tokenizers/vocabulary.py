@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Int
 
+from jaxkd.tokenizers.pieces import Meaning, meanings
 from jaxkd.tokenizers.reader import Reader
 
 if TYPE_CHECKING:
@@ -18,16 +17,10 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["identical", "padded", "overlapping", "disjoint"]
 
-DECODERS = ("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece")
-"""The decoders of the `tokenizers` library whose tokens can be read here."""
-
 _OTHER_METHODS = (
     "Different vocabularies take a cross-vocabulary method: DSKD with cross-model attention, DSKDv2 with exact token "
     "alignment, ULD, MinED, ALM or GOLD."
 )
-
-_FALLBACK_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Relation:
@@ -107,7 +100,7 @@ def relate(
     for name, size in (("student_size", student_size), ("teacher_size", teacher_size)):
         if size < 1:
             raise ValueError(f"{name} must be at least 1, the vocab_size of a model, got {size}.")
-    ours, theirs = _meanings(student, student_size), _meanings(teacher, teacher_size)
+    ours, theirs = meanings(student, student_size), meanings(teacher, teacher_size)
     common_prefix_size = _shared_size(ours, theirs, student_size, teacher_size)
     if common_prefix_size:
         ids = np.array(sorted(ours.keys() & theirs.keys()), np.int32)
@@ -188,59 +181,7 @@ def require_overlap(student: Reader, teacher: Reader, *, method: str) -> None:
         )
 
 
-def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
-    """The bytes that each token stands for, by its id.
-
-    Byte-level pieces are read through GPT-2's alphabet; "▁" is a space and "<0x0A>" a byte;
-    WordPiece begins a word, so a space, wherever "##" does not continue one.  An added token stands
-    for its own text.
-
-    Raises:
-        TypeError: a tokenizer that does not run on the `tokenizers` library.
-        ValueError: a decoder that is not among `DECODERS`, or a replacement by pattern.
-    """
-    return {index: meaning.text for index, meaning in _meanings(tokenizer, None).items()}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Meaning:
-    text: bytes
-    names: tuple[tuple[str, bytes], ...]
-    """What another vocabulary may know the token by, best first."""
-    roles: tuple[str, ...] = ()
-
-
-def _meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int, _Meaning]:
-    """What the tokens below `size` stand for, in the order of their ids."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise TypeError(
-            f"tokenizer must run on the tokenizers library (have a tokenizer.json), got {type(tokenizer).__name__}. "
-            "Load it with AutoTokenizer, which converts it."
-        )
-    state = json.loads(backend.to_str())
-    added = {token["id"]: token for token in state["added_tokens"]}
-    read = _reader(state)
-    roles: dict[int, tuple[str, ...]] = {}
-    for role in ("eos", "bos", "unk", "pad"):
-        if (index := getattr(tokenizer, f"{role}_token_id")) is not None:
-            roles[index] = (*roles.get(index, ()), role)
-    meanings = {}
-    for piece, index in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
-        if size is not None and index >= size:
-            break
-        if index in added:
-            text = added[index]["content"].encode()
-            names = (("added", text),) if added[index]["special"] else (("added", text), ("text", text))
-            meanings[index] = _Meaning(text=text, names=names, roles=roles.get(index, ()))
-        else:
-            text, fallback = read(piece)
-            names = (("fallback", text), ("text", text)) if fallback else (("text", text),)
-            meanings[index] = _Meaning(text=text, names=names)
-    return meanings
-
-
-def _shared_size(ours: dict[int, _Meaning], theirs: dict[int, _Meaning], our_size: int, their_size: int) -> int:
+def _shared_size(ours: dict[int, Meaning], theirs: dict[int, Meaning], our_size: int, their_size: int) -> int:
     """Leading rows that agree, where all tokens of one side are among the other's under their ids; else 0."""
     common = ours.keys() & theirs.keys()
     if not common or len(common) < min(len(ours), len(theirs)):
@@ -253,11 +194,11 @@ def _shared_size(ours: dict[int, _Meaning], theirs: dict[int, _Meaning], our_siz
     return 0 if further < max(common) else min(our_size, their_size, further)
 
 
-def _same(ours: _Meaning, theirs: _Meaning) -> bool:
+def _same(ours: Meaning, theirs: Meaning) -> bool:
     return not set(ours.names).isdisjoint(theirs.names) or not set(ours.roles).isdisjoint(theirs.roles)
 
 
-def _pairs(ours: dict[int, _Meaning], theirs: dict[int, _Meaning]) -> Iterator[tuple[int, int]]:
+def _pairs(ours: dict[int, Meaning], theirs: dict[int, Meaning]) -> Iterator[tuple[int, int]]:
     """Ids of the same token on both sides, each id at most once."""
     our_roles, their_roles = _by_role(ours), _by_role(theirs)
     our_names, their_names = _by_name(ours), _by_name(theirs)
@@ -277,11 +218,11 @@ def _matches(ours: Mapping[Any, int], theirs: Mapping[Any, int], keys: Iterable[
     return ((ours[key], theirs[key]) for key in keys if key in ours and key in theirs)
 
 
-def _by_role(meanings: dict[int, _Meaning]) -> dict[str, int]:
+def _by_role(meanings: dict[int, Meaning]) -> dict[str, int]:
     return {role: index for index, meaning in meanings.items() for role in meaning.roles}
 
 
-def _by_name(meanings: dict[int, _Meaning]) -> dict[tuple[str, bytes], int]:
+def _by_name(meanings: dict[int, Meaning]) -> dict[tuple[str, bytes], int]:
     """The token of each name: of several the first whose best name it is, so "A" is a piece, not a fallback byte."""
     found: dict[tuple[str, bytes], int] = {}
     for place in range(2):
@@ -289,78 +230,3 @@ def _by_name(meanings: dict[int, _Meaning]) -> dict[tuple[str, bytes], int]:
             for name in meaning.names[place : place + 1]:
                 found.setdefault(name, index)
     return found
-
-
-def _reader(state: dict[str, Any]) -> Callable[[str], tuple[bytes, bool]]:
-    """From a piece of the vocabulary to its bytes, and whether it is one fallback byte."""
-    model = state["model"]
-    steps = list(_steps(state["decoder"]))
-    types = {step["type"] for step in steps}
-    if "ByteLevel" in types:
-        return lambda piece: (_from_byte_alphabet(piece), False)
-    fallback = "ByteFallback" in types or bool(model.get("byte_fallback"))
-    changes = [_change(step) for step in steps]
-    if model["type"] == "WordPiece" and "WordPiece" not in types:
-        changes.append(_word_piece(model["continuing_subword_prefix"]))
-
-    def read(piece: str) -> tuple[bytes, bool]:
-        if fallback and (byte := _FALLBACK_BYTE.fullmatch(piece)):
-            return bytes([int(byte[1], 16)]), True
-        for change in changes:
-            piece = change(piece)
-        return piece.encode(), False
-
-    return read
-
-
-def _steps(decoder: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    if decoder is None:
-        return
-    if decoder["type"] not in DECODERS:
-        raise ValueError(
-            f"the tokenizer's decoder must be made of {', '.join(DECODERS)}, got {decoder['type']!r}: what its tokens "
-            "stand for is not known."
-        )
-    if decoder["type"] == "Sequence":
-        for step in decoder["decoders"]:
-            yield from _steps(step)
-    else:
-        yield decoder
-
-
-def _change(step: dict[str, Any]) -> Callable[[str], str]:
-    """What a decoder's step does to a piece in the middle of a text."""
-    match step:
-        case {"type": "Metaspace", "replacement": mark}:
-            return lambda piece: piece.replace(mark, " ")
-        case {"type": "Replace", "pattern": {"String": old}, "content": new}:
-            return lambda piece: piece.replace(old, new)
-        case {"type": "Replace", "pattern": pattern}:
-            raise ValueError(f"a Replace of the tokenizer's decoder must replace a String, got {pattern}.")
-        case {"type": "WordPiece", "prefix": prefix}:
-            return _word_piece(prefix)
-        case {"type": "BPEDecoder", "suffix": suffix}:
-            return lambda piece: piece.removesuffix(suffix) + " " * piece.endswith(suffix)
-    return lambda piece: piece
-
-
-def _word_piece(prefix: str) -> Callable[[str], str]:
-    return lambda piece: piece.removeprefix(prefix) if piece.startswith(prefix) else f" {piece}"
-
-
-def _from_byte_alphabet(piece: str) -> bytes:
-    """The bytes of a byte-level piece; text outside the alphabet stands for itself, as when it is decoded."""
-    alphabet = _byte_alphabet()
-    try:
-        return bytes(alphabet[character] for character in piece)
-    except KeyError:
-        return piece.encode()
-
-
-@functools.cache
-def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's letter for each byte: itself where it prints, else the next one from U+0100 on."""
-    printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = sorted(set(range(256)) - set(printed))
-    letters = {chr(byte): byte for byte in printed}
-    return letters | {chr(0x100 + place): byte for place, byte in enumerate(others)}

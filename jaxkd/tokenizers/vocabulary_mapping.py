@@ -15,8 +15,9 @@ from jaxkd.alignment.edit_distance import nearest_texts
 from jaxkd.runtime.packages import cache_folder
 from jaxkd.runtime.progress import progress
 from jaxkd.tokenizers.loading import fingerprint
+from jaxkd.tokenizers.pieces import token_bytes
 from jaxkd.tokenizers.reader import Reader
-from jaxkd.tokenizers.vocabulary import relate, token_bytes
+from jaxkd.tokenizers.vocabulary import relate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -2,8 +2,8 @@
 
 from jaxkd.training.evaluator import Evaluation as Evaluation
 from jaxkd.training.evaluator import Evaluator as Evaluator
-from jaxkd.training.loop import Train as Train
 from jaxkd.training.optimizer import Group as Group
 from jaxkd.training.optimizer import Optimizer as Optimizer
 from jaxkd.training.recipe import Recipe as Recipe
 from jaxkd.training.stage import Stage as Stage
+from jaxkd.training.train_stage import Train as Train

@@ -1,152 +1,36 @@
 """The training loop: one for every method, from a laptop to a pod."""
 
 import dataclasses
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 
 from jaxkd.records import Rollout
-from jaxkd.runtime import configs, metric_writer
-from jaxkd.runtime.checkpoint import Checkpoints, check_writable, tree_bytes
+from jaxkd.runtime.checkpoint import Checkpoints, check_writable
 from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage as stage_lib
-from jaxkd.training.compiled_step import CompiledStep
+from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluation, Evaluator
-from jaxkd.training.optimizer import Optimizer, build
-from jaxkd.training.plan import step_plan
-from jaxkd.training.recipe import Recipe
-from jaxkd.training.stage import Stage
 from jaxkd.training.step_log import StepLog
-from jaxkd.training.train_step import Precision, TrainState, rollout_key
+from jaxkd.training.train_config import TrainConfig
+from jaxkd.training.train_step import TrainState, rollout_key
 from jaxkd.typing import Key, Params
 
 _log = logging.getLogger(__name__)
 
-CADENCES = frozenset(
-    {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
-)
-"""Fields that a run may change when it goes on: none of them touches a step that was already made."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(Stage):
-    """Train a recipe's student."""
-
-    recipe: Recipe
-    steps: int
-    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
-    accumulation: int = 1
-    """Micro-batches that a batch is split into: less memory, the same result."""
-    precision: Precision = "float32"
-    """Of the matrix products; parameters stay float32 under bfloat16."""
-    ema_decay: float | None = None
-    """Keep a moving average of the parameters, and evaluate and export that."""
-    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
-    start_from: str | None = None
-    """A run's folder, or "stage:NAME": its trained parameters replace the recipe's initial ones."""
-    deterministic: bool = False
-    """Ask XLA for deterministic kernels on GPU; a CPU and a TPU are deterministic as they are."""
-    log_every: int = 1
-    evaluate_every: int | None = None
-    """Steps between validations; None validates at the end only."""
-    save_every: int | None = None
-    """Steps between checkpoints; None saves at the end and on an interrupt only."""
-    keep_last: int = 1
-    keep_best: str | None = None
-    """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
-    validation: tuple[Evaluator, ...] = ()
-    evaluators: tuple[Evaluator, ...] = ()
-    """Run once on the finished student."""
-    tensorboard: bool = True
-    """Write event files where tensorboardX is installed."""
-    wandb: bool = False
-
-    seeded: ClassVar[bool] = True
-
-    def validate(self) -> None:
-        self.recipe.validate()
-        rows = jax.tree.leaves(self.recipe.abstract_batch())[0].shape[0]
-        if self.steps < 1:
-            raise ValueError(f"steps must be >= 1, got {self.steps}.")
-        if self.accumulation < 1 or rows % self.accumulation:
-            raise ValueError(
-                f"accumulation must divide the {rows} rows of a batch, got {self.accumulation}. Change either of them."
-            )
-        if self.keep_best is not None and not self.validation:
-            raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
-        for name in ("log_every", "evaluate_every", "save_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be >= 1, got {value}.")
-        meshes.check_rows(self.mesh, rows // self.accumulation)
-
-    def disk_bytes(self) -> int:
-        with jax.set_mesh(meshes.make(self.mesh)):
-            state = self.compiled_step().abstract_state()
-        # One more than is kept: a checkpoint is complete before an old one goes.
-        return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
-
-    def compiled_step(self) -> CompiledStep:
-        """The step of this run, under the ambient mesh."""
-        return CompiledStep(
-            recipe=self.recipe,
-            optimizer=build(self.optimizer, self.steps),
-            accumulation=self.accumulation,
-            precision=self.precision,
-            ema_decay=self.ema_decay,
-        )
-
-    def provenance(self) -> str:
-        return self.recipe.provenance()
-
-    def plan(self) -> str:
-        config = json.dumps(configs.encode(self), indent=1)
-        with jax.set_mesh(meshes.make(self.mesh)):
-            return f"{config}\n\n{step_plan(self.compiled_step())}"
-
-    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
-        # First, since a claim writes this config down, also one that asks for steps that cannot be made.
-        finished = stage_lib.read_evaluations(folder) is not None and self._finished(folder)
-        stage_lib.claim(folder, self, may_differ=CADENCES)
-        if finished:
-            _log.info("%s is finished: nothing to do", folder)
-            return
-        train = stage_lib.resolve(self, stages)
-        with jax.set_mesh(meshes.make(self.mesh)):
-            _Run(train, folder, seed).go()
-
-    def _finished(self, folder: Path) -> bool:
-        """By its newest checkpoint, or by what it logged, where checkpoints were removed to make room.
-
-        Raises:
-            ValueError: it is to be prolonged, and has no checkpoint to go on from.
-        """
-        if (folder / "checkpoints").exists():
-            with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
-                return checkpoints.latest() == self.steps
-        made = max(row["step"] for row in metric_writer.read(folder))
-        if made != self.steps:
-            raise ValueError(
-                f"steps must be {made} where the checkpoints of {folder} were removed, got {self.steps}. "
-                "Undo the change, or name another --workdir."
-            )
-        return True
-
-
-class _Run:
+class TrainingRun:
     """One training run in its folder, under the ambient mesh."""
 
-    def __init__(self, train: Train, folder: Path, seed: int):
+    def __init__(self, train: TrainConfig, folder: Path, seed: int):
         self.train, self.folder, self.seed = train, folder, seed
         self.step = train.compiled_step()
         self.step_function = self.step.jit()
@@ -170,7 +54,7 @@ class _Run:
                 raise Interrupted(interrupt, int(state.step))
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, self.abstract)
-        stage_lib.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
+        stage_folder.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
     def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
         """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""

@@ -2,20 +2,9 @@
 
 import abc
 import dataclasses
-import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-
-import jax
-
-from jaxkd.runtime import configs
-from jaxkd.training.evaluator import Evaluation
 
 STAGE_PREFIX = "stage:"
 
@@ -87,80 +76,3 @@ def _resolved(config: Any, stages: Mapping[str, Path]) -> Any:
     if isinstance(config, tuple):
         return tuple(_resolved(item, stages) for item in config)
     return config
-
-
-def claim(folder: Path, stage: Stage, *, may_differ: frozenset[str] = frozenset({"label"})) -> None:
-    """Write the stage's config and environment into its folder, or check them against what is there.
-
-    Args:
-        folder: created where it is missing.
-        stage: what is about to run.
-        may_differ: fields of the stage whose change is no reason to refuse.
-
-    Raises:
-        ValueError: the folder belongs to a different config; the fields that differ are named.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "config.json"
-    if path.exists():
-        differences = configs.differences(configs.load(path), stage)
-        changed = [line for line in differences if line.split(":")[0].split(".")[0] not in may_differ]
-        if changed:
-            raise ValueError(
-                f"{folder} belongs to a run with another config and cannot go on with this one. Changed: "
-                f"{'; '.join(changed)}. Undo the change, or name another --workdir."
-            )
-    if jax.process_index() == 0:
-        configs.save(path, stage)
-        (folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n")
-
-
-def write_evaluations(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
-    """Store a stage's final evaluations, from process 0; their presence says that the stage is finished."""
-    if jax.process_index() != 0:
-        return
-    temporary = folder / "evaluation.tmp"
-    values = {name: json.loads(result.to_json()) for name, result in evaluations.items()}
-    temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-    os.replace(temporary, folder / "evaluation.json")
-
-
-def read_evaluations(folder: Path) -> dict[str, Evaluation] | None:
-    """What `write_evaluations` stored; None where the stage is not finished."""
-    path = folder / "evaluation.json"
-    if not path.exists():
-        return None
-    return {name: Evaluation.from_json(json.dumps(value)) for name, value in json.loads(path.read_text()).items()}
-
-
-def environment() -> dict[str, Any]:
-    """Versions, device and command of this process: what a result needs beside it."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "transformers", "numpy")
-    return {
-        "argv": sys.argv,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {name: metadata.version(name) for name in packages},
-        "device_kind": jax.devices()[0].device_kind,
-        "device_count": jax.device_count(),
-        "process_count": jax.process_count(),
-    }
-
-
-def _git_commit() -> str | None:
-    """Of the checkout that this package runs from, with "+" where files were changed."""
-    root = Path(__file__).parent.parent.parent
-    try:
-        commit = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+" if changed else "")

@@ -1,4 +1,4 @@
-"""Vector fields that are learnt: networks, and recipes that fit them by slopes or by forecasts."""
+"""Learnt vector fields: networks, and recipes that fit them by slopes or by forecasts."""
 
 from jaxkd.vector_fields.field import Network as Network
 from jaxkd.vector_fields.grid import OnGrid as OnGrid

@@ -1,4 +1,4 @@
-"""Right-hand sides y' = f(y, u) with parameters to learn: what a field is, and the network that is one."""
+"""Right-hand sides y' = f(y, u) with parameters to learn: the interface, and a network."""
 
 import abc
 import dataclasses
@@ -15,45 +15,45 @@ from jaxkd.networks.functional import Functional, functional
 from jaxkd.typing import Key, Params
 
 Scales = Params
-"""Of the data: `mean` and `deviation` of the variables (states, and after them inputs), `slope`, the deviation of each
-state's rate of change, all > 0."""
+"""Scales of the data: `mean` and standard `deviation` of the variables (states, then inputs), and `slope`, the standard
+deviation of each state's rate of change; deviations are > 0."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Field(abc.ABC):
-    """What kind of right-hand side is learnt: a frozen description, whose parameters travel beside it."""
+    """Kind of right-hand side to learn: a frozen description, whose parameters are stored separately."""
 
     @abc.abstractmethod
     def init(self, key: Key, scales: Scales) -> Params:
-        """Fresh parameters."""
+        """Return initial parameters."""
 
     @abc.abstractmethod
     def slopes(self, params: Params, scales: Scales, variables: Float[Array, " variables"]) -> Float[Array, " states"]:
-        """Rates of change at one point, in the states' units over that of time; `vmap` takes many.
+        """Return rates of change at one point, in the states' units over that of time; `vmap` takes many.
 
         Args:
-            params: as `init` made them, or learnt since.
-            scales: of the data that it is or was learnt from.
-            variables: states, and after them inputs, in their units.
+            params: parameters from `init`, or learnt since.
+            scales: scales of the training data.
+            variables: states, then inputs, in their units.
         """
 
     def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
-        """Refuse data that the field is not made for.  Default: any will do.
+        """Reject data that the field does not support.  Default: accept any.
 
         Args:
             states: names of the data's states.
             inputs: names of its inputs.
 
         Raises:
-            ValueError: as said.
+            ValueError: names that the field does not support.
         """
         del states, inputs
 
     def scales(self, variables: Float[Array, "points variables"], slopes: Float[Array, "points states"]) -> Scales:
-        """Of the data that is learnt from.
+        """Return the scales of the training data.
 
         Args:
-            variables: states, and after them inputs.
+            variables: states, then inputs.
             slopes: estimates of the states' rates of change.
         """
         return {
@@ -65,13 +65,13 @@ class Field(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Field):
-    """Layers of tanh, from standardised variables to slopes in units of their deviation."""
+    """Multilayer perceptron with tanh, from standardised variables to slopes in units of their standard deviation."""
 
     width: int = 64
     depth: int = 2
-    """Hidden layers."""
+    """Number of hidden layers."""
     start_at_zero: bool = False
-    """With an output layer of zeros, so that what it is added to is at first unchanged."""
+    """Initialise the output layer to zeros, so that adding the network initially changes nothing."""
 
     def __post_init__(self) -> None:
         for name in ("width", "depth"):
@@ -119,7 +119,7 @@ _scaled = nnx.initializers.lecun_normal()
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """For a person: of many names the first two and the last one."""
+    """Return names for display: of many names, the first two and the last."""
     shown = names if len(names) <= 6 else (*names[:2], "...", names[-1])
     return ", ".join(shown)
 
@@ -127,7 +127,7 @@ def listed(names: tuple[str, ...]) -> str:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorField:
-    """A learnt y' = f(y, u): what evaluators of dynamics take."""
+    """Learnt y' = f(y, u), which evaluators of dynamics take."""
 
     states: tuple[str, ...] = dataclasses.field(metadata={"static": True})
     inputs: tuple[str, ...] = dataclasses.field(metadata={"static": True})
@@ -139,12 +139,12 @@ class VectorField:
         return f"a vector field of {listed(self.states)}"
 
     def __call__(self, t: Any, y: Float[Array, " states"], u: Any = None) -> Float[Array, " states"]:
-        """As `jaxkd.dynamics.solve` and Diffrax take it.
+        """Return y', with the signature that `jaxkd.dynamics.solve` and Diffrax take.
 
         Args:
             t: time, which inputs may depend on.
             y: the state.
-            u: None where there are no inputs, else the inputs' values, or a function of time that returns them.
+            u: None if there are no inputs, else the inputs' values, or a function of time that returns them.
         """
         given: Any = u(t) if callable(u) else u
         variables = jnp.concatenate([y, jnp.atleast_1d(given)]) if self.inputs else y

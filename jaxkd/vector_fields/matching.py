@@ -1,4 +1,4 @@
-"""Learning without solving: a field's values at points of the data, held against estimates of the slopes there."""
+"""Learning without solving: a field's values at points of the data, compared with estimated slopes."""
 
 import dataclasses
 import functools
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SlopeBatch:
-    """Points of trajectories."""
+    """Batch of points of trajectories."""
 
     variables: Float[Array, "b variables"]
-    """States, and after them inputs."""
+    """States, then inputs."""
     slopes: Float[Array, "b states"]
     """Estimates of the states' rates of change."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MatchingRecipe(FieldRecipe):
-    """A method that learns a field by its values: mean over points and states of (f - slope)^2 / deviation(slope)^2.
+    """Recipe that learns a field by its values: mean over points and states of (f - slope)^2 / deviation(slope)^2.
 
-    A method may replace the `table` of points, and add a `penalty`.
+    A method may override the `table` of points, and add a `penalty`.
     """
 
     def table(self, rollout_state: Params) -> SlopeBatch:
-        """All points that are learnt from, as NumPy arrays.  Default: the samples, where the estimator puts them.
+        """Return all training points, as NumPy arrays.  Default: the samples, as the estimator returns them.
 
         Args:
-            rollout_state: as the rollout or validation before left it.
+            rollout_state: state after the previous rollout or validation.
         """
         del rollout_state
         return slope_batch(*self.training_points())
 
     def penalty(self, params: Params) -> Scalar | float:
-        """Of the field's parameters, added to the loss.  Default: none."""
+        """Return a penalty of the field's parameters, added to the loss.  Default: none."""
         del params
         return 0.0
 
@@ -75,21 +75,21 @@ class MatchingRecipe(FieldRecipe):
         return slope_batch(*(jax.ShapeDtypeStruct((self.rows, size), jnp.float64) for size in sizes))
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-        del split  # the rollout reads the table of the one that is learnt from
+        del split  # the rollout reads the table of the training split
         return samples.uniform(self.rows, seed, share=share)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
-        """The points that numbers in [0, 1) stand for."""
+        """Return the points that numbers in [0, 1) select."""
         del key
         return Rollout(batch=drawn(self.table(variables.rollout_state), batch))
 
 
 def drawn(table: SlopeBatch, numbers: Float[np.ndarray, " rows"]) -> SlopeBatch:
-    """The points that numbers in [0, 1) stand for."""
-    places = np.floor(numbers * len(table.slopes)).astype(int)
-    return slope_batch(table.variables[places], table.slopes[places])
+    """Return the points that numbers in [0, 1) select."""
+    positions = np.floor(numbers * len(table.slopes)).astype(int)
+    return slope_batch(table.variables[positions], table.slopes[positions])
 
 
 def slope_batch(variables: Any, slopes: Any) -> SlopeBatch:
-    """Of NumPy arrays, which a step is given, or of shapes."""
+    """Return a batch of NumPy arrays, as a step takes, or of shapes."""
     return SlopeBatch(variables=variables, slopes=slopes)

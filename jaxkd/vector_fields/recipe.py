@@ -1,4 +1,4 @@
-"""What methods that learn a vector field from trajectories have in common: the field, the data, and their scales."""
+"""Base recipe for learning a vector field from trajectories: the field, the data, and their scales."""
 
 import dataclasses
 import functools
@@ -21,24 +21,24 @@ FIELD, SCALES = "field", "scales"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FieldRecipe(Recipe):
-    """A method that learns y' = f(y, u), in double precision.
+    """Recipe that learns y' = f(y, u), in double precision.
 
-    A method adds its hyper-parameters, its batches and `loss`.  The field's parameters are `params["field"]`, and what
-    the data's scales are is `frozen["scales"]`.
+    A method adds its hyper-parameters, its batches and `loss`.  The field's parameters are `params["field"]`, and
+    the data's scales are `frozen["scales"]`.
     """
 
     data: TrajectorySource
     field: Field
     slopes: SlopeEstimator = FourierSlopes()
-    """How states are smoothed and their rates of change estimated."""
+    """Estimator of smoothed states and their rates of change."""
     rows: int = 256
-    """Of a batch."""
+    """Rows per batch."""
 
     def validate(self) -> None:
-        """Refuse single precision, data that cannot be read, and a field that is not made for them.
+        """Reject single precision, unreadable data, and a field that does not support the data.
 
         Raises:
-            ValueError: as said, and as the data's source and the field do.
+            ValueError: in these cases, including those of the data's source and the field.
         """
         if jnp.asarray(0.0).dtype != jnp.float64:
             raise ValueError(
@@ -75,11 +75,11 @@ class FieldRecipe(Recipe):
         return sharding.shard({SCALES: self.scales()})
 
     def abstract_rollout_state(self) -> Params:
-        """Shapes of `initial_rollout_state`.  Default: nothing."""
+        """Return shapes of `initial_rollout_state`.  Default: empty."""
         return {}
 
     def initial_rollout_state(self) -> Params:
-        """What rollouts begin with.  Default: nothing."""
+        """Return the initial rollout state.  Default: empty."""
         return {}
 
     def model(self, variables: Variables) -> VectorField:
@@ -100,15 +100,15 @@ class FieldRecipe(Recipe):
         )
 
     def scales(self) -> Scales:
-        """Of the training split's states, inputs and slopes."""
+        """Return the scales of the training split's states, inputs and slopes."""
         return self.field.scales(*map(jnp.asarray, self.training_points()))
 
     def training_points(self) -> tuple[np.ndarray, np.ndarray]:
-        """What a field is given at the samples of the training split, [points, variables], and the slopes there."""
+        """Return the field's inputs at the samples of the training split, [points, variables], and the slopes there."""
         return _points(self.data, self.slopes)
 
     def training_estimates(self) -> tuple[Trajectories, tuple[np.ndarray, np.ndarray]]:
-        """The training split, and of its samples the states and their slopes, each [trajectories, times, states]."""
+        """Return the training split, and its estimated states and slopes, each [trajectories, times, states]."""
         return self.data.trajectories("train"), _estimates(self.data, self.slopes)
 
     def _abstract_scales(self) -> Scales:
@@ -119,7 +119,7 @@ class FieldRecipe(Recipe):
 
 @functools.lru_cache(maxsize=32)
 def _estimates(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray, np.ndarray]:
-    """Once per process: every stage of a study asks for them."""
+    """Compute estimates once per process: every stage of a study uses them."""
     states, rates = slopes(data.trajectories("train"))
     return np.asarray(states), np.asarray(rates)
 
@@ -132,5 +132,5 @@ def _points(data: TrajectorySource, slopes: SlopeEstimator) -> tuple[np.ndarray,
 
 
 def on_host(tree: Params) -> dict[str, np.ndarray]:
-    """Whole arrays on the host of this process."""
+    """Return whole arrays on the host of this process."""
     return jax.tree.map(sharding.on_host, tree)

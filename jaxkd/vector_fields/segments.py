@@ -1,4 +1,4 @@
-"""Pieces of trajectories, of one length: what methods learn from that see more than a point at a time."""
+"""Segments of trajectories, of one length, for methods that learn from more than a point at a time."""
 
 import dataclasses
 import functools
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentBatch:
-    """Pieces of trajectories."""
+    """Batch of segments of trajectories."""
 
     times: Float[Array, "b samples"]
     smooth: Float[Array, "b samples states"]
-    """States where the estimator puts them."""
+    """States as the estimator returns them."""
     measured: Float[Array, "b samples states"]
     inputs: Float[Array, "b samples inputs"] | None
     phase: int = dataclasses.field(metadata={"static": True})
-    """Of a curriculum: a program of its own."""
+    """Phase of the curriculum; each phase has its own program."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentRecipe(FieldRecipe):
-    """A method that learns a field from pieces of the records, drawn anew at each step.
+    """Recipe that learns a field from segments of the records, sampled anew at each step.
 
     A method adds `rollout`, `abstract_batch` and `loss`.
     """
@@ -45,29 +45,29 @@ class SegmentRecipe(FieldRecipe):
         return {"segments": jnp.asarray(jax.tree.leaves(batch)[0].shape[0], jnp.float64)}
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-        del split  # the rollout reads the one that is learnt from
+        del split  # the rollout reads the training split
         return samples.uniform(self.rows, seed, share=share)
 
     def deviation(self, variables: Variables) -> Float[Array, " states"]:
-        """Of each state over the training data."""
+        """Return the standard deviation of each state over the training data."""
         return variables.frozen[SCALES]["deviation"][: len(self.data.names()[0])]
 
     def require_segments(self, horizon: int, name: str) -> None:
-        """Refuse pieces that no record is long enough for.
+        """Reject segments that are too long for every record.
 
         Args:
-            horizon: samples from the first of a piece to its last.
-            name: of the field that says so.
+            horizon: samples from a segment's first to its last.
+            name: name of the field that sets the horizon.
 
         Raises:
-            ValueError: as said.
+            ValueError: no record is long enough.
         """
         if not _segments(self.data, horizon).size:
             most = int(self.data.trajectories("train").lengths.max()) - 1
             raise ValueError(f"{name} must be at most {most} for the longest record of the data, got {horizon}.")
 
     def drawn_segments(self, numbers: Float[np.ndarray, " rows"], horizon: int, *, phase: int = 0) -> SegmentBatch:
-        """The pieces that numbers in [0, 1) stand for, of all that are so long."""
+        """Return the segments of a horizon that numbers in [0, 1) select."""
         every = _segments(self.data, horizon)
         record, start = every[np.floor(numbers * len(every)).astype(int)].T
         return self.segments(record, start, horizon, phase=phase)
@@ -75,19 +75,19 @@ class SegmentRecipe(FieldRecipe):
     def segments(
         self, record: Int[np.ndarray, " rows"], start: Int[np.ndarray, " rows"], horizon: int, *, phase: int = 0
     ) -> SegmentBatch:
-        """Pieces as NumPy arrays, from their first samples on."""
-        places = record[:, None], start[:, None] + np.arange(horizon + 1)[None]
+        """Return segments as NumPy arrays, from their first samples on."""
+        positions = record[:, None], start[:, None] + np.arange(horizon + 1)[None]
         given, (smooth, _) = self.training_estimates()
         arrays: dict[str, Any] = {
-            "times": np.asarray(given.times)[places],
-            "smooth": smooth[places],
-            "measured": np.asarray(given.states)[places],
-            "inputs": None if given.inputs is None else np.asarray(given.inputs)[places],
+            "times": np.asarray(given.times)[positions],
+            "smooth": smooth[positions],
+            "measured": np.asarray(given.states)[positions],
+            "inputs": None if given.inputs is None else np.asarray(given.inputs)[positions],
         }
         return SegmentBatch(**arrays, phase=phase)
 
     def abstract_segments(self, horizon: int, *, phase: int = 0) -> SegmentBatch:
-        """Shapes and dtypes of `segments`."""
+        """Return shapes and dtypes of `segments`."""
         states, inputs = map(len, self.data.names())
 
         def shaped(*shape: int) -> Any:
@@ -104,7 +104,7 @@ class SegmentRecipe(FieldRecipe):
 
 @functools.lru_cache(maxsize=32)
 def _segments(data: TrajectorySource, horizon: int) -> Int[np.ndarray, "segments 2"]:
-    """Record and first sample of all pieces that are so long."""
+    """Return record and first sample of all segments of a horizon."""
     lengths = data.trajectories("train").lengths
     pairs = [(record, start) for record, length in enumerate(lengths) for start in range(int(length) - horizon)]
     return np.array(pairs, int).reshape(-1, 2)

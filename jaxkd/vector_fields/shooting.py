@@ -1,4 +1,4 @@
-"""Learning by solving: a field's short forecasts from many samples, held against what was measured."""
+"""Learning by solving: a field's short forecasts from many samples, compared with measurements."""
 
 import dataclasses
 from typing import Any, Literal, TypeAlias
@@ -19,38 +19,38 @@ from jaxkd.vector_fields.segments import SegmentBatch, SegmentRecipe
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedSteps:
-    """Equal steps from sample to sample, through which gradients flow as through any other code."""
+    """Equal steps between samples, with ordinary backpropagation through them."""
 
     method: Literal["euler", "rk4"] = "rk4"
     substeps: int = 1
-    """Steps from one sample to the next."""
+    """Steps per sample interval."""
 
     def __post_init__(self) -> None:
         if self.substeps < 1:
             raise ValueError(f"substeps must be at least 1, got {self.substeps}.")
 
     def states(self, field: RightHandSide, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
-        """At the times, the first of which is the start's."""
+        """Return the states at the times, the first of which is the start's."""
         method = {"euler": EULER, "rk4": RK4}[self.method]
         return fixed_step(field, start, times, method=method, substeps=self.substeps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveSteps:
-    """Steps that a tolerance decides, with checkpoints for the gradient."""
+    """Adaptive steps by a tolerance, with checkpoints for the gradient."""
 
     method: Literal["tsit5", "dopri5"] = "tsit5"
     rtol: float = 1e-3
     atol: float = 1e-6
-    """In the states' deviations."""
+    """Absolute tolerance, in the states' standard deviations."""
     max_steps: int = 256
-    """Of a forecast; one that takes more is left out of the loss."""
+    """Maximum steps of a forecast; one that takes more is left out of the loss."""
 
     def __post_init__(self) -> None:
         self._solver()
 
     def states(self, field: RightHandSide, start: Float[Array, " states"], times: Float[Array, " times"]) -> Array:
-        """At the times, the first of which is the start's; inf where steps ran out."""
+        """Return the states at the times, the first of which is the start's; inf where steps ran out."""
         return solve(field, start, times, solver=self._solver()).states
 
     def _solver(self) -> Solver:
@@ -59,19 +59,19 @@ class AdaptiveSteps:
 
 
 DIVERGENCE_BOUND = 1e3
-"""In spreads."""
+"""Divergence bound of a forecast, in standard deviations."""
 
 Integrator: TypeAlias = FixedSteps | AdaptiveSteps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Steps of a run whose forecasts are equally long."""
+    """Phase of a run, with forecasts of one length."""
 
     steps: int
-    """Optimizer steps; the last phase goes on until the run ends."""
+    """Optimizer steps; the last phase continues until the run ends."""
     horizon: int
-    """Samples that a forecast reaches."""
+    """Length of a forecast, in samples."""
     integrator: Integrator = FixedSteps()
 
     def __post_init__(self) -> None:
@@ -81,27 +81,27 @@ class Phase:
 
 
 def euler_first(horizons: tuple[int, ...], *, steps: int, then: Phase) -> tuple[Phase, ...]:
-    """A curriculum: so many steps of Euler at each horizon, and after them another phase."""
+    """Return a curriculum: `steps` optimizer steps with Euler at each horizon, then another phase."""
     euler = FixedSteps(method="euler")
     return (*(Phase(steps=steps, horizon=horizon, integrator=euler) for horizon in horizons), then)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShootingRecipe(SegmentRecipe):
-    """A method that learns a field by what its forecasts miss.
+    """Recipe that learns a field by its forecast errors.
 
-    A method says what is trained and what is fixed, in `abstract`, `init` and `model`.
+    A method defines what is trained and what is frozen, in `abstract`, `init` and `model`.
     """
 
     phases: tuple[Phase, ...] = (Phase(steps=1, horizon=20),)
     smooth: bool = True
-    """Forecasts begin where the curve through the samples is, not at the sample itself."""
+    """Start forecasts on the curve through the samples, not at the sample itself."""
 
     def validate(self) -> None:
-        """As every recipe of fields, and records that are too short for a phase.
+        """Validate as every recipe of fields, and reject records that are too short for a phase.
 
         Raises:
-            ValueError: as said, or no phases.
+            ValueError: in these cases, or without phases.
         """
         super().validate()
         if not self.phases:
@@ -130,7 +130,7 @@ class ShootingRecipe(SegmentRecipe):
         return self.abstract_segments(self.phases[-1].horizon, phase=len(self.phases) - 1)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
-        """The pieces that numbers in [0, 1) stand for, as long as the phase of the step says."""
+        """Return the segments that numbers in [0, 1) select, with the horizon of the step's phase."""
         del key
         phase = self._phase(int(variables.step))
         return Rollout(batch=self.drawn_segments(batch, self.phases[phase].horizon, phase=phase))
@@ -147,16 +147,16 @@ def forecasts(
     starts: Float[Array, "b states"],
     batch: SegmentBatch,
 ) -> tuple[Float[Array, "b samples states"], Bool[Array, " b"]]:
-    """Forecast errors of pieces, in standard deviations of each state, and which pieces got to their end.
+    """Return forecasts of segments, in standard deviations of each state, and which segments reached their end.
 
-    A state stops at DIVERGENCE_BOUND, so that a forecast that diverges has a finite gradient and can be left out.
+    A state stops at DIVERGENCE_BOUND, so that a divergent forecast has a finite gradient and can be left out.
 
     Args:
         field: f(t, y, u) in the states' own units.
-        integrator: how it is solved.
-        deviation: of each state.
-        starts: in units of it.
-        batch: whose times and inputs they are.
+        integrator: method of solution.
+        deviation: standard deviation of each state.
+        starts: initial states, in units of `deviation`.
+        batch: segments that give the times and inputs.
     """
 
     def one(start: Array, times: Array, inputs: Array | None) -> Array:

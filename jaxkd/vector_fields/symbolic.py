@@ -1,4 +1,4 @@
-"""Right-hand sides to read: sums of terms, and such a sum with a network for what it leaves."""
+"""Interpretable right-hand sides: sums of terms, optionally with a network for their residual."""
 
 import abc
 import dataclasses
@@ -18,65 +18,65 @@ from jaxkd.vector_fields.field import Field, Network, Scales
 from jaxkd.vector_fields.grid import LOCAL, OnGrid
 
 if TYPE_CHECKING:
-    import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
+    import sympy  # at run time jaxkd.dynamics comes first and names the extra that installs it
 
 SYMBOLIC, RESIDUAL = "symbolic", "residual"
 
 
 class Symbolic(Field):
-    """A field that equations are read from, and that is made of equations."""
+    """Field that converts to equations and from equations."""
 
     @abc.abstractmethod
     def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
-        """What the equations are of: states, and inputs."""
+        """Return the symbols of the equations: states, and inputs."""
 
     @abc.abstractmethod
     def terms(self) -> "tuple[sympy.Expr, ...]":
-        """That an equation may have, in the order of the coefficients.
+        """Return the terms that an equation may have, in the order of the coefficients.
 
         Raises:
-            ValueError: a term that is no expression of the symbols.
+            ValueError: a term that is not an expression of the symbols.
         """
 
     @abc.abstractmethod
     def equations(self, params: Params, scales: Scales) -> Equations:
-        """With coefficients in the data's units."""
+        """Return the equations, with coefficients in the data's units."""
 
     @abc.abstractmethod
     def of(self, equations: Equations, scales: Scales) -> Params:
-        """The inverse of `equations`.
+        """Return the parameters of equations: the inverse of `equations`.
 
         Raises:
             ValueError: equations with a term that is not among `terms`.
         """
 
     @abc.abstractmethod
-    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
-        """Of the symbols: what the equations are found in.
+    def records(self, measured: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+        """Return records of the symbols, from which the equations are identified.
 
         Args:
-            given: of the data.
-            smooth: its states, where an estimator puts them.
+            measured: records of the data.
+            smooth: their states, as an estimator returns them.
         """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Terms(Symbolic):
-    """A sum of terms times coefficients, where a coefficient of 0 stays 0.
+    """Sum of terms times coefficients; unless `open`, a coefficient of 0 stays 0.
 
-    Coefficients are trained in units in which each term and each slope is of size one.
+    Coefficients are trained in units in which each term and each slope has size one.
     """
 
     names: tuple[str, ...]
-    """Of the states, and after them of the inputs."""
+    """Names of the states, then of the inputs."""
     states: int
-    """How many of the names are states."""
+    """Number of names that are states."""
     degree: int = 3
-    """Of the products of all of them."""
+    """Maximum degree of the products of variables."""
     further: tuple[str, ...] = ()
-    """Terms besides, such as "sin(x)"."""
+    """Additional terms, such as "sin(x)"."""
     open: bool = False
-    """Train coefficients that are 0 too."""
+    """Also train coefficients that are 0."""
 
     def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
         return self._variables()[: self.states], self._variables()[self.states :]
@@ -86,7 +86,7 @@ class Terms(Symbolic):
         return tuple(dict.fromkeys((*library.polynomials(self._variables(), degree=self.degree), *further)))
 
     def init(self, key: Key, scales: Scales) -> Params:
-        """No term at all, or where all are trained all of them, small."""
+        """Return coefficients of 0, or small random ones if `open`."""
         size = (len(self.terms()), self.states)
         return {"coefficients": 0.01 * jax.random.normal(key, size, jnp.float64) if self.open else jnp.zeros(size)}
 
@@ -110,9 +110,9 @@ class Terms(Symbolic):
         table = jnp.asarray(equations.within(self.terms()).coefficients)
         return {"coefficients": table * self._sizes(scales)[:, None] / scales["slope"][None]}
 
-    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+    def records(self, measured: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
         del smooth
-        return given
+        return measured
 
     def require_names(self, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
         if (self.names, self.states) != (states + inputs, len(states)):
@@ -126,7 +126,7 @@ class Terms(Symbolic):
         return parsing.symbols(self.names)
 
     def _sizes(self, scales: Scales) -> Float[Array, " terms"]:
-        """Root mean squares at the middle of the data and a deviation to each side of it, in every direction."""
+        """Return the terms' root mean squares at the mean and a standard deviation to each side, in all directions."""
         corners = jnp.asarray(list(itertools.product((-1.0, 0.0, 1.0), repeat=len(self.names))))
         points = scales["mean"][None] + scales["deviation"][None] * corners
         size = jnp.sqrt(jnp.mean(library.values(self.terms(), self._variables())(points) ** 2, axis=0))
@@ -135,33 +135,33 @@ class Terms(Symbolic):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TermsOnGrid(OnGrid, Symbolic):
-    """A sum of terms of what is at one place: a partial differential equation."""
+    """Sum of terms of the local variables of a grid: a partial differential equation."""
 
-    at_place: Terms
+    at_point: Terms
 
     def symbols(self) -> "tuple[tuple[sympy.Symbol, ...], tuple[sympy.Symbol, ...]]":
-        return self.at_place.symbols()
+        return self.at_point.symbols()
 
     def terms(self) -> "tuple[sympy.Expr, ...]":
-        return self.at_place.terms()
+        return self.at_point.terms()
 
     def equations(self, params: Params, scales: Scales) -> Equations:
-        return self.at_place.equations(params, scales[LOCAL])
+        return self.at_point.equations(params, scales[LOCAL])
 
     def of(self, equations: Equations, scales: Scales) -> Params:
-        return self.at_place.of(equations, scales[LOCAL])
+        return self.at_point.of(equations, scales[LOCAL])
 
-    def records(self, given: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
-        return self.grid.at_each_place(given, jnp.asarray(smooth))
+    def records(self, measured: Trajectories, smooth: Float[np.ndarray, "trajectories times states"]) -> Trajectories:
+        return self.grid.at_each_point(measured, jnp.asarray(smooth))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corrected(Field):
-    """Terms, and a network that begins at 0 for what they leave unexplained."""
+    """Terms, and a network that starts at 0 for what they leave unexplained."""
 
     symbolic: Symbolic
     residual: Field = Network(start_at_zero=True)
-    """Begins at 0.  On the same grid where the terms are on one."""
+    """Field that starts at 0.  On the same grid if the terms are on one."""
 
     def init(self, key: Key, scales: Scales) -> Params:
         return {SYMBOLIC: self.symbolic.init(key, scales), RESIDUAL: self.residual.init(key, scales)}

@@ -19,7 +19,7 @@ from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
 from jaxkd.training import Group, Optimizer
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from tests.tiny_runs import initial, loss_alone, loss_and_gradient_on, loss_and_gradients, weights_by_numpy
 
 EVERY = LoRA(rank=4, alpha=8.0, targets=(".",))

@@ -114,7 +114,7 @@ def test_slopes_on_a_grid_are_nearer_than_those_of_each_place():
 
 def test_each_place_is_a_record():
     records = given()
-    at = SMALL.grid.at_each_place(records, records.states)
+    at = SMALL.grid.at_each_point(records, records.states)
     states, inputs = np.asarray(at.states), np.asarray(at.inputs)
     assert states.shape == (3 * SMALL.points, SMALL.samples, 1)
     assert at.lengths.tolist() == [SMALL.samples] * 3 * SMALL.points

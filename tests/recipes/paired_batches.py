@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxkd.distillation import forward
 from jaxkd.records import Head, Hiddens
-from jaxkd.tokenizers import vocabulary
+from jaxkd.tokenizers import pieces, vocabulary
 from tests.recipes import numpy_losses as oracle
 
 
@@ -92,7 +92,7 @@ def starts_a_boundary(model):
     """Whether each token begins with a space, tab or newline, or is special."""
     tokenizer = model.tokenizer()
     found = np.zeros(model.config().vocab_size, bool)
-    for index, text in vocabulary.token_bytes(tokenizer).items():
+    for index, text in pieces.token_bytes(tokenizer).items():
         found[index] = text[:1] in (b" ", b"\t", b"\n") or index in tokenizer.all_special_ids
     return found
 

@@ -17,7 +17,7 @@ from jaxkd.runtime.trained_params import origins
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Cache
 from jaxkd.tokenizers import vocabulary
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from tests.recipes import numpy_losses as oracle
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_runs import initial, loss_and_gradient_on, loss_and_gradients, weights_by_numpy

@@ -17,7 +17,7 @@ from jaxkd.records import Head, Hiddens, Variables
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Cache
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from tests.memory import assert_never_as_large_as_the_logits
 from tests.recipes.paired_batches import all_zero
 from tests.tiny_preferences import log_probs

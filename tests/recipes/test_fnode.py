@@ -19,7 +19,7 @@ from jaxkd.recipes.fnode import FNODE
 from jaxkd.runtime import configs
 from jaxkd.study import runs
 from jaxkd.training.loop import Interrupted
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Network
 from jaxkd.vector_fields.field import VectorField
 from jaxkd.vector_fields.matching import drawn

@@ -15,7 +15,7 @@ from jaxkd.evals.dynamics import RolloutError
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.runtime import configs
 from jaxkd.study import runs
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import AdaptiveSteps, FixedSteps, Network, Phase
 from jaxkd.vector_fields.shooting import euler_first
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train

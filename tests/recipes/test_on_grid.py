@@ -12,7 +12,7 @@ from jaxkd.recipes.fnode import FNODE
 from jaxkd.recipes.neural_ode import NeuralODE
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
 from jaxkd.study import Study, run_study, runs
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Corrected, Network, OnGrid, Phase, Terms, TermsOnGrid
 from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
 from tests.tiny_dynamics import KEY, ON_GRID, begun, double_precision, loss, train
@@ -20,14 +20,14 @@ from tests.tiny_dynamics import KEY, ON_GRID, begun, double_precision, loss, tra
 __all__ = ["double_precision"]
 
 GRID = ON_GRID.system.grid
-TERMS = TermsOnGrid(grid=GRID, at_place=Terms(names=("s", "s_x", "s_xx", "u"), states=1, degree=1))
-NETWORK = OnGrid(grid=GRID, at_place=Network(width=4, depth=1))
+TERMS = TermsOnGrid(grid=GRID, at_point=Terms(names=("s", "s_x", "s_xx", "u"), states=1, degree=1))
+NETWORK = OnGrid(grid=GRID, at_point=Network(width=4, depth=1))
 SHARED = {"data": ON_GRID, "slopes": GridSlopes(grid=GRID), "rows": 4}
 PHASES = (Phase(steps=1, horizon=3),)
 MATCHING = SNODEMatching(**SHARED, field=TERMS)
 TUNING = SNODETuning(**SHARED, field=TERMS, phases=PHASES, equations="stage:matching")
 CORRECTED = Corrected(
-    symbolic=TERMS, residual=OnGrid(grid=GRID, at_place=Network(width=4, depth=1, start_at_zero=True))
+    symbolic=TERMS, residual=OnGrid(grid=GRID, at_point=Network(width=4, depth=1, start_at_zero=True))
 )
 RESIDUAL_STAGE = SNODEResidual(**SHARED, field=CORRECTED, phases=PHASES, equations="stage:tuning")
 FINER = dataclasses.replace(ON_GRID, system=dataclasses.replace(ON_GRID.system, points=24))
@@ -87,7 +87,7 @@ def test_a_network_is_the_same_at_every_place():
     assert str(model) == "a vector field of s_0, s_1, ..., s_15"
     assert recipe.provenance() == "OnGrid of s_0, s_1, ..., s_15, from 2 records of SimulatedOnGrid"
     # At one place it is the network of the local variables.
-    at_one = jax.jit(lambda s, u: NETWORK.at_place.slopes(model.params, model.scales["local"], GRID.local(s, u)[7]))
+    at_one = jax.jit(lambda s, u: NETWORK.at_point.slopes(model.params, model.scales["local"], GRID.local(s, u)[7]))
     np.testing.assert_allclose(np.asarray(field(0.0, s, u))[7], at_one(s, u)[0], rtol=1e-10)
 
 
@@ -108,4 +108,4 @@ def test_refusals():
             wrong.validate()
     local = Terms(names=("s", "s_x", "u"), states=1)
     with pytest.raises(ValueError, match="names must be those of the data, s, s_x, s_xx, u, of which 1 are states"):
-        dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, at_place=local)).validate()
+        dataclasses.replace(MATCHING, field=dataclasses.replace(TERMS, at_point=local)).validate()

@@ -10,7 +10,7 @@ from jaxkd.evals.dynamics import FieldError
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
 from jaxkd.runtime import configs
 from jaxkd.study import Study, run_study, runs
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Corrected, Network, Phase
 from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train

@@ -12,7 +12,7 @@ from jaxkd.data.trajectories import MeasuredTrajectories
 from jaxkd.evals.dynamics import FieldError
 from jaxkd.recipes.weak_matching import WeakMatching
 from jaxkd.runtime import configs
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Network
 from tests.tiny_dynamics import CLEAN, KEY, NOISY, TERMS, begun, double_precision, loss, train
 

@@ -1,4 +1,5 @@
 import dataclasses
+import html
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -101,7 +102,8 @@ def test_the_page_says_what_was_found(page):
 
 
 def test_the_table_has_a_row_a_term(page):
-    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    found = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+    rows = [[html.unescape(cell) for cell in row] for row in found]
     assert rows[0] == ["equation", "term", "coefficient", f"90{NBSP}% interval", "chosen in", "unit"]
     assert rows[1] == ["dprey/dt", "prey", "1.234", "1.200 to 1.300", f"98{NBSP}% of draws", "1/s"]
     assert rows[2] == ["x y", "−0.5000", "–", "given", "–"]
@@ -160,8 +162,10 @@ def test_text_is_escaped(tmp_path):
     )
     page = write(tmp_path, with_shown(found, source=evil))
     assert not {"script", "b"} & set(parse(page).tags)
+    assert evil not in page
     assert "&lt;b&gt;careful&lt;/b&gt;" in page
-    assert "alert(&#x27;&amp;&quot;&#x27;)" in page
+    assert "alert(&#39;&amp;&#34;&#39;)" in page, "text of the page"
+    assert "alert(&#x27;&amp;&quot;&#x27;)" in page, "a description in a drawing"
     assert page.index("Warnings</h2>") < page.index("See for yourself</h2>")
 
 

@@ -154,7 +154,9 @@ def test_text_is_escaped(tmp_path):
         config_text=evil,
     )
     assert "script" not in parse(page).tags
-    assert "alert(&#x27;&amp;&quot;&#x27;)" in page
+    assert evil not in page
+    assert "alert(&#39;&amp;&#34;&#39;)" in page, "text of the page"
+    assert "alert(&#x27;&amp;&quot;&#x27;)" in page, "a description in a drawing"
 
 
 def test_an_indented_first_line_stays_indented_and_an_empty_answer_is_said(tmp_path):

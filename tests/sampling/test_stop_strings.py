@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jaxkd.sampling import stop_table
 from jaxkd.sampling.stop_strings import before_stop
 from jaxkd.tokenizers import loading
-from jaxkd.tokenizers.vocabulary import token_bytes
+from jaxkd.tokenizers.pieces import token_bytes
 from tests.assets import tiny_tokenizer_fields
 
 ALPHABET = "ab½"

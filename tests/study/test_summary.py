@@ -12,7 +12,7 @@ from jaxkd.study.study import stage_folder
 from jaxkd.study.summary import write_summary
 from jaxkd.training import Evaluation, Stage
 from jaxkd.training.evaluator import Forecast
-from jaxkd.training.stage import write_evaluations
+from jaxkd.training.stage_folder import write_evaluations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from jaxkd.models import Pretrained
-from jaxkd.tokenizers import byte_spans, loading, vocabulary
+from jaxkd.tokenizers import byte_spans, loading, pieces
 from jaxkd.tokenizers.normalised_text import rewrite
 from tests.alignment import tokenizations
 from tests.assets import tiny_tokenizer_fields
@@ -58,7 +58,7 @@ def test_one_after_the_other_the_spans_are_the_text(family, text):
     tokenizer = made(family)
     ids, spans = byte_spans.encode(tokenizer, text)
     assert_are_the_text(text, spans)
-    read = vocabulary.token_bytes(tokenizer)
+    read = pieces.token_bytes(tokenizer)
     marked = "▁" in text  # which the tokenizer cannot tell from a space
     for index, stretch in zip(ids, stretches(text, spans), strict=True):
         assert marked or stretch in (read[index], read[index].removeprefix(b" "))
@@ -89,7 +89,7 @@ def test_spans_are_those_of_what_was_rewritten_or_refused(family, text):
         assert normalize(text) != text
         return
     assert_are_the_text(text, spans)
-    read = vocabulary.token_bytes(tokenizer)
+    read = pieces.token_bytes(tokenizer)
     for index, stretch in zip(ids, stretches(text, spans), strict=True):
         # A token may end within a character that was left as it is.
         whole = stretch.decode(errors="ignore").encode() == stretch
@@ -283,7 +283,7 @@ def test_a_token_that_ends_within_what_was_rewritten_is_refused():
 
 def test_a_model_may_write_what_its_tokenizer_would_rewrite():
     tokenizer = made("byte-level BPE, NFC")
-    of_byte = {piece: index for index, piece in vocabulary.token_bytes(tokenizer).items()}
+    of_byte = {piece: index for index, piece in pieces.token_bytes(tokenizer).items()}
     text = "e\u0301"
     spans = byte_spans.spans(tokenizer, [of_byte[bytes([byte])] for byte in text.encode()], text)
     assert spans.tolist() == [[0, 1], [1, 2], [2, 3]]

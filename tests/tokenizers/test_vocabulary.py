@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from jaxkd.models import Pretrained
-from jaxkd.tokenizers import loading, vocabulary
+from jaxkd.tokenizers import loading, pieces, vocabulary
 from tests.assets import tiny_tokenizer_fields
 
 SENTENCE_PIECE = [
@@ -55,34 +55,34 @@ def pairs(relation):
 def test_byte_level_pieces_stand_for_bytes():
     """Every byte has a letter in GPT-2's alphabet; text outside it stands for itself, and so does an added token."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    read = vocabulary.token_bytes(byte_level([*letters, "Ġthe", "Ċ" * 2, "é€"], special=["<é>"]))
+    read = pieces.token_bytes(byte_level([*letters, "Ġthe", "Ċ" * 2, "é€"], special=["<é>"]))
     assert {read[index] for index in range(256)} == {bytes([byte]) for byte in range(256)}
     assert [read[index] for index in range(256, 260)] == [b" the", b"\n\n", "é€".encode(), "<é>".encode()]
 
 
 def test_pieces_of_each_kind_stand_for_the_text_that_they_decode_to():
-    pieces = ["▁the", "a▁", "<0x0A>", "<0xE2>", "é"]
+    spelled = ["▁the", "a▁", "<0x0A>", "<0xE2>", "é"]
     expected = [b" the", b"a ", b"\n", b"\xe2", "é".encode()]
-    assert list(vocabulary.token_bytes(sentence_piece(pieces)).values()) == expected
-    unigram = models.Unigram([(piece, 0.0) for piece in pieces], unk_id=4, byte_fallback=True)
-    assert list(vocabulary.token_bytes(wrap(unigram, decoders.Metaspace())).values()) == expected
+    assert list(pieces.token_bytes(sentence_piece(spelled)).values()) == expected
+    unigram = models.Unigram([(piece, 0.0) for piece in spelled], unk_id=4, byte_fallback=True)
+    assert list(pieces.token_bytes(wrap(unigram, decoders.Metaspace())).values()) == expected
     words = models.WordPiece(vocab=ids(["the", "##ing", "[UNK]"]), unk_token="[UNK]")
     for decoder in (decoders.WordPiece(), decoders.Sequence([])):
-        assert list(vocabulary.token_bytes(wrap(words, decoder, special=["[UNK]"])).values()) == [
+        assert list(pieces.token_bytes(wrap(words, decoder, special=["[UNK]"])).values()) == [
             b" the",
             b"ing",
             b"[UNK]",
         ]
     clip = models.BPE(vocab=ids(["the</w>", "ing"]), merges=[], end_of_word_suffix="</w>")
-    assert list(vocabulary.token_bytes(wrap(clip, decoders.BPEDecoder())).values()) == [b"the ", b"ing"]
+    assert list(pieces.token_bytes(wrap(clip, decoders.BPEDecoder())).values()) == [b"the ", b"ing"]
     plain = models.WordLevel(vocab=ids(["the"]), unk_token="the")
-    assert list(vocabulary.token_bytes(wrap(plain, decoders.Fuse())).values()) == [b"the"]
+    assert list(pieces.token_bytes(wrap(plain, decoders.Fuse())).values()) == [b"the"]
 
 
 def test_the_bytes_of_a_texts_tokens_are_the_text():
     text = "  the 42½ été\n\n<tool>"
     tokenizer = loading.from_gguf(tiny_tokenizer_fields())
-    read = vocabulary.token_bytes(tokenizer)
+    read = pieces.token_bytes(tokenizer)
     assert b"".join(read[index] for index in tokenizer(text).input_ids) == text.encode()
 
 
@@ -191,7 +191,7 @@ def test_nothing_in_common():
 def test_ids_choose_the_same_tokens_on_both_sides():
     student, teacher = byte_level(["Ġthe", "Ċ", "a", "b"]), sentence_piece(["a", "▁the", "x", "<0x0A>"])
     relation = relate(student, teacher)
-    ours, theirs = vocabulary.token_bytes(student), vocabulary.token_bytes(teacher)
+    ours, theirs = pieces.token_bytes(student), pieces.token_bytes(teacher)
     assert [ours[index] for index in relation.student_ids] == [theirs[index] for index in relation.teacher_ids]
 
 
@@ -237,14 +237,14 @@ def test_smollm2_against_a_smaller_vocabulary_of_another_kind(smollm2_folder):
 )
 def test_an_unknown_way_of_spelling_is_refused(decoder, message):
     with pytest.raises(ValueError, match=message):
-        vocabulary.token_bytes(wrap(models.BPE(vocab={"a": 0}, merges=[]), decoder))
+        pieces.token_bytes(wrap(models.BPE(vocab={"a": 0}, merges=[]), decoder))
 
 
 def test_a_replacement_by_pattern_is_refused():
     from tokenizers import Regex
 
     with pytest.raises(ValueError, match=r"a Replace of the tokenizer's decoder must replace a String, got {'Regex'"):
-        vocabulary.token_bytes(wrap(models.BPE(vocab={"a": 0}, merges=[]), decoders.Replace(Regex("_+"), " ")))
+        pieces.token_bytes(wrap(models.BPE(vocab={"a": 0}, merges=[]), decoders.Replace(Regex("_+"), " ")))
 
 
 def test_refuses_sizes_and_tokenizers_that_it_cannot_read():
@@ -252,4 +252,4 @@ def test_refuses_sizes_and_tokenizers_that_it_cannot_read():
     with pytest.raises(ValueError, match="teacher_size must be at least 1, the vocab_size of a model, got 0"):
         relate(tokenizer, tokenizer, teacher_size=0)
     with pytest.raises(TypeError, match=r"must run on the tokenizers library .*got SimpleNamespace. Load it with Auto"):
-        vocabulary.token_bytes(types.SimpleNamespace())
+        pieces.token_bytes(types.SimpleNamespace())

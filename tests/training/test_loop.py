@@ -23,10 +23,10 @@ from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
-from jaxkd.training import Optimizer, loop
+from jaxkd.training import Optimizer, train_config
 from jaxkd.training.compiled_step import CompiledStep
 from jaxkd.training.loop import Interrupted
-from jaxkd.training.stage import read_evaluations
+from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.step_log import StepLog
 
 
@@ -68,7 +68,7 @@ def one_step_for_equal_runs():
     """Runs whose steps compute the same share one compiled step."""
     with pytest.MonkeyPatch.context() as patched:
         jitted = functools.cache(lambda step, mesh, jit=CompiledStep.jit: jit(step))
-        patched.setattr(loop, "build", functools.cache(loop.build))
+        patched.setattr(train_config, "build", functools.cache(train_config.build))
         patched.setattr(CompiledStep, "jit", lambda step: jitted(step, jax.sharding.get_mesh()))
         yield
 

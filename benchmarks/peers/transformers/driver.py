@@ -12,7 +12,7 @@ from benchmarks.worker import serve
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one call and what it computed; or the versions."""
+    """Return the seconds of one call and its result; or the versions."""
     if request.get("versions"):
         return {name: metadata.version(name) for name in ("transformers", "torch")}
     model = _model(request["folder"])
@@ -30,7 +30,7 @@ def _generate(model: PreTrainedModel, request: dict[str, Any]) -> dict[str, Any]
         prompts,
         attention_mask=torch.ones_like(prompts),
         max_new_tokens=request["new_tokens"],
-        eos_token_id=None,  # every text is as long as the others
+        eos_token_id=None,  # all texts have the same length
         pad_token_id=0,
         **options,
     )

@@ -1,7 +1,7 @@
 """TRL's side of `losses_speed`: runs in TRL's environment and times its loss on full logits on request.
 
-From hidden states and heads: torch multiplies them, and both logits exist.  No labels are given, which spares TRL
-a copy of the logits that its trainer makes; the sum is divided by the positions.
+It starts from hidden states and heads: torch multiplies them, and both logits exist.  No labels are given, which spares
+TRL a copy of the logits that its trainer makes; the sum is divided by the number of positions.
 """
 
 import functools
@@ -17,11 +17,11 @@ from benchmarks.losses.loss_inputs import Shape, draw
 from benchmarks.worker import serve
 
 BETA = {"forward KL": 0.0, "Jensen-Shannon": 0.5}
-"""TRL's name for the divergence: 0 is the forward KL there, where ours is its own function."""
+"""TRL's beta for each divergence: 0 is its forward KL, which is a separate function here."""
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one step, forward and backward, and by what to recognise its result; or the versions."""
+    """Return the seconds of one step, forward and backward, and a summary of its result; or the versions."""
     if request.get("versions"):
         return {name: metadata.version(name) for name in ("trl", "torch")}
     shape = Shape(**request["shape"])
@@ -36,7 +36,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     loss = loss / shape.tokens
     loss.backward()
     seconds = time.perf_counter() - start
-    # NumPy's norm: torch's loses four digits of a sum of so many squares.
+    # NumPy's norm: torch's loses four digits of a sum of that many squares.
     norms = [float(np.linalg.norm(leaf.grad.numpy().ravel())) for leaf in (student, student_weight)]
     return {"seconds": seconds, "result": [loss.item(), *norms]}
 

@@ -1,8 +1,8 @@
 """TRL's side of `cross_vocabulary_speed`: runs in TRL's environment and times its loss on full logits on request.
 
-GOLD's `ULDLoss` on texts whose tokens end at the same bytes on both sides, so that every position is a group of its own
-and both ways compute the same: "plain" pairs positions by their number, "groups" by their bytes, as GOLD does unless it
-is told otherwise.  From hidden states and heads: torch multiplies them, and both logits exist.
+GOLD's `ULDLoss` on texts whose tokens end at the same bytes on both sides, so that every position is its own group and
+both ways compute the same: "plain" pairs positions by index, "groups" by bytes, as GOLD does by default.  It starts
+from hidden states and heads: torch multiplies them, and both logits exist.
 """
 
 import functools
@@ -24,7 +24,7 @@ from benchmarks.worker import serve
 
 
 def config(way: str) -> SimpleNamespace:
-    """GOLD's defaults for "groups", but that every position is a target."""
+    """Return GOLD's defaults for "groups", except that every position is a target."""
     return SimpleNamespace(
         uld_crossentropy_weight=0.0,
         uld_distillation_weight=1.0,
@@ -38,7 +38,7 @@ def config(way: str) -> SimpleNamespace:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of one step, forward and backward, and by what to recognise its result; or the versions."""
+    """Return the seconds of one step, forward and backward, and a summary of its result; or the versions."""
     if request.get("versions"):
         return {name: metadata.version(name) for name in ("trl", "torch")}
     tokens = request["student"]["tokens"]
@@ -53,7 +53,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     loss = ULDLoss(config(request["way"]))(*logits, labels, labels, labels, labels, offsets, offsets)
     loss.backward()
     seconds = time.perf_counter() - start
-    # NumPy's norm: torch's loses four digits of a sum of so many squares.
+    # NumPy's norm: torch's loses four digits of a sum of that many squares.
     norms = [float(np.linalg.norm(leaf.grad.numpy().ravel())) for leaf in (student, student_weight)]
     return {"seconds": seconds, "result": [loss.item(), *norms]}
 

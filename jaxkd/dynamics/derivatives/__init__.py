@@ -1,1 +1,1 @@
-"""Trajectories, and their rates of change from noisy samples."""
+"""Trajectories, and estimates of their rates of change from noisy samples."""

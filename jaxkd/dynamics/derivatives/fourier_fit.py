@@ -1,4 +1,4 @@
-"""A smooth curve through noisy samples: a cubic and sines, cut off where the noise of each channel asks for it."""
+"""Smooth curves through noisy samples: a cubic plus sines, with a cut-off fitted to each channel's noise."""
 
 import dataclasses
 import math
@@ -11,27 +11,27 @@ from jaxkd.dynamics.derivatives.triangular import back_substituted, triangulated
 from jaxkd.dynamics.float64 import require_float64
 
 POWERS = 4
-"""Of time, 0 to 3: what the ends of a record do, up to their second derivatives, which no few sines can follow."""
+"""Number of powers of time, 0 to 3.  They fit a record's ends up to second derivatives; a few sines cannot."""
 
 ORDER = 4
-"""A sine of k half-waves keeps 1 / (1 + (k / cutoff)^(2 ORDER)) of its amplitude."""
+"""Filter order: a sine of k half-waves retains 1 / (1 + (k / cutoff)^(2 ORDER)) of its amplitude."""
 
 CUTOFFS = 60
-"""Candidates, evenly spaced in their logarithm."""
+"""Number of candidate cut-offs, evenly spaced in their logarithm."""
 
 MOST_PARAMETERS = 0.8
-"""Of the samples: a curve of more is no candidate."""
+"""Maximum ratio of effective parameters to samples for a candidate."""
 
 MOST_SINES = 512
-"""Unless told otherwise."""
+"""Default maximum number of sines."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FourierFit:
-    """Curves y(t), one a channel, whose values and derivatives are known at any time of the record.
+    """Curves y(t), one per channel, with values and derivatives at any time of the record.
 
-    `batch` is what `vmap` adds.
+    `vmap` adds the `batch` axes.
     """
 
     start: Float[Array, "*batch"]
@@ -39,20 +39,20 @@ class FourierFit:
     polynomial: Float[Array, "*batch powers channels"]
     """Coefficients of the powers 0, 1, ... of 2 (t - start) / (end - start) - 1."""
     amplitudes: Float[Array, "*batch sines channels"]
-    """Of sin(pi k (t - start) / (end - start)), k = 1, 2, ..."""
+    """Amplitudes of sin(pi k (t - start) / (end - start)), k = 1, 2, ..."""
     cutoff: Float[Array, "*batch channels"]
-    """The k of which half the amplitude is kept."""
+    """The k at which half the amplitude is retained."""
     parameters: Float[Array, "*batch channels"]
-    """Their effective number: the trace of the matrix that makes the curve of the samples."""
+    """Effective number of parameters: the trace of the matrix that maps samples to the curve."""
     noise: Float[Array, "*batch channels"]
     """Estimated standard deviation of a sample about its curve, in the channel's unit."""
 
     def at(self, times: Float[Array, " times"], *, derivative: int = 0) -> Float[Array, "times channels"]:
-        """The curves, or a derivative of them: the channel's unit over the unit of time to that power.
+        """Evaluate the curves or a derivative, in the channel's unit over the unit of time to that order.
 
         Args:
-            times: within the record.  Outside of it the sines go on, which means nothing.
-            derivative: its order, 0 or more.
+            times: within the record.  Outside it the sines continue, without meaning.
+            derivative: order of the derivative, 0 or more.
         """
         span = self.end - self.start
         place = (times - self.start) / span
@@ -69,35 +69,35 @@ def fourier_fit(
     sines: int | None = None,
     inflation: float = 1.2,
 ) -> FourierFit:
-    """The curve c(t) = p(t) + sum_k a_k sin(pi k (t - start) / (end - start)) that noisy samples suggest.
+    """Fit the curve c(t) = p(t) + sum_k a_k sin(pi k (t - start) / (end - start)) to noisy samples.
 
-    p is a cubic, so that the sines, which continue a record as an odd function of twice its length, have no jump, kink
-    or bend to follow at its ends.  Of all such curves the one that minimises
+    p is a cubic, so that the sines, which extend a record to an odd function of twice its length, meet no jump, kink or
+    bend at its ends.  The fit minimises
 
     `|y - c|^2 + (N - 1) / 2 sum_k (k / cutoff)^8 a_k^2`,
 
-    which keeps 1 / (1 + (k / cutoff)^8) of each sine where samples are evenly spaced.  Each channel has the cut-off of
-    the least generalised cross-validation error, `|y - c|^2 / N / (1 - inflation parameters / N)^2`.
+    which retains 1 / (1 + (k / cutoff)^8) of each sine if samples are evenly spaced.  Each channel's cut-off minimises
+    the generalised cross-validation error, `|y - c|^2 / N / (1 - inflation parameters / N)^2`.
 
     Args:
-        samples: measured states, float64; their gradient takes the chosen cut-off as given.
-        times: of the samples, increasing; need not be evenly spaced.  No gradient reaches them.
-        mask: which samples there are; None: all.  Records of different lengths can so be fitted in one `vmap`.
-        sines: at most so many, the slowest.  None: as many as samples allow, and no more than 512.
-        inflation: what a parameter counts for in the choice of the cut-off.  1 is plain cross-validation, which is now
-            and then far too rough.
+        samples: measured states, float64; their gradient treats the chosen cut-off as constant.
+        times: sample times, increasing; need not be evenly spaced.  No gradient reaches them.
+        mask: True for samples that exist; None: all.  Lets one `vmap` fit records of different lengths.
+        sines: maximum number of sines, slowest first.  None: as many as the samples allow, at most 512.
+        inflation: weight of a parameter in the choice of the cut-off.  1 is plain cross-validation, which is
+            occasionally far too rough.
 
     Returns:
-        The curves, float64.
+        The fitted curves, float64.
 
     Raises:
-        TypeError: arrays of another dtype than float64.
-        ValueError: fewer than eight samples, or shapes that do not fit.
+        TypeError: an array is not float64.
+        ValueError: fewer than eight samples, or mismatched shapes.
 
-    Source: gradients from a Fourier series of the samples are those of FNODE (arXiv 2405.11542); what it does at the
-    ends and how it cuts off is not known to us.  Chord removal and odd extension are generalised to a cubic and to
+    Source: gradients from a Fourier series of the samples are those of FNODE (arXiv 2405.11542); its treatment of
+    the ends and its cut-off are unknown to us.  Chord removal and odd extension are generalised to a cubic and to
     uneven times; GCV is Craven & Wahba 1979 (doi 10.1007/BF01404567), its inflation Kim & Gu 2004
-    (doi 10.1046/j.1369-7412.2003.05316.x).  Deviation: inferred, as said.
+    (doi 10.1046/j.1369-7412.2003.05316.x).  Deviation: inferred, as stated.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -118,13 +118,13 @@ def fourier_fit(
     place = jnp.where(there, (times - start) / (end - start), 0.0)
 
     k = jnp.arange(1, 1 + (min(times.size - 2, MOST_SINES) if sines is None else sines), dtype=times.dtype)
-    # In units in which the penalty is the same for all sines; those that so few samples cannot tell apart are left out.
+    # Units that equalise the penalty of all sines; sines that too few samples cannot distinguish are left out.
     unit = jnp.where(k <= count - 2, k ** (-ORDER), 0.0)
     waves = jnp.where(there[:, None], _sines(place, k.size, 0) * unit[None], 0.0)
     powers = jnp.where(there[:, None], _powers(2 * place - 1, POWERS, 0), 0.0)
     values = jnp.where(there[:, None], samples, 0.0)
 
-    # The cubic is free: what is left of samples and sines beside it decides the amplitudes.
+    # The cubic is unpenalised: amplitudes depend on the residuals of samples and sines after its projection.
     upper = triangulated(powers, POWERS)[:POWERS]
     basis = powers @ back_substituted(upper, jnp.eye(POWERS, dtype=times.dtype))
     left, singular, right = _singular(waves - basis @ (basis.T @ waves))
@@ -159,7 +159,7 @@ def fourier_fit(
 
 
 def _powers(place: Float[Array, " times"], count: int, derivative: int) -> Float[Array, "times powers"]:
-    """Derivatives of 1, s, s^2, ... at s."""
+    """Return derivatives of 1, s, s^2, ... at s."""
     columns = [
         math.perm(power, derivative) * place ** (power - derivative) if power >= derivative else jnp.zeros_like(place)
         for power in range(count)
@@ -168,7 +168,7 @@ def _powers(place: Float[Array, " times"], count: int, derivative: int) -> Float
 
 
 def _sines(place: Float[Array, " times"], count: int, derivative: int) -> Float[Array, "times sines"]:
-    """Derivatives of sin(pi s), sin(2 pi s), ... at s."""
+    """Return derivatives of sin(pi s), sin(2 pi s), ... at s."""
     frequencies = jnp.pi * jnp.arange(1, count + 1, dtype=place.dtype)
     # The n-th derivative of sin(w s) is w^n sin(w s + n pi / 2).
     return frequencies[None] ** derivative * jnp.sin(place[:, None] * frequencies[None] + derivative * jnp.pi / 2)
@@ -176,15 +176,15 @@ def _sines(place: Float[Array, " times"], count: int, derivative: int) -> Float[
 
 @jax.custom_batching.custom_vmap
 def _singular(matrix: Float[Array, "times sines"]) -> tuple[Array, Array, Array]:
-    """Its singular value decomposition."""
+    """Return the thin singular value decomposition."""
     return tuple(jnp.linalg.svd(matrix, full_matrices=False))
 
 
 @_singular.def_vmap
 def _(size: int, batched: list[bool], matrices: Float[Array, "batch times sines"]) -> tuple[tuple, tuple[bool, ...]]:
-    """Of records that are sampled at the same times, which is most of the cost of their curves, once for all.
+    """Decompose once if all records share their sample times: this is most of the cost of their curves.
 
-    Otherwise of one after the other: see `jaxkd.dynamics.derivatives.triangular`.
+    Otherwise decompose one after another: see `jaxkd.dynamics.derivatives.triangular`.
     """
     del batched
 

@@ -1,7 +1,7 @@
-"""Quantities on a periodic interval, whose rates of change depend on what is at a place and on the slopes there.
+"""Quantities on a periodic interval, whose rates of change depend on local values and spatial derivatives.
 
-The whole interval is one state vector: the first quantity at all places, then the second.  So a partial differential
-equation is a vector field like any other, to solve, to learn and to forecast.
+The whole interval is one state vector: the first quantity at all grid points, then the second.  A partial differential
+equation is thus a vector field like any other, to solve, learn and forecast.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from jaxkd.dynamics.derivatives.trajectories import Trajectories
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeriodicGrid:
-    """What is where: evenly spaced places on a periodic interval, of any number.
+    """Grid of any number of evenly spaced points on a periodic interval.
 
     Example:
         >>> grid = PeriodicGrid(length=1.0, quantities=("s",), inputs=("u",), orders=(1, 2))
@@ -30,13 +30,13 @@ class PeriodicGrid:
     """
 
     length: float
-    """The period, > 0."""
+    """Period of the interval, > 0."""
     quantities: tuple[str, ...]
-    """That change: one equation each."""
+    """Names of the quantities, with one equation each."""
     inputs: tuple[str, ...] = ()
-    """That are given, at the same places."""
+    """Names of the inputs, given at the same points."""
     orders: tuple[int, ...] = (1, 2)
-    """Of the derivatives in space that rates of change may depend on, each > 0."""
+    """Orders of the spatial derivatives that rates of change may depend on, each > 0."""
 
     def __post_init__(self) -> None:
         if not self.length > 0:
@@ -47,32 +47,32 @@ class PeriodicGrid:
             raise ValueError(f"orders must be different and at least 1, got {self.orders}.")
 
     def places(self, points: int) -> Float[np.ndarray, " points"]:
-        """Where they are; the period's end is its beginning and is left out."""
+        """Return the positions of the points; the period's end equals its start and is left out."""
         return self.length * np.arange(points) / points
 
     def names(self, points: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Of the states and of the inputs of so many places."""
+        """Return the names of the states and of the inputs of a grid of `points` points."""
         states, inputs = (
             tuple(f"{name}_{place}" for name in of for place in range(points)) for of in (self.quantities, self.inputs)
         )
         return states, inputs
 
     def local_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Of what changes at one place, and of what its rates of change depend on besides."""
+        """Return the names of the quantities, and of the other local variables that their rates depend on."""
         slopes = tuple(f"{name}_{'x' * order}" for order in self.orders for name in self.quantities)
         return self.quantities, slopes + self.inputs
 
     def local(
         self, states: Float[Array, "*samples states"], inputs: Float[Array, "*samples inputs"] | None = None
     ) -> Float[Array, "*samples points variables"]:
-        """The local variables at each place: quantities, derivatives by `spectral_derivative`, inputs.
+        """Return the local variables at each point: quantities, derivatives by `spectral_derivative`, inputs.
 
         Args:
             states: float64, of whole intervals.
-            inputs: the same; None where the grid has none.
+            inputs: inputs of the same intervals; None if the grid has none.
 
         Raises:
-            ValueError: states or inputs that are not a whole number of places for each.
+            ValueError: states or inputs without a whole number of points for each name.
         """
         fields = _apart(states, len(self.quantities), "states")
         slopes = [spectral_derivative(fields, orders=(order,), lengths=(self.length,)) for order in self.orders]
@@ -87,33 +87,33 @@ class PeriodicGrid:
         states: Float[Array, " states"],
         inputs: Float[Array, " inputs"] | None = None,
     ) -> Float[Array, " states"]:
-        """Rates of change of a whole interval, by a function of the local variables of one place."""
+        """Return rates of change of a whole interval, by a function of the local variables at one point."""
         return jnp.reshape(jax.vmap(local)(self.local(states, inputs)).T, states.shape)
 
     def cutoffs(self, states: Float[Array, "trajectories times states"]) -> Int[Array, " quantities"]:
-        """Of each quantity, the shortest wave in space that is more than noise: `spectral_cutoff` of all samples."""
+        """Return each quantity's shortest spatial wave above the noise: `spectral_cutoff` of all samples."""
         fields = jnp.moveaxis(_apart(states, len(self.quantities), "states"), -2, 0)
         return jnp.stack([spectral_cutoff(jnp.reshape(one, (-1, one.shape[-1]))) for one in fields])
 
     def without_shorter(
         self, states: Float[Array, "trajectories times states"], cutoffs: Int[Array, " quantities"]
     ) -> Float[Array, "trajectories times states"]:
-        """The states without waves that are shorter than the cut-offs."""
+        """Remove waves that are shorter than the cut-offs."""
         fields = jnp.moveaxis(_apart(states, len(self.quantities), "states"), -2, 0)
         kept = [low_pass(one, cutoffs=(cutoff,)) for one, cutoff in zip(fields, cutoffs, strict=True)]
         return jnp.concatenate(kept, axis=-1)
 
-    def at_each_place(self, given: Trajectories, smooth: Float[Array, "trajectories times states"]) -> Trajectories:
-        """Records of single places, all places of one trajectory after the other.
+    def at_each_point(self, whole: Trajectories, smooth: Float[Array, "trajectories times states"]) -> Trajectories:
+        """Return records of single points, grouped by trajectory.
 
         Args:
-            given: of whole intervals; their states stay as they were measured but for noise in space.
-            smooth: states whose derivatives are taken.
+            whole: records of whole intervals; only spatial noise is removed from their measured states.
+            smooth: states to differentiate.
         """
-        variables = self.local(smooth, given.inputs)
+        variables = self.local(smooth, whole.inputs)
         records, times, points, _ = variables.shape
         quantities = len(self.quantities)
-        kept = self.without_shorter(given.states, self.cutoffs(given.states))
+        kept = self.without_shorter(whole.states, self.cutoffs(whole.states))
         measured = jnp.moveaxis(_apart(kept, quantities, "states"), -2, -1)
 
         def apart(values: Array) -> Array:
@@ -121,9 +121,9 @@ class PeriodicGrid:
 
         return Trajectories(
             states=apart(measured),
-            times=jnp.repeat(given.times, points, axis=0),
+            times=jnp.repeat(whole.times, points, axis=0),
             inputs=apart(variables[..., quantities:]),
-            lengths=np.repeat(given.lengths, points),
+            lengths=np.repeat(whole.lengths, points),
         )
 
 

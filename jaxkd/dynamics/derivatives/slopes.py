@@ -1,4 +1,4 @@
-"""Rates of change of noisy samples, by several estimators of one form."""
+"""Estimators of rates of change from noisy samples, with one interface."""
 
 import abc
 import dataclasses
@@ -14,18 +14,18 @@ from jaxkd.dynamics.derivatives.trajectories import Trajectories, curves
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SlopeEstimator(abc.ABC):
-    """From the samples of trajectories to states and rates of change at the same times."""
+    """Estimator of states and their rates of change at the sample times of trajectories."""
 
     @abc.abstractmethod
     def __call__(
         self, given: Trajectories
     ) -> tuple[Float[Array, "trajectories times states"], Float[Array, "trajectories times states"]]:
-        """States, smoothed where the estimator smooths, and their slopes; after a record's end they mean nothing."""
+        """Return states, smoothed or as measured, and their slopes; values after a record's end are meaningless."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FourierSlopes(SlopeEstimator):
-    """Of a cubic and sines, cut off where the noise of each channel asks for it: see `fourier_fit`."""
+    """Slopes of a cubic plus sines, with a cut-off fitted to each channel's noise: see `fourier_fit`."""
 
     def __call__(
         self, given: Trajectories
@@ -35,7 +35,7 @@ class FourierSlopes(SlopeEstimator):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CentralDifferences(SlopeEstimator):
-    """Of the parabola through a sample and its neighbours; the states stay as measured.
+    """Slopes of the parabola through a sample and its neighbours; the states stay as measured.
 
     Source: Fornberg 1988 (doi 10.1090/S0025-5718-1988-0935077-0), of second order on uneven times.  Deviation: none.
     """
@@ -52,9 +52,9 @@ class CentralDifferences(SlopeEstimator):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplineSlopes(SlopeEstimator):
-    """Of a cubic smoothing spline whose stiffness generalised cross-validation chooses.
+    """Slopes of a cubic smoothing spline, with its stiffness chosen by generalised cross-validation.
 
-    Time is rescaled to steps of one, without which the search of the stiffness fails.
+    Time is rescaled to unit steps, without which the search for the stiffness fails.
 
     Source: SciPy's `make_smoothing_spline`, after Woltring 1986 (doi 10.1016/0141-1195(86)90098-7).  Deviation: none.
     """
@@ -77,7 +77,7 @@ class SplineSlopes(SlopeEstimator):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GridSlopes(SlopeEstimator):
-    """Those of `FourierSlopes`, after waves in space that are noise are taken out of the samples and of the curves."""
+    """Slopes of `FourierSlopes`, with spatial noise removed from the samples and from the curves."""
 
     grid: PeriodicGrid
 
@@ -96,7 +96,7 @@ def fourier_slopes(
     times: Float[Array, "trajectories times"],
     there: Bool[Array, "trajectories times"],
 ) -> tuple[Float[Array, "trajectories times states"], Float[Array, "trajectories times states"]]:
-    """Of each trajectory's samples, those that are there."""
+    """Return smooth states and slopes of each trajectory, from the samples that exist."""
     fits = curves(states, times, there)
     smooth, slopes = (jax.vmap(lambda curve, at, n=n: curve.at(at, derivative=n))(fits, times) for n in (0, 1))
     return smooth, slopes

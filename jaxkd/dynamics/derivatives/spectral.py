@@ -1,4 +1,4 @@
-"""Derivatives in space on a periodic grid, by multiplication in Fourier space."""
+"""Spatial derivatives on a periodic grid, by multiplication in Fourier space."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,20 +10,20 @@ from jaxkd.dynamics.float64 import require_float64
 def spectral_derivative(
     field: Float[Array, "*grid"], *, orders: tuple[int, ...], lengths: tuple[float, ...]
 ) -> Float[Array, "*grid"]:
-    """The derivative of a field on a periodic grid: (i k)^order on each of its last axes.
+    """Differentiate a field on a periodic grid: multiply by (i k)^order on each of its last axes.
 
     Args:
-        field: float64; the last len(orders) axes are space, evenly spaced, the point at the period's end left out.
-        orders: of the derivative, one a spatial axis, 0 or more: (0, 2) is d²/dy² of a field [..., x, y].
-        lengths: periods of those axes, > 0.
+        field: float64; the last len(orders) axes are spatial, evenly spaced, without the point at the period's end.
+        orders: order of the derivative on each spatial axis, 0 or more: (0, 2) is d²/dy² of a field [..., x, y].
+        lengths: period of each spatial axis, > 0.
 
     Returns:
-        In the field's unit over the lengths' units to their orders.  Exact for what the grid resolves; an odd order
-        takes no part of the wave of two points, whose slope the grid does not see.
+        The derivative, in the field's unit over the lengths' units to their orders.  Exact for waves that the grid
+        resolves; an odd order drops the Nyquist wave, whose slope the grid does not see.
 
     Raises:
         TypeError: a field of another dtype than float64.
-        ValueError: orders and lengths that do not fit the field or one another.
+        ValueError: orders and lengths that do not match the field or each other.
 
     Source: Trefethen, Spectral Methods in MATLAB, chapters 3 and 4.  Deviation: none.
 
@@ -50,15 +50,15 @@ def spectral_derivative(
 
 
 def low_pass(field: Float[Array, "*grid"], *, cutoffs: tuple[int | Int[Array, ""], ...]) -> Float[Array, "*grid"]:
-    """The field without the waves that are shorter than a period over its axis's cut-off.
+    """Remove the waves that are shorter than an axis's period over its cut-off.
 
     Args:
         field: float64; the last len(cutoffs) axes are periodic.
-        cutoffs: the shortest wave kept on each, in waves a period.  A third of the points or less makes a product of
-            two fields free of aliases on the waves that are kept (the 2/3 rule).
+        cutoffs: shortest wave retained on each axis, in waves per period.  With at most a third of the points, a
+            product of two fields has no aliasing on the retained waves (the 2/3 rule).
 
     Returns:
-        As the field.
+        The filtered field, of the same shape.
 
     Raises:
         TypeError: a field of another dtype than float64.
@@ -84,22 +84,22 @@ def low_pass(field: Float[Array, "*grid"], *, cutoffs: tuple[int | Int[Array, ""
 
 
 def spectral_cutoff(fields: Float[Array, "samples x"], *, shortest: int = 2) -> Int[Array, ""]:
-    """The cut-off of `low_pass` that noise in the fields asks for: the least generalised cross-validation error.
+    """Choose the cut-off of `low_pass` for noisy fields, by the least generalised cross-validation error.
 
     Args:
-        fields: float64, of one periodic axis; the spectrum is averaged over the samples.  Of more axes, move one last
-            and make the others samples.
-        shortest: the least cut-off, in waves a period.
+        fields: float64, with one periodic axis; the spectrum is averaged over the samples.  With more axes, move one
+            last and flatten the others into samples.
+        shortest: smallest cut-off, in waves per period.
 
     Returns:
-        Waves a period, such that the 2 cutoff + 1 parameters are at most 0.9 of the points.
+        The cut-off in waves per period, such that the 2 cutoff + 1 parameters are at most 0.9 of the points.
 
     Raises:
         TypeError: fields of another dtype than float64.
         ValueError: fewer than eight points.
 
     Source: Craven & Wahba 1979 (doi 10.1007/BF01404567), for periodic samples.  Deviation: the spectrum is a mean over
-    samples, as noise is that of all.
+    samples, which share their noise.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -114,7 +114,7 @@ def spectral_cutoff(fields: Float[Array, "samples x"], *, shortest: int = 2) -> 
     if points < 8:
         raise ValueError(f"fields must have at least 8 points in space, got {points}.")
     power = jnp.mean(jnp.abs(jnp.fft.rfft(fields)) ** 2, axis=0)
-    # A real field has each wave twice, but for that of two points.
+    # A real field has each wave twice, except the constant and the Nyquist wave.
     power = power * jnp.where((jnp.arange(power.size) * 2 == points) | (jnp.arange(power.size) == 0), 1.0, 2.0)
     beyond = jnp.cumsum(power[::-1])[::-1] - power
     cutoffs = jnp.arange(power.size)
@@ -132,7 +132,7 @@ def _factor(points: int, order: int, length: float) -> np.ndarray:
 
 
 def _along(field: Float[Array, "*grid"], axis: int, factor: np.ndarray | Float[Array, " waves"]) -> Array:
-    """The field whose spectrum on one axis is multiplied."""
+    """Multiply the field's spectrum along one axis."""
     shape = [1] * field.ndim
     shape[axis] = factor.shape[0]
     spectrum = jnp.fft.rfft(field, axis=axis) * jnp.reshape(jnp.asarray(factor), shape)

@@ -1,4 +1,4 @@
-"""States between the samples, by a vector field from both sides."""
+"""Interpolation of states between samples, by a vector field from both sides."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from jaxkd.dynamics.solvers.solve import RightHandSide
 
 
 def subdivided(times: Float[Array, " times"], parts: int) -> Float[Array, " fine"]:
-    """The times, and parts - 1 evenly between each two of them."""
+    """Return the times, and parts - 1 evenly spaced ones within each interval."""
     shares = jnp.arange(parts) / parts
     inner = times[:-1, None] + jnp.diff(times)[:, None] * shares[None]
     return jnp.concatenate([jnp.reshape(inner, -1), times[-1:]])
@@ -25,25 +25,25 @@ def interpolate(
     *,
     parts: int,
 ) -> Float[Array, "fine states"]:
-    """What a field makes of the time between samples, forwards from the one and backwards from the other.
+    """Interpolate between samples by solving a field forwards and backwards.
 
-    Both are solved by one RK4 step a part, and blended: the nearer sample counts for more.
+    Both directions take one RK4 step per part; their blend gives the nearer sample more weight.
 
     Args:
-        vector_field: as of `solve`.
-        states: at the times.
-        times: increasing.
-        args: of the field.
-        parts: of the time between two samples.
+        vector_field: as in `solve`.
+        states: states at the times.
+        times: sample times, increasing.
+        args: arguments of the field.
+        parts: number of parts per interval.
 
     Returns:
-        States at the times of `subdivided`, where those at the samples are as given.
+        States at the times of `subdivided`, unchanged at the samples.
 
     Raises:
         ValueError: fewer than one part.
 
-    Source: FNODE (arXiv 2405.11542) puts predicted states between the observed ones and estimates slopes anew; the
-    blend of both directions is our own.  Deviation: inferred, as said.
+    Source: FNODE (arXiv 2405.11542) puts predicted states between the observed ones and re-estimates slopes; the
+    blend of both directions is our own.  Deviation: inferred, as stated.
 
     Example:
         >>> import jax.numpy as jnp
@@ -62,6 +62,6 @@ def interpolate(
     forwards = jax.vmap(run)(states[:-1], times[:-1, None] + steps)
     backwards = jax.vmap(run)(states[1:], times[1:, None] - steps)[:, ::-1]
     share = (jnp.arange(parts) / parts)[None, :, None]
-    # What is blended with nothing is left out, so that one side may diverge where it does not count.
+    # Values with zero weight are masked, so that a side may diverge where it does not count.
     inner = (1 - share) * forwards[:, :parts] + jnp.where(share > 0, share * backwards[:, :parts], 0.0)
     return jnp.concatenate([jnp.reshape(inner, (-1, states.shape[1])), states[-1:]])

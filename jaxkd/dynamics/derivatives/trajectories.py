@@ -1,4 +1,4 @@
-"""Measured trajectories as arrays of one shape, which later computations need not doubt."""
+"""Measured trajectories as validated arrays of one shape."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from jaxkd.dynamics.derivatives.fourier_fit import FourierFit, fourier_fit
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectories:
-    """Finite everywhere, also after the samples of a shorter one."""
+    """Measured trajectories, padded to one length with finite values."""
 
     states: Float[Array, "trajectories times states"]
     times: Float[Array, "trajectories times"]
-    """Increasing."""
+    """Sample times, increasing."""
     inputs: Float[Array, "trajectories times inputs"] | None
     lengths: Int[np.ndarray, " trajectories"]
 
     @property
     def there(self) -> Bool[np.ndarray, "trajectories times"]:
-        """Which samples were measured."""
+        """Mask of the measured samples."""
         return np.arange(self.times.shape[1])[None] < self.lengths[:, None]
 
 
@@ -34,7 +34,7 @@ def curves(
     times: Float[Array, "trajectories times"],
     there: Bool[Array, "trajectories times"],
 ) -> FourierFit:
-    """Through the samples of each."""
+    """Fit curves to the samples of each trajectory."""
     return jax.vmap(lambda samples, times, there: fourier_fit(samples, times, mask=there))(states, times, there)
 
 
@@ -47,10 +47,10 @@ def trajectories(
     names: tuple[sympy.Symbol, ...],
     input_names: tuple[sympy.Symbol, ...],
 ) -> Trajectories:
-    """What was measured, checked and filled up.
+    """Validate and pad measured trajectories.
 
     Raises:
-        ValueError: arrays that do not fit, times that do not increase, samples that are not finite.
+        ValueError: mismatched arrays, times that do not increase, or non-finite samples.
     """
     sizes = np.full(states.shape[0], states.shape[1]) if lengths is None else np.asarray(lengths)
     _require_shapes(states, names, sizes, "states")
@@ -66,13 +66,13 @@ def trajectories(
 
 
 def _filled(values: Float[Array, "trajectories times columns"], lengths: Int[np.ndarray, " trajectories"]) -> Array:
-    """What comes after the samples is the last of them."""
+    """Repeat the last sample after a record's end."""
     last = np.minimum(np.arange(values.shape[1])[None], lengths[:, None] - 1)
     return jnp.take_along_axis(values, last[:, :, None], axis=1)
 
 
 def _going_on(times: Float[Array, "trajectories times"], lengths: Int[np.ndarray, " trajectories"]) -> Array:
-    """What comes after the samples goes on at their mean step."""
+    """Continue times after a record's end at its mean step."""
     place = np.arange(times.shape[1])[None]
     end = np.take_along_axis(np.asarray(times), lengths[:, None] - 1, axis=1)
     step = (end - np.asarray(times)[:, :1]) / (lengths[:, None] - 1)

@@ -1,7 +1,7 @@
-"""A triangle of a matrix, and what solves it, in plain array operations.
+"""Triangularisation and back substitution in plain array operations.
 
-LAPACK's batched routines, which `jnp.linalg` calls on a CPU, let a thread of XLA's pool wait for others of it.  Two at
-once, of one program or of two, wait for one another for ever where the pool is small.
+LAPACK's batched routines, which `jnp.linalg` calls on a CPU, make a thread of XLA's pool wait for others of the pool.
+Two concurrent calls, from one program or two, deadlock if the pool is small.
 """
 
 import jax
@@ -10,14 +10,14 @@ from jaxtyping import Array, Float, Int
 
 
 def triangulated(matrix: Float[Array, "rows columns"], count: int) -> Float[Array, "rows columns"]:
-    """Q' times a matrix, with the orthogonal Q that makes its first columns upper triangular.
+    """Return Q' times a matrix, with the orthogonal Q that makes its first columns upper triangular.
 
     Args:
-        matrix: float64.  Gradients reach it where those columns are independent.
-        count: columns to be made so, at most the rows.
+        matrix: float64.  Gradients reach it if those columns are independent.
+        count: number of columns to triangularise, at most the rows.
 
     Returns:
-        Of the same shape.
+        The product, of the matrix's shape.
 
     Raises:
         ValueError: more columns than rows.
@@ -39,7 +39,7 @@ def triangulated(matrix: Float[Array, "rows columns"], count: int) -> Float[Arra
         square = jnp.sum(below**2)
         there = square > 0
         length = jnp.sqrt(jnp.where(there, square, 1.0))
-        # Away from the diagonal's own sign, so that nothing cancels.
+        # Opposite in sign to the diagonal, to avoid cancellation.
         pivot = jnp.where(below[index] >= 0, -length, length)
         normal = jnp.where(row == index, below - pivot, below)
         scale = jnp.where(there, 2 / jnp.where(there, jnp.sum(normal**2), 1.0), 0.0)
@@ -52,14 +52,14 @@ def triangulated(matrix: Float[Array, "rows columns"], count: int) -> Float[Arra
 def back_substituted(
     upper: Float[Array, "rows rows"], sides: Float[Array, "rows columns"]
 ) -> Float[Array, "rows columns"]:
-    """The X of upper X = sides.
+    """Solve upper X = sides for X.
 
     Args:
-        upper: what is below its diagonal is taken for 0.
+        upper: triangular matrix; entries below its diagonal are treated as 0.
         sides: right-hand sides.
 
     Returns:
-        Of their shape; not finite where the diagonal has a 0.
+        X, of the shape of `sides`; not finite if the diagonal has a 0.
 
     Source: Golub & Van Loan, Matrix Computations, algorithm 3.1.3.  Deviation: none.
 

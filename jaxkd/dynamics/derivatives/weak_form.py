@@ -1,4 +1,4 @@
-"""Equations in their integrated form, in which nothing is derived but a known window."""
+"""Equations in integrated form, which differentiates only a known window."""
 
 import math
 
@@ -8,10 +8,10 @@ from jaxtyping import Array, Bool, Float
 from jaxkd.dynamics.float64 import require_float64
 
 TIMESCALES = 1.5
-"""Of a window at most: a longer one has ups and downs of the states that add up to nothing."""
+"""Maximum window length in time scales: over a longer window, oscillations of the states cancel."""
 
 POWER = 4
-"""A window is (1 - s^2)^POWER on s from -1 to 1."""
+"""Exponent of a window, (1 - s^2)^POWER on s from -1 to 1."""
 
 
 def weak_form(
@@ -23,28 +23,28 @@ def weak_form(
     stride: int = 1,
     mask: Bool[Array, " times"] | None = None,
 ) -> tuple[Float[Array, "windows terms"], Float[Array, "windows channels"]]:
-    """The equation y' = f(y) c times windows w(t), integrated: the integral of w f, and minus that of w' y.
+    """Integrate y' = f(y) c times windows w(t): the integral of w f, and minus that of w' y.
 
-    Noise that is white is averaged by a window and never differentiated.
+    Windows average white noise and never differentiate it.
 
     Args:
-        features: f at the samples, best of smoothed states: a product of noisy states has a bias.
-        states: y as measured.  They enter as they are, which has no bias.
-        times: increasing, not necessarily evenly spaced: integrals are by the trapezoidal rule.
-        window: samples of a window, odd and at least 5.
-        stride: samples from a window to the next.
-        mask: which samples there are; None: all.  A window with one missing is made of zeros on both sides.
+        features: f at the samples, preferably of smoothed states: a product of noisy states is biased.
+        states: y as measured.  They enter unsmoothed, without bias.
+        times: increasing, not necessarily evenly spaced: integrals use the trapezoidal rule.
+        window: samples per window, odd and at least 5.
+        stride: samples from one window to the next.
+        mask: True for samples that exist; None: all.  A window with a missing sample is zero on both sides.
 
     Returns:
-        Both sides for each window: features times time, and states, as a window has no unit.
+        Both sides for each window, in units of features times time and of states: a window is dimensionless.
 
     Raises:
-        TypeError: arrays of another dtype than float64.
+        TypeError: an array is not float64.
         ValueError: a window or stride that does not fit the record.
 
     Source: Schaeffer & McCalla 2017 (doi 10.1103/PhysRevE.96.023302); windows of Messenger & Bortz, Weak SINDy (arXiv
-    2005.04339), equation 4.1 with equal powers.  Deviation: rows are not whitened by the covariance that windows that
-    overlap have.
+    2005.04339), equation 4.1 with equal powers.  Deviation: rows are not whitened by the covariance of overlapping
+    windows.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -79,18 +79,18 @@ def weak_form(
 
 
 def window_length(samples: int, timescale: float = math.inf) -> int:
-    """Samples of a window: a twelfth of a record, at most one and a half of its time scales, odd, and nine at least.
+    """Choose the samples per window: a twelfth of a record, at most 1.5 of its time scales, odd, and at least nine.
 
-    Long against the noise's correlation, short against how fast the states move.
+    Long relative to the noise's correlation, short relative to the states' variation.
 
     Args:
-        samples: of a record.
-        timescale: the deviation of what moves fastest over that of its rate of change, in samples.
+        samples: samples per record.
+        timescale: standard deviation of the fastest state over that of its rate of change, in samples.
 
     Returns:
-        An odd number.
+        An odd number of samples.
 
-    Source: inferred, on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo, and Duffing.
+    Source: inferred, on a damped oscillator and the Van der Pol, FitzHugh-Nagumo and Duffing systems.
     Deviation: none.
 
     Example:
@@ -102,7 +102,7 @@ def window_length(samples: int, timescale: float = math.inf) -> int:
 
 
 def window_stride(window: int) -> int:
-    """Samples from a window to the next where they overlap as much as is worth its rows: a quarter of one."""
+    """Return the samples from one window to the next: a quarter of a window, as more overlap is not worth its rows."""
     return max(1, window // 4)
 
 

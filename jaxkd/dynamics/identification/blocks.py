@@ -8,9 +8,9 @@ from jaxtyping import Array, Float, Int
 def blocks(
     lengths: Int[np.ndarray, " trajectories"], *, samples: int, window: int, stride: int, folds: int
 ) -> Int[np.ndarray, "blocks rows"]:
-    """Each trajectory's windows in one block, or in pieces where folds ask for more.
+    """Group windows into blocks: one per trajectory, or several if there are fewer trajectories than folds.
 
-    A window is counted through all trajectories, which have room for so many samples; -1 fills a block up.
+    Windows are numbered through all trajectories, each padded to `samples` samples; -1 pads a block.
 
     Raises:
         ValueError: fewer than three blocks, which is too few to hold one out.
@@ -34,5 +34,5 @@ def blocks(
 def gathered(
     side: Float[Array, "trajectories windows columns"], table: Int[Array | np.ndarray, "blocks rows"]
 ) -> Float[Array, "blocks rows columns"]:
-    """The windows of each block, and rows of zeros."""
+    """Gather the windows of each block; padding rows are 0."""
     return jnp.where((table < 0)[:, :, None], 0.0, jnp.reshape(side, (-1, side.shape[2]))[table])

@@ -1,4 +1,4 @@
-"""Equations y' = f(y, u) that are linear in their coefficients: to read, to print and to run."""
+"""Equations y' = f(y, u) that are linear in their coefficients: printing, export and evaluation."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from jaxkd.dynamics.identification import library
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Equations:
-    """One equation a state: the sum of terms times coefficients.
+    """One equation per state: a sum of terms times coefficients.
 
-    Compared and hashed by identity, as arrays have no equality that is one truth.
+    Compared and hashed by identity, as comparing arrays does not give a single truth value.
 
     Example:
         >>> import numpy as np, sympy
@@ -30,9 +30,9 @@ class Equations:
     states: tuple[sympy.Symbol, ...]
     terms: tuple[sympy.Expr, ...]
     coefficients: np.ndarray
-    """[terms, states], in the states' units over those of time and of the terms; 0 where a term is not there."""
+    """[terms, states], in the states' units over those of time and of the terms; 0 for absent terms."""
     inputs: tuple[sympy.Symbol, ...] = ()
-    """What else the terms are made of: controls and parameters, in the order in which they are given."""
+    """Controls and parameters that the terms also depend on, in the order in which they are passed."""
 
     def __post_init__(self) -> None:
         shape = (len(self.terms), len(self.states))
@@ -43,18 +43,18 @@ class Equations:
 
     @property
     def variables(self) -> tuple[sympy.Symbol, ...]:
-        """The states, and after them the inputs."""
+        """The states, followed by the inputs."""
         return self.states + self.inputs
 
     def expressions(self) -> tuple[sympy.Expr, ...]:
-        """The right-hand sides."""
+        """Right-hand sides as SymPy expressions."""
         return tuple(
             sympy.Add(*(exact(value) * term for value, term in zip(column, self.terms, strict=True) if value))
             for column in np.asarray(self.coefficients).T
         )
 
     def rounded(self, digits: int) -> "Equations":
-        """With coefficients of so many significant digits, to be read."""
+        """Return a copy with coefficients of `digits` significant digits."""
         values = [[float(f"{value:.{digits}g}") for value in row] for row in np.asarray(self.coefficients)]
         return dataclasses.replace(self, coefficients=np.reshape(values, np.shape(self.coefficients)))
 
@@ -63,20 +63,20 @@ class Equations:
         return "\n".join(f"d{state}/dt = {side}" for state, side in zip(self.states, sides, strict=True))
 
     def latex(self) -> str:
-        """One aligned equation a line, to be put into an `aligned` environment."""
+        """Format one aligned equation per line, for an `aligned` environment."""
         sides = zip(self.states, self._sums(sympy.latex, r" \, "), strict=True)
         return " \\\\\n".join(rf"\dot{{{sympy.latex(state)}}} &= {side}" for state, side in sides)
 
     def python(self, name: str = "vector_field") -> str:
-        """The source of a Python function of floats, which imports nothing but math."""
+        """Return the source of a Python function of floats that imports only `math`."""
         given = ", ".join(str(variable) for variable in self.variables)
         values = [str(sympy.pycode(one, fully_qualified_modules=True)) for one in self.expressions()]
         return "\n".join(["import math", "", "", f"def {name}({given}):", f"    return [{', '.join(values)}]", ""])
 
     def vector_field(self) -> Callable[..., Float[Array, " states"]]:
-        """f(t, y, u) in JAX, as `jaxkd.dynamics.solve` and Diffrax take it.
+        """Vector field f(t, y, u) in JAX, for `jaxkd.dynamics.solve` and Diffrax.
 
-        u is None where there are no inputs, else the inputs' values, or a function of time that returns them.
+        u is None if there are no inputs, else the inputs' values, or a function of time that returns them.
         """
         values, coefficients = library.values(self.terms, self.variables), np.asarray(self.coefficients)
 
@@ -92,24 +92,24 @@ class Equations:
     def of(
         cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
     ) -> "Equations":
-        """Right-hand sides with numbers for parameters, taken apart into terms and coefficients."""
+        """Split right-hand sides with numeric parameters into terms and coefficients."""
         return cls.of_sums([sympy.expand(one) for one in expressions], states, inputs)
 
     @classmethod
     def of_sums(
         cls, expressions: Sequence[sympy.Expr], states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
     ) -> "Equations":
-        """Right-hand sides that are sums already, of which nothing is expanded."""
+        """Split right-hand sides that are already sums, without expanding them."""
         parts = [one.as_coefficients_dict() for one in expressions]
         terms = tuple(sorted({term for part in parts for term in part}, key=sympy.default_sort_key))
         table = np.array([[float(part.get(term, 0)) for part in parts] for term in terms])
         return cls(states=tuple(states), terms=terms, coefficients=table, inputs=tuple(inputs))
 
     def within(self, terms: Sequence[sympy.Expr]) -> "Equations":
-        """The same equations over other terms, of a larger library.
+        """Express the same equations over other terms, such as a larger library.
 
         Raises:
-            ValueError: terms of these equations that the others lack.
+            ValueError: `terms` lacks a term of these equations.
         """
         rows = {term: row for term, row in zip(self.terms, np.asarray(self.coefficients), strict=True) if np.any(row)}
         if missing := [str(term) for term in rows if term not in terms]:
@@ -120,7 +120,7 @@ class Equations:
         )
 
     def __add__(self, other: "Equations") -> "Equations":
-        """The sum of both right-hand sides, over the terms of both."""
+        """Sum of both right-hand sides, over the union of their terms."""
         terms = self.terms + tuple(term for term in other.terms if term not in self.terms)
         ours, theirs = self.within(terms), other.within(terms)
         return dataclasses.replace(ours, coefficients=np.asarray(ours.coefficients) + np.asarray(theirs.coefficients))
@@ -131,7 +131,7 @@ class Equations:
 
 
 def exact(value: float) -> sympy.Expr:
-    """SymPy's, of all digits."""
+    """Convert a float to a SymPy number with all its digits."""
     return sympy.Integer(round(value)) if value == round(value) else sympy.Float(float(value), 17)
 
 
@@ -140,7 +140,7 @@ def _plain(term: sympy.Expr) -> str:
 
 
 def _sum(parts: Sequence[tuple[float, sympy.Expr]], written: Callable[[sympy.Expr], str], times: str) -> str:
-    """A sum as one writes it: no coefficient of 1, no plus before a minus."""
+    """Format a sum as in print: no coefficient of 1, no plus before a minus."""
     text = ""
     for value, term in parts:
         if value:

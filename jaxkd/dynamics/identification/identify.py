@@ -1,4 +1,4 @@
-"""From noisy trajectories to equations: curves, refined in rounds, then the weak form and a sparse regression."""
+"""Identification of equations from noisy trajectories: refined smoothing, the weak form and sparse regression."""
 
 import dataclasses
 import functools
@@ -24,24 +24,24 @@ from jaxkd.dynamics.solvers.control import control
 from jaxkd.typing import Scalar
 
 SUBDIVISIONS = 4
-"""Of the time between two samples, for integrals of what is smooth."""
+"""Number of steps between two samples, for integrals of smooth curves."""
 
 ROUNDING = 1e-12
-"""Of a state's largest value."""
+"""Rounding error, relative to a state's largest absolute value."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Identified:
-    """Equations, and what they were made of."""
+    """Identified equations, with the fit and the curves behind them."""
 
     equations: Equations
     fit: SparseFit
     curves: FourierFit
-    """Of each trajectory, with a first axis for them: what the samples alone say."""
+    """Curves fitted to the samples alone, with a leading axis for the trajectories."""
     states: Float[Array, "trajectories times states"]
-    """Smooth, after the rounds: what the terms were taken at."""
+    """Smooth states after the last round, at which the terms are evaluated."""
     window: int
-    """Samples of a window of the weak form."""
+    """Window length of the weak form, in samples."""
 
 
 def identify(
@@ -60,31 +60,31 @@ def identify(
     rounds: int = 2,
     folds: int = 8,
 ) -> Identified:
-    """The sparsest equations y' = f(y, u) of a library of terms that trajectories do not contradict.
+    """Identify the sparsest equations y' = f(y, u), over a library of terms, that fit the trajectories.
 
-    States are smoothed by `fourier_fit`, terms are taken at the smooth states and integrated against windows by
-    `weak_form`, and `sparse_fit` chooses among them; nothing is set by hand.  In between, smooth states are refined:
-    all terms together are fitted and integrated in time along them, and the samples are smoothed about that integral.
-    What turns sharply is in the integral, so that the rest is slow and keeps less of the noise.
+    `fourier_fit` smooths the states, `weak_form` integrates the terms at the smooth states against windows, and
+    `sparse_fit` chooses among the terms; nothing is set by hand.  In between, the smooth states are refined: all terms
+    together are fitted and integrated in time along them, and the samples are smoothed about that integral.  The
+    integral contains the sharp turns, so that the rest is slow and retains less of the noise.
 
     Args:
-        states: as measured, float64, each in its own unit, which the coefficients then are in.
-        times: of all trajectories or of each, float64, increasing.
-        names: of the states.
-        terms: candidates for every equation, made of `names` and `input_names`.
-        inputs: known without noise at the same times; None where there are none.
-        input_names: of the inputs.
-        lengths: samples of each trajectory, where they differ; what comes after them is not read.  None: all.
-        known: a part of the right-hand sides with its coefficients.  An equation has no other coefficient for a term
-            that it has here.
-        signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may.
-        path: the way to choose terms.  None: `BackwardElimination()`.
-        window: samples of a window; None: as `window_length` says.  Shorter trajectories say nothing.
-        rounds: of bettering the smooth states.
-        folds: of the cross-validation, over trajectories.  Fewer than so many are cut into pieces.
+        states: measured states, float64, each in its own unit, which the coefficients inherit.
+        times: sample times of all trajectories or of each, float64, increasing.
+        names: symbols of the states.
+        terms: candidates for every equation, in `names` and `input_names`.
+        inputs: noise-free inputs at the same times; None if there are none.
+        input_names: symbols of the inputs.
+        lengths: samples of each trajectory, if they differ; what follows them is not read.  None: all.
+        known: known part of the right-hand sides, with its coefficients.  No coefficient is fitted for a term that an
+            equation has here.
+        signs: 1 or -1 if a coefficient must not have the other sign, 0 if it may.
+        path: method of choosing terms.  None: `BackwardElimination()`.
+        window: samples of a window; None: `window_length`.  Shorter trajectories contribute none.
+        rounds: number of refinements of the smooth states.
+        folds: folds of the cross-validation over trajectories.  Fewer trajectories are cut into pieces.
 
     Returns:
-        Equations with the states' names.
+        Equations in the given names, with the fit and the curves behind them.
 
     Raises:
         TypeError: arrays of another dtype than float64.
@@ -93,7 +93,7 @@ def identify(
 
     Source: SINDy of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113), in the weak form of Messenger & Bortz
     (arXiv 2005.04339); stage 1 of SNODE (arXiv 2503.08059) matches slopes instead, see `fourier_fit`.  Deviation:
-    features of smoothed states against measured states, the rounds, and the choice of terms, as said.  The rounds are
+    features of smoothed states against measured states, the rounds, and the choice of terms, as above.  The rounds are
     in the spirit of FNODE (arXiv 2405.11542), which simulates between the samples.
 
     Example:
@@ -146,7 +146,7 @@ def _timescale(
     times: Float[Array, "trajectories times"],
     there: Bool[Array, "trajectories times"],
 ) -> Scalar:
-    """Of the state that moves fastest, in samples."""
+    """Timescale of the state that varies fastest, in samples."""
     smooth, slopes = (jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(fits, times) for n in (0, 1))
     present = there[:, :, None]
     deviation = jnp.std(smooth, axis=(0, 1), where=present)
@@ -175,11 +175,11 @@ def _integrated(
     Float[Array, "trajectories windows terms"],
     Float[Array, "trajectories windows states"],
 ]:
-    """Smooth states, and both sides of what is not known of the equations in each window."""
+    """Smooth states, and both sides of the unknown part of the equations in each window."""
     values = library.values(terms, variables)
     there = jnp.arange(times.shape[1])[None] < lengths[:, None]
     fine = jax.vmap(lambda one: subdivided(one, SUBDIVISIONS))(times)
-    # A curve means nothing after its end.
+    # A curve is meaningless beyond its end.
     within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
     at = jax.vmap(lambda curve, times: curve.at(times))
     controls = None if inputs is None else jax.vmap(_interpolated)(inputs, times, fine)
@@ -193,7 +193,7 @@ def _integrated(
         return library.values(known.terms, variables)(variables_at(smooth)) @ known.coefficients
 
     def sides(features: Array, given: Array, smooth: Array, states: Array, times: Array, fine: Array, there: Array):
-        # What is smooth between the samples, so that the rule of the integral adds nothing to the noise, and the rest.
+        # The smooth part on the fine grid, so that quadrature errors do not add to the noise; then the rest.
         fine_there = jnp.repeat(there, SUBDIVISIONS)[: fine.size]
         windows = {"window": SUBDIVISIONS * (window - 1) + 1, "stride": SUBDIVISIONS * stride, "mask": fine_there}
         both, right = weak_form(jnp.concatenate([features, given], axis=1), smooth, fine, **windows)
@@ -211,7 +211,7 @@ def _integrated(
         integral = jax.vmap(_cumulative)(slopes, within)
         smooth = integral + at(curves(states - integral[:, ::SUBDIVISIONS], times, there), within)
     left, right = equations(smooth)
-    # Of a state that does not move a window sees rounding, which is not to be explained.
+    # Windows of a constant state contain only rounding errors, which must not be fitted.
     moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
     return smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
 
@@ -225,7 +225,7 @@ def _interpolated(
 def _all_terms(
     features: Float[Array, "trajectories windows terms"], targets: Float[Array, "trajectories windows states"]
 ) -> Float[Array, "terms states"]:
-    """Coefficients of all terms, but for those that others make up."""
+    """Fit all terms, except those that depend linearly on earlier ones."""
     terms = features.shape[2]
     whole = triangle(*(jnp.reshape(side, (-1, side.shape[2])) for side in (features, targets)))
     factor = whole[:, :terms]
@@ -234,7 +234,7 @@ def _all_terms(
 
 
 def _cumulative(slopes: Float[Array, "times states"], times: Float[Array, " times"]) -> Float[Array, "times states"]:
-    """Integrals from the first time, by the trapezoidal rule."""
+    """Cumulative integrals from the first time, by the trapezoidal rule."""
     steps = jnp.diff(times)[:, None] * (slopes[1:] + slopes[:-1]) / 2
     return jnp.concatenate([jnp.zeros_like(slopes[:1]), jnp.cumsum(steps, axis=0)])
 

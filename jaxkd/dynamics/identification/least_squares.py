@@ -1,7 +1,7 @@
-"""Least squares on any subset of the terms, from a triangle that has all that the rows say.
+"""Least squares on any subset of the terms, from a triangular factor that replaces the rows.
 
 |A c - y|^2 = |R c - z|^2 + rest with the triangle [R z; 0 r] of a QR factorisation of [A y].  Triangles of parts of the
-data merge into that of the whole, so that cross-validation and the bootstrap never see a row again.
+data merge into that of the whole, so that cross-validation and the bootstrap need no rows.
 """
 
 import jax.numpy as jnp
@@ -11,17 +11,17 @@ from jaxkd.dynamics.derivatives.triangular import back_substituted, triangulated
 from jaxkd.dynamics.float64 import require_float64
 
 DEPENDENT = 1e-8
-"""The sine of the angle between a term and those before it below which it is nothing new."""
+"""Sine of the angle between a term and those before it, below which it counts as dependent."""
 
 
 def triangle(
     features: Float[Array, "rows terms"], targets: Float[Array, "rows channels"]
 ) -> Float[Array, "columns columns"]:
-    """The triangle of [features targets], whose columns are the terms and then the channels.
+    """Triangular factor of [features targets], whose columns are the terms and then the channels.
 
     Args:
-        features: float64.  A row of zeros on both sides says nothing.
-        targets: float64, of as many rows.
+        features: float64.  A row of zeros on both sides has no effect.
+        targets: float64, with as many rows.
 
     Returns:
         T with T'T = [A y]'[A y], upper triangular.
@@ -45,13 +45,13 @@ def triangle(
 
 
 def merged_triangle(triangles: Float[Array, "parts columns columns"]) -> Float[Array, "columns columns"]:
-    """The triangle of all rows of which the parts have triangles.
+    """Merge the triangles of parts into the triangle of all their rows.
 
     Args:
-        triangles: float64; one times sqrt(n) counts n times, one of zeros not at all.
+        triangles: float64; scaled by sqrt(n), a triangle counts n times, one of zeros not at all.
 
     Returns:
-        As `triangle` of the parts' rows in one.
+        `triangle` of the parts' concatenated rows.
 
     Source: Golub & Van Loan, Matrix Computations, section 6.5.  Deviation: none.
 
@@ -68,19 +68,19 @@ def merged_triangle(triangles: Float[Array, "parts columns columns"]) -> Float[A
 def subset_fit(
     factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
 ) -> tuple[Float[Array, " terms"], Float[Array, " terms"]]:
-    """The c that minimises |factor c - target|^2 and is 0 outside of a subset, and the diagonal of (A'A)^-1.
+    """Coefficients c that minimise |factor c - target|^2, 0 outside a subset, and the diagonal of (A'A)^-1.
 
     Args:
-        factor: the first columns of a triangle, or rows of features.
+        factor: first columns of a triangle, or rows of features.
         target: one channel's column.
-        subset: which terms there are: a value, not a shape, so that searches run under `jit` and `vmap`.
+        subset: mask of the terms: a value, not a shape, so that searches run under `jit` and `vmap`.
 
     Returns:
-        The coefficients, and (A'A)^-1_jj, in which a coefficient's variance is that of a row's noise; 0 outside of the
-        subset.
+        The coefficients, and (A'A)^-1_jj, the variance of a coefficient in units of a row's noise variance; 0 outside
+        the subset.
 
-    Source: Golub & Van Loan, Matrix Computations, section 5.3.  Deviation: a term that is left out has a row of its
-    own, which says that its coefficient is 0.
+    Source: Golub & Van Loan, Matrix Computations, section 5.3.  Deviation: each excluded term adds a
+    row that sets its coefficient to 0.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -94,16 +94,16 @@ def subset_fit(
     values = jnp.concatenate([target, jnp.zeros(terms, target.dtype)])
     both = triangulated(jnp.concatenate([rows, values[:, None]], axis=1), terms)[:terms]
     upper, side = both[:, :terms], both[:, terms:]
-    # Apart, since most callers have no use for the second.
+    # Solved separately, since most callers do not use the second.
     fit, root = back_substituted(upper, side)[:, 0], back_substituted(upper, jnp.eye(terms, dtype=factor.dtype))
     return jnp.where(subset, fit, 0.0), jnp.where(subset, jnp.sum(root**2, axis=1), 0.0)
 
 
 def independent(factor: Float[Array, "rows terms"]) -> Bool[Array, " terms"]:
-    """Which terms are none that terms before them make up: of two that say the same, the first.
+    """Mask of the terms that do not depend linearly on earlier ones: of two equal terms, the first.
 
     Args:
-        factor: as of `subset_fit`.
+        factor: as in `subset_fit`.
 
     Returns:
         False also for a term that is 0 everywhere.

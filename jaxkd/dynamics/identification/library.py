@@ -9,14 +9,14 @@ from jaxtyping import Array, Float
 
 
 def polynomials(variables: Sequence[sympy.Symbol], *, degree: int) -> tuple[sympy.Expr, ...]:
-    """All products of powers up to a total degree: 1, x, y, x², x y, y², ...
+    """Monomials up to a total degree: 1, x, y, x², x y, y², ...
 
     Args:
         variables: states and inputs.
-        degree: of the largest product, 0 or more.
+        degree: highest total degree, 0 or more.
 
     Returns:
-        Terms, those of the lowest degree first.
+        Terms in order of their degree.
 
     Raises:
         ValueError: a degree below 0.
@@ -41,10 +41,10 @@ def trigonometric(variables: Sequence[sympy.Symbol], *, frequencies: Sequence[fl
 
     Args:
         variables: states and inputs.
-        frequencies: w, in radians over the variable's unit.
+        frequencies: w, in radians per unit of the variable.
 
     Returns:
-        Terms, those of the first frequency first.
+        Terms in order of their frequency.
 
     Source: Brunton, Proctor & Kutz 2016, equation 5.  Deviation: none.
 
@@ -61,10 +61,10 @@ def exponentials(variables: Sequence[sympy.Symbol], *, rates: Sequence[float] = 
 
     Args:
         variables: states and inputs.
-        rates: r, in 1 over the variable's unit.
+        rates: r, per unit of the variable.
 
     Returns:
-        Terms, those of the first rate first.
+        Terms in order of their rate.
 
     Source: Brunton, Proctor & Kutz 2016, equation 5.  Deviation: none.
 
@@ -76,21 +76,21 @@ def exponentials(variables: Sequence[sympy.Symbol], *, rates: Sequence[float] = 
 
 
 def rationals(variables: Sequence[sympy.Symbol], *, half: float = 1.0, power: int = 1) -> tuple[sympy.Expr, ...]:
-    """`x^n / (h^n + |x|^n)`, of Hill and of Michaelis and Menten, which has no pole on the real line.
+    """Hill or Michaelis-Menten term `x^n / (h^n + |x|^n)` of each variable, without a pole on the real line.
 
     Args:
         variables: states and inputs.
-        half: h > 0, the value at which the term is a half, in the variable's unit.
+        half: h > 0, the value at which the term is 1/2, in the variable's unit.
         power: n, 1 or more.
 
     Returns:
-        A term a variable.
+        One term per variable.
 
     Raises:
         ValueError: a half that is not positive, which would put a pole at 0, or a power below 1.
 
     Source: Hill 1910 and Michaelis & Menten 1913, as terms in Mangan et al. 2016 (doi 10.1109/TMBMC.2016.2633265).
-    Deviation: of `|x|`, so that a state that noise makes negative meets no pole.
+    Deviation: `|x|` in the denominator, so that a state that noise makes negative meets no pole.
 
     Example:
         >>> rationals(sympy.symbols("x,"), half=2, power=1)
@@ -104,17 +104,17 @@ def rationals(variables: Sequence[sympy.Symbol], *, half: float = 1.0, power: in
 def values(
     terms: Sequence[sympy.Expr], variables: Sequence[sympy.Symbol]
 ) -> Callable[[Float[Array, "*points variables"]], Float[Array, "*points terms"]]:
-    """The function from the variables' values to those of the terms, differentiable, for jit and vmap.
+    """Compile terms into a differentiable function of the variables' values, for `jit` and `vmap`.
 
     Args:
-        terms: any SymPy expressions that JAX has functions for, also ones that nothing in this module makes.
-        variables: in the order of the last axis of what the function takes.
+        terms: SymPy expressions of functions that JAX has, from this module or your own.
+        variables: symbols in the order of the last axis of the function's argument.
 
     Returns:
         A function of `[*points, variables]` to `[*points, terms]`, of the same dtype.
 
     Raises:
-        ValueError: a term with a symbol that is no variable, terms that are equal, or none.
+        ValueError: a symbol that is not a variable, equal terms, or no terms.
 
     Source: inferred.  Deviation: none.
 
@@ -135,7 +135,7 @@ def values(
 
     def of(points: Float[Array, "*points variables"]) -> Float[Array, "*points terms"]:
         columns = evaluate(*(points[..., index] for index in range(len(variables))))
-        # A constant term is a number.
+        # A constant term evaluates to a plain number.
         return jnp.stack([jnp.broadcast_to(jnp.asarray(one, points.dtype), points.shape[:-1]) for one in columns], -1)
 
     return of

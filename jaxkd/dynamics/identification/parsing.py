@@ -1,4 +1,4 @@
-"""Terms, known parts and signs as a person writes them on a command line."""
+"""Parsing of terms, known parts and sign constraints from the command line."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from jaxkd.dynamics.identification.equations import Equations
 
 
 def symbols(names: Sequence[str]) -> tuple[sympy.Symbol, ...]:
-    """Of columns, whatever SymPy means by such a name."""
+    """Symbols of columns, even if SymPy gives the name another meaning."""
     return tuple(sympy.Symbol(name) for name in names)
 
 
 def expression(text: str, variables: Sequence[sympy.Symbol]) -> sympy.Expr:
-    """`x*y`, `sin(2*x)`, `x**2 / (1 + x**2)`: Python's operators, SymPy's functions, and the variables' names.
+    """Parse `x*y`, `sin(2*x)`, `x**2 / (1 + x**2)`: Python's operators, SymPy's functions, and the variables' names.
 
     Raises:
-        ValueError: text that is no expression, or another name in it.
+        ValueError: text that is not an expression, or an unknown name.
     """
     names = {str(variable): variable for variable in variables}
     try:
@@ -41,10 +41,10 @@ def expression(text: str, variables: Sequence[sympy.Symbol]) -> sympy.Expr:
 
 
 def known(texts: Sequence[str], states: tuple[sympy.Symbol, ...], inputs: tuple[sympy.Symbol, ...]) -> Equations | None:
-    """`x = v` says that dx/dt has the part v, with this coefficient; None of no texts.
+    """Parse `x = v`: dx/dt has the part v, with this coefficient.  None if there are no texts.
 
     Raises:
-        ValueError: text that is no such sentence, or the same state twice.
+        ValueError: text that is not such an equation, or the same state twice.
     """
     parts: dict[sympy.Symbol, sympy.Expr] = {}
     for text in texts:
@@ -65,10 +65,10 @@ def signs(
     states: tuple[sympy.Symbol, ...],
     inputs: tuple[sympy.Symbol, ...],
 ) -> Int[np.ndarray, "terms states"] | None:
-    """`v: x*y < 0` says that the coefficient of x*y in dv/dt is not positive; None of no texts.
+    """Parse `v: x*y < 0`: the coefficient of x*y in dv/dt is not positive.  None if there are no texts.
 
     Raises:
-        ValueError: text that is no such sentence, or a term that is not among the others.
+        ValueError: text that is not such a constraint, or a term that is not in `terms`.
     """
     table = np.zeros((len(terms), len(states)), int)
     for text in texts:

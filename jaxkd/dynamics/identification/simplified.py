@@ -1,4 +1,4 @@
-"""Equations without the terms that say next to nothing."""
+"""Removal of terms with a negligible contribution."""
 
 import dataclasses
 
@@ -11,21 +11,21 @@ from jaxkd.dynamics.identification.equations import Equations
 
 
 def simplified(equations: Equations, points: Float[Array, "points variables"], *, least: float = 0.02) -> Equations:
-    """Without terms whose contribution, `|coefficient| rms(term) / rms(right-hand side)`, is below a share.
+    """Drop terms whose contribution, `|coefficient| rms(term) / rms(right-hand side)`, is below a share.
 
     Args:
-        equations: of any terms.
-        points: values of the states and after them of the inputs, where the equations are to hold.
-        least: the share.
+        equations: equations in any terms.
+        points: values of the states, then of the inputs, at which the equations should hold.
+        least: smallest share that is retained.
 
     Returns:
-        Equations of the terms that are left, with the same coefficients.
+        Equations of the remaining terms, with the same coefficients.
 
     Raises:
         ValueError: a share below 0.
 
     Source: inferred, as thresholds of coefficients depend on units.  Deviation: root mean squares in place of standard
-    deviations, by which a constant would say nothing.
+    deviations, by which a constant would contribute nothing.
 
     Example:
         >>> import jax, sympy

@@ -1,4 +1,4 @@
-"""Simulations of found equations, in any units: their tolerances are shares of each state's deviation.
+"""Simulation of identified equations, in any units: tolerances are relative to each state's deviation.
 
 Coefficients are arguments, so that equations of the same terms compile once.
 """
@@ -20,7 +20,7 @@ from jaxkd.dynamics.solvers.solve import Solution, Solver, solve
 SOLVER = Solver(rtol=1e-6, atol=1e-6)
 
 NEAR = 1.0
-"""Widths of the box that holds the data, to each side of it, that a simulation may leave it by."""
+"""Margin on each side of the data's bounding box that a simulation may enter, in widths of the box."""
 
 
 def simulate(
@@ -34,17 +34,17 @@ def simulate(
     deviation: Float[Array, " states"],
     solver: Solver = SOLVER,
 ) -> Solution:
-    """As `solve`, of states that are divided by their deviation, with inputs that are known at the times.
+    """Run `solve` on states divided by their deviation, with inputs given at the times.
 
     Args:
-        coefficients: of the terms in each equation.
-        y0: at the first time.
-        times: increasing.
-        inputs: at the times, and between them by cubics whose slopes look back; None where there are none.
-        terms: of the equations.
-        variables: states and inputs.
-        deviation: of each state, > 0.
-        solver: its `atol` is a share of the deviation.
+        coefficients: coefficients of the terms in each equation.
+        y0: states at the first time.
+        times: output times, increasing.
+        inputs: values at the times, interpolated by cubics with backward slopes; None if there are none.
+        terms: terms of the equations.
+        variables: states, then inputs.
+        deviation: standard deviation of each state, > 0.
+        solver: ODE solver; its `atol` is relative to the deviation.
     """
     values = library.values(terms, variables)
     driven = None if inputs is None else control(times, inputs)
@@ -69,16 +69,16 @@ def forecasts(
     variables: tuple[sympy.Symbol, ...],
     deviation: Float[Array, " states"],
 ) -> Float[Array, "draws times states"]:
-    """What each draw of the coefficients and of the start forecasts, one after the other; inf from where one diverges.
+    """Forecast from each sample of coefficients and start, sequentially; inf from where one diverges.
 
     Args:
-        coefficients: of each draw.
-        y0: of each draw, at the first time.
-        times: increasing.
-        inputs: at the times.
-        terms: of the equations.
-        variables: states and inputs.
-        deviation: of each state, > 0.
+        coefficients: coefficients of each sample.
+        y0: states of each sample at the first time.
+        times: output times, increasing.
+        inputs: values at the times.
+        terms: terms of the equations.
+        variables: states, then inputs.
+        deviation: standard deviation of each state, > 0.
     """
     one = functools.partial(simulate, terms=terms, variables=variables, deviation=deviation)
     return jax.lax.map(lambda drawn: one(drawn[0], drawn[1], times, inputs).states, (coefficients, y0))
@@ -93,15 +93,15 @@ def stays_near(
     low: Float[np.ndarray, " states"],
     high: Float[np.ndarray, " states"],
 ) -> bool:
-    """Whether a simulation stays within the box of the data, with NEAR widths of it to each side.
+    """Whether a simulation stays within the data's bounding box, extended by NEAR widths on each side.
 
     Args:
-        equations: to simulate.
-        start: at the first time.
-        times: increasing.
-        inputs: at the times.
-        low: of the data.
-        high: of the data.
+        equations: equations to simulate.
+        start: states at the first time.
+        times: output times, increasing.
+        inputs: values at the times.
+        low: minimum of each state in the data.
+        high: maximum of each state in the data.
     """
     width = positive(high - low)
     (states,) = np.asarray(
@@ -119,5 +119,5 @@ def stays_near(
 
 
 def positive(deviation: Any) -> Any:
-    """1 for a state that does not move: of an array of NumPy's or JAX's, the same."""
+    """Replace the deviation of a constant state by 1, in an array of NumPy or of JAX."""
     return deviation + (deviation == 0)

@@ -1,4 +1,4 @@
-"""Which terms an equation has, and how sure that is: cross-validation over blocks, and the bootstrap."""
+"""Choice of an equation's terms by cross-validation over blocks, and its uncertainty by the bootstrap."""
 
 import dataclasses
 import functools
@@ -16,55 +16,55 @@ from jaxkd.dynamics.identification.sparse_paths import BackwardElimination, Spar
 from jaxkd.typing import Key
 
 NEGLIGIBLE = 1e-7
-"""Of the mean square of what is to be explained."""
+"""Negligible error, relative to the mean square of the target."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SparseFit:
-    """Terms and coefficients of each channel, and all that the choice was made by.  `batch` is what `vmap` adds."""
+    """Terms and coefficients of each channel, and the basis of the choice.  `vmap` adds the `batch` axes."""
 
     coefficients: Float[Array, "*batch terms channels"]
-    """0 where a term was not chosen."""
+    """Fitted coefficients; 0 for terms that were not chosen."""
     support: Bool[Array, "*batch terms channels"]
     chosen: Int[Array, "*batch channels"]
-    """Position of the candidate on the path."""
+    """Position of the chosen candidate on the path."""
     errors: Float[Array, "*batch channels candidates folds"]
-    """Mean square of what a fold's rows are off, of a fit to all others, in the channel's unit squared."""
+    """Mean squared error on each fold of a fit to all other folds, in the channel's unit squared."""
     candidates: Bool[Array, "*batch channels candidates terms"]
-    """The path, of which `support` is the one that was chosen."""
+    """Candidates of the path; `support` is the chosen one."""
     condition: Float[Array, "*batch"]
-    """Of the terms at length 1: the factor by which relative errors of the data can grow in the coefficients."""
+    """Condition number of the terms at length 1: the most by which relative errors grow in the coefficients."""
     allowed: Bool[Array, "*batch terms channels"]
     signs: Int[Array, "*batch terms channels"] | None
-    """As they were given."""
+    """Sign constraints, as passed."""
     scale: Float[Array, "*batch terms"]
-    """The terms' lengths over all rows, 1 for one of zeros."""
+    """Lengths of the terms over all rows; 1 for a term of zeros."""
     triangles: Float[Array, "*batch blocks columns columns"]
-    """What each block says, of terms at length 1."""
+    """Triangular factor of each block, for terms at length 1."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """What the coefficients could have been, had other blocks been measured."""
+    """Bootstrap replicates of the coefficients, over blocks drawn with replacement."""
 
     coefficients: Float[Array, "*batch replicates terms channels"]
-    """Of the terms that were chosen from all data."""
+    """Coefficients of the terms that were chosen from all data."""
     inclusion: Float[Array, "*batch terms channels"]
-    """The share of replicates in which the same position of the path has the term."""
+    """Share of replicates in which the same position of the path has the term."""
     blocks: int = dataclasses.field(metadata={"static": True})
-    """That were drawn from."""
+    """Number of blocks that replicates are drawn from."""
 
     def interval(self, level: float = 0.9) -> tuple[Float[Array, "terms channels"], Float[Array, "terms channels"]]:
-        """Percentile interval of each coefficient, given the terms, as much wider as so few blocks ask for."""
+        """Percentile interval of each coefficient, given the terms, expanded for the number of blocks."""
         tail = self.tail(level)
         return jnp.quantile(self.coefficients, tail, axis=0), jnp.quantile(self.coefficients, 1 - tail, axis=0)
 
     def tail(self, level: float = 0.9) -> float:
-        """The share of replicates to each side of an interval.
+        """Share of replicates on each side of an interval.
 
-        A bootstrap of n blocks varies by (n - 1) / n of what means of n vary by, and as if that were known.
+        A bootstrap of n blocks has (n - 1) / n times the variance of means of n, and takes it as known.
 
         Source: Hesterberg 2015, What teachers should know about the bootstrap (doi 10.1080/00031305.2015.1089789),
         section 3.4, "expanded percentile interval".  Deviation: none.
@@ -83,28 +83,28 @@ def sparse_fit(
     allowed: Bool[Array, "terms channels"] | None = None,
     signs: Int[Array, "terms channels"] | None = None,
 ) -> SparseFit:
-    """The sparsest candidate of a path whose error over folds is within one standard error of the least.
+    """Choose the sparsest candidate whose cross-validation error is within one standard error of the least.
 
     Args:
         features: float64; rows within a block may be correlated, blocks must not: trajectories, or long pieces of one.
-            A row of zeros on both sides says nothing.
-        targets: float64, what the terms are to add up to.
-        path: the way to choose terms.  None: `BackwardElimination()`.
-        folds: groups of whole blocks; at most as many as there are.
-        allowed: which terms a channel may have; None: all.
-        signs: 1 or -1 where a coefficient must not be of the other sign, 0 where it may; None: no such places.  Of a
-            candidate's terms that are of the wrong sign the largest is dropped, until there is none.
+            A row of zeros on both sides has no effect.
+        targets: float64, what the terms should add up to.
+        path: method of choosing terms.  None: `BackwardElimination()`.
+        folds: groups of whole blocks; at most the number of blocks.
+        allowed: mask of the terms that a channel may have; None: all.
+        signs: 1 or -1 if a coefficient must not have the other sign, 0 if it may; None: no constraints.  The largest
+            of a candidate's terms with the wrong sign is dropped, until none is left.
 
     Returns:
-        The fit, its coefficients in the targets' units over the features'.
+        The fit, with coefficients in the targets' units over the features'.
 
     Raises:
         TypeError: arrays of another dtype than float64.
         ValueError: fewer than three blocks or folds.
 
     Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, as in Hastie, Tibshirani & Friedman,
-    The Elements of Statistical Learning, section 7.10.  Deviation: inferred: folds are blocks, since the error's
-    correlation in time makes rows of one trajectory no independent test.
+    The Elements of Statistical Learning, section 7.10.  Deviation: inferred: folds are blocks, since errors are
+    correlated in time, so that rows of one trajectory are no independent test.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -128,9 +128,9 @@ def sparse_fit(
     triangles = jax.vmap(triangle)(features / scale[None, None], targets)
     path = BackwardElimination() if path is None else path
     allowed = jnp.ones((terms, channels), bool) if allowed is None else allowed
-    said = jnp.sum(jnp.any(features != 0, axis=2) | jnp.any(targets != 0, axis=2), axis=1)
+    nonzero = jnp.sum(jnp.any(features != 0, axis=2) | jnp.any(targets != 0, axis=2), axis=1)
 
-    # Each fold held out in turn, and last none: the fit itself.
+    # Hold out each fold in turn, and last none: the fit itself.
     fold = np.arange(blocks) * folds // blocks
     held = jnp.asarray(fold == np.arange(folds + 1)[:, None])
 
@@ -142,7 +142,7 @@ def sparse_fit(
         fits = jax.vmap(each)(columns, subsets)
         test = jnp.where(held[:, None, None], triangles, 0.0)
         off = jnp.einsum("brt,ckt->bckr", test[:, :, :terms], fits) - jnp.moveaxis(test[:, :, terms:], 2, 1)[:, :, None]
-        return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / jnp.maximum(jnp.sum(jnp.where(held, said, 0)), 1)
+        return subsets, fits, jnp.sum(off**2, axis=(0, 3)) / jnp.maximum(jnp.sum(jnp.where(held, nonzero, 0)), 1)
 
     subsets, fits, errors = jax.vmap(fitted)(held)
     errors = jnp.moveaxis(errors[:-1], 0, 2)
@@ -165,16 +165,16 @@ def sparse_fit(
 
 
 def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, ""]:
-    """The first candidate whose mean error is at most the least one plus that one's standard error over folds.
+    """Choose the first candidate whose mean error is at most the least plus its standard error over folds.
 
     Args:
-        errors: mean squares, of the sparsest candidate first.
+        errors: mean squared errors, the sparsest candidate first.
 
     Returns:
-        Its position.  Errors below NEGLIGIBLE times that of the first candidate count as none: without noise the least
-        error is one of interpolation, which terms that are not there can always better.
+        Its position.  Errors below NEGLIGIBLE times that of the first candidate count as 0: without noise the least
+        error is one of interpolation, which spurious terms can always reduce.
 
-    Source: Breiman, Friedman, Olshen & Stone 1984.  Deviation: what is negligible.
+    Source: Breiman, Friedman, Olshen & Stone 1984.  Deviation: the negligible error.
 
     Example:
         >>> import jax.numpy as jnp
@@ -189,13 +189,13 @@ def one_standard_error(errors: Float[Array, "candidates folds"]) -> Int[Array, "
 
 @functools.partial(jax.jit, static_argnames=("path", "replicates"))
 def bootstrap(fit: SparseFit, key: Key, *, path: SparsePath | None = None, replicates: int = 200) -> Bootstrap:
-    """Fits to blocks drawn with replacement: intervals of coefficients, and how often each term is chosen.
+    """Fit blocks drawn with replacement: intervals of coefficients, and how often each term is chosen.
 
     Args:
-        fit: of `sparse_fit`.
-        key: of the draws.
-        path: that `fit` was made with.  None: `BackwardElimination()`.
-        replicates: of the draw.
+        fit: result of `sparse_fit`.
+        key: random key for the bootstrap replicates.
+        path: path that `fit` was made with.  None: `BackwardElimination()`.
+        replicates: number of bootstrap replicates.
 
     Returns:
         Coefficients of every replicate in the units of `fit`, and inclusion probabilities.
@@ -238,7 +238,7 @@ def _subsets(
     signs: Int[Array, "terms channels"] | None,
     chosen: Int[Array, " channels"] | None = None,
 ) -> Bool[Array, "channels candidates terms"]:
-    """The path's candidates for each channel, or one of them, of terms that are allowed and of the right sign."""
+    """Candidates of the path for each channel, or one of them, with only allowed terms and signs."""
 
     def candidates(target: Array, allowed: Array, signs: Array | None, chosen: Array | None) -> Array:
         usable = jnp.where(allowed[None], _unit(factor), 0.0)
@@ -258,7 +258,7 @@ def _subsets(
 
 
 def _length(columns: Float[Array, "rows terms"]) -> Float[Array, " terms"]:
-    """Of each column; 1 for one of zeros."""
+    """Length of each column; 1 for a column of zeros."""
     square = jnp.sum(columns**2, axis=0)
     return jnp.sqrt(jnp.where(square > 0, square, 1.0))
 

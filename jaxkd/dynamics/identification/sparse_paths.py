@@ -1,4 +1,4 @@
-"""Ways to choose terms, each a path of candidates from the fewest terms to the most.
+"""Methods of choosing terms, each a path of candidates from the fewest terms to the most.
 
 A path is a function of one channel's least-squares problem; `sparse_fit` chooses the candidate.  Position i of a path
 means the same for all data, a number of terms or a threshold, so that cross-validation can compare it over folds.
@@ -20,7 +20,7 @@ from jaxkd.dynamics.identification.least_squares import DEPENDENT, independent, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SparsePath(abc.ABC):
-    """A way to choose terms."""
+    """Method of choosing terms."""
 
     @abc.abstractmethod
     def __call__(
@@ -30,18 +30,18 @@ class SparsePath(abc.ABC):
 
         Args:
             factor: columns of length 1, but for those of zeros.
-            target: of the channel, in its own unit.
+            target: values of the channel, in its own unit.
         """
 
     def refined(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"], subset: Bool[Array, " terms"]
     ) -> Bool[Array, " terms"]:
-        """A candidate of the path, with other terms in place of some where that explains more.  Default: as it is.
+        """Exchange terms of a candidate where that explains more.  The default returns it unchanged.
 
         Args:
-            factor: as of the path, like the target.
-            target: of the channel.
-            subset: of the terms.
+            factor: as in `__call__`.
+            target: as in `__call__`.
+            subset: mask of the candidate's terms.
         """
         del factor, target
         return subset
@@ -49,10 +49,10 @@ class SparsePath(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackwardElimination(SparsePath):
-    """Of all terms, again and again the one is dropped without which the residual grows least.
+    """Path that, starting from all terms, drops the one without which the residual grows least.
 
-    Candidate i has i terms.  What was dropped early may be what matters most among few: while the exchange of a term of
-    a candidate for another one makes the residual smaller, the best one is made.
+    Candidate i has i terms.  A term that was dropped early may matter most among few: as long as exchanging a term of a
+    candidate for another reduces the residual, the best exchange is made.
 
     Source: Efroymson 1960; the exchanges are sequential replacement, Miller, Subset Selection in Regression, section
     3.3; with an error over folds as the stop, SSR of Boninsegna et al. 2018 (doi 10.1063/1.5018409).  Deviation: they
@@ -60,9 +60,9 @@ class BackwardElimination(SparsePath):
     """
 
     exchanges: int = 3
-    """At most."""
+    """Maximum number of exchanges."""
     most: int = 10
-    """Terms of a candidate that exchanges are tried in: they take as long as it has terms, and equations have few."""
+    """Most terms of a candidate that exchanges are tried in: the cost grows with them, and equations have few."""
 
     def __call__(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
@@ -71,7 +71,7 @@ class BackwardElimination(SparsePath):
 
         def dropped(subset: Bool[Array, " terms"], most: Array) -> tuple[Array, Array]:
             fit, inverse = subset_fit(factor, target, subset)
-            # What the residual's square grows by without the term.
+            # Increase of the squared residual without the term.
             growth = jnp.where(subset, fit**2 / jnp.where(subset, inverse, 1.0), jnp.inf)
             without = subset & (jnp.arange(subset.size) != jnp.argmin(growth))
             subset = jnp.where(jnp.sum(subset) > most, without, subset)
@@ -105,16 +105,16 @@ class BackwardElimination(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SequentialThresholding(SparsePath):
-    """Least squares, after which terms of a small share of the target are dropped, and so on until none is.
+    """Least squares, repeated without the terms that are a small share of the target until none is dropped.
 
-    A candidate for each threshold.
+    One candidate per threshold.
 
-    Source: STLSQ of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113).  Deviation: the threshold is one on
-    `|c_j| |f_j| / |y|`, so that it has no unit, where theirs is one on `|c_j|`.
+    Source: STLSQ of Brunton, Proctor & Kutz 2016 (doi 10.1073/pnas.1517384113).  Deviation: the threshold is on
+    `|c_j| |f_j| / |y|`, so that it has no unit, where theirs is on `|c_j|`.
     """
 
     thresholds: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-3, 40))
-    """Shares of the target's length, the largest first."""
+    """Shares of the target's length, in descending order."""
     rounds: int = 10
 
     def __post_init__(self) -> None:
@@ -138,17 +138,17 @@ class SequentialThresholding(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BestSubset(SparsePath):
-    """Of all subsets of each size the one with the smallest residual.
+    """For each size, the subset with the smallest residual.
 
-    Candidate i has i terms.  Terms that depend on earlier ones must have been left out.
+    Candidate i has i terms.  Terms that depend linearly on earlier ones must be left out.
 
     Source: the definition.  Deviation: none.
     """
 
     most: int = 4
-    """Terms of the largest candidate."""
+    """Number of terms of the largest candidate."""
     limit: int = 50_000
-    """Subsets of one size that are tried; more are refused."""
+    """Most subsets of one size that are tried; more are rejected."""
 
     def __call__(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
@@ -171,15 +171,15 @@ class BestSubset(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lasso(SparsePath):
-    """Terms that are not 0 at the minimum of `|A c - y|^2 / 2 + penalty |c|_1`, by coordinate descent.
+    """Nonzero terms at the minimum of `|A c - y|^2 / 2 + penalty |c|_1`, by coordinate descent.
 
-    A candidate for each penalty.  The coefficients are fitted again without it.
+    One candidate per penalty.  The coefficients are fitted again without it.
 
     Source: Friedman, Hastie & Tibshirani 2010 (doi 10.18637/jss.v033.i01).  Deviation: none.
     """
 
     penalties: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-4, 40))
-    """Shares of the least penalty at which all terms are 0, the largest first."""
+    """Shares of the smallest penalty at which all terms are 0, in descending order."""
     sweeps: int = 200
 
     def __call__(
@@ -205,17 +205,17 @@ class Lasso(SparsePath):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelaxedL0(SparsePath):
-    """Terms that a copy w of the coefficients keeps.
+    """Nonzero terms of a relaxed copy w of the coefficients.
 
-    The minimum is that of `|A c - y|^2 / 2 + penalty |w|_0 + |c - w|^2 / (2 width)`, over c and w in turn.  A candidate
-    for each penalty.
+    The minimum is that of `|A c - y|^2 / 2 + penalty |w|_0 + |c - w|^2 / (2 width)`, over c and w in turn.  One
+    candidate per penalty.
 
     Source: SR3 of Zheng et al. 2019 (doi 10.1109/ACCESS.2018.2886528), for SINDy Champion et al. 2020 (doi
     10.1109/ACCESS.2020.3023625).  Deviation: columns have length 1 and penalties are shares of the target.
     """
 
     penalties: tuple[float, ...] = tuple(float(one) for one in np.geomspace(1.0, 1e-7, 40))
-    """Shares of the target's square, the largest first."""
+    """Shares of the target's square, in descending order."""
     width: float = 1.0
     rounds: int = 100
 
@@ -242,7 +242,7 @@ class RelaxedL0(SparsePath):
 
 
 _ROUNDING = 1e-9
-"""Of a residual's square: what is less is none."""
+"""Relative decrease of a squared residual below which it counts as none."""
 
 
 def _remainders(
@@ -251,16 +251,16 @@ def _remainders(
     members: Int[Array, " members"],
     out: Int[Array, ""],
 ) -> tuple[Array, Float[Array, " terms"]]:
-    """Square of what members but one leave of the target, and what each further term would take off it.
+    """Squared residual of all members but one, and its decrease by each further term.
 
     Args:
-        factor: as of a path.
-        target: as of a path.
-        members: of a subset; as many as there are terms, or more, where there are fewer of them.
-        out: the one that is left out; as many as there are terms: none.
+        factor: as in `SparsePath.__call__`.
+        target: as in `SparsePath.__call__`.
+        members: indices of a subset's terms; the number of terms, or more, pads them.
+        out: index of the member that is left out; the number of terms for none.
     """
     there = (members < factor.shape[1]) & (members != out)
-    # Those that are not there come last, as columns of zeros: they take no row.
+    # Absent members come last, as columns of zeros: they take no row.
     first = members[jnp.argsort(~there)]
     columns = jnp.where(jnp.sort(~there)[None], 0.0, factor[:, jnp.minimum(first, factor.shape[1] - 1)])
     turned = triangulated(jnp.concatenate([columns, target[:, None], factor], axis=1), members.size)
@@ -272,6 +272,6 @@ def _remainders(
 
 
 def _explained(columns: Float[Array, "rows terms"], target: Float[Array, " rows"], count: int) -> Array:
-    """What terms take off the target's square."""
+    """Part of the target's square that the terms explain."""
     turned = triangulated(jnp.concatenate([columns, target[:, None]], axis=1), count)
     return jnp.sum(turned[:count, -1] ** 2)

@@ -9,13 +9,13 @@ _FACTOR = re.compile(r"\s*(?P<before>[*/·]?)\s*(?P<name>[^\W\d_]+|[°%‰]\w*|1
 
 
 def unit_of(term: sympy.Expr, state: sympy.Symbol, time: str, units: Mapping[str, str]) -> str:
-    """Of the coefficient of a term in d state / d time; empty where it cannot be said.
+    """Unit of the coefficient of a term in d state / d time; empty if it cannot be determined.
 
     Args:
-        term: a product of powers; what is inside a function, such as sin(x), must be a number without a unit.
-        state: whose rate of change it is a part of.
-        time: name of the column.
-        units: of columns, such as `m/s`, `kg m^2` or `1/h`; any other text is one unit by itself.
+        term: a product of powers; the argument of a function, such as sin(x), must be a number without a unit.
+        state: state whose rate of change has the term.
+        time: name of the time column.
+        units: units of the columns, such as `m/s`, `kg m^2` or `1/h`; any other text is one unit.
 
     Example:
         >>> x, v = sympy.symbols("x v")

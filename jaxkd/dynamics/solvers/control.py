@@ -1,9 +1,9 @@
-"""Inputs that are known at some times, between them."""
+"""Interpolation of sampled inputs."""
 
 import diffrax
 from jaxtyping import Array, Float
 
 
 def control(times: Float[Array, " times"], inputs: Float[Array, "times inputs"]) -> diffrax.CubicInterpolation:
-    """Cubics through the inputs, whose slopes look back: `evaluate(t)` is what a vector field takes."""
+    """Interpolate inputs by cubics with backward slopes; `evaluate(t)` returns what a vector field takes."""
     return diffrax.CubicInterpolation(times, diffrax.backward_hermite_coefficients(times, inputs))

@@ -1,4 +1,4 @@
-"""Equal steps from time to time, by a scan."""
+"""Fixed-step integration by a scan."""
 
 import dataclasses
 from typing import Any
@@ -13,12 +13,12 @@ from jaxkd.typing import Scalar
 
 @dataclasses.dataclass(frozen=True)
 class FixedStep:
-    """A method of equal steps between the times."""
+    """Explicit Runge-Kutta coefficients, for equal steps between times."""
 
     nodes: tuple[float, ...]
-    """Of a step."""
+    """Time of each stage, as a fraction of a step."""
     stages: tuple[tuple[float, ...], ...]
-    """Weights of the slopes before each."""
+    """Weights of the earlier slopes in each stage."""
     weights: tuple[float, ...]
 
 
@@ -37,18 +37,18 @@ def fixed_step(
     method: FixedStep = RK4,
     substeps: int = 1,
 ) -> Float[Array, "times states"]:
-    """As `solve`, by a scan of equal steps from time to time: for the short horizons of a curriculum.
+    """Solve like `solve`, by a scan of equal steps between times: for the short horizons of a curriculum.
 
     Args:
-        vector_field: as of `solve`.
-        y0: at the first time.
+        vector_field: as in `solve`.
+        y0: state at the first time.
         times: increasing.
-        args: as of `solve`.
-        method: EULER, RK4, or coefficients of one's own.
+        args: as in `solve`.
+        method: EULER, RK4, or your own coefficients.
         substeps: steps from one time to the next.
 
     Returns:
-        The states; inf or nan where they diverge.
+        The states; inf or nan if they diverge.
 
     Raises:
         ValueError: fewer than one substep.

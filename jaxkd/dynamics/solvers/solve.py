@@ -1,4 +1,4 @@
-"""Initial value problems: one call to Diffrax, behind one small description of how."""
+"""Initial value problems: one call to Diffrax, with one small configuration."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,39 +10,39 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 RightHandSide = Callable[[Any, Float[Array, " states"], Any], Float[Array, " states"]]
-"""f(t, y, args), as Diffrax has it."""
+"""Right-hand side f(t, y, args), as in Diffrax."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Solution:
-    """A trajectory, and whether it is one."""
+    """Solved trajectory, and whether the solver succeeded."""
 
     states: Float[Array, "*batch times states"]
-    """inf at the times that the solver did not reach."""
+    """States; inf at the times that the solver did not reach."""
     succeeded: Bool[Array, "*batch"]
-    """False where steps ran out, or a state was no number; True also where `Solver.stop` ended it."""
+    """False if steps ran out or a state was not finite; True also if `Solver.stop` ended the solution."""
     steps: Int[Array, "*batch"]
-    """Accepted and rejected ones."""
+    """Number of accepted and rejected steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Solver:
-    """How an initial value problem is solved."""
+    """Configuration of an initial value solver."""
 
     method: diffrax.AbstractSolver = dataclasses.field(default_factory=diffrax.Tsit5)
-    """Any of Diffrax's: Euler(), Heun(), Tsit5(), Dopri5(), Dopri8(), or Kvaerno5() where the problem is stiff."""
+    """Any Diffrax solver: Euler(), Heun(), Tsit5(), Dopri5(), Dopri8(), or Kvaerno5() for stiff problems."""
     rtol: float = 1e-6
     atol: float = 1e-9
-    """In the states' unit."""
+    """Absolute tolerance, in the states' unit."""
     step: float | None = None
-    """A fixed step, in the unit of time.  None: as rtol and atol ask for."""
+    """Fixed step, in the unit of time.  None: adaptive, by rtol and atol."""
     max_steps: int = 4096
-    """After which a solution has not succeeded.  Memory of the gradient grows with its logarithm."""
+    """Maximum number of steps; a solution that needs more fails.  The gradient's memory grows with its logarithm."""
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(default_factory=diffrax.RecursiveCheckpointAdjoint)
-    """Of gradients: also BacksolveAdjoint(), DirectAdjoint(), or ForwardMode() for `jax.jvp`."""
+    """Method for gradients: also BacksolveAdjoint(), DirectAdjoint(), or ForwardMode() for `jax.jvp`."""
     stop: Callable[..., Bool[Array, ""]] | None = None
-    """`stop(t, y, args, **kwargs)` ends the solution at the first step after which it is true."""
+    """Predicate: `stop(t, y, args, **kwargs)` ends the solution at the first step after which it is true."""
 
     def __post_init__(self) -> None:
         for name in ("rtol", "atol", "max_steps"):
@@ -53,7 +53,7 @@ class Solver:
 
 
 ACCURATE = Solver(method=diffrax.Dopri8(), rtol=1e-10, atol=1e-10, max_steps=1_000_000)
-"""For what is taken to be exact: trajectories of known systems, and what others are compared with."""
+"""Solver for reference solutions: trajectories of known systems, and baselines of comparisons."""
 
 
 def solve(
@@ -64,23 +64,23 @@ def solve(
     *,
     solver: Solver | None = None,
 ) -> Solution:
-    """y(times) with y' = f(t, y, args) and y(times[0]) = y0.
+    """Solve y' = f(t, y, args) from y(times[0]) = y0 at `times`.
 
-    Nothing raises where a solution diverges, so that a training step goes on with those that did not.
+    A divergent solution does not raise, so that a training step continues with the others.
 
     Args:
-        vector_field: pure; parameters and inputs come through args, whose arrays gradients reach.
-        y0: at the first time.
-        times: increasing.  `vmap` over rows of y0, of times or of args solves many at once; all take as many steps as
-            the slowest.
-        args: a pytree.
-        solver: None: `Solver()`.
+        vector_field: pure function; parameters and inputs come through args, whose arrays gradients reach.
+        y0: state at the first time.
+        times: increasing.  `vmap` over rows of y0, times or args solves many at once; all take as many steps as the
+            slowest.
+        args: arguments of the field, a pytree.
+        solver: configuration; None: `Solver()`.
 
     Returns:
-        The states, of y0's dtype.
+        The solution, with states of y0's dtype.
 
     Raises:
-        ValueError: times of another shape than [times], or fewer than two.
+        ValueError: times are not of shape [times], or fewer than two.
 
     Source: Kidger 2021, On Neural Differential Equations (arXiv 2202.02435).  Deviation: none.
 

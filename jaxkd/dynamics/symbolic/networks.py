@@ -1,6 +1,6 @@
-"""Networks that can be read: their units are those of formulas, and a trained one is a SymPy expression.
+"""Interpretable networks: their units are those of formulas, and a trained network is a SymPy expression.
 
-Their weights are found by gradients, which is not reliable; a library of terms, as `identify` has, is the default.
+Gradients do not find their weights reliably; a library of terms, as in `identify`, is the default.
 """
 
 import abc
@@ -29,24 +29,24 @@ SINE = sympy.Lambda(_a, sympy.sin(_a))
 COSINE = sympy.Lambda(_a, sympy.cos(_a))
 
 EXPONENTIAL = sympy.Lambda(_a, sympy.exp(sympy.Min(_a, 10)))
-"""Of 10 at most, so that a restart that strays stays finite."""
+"""Exponential of 10 at most, so that a divergent restart stays finite."""
 
 LOGARITHM = sympy.Lambda(_a, sympy.log(_a**2 + sympy.Float("1e-6")) / 2)
-"""`log|a|` for `|a|` well above 0.001, and finite at 0."""
+"""Logarithm `log|a|` for `|a|` well above 0.001, and finite at 0."""
 
 QUOTIENT = sympy.Lambda((_a, _b), _a * _b / (_b**2 + sympy.Float("1e-6")))
-"""a / b for `|b|` well above 0.001, and 0 at b = 0."""
+"""Quotient a / b for `|b|` well above 0.001, and 0 at b = 0."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SymbolicNetwork(abc.ABC):
-    """One small network a state, of states and inputs, whose output is the state's slope.
+    """One small network per state, from states and inputs to the state's slope.
 
-    Parameters have a first axis for the states, so that a state's network can be trained and chosen by itself.
+    Parameters have a first axis for the states, so that each state's network can be trained and chosen by itself.
     """
 
     start: float = 0.3
-    """Standard deviation of the weights at the start."""
+    """Standard deviation of the initial weights."""
 
     def __post_init__(self) -> None:
         if not self.start > 0:
@@ -54,25 +54,25 @@ class SymbolicNetwork(abc.ABC):
 
     @abc.abstractmethod
     def sizes(self, variables: int) -> tuple[tuple[int, int], ...]:
-        """Outputs and inputs of the linear map before each layer, and last that of the output."""
+        """Return outputs and inputs of the linear map before each layer, and last of the output map."""
 
     @abc.abstractmethod
     def output(self, arrays: ModuleType, params: Params, variables: Any) -> Any:
-        """One state's slope at one point, for arrays of numbers (jax.numpy) or of SymPy expressions (numpy)."""
+        """Return one state's slope at one point, for arrays of numbers (jax.numpy) or of SymPy expressions (numpy)."""
 
     @abc.abstractmethod
     def rescaled(
         self, params: Params, variables: Float[Array, " variables"], slopes: Float[Array, " states"]
     ) -> Params:
-        """The same functions in other units: of variables and with slopes that are so many times as large."""
+        """Return the same functions in other units: variables and slopes are multiplied by the given factors."""
 
     def init(self, key: Key, variables: int, states: int) -> Params:
-        """Normal weights.
+        """Return normally distributed weights.
 
         Args:
-            key: of the draws.
-            variables: states and inputs.
-            states: outputs.
+            key: random key for the weights.
+            variables: number of states and inputs.
+            states: number of outputs.
         """
         layers = {}
         for number, (outputs, inputs) in enumerate(sizes := self.sizes(variables)):
@@ -82,7 +82,7 @@ class SymbolicNetwork(abc.ABC):
         return layers
 
     def values(self, params: Params, points: Float[Array, "*points variables"]) -> Float[Array, "*points states"]:
-        """Slopes at points, differentiable in both, for jit and vmap."""
+        """Return slopes at points, differentiable in both arguments, for jit and vmap."""
 
         def slopes(point: Float[Array, " variables"]) -> Float[Array, " states"]:
             return jax.vmap(lambda one: self.output(jnp, one, point))(params)
@@ -91,7 +91,7 @@ class SymbolicNetwork(abc.ABC):
         return jnp.reshape(jax.vmap(slopes)(flat), (*points.shape[:-1], -1))
 
     def expressions(self, params: Params, variables: Sequence[sympy.Symbol]) -> tuple[sympy.Expr, ...]:
-        """What the networks compute, expanded, with every digit: `values` to rounding."""
+        """Return the networks as expanded expressions with every digit: equal to `values` up to rounding."""
         numbers = jax.tree.map(lambda leaf: np.vectorize(exact, otypes=[object])(np.asarray(leaf)), params)
         symbols = np.array([*variables], dtype=object)
         states = len(params[OUTPUT][BIASES])
@@ -101,19 +101,19 @@ class SymbolicNetwork(abc.ABC):
     def equations(
         self, params: Params, states: Sequence[sympy.Symbol], inputs: Sequence[sympy.Symbol] = ()
     ) -> Equations:
-        """The same as sums of terms, for LaTeX, Python and JAX.
+        """Return the networks as sums of terms, for LaTeX, Python and JAX.
 
         Args:
-            params: with a network a state.
-            states: the first variables.
-            inputs: the others.
+            params: parameters with one network per state.
+            states: symbols of the first variables.
+            inputs: symbols of the others.
         """
         return Equations.of_sums(self.expressions(params, (*states, *inputs)), states, inputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SymNet(SymbolicNetwork):
-    """Products of linear maps of all that is there before, and a linear map of all of it: a polynomial.
+    """Polynomial: products of linear maps of all previous channels, then a linear map of all channels.
 
     h₀ = z; (η, ξ) = Wₖ hₖ + bₖ and hₖ₊₁ = [hₖ, η ξ] for each product; the slope is w · h + b.
 
@@ -129,7 +129,7 @@ class SymNet(SymbolicNetwork):
     """
 
     products: int = 2
-    """K: polynomials of degree 2^K at most."""
+    """Number K of products: polynomials have a degree of 2^K at most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -159,13 +159,13 @@ class SymNet(SymbolicNetwork):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EQL(SymbolicNetwork):
-    """Layers of a linear map and then units of one or two arguments, and a linear map of the last one's.
+    """Layers of a linear map and units of one or two arguments, followed by a linear map.
 
-    A unit is a `sympy.Lambda` of anything that JAX has a function for: `IDENTITY`, `SQUARE`, `PRODUCT`, `SINE`,
+    A unit is a `sympy.Lambda` of anything that JAX implements: `IDENTITY`, `SQUARE`, `PRODUCT`, `SINE`,
     `COSINE`, guarded `EXPONENTIAL`, `LOGARITHM` and `QUOTIENT`, or your own.  Constants are biases.
 
-    Source: EQL of Sahoo, Lampert & Martius 2018 (arXiv 1806.07259), equations 1 to 4.  Deviation: a network a state;
-    division is guarded by a small constant and stands in any layer.
+    Source: EQL of Sahoo, Lampert & Martius 2018 (arXiv 1806.07259), equations 1 to 4.  Deviation: one network per
+    state; division is guarded by a small constant and allowed in any layer.
 
     Example:
         >>> network = EQL(units=(SINE, PRODUCT), layers=1)
@@ -177,7 +177,7 @@ class EQL(SymbolicNetwork):
     units: tuple[sympy.Lambda, ...] = (IDENTITY, SQUARE, PRODUCT)
     layers: int = 2
     copies: int = 2
-    """Of each unit in each layer."""
+    """Number of copies of each unit in each layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,9 +222,9 @@ def _multiplied(output: Params, slopes: Float[Array, " states"]) -> Params:
 
 
 def _expanded(expression: sympy.Expr) -> sympy.Expr:
-    """A sum of products, where functions and denominators are factors and stay as they are.
+    """Expand to a sum of products, with functions and denominators as unexpanded factors.
 
-    Of network within network the insides would be too long to be read, or written at all.
+    Expanded arguments of nested networks would be too long to read, or even to write.
     """
     names: dict[sympy.Basic, sympy.Dummy] = {}
 

@@ -1,17 +1,17 @@
-"""Penalties of weights, which lead a network to have few that are not 0."""
+"""Penalties that make the weights of a network sparse."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
 def l1(weights: Float[Array, "*weights"]) -> Float[Array, "*weights"]:
-    """The size `|w|` of each weight.
+    """Return the absolute value `|w|` of each weight.
 
     Args:
-        weights: of any unit.
+        weights: weights of any unit.
 
     Returns:
-        One value a weight, in the weight's unit and dtype.
+        One value per weight, in its unit and dtype.
 
     Source: the lasso of Tibshirani 1996 (doi 10.1111/j.2517-6161.1996.tb02080.x).  Deviation: not summed.
 
@@ -23,16 +23,16 @@ def l1(weights: Float[Array, "*weights"]) -> Float[Array, "*weights"]:
 
 
 def smoothed_half(weights: Float[Array, "*weights"], *, knee: float = 0.05) -> Float[Array, "*weights"]:
-    """`sqrt(|w|)`, and for `|w| < a` `sqrt(-w⁴ / 8a³ + 3w² / 4a + 3a / 8)`, whose slope at 0 is 0, not infinite.
+    """Return `sqrt(|w|)`, smoothed for `|w| < a` to `sqrt(-w⁴ / 8a³ + 3w² / 4a + 3a / 8)`, whose slope at 0 is 0.
 
-    Of two sums that are as good, fewer and larger weights cost less than more and smaller ones.
+    Among equally good sums, fewer and larger weights cost less than more and smaller ones.
 
     Args:
-        weights: without a unit.
+        weights: dimensionless weights.
         knee: a > 0, where both parts meet with the same value and slope.
 
     Returns:
-        One value a weight, of its dtype; sqrt(3a / 8) for a weight of 0.
+        One value per weight, of its dtype; sqrt(3a / 8) for a weight of 0.
 
     Raises:
         ValueError: a knee that is not positive.

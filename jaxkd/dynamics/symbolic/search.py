@@ -1,6 +1,6 @@
-"""Symbolic networks found by gradients: many random starts, a penalty, pruning, and the best by held-out points.
+"""Gradient search for symbolic networks: random restarts, a penalty, pruning, and selection on held-out points.
 
-A start ends in a factorisation that fits, which need not be the right one: `identify` is the default.
+A restart finds a factorisation that fits, not necessarily the right one: `identify` is the default.
 """
 
 import dataclasses
@@ -25,49 +25,49 @@ from jaxkd.dynamics.symbolic.penalties import smoothed_half
 from jaxkd.typing import Key, Params
 
 HELD_OUT = 4
-"""The last block and before it every such one."""
+"""Interval between held-out blocks, counted back from the last block, which is held out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the weights of one start are found, of variables and slopes that are divided by their root mean squares."""
+    """Training schedule of one restart, for variables and slopes divided by their root mean squares."""
 
     steps: int = 1000
-    """Of Adam in each part: dense, with the growing penalty, and after each pruning."""
+    """Adam steps in each part: dense, with the growing penalty, and after each pruning."""
     learning_rate: float = 0.02
-    """At the start of a part, from where it falls to 0 as a cosine."""
+    """Initial learning rate of each part, with cosine decay to 0."""
     batch: int = 256
-    """Points of a step."""
+    """Points per step."""
     penalty: Callable[[Array], Array] = smoothed_half
-    """Of each weight."""
+    """Penalty of each weight."""
     rate: float = 0.03
-    """Of the penalty against the mean square error, where it has grown to its end."""
+    """Final coefficient of the growing penalty, relative to the mean square error."""
     least: float = 0.05
-    """Weights that move the slopes by less than this share are pruned."""
+    """Pruning threshold: weights that change the slopes by a smaller share are pruned."""
     prunings: int = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SymbolicFit:
-    """The network of each state that explains held-out points best, and all that it was chosen by."""
+    """Network of each state that best explains held-out points, and the criteria it was chosen by."""
 
     network: SymbolicNetwork
     params: Params
-    """In the units of the data, 0 where pruned."""
+    """Weights in the units of the data, 0 where pruned."""
     mask: Params
-    """Weights that were not pruned."""
+    """True for weights that were not pruned."""
     equations: Equations
-    """What the network computes, without terms of a negligible contribution."""
+    """Equations of the network, without terms of negligible contribution."""
     bic: Float[np.ndarray, "restarts states"]
-    """Of held-out points, in nats; inf where a start diverged."""
+    """BIC of held-out points, in nats; inf where a restart diverged."""
     active: Int[np.ndarray, "restarts states"]
-    """Weights that were not pruned."""
+    """Number of weights that were not pruned."""
     lost: tuple[str, ...]
-    """Which restarts are out of the choice, as they diverged."""
+    """Restarts that were excluded because they diverged."""
 
     @property
     def chosen(self) -> Int[np.ndarray, " states"]:
-        """The restart of each state."""
+        """Index of the chosen restart for each state."""
         return np.argmin(self.bic, axis=0)
 
 
@@ -83,36 +83,35 @@ def symbolic_search(
     restarts: int = 16,
     schedule: Schedule | None = None,
 ) -> SymbolicFit:
-    """The polynomial, or other formula, that a network with products makes of variables to explain their slopes.
+    """Fit a polynomial, or other formula, to slopes by training a network with products.
 
-    Every restart is trained densely, then with a penalty that grows, then pruned and trained without penalty, all of
-    them at once.  Of each state the restart with the least BIC on blocks that were held out is chosen.
+    Every restart is trained densely, then with a growing penalty, then pruned and trained without penalty; all restarts
+    run at once.  For each state, the restart with the least BIC on held-out blocks is chosen.
 
     Args:
         network: `SymNet` or `EQL`.
-        variables: states and after them inputs, float64, each in its own unit; blocks are trajectories, or long pieces
-            of one.
-        slopes: of the states, float64, as an estimator of `jaxkd.dynamics.derivatives.slopes` has them.
-        key: of the starts and of the points of each step.
-        states: their names.
-        inputs: their names.
-        mask: which rows were measured; None: all.
-        restarts: random starts.
-        schedule: None: `Schedule()`.
+        variables: states, then inputs, float64, each in its own unit; blocks are trajectories, or long pieces of one.
+        slopes: slopes of the states, float64, as estimated by `jaxkd.dynamics.derivatives.slopes`.
+        key: random key for the initial weights and the points of each step.
+        states: names of the states.
+        inputs: names of the inputs.
+        mask: True for measured rows; None: all.
+        restarts: number of random restarts.
+        schedule: training schedule; None: `Schedule()`.
 
     Returns:
-        NumPy arrays and equations in the units of the data.  A start that diverges loses: its `bic` is inf, and `lost`
-        names it.
+        The fit: NumPy arrays, and equations in the units of the data.  A restart that diverges is not chosen: its `bic`
+        is inf, and `lost` names it.
 
     Raises:
-        TypeError: arrays of another dtype than float64.
-        ValueError: names that do not fit the arrays, values that are not finite, fewer than two blocks, no restarts, or
+        TypeError: an array is not float64.
+        ValueError: names that do not match the arrays, non-finite values, fewer than two blocks, no restarts, or
             restarts that all diverged.
 
     Source: stage 1 of SNODE (arXiv 2503.08059), whose penalty and threshold are not published; dense, penalised and
     pruned training as in Kim et al. (arXiv 1912.04825); BIC of Schwarz 1978 (doi 10.1214/aos/1176344136).  Deviation:
-    inferred: pruning by what a weight moves the slopes, which no unit and no exchange of factors between weights
-    changes; errors below NEGLIGIBLE of the mean square count as none.
+    inferred: pruning by a weight's effect on the slopes, which is invariant to units and to exchanges of factors
+    between weights; errors below NEGLIGIBLE of the mean square count as none.
 
     Example:
         >>> from jaxkd.dynamics import SymNet
@@ -194,7 +193,7 @@ def _restarts(
     held_variables: Float[Array, "held variables"],
     held_slopes: Float[Array, "held states"],
 ) -> tuple[Params, Params, Float[Array, "restarts states"]]:
-    """Weights, those that were not pruned, and mean square errors of held-out points."""
+    """Return weights, masks of those that were not pruned, and mean square errors of held-out points."""
     starts, key = jax.random.split(key)
 
     def drawn(key: Key) -> tuple[Array, Array]:
@@ -222,10 +221,10 @@ def _restarts(
         return jax.lax.scan(step, begun, (rates, jnp.arange(schedule.steps)))[0][0]
 
     def contributions(params: Params, points: Array) -> Params:
-        """Root mean squares of what each weight moves the slopes by, to first order."""
+        """Return each weight's root mean square effect on the slopes, to first order."""
 
         def moved(params: Params, point: Array) -> Params:
-            # A state's weights move its own slope alone.
+            # A state's weights affect only its own slope.
             gradient = jax.grad(lambda params: jnp.sum(network.values(params, point)))(params)
             return jax.tree.map(jnp.multiply, params, gradient)
 
@@ -233,7 +232,7 @@ def _restarts(
             lambda leaf: jnp.sqrt(jnp.mean(leaf**2, axis=0)), jax.vmap(moved, in_axes=(None, 0))(params, points)
         )
 
-    # Dense, with the growing penalty, and after each pruning.
+    # Parts: dense, with the growing penalty, and after each pruning.
     growing = jnp.linspace(0.0, schedule.rate, schedule.steps)
     parts = jnp.arange(2 + schedule.prunings)
 
@@ -243,7 +242,7 @@ def _restarts(
             # The same points for all restarts.
             for_points, for_steps = jax.random.split(jax.random.fold_in(key, part))
             moved = contributions(params, drawn(for_points)[0])
-            # What is not finite is kept, so that it shows.
+            # Weights with non-finite effects are retained, so that divergence shows.
             kept = jax.tree.map(lambda leaf, kept: kept & ~((leaf < schedule.least) & (part >= 2)), moved, kept)
             params = trained(_masked(params, kept), kept, jnp.where(part == 1, growing, 0.0), for_steps)
             return (params, kept), None

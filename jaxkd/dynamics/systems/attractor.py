@@ -1,4 +1,4 @@
-"""Initial states that a system comes back to."""
+"""Initial states on a system's attractor."""
 
 import dataclasses
 
@@ -14,18 +14,18 @@ from jaxkd.typing import Key
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnAttractor:
-    """Initial states at random times of one long trajectory: on the attractor, where there is one.
+    """Initial states at random times of one long trajectory: on the attractor, if there is one.
 
-    Of a conservative system they are on one orbit.  Chaos amplifies rounding, so the same key may draw other states of
-    the attractor on another machine, or where the draw is compiled into another program.
+    For a conservative system they lie on one orbit.  Chaos amplifies rounding, so the same key may give other states of
+    the attractor on another machine, or when sampling is compiled into another program.
     """
 
     start: tuple[float, ...]
-    """Of the trajectory."""
+    """Initial state of the trajectory."""
     transient: float
-    """Left out, >= 0, in the unit of time."""
+    """Initial time span to discard, >= 0, in the unit of time."""
     duration: float
-    """In which the times are, > 0."""
+    """Time span to sample from after the transient, > 0."""
 
     def __post_init__(self) -> None:
         if not self.transient >= 0:
@@ -34,7 +34,7 @@ class OnAttractor:
             raise ValueError(f"duration must be > 0, got {self.duration}.")
 
     def __call__(self, key: Key, count: int, equations: Equations) -> Float[Array, "count states"]:
-        """So many of them; inf where the trajectory diverges.
+        """Sample `count` initial states; inf where the trajectory diverges.
 
         Raises:
             TypeError: JAX is not in double precision.
@@ -54,5 +54,5 @@ class OnAttractor:
         order = jnp.argsort(drawn)
         times = jnp.concatenate([jnp.zeros(1), drawn[order]])
         visited = solve(equations.vector_field(), start, times, solver=ACCURATE).states[1:]
-        # Independent draws have no order in time.
+        # Independent samples have no order in time.
         return jnp.zeros_like(visited).at[order].set(visited)

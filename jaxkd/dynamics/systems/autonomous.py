@@ -1,4 +1,4 @@
-"""Systems whose equations are known, and trajectories of them: what a method is tried on before it is trusted."""
+"""Systems with known equations, and their trajectories, to test methods on."""
 
 import dataclasses
 from typing import TypeAlias
@@ -15,18 +15,18 @@ from jaxkd.dynamics.systems.attractor import OnAttractor
 from jaxkd.typing import Key
 
 TOLERANCE = ACCURATE.rtol
-"""Relative and absolute, of trajectories.  At half of it they are the same to 1e-7 of their deviation."""
+"""Relative and absolute tolerance of trajectories.  Halving it changes them by 1e-7 of their standard deviation."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """Initial states in a box."""
+    """Uniform initial states in a box."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def __call__(self, key: Key, count: int, equations: Equations) -> Float[Array, "count states"]:
-        """So many of them, whatever the equations."""
+        """Sample `count` initial states; the equations are ignored."""
         del equations
         low, high = jnp.asarray(self.low), jnp.asarray(self.high)
         return jax.random.uniform(key, (count, low.size), low.dtype, minval=low[None], maxval=high[None])
@@ -34,13 +34,13 @@ class Uniform:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Normal:
-    """Initial states about a point."""
+    """Normal initial states about a point."""
 
     mean: tuple[float, ...]
     deviation: float
 
     def __call__(self, key: Key, count: int, equations: Equations) -> Float[Array, "count states"]:
-        """So many of them, whatever the equations."""
+        """Sample `count` initial states; the equations are ignored."""
         del equations
         mean = jnp.asarray(self.mean)
         return mean[None] + self.deviation * jax.random.normal(key, (count, mean.size), mean.dtype)
@@ -51,21 +51,21 @@ Initial: TypeAlias = Uniform | Normal | OnAttractor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class System:
-    """Equations, and how they are measured."""
+    """Equations, and how their trajectories are sampled."""
 
     name: str
     equations: Equations
     initial: Initial
     duration: float
     samples: int
-    """Evenly spaced, both ends included."""
+    """Number of samples, evenly spaced, both ends included."""
 
     def times(self) -> Float[Array, " times"]:
-        """Of the samples."""
+        """Return the sample times."""
         return jnp.linspace(0.0, self.duration, self.samples)
 
     def starts(self, key: Key, count: int) -> Float[Array, "count states"]:
-        """Initial states that are drawn.
+        """Sample initial states.
 
         Raises:
             TypeError: JAX is not in double precision.
@@ -75,7 +75,7 @@ class System:
         return starts
 
     def trajectories(self, key: Key, count: int, *, tolerance: float = TOLERANCE) -> Float[Array, "count times states"]:
-        """Clean states at the system's times, from initial states that are drawn.
+        """Return clean states at the system's times, from sampled initial states.
 
         Raises:
             TypeError: JAX is not in double precision.
@@ -83,11 +83,11 @@ class System:
         initial = self.starts(key, count)
         solver = dataclasses.replace(ACCURATE, rtol=tolerance, atol=tolerance)
         field, times = self.equations.vector_field(), self.times()
-        # One after the other, so that none takes the steps of another.
+        # Sequential, so that no trajectory takes the steps of another.
         return jax.lax.map(lambda y0: solve(field, y0, times, solver=solver).states, initial)
 
     def slopes(self, states: Float[Array, "*points states"]) -> Float[Array, "*points states"]:
-        """The right-hand sides at any states."""
+        """Return the right-hand sides at any states."""
         field = self.equations.vector_field()
         flat = jnp.reshape(states, (-1, states.shape[-1]))
         return jnp.reshape(jax.vmap(lambda y: field(0.0, y))(flat), states.shape)
@@ -96,7 +96,7 @@ class System:
 def with_noise(
     states: Float[Array, "trajectories times states"], key: Key, *, level: float
 ) -> Float[Array, "trajectories times states"]:
-    """White noise added, of a share of each state's standard deviation over all trajectories."""
+    """Add white noise of `level` times each state's standard deviation over all trajectories."""
     deviation = jnp.std(states, axis=(0, 1))
     return states + level * deviation[None, None] * jax.random.normal(key, states.shape, states.dtype)
 

@@ -1,4 +1,4 @@
-"""Chaotic systems of the package dysts, by their names."""
+"""Chaotic systems of the package dysts, by name."""
 
 import dataclasses
 import difflib
@@ -20,50 +20,50 @@ from jaxkd.dynamics.systems.attractor import OnAttractor
 from jaxkd.dynamics.systems.autonomous import System
 
 PERIODS, SAMPLES = 4, 100
-"""Of a trajectory, and in each of its periods."""
+"""Number of periods per trajectory, and of samples per period."""
 TRANSIENT, LONG = 20, 200
-"""Periods of the trajectory that initial states are drawn from: before the first of them, and after that."""
+"""Periods of the trajectory that initial states are sampled from: discarded first, and used after that."""
 
 DEGREE = 3
-"""Of right-hand sides that `names` lists, in total and at most."""
+"""Maximum total degree of the right-hand sides that `names` lists."""
 DIMENSIONS = range(3, 11)
 TEN = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChaoticSystem:
-    """A system, and the two times by which chaos is measured."""
+    """Chaotic system, with its two time scales: period and Lyapunov exponent."""
 
     system: System
     period: float
-    """Of the dominant frequency, in the unit of time."""
+    """Period of the dominant frequency, in the unit of time."""
     lyapunov: float
-    """The largest Lyapunov exponent, > 0, an estimate, in 1 over the unit of time."""
+    """Estimate of the largest Lyapunov exponent, > 0, in 1 over the unit of time."""
 
 
 @functools.cache
 def chaotic(name: str) -> ChaoticSystem:
-    """A chaotic system of dysts, from the extra `chaos`.
+    """Return a chaotic system of dysts, which the extra `chaos` installs.
 
-    Its equations are what dysts' own right-hand side returns for SymPy's symbols and its parameters, which are taken as
-    the decimal numbers that they are stored as.  Measured are four periods, a hundred samples in each, from states at
-    random times of a trajectory of two hundred periods, which begins twenty after dysts' initial state.
+    Its equations are what dysts' own right-hand side returns for SymPy's symbols and its parameters, as the decimal
+    numbers that dysts stores.  A trajectory has four periods of a hundred samples.  It starts at a random time of a
+    trajectory of two hundred periods, which begins twenty periods after dysts' initial state.
 
     Args:
-        name: as dysts has it, such as Lorenz.
+        name: name in dysts, such as Lorenz.
 
     Returns:
-        The system in float64, with the period and the exponent that dysts states.  Over a Lyapunov time its
-        trajectories are the same to 1e-6 of their deviation at half of `systems.TOLERANCE`; after that what is left of
-        the difference grows as chaos has it.
+        The system in float64, with the period and the exponent that dysts states.  Over a Lyapunov time,
+        halving `systems.TOLERANCE` changes its trajectories by at most 1e-6 of their standard deviation; after that the
+        difference grows chaotically.
 
     Raises:
         ModuleNotFoundError: dysts is not installed.
-        ValueError: no such system, or one whose right-hand side is no expression of its states: it has a delay, depends
-            on time, is computed on arrays, or calls NumPy.
+        ValueError: no such system, or one whose right-hand side is not an expression of its states: it has a delay,
+            depends on time, is computed on arrays, or calls NumPy.
 
     Source: Gilpin 2021, Chaos as an interpretable benchmark for forecasting and data-driven modelling (arXiv
-    2110.05266).  Deviation: sampling, and initial states in place of one.
+    2110.05266).  Deviation: sampling, and several initial states instead of one.
     """
     entry = _entry(name)
     states, sides = _sides(name)
@@ -89,9 +89,9 @@ def chaotic(name: str) -> ChaoticSystem:
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """Those of dysts' systems whose right-hand sides are polynomials, in alphabetical order.
+    """Return the names of dysts' systems with polynomial right-hand sides, in alphabetical order.
 
-    Of a total degree of at most 3, in 3 to 10 states.
+    Their total degree is at most 3, in 3 to 10 states.
 
     Raises:
         ModuleNotFoundError: dysts is not installed.
@@ -100,7 +100,7 @@ def names() -> tuple[str, ...]:
 
 
 def ten() -> tuple[str, ...]:
-    """Ten of `names`, at equal distances: of n names those at the places i * n // 10 for i from 0 to 9.
+    """Return ten of `names`, evenly spaced: of n names, those at positions i * n // 10 for i from 0 to 9.
 
     Raises:
         ModuleNotFoundError: dysts is not installed.
@@ -121,14 +121,14 @@ def _is_listed(name: str) -> bool:
 
 @functools.cache
 def _sides(name: str) -> tuple[tuple[sympy.Symbol, ...], tuple[sympy.Expr, ...]]:
-    """States and right-hand sides."""
+    """Return states and right-hand sides."""
     entry, flows = _entry(name), _dysts("flows")
     kind, base = getattr(flows, name), flows.DynSys
     if not issubclass(kind, base):
         raise _refused(name, "which has a delay")
     if kind.rhs is not base.rhs:
         raise _refused(name, "whose right-hand side is computed on arrays")
-    # What Numba has compiled keeps its Python.
+    # Functions that Numba compiled retain their Python version.
     right = getattr(kind._rhs, "py_func", kind._rhs)
     states = sympy.symbols([*inspect.signature(right).parameters][: entry["embedding_dimension"]])
     time = sympy.Dummy("t")
@@ -151,7 +151,7 @@ def _refused(name: str, reason: str) -> ValueError:
 
 
 def _entry(name: str) -> Mapping[str, Any]:
-    """What dysts states of a system."""
+    """Return dysts' entry for a system."""
     known = _catalogue()
     if name not in known:
         lowered = {one.lower(): one for one in known}

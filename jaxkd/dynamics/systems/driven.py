@@ -1,4 +1,4 @@
-"""Systems that a function of time drives, which is drawn anew for each trajectory: one equation, a family of them."""
+"""Systems driven by a function of time, sampled for each trajectory: one equation gives a family of systems."""
 
 import dataclasses
 
@@ -14,20 +14,20 @@ from jaxkd.dynamics.systems.autonomous import System, Uniform
 from jaxkd.typing import Key
 
 SUBSTEPS = 20
-"""Of RK4 from one sample to the next.  With half of them trajectories are the same to 1e-8 of their deviation."""
+"""RK4 steps per sample interval.  Half as many change trajectories by at most 1e-8 of their standard deviation."""
 
 _JITTER = 1e-8
-"""On the diagonal of a kernel whose neighbours are nearly the same."""
+"""Addition to the diagonal of a kernel whose neighbouring rows are nearly equal."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomDrive:
-    """A smooth random function of time: bound * tanh(g), with a Gaussian g of squared-exponential covariance."""
+    """Smooth random function of time: bound * tanh(g), with a Gaussian g of squared-exponential covariance."""
 
     lengthscale: float
-    """Over which it changes, > 0, in the unit of time."""
+    """Time scale of its changes, > 0, in the unit of time."""
     bound: float = 1.0
-    """That it does not leave, > 0."""
+    """Bound on its absolute value, > 0."""
 
     def __post_init__(self) -> None:
         for name in ("lengthscale", "bound"):
@@ -35,7 +35,7 @@ class RandomDrive:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}.")
 
     def __call__(self, key: Key, times: Float[Array, " times"], count: int) -> Float[Array, "count times"]:
-        """So many of them, at the times."""
+        """Sample `count` functions at the times."""
         off = (times[:, None] - times[None]) / self.lengthscale
         kernel = jnp.exp(-(off**2) / 2) + _JITTER * jnp.eye(times.size)
         drawn = jnp.linalg.cholesky(kernel) @ jax.random.normal(key, (times.size, count), times.dtype)
@@ -44,7 +44,7 @@ class RandomDrive:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrivenSystem:
-    """A system whose equations have one input, and what the input may be."""
+    """System whose equations have one input, and the distribution of the input."""
 
     system: System
     drive: RandomDrive
@@ -52,9 +52,9 @@ class DrivenSystem:
     def trajectories(
         self, key: Key, count: int, *, substeps: int = SUBSTEPS
     ) -> tuple[Float[Array, "count times states"], Float[Array, "count times 1"]]:
-        """Clean states at the system's times, and the input there; between them it is the cubic of `control`.
+        """Return clean states and inputs at the system's times, between which `control` interpolates the inputs.
 
-        Steps are equal and end at the samples, where one cubic becomes another and longer ones would be off.
+        Equal steps end at the samples, where the cubic changes; steps across a sample would be inaccurate.
 
         Raises:
             TypeError: JAX is not in double precision.

@@ -18,7 +18,7 @@ class GridEquations:
     local: Equations
 
     def vector_field(self) -> Callable[..., Float[Array, " states"]]:
-        """f(t, y, u) of whole intervals of any number of places, as that of `Equations`."""
+        """Return f(t, y, u) for whole intervals of any number of points, as `Equations.vector_field` does."""
         field = self.local.vector_field()
         quantities = len(self.grid.quantities)
 

@@ -1,4 +1,4 @@
-"""Partial differential equations that are known, and solutions of them."""
+"""Known partial differential equations, and their solutions."""
 
 import dataclasses
 
@@ -17,24 +17,24 @@ from jaxkd.dynamics.systems.grid_equations import GridEquations
 from jaxkd.typing import Key
 
 SUBSTEPS = 8
-"""Of RK4 from one sample to the next.  With half of them solutions are the same to 1e-8 of their deviation."""
+"""RK4 steps per sample interval.  Half as many change solutions by at most 1e-8 of their standard deviation."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomWaves:
-    """A smooth random function of a place: sums of sines and cosines with normal coefficients, the same at any grid."""
+    """Smooth random function of position: sums of sines and cosines with normal coefficients, the same on any grid."""
 
     waves: int = 4
-    """The shortest, in waves a period, >= 1."""
+    """Shortest wave, in waves per period, >= 1."""
     deviation: float = 0.3
-    """Of a coefficient."""
+    """Standard deviation of a coefficient."""
 
     def __post_init__(self) -> None:
         if self.waves < 1 or not self.deviation > 0:
             raise ValueError(f"waves must be >= 1 and deviation > 0, got {self.waves} and {self.deviation}.")
 
     def __call__(self, key: Key, phases: Float[Array, " points"], count: int) -> Float[Array, "count points"]:
-        """So many of them, at places given as angles of the period."""
+        """Sample `count` functions at positions given as angles of the period."""
         coefficients = self.deviation * jax.random.normal(key, (count, 2 * self.waves), phases.dtype)
         angles = jnp.arange(1, self.waves + 1)[:, None] * phases[None]
         return coefficients @ jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
@@ -42,7 +42,7 @@ class RandomWaves:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GridSystem:
-    """An equation of one quantity on a periodic interval that one input drives, and how it is measured.
+    """Equation of one quantity on a periodic interval, driven by one input, and how it is sampled.
 
     The input is u(x, t) = standing * sin(2 pi x / length) + g(t), with a random g for each trajectory.
     """
@@ -50,35 +50,35 @@ class GridSystem:
     name: str
     grid: PeriodicGrid
     right_hand_side: str
-    """Of the quantity's rate of change, in the grid's local names, such as "0.01*s_xx + u"."""
+    """Rate of change of the quantity, in the grid's local names, such as "0.01*s_xx + u"."""
     initial: RandomWaves
     standing: float
     drive: RandomDrive
     duration: float
     samples: int
-    """Evenly spaced, both ends included."""
+    """Number of samples, evenly spaced, both ends included."""
     points: int
 
     def equations(self) -> GridEquations:
-        """Of whole intervals.
+        """Return the equations for whole intervals.
 
         Raises:
-            ValueError: a right-hand side that is no expression of the local names.
+            ValueError: a right-hand side that is not an expression of the local names.
         """
         states, inputs = (parsing.symbols(names) for names in self.grid.local_names())
         side = parsing.expression(self.right_hand_side, (*states, *inputs))
         return GridEquations(grid=self.grid, local=Equations.of([side], states, inputs))
 
     def times(self) -> Float[Array, " times"]:
-        """Of the samples."""
+        """Return the sample times."""
         return jnp.linspace(0.0, self.duration, self.samples)
 
     def trajectories(
         self, key: Key, count: int, *, substeps: int = SUBSTEPS
     ) -> tuple[Float[Array, "count times points"], Float[Array, "count times points"]]:
-        """Clean states at the system's times, and the input there; between them it is the cubic of `control`.
+        """Return clean states and inputs at the system's times, between which `control` interpolates the inputs.
 
-        The same key draws the same trajectories on a grid of any number of places.
+        The same key gives the same trajectories on a grid of any number of points.
 
         Raises:
             TypeError: JAX is not in double precision.

@@ -1,1 +1,1 @@
-"""How far identified equations can be trusted: held-out trajectories, intervals, bands, hidden states."""
+"""Validation of identified equations: held-out trajectories, intervals, bands, hidden states."""

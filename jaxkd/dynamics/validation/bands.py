@@ -1,4 +1,4 @@
-"""Bands of forecasts: what the coefficients and the start could have been, carried forward."""
+"""Bands of forecasts, from the uncertainty of the coefficients and of the start."""
 
 import functools
 
@@ -25,27 +25,27 @@ def forecast_band(
     deviation: Float[Array, " states"],
     tail: float,
 ) -> tuple[Float[np.ndarray, "times states"], Float[np.ndarray, "times states"]]:
-    """Where a record's states are without the noise of samples, by its curve's first value and the equations.
+    """Band of a record's noise-free states, from its curve's first value and the equations.
 
     Args:
-        coefficients: what they could have been, as of `bootstrap`.
-        curve: of the record's samples.
-        times: of the samples, from the start.
-        inputs: at the times.
-        key: of the draws of the start.
-        terms: of the equations.
-        variables: states and inputs.
-        deviation: of each state, > 0.
-        tail: share of the draws below the band, and above.
+        coefficients: replicates, as of `bootstrap`.
+        curve: curve through the record's samples.
+        times: sample times, from the start.
+        inputs: values at the times.
+        key: random key for the samples of the start.
+        terms: terms of the equations.
+        variables: states, then inputs.
+        deviation: standard deviation of each state, > 0.
+        tail: share of the forecasts below the band, and above.
 
     Returns:
-        Its ends, in the states' units; nan where too many draws diverge for there to be any.
+        Lower and upper end, in the states' units; nan where too many forecasts diverge.
     """
     starts = _starts(curve, times, key, count=len(coefficients))
     bundle = np.asarray(
         forecasts(coefficients, starts, times, inputs, terms=terms, variables=variables, deviation=deviation)
     )
-    # A forecast that diverges is beyond any other, to an unknown side.
+    # A forecast that diverges is beyond any other, on an unknown side.
     low = np.quantile(np.where(np.isfinite(bundle), bundle, -np.inf), tail, axis=0, method="lower")
     high = np.quantile(np.where(np.isfinite(bundle), bundle, np.inf), 1 - tail, axis=0, method="higher")
     return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
@@ -53,9 +53,9 @@ def forecast_band(
 
 @functools.partial(jax.jit, static_argnames="count")
 def _starts(curve: FourierFit, times: Float[Array, " times"], key: Key, *, count: int) -> Float[Array, "count states"]:
-    """First values of curves through samples as they could have been: the curve, and noise of its size."""
+    """First values of curves through resampled data: the curve, plus noise of its size."""
     clean = curve.at(times)
     noise = curve.noise[None, None] * jax.random.normal(key, (count, *clean.shape), clean.dtype)
-    # Channels that share their times share the decomposition that a curve costs.
+    # Channels with the same times share one decomposition, the main cost of a curve.
     samples = jnp.reshape(jnp.moveaxis(clean[None] + noise, 0, 1), (times.size, -1))
     return jnp.reshape(fourier_fit(samples, times).at(times[:1])[0], (count, -1))

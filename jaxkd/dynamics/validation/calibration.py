@@ -1,4 +1,4 @@
-"""How often intervals hold what is true, where what is true are the equations that were found."""
+"""Coverage of intervals in simulations that take the identified equations as the truth."""
 
 import functools
 from collections.abc import Callable
@@ -26,23 +26,23 @@ def simulated_coverage(
     replicates: int,
     level: float,
 ) -> float:
-    """The share of coefficients within their intervals, of equations that are found again in simulated samples.
+    """Share of coefficients within their intervals, for equations identified again from simulated samples.
 
-    The samples are those of `found`'s equations from where each trajectory began, with noise as it was estimated.
-    What is counted `within_intervals` says.
+    The samples are those of `found`'s equations from the start of each trajectory, with noise as estimated.
+    `within_intervals` states what is counted.
 
     Args:
-        found: equations that are taken for the truth.
-        times: of the samples.
-        inputs: at the times.
-        identified: finds equations in samples as `found` was found in the measured ones.
-        key: of noise and draws.
-        simulations: of all trajectories, each with its own noise.
-        replicates: draws of a bootstrap.
-        level: of the intervals.
+        found: equations that are taken as the truth.
+        times: sample times.
+        inputs: values at the times.
+        identified: identifies equations from samples as `found` was from the measured ones.
+        key: random key for the noise and the bootstrap replicates.
+        simulations: number of simulations of all trajectories, each with its own noise.
+        replicates: number of bootstrap replicates.
+        level: level of the intervals.
 
     Returns:
-        The share; nan where a trajectory cannot be simulated to its end.
+        The share; nan if a trajectory cannot be simulated to its end.
     """
     clean = _simulated(
         jnp.asarray(found.equations.coefficients),
@@ -67,15 +67,15 @@ def simulated_coverage(
 def within_intervals(
     fit: SparseFit, drawn: Bootstrap, truth: Float[np.ndarray, "terms channels"], *, level: float
 ) -> Bool[np.ndarray, " counted"]:
-    """Of each coefficient that is not 0 or was chosen, whether its interval holds it.
+    """Whether the interval of each coefficient that is nonzero or was chosen covers it.
 
-    A term that was chosen and is not true must have 0 in its interval; one that was not chosen is not held.
+    The interval of a chosen term that is not true must contain 0; a true term that was not chosen is not covered.
 
     Args:
-        fit: with the choice.
-        drawn: its bootstrap.
-        truth: coefficients of the same terms.
-        level: of the intervals.
+        fit: fit with the chosen terms.
+        drawn: bootstrap of the fit.
+        truth: true coefficients of the same terms.
+        level: level of the intervals.
     """
     low, high = map(np.asarray, drawn.interval(level))
     return ((low <= truth) & (truth <= high))[(truth != 0) | (np.asarray(fit.coefficients) != 0)]
@@ -93,7 +93,7 @@ def _simulated(
     deviation: Float[Array, " states"],
 ) -> Float[Array, "trajectories times states"]:
     def one(start: Array, times: Array, inputs: Array | None) -> Array:
-        said = {"terms": terms, "variables": variables, "deviation": deviation}
-        return simulate(coefficients, start, times, inputs, **said).states
+        options = {"terms": terms, "variables": variables, "deviation": deviation}
+        return simulate(coefficients, start, times, inputs, **options).states
 
     return jax.lax.map(lambda each: one(*each), (starts, times, inputs))

@@ -1,4 +1,4 @@
-"""What a search for equations leaves to be shown: plain data, in the user's units."""
+"""Results of a search for equations, as plain data in the user's units."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,34 +14,34 @@ class FoundTerm:
     """A term of one equation."""
 
     state: str
-    """Whose rate of change it is a part of."""
+    """State whose rate of change has the term."""
     term: str
     coefficient: float
     low: float
     high: float
-    """Of a 90 % interval; both are the coefficient where it was given."""
+    """Upper end of a 90 % interval; `low` and `high` equal the coefficient if it was given."""
     inclusion: float | None
-    """The share of bootstrap draws in which it is chosen; None where it was given."""
+    """Share of bootstrap replicates in which it is chosen; None if it was given."""
     unit: str
-    """Of the coefficient; empty where the columns have none."""
+    """Unit of the coefficient; empty if the columns have none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
-    """A trajectory that the equations were not found on."""
+    """A held-out trajectory."""
 
     source: str
     times: Float[np.ndarray, " times"]
     measured: Float[np.ndarray, "times states"]
     slopes: Float[np.ndarray, "times states"]
-    """Of the curves through the samples."""
+    """Slopes of the curves through the samples."""
     predicted_slopes: Float[np.ndarray, "times states"]
     """The equations' right-hand sides along those curves."""
     forecast: Float[np.ndarray, "times states"]
-    """From the first sample on; nan where it diverges."""
+    """Forecast from the first sample; nan where it diverges."""
     low: Float[np.ndarray, "times states"]
     high: Float[np.ndarray, "times states"]
-    """Of a 90 % band of forecasts, of the equations of the bootstrap draws."""
+    """Upper end of a 90 % band of forecasts, by the equations of the bootstrap replicates."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,11 +51,11 @@ class Path:
     state: str
     terms: Int[np.ndarray, " candidates"]
     errors: Float[np.ndarray, " candidates"]
-    """Mean over folds, as a share of what the state moves."""
+    """Mean error over folds, as a share of the state's variation."""
     deviations: Float[np.ndarray, " candidates"]
-    """Standard errors of those means."""
+    """Standard errors of `errors`."""
     chosen: int
-    """Position of the candidate."""
+    """Position of the chosen candidate."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,27 +64,27 @@ class Discovered:
 
     title: str
     facts: Mapping[str, str]
-    """For the head of the page, in this order."""
+    """Facts for the head of the page, in this order."""
     time: str
     states: tuple[str, ...]
     units: Mapping[str, str]
     equations: str
-    """One a line, to be read."""
+    """Equations as text, one per line."""
     latex: str
     python: str
     """Source of a function."""
     terms: tuple[FoundTerm, ...]
     coverage: float | None
-    """The share of coefficients within their intervals in simulations of the equations; nan where these diverge, None
-    where there were none."""
+    """Share of coefficients within their intervals in simulations of the equations; nan if these diverge, None if there
+    were none."""
     simulations: int
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     shown: Shown
     training: tuple[Float[np.ndarray, "times states"], ...]
-    """Smooth states of each trajectory that the equations were found on."""
+    """Smooth states of each training trajectory."""
     remainder: Float[np.ndarray, "pieces samples states"]
-    """What the best forecasts of pieces leave of the samples; nan where there are none."""
+    """Samples minus the best forecasts of pieces; nan if there are none."""
     noise: Float[np.ndarray, " states"]
     """Standard deviation of a sample about its curve."""
     paths: tuple[Path, ...]

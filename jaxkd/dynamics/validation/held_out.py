@@ -1,4 +1,4 @@
-"""Equations against trajectories that they were not found on: forecasts, and what is left of the best of them."""
+"""Validation on held-out trajectories: forecasts, and the residuals of the best of them."""
 
 import dataclasses
 import functools
@@ -19,52 +19,52 @@ from jaxkd.dynamics.identification.simulate import positive
 from jaxkd.dynamics.solvers.solve import Solution, Solver
 
 PIECES = 4
-"""Of the shortest trajectory: forecasts are as long as one of them."""
+"""Number of pieces of the shortest trajectory; a forecast is one piece long."""
 
 CORRECTIONS = 4
 """Gauss-Newton steps for the start of a piece."""
 
 SOLVER = dataclasses.replace(simulate.SOLVER, adjoint=diffrax.ForwardMode())
-"""With derivatives for the corrections."""
+"""Solver with forward-mode derivatives, for the corrections."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """What equations say of measured trajectories; all in the states' units."""
+    """Forecasts of measured trajectories, in the states' units."""
 
     curves: FourierFit
-    """Of each trajectory, by the samples alone."""
+    """Curve of each trajectory, fitted to the samples alone."""
     deviation: Float[np.ndarray, " states"]
     """Standard deviation of the samples."""
     noise: Float[np.ndarray, " states"]
-    """That of a sample about its curve."""
+    """Standard deviation of a sample about its curve."""
     trajectory: Int[np.ndarray, " pieces"]
     start: Int[np.ndarray, " pieces"]
-    """The sample that a piece begins with."""
+    """First sample of each piece."""
     measured: Float[np.ndarray, "pieces samples states"]
     forecast: Float[np.ndarray, "pieces samples states"]
-    """From where the curve is at the piece's start; nan where there is none."""
+    """Forecast from the curve's value at the piece's start; nan if there is none."""
     remainder: Float[np.ndarray, "pieces samples states"]
-    """Measured minus the forecast from the best start; nan where there is none."""
+    """Measured minus the forecast from the best start; nan if there is none."""
     reached: Bool[np.ndarray, " pieces"]
-    """Whether the equations could be solved to the piece's end."""
+    """Whether the solver reached the piece's end."""
 
     @property
     def forecast_error(self) -> Float[np.ndarray, " states"]:
-        """Root of the mean square of forecasts, without the samples' noise, as a share of the deviation."""
+        """Root mean square error of forecasts, less the samples' noise, as a share of the deviation."""
         square = np.mean((self.forecast - self.measured) ** 2, axis=(0, 1))
         return np.sqrt(np.maximum(square - self.noise**2, 0.0)) / positive(self.deviation)
 
     @property
     def autocorrelation(self) -> Float[np.ndarray, " states"]:
-        """Of what is left, from a sample to the next: about 0 where it is noise."""
+        """Lag-one autocorrelation of the residuals: about 0 for noise."""
         before, after = self.remainder[:, :-1], self.remainder[:, 1:]
         square = np.mean(self.remainder**2, axis=(0, 1))
         return np.mean(before * after, axis=(0, 1)) / positive(square)
 
     @property
     def left_over(self) -> Float[np.ndarray, " states"]:
-        """The part of what is left that the next sample shares, as a share of the deviation."""
+        """Part of the residuals that the next sample shares, as a share of the deviation."""
         square = np.mean(self.remainder**2, axis=(0, 1))
         return np.sqrt(np.maximum(self.autocorrelation, 0.0) * square) / positive(self.deviation)
 
@@ -78,21 +78,21 @@ def held_out(
     lengths: Sequence[int] | None = None,
     solver: Solver | None = None,
 ) -> HeldOut:
-    """Forecasts of pieces of each trajectory, from their smoothed starts and from the best ones.
+    """Forecast pieces of each trajectory, from their smoothed starts and from the best ones.
 
     Args:
-        equations: found on other trajectories.
-        states: measured, float64.
-        times: of all trajectories or of each, float64, increasing.
-        inputs: at the same times.
-        lengths: samples of each trajectory, where they differ.
-        solver: whose adjoint is of forward mode.  None: `SOLVER`.
+        equations: equations found on other trajectories.
+        states: measured states, float64.
+        times: sample times of all trajectories or of each, float64, increasing.
+        inputs: values at the same times.
+        lengths: samples of each trajectory, if they differ.
+        solver: solver with a forward-mode adjoint.  None: `SOLVER`.
 
     Returns:
-        NumPy arrays.  Nothing raises where equations diverge: `reached` says so.
+        NumPy arrays.  Divergence raises no error: `reached` reports it.
 
     Raises:
-        ValueError: arrays that do not fit, times that do not increase, samples that are not finite, or too few of them.
+        ValueError: mismatched arrays, times that do not increase, samples that are not finite, or too few of them.
 
     Source: free-run validation and tests of residuals as in Billings, Nonlinear System Identification (doi
     10.1002/9781118535561), chapter 5.  Deviation: pieces of a quarter of the shortest trajectory.
@@ -109,12 +109,12 @@ def held_out(
     given = trajectories(states, times, inputs, lengths, names=equations.states, input_names=equations.inputs)
     fits = curves(given.states, given.times, jnp.asarray(given.there))
     samples = int(given.lengths.min()) // PIECES + 1
-    places = [
+    pieces = [
         (index, start)
         for index, length in enumerate(given.lengths)
         for start in range(0, int(length) - samples + 1, samples - 1)
     ]
-    trajectory, start = np.array(places).T
+    trajectory, start = np.array(pieces).T
     rows = start[:, None] + np.arange(samples)[None]
     moments, measured = (side[trajectory[:, None], rows] for side in (given.times, given.states))
     driven = None if given.inputs is None else given.inputs[trajectory[:, None], rows]
@@ -159,7 +159,7 @@ def _pieces(
     variables: tuple[sympy.Symbol, ...],
     solver: Solver,
 ) -> tuple[Float[Array, "pieces samples states"], Float[Array, "pieces samples states"], Bool[Array, " pieces"]]:
-    """Forecasts, what the best starts leave, and whether there is an end."""
+    """Forecasts, residuals from the best starts, and whether the end is reached."""
     simulated = functools.partial(
         simulate.simulate, terms=terms, variables=variables, deviation=deviation, solver=solver
     )

@@ -1,4 +1,4 @@
-"""Whether the past of a system says more than its states: then states are hidden, or terms are missing."""
+"""Test whether lagged states explain more than present ones: then states are hidden, or terms are missing."""
 
 import dataclasses
 import functools
@@ -22,17 +22,17 @@ FOLDS = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class HiddenStateTest:
-    """Shares of how each state moves that a fit to other trajectories does not explain."""
+    """Shares of each state's variation that a fit to other trajectories does not explain."""
 
     by_present: Float[np.ndarray, " states"]
-    """Of all terms of the library, at the states."""
+    """Unexplained share with all terms of the library, at the present states."""
     by_past: Float[np.ndarray, " states"]
-    """With the states of half a window before as further terms, alone and times those of now."""
+    """Unexplained share with the states half a window earlier as further terms, alone and times the present ones."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _All(SparsePath):
-    """One candidate: all terms that no others make up."""
+    """Path with one candidate: all linearly independent terms."""
 
     def __call__(
         self, factor: Float[Array, "rows terms"], target: Float[Array, " rows"]
@@ -50,22 +50,22 @@ def hidden_state_test(
     window: int,
     lengths: Sequence[int],
 ) -> HiddenStateTest:
-    """What the library leaves unexplained, and what it leaves with the states of a moment ago beside it.
+    """Compare what the library leaves unexplained without and with lagged states.
 
-    The motion of a system whose states are all measured is a function of where it is.  Where it is not, where it came
-    from tells something of what was not measured.
+    If all states of a system are measured, its rates of change are functions of them.  If not, its past carries
+    information about what was not measured.
 
     Args:
-        smooth: states and after them inputs, without noise: `Identified.states`.
-        states: as measured, float64.
-        times: of each trajectory, increasing.
+        smooth: noise-free states, then inputs: `Identified.states`.
+        states: measured states, float64.
+        times: sample times of each trajectory, increasing.
         terms: the library.
-        variables: states and inputs.
+        variables: states, then inputs.
         window: samples of a window of the weak form.
         lengths: samples of each trajectory.
 
     Returns:
-        Two shares for each state; 0 for one that does not move.
+        Two shares for each state; 0 for a constant one.
 
     Raises:
         ValueError: too few windows.

@@ -1,4 +1,4 @@
-"""Whether found equations can be trusted: checks that each say what was measured, and what it had to be."""
+"""Checks of identified equations, each with the measured value and its bound."""
 
 import dataclasses
 import math
@@ -11,47 +11,47 @@ from jaxkd.dynamics.validation.held_out import HeldOut
 from jaxkd.dynamics.validation.hidden_states import HiddenStateTest
 
 FORECAST = 0.1
-"""Of a state's deviation: the error of forecasts, beyond the noise of what they are compared with."""
+"""Largest forecast error beyond the samples' noise, as a share of a state's deviation."""
 
 AUTOCORRELATION = 0.3
 LEFT_OVER = 0.01
-"""Of the deviation: a remainder that is no noise is let pass where it is less."""
+"""Largest autocorrelated residual that always passes, as a share of the deviation."""
 
 CONDITION = 100.0
 INCLUSION = 0.8
 
 HALVED = 0.5
 PAST = 0.005
-"""Of how a state moves: what the past must explain to be told."""
+"""Share of a state's variation that the past must explain to be reported."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """One question, and its answer."""
+    """A question and its answer."""
 
     question: str
     found: str
-    """What was measured, in words with its number, and where it was worst."""
+    """Measured value, in words, and where it was worst."""
     bar: str
-    """What it had to be."""
+    """Required value, in words."""
     holds: bool
 
 
 def trust(
     fit: SparseFit, drawn: Bootstrap, held: HeldOut, past: HiddenStateTest, *, stable: float, names: tuple[str, ...]
 ) -> tuple[Check, ...]:
-    """What a person should look at before they believe equations.
+    """Check whether identified equations can be trusted.
 
     Args:
-        fit: the terms.
-        drawn: of the fit.
-        held: forecasts of trajectories that the fit has not seen.
-        past: of the trajectories that it has.
-        stable: the share of long simulations that stay near the data, in [0, 1].
-        names: of the states.
+        fit: fit with the chosen terms.
+        drawn: bootstrap of the fit.
+        held: forecasts of held-out trajectories.
+        past: hidden-state test of the training trajectories.
+        stable: share of long simulations that stay near the data, in [0, 1].
+        names: names of the states.
 
     Returns:
-        Six checks, each of which all of the states have to pass.
+        Six checks, each of which all states must pass.
 
     Source: inferred; the bars were set on a damped oscillator and on the systems of Van der Pol, FitzHugh and Nagumo,
     and Duffing.  Deviation: none.
@@ -103,7 +103,7 @@ def _forecast(held: HeldOut, names: tuple[str, ...]) -> Check:
 
 
 def _remainder(held: HeldOut, names: tuple[str, ...]) -> Check:
-    # Of so many samples, noise alone has an autocorrelation of that size.
+    # Autocorrelation that noise alone reaches with this many samples.
     chance = 2 / math.sqrt(held.remainder[..., 0].size)
     own, left = held.autocorrelation, held.left_over
     passes = (own <= max(AUTOCORRELATION, chance)) | (left <= LEFT_OVER)
@@ -159,17 +159,17 @@ def _past(past: HiddenStateTest, names: tuple[str, ...]) -> Check:
 
 
 def condition_of_chosen(fit: SparseFit) -> Float[np.ndarray, " channels"]:
-    """The factor by which relative errors of the data can grow in the coefficients, given the terms.
+    """Factor by which relative errors of the data can grow in the coefficients, given the terms.
 
     Args:
-        fit: of `sparse_fit`.
+        fit: result of `sparse_fit`.
 
     Returns:
-        One number a channel; 1 where it has no terms.
+        One number per channel; 1 for a channel without terms.
 
     Source: Golub & Van Loan, Matrix Computations, section 5.3.8.  Deviation: terms are taken at length 1.
     """
-    # Triangles one under the other say what the one that they merge into says.
+    # Stacked triangles are equivalent to the triangle that they merge into.
     columns = np.reshape(np.asarray(fit.triangles), (-1, fit.triangles.shape[2]))[:, : fit.scale.size]
     return np.array([_condition_number(columns[:, chosen]) for chosen in np.asarray(fit.support).T])
 

@@ -1,4 +1,4 @@
-"""A learnt vector field against the true one, where that is known."""
+"""Error of a learnt vector field against the true one, if that is known."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from jaxkd.vector_fields.field import VectorField
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FieldError(Evaluator):
-    """`|f - truth| / |truth|`, both taken at the states of a split and summed over them: the relative L2 error."""
+    """Relative L2 error `|f - truth| / |truth|`, with both norms over the states of a split."""
 
     data: TrajectorySource
     split: Split = "test"
@@ -31,7 +31,7 @@ class FieldError(Evaluator):
             The metric `field_error`.
 
         Raises:
-            ValueError: a system whose equations are not known.
+            ValueError: a system with unknown equations.
         """
         truth = self.data.equations()
         if truth is None:

@@ -1,4 +1,4 @@
-"""Forecasts of records that a vector field was not learnt from, and how far they are off."""
+"""Forecasts of held-out records by a vector field, and their errors."""
 
 import dataclasses
 from typing import Any
@@ -18,10 +18,10 @@ from jaxkd.typing import Split
 from jaxkd.vector_fields.field import VectorField
 
 CAP = 10.0
-"""Largest error at any time, in standard deviations: a forecast that diverges has it from there on."""
+"""Largest error at any time, in standard deviations; a forecast has it from where it diverges."""
 
 SHOWN = 4
-"""Forecasts that the evaluation keeps, to be drawn."""
+"""Number of forecasts that the evaluation stores for plots."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,12 @@ class RolloutError(Evaluator):
     data: TrajectorySource
     split: Split = "test"
     pieces: int = 1
-    """Of equal length that each record is forecast in, each from its own start.  Of a chaotic system no forecast of a
-    whole record can be right."""
+    """Number of equal pieces of a record, each forecast from its own start.  No forecast of a whole record of a chaotic
+    system can be right."""
     smooth: bool = True
-    """Begin where the curve through the samples is, not at the sample itself."""
+    """Start from the curve through the samples, not from the sample itself."""
     label: str = "rollout_error"
-    """Name of the evaluation, where a model has several: on other inputs, for instance."""
+    """Name of the evaluation, if a model has several, such as on other inputs."""
 
     def __post_init__(self) -> None:
         if self.pieces < 1:
@@ -50,7 +50,7 @@ class RolloutError(Evaluator):
         """Forecast the records.
 
         Returns:
-            Metrics `rollout_error`, `diverged`, the share of pieces whose forecast left every bound, and `pieces`;
+            Metrics `rollout_error`, `diverged`, the share of pieces whose forecast reached `CAP`, and `pieces`;
             the column `square`, the mean square error of each piece over times and states; some forecasts.
 
         Raises:
@@ -121,7 +121,7 @@ def _simulated(
     inputs: Float[Array, "pieces samples inputs"] | None,
     deviation: Float[Array, " states"],
 ) -> Float[Array, "pieces samples states"]:
-    """Of states divided by their deviation, so that one tolerance fits all."""
+    """Solve for states divided by their deviation, so that one tolerance fits all."""
 
     def one(begun: Array, times: Array, inputs: Array | None) -> Array:
         driven = None if inputs is None else control(times, inputs)

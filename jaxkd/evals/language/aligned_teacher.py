@@ -1,4 +1,4 @@
-"""How far a model is from a teacher of another vocabulary, where both cut a text alike."""
+"""Distance of a model from a teacher with another vocabulary, at the exactly aligned tokens."""
 
 import dataclasses
 import functools
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlignedTeacher(Evaluator):
-    """Agreement with a teacher, and difference of the structures, at the tokens that both cut alike.
+    """Agreement with a teacher, and distance of the structures, at the exactly aligned tokens.
 
-    The structure of an answer is the matrix of the similarities of its hidden states: cosines, or inner products
-    divided by their mean square length.  The distance is the mean absolute difference of two matrices.
+    The structure of an answer is the matrix of similarities between its hidden states: cosines, or inner products
+    divided by their mean square length.  The distance is the mean absolute difference of two such matrices.
 
     Source: the analysis of DSKD (arXiv 2406.17328), section 4.  Deviation: that code sums over the tokens of one
     vocabulary; how it scales inner products is inferred.
@@ -39,11 +39,11 @@ class AlignedTeacher(Evaluator):
 
     teacher: Pretrained
     student: Pretrained
-    """The checkpoint whose tokenizer the measured model has."""
+    """Checkpoint with the evaluated model's tokenizer."""
     data: PairedText
     split: Split = "validation"
     teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote of `teacher`, `data.teacher` and `split`, "stage:NAME" in a study; None runs
+    """Folder of a `Cache` stage for `teacher`, `data.teacher` and `split`, "stage:NAME" in a study; None runs
     the teacher."""
 
     @property
@@ -51,20 +51,20 @@ class AlignedTeacher(Evaluator):
         return "aligned_teacher"
 
     def __call__(self, model: LanguageModel) -> Evaluation:
-        """Measure.
+        """Compute the metrics.
 
         Returns:
             Metrics `coverage`, the share of the model's targets that are aligned; `agreement`, among these, the share
-            whose likeliest tokens are the same, 0 where the model lacks the teacher's; `cosine_distance` and
-            `inner_product_distance`, means over answers; and `tokens`, the number of aligned ones.
+            with the same argmax, 0 where the model lacks the teacher's token; `cosine_distance` and
+            `inner_product_distance`, means over answers; and `tokens`, the number of aligned targets.
         """
         config = self.teacher.config()
         teacher = FrozenModel(checkpoint=self.teacher, cached=self.teacher_cache is not None).load()
         ids = vocabulary.relation(self.student, self.teacher).student_of_teacher
         totals: dict[str, Mean] = {}
         for batch in self.data.each_once(self.split, self.student, self.teacher, teacher_cache=self.teacher_cache):
-            placed = mesh.on_ambient(batch)
-            found = jax.device_get(_means(config, teacher, model.config, model.params, placed, jnp.asarray(ids)))
+            sharded = mesh.on_ambient(batch)
+            found = jax.device_get(_means(config, teacher, model.config, model.params, sharded, jnp.asarray(ids)))
             totals = {name: totals[name] + mean if name in totals else mean for name, mean in found.items()}
         metrics = {name: float(mean.value()) for name, mean in totals.items()}
         tokens = float(totals["agreement"].count)
@@ -110,7 +110,7 @@ def _cosines(hiddens: Float[Array, "b p d"]) -> Float[Array, "b p p"]:
 
 
 def _inner_products(hiddens: Float[Array, "b p d"], together: Bool[Array, "b p p"]) -> Float[Array, "b p p"]:
-    """Divided by the mean square length over the tokens of the answer."""
+    """Inner products, divided by the mean square length over the tokens of the answer."""
     wide = hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype))
     squares = jnp.sum(jnp.square(wide), axis=-1)
     mean = jnp.sum(jnp.where(together, squares[:, None, :], 0), axis=-1) / jnp.maximum(jnp.sum(together, axis=-1), 1)
@@ -118,8 +118,8 @@ def _inner_products(hiddens: Float[Array, "b p d"], together: Bool[Array, "b p p
 
 
 def _distance(ours: Float[Array, "b p p"], theirs: Float[Array, "b p p"], together: Bool[Array, "b p p"]) -> Mean:
-    """A sum over answers of means over their pairs of tokens, and the number of answers."""
-    tokens = jnp.sum(together, axis=-1)  # of the answer that a token belongs to
+    """Sum over answers of the mean over their pairs of tokens, and the number of answers."""
+    tokens = jnp.sum(together, axis=-1)  # number in each token's answer
     share = jnp.where(tokens > 0, 1 / jnp.maximum(tokens, 1), 0)
     gaps = jnp.sum(jnp.where(together, jnp.abs(ours - theirs), 0), axis=-1)
     return Mean(total=jnp.sum(gaps * share * share), count=jnp.sum(share))

@@ -1,4 +1,4 @@
-"""Bits per byte of the answers: the language-model figure that does not depend on the tokenizer."""
+"""Bits per byte of the answers, a language-model metric that does not depend on the tokenizer."""
 
 import dataclasses
 import functools
@@ -22,16 +22,16 @@ from jaxkd.typing import Params, Split
 
 
 def bits_per_byte(nats: Real[np.ndarray, " n"], byte_counts: Real[np.ndarray, " n"]) -> float:
-    """`sum(nats) / (ln 2 * sum(byte_counts))`, in bits per byte of text; lower is better.
+    """Bits per byte of text, `sum(nats) / (ln 2 * sum(byte_counts))`; lower is better.
 
-    The ratio of the corpus, not the mean of the ratios: a short answer counts for its bytes.
+    The ratio of the corpus, not the mean of ratios: an answer counts by its bytes.
 
     Args:
         nats: -log p(answer | prompt) of each example.
         byte_counts: UTF-8 bytes of each answer.
 
     Raises:
-        ValueError: lengths that differ, or no bytes at all.
+        ValueError: different lengths, or no bytes at all.
 
     Source: inferred.  Deviation: none.
 
@@ -50,20 +50,20 @@ def bits_per_byte(nats: Real[np.ndarray, " n"], byte_counts: Real[np.ndarray, " 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BitsPerByte(Evaluator):
-    """Teacher-forced bits per byte of the answers of one split, the prompt being context only.
+    """Teacher-forced bits per byte of the answers of one split; the prompt is context only.
 
-    The end-of-turn token is part of an answer: its nats are added, and it has no bytes.  A model
+    The end-of-turn token is part of an answer: its nats count, and it has no bytes.  A model
     that does not know when to stop pays for it.
     """
 
     source: Source
     split: Split = "test"
     limit: int | None = None
-    """Answers scored, chosen by a hash of their keys; None scores all."""
+    """Number of answers scored, chosen by a hash of their keys; None scores all."""
     rows: int = 8
-    """Rows of a batch over the whole mesh."""
+    """Rows of a batch, over the whole mesh."""
     length: int = 512
-    """Tokens of a row.  Examples that are longer are left out."""
+    """Tokens of a row.  Longer examples are left out."""
     targets: int = 256
     """Answer tokens of a row.  Longer answers are left out."""
     template: Literal["chat", "plain"] = "chat"
@@ -77,7 +77,7 @@ class BitsPerByte(Evaluator):
 
         Returns:
             Metrics `bits_per_byte`, `nats_per_token`, `answers`, `bytes` and `tokens`; columns
-            `nats`, `bytes` and `tokens`, one value an example.
+            `nats`, `bytes` and `tokens`, one value per example.
         """
         examples, _ = chat.tokenize(
             subset(self.source.examples(self.split), self.limit),
@@ -93,7 +93,7 @@ class BitsPerByte(Evaluator):
             targets=self.targets,
             share=Share.of_process(),
         )
-        place = {example.index: number for number, example in enumerate(examples)}
+        position = {example.index: number for number, example in enumerate(examples)}
         nats = np.zeros(len(examples), np.float64)
         tokens = np.zeros(len(examples), np.int64)
         scored = 0
@@ -101,8 +101,8 @@ class BitsPerByte(Evaluator):
             for batch in batches:
                 row_nats, row_ids = jax.device_get(_scores(model.config, model.params, mesh.on_ambient(batch)))
                 found = row_ids >= 0
-                numbers = np.array([place[index] for index in row_ids[found].tolist()], np.int64)
-                # Sums in float64: thousands of float32 terms would cost the last digit that is shown.
+                numbers = np.array([position[index] for index in row_ids[found].tolist()], np.int64)
+                # Sum in float64: thousands of float32 terms would cost the last digit shown.
                 np.add.at(nats, numbers, row_nats[found].astype(np.float64))
                 np.add.at(tokens, numbers, 1)
                 scored += np.unique(numbers).size
@@ -127,7 +127,7 @@ class BitsPerByte(Evaluator):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _scores(config: DecoderConfig, params: Params, batch: TokenBatch) -> tuple[Float[Array, "b k"], Int[Array, "b k"]]:
-    """Nats of each label and the example it belongs to (-1 for none), whole on every process."""
+    """Nats of each label and the id of its example (-1 for none), replicated on every process."""
     nats = forward.label_cross_entropy(config, params, batch)
     ids = jnp.where(batch.loss_mask, batch.example_ids, -1)
     return constrain(nats, None, None), constrain(ids, None, None)

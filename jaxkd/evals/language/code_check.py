@@ -1,4 +1,4 @@
-"""How many of the functions that a model writes have a flaw that shows in the text."""
+"""Share of generated functions that have a flaw visible in the text."""
 
 import dataclasses
 from collections import Counter
@@ -13,17 +13,17 @@ from jaxkd.training.evaluator import Evaluation
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeCheck(GenerationMetric):
-    """`code_flaws.flaws` on functions, of prompts of `StandardLibrary`: each is the signature with what was written."""
+    """Check of functions by `code_flaws.flaws`, each the signature of a `StandardLibrary` prompt and the answer."""
 
     @property
     def name(self) -> str:
         return "code"
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
-        """Check.
+        """Check the functions.
 
         Returns:
-            Metrics `passed`, the share of functions without a flaw, and of each kind of flaw the share that has it;
+            Metrics `passed`, the share of functions without a flaw, and for each kind of flaw the share that has it;
             column `passed`.
         """
         found = [flaws(f"{signature(answer.example)}\n{answer.text}") for answer in answers]

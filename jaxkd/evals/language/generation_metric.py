@@ -1,4 +1,4 @@
-"""What can be measured of the texts that a model writes, and the texts of another model to compare them with."""
+"""Metrics of the texts that a model generates, and texts of another model as a baseline."""
 
 import abc
 import dataclasses
@@ -10,43 +10,43 @@ from jaxkd.data.examples import Example
 from jaxkd.training.evaluator import Evaluation
 
 GENERATIONS = "generations"
-"""Of the evaluator that stores what was written."""
+"""Name of the evaluator that stores the generations."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generation:
-    """What a model wrote."""
+    """Text that a model generated."""
 
     example: Example
     """The prompt, with the answer of the data."""
     text: str
     ended: bool
-    """Whether it came to its end by itself."""
+    """Whether it ended by itself."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerationMetric(abc.ABC):
-    """Something that measures what a model writes by its text: derive from it to add your own."""
+    """Metric of generated text: subclass it to add your own."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """What its metrics are called by."""
+        """Prefix of its metrics' names."""
 
     @abc.abstractmethod
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
-        """Metrics, and columns of one value an answer whose keys are those of the examples."""
+        """Compute metrics, and columns with one value per answer, keyed by example."""
 
 
 def baseline(answers: Sequence[Generation], against: str | None) -> list[Generation]:
     """Answers of another model, or of the data, to the same prompts.
 
     Args:
-        answers: whose prompts they are.
-        against: folder of a finished stage with an `Generations` evaluator; None: the answers of the data.
+        answers: answers whose prompts are used.
+        against: folder of a finished stage with a `Generations` evaluator; None: the answers of the data.
 
     Raises:
-        ValueError: a stage that has not written to all of the prompts.
+        ValueError: a stage that has not answered the same prompts.
     """
     if against is None:
         return [Generation(example=answer.example, text=answer.example.response, ended=True) for answer in answers]
@@ -54,15 +54,15 @@ def baseline(answers: Sequence[Generation], against: str | None) -> list[Generat
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if GENERATIONS not in found:
         raise ValueError(
-            f"against must be the folder of a finished stage with an Generations evaluator, got {against!r}, which has "
+            f"against must be the folder of a finished stage with a Generations evaluator, got {against!r}, which has "
             f"measured {', '.join(found) or 'nothing'}."
         )
     evaluation = Evaluation.from_json(json.dumps(found[GENERATIONS]))
-    asked = tuple(answer.example.key for answer in answers)
-    if evaluation.keys != asked:
+    keys = tuple(answer.example.key for answer in answers)
+    if evaluation.keys != keys:
         raise ValueError(
-            f"against must have answered the same {len(asked)} prompts in their order, got {against!r} with "
-            f"{len(evaluation.keys)}, of which {len(set(evaluation.keys) & set(asked))} are among them. Give both "
+            f"against must have answered the same {len(keys)} prompts in their order, got {against!r} with "
+            f"{len(evaluation.keys)}, of which {len(set(evaluation.keys) & set(keys))} are among them. Give both "
             "evaluators one data, split, count and draws."
         )
     return [

@@ -1,4 +1,4 @@
-"""What a model writes by itself, what a teacher thinks of it, and what its text shows."""
+"""Generations of a model, evaluated by a teacher and by their text."""
 
 import dataclasses
 import functools
@@ -37,36 +37,36 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generations(Evaluator):
-    """The answers that a model draws to some prompts: as a teacher sees them, and by their text.
+    """Answers that a model samples for some prompts, evaluated by a teacher and by their text.
 
-    What the teacher says of them is what on-policy distillation minimises; with the model that a preference training
-    began from as `teacher`, it is how far that has gone.  A figure on the answers of the data says nothing of the
-    beginnings that a model makes up itself.
+    The teacher's metrics are what on-policy distillation minimises; with the initial model of preference training as
+    `teacher`, they measure how far the model has moved.  Metrics on the answers of the data do not cover the
+    prefixes that a model generates itself.
 
     Raises:
-        ValueError: a count that is no multiple of the rows of a batch, or two measures of one name.
+        ValueError: a count that is not a multiple of the rows of a batch, or two metrics of one name.
 
     Source: inferred; the KL is that of Agarwal et al., GKD (arXiv 2306.13649), section 3, and of Gu et al., MiniLLM
     (arXiv 2306.08543).  Deviation: none.
     """
 
     student: Pretrained
-    """The checkpoint whose tokenizer the measured model has."""
+    """Checkpoint with the evaluated model's tokenizer."""
     teacher: Pretrained | None
-    """Loaded beside the model that is measured; None: the text is all that is looked at."""
+    """Teacher, loaded beside the evaluated model; None evaluates the text alone."""
     data: PackedText | PairedText
-    """Prompts; as many are answered at a time as a batch has rows."""
+    """Prompts, answered in batches of its rows."""
     count: int
-    """Prompts, a multiple of those rows."""
+    """Number of prompts, a multiple of those rows."""
     split: Split = "test"
     max_new_tokens: int = 256
     sampling: Sampling = AS_LEARNT
     samples_per_prompt: int = 1
-    """Answers to each prompt."""
+    """Number of answers to each prompt."""
     seed: int = 0
-    """Of the draws."""
+    """Random seed of the samples."""
     metrics: tuple[GenerationMetric, ...] = ()
-    """Of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
+    """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
 
     def __post_init__(self) -> None:
         rows = self.data.of_student.rows
@@ -83,15 +83,15 @@ class Generations(Evaluator):
         return GENERATIONS
 
     def __call__(self, model: LanguageModel) -> Evaluation:
-        """Draw the answers and measure.
+        """Sample the answers and compute the metrics.
 
         Returns:
             Metrics `length` in tokens, `ended` and `repeated`, as `degeneration` has them; `entropy`, the
-            model's own nats per token, whose expectation is its entropy where it draws from its own distribution;
+            model's own nats per token, whose expectation is its entropy if it samples from its own distribution;
             with a teacher `teacher_nats`, the teacher's cross entropy of the answers per token of its own, and within
             one vocabulary `reverse_kl`, KL(model || teacher) in nats per token, and `sequence_kl`, the same in nats
-            per answer.  Those of a measure begin with its name.  Columns `ended`, `length`, where there is one
-            `sequence_kl`, and those of the measures; the texts as samples.
+            per answer.  Names from `metrics` are prefixed by the metric's name.  Columns `ended`, `length`,
+            `sequence_kl` if there is one, and those of `metrics`; the texts as samples.
 
         Raises:
             ValueError: a count above the number of prompts.
@@ -99,10 +99,10 @@ class Generations(Evaluator):
         rollouts = self._rollouts()
         rollouts.validate()
         rows = self.data.of_student.rows
-        known: list[Any] = list(self.data.by_index(self.split, self.student, rollouts.teacher).values())
-        if self.count > len(known):
+        prompts: list[Any] = list(self.data.by_index(self.split, self.student, rollouts.teacher).values())
+        if self.count > len(prompts):
             raise ValueError(
-                f"count must be at most the {len(known)} prompts of the {self.split} split, got {self.count}."
+                f"count must be at most the {len(prompts)} prompts of the {self.split} split, got {self.count}."
             )
         read = self._reader()
         written: list[Answer] = []
@@ -110,20 +110,20 @@ class Generations(Evaluator):
         batches = [(draw, start) for draw in range(self.samples_per_prompt) for start in range(0, self.count, rows)]
         with progress(self.samples_per_prompt * self.count, "generations") as bar:
             for number, (draw, start) in enumerate(batches, start=1):
-                examples, key = known[start : start + rows], jax.random.key(self.seed)
+                examples, key = prompts[start : start + rows], jax.random.key(self.seed)
                 answers = rollouts.generated(model, examples, jax.random.fold_in(key, draw) if draw else key)
                 batch = rollouts.assembled(examples, answers).batch.on_policy
                 written += answers.values()
                 for name, column in read(model, batch).items():
                     columns.setdefault(name, []).extend(column)
                 bar.update(number * rows)
-        asked = self.samples_per_prompt * [self.data.read_by_student(example).key for example in known[: self.count]]
-        return self._evaluation(model, asked, written, {name: np.asarray(column) for name, column in columns.items()})
+        keys = self.samples_per_prompt * [self.data.read_by_student(example).key for example in prompts[: self.count]]
+        return self._evaluation(model, keys, written, {name: np.asarray(column) for name, column in columns.items()})
 
     def _evaluation(
         self, model: LanguageModel, asked: list[str], written: list[Answer], sums: dict[str, Float[np.ndarray, " n"]]
     ) -> Evaluation:
-        """What the answers to the examples of these keys come to."""
+        """Metrics and columns of the answers to the examples with these keys."""
         metrics = degeneration([answer.tokens for answer in written], [answer.ended for answer in written])
         metrics["entropy"] = float(sums["own_nats"].sum() / sums["own_tokens"].sum())
         columns = {
@@ -157,7 +157,7 @@ class Generations(Evaluator):
         )
 
     def _reader(self) -> Callable[[LanguageModel, TokenBatch | PairedBatch], dict[str, list[float]]]:
-        """What reads a batch of answers: sums over each, with the teacher loaded once."""
+        """Function that computes sums over each answer of a batch, with the teacher loaded once."""
         shared, config, params = None, None, {}
         if self.teacher is not None:
             config = self.teacher.config()
@@ -175,7 +175,7 @@ class Generations(Evaluator):
         return Rollouts(
             text=self.data,
             student=self.student,
-            # Nobody else reads them, where there is no teacher.
+            # Without a teacher, nobody else reads the answers.
             teacher=self.student if self.teacher is None else self.teacher,
             max_new_tokens=self.max_new_tokens,
             sampling=self.sampling,
@@ -192,7 +192,7 @@ def _sums(
     batch: TokenBatch | PairedBatch,
     shared: int | None,
 ) -> dict[str, Float[Array, " b"]]:
-    """Over the tokens of each answer, one a row; with the number of tokens that both heads have, where there is one."""
+    """Sums over the tokens of each answer, one per row; `shared` is the size of the common vocabulary, if any."""
     own, read = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
     ours = forward.hiddens(config, params, own)
     sums = {"own_nats": _nats(ours, own), "own_tokens": _of_rows(jnp.ones(own.labels.shape), own)}
@@ -216,10 +216,10 @@ def _nats(hiddens: Hiddens, batch: TokenBatch) -> Float[Array, " b"]:
 
 
 def _of_rows(values: Float[Array, "b k"], batch: TokenBatch) -> Float[Array, " b"]:
-    """Whole on every process."""
+    """Sum each row, replicated on every process."""
     return constrain(jnp.sum(jnp.where(batch.loss_mask, values, 0), axis=-1), None)
 
 
 def _text(model: LanguageModel, answer: Answer) -> str:
-    # Cleaning up would take spaces out of code.
+    # Cleaning up would remove spaces from code.
     return str(model.tokenizer.decode(answer.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,4 +1,4 @@
-"""Whether what a model writes is still text, beside what another one wrote to the same prompts."""
+"""Degeneration of generated text, compared with a reference's answers to the same prompts."""
 
 import dataclasses
 import logging
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Health(GenerationMetric):
-    """`text_statistics` of the answers; what `findings` says of them beside the reference's is logged, line by line."""
+    """`text_statistics` of the answers; their `findings` against the reference's are logged, one per line."""
 
     against: str | None = None
     """Folder of the stage that measured the reference model, "stage:NAME" in a study; None: the answers of the data."""
@@ -23,11 +23,11 @@ class Health(GenerationMetric):
         return "health"
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
-        """Measure.
+        """Compute the statistics.
 
         Returns:
             The fields of `TextStatistics` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
-            `findings`, how many there are.
+            `findings`, their number.
         """
         others = baseline(answers, self.against)
         (texts, ended), (reference, reference_ended) = (

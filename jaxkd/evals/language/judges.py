@@ -1,4 +1,4 @@
-"""Who says which of two answers is the better one: a model, a file, or a function of your own."""
+"""Judges that decide which of two answers is better: a model, a file, or a function of your own."""
 
 import abc
 import dataclasses
@@ -36,18 +36,18 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judge(abc.ABC):
-    """Says which answer of each question is better: derive from it to ask a function of your own, or a service."""
+    """Judge that decides which answer to each question is better: subclass it to call a function or a service."""
 
     @abc.abstractmethod
     def __call__(self, questions: Sequence[Question]) -> list[Verdict]:
-        """A verdict a question, in their order."""
+        """Return one verdict per question, in order."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordedJudge(Judge):
-    """Verdicts from a file, `{"prompt": "...", "first": "...", "second": "...", "verdict": "first"}` a line.
+    """Verdicts from a file, `{"prompt": "...", "first": "...", "second": "...", "verdict": "first"}` per line.
 
-    Questions without a verdict are added to the file with null in its place: fill them in, and run again.
+    Questions without a verdict are appended to the file with null in its place: fill them in, and run again.
     """
 
     path: str
@@ -60,15 +60,15 @@ class RecordedJudge(Judge):
         """
         path = Path(self.path).expanduser()
         known = dict(json_rows.read(path, _recorded)) if path.is_file() else {}
-        open_ones = [question for question in dict.fromkeys(questions) if known.get(question) is None]
-        if open_ones:
-            added = [question for question in open_ones if question not in known]
+        unanswered = [question for question in dict.fromkeys(questions) if known.get(question) is None]
+        if unanswered:
+            added = [question for question in unanswered if question not in known]
             with path.open("a", encoding="utf-8") as file:
                 for question in added:
                     file.write(json.dumps(dataclasses.asdict(question) | {"verdict": None}, ensure_ascii=False) + "\n")
             raise ValueError(
                 f"{path} must have a verdict for each of the {len(questions)} questions, got none for "
-                f"{len(open_ones)}, of which {len(added)} were added now. Fill in "
+                f"{len(unanswered)}, of which {len(added)} were added now. Fill in "
                 f"{', '.join(map(repr, get_args(Verdict)))} for null, and run the same command again."
             )
         return [verdict for question in questions if (verdict := known[question]) is not None]
@@ -76,9 +76,9 @@ class RecordedJudge(Judge):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelJudge(Judge):
-    """A language model that is asked for the letter of the better answer; what names neither is a tie.
+    """Language model that is prompted for the letter of the better answer; a reply that names neither is a tie.
 
-    It is no better a judge than the model is: look at the position bias and at how often both orders agree.
+    It judges no better than the model can: look at the position bias and at how often both orders agree.
     """
 
     model: Pretrained
@@ -86,19 +86,19 @@ class ModelJudge(Judge):
     max_new_tokens: int = 8
 
     def __call__(self, questions: Sequence[Question]) -> list[Verdict]:
-        """Ask.
+        """Prompt the model.
 
         Raises:
-            ValueError: a question that is longer than the model has positions for.
+            ValueError: a question that exceeds the model's positions.
         """
         judge = language_model(self.model)
-        asked = [
-            Example(key=str(place), group="", messages=(("user", _asked(question)),), response="")
-            for place, question in enumerate(questions)
+        examples = [
+            Example(key=str(index), group="", messages=(("user", _asked(question)),), response="")
+            for index, question in enumerate(questions)
         ]
         replies = generate(
             judge,
-            [chat.prompt_tokens(example, judge.tokenizer, self.template) for example in asked],
+            [chat.prompt_tokens(example, judge.tokenizer, self.template) for example in examples],
             max_new_tokens=self.max_new_tokens,
             sampling=GREEDY,
         )
@@ -110,7 +110,7 @@ def _asked(question: Question) -> str:
 
 
 def _verdict(reply: str) -> Verdict:
-    """The first letter that stands alone."""
+    """Verdict of the first letter that stands alone."""
     found = _LETTER.search(reply)
     return "tie" if found is None else _LETTERS[found.group()]
 

@@ -1,4 +1,4 @@
-"""Which of two answers a model finds likelier, by itself and against a reference."""
+"""Accuracy of a model's preferences between two answers, by itself and against a reference."""
 
 import dataclasses
 import functools
@@ -21,16 +21,16 @@ from jaxkd.typing import Params, Split
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreferenceAccuracy(Evaluator):
-    """Share of the pairs of a split in which the chosen answer has the higher score; half of it for equal scores.
+    """Share of the pairs of a split in which the chosen answer has the higher score; equal scores count a half.
 
-    The score is log pi(y | x), its mean over the tokens, and where a reference is given the reward that training by
-    preferences implies, log pi(y | x) - log pi_ref(y | x).
+    The score is log pi(y | x), its mean over the tokens, and with a reference the reward that preference training
+    implies, log pi(y | x) - log pi_ref(y | x).
     """
 
     data: PreferenceText
     split: Split = "test"
     reference: Pretrained | None = None
-    """pi_ref; None leaves the reward out."""
+    """Reference pi_ref; None leaves the reward out."""
 
     @property
     def name(self) -> str:
@@ -41,8 +41,8 @@ class PreferenceAccuracy(Evaluator):
 
         Returns:
             Metrics `log_prob_accuracy`, `mean_log_prob_accuracy` and `pairs`; with a reference `reward_accuracy`, and
-            in nats an answer `reward_margin`, `log_ratio_chosen` and `log_ratio_rejected`, means of
-            log pi(y | x) - log pi_ref(y | x); columns `log_prob_margin` and `reward_margin`, one value a pair.
+            in nats per answer `reward_margin`, `log_ratio_chosen` and `log_ratio_rejected`, means of
+            log pi(y | x) - log pi_ref(y | x); columns `log_prob_margin` and `reward_margin`, one value per pair.
         """
         pairs = self.data.tokenized(self.split, model.tokenizer)
         lengths = np.array([[len(one.tokens) - one.prompt_length for one in pair.answers] for pair in pairs])
@@ -73,7 +73,7 @@ class PreferenceAccuracy(Evaluator):
     def _log_probs(
         self, config: DecoderConfig, params: Params, model: LanguageModel, pairs: int, title: str
     ) -> Float[np.ndarray, "n 2"]:
-        """Of both answers of each pair, in nats."""
+        """Log-probabilities of both answers of each pair, in nats."""
         found = np.zeros((pairs, 2))
         with progress(pairs, f"{title}, {self.split}") as bar:
             done = 0
@@ -81,7 +81,7 @@ class PreferenceAccuracy(Evaluator):
                 answers = batch.answers
                 values = np.asarray(jax.device_get(_scores(config, params, mesh.on_ambient(batch))), np.float64)
                 present = np.asarray(answers.loss_mask)
-                # The two answers of a pair have an even and the next odd id.
+                # The two answers of a pair have consecutive ids, the first even.
                 np.add.at(found.reshape(-1), np.asarray(answers.example_ids)[present], values[present])
                 done += int(np.count_nonzero(batch.weights))
                 bar.update(done, tokens=int(np.count_nonzero(answers.segment_ids)))
@@ -90,7 +90,7 @@ class PreferenceAccuracy(Evaluator):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _scores(config: DecoderConfig, params: Params, batch: PreferenceBatch) -> Float[Array, "b k"]:
-    """Whole on every process."""
+    """Log-probabilities of the labels, replicated on every process."""
     return constrain(answer_log_probs.of_frozen(config, params, batch.answers), None, None)
 
 

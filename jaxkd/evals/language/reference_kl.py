@@ -1,4 +1,4 @@
-"""How far a model is from another one of the same vocabulary, such as a quantised teacher from the full one."""
+"""Divergence of a model from a reference of the same vocabulary, such as a quantised teacher from the full one."""
 
 import dataclasses
 import functools
@@ -28,16 +28,16 @@ def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterab
     """KL(reference || model) at the response tokens, the model's cross entropy there, in nats per token, and agreement.
 
     Args:
-        reference: whose distribution the expectation is over; on the ambient mesh, as `model`.  Its head is enough
-            where the batches hold its hidden states.
-        model: of the same vocabulary.
-        batches: of host arrays.
+        reference: model whose distribution the expectation is over; on the ambient mesh, as `model`.  Its head is
+            enough if the batches hold its hidden states.
+        model: evaluated model, with the same vocabulary.
+        batches: batches of host arrays.
 
     Returns:
-        `kl`, `cross_entropy`, and `agreement`: the share of positions where both have the same likeliest token.
+        `kl`, `cross_entropy`, and `agreement`: the share of positions where both have the same argmax.
 
     Raises:
-        ValueError: no batch, or vocabularies that differ.
+        ValueError: no batch, or different vocabularies.
     """
     parts = [
         jax.device_get(_nats(reference.config, reference.params, model.config, model.params, mesh.on_ambient(batch)))
@@ -77,22 +77,22 @@ def _nats(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReferenceKL(Evaluator):
-    """`reference_kl` on some examples: beside a quantised teacher's bits per byte, say, what the bits cost."""
+    """`reference_kl` on some examples, such as the cost of a teacher's quantisation."""
 
     reference: Pretrained
-    """Loaded beside the model that is measured."""
+    """Reference, loaded beside the evaluated model."""
     data: PackedText
-    """`limit` decides how many examples are read."""
+    """Examples; `limit` sets how many are read."""
     split: Split = "validation"
     reference_cache: str | None = None
-    """Folder that a `Cache` stage wrote of `reference`, `data` and `split`, "stage:NAME" in a study; None runs it."""
+    """Folder of a `Cache` stage for `reference`, `data` and `split`, "stage:NAME" in a study; None runs it."""
 
     @property
     def name(self) -> str:
         return "reference_kl"
 
     def __call__(self, model: LanguageModel) -> Evaluation:
-        """Measure.
+        """Compute the metrics.
 
         Returns:
             Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.

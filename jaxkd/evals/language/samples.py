@@ -1,4 +1,4 @@
-"""Answers that a person can read, beside the answers of the data."""
+"""Generated answers to be read, beside the answers of the data."""
 
 import dataclasses
 from typing import Literal
@@ -25,7 +25,7 @@ class Samples(Evaluator):
     stop: tuple[str, ...] = ()
     """Strings that end an answer, besides the end token."""
     seed: int = 0
-    """Of the draws, where the temperature is not 0."""
+    """Random seed of the samples, if the temperature is not 0."""
     template: Literal["chat", "plain"] = "chat"
 
     @property
@@ -36,7 +36,7 @@ class Samples(Evaluator):
         """Generate the answers.
 
         Returns:
-            Metrics `new_tokens` (the mean a sample), and the samples.
+            Metrics `new_tokens` (the mean per sample), and the samples.
         """
         examples = subset(self.source.examples(self.split), self.count)
         answers = generate(
@@ -58,8 +58,8 @@ class Samples(Evaluator):
 
 
 def readable(example: Example) -> str:
-    """What was asked, as a person reads it: the system message is the same everywhere."""
-    asked = [(role, text) for role, text in example.messages if role != "system"]
-    if len(asked) == 1:
-        return asked[0][1]
-    return "\n\n".join(f"{role}: {text}" for role, text in asked)
+    """Format a prompt for a reader, without the system message, which is the same everywhere."""
+    messages = [(role, text) for role, text in example.messages if role != "system"]
+    if len(messages) == 1:
+        return messages[0][1]
+    return "\n\n".join(f"{role}: {text}" for role, text in messages)

@@ -1,4 +1,4 @@
-"""How far the surface of the answers gives away which one is preferred: what a preference training has to beat."""
+"""Accuracy of preferences predicted from surface features, which preference training has to beat."""
 
 import dataclasses
 from collections import Counter
@@ -15,32 +15,32 @@ from jaxkd.training.evaluator import Evaluation, Evaluator
 from jaxkd.typing import Split
 
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-"""Of the squared weights."""
+"""Candidate penalties on the squared weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SurfaceAccuracy(Evaluator):
-    """Accuracy of two classifiers of pairs that read no text: one sees the lengths, one counts the tokens.
+    """Accuracy of two classifiers of pairs that read no text: one sees the lengths, one the token counts.
 
-    They are fitted on the training pairs, and of the model they use the tokenizer alone.  Where one of them comes near
-    the accuracy of a model that was trained on the pairs, the pairs are too easy to show anything.
+    They are fitted on the training pairs, and use only the tokenizer of the model.  If one of them comes near the
+    accuracy of a model that was trained on the pairs, the pairs are too easy to show anything.
     """
 
     data: PreferenceText
     split: Split = "test"
     tuned_on: Split = "validation"
-    """Where the strength of the penalty is chosen."""
+    """Split on which the penalty is chosen."""
 
     @property
     def name(self) -> str:
         return "surface_accuracy"
 
     def __call__(self, model: LanguageModel) -> Evaluation:
-        """Fit and measure.
+        """Fit both classifiers and compute the metrics.
 
         Returns:
             Metrics `length_accuracy` and `bag_of_tokens_accuracy`, where a pair that a classifier cannot decide counts
-            a half, `penalty` and `pairs`; columns of the two, one value a pair.
+            a half, `penalty` and `pairs`; columns of the two, one value per pair.
         """
         learnt, tuned, measured = (
             self.data.tokenized(split, model.tokenizer) for split in ("train", self.tuned_on, self.split)
@@ -68,7 +68,7 @@ def fitted(features: sparse.csr_array, penalty: float) -> Float[np.ndarray, " f"
     """Weights w of a logistic regression whose rows are all of one class: min sum log(1 + exp(-x w)) + c / 2 w.w.
 
     Args:
-        features: x, [n f]: of the chosen answer less those of the rejected one.
+        features: x, [n f]: those of the chosen answer minus those of the rejected one.
         penalty: c, > 0.
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 4.4.  Deviation: none.
@@ -92,7 +92,7 @@ def _lengths(pairs: Sequence[TokenizedPair]) -> list[int]:
 
 
 def _length_scores(learnt: Sequence[int], measured: Sequence[int]) -> Float[np.ndarray, " n"]:
-    """Whether, of the pairs that differ by as much, the longer answer was more often the chosen one."""
+    """Score whether the longer answer was more often chosen among pairs with the same length difference."""
     votes: Counter[int] = Counter()
     for difference in learnt:
         votes[abs(difference)] += int(np.sign(difference))
@@ -100,21 +100,21 @@ def _length_scores(learnt: Sequence[int], measured: Sequence[int]) -> Float[np.n
 
 
 def _differing(pairs: Sequence[TokenizedPair]) -> dict[int, int]:
-    """A column for each token by whose count a pair differs."""
+    """Column of each token whose counts differ within a pair."""
     tokens = {token for pair in pairs for token, count in _difference(pair).items() if count}
     return {token: column for column, token in enumerate(sorted(tokens))}
 
 
 def _counts(pairs: Sequence[TokenizedPair], columns: dict[int, int]) -> sparse.csr_array:
-    """How many more of each token the chosen answer has, [n f]."""
+    """Token counts of the chosen answer minus those of the rejected one, [n f]."""
     entries = [
         (count, row, columns[token])
         for row, pair in enumerate(pairs)
         for token, count in _difference(pair).items()
         if count and token in columns
     ]
-    counts, rows, places = zip(*entries, strict=True) if entries else ((), (), ())
-    return sparse.csr_array((np.array(counts, float), (rows, places)), shape=(len(pairs), len(columns)))
+    counts, rows, indices = zip(*entries, strict=True) if entries else ((), (), ())
+    return sparse.csr_array((np.array(counts, float), (rows, indices)), shape=(len(pairs), len(columns)))
 
 
 def _difference(pair: TokenizedPair) -> Counter[int]:

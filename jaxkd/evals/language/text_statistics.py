@@ -1,7 +1,7 @@
-"""Whether a model's answers are still text, and still different from one another: figures, and a verdict.
+"""Statistics of a model's answers that show repetition and lack of variety, and findings against a reference.
 
-A model that is trained on what it writes, or on preferences, may fall into repeating itself, into writing on and on, or
-into ending every answer with the same words.  Each answer by itself may look fine.
+A model that is trained on its own generations, or on preferences, may start to repeat itself, to write on and on, or
+to end every answer with the same words.  Each answer by itself may look fine.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from jaxkd.sampling.degeneration import repeated
 Words = Sequence[str]
 
 ENDS = 8
-"""Words of an answer's beginning or end that are compared with those of others."""
+"""Words of an answer's beginning or end that are compared across answers."""
 LONG = 50
-"""Words from which an answer is long enough to be searched for repetition."""
+"""Fewest words of an answer that is searched for repetition."""
 LONGEST_UNIT = 40
-"""Words of the longest unit whose repetition at the end is a loop."""
+"""Most words of a unit whose repetition at the end is a loop."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -28,43 +28,43 @@ _SENTENCE = re.compile(r"[^.!?\n]+")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextStatistics:
-    """Figures over a set of answers."""
+    """Statistics of a set of answers."""
 
     answers: int
     length: float
-    """Mean number of words and signs."""
+    """Mean number of words and symbols."""
     repeated: float
-    """Mean share of the sequences of four words that an answer had before, over answers of 50 words or more."""
+    """Mean share of an answer's four-word sequences that occurred in it before, over answers of 50 words or more."""
     loops: float
-    """Share of the answers that end in three or more repetitions of up to 40 words."""
+    """Share of the answers that end in three or more repetitions of a unit of up to 40 words."""
     repeated_sentences: float
-    """Mean share of an answer's sentences that it had before."""
+    """Mean share of an answer's sentences that occurred in it before."""
     distinct: dict[int, float]
-    """Different sequences of n words over all, for n of 1, 2 and 4.  It falls with the length of what is counted."""
+    """Distinct sequences of n words over all, for n of 1, 2 and 4.  It falls with the length of the text."""
     shared_beginning: float
-    """Share of the answers that begin with the eight words with which most begin."""
+    """Share of the answers that begin with the most common eight words."""
     shared_end: float
-    """The same of their ends."""
+    """Share of the answers that end with the most common eight words."""
     compression: float
-    """Bytes over those that zlib makes of all answers together."""
+    """Bytes of all answers together over their bytes compressed by zlib."""
     entropy: float
-    """Of single words, in bits."""
+    """Entropy of single words, in bits."""
     unended: float | None
-    """Share of the answers that were cut at their most tokens; None where nobody said."""
+    """Share of the answers that were cut off at the token limit; None if unknown."""
 
 
 def text_statistics(answers: Sequence[str], ended: Sequence[bool] | None = None) -> TextStatistics:
-    """The figures of a set of answers.
+    """Compute the statistics of a set of answers.
 
     Args:
-        answers: what a model wrote, at least one; empty ones count as they are.
-        ended: whether each came to its end by itself.
+        answers: a model's answers, at least one; empty ones count as they are.
+        ended: whether each ended by itself.
 
     Raises:
-        ValueError: no answers, or another number of `ended`.
+        ValueError: no answers, or a different number of `ended`.
 
     Source: repetition, Welleck et al. (arXiv 1908.04319), section 6; distinct n-grams, Li et al. (arXiv 1510.03055).
-    Deviation: words and not tokens, so that models of two tokenizers compare.
+    Deviation: words and not tokens, so that models with different tokenizers compare.
 
     Example:
         >>> texts = ["A planet. Have a very nice day, my friend!", "No. Have a very nice day, my friend!"]
@@ -100,20 +100,20 @@ def findings(
     ended: Sequence[bool] | None = None,
     reference_ended: Sequence[bool] | None = None,
 ) -> list[str]:
-    """What is wrong with a model's answers beside a reference's, a line each; none where all is well.
+    """Problems of a model's answers relative to a reference's, one line each; empty if there are none.
 
     Repetition above a tenth and five times the reference's; loops in 2 points more of the answers; one end that more
-    than 5 % share, and more than in the reference; 5 points more that were cut; pairs of words less than 0.6 times as
-    varied, of as many words.
+    than 5 % share, and more than in the reference; 5 points more that were cut off; word pairs less than 0.6 times as
+    varied, over equally many words.
 
     Args:
-        answers: what the model wrote.
-        reference: what the reference wrote to the same prompts, in their order.
-        ended: whether each answer came to its end by itself.
-        reference_ended: the same of the reference's.
+        answers: the model's answers.
+        reference: the reference's answers to the same prompts, in the same order.
+        ended: whether each answer ended by itself.
+        reference_ended: the same for the reference's.
 
     Raises:
-        ValueError: as `text_statistics`, or another number of reference answers.
+        ValueError: as `text_statistics`, or a different number of reference answers.
 
     Example:
         >>> findings(["A star.", "The sun and the moon."], ["One planet, or two.", "No idea, sorry."])
@@ -145,7 +145,7 @@ def findings(
         )
     if own.unended is not None and other.unended is not None and own.unended > other.unended + 0.05:
         found.append(f"{own.unended:.1%} of the answers were cut, {other.unended:.1%} of the reference's")
-    # As many words of each: what is longer is less varied.
+    # Compare equally many words, since longer text is less varied.
     cut = [(one[: len(two)], two[: len(one)]) for one, two in zip(texts, others, strict=True)]
     varied, before = (distinct([pair[side] for pair in cut], 2) for side in (0, 1))
     if varied < 0.6 * before:
@@ -154,7 +154,7 @@ def findings(
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits, and single signs, in lower case."""
+    """Split a text into runs of letters and digits, and single symbols, in lower case."""
     return _WORD.findall(text.lower())
 
 
@@ -167,7 +167,7 @@ def is_loop(text: Words) -> bool:
 
 
 def distinct(texts: Sequence[Words], size: int) -> float:
-    """Different sequences of `size` words over all of them, in [0, 1]; none runs from one text into the next."""
+    """Distinct sequences of `size` words over all of them, in [0, 1]; none spans two texts."""
     grams = [gram for text in texts for gram in _grams(text, size)]
     return len(set(grams)) / len(grams) if grams else 1.0
 
@@ -200,6 +200,6 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _shown(text: str) -> str:
-    """An answer as one short line, its end kept: that is where it goes wrong."""
+    """Format an answer as one short line that retains its end, where it goes wrong."""
     line = " ".join(text.split())
     return repr(line if len(line) <= 80 else f"... {line[-76:]}")

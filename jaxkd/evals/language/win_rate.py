@@ -1,4 +1,4 @@
-"""How often a judge finds a model's answers better than another's, with what can be wrong with the judge beside it."""
+"""Win rate of a model's answers over another's, by a judge, with measures of the judge's reliability."""
 
 import dataclasses
 import logging
@@ -22,16 +22,16 @@ class WinRate:
     """Verdicts over pairs of answers, each pair judged in both orders."""
 
     scores: tuple[float, ...]
-    """Of each pair, the mean of both orders: 1 where ours was found better, 0.5 for a tie, 0 where the other was."""
+    """Score of each pair, the mean of both orders: 1 if ours was found better, 0.5 for a tie, 0 if the other was."""
     consistent: float
     """Share of the pairs on which both orders agree."""
     position_bias: float
-    """Share of the verdicts for what was read first less that for what was read second, in [-1, 1]; 0 is fair."""
+    """Share of the verdicts for the answer read first minus that for the one read second, in [-1, 1]; 0 is fair."""
     interval: Interval
-    """Of the win rate, the mean of the scores, around it."""
+    """Win rate, the mean of the scores, with its interval."""
 
     def share(self, outcome: Verdict) -> float:
-        """Of the pairs that ours ("first") or the other ("second") wins over both orders, or that nobody does."""
+        """Share of the pairs that ours ("first") or the other ("second") wins over both orders, or that tie ("tie")."""
         scores = np.asarray(self.scores)
         held = {"first": scores > 0.5, "second": scores < 0.5, "tie": scores == 0.5}
         return float(held[outcome].mean())
@@ -45,17 +45,17 @@ def win_rate(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> WinRate:
-    """What the verdicts of a judge say.
+    """Compute the win rate from a judge's verdicts in both orders.
 
     Args:
-        ours_first: of each pair, what the judge said where our answer was read first.
-        ours_second: of the same pairs, where it was read second.
-        samples: resamples of the pairs, of which the interval is made.
-        seed: of the resampling.
-        confidence: of the interval, in (0, 1).
+        ours_first: verdict on each pair with our answer read first.
+        ours_second: verdict on the same pairs with our answer read second.
+        samples: number of resamples of the pairs, for the interval.
+        seed: random seed of the resampling.
+        confidence: level of the interval, in (0, 1).
 
     Raises:
-        ValueError: no pairs, or another number in the other order.
+        ValueError: no pairs, or a different number in the other order.
 
     Source: both orders and the consistency between them, Zheng et al. (arXiv 2306.05685), section 3.4.  Deviation: a
     pair whose orders disagree scores the mean of both, as a tie does.
@@ -75,7 +75,7 @@ def win_rate(
     return WinRate(
         scores=tuple(scores.tolist()),
         consistent=float((first == second).mean()),
-        # A verdict for what was read first is 1, one for what was read second -1.
+        # 1 if both verdicts are for the answer read first, -1 if both are for the one read second.
         position_bias=float((first - second).mean()),
         interval=mean_interval(scores, samples=samples, seed=seed, confidence=confidence),
     )
@@ -83,18 +83,18 @@ def win_rate(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged(GenerationMetric):
-    """The win rate of a model's answers, each pair judged in both orders."""
+    """Win rate of a model's answers, each pair judged in both orders."""
 
     judge: Judge
     against: str | None = None
-    """Folder of the stage that measured the other model, "stage:NAME" in a study; None: the answers of the data."""
+    """Folder of the stage that evaluated the other model, "stage:NAME" in a study; None: the answers of the data."""
 
     @property
     def name(self) -> str:
         return "judged"
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
-        """Judge.
+        """Judge the answers.
 
         Returns:
             Metrics `win_rate`, its interval's `low` and `high`, the shares of `wins`, `ties` and `losses`,

@@ -1,1 +1,1 @@
-"""Chunks of tokens: the logits of one chunk at a time, and never of all."""
+"""Losses over chunks of tokens: the logits of one chunk exist at a time."""

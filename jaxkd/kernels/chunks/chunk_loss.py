@@ -1,4 +1,4 @@
-"""The loss of a few tokens over all of a device's rows of the vocabulary, and its gradient."""
+"""The loss of a chunk of tokens over all of a device's rows of the vocabulary, and its gradient."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,17 +22,17 @@ Slopes = Callable[[], dict[str, Float[Array, "n r"]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkLoss:
-    """What a chunk adds, and how to differentiate it."""
+    """Contribution of a chunk to the loss, and its derivative."""
 
     columns: Summed
     gradients: Callable[[], Gradients]
-    """Of the chunk's total, in float32 or wider; not computed before it is called."""
+    """Function that computes the gradients of the chunk's total, in float32 or wider."""
 
 
 def chunk_loss(divergence: Divergence | None, inputs: Inputs, layout: Layout) -> ChunkLoss:
-    """The loss of `inputs`, whose heads are this device's rows."""
+    """Return the loss of `inputs`, whose heads are this device's rows."""
     tiles = {side: all_rows(inputs.hiddens(side), layout) for side in inputs.heads}
-    # Heads may differ in length: the logits are cut to the shorter one, since cutting a weight would copy it.
+    # Heads may differ in length: cut the logits to the shorter one, since cutting a weight would copy it.
     logits = inputs.compared({side: tile.logits[:, : inputs.rows] for side, tile in tiles.items()})
     ids, targets = tiles["student"].ids[: inputs.rows], inputs.targets
 
@@ -54,13 +54,13 @@ def chunk_loss(divergence: Divergence | None, inputs: Inputs, layout: Layout) ->
 
 
 def all_rows(hiddens: Hiddens, layout: Layout) -> Tile:
-    """The logits of all of this device's rows of a head."""
+    """Return the logits of all of this device's rows of a head."""
     rows = hiddens.head.weight.shape[0]
     return tile_logits(hiddens, 0, rows, limit=rows, first_id=layout.first_id(hiddens.head))
 
 
 def pulled(parts: dict[str, tuple[Tile, LogitGradient]], inputs: Inputs) -> Gradients:
-    """From the gradients of logits, of the sides that get one, to those of hidden states and heads."""
+    """Map the gradients of logits, of the sides that get one, to those of hidden states and heads."""
     values, heads = {}, {}
     for side, (tile, gradient) in parts.items():
         padding = tile.logits.shape[1] - gradient.shape[1]
@@ -70,7 +70,7 @@ def pulled(parts: dict[str, tuple[Tile, LogitGradient]], inputs: Inputs) -> Grad
 
 
 def student_gradients(tiles: dict[str, Tile], slopes: Slopes, inputs: Inputs) -> Callable[[], Gradients]:
-    """Of a chunk whose loss is a weighted sum of what `compared` returned, to the student alone."""
+    """Return the student's gradients of a chunk whose loss is a weighted sum of the values of `compared`."""
 
     def gradients() -> Gradients:
         return pulled({"student": (tiles["student"], weighted(inputs.targets.weights, slopes()["student"]))}, inputs)
@@ -81,7 +81,7 @@ def student_gradients(tiles: dict[str, Tile], slopes: Slopes, inputs: Inputs) ->
 def _separable(
     divergence: SeparableDivergence, statistics: Statistics, logits: dict[str, Float[Array, "n r"]], layout: Layout
 ) -> tuple[Float[Array, " n"], Slopes]:
-    """Nats per token, and their derivatives by the logits; a device needs only its own rows."""
+    """Return nats per token, and their derivatives by the logits; a device needs only its own rows."""
     if divergence.kl_shares is not None:
         sums = Sums.from_means(divergence.kl_shares, statistics)
     else:
@@ -92,7 +92,7 @@ def _separable(
 def _whole(
     divergence: Divergence, logits: dict[str, Float[Array, "n r"]], targets: Targets, layout: Layout
 ) -> tuple[Float[Array, " n"], Slopes]:
-    """The same for a divergence that must see a token's whole distribution."""
+    """Return the same as `_separable` for a divergence that needs a token's whole distribution."""
 
     def compare(logits: dict[str, Float[Array, "n v"]]) -> tuple[Float[Array, " n"], None]:
         if targets.top_k is None:
@@ -108,9 +108,9 @@ def compared(
     logits: dict[str, Float[Array, "n r"]],
     layout: Layout,
 ) -> tuple[Float[Array, " n"], Any, Slopes]:
-    """What `compare` makes of whole distributions, a value per token and what else it says, and its derivatives.
+    """Apply `compare` to whole distributions: return one value per token, its auxiliary output, and derivatives.
 
-    Where the vocabulary is split over devices the chunk's logits are gathered.
+    If the vocabulary is split over devices, the chunk's logits are gathered.
     """
     gathered = logits
     if layout.vocabulary is not None:

@@ -1,4 +1,4 @@
-"""A loss a chunk of tokens at a time, with the gradient taken in the forward sweep.
+"""A loss computed one chunk of tokens at a time, with the gradient computed in the forward sweep.
 
 Peak memory is that of one chunk instead of all tokens.  The backward pass only scales what the forward pass stored, so
 nothing is computed twice.
@@ -19,18 +19,18 @@ from jaxkd.typing import Scalar
 
 
 class ChunkSweep(abc.ABC):
-    """A kernel that is the sum of the losses of its chunks."""
+    """A kernel whose loss is the sum over chunks."""
 
     @abc.abstractmethod
     def largest_chunk(self, inputs: Inputs) -> int:
-        """Tokens of a chunk, at most."""
+        """Return the maximum number of tokens in a chunk."""
 
     @abc.abstractmethod
     def chunk_loss(self, divergence: Any, inputs: Inputs, layout: Layout) -> ChunkLoss:
-        """The loss of one chunk."""
+        """Return the loss of one chunk."""
 
     def evaluate(self, divergence: Any, inputs: Inputs, layout: Layout) -> Summed:
-        """The columns alone: no gradient is computed where none is asked for."""
+        """Compute the columns alone, without a gradient."""
 
         def body(carry: None, chunk: Inputs) -> tuple[None, Summed]:
             return carry, self.chunk_loss(divergence, chunk, layout).columns
@@ -38,12 +38,12 @@ class ChunkSweep(abc.ABC):
         return self._scan(body, None, inputs)[1]
 
     def forward(self, divergence: Any, inputs: Inputs, layout: Layout) -> tuple[Summed, Gradients]:
-        """The columns, and the gradient of the total."""
+        """Compute the columns, and the gradient of the total."""
 
         def body(heads: Heads, chunk: Inputs) -> tuple[Heads, tuple[Summed, Any]]:
             loss = self.chunk_loss(divergence, chunk, layout)
             part = loss.gradients()
-            # Accumulated in float32 (or wider): many small chunks in bfloat16 would lose their tail.
+            # Accumulate in float32 (or wider): many small chunks in bfloat16 would lose precision.
             return jax.tree.map(jnp.add, heads, part.heads), (loss.columns, part.values)
 
         zeros = {side: zeros_like(inputs.heads[side], inputs.dtype) for side in inputs.differentiated(divergence)}
@@ -58,18 +58,18 @@ class ChunkSweep(abc.ABC):
         scale: Scalar,
         layout: Layout,
     ) -> Gradients:
-        """The stored gradient, scaled."""
+        """Return the stored gradient, scaled."""
         del divergence, inputs, layout
         return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), gradients)
 
     def residual_specs(self, divergence: Any, inputs: Inputs, layout: Layout) -> Gradients:
-        """Partition specs of the gradient that `forward` stores."""
+        """Return the partition specs of the gradient that `forward` stores."""
         return layout.gradient_specs(inputs, divergence)
 
     def _scan(self, body: Callable, carry: Any, inputs: Inputs) -> tuple[Any, Any]:
-        """Scan over chunks; what `body` returns for each token is joined and cut to the number of tokens."""
+        """Scan over chunks; concatenate the per-token results of `body` and cut them to the number of tokens."""
         chunks = max(1, -(-inputs.count // self.largest_chunk(inputs)))
-        chunk = -(-inputs.count // chunks)  # of equal length, so that little of the last one is padding
+        chunk = -(-inputs.count // chunks)  # equal lengths leave little padding in the last chunk
 
         def split(array: Array) -> Array:
             padded = jnp.pad(array, [(0, chunks * chunk - inputs.count)] + [(0, 0)] * (array.ndim - 1))

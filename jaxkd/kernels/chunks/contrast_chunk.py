@@ -1,4 +1,4 @@
-"""The contrast of a few positions, and the sweep over all of them: each logit is computed once."""
+"""The contrast of a chunk of positions, and the sweep over all chunks; each logit is computed once."""
 
 import dataclasses
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from jaxkd.typing import Scalar
 
 
 class ContrastColumns(NamedTuple):
-    """What is known of each position."""
+    """Per-position outputs of the contrast."""
 
     weighted: Float[Array, "*tokens"]
     nats: Float[Array, "*tokens"]
@@ -23,16 +23,16 @@ class ContrastColumns(NamedTuple):
     strength: Float[Array, "*tokens"]
 
     def total(self, targets: Targets) -> Scalar:
-        """Sum of `weights * weighted`."""
+        """Return the sum of `weights * weighted`."""
         return weighted_sum(targets.weights, self.weighted)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContrastChunk(ChunkSweep):
-    """The logits of some positions at a time, of the student and of both models."""
+    """Kernel over chunks of positions, with the logits of the student and of both models."""
 
     chunk: int | None = None
-    """Positions whose logits exist at one time, at most; None for the default."""
+    """Maximum number of positions in a chunk; None for the default."""
 
     def largest_chunk(self, inputs: Inputs) -> int:
         return self.chunk or default_chunk(inputs.heads["student"])

@@ -1,4 +1,4 @@
-"""The hybrid distance of a few positions, and the sweep over all of them."""
+"""The hybrid distance of a chunk of positions, and the sweep over all chunks."""
 
 import dataclasses
 from typing import NamedTuple
@@ -16,30 +16,30 @@ from jaxkd.kernels.softmax.hybrid import Hybrid, Parts
 from jaxkd.typing import Scalar
 
 LOG_SCALES = "log scales"
-"""Beside the hidden states of both sides: the logs of the numbers that multiply the two distributions."""
+"""Key, beside the hidden states, of the log scales that multiply the two distributions."""
 
 
 class HybridColumns(NamedTuple):
-    """What is known of each position."""
+    """Per-position outputs of the hybrid distance."""
 
     distance: Float[Array, "*tokens"]
     matched: Float[Array, "*tokens"]
     unmatched: Float[Array, "*tokens"]
     tail_bound: Float[Array, "*tokens"]
     scale_slope: Float[Array, "*tokens"]
-    """Derivative of the distance by the log of the student's number."""
+    """Derivative of the distance by the student's log scale."""
 
     def total(self, targets: Targets) -> Scalar:
-        """Sum of `weights * distance`."""
+        """Return the sum of `weights * distance`."""
         return weighted_sum(targets.weights, self.distance)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HybridChunk(ChunkSweep):
-    """The probabilities of some positions at a time, over both vocabularies."""
+    """Kernel over chunks of positions, with their probabilities over both vocabularies."""
 
     chunk: int | None = None
-    """Positions whose probabilities exist at one time, at most; None for the default."""
+    """Maximum number of positions in a chunk; None for the default."""
 
     def largest_chunk(self, inputs: Inputs) -> int:
         rows = max(head.weight.shape[0] for head in inputs.heads.values())
@@ -52,7 +52,7 @@ class HybridChunk(ChunkSweep):
         def compare(
             logits: dict[str, Float[Array, "n _"]],
         ) -> tuple[Float[Array, " n"], tuple[Parts, Float[Array, " n"]]]:
-            # Of a second copy, which the compiler finds to be the first: nothing is differentiated twice.
+            # Use a second copy, which the compiler merges with the first: nothing is differentiated twice.
             fixed = jax.lax.stop_gradient(logits)
             slope = jax.grad(lambda scale: jnp.sum(divergence(fixed, scale, teacher_scale)[0]))(student_scale)
             distance, parts = divergence(logits, student_scale, teacher_scale)

@@ -1,4 +1,4 @@
-"""The rank distance of a few tokens, and the sweep over all of them."""
+"""The rank distance of a chunk of tokens, and the sweep over all chunks."""
 
 import dataclasses
 from typing import Literal, NamedTuple
@@ -14,23 +14,23 @@ from jaxkd.kernels.softmax.ranks import rank_distance, truncated_rank_distance
 from jaxkd.typing import Scalar
 
 CHUNK_ELEMENTS = 8 * 2**20
-"""Logits of one side that a chunk holds: 32 MiB in float32.  Sorting them needs some ten arrays of that size."""
+"""Number of one side's logits in a chunk: 32 MiB in float32.  Sorting them needs about ten arrays of that size."""
 
 
 class RankColumns(NamedTuple):
-    """What is known of each token."""
+    """Per-token outputs of the rank distance."""
 
     distance: Float[Array, "*tokens"]
     tail_bound: Float[Array, "*tokens"]
 
     def total(self, targets: Targets) -> Scalar:
-        """Sum of `weights * distance`."""
+        """Return the sum of `weights * distance`."""
         return weighted_sum(targets.weights, self.distance)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """How two distributions are compared by rank."""
+    """Comparison of two distributions by rank."""
 
     temperature: float
     top: int | None
@@ -39,7 +39,7 @@ class Ranks:
     def __call__(
         self, student_logits: Float[Array, "n vs"], teacher_logits: Float[Array, "n vt"]
     ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        """The distance, and how much more it may be; the gradient reaches the student."""
+        """Return the distance and a bound on its error; the gradient reaches the student."""
         student = jax.nn.softmax(student_logits / self.temperature, axis=-1)
         teacher = jax.lax.stop_gradient(jax.nn.softmax(teacher_logits / self.temperature, axis=-1))
         if self.top is None or self.top >= max(student.shape[-1], teacher.shape[-1]):
@@ -50,10 +50,10 @@ class Ranks:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RankChunk(ChunkSweep):
-    """The probabilities of some tokens at a time, over both vocabularies."""
+    """Kernel over chunks of tokens, with their probabilities over both vocabularies."""
 
     chunk: int | None = None
-    """Tokens whose probabilities exist at one time, at most; None for the default."""
+    """Maximum number of tokens in a chunk; None for the default."""
 
     def largest_chunk(self, inputs: Inputs) -> int:
         rows = max(head.weight.shape[0] for head in inputs.heads.values())

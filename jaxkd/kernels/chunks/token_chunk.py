@@ -1,6 +1,6 @@
-"""The loss a chunk of tokens at a time, over the whole vocabulary.
+"""The loss computed one chunk of tokens at a time, over the whole vocabulary.
 
-Peak memory is two chunks of logits instead of all of them, at four products with a head, as many as without chunks.
+Peak memory is two chunks of logits instead of all logits, at four products with a head, as many as without chunks.
 """
 
 import dataclasses
@@ -13,14 +13,14 @@ from jaxkd.kernels.layout import Layout
 from jaxkd.records import Head
 
 CHUNK_ELEMENTS = 32 * 2**20
-"""Logits of one side that a chunk of a narrow model holds: 128 MiB in float32."""
+"""Number of one side's logits in a chunk of a narrow model: 128 MiB in float32."""
 
 
 def default_chunk(head: Head) -> int:
-    """Tokens of a chunk: a multiple of 64 whose logits are 128 MiB, or a quarter of the head where that is more.
+    """Return the tokens of a chunk: a multiple of 64 whose logits are 128 MiB, or a quarter of the head if more.
 
-    Each chunk adds to the whole head's gradient, which costs as much as a few passes over logits of `width / 4`
-    tokens; chunks far below that spend their time on it.
+    Each chunk adds to the whole head's gradient, which costs as much as a few passes over logits of `width / 4` tokens
+    and dominates for much smaller chunks.
     """
     rows, width = head.weight.shape
     return max(64, max(CHUNK_ELEMENTS // rows, width // 4) // 64 * 64)
@@ -28,10 +28,10 @@ def default_chunk(head: Head) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenChunk(ChunkSweep):
-    """The logits of some tokens at a time, over the whole vocabulary: fastest, and for any divergence."""
+    """Kernel over chunks of tokens, with the whole vocabulary: fastest, and for any divergence."""
 
     chunk: int | None = None
-    """Tokens whose logits exist at one time, at most; None for the default."""
+    """Maximum number of tokens in a chunk; None for the default."""
 
     def largest_chunk(self, inputs: Inputs) -> int:
         return self.chunk or default_chunk(inputs.heads["student"])
@@ -41,4 +41,4 @@ class TokenChunk(ChunkSweep):
 
 
 FROZEN_HEAD = TokenChunk(chunk=256)
-"""For a head that no gradient reaches: none is added up, so small chunks cost nothing and need the least memory."""
+"""Kernel for a head without gradient: nothing accumulates, so small chunks cost nothing and need the least memory."""

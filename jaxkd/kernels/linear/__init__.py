@@ -1,1 +1,1 @@
-"""The public kernels: losses of hidden states and heads."""
+"""Public kernels: losses from hidden states and heads."""

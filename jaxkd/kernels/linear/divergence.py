@@ -1,4 +1,4 @@
-"""Distillation losses from hidden states: the entry points, and the choice of an implementation."""
+"""Distillation losses from hidden states: entry points, and the choice of an implementation."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -19,7 +19,8 @@ from jaxkd.records import ComposedTeacher, Hiddens, TopK
 from jaxkd.typing import Scalar
 
 TOKEN_CHUNK_BYTES = 4 * 2**30
-"""Above this "auto" is `vocab_tile`: the float32 gradient of the student's head and two chunks of logits, a device."""
+"""Memory above which "auto" is `vocab_tile`: the student head's float32 gradient and two chunks of logits, per
+device."""
 
 Name = Literal["auto", "reference", "token_chunk", "vocab_tile"]
 
@@ -27,19 +28,19 @@ Name = Literal["auto", "reference", "token_chunk", "vocab_tile"]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearLoss:
-    """A weighted sum that can be differentiated, and what it was made of, which cannot.
+    """A differentiable weighted sum, and its gradient-stopped parts per position.
 
-    A field per position counts only where its weight is not 0: elsewhere hidden states may be taken as 0.
+    A part is meaningful only where its weight is not 0: elsewhere hidden states may be replaced by 0.
     """
 
     total: Scalar
     """Sum over positions of `weights * divergence + label_weights * cross_entropy`."""
     divergence: Float[Array, "*tokens"]
-    """Nats per position, gradient-stopped; 0 where no teacher was given."""
+    """Divergence in nats, gradient-stopped; 0 if no teacher was given."""
     cross_entropy: Float[Array, "*tokens"]
-    """Nats per position, gradient-stopped; 0 where no labels were given."""
+    """Cross entropy in nats, gradient-stopped; 0 if no labels were given."""
     argmax: Int[Array, "*tokens"]
-    """The student's most likely token."""
+    """Most likely token of the student."""
     lse: Float[Array, "*tokens"]
     """Log-sum-exp of the student's logits, gradient-stopped."""
 
@@ -54,35 +55,35 @@ def linear_divergence(
     label_weights: Float[Array, "*tokens"] | None = None,
     implementation: Name | Kernel = "auto",
 ) -> LinearLoss:
-    """Sum over positions of `weights * divergence(student, teacher) + label_weights * cross entropy`.
+    """Sum `weights * divergence(student, teacher) + label_weights * cross entropy` over positions.
 
-    No logits of all positions exist at one time, of either side, unless the implementation is "reference".  Under a
-    mesh (`jax.set_mesh`) positions are split over its data and fsdp axes and the vocabulary over its tensor axis; an
-    own `shard_map` around this leaves its axes alone, and needs `check_vma=False`.
+    The logits of all positions never exist at one time, for either side, unless the implementation is "reference".
+    Under a mesh (`jax.set_mesh`) positions are split over its data and fsdp axes and the vocabulary over its tensor
+    axis; the axes of an enclosing `shard_map`, which needs `check_vma=False`, are left alone.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
-        teacher: hidden states of the same positions and vocabulary, of any width; those of several models, whose
-            logits are combined; or the likeliest tokens (`top_k`), at the divergence's temperature.  Gradients reach
-            the hidden states of one model and their head where `divergence.gradient_to` is "both".
-        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position
-            of weight 0 does not touch the total, whatever it holds.
-        divergence: compares the two distributions of a position; `jaxkd.losses.ForwardKL()`, say.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
+        teacher: hidden states of the same positions and vocabulary, of any width; those of several models, whose logits
+            are combined; or the most likely tokens (`top_k`), at the divergence's temperature.  Gradients reach the
+            hidden states of one model and their head if `divergence.gradient_to` is "both".
+        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position of weight 0 does not
+            affect the total, whatever it holds.
+        divergence: compares the two distributions of a position, such as `jaxkd.losses.ForwardKL()`.
         labels: token ids for the cross entropy, computed from the same logits; any valid id where
             the weight is 0.
         label_weights: as `weights`, for the cross entropy.
-        implementation: "reference" stores both logits and can be differentiated at will.  The others can be
-            differentiated once, in reverse mode: "token_chunk" stores the logits of some positions at a time and
-            takes any divergence; "vocab_tile" stores those of some tokens at a time, and takes a
+        implementation: "reference" stores both logits and can be differentiated any number of times.  The others can be
+            differentiated once, in reverse mode: "token_chunk" stores the logits of some positions at a time and takes
+            any divergence; "vocab_tile" stores those of some tokens of the vocabulary at a time, and takes a
             `SeparableDivergence` from hidden states of both sides.  `TokenChunk(chunk=...)` and `VocabTile(tile=...)`
-            set the size.  "auto" is token_chunk, or vocab_tile where that would hold more than 4 GiB.
+            set the size.  "auto" is token_chunk, or vocab_tile if that would hold more than 4 GiB.
 
     Returns:
         `LinearLoss`; only its `total` can be differentiated.
 
     Raises:
-        ValueError: shapes, vocabularies or temperatures that differ, an unknown implementation, one that
-            does not take the divergence, or a composed teacher that is to get a gradient.
+        ValueError: shapes, vocabularies or temperatures that differ, an unknown implementation, one that does not take
+            the divergence, or a composed teacher with `gradient_to` "both".
         TypeError: labels that are not integers.
 
     Source: inferred; the gradient-in-forward sweep is Liger's (arXiv 2410.10989, section 3.2).
@@ -123,10 +124,10 @@ def linear_cross_entropy(
     weights: Float[Array, "*tokens"],
     implementation: Name | Kernel = "auto",
 ) -> LinearLoss:
-    """Sum over positions of `weights * cross entropy`, in nats, without storing all logits.
+    """Sum `weights * cross entropy` over positions, in nats, without storing all logits.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
         labels: token ids; any valid id where the weight is 0.
         weights: mask and 1/denominator in one; no gradient reaches them.
         implementation: as in `linear_divergence`.
@@ -155,14 +156,14 @@ def linear_cross_entropy(
 
 
 def linear_argmax(hiddens: Hiddens, mask: Bool[Array, "*tokens"]) -> Int[Array, "*tokens"]:
-    """The most likely token of each position, without storing all logits.
+    """Return the most likely token of each position, without storing all logits.
 
     Args:
-        hiddens: of any model; no gradient.
-        mask: the positions that are asked for.
+        hiddens: hidden states and head of any model; no gradient.
+        mask: positions to compute.
 
     Returns:
-        Token ids, the lowest of equally likely ones; any id where the mask is False.
+        Token ids, the lowest for ties; any id where the mask is False.
 
     Raises:
         ValueError: shapes that differ.
@@ -208,7 +209,7 @@ def _kernel(implementation: Name | Kernel, divergence: Divergence | None, inputs
 
 
 def _fastest(inputs: Inputs) -> Kernel:
-    """`token_chunk` computes each logit once, `vocab_tile` two or three times, so it must be memory that decides."""
+    """Choose by memory: `token_chunk` computes each logit once, `vocab_tile` two or three times."""
     head = inputs.heads["student"]
     rows, width = head.weight.shape
     held = 4 * rows * (width + 2 * default_chunk(head)) / layout.ambient(inputs.heads).vocabulary_shards
@@ -239,7 +240,7 @@ def _require_model(name: str, teacher: Hiddens, student: Hiddens) -> None:
 
 
 def _require_same(name: str, field: str, array: Array, vocab_size: int, student: Hiddens) -> None:
-    """Refuse other positions or another vocabulary than the student's."""
+    """Reject positions or a vocabulary other than the student's."""
     if student.values.shape[:-1] != array.shape[:-1]:
         raise ValueError(
             f"{name}.{field} must have the leading shape of student.values, got {array.shape} and "
@@ -253,7 +254,7 @@ def _require_same(name: str, field: str, array: Array, vocab_size: int, student:
 
 
 def require_rows(name: str, hiddens: Hiddens) -> None:
-    """Refuse a vocabulary that is larger than the head."""
+    """Reject a vocabulary that is larger than the head."""
     head = hiddens.head
     if head.weight.shape[0] < head.vocab_size:
         raise ValueError(
@@ -269,7 +270,7 @@ def _require_labels(labels: Array, student: Hiddens) -> None:
 
 
 def require_shape(name: str, array: Array, student: Hiddens) -> None:
-    """Refuse an array that has not one value per position."""
+    """Reject an array without one value per position."""
     if array.shape != student.values.shape[:-1]:
         raise ValueError(
             f"{name} must have the leading shape of student.values, {student.values.shape[:-1]}, got {array.shape}."

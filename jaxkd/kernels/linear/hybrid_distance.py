@@ -1,4 +1,4 @@
-"""Distributions over two vocabularies from hidden states: by token where both have it, by rank where one has not."""
+"""Hybrid distance from hidden states: shared tokens compared by token, the others by rank."""
 
 import dataclasses
 
@@ -20,21 +20,21 @@ from jaxkd.typing import Scalar
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HybridLoss:
-    """A weighted sum that can be differentiated, and what it was made of, which cannot.
+    """A differentiable weighted sum, and its gradient-stopped parts per position.
 
-    A field per position counts only where its weight is not 0.
+    A part is meaningful only where its weight is not 0.
     """
 
     total: Scalar
     """Sum over positions of `weights * distance`."""
     distance: Float[Array, "*tokens"]
-    """`matched_weight * matched + unmatched_weight * unmatched`."""
+    """Combined distance: `matched_weight * matched + unmatched_weight * unmatched`."""
     matched: Float[Array, "*tokens"]
-    """Of the shared tokens, in nats."""
+    """Divergence of the shared tokens, in nats."""
     unmatched: Float[Array, "*tokens"]
-    """Of the others: sum over ranks of differences of probabilities."""
+    """Distance of the other tokens: sum over ranks of absolute differences of probabilities."""
     tail_bound: Float[Array, "*tokens"]
-    """The exact `unmatched` is at least that and at most this much more; 0 where all ranks were compared."""
+    """Bound on the error: the exact `unmatched` is at most this much larger; 0 if all ranks were compared."""
 
 
 def linear_hybrid_distance(
@@ -51,36 +51,36 @@ def linear_hybrid_distance(
     top: int | None = 8192,
     implementation: HybridChunk | None = None,
 ) -> HybridLoss:
-    """Sum over positions of `weights * (matched_weight * matched + unmatched_weight * unmatched)`; no logits of all.
+    """Sum `weights * (matched_weight * matched + unmatched_weight * unmatched)` over positions, without all logits.
 
-    Two measures are compared, Q(v) = s q(v) and P(v) = t p(v), where log s and log t are the log scales.  Matched is
-    the divergence's sum over the tokens that both vocabularies have, unmatched is sum_r abs(P_r - Q_r) over the ranks r
-    of all others.  Neither is renormalised.  Under a mesh it behaves as `linear_rank_distance`.
+    It compares two measures, Q(v) = s q(v) and P(v) = t p(v), where log s and log t are the log scales.  Matched is the
+    divergence's sum over the shared tokens, unmatched is sum_r abs(P_r - Q_r) over the ranks r of all others.  Neither
+    is renormalised.  Under a mesh it behaves like `linear_rank_distance`.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
         teacher: hidden states of the matching positions, of any width and vocabulary; gradient-stopped.
-        student_log_scale: nats; gradients reach it.  The log-probability of what precedes the token, say.
-        teacher_log_scale: the same of the teacher; gradient-stopped.
-        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position of weight 0 does
-            not touch the total, whatever hidden states it holds.
-        shared: the tokens in common.
-        divergence: a sum over the vocabulary, of temperature 1.
-        matched_weight: of the first part.
-        unmatched_weight: of the second.
-        top: ranks that are compared one by one; those beyond are compared as one; None for all.
-        implementation: `HybridChunk(chunk=...)` sets the positions whose logits exist at one time.
+        student_log_scale: log scale in nats, such as the log-probability of the preceding text; gradients reach it.
+        teacher_log_scale: log scale of the teacher; gradient-stopped.
+        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position of weight 0 does not
+            affect the total, whatever its hidden states.
+        shared: tokens in both vocabularies.
+        divergence: a separable divergence of temperature 1.
+        matched_weight: weight of the matched part.
+        unmatched_weight: weight of the unmatched part.
+        top: number of ranks compared one by one; further ranks are compared as one; None for all.
+        implementation: `HybridChunk(chunk=...)` sets the number of positions in a chunk.
 
     Returns:
         `HybridLoss`; only its `total` can be differentiated, once and in reverse mode.
 
     Raises:
-        ValueError: shapes that differ, shared ids that a head has no row for, a divergence of another temperature, or
+        ValueError: shapes that differ, shared ids without a row in a head, a divergence of another temperature, or
             a `top` below 1.
 
     Source: the hybrid loss of General Online Logit Distillation, huggingface/trl@f2cd577.  Deviation: in log space
-    without a least probability, where that code puts 1e-8; where one vocabulary has shared tokens alone, the other's
-    rest is compared with nothing, where that code leaves it out; `top`, which is None by definition.
+    without a floor on probabilities, while that code uses 1e-8; if one vocabulary has only shared tokens, the other's
+    rest is compared with nothing, while that code omits it; `top`, which is None by definition.
 
     Example:
         >>> import jax.numpy as jnp
@@ -134,7 +134,7 @@ def linear_hybrid_distance(
     scales = jax.lax.stop_gradient(jnp.stack([student_log_scale, teacher_log_scale], axis=-1))
     inputs = dataclasses.replace(inputs, values={**inputs.values, LOG_SCALES: scales})
     total, columns = fused(implementation or HybridChunk(), hybrid, inputs.masked(("student",)))
-    # Adds nothing but the gradient: the sweep returns one to hidden states and heads alone.
+    # Adds only a gradient: the sweep returns one for hidden states and heads alone.
     slopes = jnp.where(weights == 0, 0.0, jax.lax.stop_gradient(weights * columns.scale_slope))
     moved = jnp.sum(slopes * (student_log_scale - jax.lax.stop_gradient(student_log_scale)))
     return HybridLoss(

@@ -1,8 +1,8 @@
-"""Values of each position that can be differentiated one by one, from hidden states; no array of all logits.
+"""Per-position values with separate gradients, from hidden states, without storing all logits.
 
-A `LinearLoss` lets its total alone be differentiated: its weights must be known before the sweep.  A loss that is no
-sum over positions, a probability of several tokens in a row, say, knows them only when a gradient comes back.  So the
-sweep that computes the gradient is the backward pass here, which costs the products of one more sweep.
+Only the total of a `LinearLoss` is differentiable: its weights must be known before the sweep.  A loss that is not a
+sum over positions, such as the probability of several consecutive tokens, knows them only in the backward pass.  So
+here the backward pass runs the sweep that computes the gradient, which costs the products of one more sweep.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ from jaxkd.records import Hiddens
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogProbs:
-    """Of the labels, and the tokens that the model would have said."""
+    """Log-probabilities of labels, and the model's most likely tokens."""
 
     values: Float[Array, "*tokens"]
-    """Nats, each with its own gradient; 0 where the mask is False."""
+    """Log-probabilities in nats, each with its own gradient; 0 where the mask is False."""
     argmax: Int[Array, "*tokens"]
-    """The most likely token; any where the mask is False."""
+    """Most likely token; any id where the mask is False."""
 
 
 def linear_log_probs(
@@ -36,16 +36,16 @@ def linear_log_probs(
     mask: Bool[Array, "*tokens"],
     implementation: Name | Kernel = "auto",
 ) -> LogProbs:
-    """The log-probability of the label at each position, in nats, each to be differentiated.
+    """Return the log-probability of the label at each position, in nats, each differentiable.
 
     Args:
-        hiddens: gradients reach its values, head weight and head bias.
+        hiddens: hidden states and head; gradients reach its values, head weight and head bias.
         labels: token ids; any valid id where the mask is False.
-        mask: the positions that are asked for; the others may hold anything.
+        mask: positions to compute; the others may hold anything.
         implementation: as in `linear_divergence`.
 
     Returns:
-        `LogProbs`, float32 (float64 for float64 inputs); once in reverse mode.
+        `LogProbs`, float32 (float64 for float64 inputs); differentiable once, in reverse mode.
 
     Raises:
         ValueError: shapes that differ, or an unknown implementation.
@@ -74,17 +74,18 @@ def linear_divergence_values(
     divergence: Divergence,
     implementation: Name | Kernel = "auto",
 ) -> Float[Array, "*tokens"]:
-    """The divergence at each position, in nats, each to be differentiated.
+    """Return the divergence at each position, in nats, each differentiable.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
         teacher: hidden states of the same positions and vocabulary, of any width; gradient-stopped.
-        mask: the positions that are asked for; the others may hold anything.
+        mask: positions to compute; the others may hold anything.
         divergence: compares the two distributions of a position.
         implementation: as in `linear_divergence`.
 
     Returns:
-        Per position, float32 (float64 for float64 inputs), 0 where the mask is False; once in reverse mode.
+        Per position, float32 (float64 for float64 inputs), 0 where the mask is False; differentiable once, in reverse
+        mode.
 
     Raises:
         ValueError: as `linear_divergence`.
@@ -131,14 +132,14 @@ class _Divergence:
 
 
 _Loss = _CrossEntropy | _Divergence
-"""A `LinearLoss` of one term, up to its weights; hashable."""
+"""A `LinearLoss` of one term, without its weights; hashable."""
 
 
 def _evaluate(
     loss: _Loss, student: Hiddens, target: Any, mask: Bool[Array, "*tokens"]
 ) -> tuple[Float[Array, "*tokens"], Int[Array, "*tokens"]]:
     found = loss(student, target, mask.astype(jnp.float32))
-    # One of the two terms: the other is 0.
+    # One of the two terms is 0.
     return found.cross_entropy + found.divergence, found.argmax
 
 

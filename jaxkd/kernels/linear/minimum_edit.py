@@ -1,4 +1,4 @@
-"""MinED: a teacher's distribution, moved to the student's vocabulary token by token, from hidden states."""
+"""MinED from hidden states: a teacher's distribution mapped to the student's vocabulary token by token."""
 
 import dataclasses
 
@@ -11,14 +11,14 @@ from jaxkd.records import Head, Hiddens
 
 
 def moved_head(teacher: Head, teacher_of_student: Int[Array, " vs"]) -> Head:
-    """The teacher's head, its rows those of the student's vocabulary.
+    """Reorder the rows of the teacher's head to the student's vocabulary.
 
-    Row v is the row of the teacher token that `teacher_of_student` names for the student's token v; a token without
-    one has logit -inf, so the softmax is over the others.  It holds vs rows of the teacher's width: make it once.
+    Row v is the row of the teacher token that `teacher_of_student` names for the student's token v; a token without one
+    has logit -inf, so the softmax is over the others.  The result holds vs rows of the teacher's width: make it once.
 
     Args:
-        teacher: any head without soft-cap; no gradient reaches it.
-        teacher_of_student: -1 for a token without a teacher token, at the rows behind the vocabulary too.
+        teacher: a head without soft-cap; no gradient reaches it.
+        teacher_of_student: teacher token of each student row; -1 if there is none, also for padding rows.
 
     Returns:
         A head with a bias, in the dtype of the teacher's weight, gradient-stopped.
@@ -26,9 +26,8 @@ def moved_head(teacher: Head, teacher_of_student: Int[Array, " vs"]) -> Head:
     Raises:
         ValueError: a head with soft-cap.
 
-    Source: MinED (FuseLLM, arXiv 2401.10491) with one teacher token for each student token, as
-    songmzhang/DSKD@077337a.  Deviation: that code gives a missing token a logit of
-    -1e5, the same to a softmax in float32.
+    Source: MinED (FuseLLM, arXiv 2401.10491) with one teacher token for each student token, as songmzhang/DSKD@077337a.
+    Deviation: that code gives a missing token a logit of -1e5, equivalent for a softmax in float32.
 
     Example:
         >>> import jax.numpy as jnp
@@ -63,28 +62,28 @@ def linear_minimum_edit(
     divergence: Divergence,
     temperature: float = 1.0,
 ) -> LinearLoss:
-    """The divergence from the teacher where it is aligned with the student, the cross entropy elsewhere; no logits.
+    """Sum the divergence from the teacher at aligned positions and the cross entropy elsewhere, without all logits.
 
-    Both are taken at one temperature.  An unaligned position has the label as its teacher: the forward KL
+    Both use the same temperature.  An unaligned position has the label as its teacher: the forward KL
     from a distribution of one token is that token's cross entropy.
 
     Args:
-        student: of the student's targets; gradients reach its values, head weight and head bias.
-        teacher: of the teacher's targets, any number of them, with a head over the student's vocabulary:
+        student: hidden states of the student's targets; gradients reach its values, head weight and head bias.
+        teacher: hidden states of the teacher's targets, any number of them, with a head over the student's vocabulary:
             `moved_head`.  Gradient-stopped.
-        teacher_positions: the row of `teacher.values` that a position is aligned with, -1 without one: those that
-            `aligned_positions` finds among the tokens that go in, numbered as the targets are.
-        labels: the student's; any valid id where the weight is 0.
+        teacher_positions: row of `teacher.values` aligned with each position, -1 if there is none: those that
+            `aligned_positions` finds among the input tokens, numbered as the targets are.
+        labels: labels of the student; any valid id where the weight is 0.
         weights: mask, coefficient and 1/denominator in one; no gradient reaches them.
-        divergence: of temperature 1, with its gradient to the student; MinED's is `ForwardKL()`.
+        divergence: a divergence of temperature 1 with its gradient to the student; MinED's is `ForwardKL()`.
         temperature: divides all logits, > 0.
 
     Returns:
-        `LinearLoss`, all of it at that temperature.
+        `LinearLoss`, with all fields at that temperature.
 
     Raises:
-        ValueError: positions that are not of the student's shape, other leading axes or another vocabulary of the
-            teacher, a temperature that is not positive, or another divergence than those.
+        ValueError: positions that are not of the student's shape, a teacher with other leading axes or another
+            vocabulary, a temperature that is not positive, or a divergence other than those.
 
     Source: MinED (FuseLLM, arXiv 2401.10491); songmzhang/DSKD@077337a.  Deviation: none.
 
@@ -119,7 +118,7 @@ def linear_minimum_edit(
     aligned = teacher_positions >= 0
     rows = jnp.where(aligned, teacher_positions, 0)[..., None]
     values = jnp.take_along_axis(jax.lax.stop_gradient(teacher.values), rows, axis=-2)
-    # The heads divide by the temperature, so that the cross entropy is at it too, and in the same sweep.
+    # The heads divide by the temperature, so that it applies to the cross entropy too, in the same sweep.
     return linear_divergence(
         Hiddens(values=student.values, head=_tempered(student.head, temperature)),
         Hiddens(values=values, head=_tempered(teacher.head, temperature)),
@@ -131,6 +130,6 @@ def linear_minimum_edit(
 
 
 def _tempered(head: Head, temperature: float) -> Head:
-    """The head whose logits are divided by the temperature."""
+    """Return the head with its logits divided by the temperature."""
     softcap = None if head.softcap is None else head.softcap / temperature
     return dataclasses.replace(head, scale=head.scale / temperature, softcap=softcap)

@@ -1,4 +1,4 @@
-"""Universal logit distillation from hidden states: distributions over two vocabularies, compared rank by rank."""
+"""Universal logit distillation from hidden states: two vocabularies compared rank by rank."""
 
 import dataclasses
 
@@ -16,17 +16,18 @@ from jaxkd.typing import Scalar
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RankLoss:
-    """A weighted sum that can be differentiated, and what it was made of, which cannot.
+    """A differentiable weighted sum, and its gradient-stopped parts per position.
 
-    A field per position counts only where its weight is not 0.
+    A part is meaningful only where its weight is not 0.
     """
 
     total: Scalar
     """Sum over positions of `weights * distance`."""
     distance: Float[Array, "*tokens"]
-    """Between 0 and 2, gradient-stopped."""
+    """Rank distance, between 0 and 2, gradient-stopped."""
     tail_bound: Float[Array, "*tokens"]
-    """The exact distance is at least `distance` and at most this much more; 0 where all ranks were compared."""
+    """Bound on the error: the exact distance is between `distance` and `distance + tail_bound`; 0 if all ranks were
+    compared."""
 
 
 def linear_rank_distance(
@@ -38,26 +39,27 @@ def linear_rank_distance(
     top: int | None = 8192,
     implementation: RankChunk | None = None,
 ) -> RankLoss:
-    """Sum over positions of `weights * sum_r abs(p_r - q_r)`, r the ranks of the probabilities; no array of all logits.
+    """Sum `weights * sum_r abs(p_r - q_r)` over positions, r the ranks of the probabilities, without storing all
+    logits.
 
     The vocabularies may differ and need no common token: position i of the student is compared with position i of the
-    teacher, the likeliest token with the likeliest, and so on.  Ranks that the smaller vocabulary does not have are 0.
-    `jaxkd.losses.wasserstein_sorted` is the same from logits.
+    teacher, the most likely token with the most likely, and so on.  Ranks that the smaller vocabulary lacks are 0.
+    `jaxkd.losses.wasserstein_sorted` computes the same from logits.
 
-    Ranks beyond `top` are compared as one, by what they add up to.  That is the least they can add, it pushes mass
-    into or out of the tail, and the sort is of `top` tokens.  How much more the exact distance may be is returned.
+    Ranks beyond `top` are compared as one, by their sums.  That is a lower bound on their distance, its gradient moves
+    mass into or out of the tail, and only `top` tokens are sorted.  A bound on the error is returned.
 
     Under a mesh (`jax.set_mesh`) positions are split over its data and fsdp axes.  The logits of a chunk are gathered
-    where the tensor axis splits a vocabulary.
+    if the tensor axis splits a vocabulary.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
         teacher: hidden states of the matching positions, of any width and vocabulary; gradient-stopped.
-        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position of weight 0 does
-            not touch the total, whatever it holds.
+        weights: mask, coefficient and 1/denominator in one; no gradient reaches them.  A position of weight 0 does not
+            affect the total, whatever it holds.
         temperature: divides both logits, > 0.
-        top: ranks that are compared one by one; None for all.
-        implementation: `RankChunk(chunk=...)` sets the positions whose logits exist at one time.
+        top: number of ranks compared one by one; None for all.
+        implementation: `RankChunk(chunk=...)` sets the number of positions in a chunk.
 
     Returns:
         `RankLoss`; only its `total` can be differentiated, once and in reverse mode.

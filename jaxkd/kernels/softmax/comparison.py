@@ -1,10 +1,10 @@
-"""A separable divergence and the cross entropy, part by part of the vocabulary: values, and gradients of logits.
+"""A separable divergence and the cross entropy over parts of the vocabulary: values, and gradients of logits.
 
-With log q = z / T - log sum exp(z / T) and a divergence D = sum_v f(log q_v, log p_v), the gradient is
-dD/dz_v = (g_v - q_v sum_u g_u) / T where g = df/dlog q, and the same for the teacher with h = df/dlog p.
-So three sweeps over the vocabulary suffice: one for the two log-sum-exps, one for the sums of f, g and h,
-one for the gradient.  Where D is a mixture of KL(p || q) and KL(q || p) the second sweep is saved: the sums
-follow from means under p and q, which the first sweep takes along.
+With log q = z / T - log sum exp(z / T) and a divergence D = sum_v f(log q_v, log p_v), the gradient is dD/dz_v = (g_v -
+q_v sum_u g_u) / T where g = df/dlog q, and the same for the teacher with h = df/dlog p.  So three sweeps over the
+vocabulary suffice: one for the two log-sum-exps, one for the sums of f, g and h, one for the gradient.  If D is a
+mixture of KL(p || q) and KL(q || p) the second sweep is unnecessary: the sums follow from means under p and q, which
+the first sweep also computes.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from jaxkd.kernels.softmax.statistics import Statistics
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Per token, sums over the vocabulary of a divergence's summands and of their derivatives."""
+    """Per-token sums over the vocabulary of a divergence's summands and of their derivatives."""
 
     divergence: Float[Array, " n"]
     student_slope: Float[Array, " n"]
@@ -36,7 +36,7 @@ class Sums:
         statistics: Statistics,
         logits: dict[str, Float[Array, "n r"]],
     ) -> "Sums":
-        """The sums over one part of the vocabulary, from both sides' logits; parts are added leaf by leaf."""
+        """Return the sums over one part of the vocabulary, from both sides' logits; parts are added leaf by leaf."""
         log_q, log_p = _log_probs(divergence, statistics, logits)
         summands, student_slopes, teacher_slopes = _slopes(divergence, log_q, log_p)
         return cls(
@@ -47,16 +47,16 @@ class Sums:
 
     @classmethod
     def empty(cls, tokens: int, dtype: jnp.dtype) -> "Sums":
-        """The sums over nothing."""
+        """Return the empty sums."""
         zero = jnp.zeros(tokens, dtype)
         return cls(divergence=zero, student_slope=zero, teacher_slope=zero)
 
     @classmethod
     def from_means(cls, shares: tuple[float, float], statistics: Statistics) -> "Sums":
-        """The sums over the whole vocabulary where D = forward KL(p || q) + reverse KL(q || p).
+        """Return the sums over the whole vocabulary for D = forward KL(p || q) + reverse KL(q || p).
 
         df/dlog q_v = -forward p_v + reverse q_v (log q_v - log p_v + 1), whose sum is
-        -forward + reverse (KL(q || p) + 1); and the same with the sides exchanged.
+        -forward + reverse (KL(q || p) + 1); and the same with the sides swapped.
         """
         totals = {side: softmax.total for side, softmax in statistics.softmaxes.items()}
         means = {side: moment / totals[side] for side, moment in statistics.moments.items()}
@@ -71,14 +71,14 @@ class Sums:
         )
 
     def across(self, axis: str | None) -> "Sums":
-        """The sums of all devices along a mesh axis together."""
+        """Return the sums over all devices along a mesh axis."""
         return self if axis is None else jax.lax.psum(self, axis)
 
 
 def divergence_gradients(
     divergence: SeparableDivergence, statistics: Statistics, sums: Sums, logits: dict[str, Float[Array, "n r"]]
 ) -> dict[str, Float[Array, "n r"]]:
-    """The derivative of each token's divergence by one part of the logits, of either side."""
+    """Return the derivative of each token's divergence by one part of each side's logits."""
     log_q, log_p = _log_probs(divergence, statistics, logits)
     _, student_slopes, teacher_slopes = _slopes(divergence, log_q, log_p)
     to_student = student_slopes - jnp.exp(log_q) * sums.student_slope[:, None]
@@ -94,7 +94,7 @@ def total_gradients(
     ids: Int[Array, " r"],
     targets: Targets,
 ) -> dict[str, Float[Array, "n r"]]:
-    """The derivative of the total by one part of the logits: weighted slopes, and the cross entropy's."""
+    """Return the derivative of the total by one part of the logits: weighted slopes plus the cross entropy's."""
     gradients = {}
     if targets.weights is not None:
         gradients = {side: weighted(targets.weights, slope) for side, slope in slopes.items()}
@@ -107,7 +107,7 @@ def total_gradients(
 
 
 def weighted(weights: Float[Array, " n"] | None, slopes: Float[Array, "n r"]) -> Float[Array, "n r"]:
-    """`weights * slopes`, and 0 where there is no weight or it is 0, whatever the slope is there."""
+    """Return `weights * slopes`, or 0 where there is no weight or it is 0, whatever the slope."""
     if weights is None:
         return jnp.zeros_like(slopes)
     return jnp.where(weights[:, None] == 0, 0.0, weights[:, None] * slopes)
@@ -116,7 +116,7 @@ def weighted(weights: Float[Array, " n"] | None, slopes: Float[Array, "n r"]) ->
 def _log_probs(
     divergence: SeparableDivergence, statistics: Statistics, logits: dict[str, Float[Array, "n r"]]
 ) -> tuple[Float[Array, "n r"], Float[Array, "n r"]]:
-    """Log q and log p."""
+    """Return log q and log p."""
     log_probs = {
         side: statistics.softmaxes[side].log_probs(one / divergence.temperature) for side, one in logits.items()
     }
@@ -126,6 +126,6 @@ def _log_probs(
 def _slopes(
     divergence: SeparableDivergence, log_q: Float[Array, "n r"], log_p: Float[Array, "n r"]
 ) -> tuple[Float[Array, "n r"], Float[Array, "n r"], Float[Array, "n r"]]:
-    """Each token's summands and their derivatives by log q and by log p."""
+    """Return each token's summands and their derivatives by log q and by log p."""
     summands, pull = jax.vjp(divergence.summands, log_q, log_p)
     return summands, *pull(jnp.ones_like(summands))

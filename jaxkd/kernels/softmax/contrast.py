@@ -1,4 +1,4 @@
-"""A teacher made of two frozen models, further along where they differ more, and what a position then weighs."""
+"""A teacher extrapolated from two frozen models, further where they differ more, and the weight of each position."""
 
 import dataclasses
 from typing import Any, Literal
@@ -15,12 +15,12 @@ Reward = Literal["vanilla", "contrastive"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """How a student is compared with what two models, "first" and "second", make together."""
+    """Comparison of a student with the teacher composed of two models, "first" and "second"."""
 
     distance: Divergence
-    """Between the two: it decides how far the teacher goes."""
+    """Distance between the two models, which determines the strength of the extrapolation."""
     divergence: Divergence
-    """Between the student and the teacher."""
+    """Divergence between the student and the teacher."""
     reward: Reward
     scale: float
     floor: float
@@ -29,20 +29,20 @@ class Contrast:
     temperature: Literal[1] = 1
 
     def strength(self, distance: Float[Array, "*tokens"]) -> Float[Array, "*tokens"]:
-        """How far the teacher goes."""
+        """Return the strength of the extrapolation."""
         return self.scale * distance + self.floor
 
     def coefficients(self, strength: Float[Array, "*tokens"]) -> Float[Array, "*tokens 2"]:
-        """What the logits of the two are multiplied by: their sum is 1."""
+        """Return the factors of the two models' logits, which sum to 1."""
         first = strength if self.reward == "vanilla" else 1 + strength
         return jnp.stack([first, 1 - first], axis=-1)
 
     def weight(self, strength: Float[Array, "*tokens"]) -> Float[Array, "*tokens"]:
-        """What a position's divergence is multiplied by."""
+        """Return the factor of each position's divergence."""
         return self.beta / strength
 
     def __call__(self, logits: dict[str, Float[Array, "n v"]]) -> tuple[Float[Array, " n"], Any]:
-        """Weighted nats of each position, of which the gradient reaches the student; and (nats, distance, strength)."""
+        """Return the weighted nats per position, with a gradient to the student, and (nats, distance, strength)."""
         first, second = jax.lax.stop_gradient((logits["first"], logits["second"]))
         distance = self.distance(first, second) if self.scale else jnp.zeros_like(first[:, 0])
         strength = self.strength(distance)

@@ -1,4 +1,4 @@
-"""The product of hidden states and a prediction head, whole or a tile of its rows at a time."""
+"""The product of hidden states and a prediction head, over all of its rows or a tile of them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,10 +14,10 @@ TileGradient = tuple[Float[Array, "n d"], Float[Array, "r d"], Float[Array, " r"
 
 
 def head_logits(hiddens: Hiddens) -> Float[Array, "*tokens v"]:
-    """Logits, `softcap * tanh(scale * (values @ weight.T + bias) / softcap)`, in float32.
+    """Return the logits, `softcap * tanh(scale * (values @ weight.T + bias) / softcap)`, in float32.
 
-    The product accumulates in float32 whatever the inputs are.  Rows at and beyond the head's
-    `vocab_size` get -inf: they are not tokens, and a softmax gives them probability exactly 0.
+    The product accumulates in float32 for any input dtype.  Rows at and beyond the head's `vocab_size` are padding and
+    get -inf, so that a softmax gives them probability exactly 0.
 
     Returns:
         Logits in nats up to a constant per position, float32 (float64 for float64 inputs).
@@ -38,29 +38,29 @@ def head_logits(hiddens: Hiddens) -> Float[Array, "*tokens v"]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tile:
-    """The logits of consecutive rows of a head, and how to differentiate them."""
+    """The logits of consecutive rows of a head, and their derivative."""
 
     start: Int[Array, ""] | int
-    """The first row."""
+    """First row."""
     logits: Float[Array, "n r"]
     ids: Int[Array, " r"]
-    """Token ids of the rows; -1 for a row that an earlier tile has covered, whose logits are -inf."""
+    """Token ids of the rows; -1 for a row of an earlier tile, whose logits are -inf here."""
     pull: Callable[[LogitGradient], TileGradient]
-    """From the gradient of the logits to that of the values, the rows and their bias, in float32 or wider."""
+    """Maps the gradient of the logits to that of the values, the rows and their bias, in float32 or wider."""
 
 
 def tile_logits(
     hiddens: Hiddens, start: Int[Array, ""] | int, size: int, *, limit: int, first_id: Int[Array, ""] | int = 0
 ) -> Tile:
-    """The logits of the rows [start, start + size) of a head.
+    """Compute the logits of the rows [start, start + size) of a head.
 
-    A tile that would pass `limit` ends there instead, and marks what it shares with the tile before.
+    A tile that would pass `limit` ends there instead, and marks the rows it shares with the tile before.
 
     Args:
         hiddens: hidden states of a flat list of tokens, and the head.
         start: first row.
         size: number of rows, at most `limit`.
-        limit: rows of the head that tiles cover.
+        limit: number of rows of the head that tiles cover.
         first_id: token id of the head's first row.
     """
     head, values = hiddens.head, hiddens.values
@@ -76,7 +76,7 @@ def tile_logits(
 
     def pull(gradient: LogitGradient) -> TileGradient:
         product_gradient, bias_gradient = pull_products(gradient)
-        # bfloat16 operands stay bfloat16 in the products of the gradient, or XLA would widen copies of the others.
+        # Keep bfloat16 operands in the products of the gradient, or XLA would make widened copies of the others.
         narrow, wide = product_gradient.astype(values.dtype), product_gradient.dtype
         values_gradient = jnp.einsum("nr,rd->nd", narrow, weight, preferred_element_type=wide)
         weight_gradient = jnp.einsum("nr,nd->rd", narrow, values, preferred_element_type=wide)
@@ -86,7 +86,7 @@ def tile_logits(
 
 
 def _rows(array: Float[Array, "v ..."], start: Int[Array, ""] | int, size: int) -> Float[Array, "r ..."]:
-    """Rows of an array; the array itself where that is all of them, because a slice would be a copy."""
+    """Return rows of an array; the array itself if that is all of them, because a slice would be a copy."""
     return array if size == array.shape[0] else jax.lax.dynamic_slice_in_dim(array, start, size)
 
 

@@ -1,4 +1,4 @@
-"""Two distributions over two vocabularies: token by token where both have it, rank by rank where one has not."""
+"""Two distributions over two vocabularies, compared by token for shared tokens and by rank for the others."""
 
 import dataclasses
 from typing import Literal
@@ -16,44 +16,44 @@ from jaxkd.kernels.softmax.ranks import rank_distance, truncated_rank_distance
 class SharedTokens:
     """The tokens that two vocabularies have in common.
 
-    It is a constant of a compiled loss, known by its identity: make it once.
+    It is a constant of a compiled loss and hashed by identity: make it once.
     """
 
     student_ids: Int[np.ndarray, " m"]
-    """Each once."""
+    """Ids in the student's vocabulary, each once."""
     teacher_ids: Int[np.ndarray, " m"]
-    """Of the same tokens in the teacher's vocabulary."""
+    """Ids of the same tokens in the teacher's vocabulary."""
 
     def partners(self, rows: int) -> Int[np.ndarray, " v"]:
-        """The teacher's id of each row of the student's head, -1 where it is not shared."""
+        """Return the teacher's id for each row of the student's head; -1 if it is not shared."""
         ids = np.full(rows, -1, np.int32)
         ids[self.student_ids] = self.teacher_ids
         return ids
 
     def of_teacher(self, rows: int) -> Bool[np.ndarray, " v"]:
-        """Whether each row of the teacher's head is a shared token."""
+        """Return whether each row of the teacher's head is a shared token."""
         shared = np.zeros(rows, bool)
         shared[self.teacher_ids] = True
         return shared
 
 
 Parts = tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
-"""What the shared tokens add, what the others add, and how much more these may."""
+"""Distance of the shared tokens, distance of the others, and a bound on the error of the latter."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hybrid:
-    """How two measures, distributions that are each multiplied by a number, are compared."""
+    """Comparison of two measures, each a distribution times a number."""
 
     shared: SharedTokens
     divergence: SeparableDivergence
-    """Its summands compare the shared tokens."""
+    """Divergence whose summands compare the shared tokens."""
     matched_weight: float
     unmatched_weight: float
     top: int | None
     gradient_to: Literal["student"] = "student"
     temperature: Literal[1] = 1
-    """A scale is that of one temperature, so that it is the caller's."""
+    """Temperature, always 1: a log scale holds for one temperature only, so the caller applies it."""
 
     def __call__(
         self,
@@ -61,7 +61,7 @@ class Hybrid:
         student_log_scale: Float[Array, " n"],
         teacher_log_scale: Float[Array, " n"],
     ) -> tuple[Float[Array, " n"], Parts]:
-        """The distance and its parts; the gradient reaches the student."""
+        """Return the distance and its parts; the gradient reaches the student."""
         log_q = jax.nn.log_softmax(logits["student"], axis=-1) + student_log_scale[:, None]
         log_p = jax.lax.stop_gradient(jax.nn.log_softmax(logits["teacher"], axis=-1) + teacher_log_scale[:, None])
         partners = jnp.asarray(self.shared.partners(log_q.shape[1]))
@@ -75,7 +75,8 @@ class Hybrid:
     def _matched(
         self, log_q: Float[Array, "n vs"], log_p: Float[Array, "n vt"], partners: Int[Array, " vs"]
     ) -> Float[Array, " n"]:
-        # The teacher's columns go to the student's, not both to a list: the gradient of a gather would be a scatter.
+        # Gather the teacher's columns at the student's, not both into a list: the gradient of a gather would be a
+        # scatter.
         shared = (partners >= 0)[None]
         theirs = log_p[:, jnp.maximum(partners, 0)]
         summands = self.divergence.summands(jnp.where(shared, log_q, 0.0), jnp.where(shared, theirs, 0.0))
@@ -84,7 +85,7 @@ class Hybrid:
     def _unmatched(
         self, ours: Float[Array, "n vs"], theirs: Float[Array, "n vt"]
     ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-        """By rank: shared tokens have probability 0 here, which is the same as leaving them out."""
+        """Compare by rank; shared tokens have probability 0 here, which is equivalent to omitting them."""
         if self.top is None or self.top >= max(ours.shape[1], theirs.shape[1]):
             distance = rank_distance(ours, theirs)
             return distance, jnp.zeros_like(distance)

@@ -1,4 +1,4 @@
-"""What the first sweep over the vocabulary learns of each token: the two softmaxes, the label, the likeliest token."""
+"""Per-token statistics of the first sweep over the vocabulary: both softmaxes, the label's logit, the argmax."""
 
 import dataclasses
 
@@ -14,16 +14,16 @@ from jaxkd.kernels.softmax.sum_exp import SumExp, gap_moment, recentred
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Of a part of the vocabulary; parts are added, and summed over the devices that hold them."""
+    """Statistics of a part of the vocabulary; parts are added, and summed over the devices that hold them."""
 
     softmaxes: dict[str, SumExp]
-    """By side, at the divergence's temperature; without a divergence the student's alone."""
+    """Softmax of each side at the divergence's temperature; only the student's without a divergence."""
     moments: dict[str, Float[Array, " n"]]
-    """By side, the `gap_moment`s that a KL needs."""
+    """`gap_moment` of each side that a KL needs."""
     plain: SumExp | None
-    """The student at temperature 1; None where that is the divergence's temperature."""
+    """Softmax of the student at temperature 1; None if that is the divergence's temperature."""
     label_logit: Float[Array, " n"]
-    """The student's logit of the label; 0 where the label lies elsewhere or there is none."""
+    """Student logit of the label; 0 if the label is outside this part or there is none."""
     argmax: Int[Array, " n"]
     """Token id of the student's largest logit."""
 
@@ -36,7 +36,7 @@ class Statistics:
         ids: Int[Array, " r"],
         labels: Int[Array, " n"] | None,
     ) -> "Statistics":
-        """The statistics of one part, from the logits of the tokens `ids`, by side."""
+        """Return the statistics of one part, from each side's logits of the tokens `ids`."""
         student = logits["student"]
         if divergence is None:
             tempered = {"student": student}
@@ -54,7 +54,7 @@ class Statistics:
 
     @classmethod
     def empty(cls, divergence: SeparableDivergence | None, tokens: int, dtype: jnp.dtype) -> "Statistics":
-        """The statistics of nothing."""
+        """Return the statistics of an empty part."""
         nothing, zero = SumExp.empty(tokens, dtype), jnp.zeros(tokens, dtype)
         sides = ("student",) if divergence is None else ("student", "teacher")
         return cls(
@@ -80,7 +80,7 @@ class Statistics:
         )
 
     def across(self, axis: str | None) -> "Statistics":
-        """The statistics of all devices along a mesh axis together."""
+        """Return the combined statistics of all devices along a mesh axis."""
         if axis is None:
             return self
         softmaxes = {side: one.across(axis) for side, one in self.softmaxes.items()}
@@ -98,25 +98,25 @@ class Statistics:
 
     @property
     def sharp(self) -> SumExp:
-        """The student at temperature 1."""
+        """Softmax of the student at temperature 1."""
         return self.softmaxes["student"] if self.plain is None else self.plain
 
     def columns(self, divergence: Float[Array, " n"], *, labelled: bool) -> Columns:
-        """The columns of a loss, from the statistics of the whole vocabulary."""
+        """Return the columns of a loss, from the statistics of the whole vocabulary."""
         lse = self.sharp.log()
-        # The two logits are close to each other, so their difference goes first.
+        # The two logits are close to each other, so subtract them first.
         nats = jnp.log(self.sharp.total) + (self.sharp.maximum - self.label_logit)
         cross_entropy = nats if labelled else jnp.zeros_like(lse)
         return Columns(divergence=divergence, cross_entropy=cross_entropy, argmax=self.argmax, lse=lse)
 
 
 def _tempers(divergence: SeparableDivergence | None) -> bool:
-    """Whether the divergence's softmax of the student is another than that of temperature 1."""
+    """Return whether the divergence needs a student softmax at a temperature other than 1."""
     return divergence is not None and divergence.temperature != 1.0
 
 
 def _averaging_sides(divergence: SeparableDivergence | None) -> tuple[str, ...]:
-    """The sides under which a mixture of KLs takes means: the teacher for KL(p || q), the student for KL(q || p)."""
+    """Return the sides whose means a mixture of KLs needs: teacher for KL(p || q), student for KL(q || p)."""
     if divergence is None or divergence.kl_shares is None:
         return ()
     return tuple(side for side, share in zip(("teacher", "student"), divergence.kl_shares, strict=True) if share)
@@ -125,13 +125,13 @@ def _averaging_sides(divergence: SeparableDivergence | None) -> tuple[str, ...]:
 def _at_label(
     logits: Float[Array, "n r"], ids: Int[Array, " r"], labels: Int[Array, " n"] | None
 ) -> Float[Array, " n"]:
-    """The logit of the label, and 0 where `ids` does not have it."""
+    """Return the logit of the label, or 0 if it is not in `ids`."""
     if labels is None:
         return jnp.zeros(logits.shape[0], logits.dtype)
     return jnp.sum(jnp.where(labels[:, None] == ids[None, :], logits, 0.0), axis=-1)
 
 
 def _first_id(logits: Float[Array, "n r"], maximum: Float[Array, " n"], ids: Int[Array, " r"]) -> Int[Array, " n"]:
-    """The first id with the largest logit.  A minimum over ids vectorises where an argmax does not."""
+    """Return the first id with the largest logit.  A minimum over ids vectorises, an argmax does not."""
     last = jnp.max(ids)
     return jnp.min(jnp.where(logits == maximum[:, None], ids[None, :], last), axis=-1)

@@ -1,4 +1,4 @@
-"""Sums of exponentials that are taken part by part: the softmax of logits that never exist at one time."""
+"""Sums of exponentials accumulated in parts: the softmax of logits that are never all in memory."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from jaxtyping import Array, Float
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SumExp:
-    """Per token sum_v exp(logit_v), as `total * exp(maximum)`."""
+    """Per-token sum_v exp(logit_v), stored as `total * exp(maximum)`."""
 
     maximum: Float[Array, " n"]
     total: Float[Array, " n"]
 
     @classmethod
     def of(cls, logits: Float[Array, "n r"]) -> "SumExp":
-        """The sum over one part."""
+        """Return the sum over one part."""
         maximum = jnp.max(logits, axis=-1)
         return cls(maximum=maximum, total=jnp.sum(jnp.exp(logits - finite(maximum)[:, None]), axis=-1))
 
     @classmethod
     def empty(cls, tokens: int, dtype: jnp.dtype) -> "SumExp":
-        """The sum over nothing."""
+        """Return the empty sum."""
         return cls(maximum=jnp.full(tokens, -jnp.inf, dtype), total=jnp.zeros(tokens, dtype))
 
     def __add__(self, other: "SumExp") -> "SumExp":
@@ -32,35 +32,36 @@ class SumExp:
         return SumExp(maximum=maximum, total=self.total_at(maximum) + other.total_at(maximum))
 
     def across(self, axis: str) -> "SumExp":
-        """The sum over all devices along a mesh axis."""
+        """Return the sum over all devices along a mesh axis."""
         maximum = jax.lax.pmax(self.maximum, axis)
         return SumExp(maximum=maximum, total=jax.lax.psum(self.total_at(maximum), axis))
 
     def total_at(self, maximum: Float[Array, " n"]) -> Float[Array, " n"]:
-        """The total relative to another maximum."""
+        """Return the total relative to another maximum."""
         return self.total * jnp.exp(self.maximum - finite(maximum))
 
     def log(self) -> Float[Array, " n"]:
-        """The log of the sum."""
+        """Return the log of the sum."""
         return self.maximum + jnp.log(self.total)
 
     def log_probs(self, logits: Float[Array, "n r"]) -> Float[Array, "n r"]:
-        """Log-softmax of one part of the logits."""
-        # Two steps: the logit and its maximum are close, their difference is exact where it matters.
+        """Return the log-softmax of one part of the logits."""
+        # Subtract in two steps: the logit is close to the maximum where precision matters, and their difference is
+        # exact.
         return logits - self.maximum[:, None] - jnp.log(self.total)[:, None]
 
 
 Sides = Mapping[str, SumExp]
-"""The softmaxes of the student and the teacher."""
+"""Softmaxes of the student and the teacher."""
 
 OTHER = {"student": "teacher", "teacher": "student"}
 
 
 def gap_moment(side: str, logits: Mapping[str, Float[Array, "n r"]], softmaxes: Sides) -> Float[Array, " n"]:
-    """sum_v exp(u_v) (u_v - w_v) over one part: u the side's logits less their maximum, w the other side's.
+    """Return sum_v exp(u_v) (u_v - w_v) over one part, u the side's logits minus their maximum, w the other's.
 
     Divided by the total it is the side's mean of log q - log p (or log p - log q), up to the logs of the totals.
-    Logits that are measured from their maxima keep it exact where the models' logits are far apart.
+    Subtracting the maxima keeps it exact if the models' logits are far apart.
     """
     relative = {name: one - finite(softmaxes[name].maximum)[:, None] for name, one in logits.items()}
     own = jnp.exp(relative[side])
@@ -70,14 +71,14 @@ def gap_moment(side: str, logits: Mapping[str, Float[Array, "n r"]], softmaxes: 
 
 
 def recentred(side: str, moment: Float[Array, " n"], old: Sides, new: Sides) -> Float[Array, " n"]:
-    """A `gap_moment` of softmaxes `old`, measured from the maxima of `new`."""
+    """Convert a `gap_moment` from the maxima of softmaxes `old` to those of `new`."""
     moved = {name: old[name].maximum - finite(new[name].maximum) for name in (side, OTHER[side])}
     factor = jnp.exp(moved[side])
     shifted = moment + old[side].total * (moved[side] - moved[OTHER[side]])
-    # A part without probability has no moment, however far its maximum was.
+    # A part without probability has no moment, whatever its maximum.
     return jnp.where((factor == 0) | (old[side].total == 0), 0.0, factor * shifted)
 
 
 def finite(maximum: Float[Array, " n"]) -> Float[Array, " n"]:
-    """0 in place of -inf, the maximum of nothing: -inf - -inf is NaN.  NaN and +inf pass."""
+    """Replace -inf, the maximum of nothing, by 0: -inf - -inf is NaN.  NaN and +inf pass."""
     return jnp.where(maximum == -jnp.inf, 0.0, maximum)

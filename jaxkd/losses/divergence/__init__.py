@@ -1,8 +1,8 @@
 """Divergences between a student's and a teacher's next-token distributions.
 
-Each is a function of two logits and a frozen dataclass with its hyper-parameters, which is what
-recipes and kernels take.  p is the teacher's distribution and q the student's, both at
-`temperature`; the teacher's logits get no gradient; -inf marks a row that is not a token.
+Each has a function of two logits and, for recipes and kernels, a frozen dataclass with its hyper-parameters.  p is the
+teacher's distribution and q the student's, both at `temperature`; the teacher's logits get no gradient by default; -inf
+marks a padding row.
 """
 
 from jaxkd.losses.divergence.ab_divergence import AlphaBeta as AlphaBeta

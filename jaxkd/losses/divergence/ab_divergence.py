@@ -1,4 +1,4 @@
-"""The alpha-beta divergence: one family with forward KL, reverse KL and Hellinger among its members."""
+"""The alpha-beta divergence: a family that includes forward KL, reverse KL and Hellinger."""
 
 import dataclasses
 import math
@@ -19,18 +19,17 @@ def alpha_beta(
     beta: float = 0.7,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """sum_v [alpha p^s / s + beta q^s / s - p^alpha q^beta] / (alpha beta), with s = alpha + beta.
+    """Return sum_v [alpha p^s / s + beta q^s / s - p^alpha q^beta] / (alpha beta), with s = alpha + beta.
 
-    Where alpha or beta is 0 the limit is meant.  alpha=1, beta=0 is `forward_kl`; alpha=0, beta=1 is
+    At alpha = 0 or beta = 0 it is the limit.  alpha=1, beta=0 is `forward_kl`; alpha=0, beta=1 is
     `reverse_kl`; alpha = beta = 0.5 is 2 sum_v (sqrt p - sqrt q)^2, four times the squared Hellinger
     distance; alpha = beta = 1 is sum_v (p - q)^2 / 2.  A larger alpha weights tokens by the teacher's
     probability more, a larger beta by the student's.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token; on
-            the student's side only, it makes the result +inf where beta = 0, on the teacher's side only,
-            where alpha = 0.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row; on the
+            student's side only, it makes the result +inf where beta = 0, on the teacher's side only, where alpha = 0.
         temperature: divides both logits, > 0.
         alpha: exponent of the teacher's probability in the product, >= 0.
         beta: exponent of the student's probability in the product, >= 0, not both 0.
@@ -44,11 +43,11 @@ def alpha_beta(
         ValueError: shapes that differ, a temperature that is not positive, a negative exponent, or
             two exponents of 0.
 
-    Source: Cichocki et al. (Entropy 13, 2011) for the family, Wang et al., ABKD (arXiv 2505.04560) as a
-    distillation loss; checked against ghwang-s/abkd@df81318.  Deviation: exponents are not negative here;
-    -inf is a probability of 0 where that code drops summands; the limits at 0 are those of the formula, where
-    that code has alpha (or beta) times them, the same only at 1.  The sum is written with expm1, because
-    dividing a small difference by alpha beta would lose it.
+    Source: Cichocki et al. (Entropy 13, 2011) for the family, Wang et al., ABKD (arXiv 2505.04560) as a distillation
+    loss; checked against ghwang-s/abkd@df81318.  Deviation: exponents are not negative here; -inf is a probability of
+    0, while that code drops summands; the limits at 0 are those of the formula, while that code has alpha (or beta)
+    times them, the same only at 1.  The sum uses expm1, because dividing a small difference by alpha beta would lose
+    precision.
 
     Example:
         >>> import jax.numpy as jnp
@@ -63,7 +62,7 @@ def alpha_beta(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlphaBeta(Separable):
-    """`alpha_beta` with its hyper-parameters, as recipes and kernels take it."""
+    """`alpha_beta` with its hyper-parameters, for recipes and kernels."""
 
     alpha: float = 0.2
     beta: float = 0.7
@@ -81,7 +80,7 @@ class AlphaBeta(Separable):
         student_possible, teacher_possible = log_q != -jnp.inf, log_p != -jnp.inf
         both = student_possible & teacher_possible
         log_ratio = jnp.where(both, log_q, 0.0) - jnp.where(both, log_p, 0.0)
-        # Divided by the larger of p and q, so that no exponential overflows.
+        # Divide by the larger of p and q, so that no exponential overflows.
         shared = jnp.where(
             log_ratio <= 0,
             _excess(log_p, jnp.minimum(log_ratio, 0.0), self.alpha, self.beta),
@@ -98,7 +97,7 @@ def _excess(
     own: float,
     other: float,
 ) -> Float[Array, "*tokens v"]:
-    """One token's summand: larger^s / s * [e^(other x) g(own) - g(other)], with x = log_ratio <= 0.
+    """Return one token's summand: larger^s / s * [e^(other x) g(own) - g(other)], with x = log_ratio <= 0.
 
     Here g(c) = (e^(cx) - 1) / c, and x at c = 0.  The definition's bracket over alpha beta becomes this
     one by e^(sx) - 1 = (e^(other x) - 1) + e^(other x) (e^(own x) - 1).
@@ -113,7 +112,7 @@ def _excess(
 
 
 def _alone(log_probs: Float[Array, "*tokens v"], own: float, other: float) -> Float[Array, "*tokens v"]:
-    """One token's summand where the other side has probability 0."""
+    """Return one token's summand where the other side has probability 0."""
     total = own + other
     power = jnp.exp(total * log_probs)
     return power / (total * other) if other > 0 else jnp.where(power > 0, math.inf, power)

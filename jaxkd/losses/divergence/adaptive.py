@@ -19,19 +19,18 @@ def adaptive_kl(
     tail_mass: float = 0.5,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(p || q) weighted by h plus KL(q || p) by 1 - h, in nats, h being the head's share of sum_v abs(p - q).
+    """Return h KL(p || q) + (1 - h) KL(q || p), in nats, with h the head's share of sum_v abs(p - q).
 
-    The tail is the longest run of the teacher's least likely tokens whose probabilities sum to at
-    most `tail_mass`, the head is the rest.  Where p = q, h = 1/2.  h is gradient-stopped, so this is
-    not the gradient of the value: finite differences do not reproduce it.  It sorts the teacher's
-    vocabulary, once per position.
+    The tail is the largest set of the teacher's least likely tokens whose probabilities sum to at most `tail_mass`; the
+    head is the rest.  Where p = q, h = 1/2.  h is gradient-stopped, so this is not the gradient of the value: finite
+    differences do not reproduce it.  It sorts the teacher's vocabulary once per position.
 
     Args:
-        student_logits: any float dtype; gradients reach them through the two KLs.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token.
-            Equally likely tokens at the border count in the order of their ids.
+        student_logits: logits of any float dtype; gradients reach them through the two KLs.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row.
+            Ties at the border are ordered by token id.
         temperature: divides both logits, > 0.
-        tail_mass: probability that the tail may hold, in [0, 1].
+        tail_mass: largest probability of the tail, in [0, 1].
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
@@ -57,7 +56,7 @@ def adaptive_kl(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveKL(AnyDivergence):
-    """`adaptive_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`adaptive_kl` with its hyper-parameters, for recipes and kernels."""
 
     tail_mass: float = 0.5
 
@@ -74,14 +73,14 @@ class AdaptiveKL(AnyDivergence):
         head = _head_share(q, p, self.tail_mass)
         forward = jnp.sum(entropy_summands(log_p, log_q), axis=-1)
         reverse = jnp.sum(entropy_summands(log_q, log_p), axis=-1)
-        # A share of 0 leaves out its KL even where that is infinite.
+        # A share of 0 drops its KL even if that is infinite.
         return jnp.where(head == 0, 0.0, head * forward) + jnp.where(head == 1, 0.0, (1 - head) * reverse)
 
 
 def _head_share(
     student: Float[Array, "*tokens v"], teacher: Float[Array, "*tokens v"], tail_mass: float
 ) -> Float[Array, "*tokens"]:
-    """The share of the head in the difference of the probabilities; 1/2 where there is none."""
+    """Return the head's share of the difference of the probabilities; 1/2 if there is no difference."""
     order = jnp.argsort(teacher, axis=-1)
     tail = jnp.cumsum(jnp.take_along_axis(teacher, order, axis=-1), axis=-1) <= tail_mass
     gaps = jnp.take_along_axis(jnp.abs(teacher - student), order, axis=-1)

@@ -1,4 +1,4 @@
-"""What the divergences are made of: the hyper-parameters that all have, and the sum that most are."""
+"""Base classes of the divergences: common hyper-parameters, and sums over the vocabulary."""
 
 import abc
 import dataclasses
@@ -13,12 +13,12 @@ from jaxkd.losses.divergence.log_space import comparable_log_probs
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnyDivergence(abc.ABC):
-    """What every divergence has.  A recipe's field of this type takes any of them, and one of your own."""
+    """Base class of all divergences.  A recipe's field of this type accepts any of them, and your own."""
 
     temperature: float = 1.0
-    """Divides both logits, > 0."""
+    """Temperature, > 0; divides both logits."""
     gradient_to: GradientTo = "student"
-    """"both" lets the gradient reach the teacher's logits too."""
+    """Destination of the gradient: "both" lets it reach the teacher's logits too."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -30,7 +30,7 @@ class AnyDivergence(abc.ABC):
     def __call__(
         self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /
     ) -> Float[Array, "*tokens"]:
-        """Nats per position."""
+        """Return the divergence of each position, in nats."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,14 @@ class Separable(AnyDivergence):
 
     @property
     def kl_shares(self) -> tuple[float, float] | None:
-        """(a, b) where the divergence is a KL(p || q) + b KL(q || p); None for all others."""
+        """Return (a, b) if the divergence is a KL(p || q) + b KL(q || p); None for all others."""
         return None
 
     @abc.abstractmethod
     def summands(
         self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
     ) -> Float[Array, "*tokens v"]:
-        """What each token adds: log q is the student's log-probability, log p the teacher's."""
+        """Return each token's summand; log q is the student's log-probability, log p the teacher's."""
 
     def __call__(
         self, student_logits: Float[Array, "*tokens v"], teacher_logits: Float[Array, "*tokens v"], /

@@ -1,4 +1,4 @@
-"""Distances between probabilities: token by token, or rank by rank."""
+"""Distances between probabilities, by token or by rank."""
 
 import dataclasses
 
@@ -18,12 +18,12 @@ def total_variation(
     temperature: float = 1.0,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """sum_v abs(p - q) / 2, a probability: the largest difference that any event shows.
+    """Return sum_v abs(p - q) / 2: the largest difference in the probability of any event.
 
     Args:
-        student_logits: any float dtype; gradients reach them, 0 from tokens where p = q.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
-            may do so on one side only.
+        student_logits: logits of any float dtype; gradients reach them, 0 from tokens where p = q.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row, also on
+            one side only.
         temperature: divides both logits, > 0.
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
@@ -52,16 +52,16 @@ def wasserstein_sorted(
     temperature: float = 1.0,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """sum_r abs(p_r - q_r) over ranks r, both probabilities sorted in descending order, in [0, 2].
+    """Return sum_r abs(p_r - q_r) over ranks r, both probabilities sorted in descending order, in [0, 2].
 
-    Tokens are matched by rank alone, so the vocabularies may differ and need no common token; the
-    shorter one is padded with probability 0.  Where all tokens are equally far apart this is twice
-    the Wasserstein distance after the best matching of the two vocabularies.
+    Tokens are matched by rank alone, so the vocabularies may differ and need no common token; the shorter one is padded
+    with probability 0.  If all tokens are equally far apart, this is twice the Wasserstein distance under the best
+    matching of the two vocabularies.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: the same positions, any vocabulary; gradient-stopped by default.  -inf marks a row that is
-            not a token, which is the same as leaving it out.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits of the same positions, any vocabulary; gradient-stopped by default.  -inf marks a padding
+            row, which is equivalent to omitting it.
         temperature: divides both logits, > 0.
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
@@ -72,7 +72,7 @@ def wasserstein_sorted(
         ValueError: leading shapes that differ, or a temperature that is not positive.
 
     Source: Boizard et al., ULD (arXiv 2402.12030), the closed form of the Wasserstein term; the sum of
-    songmzhang/DSKD@077337a.  Deviation: `temperature` is an option, and there is 1 by definition.
+    songmzhang/DSKD@077337a.  Deviation: `temperature` is an option; ULD's is 1 by definition.
 
     Example:
         >>> import jax.numpy as jnp
@@ -85,7 +85,7 @@ def wasserstein_sorted(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TotalVariation(Separable):
-    """`total_variation` with its hyper-parameters, as recipes and kernels take it."""
+    """`total_variation` with its hyper-parameters, for recipes and kernels."""
 
     def summands(
         self, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"], /
@@ -95,7 +95,7 @@ class TotalVariation(Separable):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WassersteinSorted(AnyDivergence):
-    """`wasserstein_sorted` with its hyper-parameters, as recipes and kernels take it."""
+    """`wasserstein_sorted` with its hyper-parameters, for recipes and kernels."""
 
     def __call__(
         self, student_logits: Float[Array, "*tokens vs"], teacher_logits: Float[Array, "*tokens vt"], /
@@ -107,6 +107,6 @@ class WassersteinSorted(AnyDivergence):
             )
         student = jnp.exp(log_probs(student_logits, self.temperature))
         teacher = jnp.exp(log_probs(differentiable(teacher_logits, self.gradient_to), self.temperature))
-        # Either may be of 64 bits.
+        # Either may be float64.
         precision = jnp.promote_types(student.dtype, teacher.dtype)
         return rank_distance(student.astype(precision), teacher.astype(precision))

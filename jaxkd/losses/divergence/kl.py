@@ -16,14 +16,14 @@ def forward_kl(
     temperature: float = 1.0,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(teacher || student) = sum_v p (log p - log q), in nats, at `temperature`.
+    """Return KL(teacher || student) = sum_v p (log p - log q), in nats, at `temperature`.
 
-    No temperature^2 factor is applied: scale the result where a method asks for it.
+    No temperature^2 factor is applied: scale the result if a method requires it.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
-            such a row adds nothing, and the result is +inf where only the student has -inf.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row; such a
+            row adds nothing, and the result is +inf where only the student has -inf.
         temperature: divides both logits, > 0.
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
@@ -53,14 +53,14 @@ def reverse_kl(
     temperature: float = 1.0,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(student || teacher) = sum_v q (log q - log p), in nats, at `temperature`.
+    """Return KL(student || teacher) = sum_v q (log q - log p), in nats, at `temperature`.
 
     No temperature^2 factor is applied.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
-            where only the teacher has -inf the result is +inf and so is its gradient.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row; where
+            only the teacher has -inf the result is +inf and so is its gradient.
         temperature: divides both logits, > 0.
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
@@ -90,12 +90,12 @@ def symmetric_kl(
     temperature: float = 1.0,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(p || q) / 2 + KL(q || p) / 2, in nats: the mean of `forward_kl` and `reverse_kl`.
+    """Return KL(p || q) / 2 + KL(q || p) / 2, in nats: the mean of `forward_kl` and `reverse_kl`.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token;
-            the result is +inf where only one side has -inf.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row; the
+            result is +inf where only one side has -inf.
         temperature: divides both logits, > 0.
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
@@ -105,8 +105,8 @@ def symmetric_kl(
     Raises:
         ValueError: shapes that differ, or a temperature that is not positive.
 
-    Source: Jeffreys (1946), inferred as a distillation loss.  Deviation: half of Jeffreys' sum, so that
-    it is on the scale of either direction.
+    Source: Jeffreys (1946), inferred as a distillation loss.  Deviation: half of Jeffreys' sum, so that it has the
+    scale of either direction.
 
     Example:
         >>> import jax.numpy as jnp
@@ -119,11 +119,11 @@ def symmetric_kl(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ForwardKL(Separable):
-    """`forward_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`forward_kl` with its hyper-parameters, for recipes and kernels."""
 
     @property
     def kl_shares(self) -> tuple[float, float]:
-        """The shares of KL(p || q) and KL(q || p)."""
+        """Return the shares of KL(p || q) and KL(q || p)."""
         return 1.0, 0.0
 
     def summands(
@@ -134,11 +134,11 @@ class ForwardKL(Separable):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReverseKL(Separable):
-    """`reverse_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`reverse_kl` with its hyper-parameters, for recipes and kernels."""
 
     @property
     def kl_shares(self) -> tuple[float, float]:
-        """The shares of KL(p || q) and KL(q || p)."""
+        """Return the shares of KL(p || q) and KL(q || p)."""
         return 0.0, 1.0
 
     def summands(
@@ -149,11 +149,11 @@ class ReverseKL(Separable):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SymmetricKL(Separable):
-    """`symmetric_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`symmetric_kl` with its hyper-parameters, for recipes and kernels."""
 
     @property
     def kl_shares(self) -> tuple[float, float]:
-        """The shares of KL(p || q) and KL(q || p)."""
+        """Return the shares of KL(p || q) and KL(q || p)."""
         return 0.5, 0.5
 
     def summands(

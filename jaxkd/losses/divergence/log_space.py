@@ -1,4 +1,4 @@
-"""What the divergences share: comparable log-probabilities, relative entropy, mixtures.
+"""Helpers of the divergences: comparable log-probabilities, relative entropy, mixtures.
 
 Log-probabilities of -inf are legal everywhere here, in values and in gradients.
 """
@@ -18,7 +18,7 @@ def comparable_log_probs(
     temperature: float,
     gradient_to: GradientTo,
 ) -> tuple[Float[Array, "*tokens v"], Float[Array, "*tokens v"]]:
-    """Log-probabilities of student and teacher, the teacher's gradient-stopped unless `gradient_to` is "both"."""
+    """Return both log-probabilities, the teacher's gradient-stopped unless `gradient_to` is "both"."""
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             f"teacher_logits must have the shape of student_logits, got {teacher_logits.shape} and "
@@ -28,20 +28,20 @@ def comparable_log_probs(
 
 
 def differentiable(teacher_logits: Float[Array, "*tokens v"], gradient_to: GradientTo) -> Float[Array, "*tokens v"]:
-    """The teacher's logits, gradient-stopped unless `gradient_to` is "both"."""
+    """Return the teacher's logits, gradient-stopped unless `gradient_to` is "both"."""
     return teacher_logits if gradient_to == "both" else jax.lax.stop_gradient(teacher_logits)
 
 
 def log_probs(logits: Float[Array, "*tokens v"], temperature: float) -> Float[Array, "*tokens v"]:
-    """Log-softmax in float32 or wider: log-sum-exp in bfloat16 loses up to 0.1 nat."""
+    """Return the log-softmax in float32 or wider: log-sum-exp in bfloat16 loses up to 0.1 nat."""
     logits = logits.astype(jnp.promote_types(jnp.float32, logits.dtype))
     return jax.nn.log_softmax(logits / temperature, axis=-1)
 
 
 def entropy_summands(log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]) -> Float[Array, "*tokens v"]:
-    """The summands a (log a - log b) of KL(a || b), where 0 (log 0 - log b) = 0."""
+    """Return the summands a (log a - log b) of KL(a || b), where 0 (log 0 - log b) = 0."""
     a = jnp.exp(log_a)
-    # 0 * (-inf - -inf) is NaN: both logs are replaced before the product, so the gradient is clean too.
+    # 0 * (-inf - -inf) is NaN: replace both logs before the product, so that the gradient is finite too.
     possible = a > 0
     return a * (jnp.where(possible, log_a, 0.0) - jnp.where(possible, log_b, 0.0))
 
@@ -49,7 +49,7 @@ def entropy_summands(log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tok
 def log_mixture(
     log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"], share: float
 ) -> Float[Array, "*tokens v"]:
-    """log(share a + (1 - share) b) for a share in [0, 1]."""
+    """Return log(share a + (1 - share) b) for a share in [0, 1]."""
     log_a = log_a + (math.log(share) if share > 0 else -math.inf)
     log_b = log_b + (math.log1p(-share) if share < 1 else -math.inf)
     # logaddexp(-inf, -inf) is -inf, but its gradient is NaN.

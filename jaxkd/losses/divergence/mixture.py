@@ -1,4 +1,4 @@
-"""Divergences to a mixture of teacher and student: bounded, and finite where a KL is not."""
+"""Divergences to a mixture of teacher and student: bounded, and finite where a KL is infinite."""
 
 import dataclasses
 import functools
@@ -23,18 +23,18 @@ def jensen_shannon(
     beta: float = 0.5,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """JS_beta = beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q, in nats.
+    """Return JS_beta = beta KL(p || m) + (1 - beta) KL(q || m) with m = beta p + (1 - beta) q, in nats.
 
     `beta` is the teacher's share, p the teacher and q the student.  The divergence itself vanishes at
     both ends; divided by beta it tends to `forward_kl` for beta -> 0, divided by 1 - beta it tends to
     `reverse_kl` for beta -> 1.  beta = 0.5 is the Jensen-Shannon divergence proper.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
-            may do so on one side only.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row, also on one
+            side only.
         temperature: divides both logits, > 0.
-        beta: in (0, 1).
+        beta: the teacher's share in the mixture, in (0, 1).
         gradient_to: "both" lets the gradient reach teacher_logits too.
 
     Returns:
@@ -66,12 +66,12 @@ def skew_forward_kl(
     skew: float = 0.1,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(p || skew p + (1 - skew) q), in nats: `forward_kl` to a student that is helped by the teacher.
+    """Return KL(p || skew p + (1 - skew) q), in nats: `forward_kl` to the student mixed with the teacher.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
-            may do so on one side only where skew > 0.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row, also on
+            one side only if skew > 0.
         temperature: divides both logits, > 0.
         skew: the teacher's share in the mixture, in [0, 1); 0 is `forward_kl`.
         gradient_to: "both" lets the gradient reach teacher_logits too.
@@ -103,14 +103,14 @@ def skew_reverse_kl(
     skew: float = 0.1,
     gradient_to: GradientTo = "student",
 ) -> Float[Array, "*tokens"]:
-    """KL(q || (1 - skew) p + skew q), in nats: `reverse_kl` to a teacher that is mixed with the student.
+    """Return KL(q || (1 - skew) p + skew q), in nats: `reverse_kl` to the teacher mixed with the student.
 
-    The gradient flows through both places of q.
+    The gradient flows through both occurrences of q.
 
     Args:
-        student_logits: any float dtype; gradients reach them.
-        teacher_logits: same vocabulary; gradient-stopped by default.  -inf marks a row that is not a token, and
-            may do so on one side only where skew > 0.
+        student_logits: logits of any float dtype; gradients reach them.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row, also on
+            one side only if skew > 0.
         temperature: divides both logits, > 0.
         skew: the student's share in the mixture, in [0, 1); 0 is `reverse_kl`.
         gradient_to: "both" lets the gradient reach teacher_logits too.
@@ -136,7 +136,7 @@ def skew_reverse_kl(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JensenShannon(Separable):
-    """`jensen_shannon` with its hyper-parameters, as recipes and kernels take it."""
+    """`jensen_shannon` with its hyper-parameters, for recipes and kernels."""
 
     beta: float = 0.5
 
@@ -156,7 +156,7 @@ class JensenShannon(Separable):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkewForwardKL(Separable):
-    """`skew_forward_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`skew_forward_kl` with its hyper-parameters, for recipes and kernels."""
 
     skew: float = 0.1
 
@@ -172,7 +172,7 @@ class SkewForwardKL(Separable):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkewReverseKL(Separable):
-    """`skew_reverse_kl` with its hyper-parameters, as recipes and kernels take it."""
+    """`skew_reverse_kl` with its hyper-parameters, for recipes and kernels."""
 
     skew: float = 0.1
 
@@ -191,7 +191,7 @@ def _require_skew(skew: float) -> None:
         raise ValueError(f"skew must be in [0, 1), got {skew}. At 1 a distribution is compared with itself.")
 
 
-# Derivatives are given: what differentiation through the logarithm of the mixture adds cancels, at twice the work.
+# The derivatives are explicit: autodiff through the logarithm of the mixture adds terms that cancel, at twice the work.
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -204,13 +204,13 @@ def _jensen_shannon_summands(
 
 @_jensen_shannon_summands.defjvp
 def _jensen_shannon_jvp(beta: float, primals: Pair, tangents: Pair) -> Pair:
-    """Each part is the sum's derivative by its own logarithm."""
+    """Return the tangent; each part is the derivative of the sum by its own logarithm."""
     student, teacher = _jensen_shannon_parts(beta, *primals)
     return student + teacher, student * tangents[0] + teacher * tangents[1]
 
 
 def _jensen_shannon_parts(beta: float, log_q: Float[Array, "*tokens v"], log_p: Float[Array, "*tokens v"]) -> Pair:
-    """(1 - beta) q (log q - log m) and beta p (log p - log m)."""
+    """Return (1 - beta) q (log q - log m) and beta p (log p - log m)."""
     mixture = log_mixture(log_p, log_q, beta)
     return (1 - beta) * entropy_summands(log_q, mixture), beta * entropy_summands(log_p, mixture)
 
@@ -219,13 +219,13 @@ def _jensen_shannon_parts(beta: float, log_q: Float[Array, "*tokens v"], log_p: 
 def _skew_summands(
     share: float, log_a: Float[Array, "*tokens v"], log_b: Float[Array, "*tokens v"]
 ) -> Float[Array, "*tokens v"]:
-    """The summands a (log a - log m) of KL(a || m), with m = share a + (1 - share) b."""
+    """Return the summands a (log a - log m) of KL(a || m), with m = share a + (1 - share) b."""
     return entropy_summands(log_a, log_mixture(log_a, log_b, share))
 
 
 @_skew_summands.defjvp
 def _skew_jvp(share: float, primals: Pair, tangents: Pair) -> Pair:
-    """The derivative by log b is -a (1 - share) b / m; that by log a is the value less that."""
+    """Return the tangent; the derivative by log b is -a (1 - share) b / m, by log a the value minus that."""
     log_a, log_b = primals
     mixture = log_mixture(log_a, log_b, share)
     value = entropy_summands(log_a, mixture)

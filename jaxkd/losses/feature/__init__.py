@@ -1,7 +1,7 @@
-"""Losses between what student and teacher compute on the way: hidden states, attention, relations.
+"""Losses between intermediate features of student and teacher: hidden states, attention, relations.
 
-Gradients reach the student, and a projection where there is one; the teacher's side is
-gradient-stopped.  Values are float32, or float64 where an input is.
+Gradients reach the student and, if given, the projection; the teacher's side is gradient-stopped.  Values are float32,
+or float64 if an input is.
 """
 
 from jaxkd.losses.feature.activation import attention_transfer as attention_transfer

@@ -1,4 +1,4 @@
-"""Attention transfer between feature maps: where, not what, they are active."""
+"""Attention transfer between feature maps: compares where they are active."""
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +13,18 @@ def attention_transfer(
     *,
     exponent: float = 2.0,
 ) -> Float[Array, "*b"]:
-    """Sum over positions of (Q_s / norm(Q_s) - Q_t / norm(Q_t))^2, Q = mean over channels of abs(activation)^exponent.
+    """Return the sum over positions of (Q_s / norm(Q_s) - Q_t / norm(Q_t))^2.
+
+    Q is the mean over channels of abs(activation)^exponent.
 
     Args:
         student: feature maps of any float dtype, channels last; gradients reach them.
-        teacher: those of the same images, any number of channels; gradient-stopped.
-        exponent: 1 or more; a larger one weighs the strongest channels more.
+        teacher: feature maps of the same images, any number of channels; gradient-stopped.
+        exponent: 1 or more; a larger exponent weights the strongest channels more.
 
     Returns:
-        Per image, float32 (float64 if an input is), in [0, 2]: no activation is negative.  A map of zeros
-        stays one, with gradient 0.
+        Per image, float32 (float64 if an input is), in [0, 2]: no activation is negative.  A map of zeros stays zero,
+        with gradient 0.
 
     Raises:
         ValueError: images or resolutions that differ, or an exponent below 1.
@@ -50,6 +52,6 @@ def attention_transfer(
 
 
 def _activity(features: Float[Array, "*b height width c"], exponent: float) -> Float[Array, "*b positions"]:
-    """The map of one side as a unit vector."""
+    """Return the map of one side as a unit vector."""
     strengths = jnp.mean(jnp.abs(features) ** exponent, axis=-1)
     return unit(strengths.reshape(*strengths.shape[:-2], -1))

@@ -1,4 +1,4 @@
-"""Distances between attention: the scores of all pairs of query and key, and relations of the same form."""
+"""Distances between attention scores of all pairs of query and key, and between relations of the same form."""
 
 import math
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ from jaxkd.losses.divergence import forward_kl
 from jaxkd.losses.feature.vectors import wide
 
 Heads = Literal["matched", "mean"]
-"""Head i against head i, or the mean over the heads of either side."""
+"""Comparison of heads: head i with head i, or the means over the heads of each side."""
 
 
 def attention_mse(
@@ -21,25 +21,24 @@ def attention_mse(
     mask: Bool[Array, "*b #queries keys"] | None = None,
     heads: Heads = "matched",
 ) -> Float[Array, "*b queries"]:
-    """Mean over heads and keys of (student - teacher)^2, of the scores before the softmax.
+    """Return the mean over heads and keys of (student - teacher)^2, for scores before the softmax.
 
     Args:
         student_scores: q k / sqrt(d) of any float dtype; gradients reach them.
-        teacher_scores: those of the same queries and keys; gradient-stopped.
-        mask: the keys that a query attends to; `padding[:, None, :]` where that is the same for all
-            queries; all by default.  What is masked may be anything, -inf and NaN included.
-        heads: "matched" compares head i with head i; "mean" compares the mean scores, of any two numbers
-            of heads.
+        teacher_scores: scores of the same queries and keys; gradient-stopped.
+        mask: keys that a query attends to, all by default; `padding[:, None, :]` if they are the same for all queries.
+            Masked entries may hold anything, -inf and NaN included.
+        heads: "matched" compares head i with head i; "mean" compares the mean scores, for any numbers of heads.
 
     Returns:
-        Per query, float32 (float64 if an input is), >= 0; 0 with gradient 0 where a query has no key.
+        Per query, float32 (float64 if an input is), >= 0; 0 with gradient 0 for a query without keys.
 
     Raises:
         ValueError: shapes that do not fit, or an unknown choice of heads.
 
     Source: TinyBERT (Jiao et al., arXiv 1909.10351), equation 7; checked against
-    huawei-noah/Pretrained-Language-Model@1bb9b3e.  Deviation: that code counts masked scores as differences of
-    0 in its mean; here they do not count.  "mean" is inferred.
+    huawei-noah/Pretrained-Language-Model@1bb9b3e.  Deviation: that code counts masked scores as differences of 0 in its
+    mean; here they are excluded.  "mean" is inferred.
 
     Example:
         >>> import jax.numpy as jnp
@@ -64,21 +63,19 @@ def attention_kl(
     mask: Bool[Array, "*b #queries keys"] | None = None,
     heads: Heads = "matched",
 ) -> Float[Array, "*b queries"]:
-    """Mean over heads of KL(teacher || student) between a query's attention probabilities, in nats.
+    """Return the mean over heads of KL(teacher || student) between a query's attention probabilities, in nats.
 
     Args:
         student_scores: scores before the softmax, or log-probabilities, of any float dtype; gradients
             reach them.
-        teacher_scores: those of the same queries and keys; gradient-stopped.
-        mask: the keys that a query attends to; `padding[:, None, :]` where that is the same for all
-            queries; all by default.  What is masked may be anything, -inf and NaN included.  A score of
-            -inf on both sides is the same as a masked one.
-        heads: "matched" compares head i with head i; "mean" compares the mean probabilities, of any two
-            numbers of heads.
+        teacher_scores: scores of the same queries and keys; gradient-stopped.
+        mask: keys that a query attends to, all by default; `padding[:, None, :]` if they are the same for all queries.
+            Masked entries may hold anything, -inf and NaN included.  A score of -inf on both sides is the same as a
+            masked one.
+        heads: "matched" compares head i with head i; "mean" compares the mean probabilities, for any numbers of heads.
 
     Returns:
-        Per query, float32 (float64 if an input is), >= 0 up to rounding; 0 with gradient 0 where a query
-        has no key.
+        Per query, float32 (float64 if an input is), >= 0 up to rounding; 0 with gradient 0 for a query without keys.
 
     Raises:
         ValueError: shapes that do not fit, or an unknown choice of heads.
@@ -94,7 +91,7 @@ def attention_kl(
     """
     _require_comparable("scores", student_scores.shape, teacher_scores.shape, -3, heads)
     mask = _of_each_head(mask, student_scores.shape)
-    # A query without keys has equal scores on both sides: a softmax over nothing is NaN.
+    # Give a query without keys equal scores on both sides: a softmax over nothing is NaN.
     absent = jnp.where(jnp.any(mask, axis=-1, keepdims=True), -jnp.inf, 0.0)
     student, teacher = (jnp.where(mask, scores, absent) for scores in wide(student_scores, teacher_scores))
     if heads == "mean":
@@ -109,19 +106,19 @@ def value_relation_kl(
     mask: Bool[Array, "*b #t t"] | None = None,
     heads: Heads = "matched",
 ) -> Float[Array, "*b t"]:
-    """`attention_kl` between the relations v v^T / sqrt(d) of the value vectors, in nats; widths may differ.
+    """Return `attention_kl` between the relations v v^T / sqrt(d) of the value vectors, in nats; widths may differ.
 
-    Queries and keys have such a relation as well.  It takes the memory of the scores, t^2 a head.
+    It also serves for the relations of queries and of keys.  Memory is that of the scores, t^2 per head.
 
     Args:
         student_values: value vectors of any float dtype, finite; gradients reach them.
-        teacher_values: those of the same positions, of any width; gradient-stopped.
-        mask: the positions that one is related to, as in `attention_kl`.
+        teacher_values: value vectors of the same positions, of any width; gradient-stopped.
+        mask: positions that each position is related to, as in `attention_kl`.
         heads: as in `attention_kl`.
 
     Returns:
-        Per position, float32 (float64 if an input is), >= 0 up to rounding; 0 with gradient 0 where a
-        position is related to none.
+        Per position, float32 (float64 if an input is), >= 0 up to rounding; 0 with gradient 0 for a position related to
+        none.
 
     Raises:
         ValueError: shapes that do not fit, or an unknown choice of heads.

@@ -1,4 +1,4 @@
-"""Contrastive distillation: a student's embedding finds its teacher's among those of other examples."""
+"""Contrastive distillation: a student's embedding must identify its teacher's among other examples."""
 
 import jax
 import jax.numpy as jnp
@@ -17,20 +17,20 @@ def info_nce(
     labels: Int[Array, " n"] | None = None,
     negatives: Float[Array, "m dt"] | None = None,
 ) -> Float[Array, " n"]:
-    """-log softmax_j(cos(s_i, t_j) / temperature)[i], in nats, over row i's positive t_i and its negatives.
+    """Return -log softmax_j(cos(s_i, t_j) / temperature)[i], in nats, over row i's positive t_i and its negatives.
 
     The negatives are the teacher's other rows and `negatives`.
 
     Args:
-        student: an embedding a row, of any float dtype; gradients reach it.
-        teacher: those of the same examples; gradient-stopped.
-        projection: maps the student's width to the teacher's, needed where they differ; gradients reach it.
+        student: one embedding per row, of any float dtype; gradients reach it.
+        teacher: embeddings of the same examples; gradient-stopped.
+        projection: maps the student's width to the teacher's, required if they differ; gradients reach it.
         temperature: divides the cosines, > 0.
-        mask: the rows that take part, all by default.  The others are negatives of none, and may be
-            anything, NaN included.
-        labels: classes; rows of row i's own class are then no negatives of it.
-        negatives: more of the teacher's embeddings, a memory bank for instance; gradient-stopped.  Each is
-            a negative of every row, whatever its class.
+        mask: rows that take part, all by default.  Other rows are negatives of no row, and may hold anything, NaN
+            included.
+        labels: class of each row; rows of row i's own class are not its negatives.
+        negatives: further teacher embeddings, such as a memory bank; gradient-stopped.  Each is a negative of every
+            row, whatever its class.
 
     Returns:
         Per row, float32 (float64 if an input is), >= 0 up to rounding; 0 with gradient 0 in masked rows.
@@ -39,11 +39,10 @@ def info_nce(
         ValueError: shapes that do not fit, or a temperature that is not positive.
         TypeError: labels that are not integers.
 
-    Source: van den Oord et al. (arXiv 1807.03748), equation 4, with the cosine over a temperature as score;
-    between student and teacher Tian et al., CRD (arXiv 1910.10699).  Deviation: CRD's own estimator is
-    another one, checked against HobbitLong/RepDistiller@b84f547: a binary classification with the constant
-    m / N against negatives from memory banks of all N examples, in both directions, with the teacher's
-    embedding projected by trained weights too.
+    Source: van den Oord et al. (arXiv 1807.03748), equation 4, with the cosine over a temperature as score; between
+    student and teacher Tian et al., CRD (arXiv 1910.10699).  Deviation: CRD's own estimator differs, checked against
+    HobbitLong/RepDistiller@b84f547: a binary classification with the constant m / N against negatives from memory banks
+    of all N examples, in both directions, with the teacher's embedding projected by trained weights too.
 
     Example:
         >>> import jax.numpy as jnp

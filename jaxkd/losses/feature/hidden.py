@@ -17,13 +17,13 @@ def hidden_mse(
     projection: Float[Array, "ds dt"] | None = None,
     normalization: Normalization = "none",
 ) -> Float[Array, "*tokens"]:
-    """mean_d (s - t)^2 with s = student @ projection and t = teacher, or both divided by their lengths.
+    """Return mean_d (s - t)^2 with s = student @ projection and t = teacher, optionally both scaled to unit length.
 
     Args:
         student: hidden states of any float dtype; gradients reach them.
-        teacher: those of the same positions; gradient-stopped.
-        projection: needed where the widths differ; gradients reach it.
-        normalization: "l2" compares s / norm(s) and t / norm(t); a vector of zeros stays one, with gradient 0.
+        teacher: hidden states of the same positions; gradient-stopped.
+        projection: maps the student's width to the teacher's, required if they differ; gradients reach it.
+        normalization: "l2" compares s / norm(s) and t / norm(t); a zero vector stays zero, with gradient 0.
 
     Returns:
         Per position, float32 (float64 if an input is), >= 0.
@@ -55,16 +55,16 @@ def hidden_cosine(
     *,
     projection: Float[Array, "ds dt"] | None = None,
 ) -> Float[Array, "*tokens"]:
-    """1 - cos(s, t) with s = student @ projection and t = teacher.
+    """Return 1 - cos(s, t) with s = student @ projection and t = teacher.
 
     Args:
         student: hidden states of any float dtype; gradients reach them.
-        teacher: those of the same positions; gradient-stopped.
-        projection: needed where the widths differ; gradients reach it.
+        teacher: hidden states of the same positions; gradient-stopped.
+        projection: maps the student's width to the teacher's, required if they differ; gradients reach it.
 
     Returns:
-        Per position, float32 (float64 if an input is), in [0, 2] up to rounding; 1 with gradient 0 where
-        either vector is zero.
+        Per position, float32 (float64 if an input is), in [0, 2] up to rounding; 1 with gradient 0 if either vector is
+        zero.
 
     Raises:
         ValueError: shapes that do not fit.

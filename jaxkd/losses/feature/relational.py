@@ -1,4 +1,4 @@
-"""Relational distillation: the distances and angles among examples, not the examples themselves."""
+"""Relational distillation: losses on the distances and angles among examples."""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ from jaxkd.typing import Scalar
 def rkd_distance(
     student: Float[Array, "n ds"], teacher: Float[Array, "n dt"], *, mask: Bool[Array, " n"] | None = None
 ) -> Scalar:
-    """Mean over pairs of huber(d_s - d_t), where d is a pair's distance over the mean distance of all pairs.
+    """Return the mean over pairs of huber(d_s - d_t), d a pair's distance over the mean distance of all pairs.
 
     huber(x) is x^2 / 2 up to abs(x) = 1 and abs(x) - 1/2 beyond.  A pair is two different rows.
 
     Args:
-        student: an embedding a row, of any float dtype; gradients reach it, through the mean too.
-        teacher: those of the same examples, of any width; gradient-stopped.
-        mask: the rows that take part, all by default.  The others may be anything, NaN included.
+        student: one embedding per row, of any float dtype; gradients reach it, through the mean too.
+        teacher: embeddings of the same examples, of any width; gradient-stopped.
+        mask: rows that take part, all by default.  Other rows may hold anything, NaN included.
 
     Returns:
         A scalar, float32 (float64 if an input is), >= 0; 0 with gradient 0 below 2 rows.  Equal rows have
@@ -47,15 +47,15 @@ def rkd_distance(
 def rkd_angle(
     student: Float[Array, "n ds"], teacher: Float[Array, "n dt"], *, mask: Bool[Array, " n"] | None = None
 ) -> Scalar:
-    """Mean over triples of huber(cos_s - cos_t), where cos is of the angle at one row between two others.
+    """Return the mean over triples of huber(cos_s - cos_t), cos that of the angle at one row between two others.
 
-    huber is that of `rkd_distance`.  A triple is three different rows.  Memory grows with n^2, time with
+    huber is defined in `rkd_distance`.  A triple is three different rows.  Memory grows with n^2, time with
     n^3 d.
 
     Args:
-        student: an embedding a row, of any float dtype; gradients reach it.
-        teacher: those of the same examples, of any width; gradient-stopped.
-        mask: the rows that take part, all by default.  The others may be anything, NaN included.
+        student: one embedding per row, of any float dtype; gradients reach it.
+        teacher: embeddings of the same examples, of any width; gradient-stopped.
+        mask: rows that take part, all by default.  Other rows may hold anything, NaN included.
 
     Returns:
         A scalar, float32 (float64 if an input is), >= 0; 0 with gradient 0 below 3 rows.  The angle
@@ -64,9 +64,8 @@ def rkd_angle(
     Raises:
         ValueError: shapes that do not fit.
 
-    Source: Park et al. (arXiv 1904.05068), section 3.2.2; checked against lenscloth/RKD@0a6c3c0.
-    Deviation: the paper sums over triples; that code takes the mean of all n^3, with those that hold a
-    row twice.
+    Source: Park et al. (arXiv 1904.05068), section 3.2.2; checked against lenscloth/RKD@0a6c3c0.  Deviation: the paper
+    sums over triples; that code takes the mean of all n^3, including triples that hold a row twice.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,7 +86,7 @@ def rkd_angle(
 
 
 def _relative_distances(rows: Float[Array, "n d"], pairs: Bool[Array, "n n"]) -> Float[Array, "n n"]:
-    # Row by row and recomputed for the gradient: all differences at once would take n^2 d elements.
+    # Go row by row and recompute for the gradient: all differences at once would take n^2 d elements.
     distances = jax.lax.map(jax.checkpoint(lambda row: _lengths(rows - row[None, :])), rows)
     mean = masked_mean(distances, pairs)
     return distances / jnp.where(mean > 0, mean, 1.0)
@@ -95,13 +94,13 @@ def _relative_distances(rows: Float[Array, "n d"], pairs: Bool[Array, "n n"]) ->
 
 def _lengths(vectors: Float[Array, "n d"]) -> Float[Array, " n"]:
     squared = jnp.sum(jnp.square(vectors), axis=-1)
-    # The root's gradient at 0 is infinite, and 0 times that is NaN: the square is replaced before the root.
+    # The root's gradient at 0 is infinite, and 0 times infinity is NaN: replace the square before the root.
     zero = squared == 0
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
 
 
 def _cosines(rows: Float[Array, "n d"], vertex: Float[Array, " d"]) -> Float[Array, "n n"]:
-    """The cosine of the angle at `vertex` between the directions to each two rows."""
+    """Return the cosine of the angle at `vertex` between the directions to each pair of rows."""
     directions = unit(rows - vertex[None, :])
     return gram(directions, directions)
 

@@ -1,4 +1,4 @@
-"""Similarities of all pairs of examples, compared as matrices."""
+"""Losses that compare the similarity matrices of all pairs of examples."""
 
 from typing import Literal, get_args
 
@@ -14,15 +14,15 @@ Estimator = Literal["biased", "unbiased"]
 def similarity_preserving(
     student: Float[Array, "n ds"], teacher: Float[Array, "n dt"], *, mask: Bool[Array, " n"] | None = None
 ) -> Scalar:
-    """Mean over all n^2 pairs of (G_s - G_t)^2: G holds the rows' inner products, each row of G made of length 1.
+    """Return the mean over all n^2 pairs of (G_s - G_t)^2, with G the rows' inner products, each row of G of length 1.
 
     Args:
-        student: an example's activations a row, flattened, of any float dtype; gradients reach them.
-        teacher: those of the same examples, of any width; gradient-stopped.
-        mask: the rows that take part, all by default.  The others may be anything, NaN included.
+        student: flattened activations, one example per row, of any float dtype; gradients reach them.
+        teacher: activations of the same examples, of any width; gradient-stopped.
+        mask: rows that take part, all by default.  Other rows may hold anything, NaN included.
 
     Returns:
-        A scalar, float32 (float64 if an input is), in [0, 4 / n]; 0 with gradient 0 where there is no row.
+        A scalar, float32 (float64 if an input is), in [0, 4 / n]; 0 with gradient 0 if there is no row.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -48,22 +48,21 @@ def cka_distance(
     mask: Bool[Array, " n"] | None = None,
     estimator: Estimator = "biased",
 ) -> Scalar:
-    """1 - sum(K_s K_t) / (norm(K_s) norm(K_t)), where K holds the inner products of all pairs of rows, centred.
+    """Return 1 - sum(K_s K_t) / (norm(K_s) norm(K_t)), K the centred inner products of all pairs of rows.
 
-    It is 1 minus linear CKA: no shift, rotation or scaling of either side changes it.  It takes memory of
-    n^2 elements.
+    It is 1 minus linear CKA: no shift, rotation or scaling of either side changes it.  Memory is n^2 elements.
 
     Args:
-        student: an example's features a row, of any float dtype; gradients reach them.
-        teacher: those of the same examples, of any width; gradient-stopped.
-        mask: the rows that take part, all by default.  The others may be anything, NaN included.
-        estimator: "biased" subtracts the means of rows and columns; with fewer rows than features it is
-            near 0 whatever they are.  "unbiased" leaves out the pairs of a row with itself, so that
-            numerator and squared denominators are unbiased estimates of HSIC; their ratio is still biased.
+        student: features, one example per row, of any float dtype; gradients reach them.
+        teacher: features of the same examples, of any width; gradient-stopped.
+        mask: rows that take part, all by default.  Other rows may hold anything, NaN included.
+        estimator: "biased" subtracts the means of rows and columns; with fewer rows than features it is near 0 for any
+            inputs.  "unbiased" omits the pairs of a row with itself, so that numerator and squared denominators are
+            unbiased estimates of HSIC; their ratio is still biased.
 
     Returns:
         A scalar, float32 (float64 if an input is), up to rounding in [0, 1], or in [0, 2] if "unbiased".
-        1 with gradient 0 where a side is constant; 0 with gradient 0 below 2 rows, or 4 if "unbiased".
+        1 with gradient 0 if a side is constant; 0 with gradient 0 below 2 rows, or 4 if "unbiased".
 
     Raises:
         ValueError: shapes that do not fit, or an unknown estimator.
@@ -88,7 +87,7 @@ def cka_distance(
 
 def _centred_gram(rows: Float[Array, "n d"], mask: Bool[Array, " n"], estimator: Estimator) -> Float[Array, "n n"]:
     count = jnp.sum(mask)
-    # Before the products, because a large mean would cancel after them.
+    # Centre before the products: a large mean would cancel after them.
     rows = kept_rows(rows - jnp.sum(rows, axis=0, keepdims=True) / jnp.maximum(count, 1), mask)
     products = gram(rows, rows)
     if estimator == "biased":

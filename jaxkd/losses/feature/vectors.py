@@ -1,4 +1,4 @@
-"""What the feature losses share: vectors of one width, rows under a mask, lengths with a gradient at 0."""
+"""Helpers of the feature losses: vectors of one width, masked rows, norms with a gradient at 0."""
 
 import jax
 import jax.numpy as jnp
@@ -6,31 +6,31 @@ from jaxtyping import Array, Bool, Float
 
 
 def wide(*arrays: Float[Array, "..."]) -> tuple[Float[Array, "..."], ...]:
-    """The arrays in one dtype, float32 or wider."""
+    """Convert the arrays to one dtype, float32 or wider."""
     dtype = jnp.promote_types(jnp.float32, jnp.result_type(*arrays))
     return tuple(array.astype(dtype) for array in arrays)
 
 
 def unit(vectors: Float[Array, "*vectors d"]) -> Float[Array, "*vectors d"]:
-    """`vectors` of length 1; a vector of zeros stays one and has gradient 0."""
-    # The result does not depend on the scale, so it may be a constant; with it no square over- or underflows.
+    """Scale `vectors` to length 1; a zero vector stays zero and has gradient 0."""
+    # The result does not depend on this scale, so it may be a constant; it keeps squares from over- or underflowing.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True))
     zero = largest == 0
     scaled = vectors / jnp.where(zero, 1.0, largest)
-    # The length's gradient at 0 is NaN, and 0 times that is NaN too: the square is replaced before the root.
+    # The gradient of the length at 0 is NaN, and 0 times NaN is NaN: replace the square before the root.
     squared = jnp.where(zero, 1.0, jnp.sum(jnp.square(scaled), axis=-1, keepdims=True))
     return jnp.where(zero, 0.0, scaled / jnp.sqrt(squared))
 
 
 def gram(rows: Float[Array, "n d"], others: Float[Array, "m d"]) -> Float[Array, "n m"]:
-    """Inner products of all pairs, in full precision: by default a TPU rounds the factors to 8 bits."""
+    """Return the inner products of all pairs, in full precision: by default a TPU rounds the factors to 8 bits."""
     return jnp.matmul(rows, others.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def comparable_vectors(
     student: Float[Array, "*tokens ds"], teacher: Float[Array, "*tokens dt"], projection: Float[Array, "ds dt"] | None
 ) -> tuple[Float[Array, "*tokens dt"], Float[Array, "*tokens dt"]]:
-    """Student, projected, and teacher, gradient-stopped, of one width."""
+    """Return the projected student and the gradient-stopped teacher, of one width."""
     if student.shape[:-1] != teacher.shape[:-1]:
         raise ValueError(
             f"teacher must have the leading shape of student, got {teacher.shape} and {student.shape}. "
@@ -57,7 +57,7 @@ def comparable_vectors(
 def comparable_rows(
     student: Float[Array, "n ds"], teacher: Float[Array, "n dt"], mask: Bool[Array, " n"] | None
 ) -> tuple[Float[Array, "n ds"], Float[Array, "n dt"], Bool[Array, " n"]]:
-    """Student and teacher, gradient-stopped, with zeros in masked rows; and the mask."""
+    """Return student and gradient-stopped teacher, with zeros in masked rows, and the mask."""
     if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher):
         raise ValueError(
             f"student and teacher must be matrices with a row for each example, got {student.shape} and "
@@ -72,10 +72,10 @@ def comparable_rows(
 
 
 def kept_rows(rows: Float[Array, "n d"], mask: Bool[Array, " n"]) -> Float[Array, "n d"]:
-    """`rows` with zeros where they are masked, whatever stood there."""
+    """Replace masked rows by zeros, whatever they hold."""
     return jnp.where(mask[:, None], rows, 0.0)
 
 
 def different(mask: Bool[Array, " n"]) -> Bool[Array, "n n"]:
-    """The pairs of two rows that are kept and not the same row."""
+    """Return the pairs of two different unmasked rows."""
     return mask[:, None] & mask[None, :] & ~jnp.eye(len(mask), dtype=bool)

@@ -1,4 +1,4 @@
-"""The loss of AlignDistil from hidden states: a student against what two frozen models make together."""
+"""The loss of AlignDistil from hidden states: a student against a teacher composed of two frozen models."""
 
 import dataclasses
 import math
@@ -25,9 +25,9 @@ Implementation = Literal["token_chunk", "vocab_tile", "reference"]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContrastLoss:
-    """A weighted sum that can be differentiated, and what it was made of, which cannot.
+    """A differentiable weighted sum, and its gradient-stopped parts per position.
 
-    A field per position counts only where its weight is not 0.
+    A part is meaningful only where its weight is not 0.
     """
 
     total: Scalar
@@ -52,25 +52,27 @@ def linear_contrast(
     reward: Reward = "contrastive",
     implementation: Implementation | ContrastChunk | VocabTile = "token_chunk",
 ) -> ContrastLoss:
-    """Sum over positions of `weights * beta / strength * KL(student || teacher)`; no logits of all positions.
+    """Sum `weights * beta / strength * KL(student || teacher)` over positions, without storing all logits.
 
-    The teacher's logits are z_1 + strength (z_1 - z_2) with `reward="contrastive"`, and
-    strength z_1 + (1 - strength) z_2 with "vanilla"; strength = scale * TV(p_1, p_2) + floor at each position, where TV
-    is the total variation, half of the sum of differences.  A `scale` of 0 is a constant strength.
+    The teacher's logits are z_1 + strength (z_1 - z_2) with `reward="contrastive"`, and strength z_1 + (1 - strength)
+    z_2 with "vanilla"; strength = scale * TV(p_1, p_2) + floor at each position, where TV is the total variation, half
+    the sum of absolute differences.  A `scale` of 0 gives a constant strength.
 
     Args:
-        student: gradients reach its values, head weight and head bias.
-        first: of the model trained by preferences, at the same positions and of the same vocabulary; gradient-stopped.
-        second: of the model trained by the opposite preferences, or, for the vanilla reward, of the reference.
-        weights: mask and 1/denominator in one; no gradient reaches them.  A position of weight 0 does not touch the
-            total, whatever hidden states it holds.
+        student: hidden states of the student; gradients reach its values, head weight and head bias.
+        first: hidden states of the preference-trained model, at the same positions and over the same vocabulary;
+            gradient-stopped.
+        second: hidden states of the model trained on reversed preferences or, for the vanilla reward, of the reference.
+        weights: mask and 1/denominator in one; no gradient reaches them.  A position of weight 0 does not affect the
+            total, whatever its hidden states.
         scale: r of the paper, >= 0.
         floor: epsilon of the paper, or the constant strength beta_0 / beta; > 0.
-        beta: beta_0 of the paper, of the preference training; > 0.
-        reward: which of the two rewards the teacher maximises.
-        implementation: "token_chunk" computes each logit of some positions once; "vocab_tile" needs the least memory
-            and computes those of some tokens up to five times; "reference" stores all logits and can be differentiated
-            at will.  `ContrastChunk(chunk=...)` and `VocabTile(tile=...)` set the size.
+        beta: beta_0 of the paper, the beta of the preference training; > 0.
+        reward: the reward that the teacher maximises.
+        implementation: "token_chunk" processes some positions at a time and computes each logit once; "vocab_tile"
+            processes some tokens of the vocabulary at a time, needs the least memory and computes each logit up to five
+            times; "reference" stores all logits and can be differentiated any number of times.
+            `ContrastChunk(chunk=...)` and `VocabTile(tile=...)` set the size.
 
     Returns:
         `ContrastLoss`; only its `total` can be differentiated, once and in reverse mode.
@@ -79,8 +81,8 @@ def linear_contrast(
         ValueError: shapes or vocabularies that differ, or an option out of its range.
 
     Source: AlignDistil (arXiv 2503.02832), theorem 1, its contrastive reward and its token-adaptive extrapolation;
-    checked against songmzhang/AlignDistil@f80ca4e.  Deviation: that code leaves out the half of the total variation,
-    so that its r counts twice: `scale` 20 for its 10.
+    checked against songmzhang/AlignDistil@f80ca4e.  Deviation: that code omits the factor 1/2 of the total variation,
+    so its r counts twice: `scale` 20 for its 10.
 
     Example:
         >>> import jax.numpy as jnp
@@ -169,7 +171,7 @@ def _loss(total: Scalar, columns: ContrastColumns) -> ContrastLoss:
 def _tiled(
     contrast: Contrast, models: dict[str, Hiddens], weights: Float[Array, "*tokens"], kernel: VocabTile
 ) -> ContrastLoss:
-    """The distance first: a tile of the vocabulary does not know it."""
+    """Compute the distance first: it needs the whole vocabulary, not one tile."""
     first, second = models["first"], models["second"]
     distance = jnp.zeros(weights.shape)
     if contrast.scale:

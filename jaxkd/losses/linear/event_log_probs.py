@@ -1,4 +1,4 @@
-"""The probability that the next token is one of several, from hidden states."""
+"""Log-probability that the next token is in a set, from hidden states."""
 
 import dataclasses
 
@@ -14,18 +14,19 @@ from jaxkd.records import Hiddens
 def event_log_probs(
     hiddens: Hiddens, event: Bool[Array, " v"], *, mask: Bool[Array, "*tokens"]
 ) -> Float[Array, "*tokens"]:
-    """The log of the sum of q over the tokens of a set, in nats; no array of all logits.
+    """Return the log of the sum of q over the tokens of a set, in nats, without storing all logits.
 
-    It is -KL(q given the event || q), in value and, the first q held fixed, in gradient: so a divergence between
-    two heads computes it, part by part and on any mesh.
+    It equals -KL(q given the event || q), in value and, with the first q held fixed, in gradient: so a divergence
+    between two heads computes it, part by part and on any mesh.
 
     Args:
-        hiddens: of a head without soft-cap; gradients reach its values, head weight and head bias.
-        event: whether each row of the head is in the set.  At least one token must be.
-        mask: the positions that are asked for; the others may hold anything.
+        hiddens: hidden states and a head without soft-cap; gradients reach its values, head weight and head bias.
+        event: whether each row of the head is in the set, at least one of them.
+        mask: positions to compute; the others may hold anything.
 
     Returns:
-        Per position, at most 0, float32 (float64 for float64 inputs), 0 where the mask is False; once in reverse mode.
+        Per position, at most 0, float32 (float64 for float64 inputs), 0 where the mask is False; differentiable once,
+        in reverse mode.
 
     Raises:
         ValueError: a head with soft-cap, or an event of another length.

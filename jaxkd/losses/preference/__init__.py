@@ -1,8 +1,8 @@
-"""Losses of preferences: of two answers to one prompt, one is better; or each is desirable or not.
+"""Preference losses, for pairs of answers to one prompt or for single answers that are desirable or not.
 
-Each loss of a pair is a function of one score of each answer, and a frozen dataclass with its hyper-parameters, which
-is what recipes take.  Scores are log pi(y | x) - log pi_ref(y | x), or log pi(y | x) alone, as `sequence_log_prob`
-gives them.
+Each pairwise loss has a function of one score per answer and, for recipes, a frozen dataclass with its
+hyper-parameters.  Scores are log pi(y | x) - log pi_ref(y | x), or log pi(y | x) alone, as `sequence_log_prob` returns
+them.
 """
 
 from jaxkd.losses.preference.apo import APODownLoss as APODownLoss

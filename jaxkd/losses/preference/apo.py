@@ -1,4 +1,4 @@
-"""Anchored preference optimisation: what becomes of each answer's probability, not of their difference alone."""
+"""Anchored preference optimisation: controls each answer's probability, not only their difference."""
 
 import dataclasses
 
@@ -15,15 +15,15 @@ def apo_zero_loss(
     beta: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """1 - sigmoid(beta chosen) + sigmoid(beta rejected): raises one answer and lowers the other.
+    """Return 1 - sigmoid(beta chosen) + sigmoid(beta rejected): raises the chosen answer, lowers the rejected one.
 
-    For pairs whose better answer is better than what the model writes.
+    Use it for pairs whose better answer is better than the model's own.
 
     Args:
         chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats.
-        rejected: the same of the other answer.
-        beta: > 0.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        rejected: the same for the other answer.
+        beta: scale of the scores, > 0.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), in [0, 2].
@@ -31,7 +31,7 @@ def apo_zero_loss(
     Raises:
         ValueError: shapes that differ, or an option out of its range.
 
-    Source: D'Oosterlinck et al. (arXiv 2408.06266), APO-zero.  Deviation: a constant 1, so that it is 0 at its least.
+    Source: D'Oosterlinck et al. (arXiv 2408.06266), APO-zero.  Deviation: a constant 1, so that its infimum is 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -48,15 +48,15 @@ def apo_down_loss(
     beta: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """sigmoid(beta chosen) + 1 - sigmoid(beta (chosen - rejected)): lowers both answers, the rejected one more.
+    """Return sigmoid(beta chosen) + 1 - sigmoid(beta (chosen - rejected)): lowers both answers, the rejected one more.
 
-    For pairs of which both answers are worse than what the model writes.
+    Use it for pairs whose answers are both worse than the model's own.
 
     Args:
         chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats.
-        rejected: the same of the other answer.
-        beta: > 0.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        rejected: the same for the other answer.
+        beta: scale of the scores, > 0.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), in [0, 2].
@@ -64,7 +64,7 @@ def apo_down_loss(
     Raises:
         ValueError: shapes that differ, or an option out of its range.
 
-    Source: D'Oosterlinck et al. (arXiv 2408.06266), APO-down.  Deviation: a constant 1, so that it is 0 at its least.
+    Source: D'Oosterlinck et al. (arXiv 2408.06266), APO-down.  Deviation: a constant 1, so that its infimum is 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -76,16 +76,16 @@ def apo_down_loss(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class APOZeroLoss(PreferenceLoss):
-    """`apo_zero_loss` with its hyper-parameters, as recipes take it."""
+    """`apo_zero_loss` with its hyper-parameters, for recipes."""
 
     def certain(self, chosen: Float[Array, "*pairs"], rejected: Float[Array, "*pairs"], /) -> Float[Array, "*pairs"]:
-        # sigmoid(-x) and not 1 - sigmoid(x), which loses what is near 0.
+        # sigmoid(-x) rather than 1 - sigmoid(x), which loses precision near 0.
         return jax.nn.sigmoid(-self.beta * chosen) + jax.nn.sigmoid(self.beta * rejected)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class APODownLoss(PreferenceLoss):
-    """`apo_down_loss` with its hyper-parameters, as recipes take it."""
+    """`apo_down_loss` with its hyper-parameters, for recipes."""
 
     def certain(self, chosen: Float[Array, "*pairs"], rejected: Float[Array, "*pairs"], /) -> Float[Array, "*pairs"]:
         return jax.nn.sigmoid(self.beta * chosen) + jax.nn.sigmoid(-self.beta * (chosen - rejected))

@@ -1,4 +1,4 @@
-"""What the losses of a pair are made of: the hyper-parameters that all have, and an uncertain label."""
+"""Base class of the pairwise losses: common hyper-parameters, and uncertain labels."""
 
 import abc
 import dataclasses
@@ -13,16 +13,16 @@ from jaxkd.losses.reduce import Reduction
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreferenceLoss(abc.ABC):
-    """What every loss of a pair has.  A recipe's field of this type takes any of them, and one of your own.
+    """Base class of all pairwise losses.  A recipe's field of this type accepts any of them, and your own.
 
-    It is called with one score of each answer: log pi(y | x) - log pi_ref(y | x), or log pi(y | x) alone where
-    `reads_reference` is False.
+    It takes one score per answer: log pi(y | x) - log pi_ref(y | x), or log pi(y | x) alone if `reads_reference` is
+    False.
     """
 
     beta: float = 0.1
     """Scale of the scores, > 0: a reward is beta times a score."""
     normalization: Reduction = "sum"
-    """How `sequence_log_prob` makes one number of an answer's tokens before the loss sees it."""
+    """Reduction of `sequence_log_prob` over an answer's tokens, before the loss."""
 
     reads_reference: ClassVar[bool] = True
     """Whether scores are relative to a reference model."""
@@ -36,7 +36,7 @@ class PreferenceLoss(abc.ABC):
 
     @abc.abstractmethod
     def certain(self, chosen: Float[Array, "*pairs"], rejected: Float[Array, "*pairs"], /) -> Float[Array, "*pairs"]:
-        """The loss of each pair where the chosen answer is known to be the better one."""
+        """Return the loss of each pair if the chosen answer is certainly the better one."""
 
     def __call__(
         self,
@@ -45,7 +45,7 @@ class PreferenceLoss(abc.ABC):
         /,
         probability: Float[Array, "*pairs"] | float = 1.0,
     ) -> Float[Array, "*pairs"]:
-        """The loss of each pair, expected over a label that holds with `probability`."""
+        """Return the expected loss of each pair, for labels that are right with `probability`."""
         require_same_shape("rejected", rejected, "chosen", chosen)
         chosen, rejected = wide(chosen), wide(rejected)
         if isinstance(probability, float | int):
@@ -59,18 +59,18 @@ class PreferenceLoss(abc.ABC):
 
 
 def wide(values: Float[Array, "*pairs"]) -> Float[Array, "*pairs"]:
-    """In float32 at least."""
+    """Convert to float32 or wider."""
     return values.astype(jnp.promote_types(jnp.float32, values.dtype))
 
 
 def require_positive(name: str, value: float) -> None:
-    """Refuse a hyper-parameter that is not above 0 and finite."""
+    """Reject a hyper-parameter that is not positive and finite."""
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be > 0 and finite, got {value}.")
 
 
 def require_same_shape(name: str, values: Float[Array, "*pairs"], other: str, others: Float[Array, "*others"]) -> None:
-    """Refuse arrays that would broadcast over each other's pairs."""
+    """Reject arrays that would broadcast over each other's pairs."""
     if values.shape != others.shape:
         raise ValueError(
             f"{name} must have the shape of {other}, got {values.shape} and {others.shape}. Give one value a pair."

@@ -1,4 +1,4 @@
-"""Direct preference optimisation, and its variants for labels that may be wrong."""
+"""Direct preference optimisation, and variants for noisy labels."""
 
 import dataclasses
 
@@ -16,18 +16,18 @@ def dpo_loss(
     label_smoothing: float = 0.0,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """-p log sigmoid(beta d) - (1 - p) log sigmoid(-beta d) with d = chosen - rejected.
+    """Return -p log sigmoid(beta d) - (1 - p) log sigmoid(-beta d) with d = chosen - rejected.
 
-    log 2 and a gradient of beta / 2 where policy and reference are equal.  Reverse DPO is the same loss of the answers
-    exchanged, or of 1 - p.
+    If policy and reference are equal, it is log 2 with a gradient of beta / 2.  Reverse DPO is the same loss with the
+    answers swapped, or with 1 - p.
 
     Args:
-        chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats: the sums over its tokens, or the means
-            for the length-normalised loss.
-        rejected: the same of the other answer.
-        beta: > 0; how dear it is to leave the reference.
-        label_smoothing: the share of labels that are taken to be wrong, in [0, 1/2).
-        probability: p, in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats: summed over its tokens, or averaged for
+            the length-normalised loss.
+        rejected: the same for the other answer.
+        beta: strength of the penalty for leaving the reference, > 0.
+        label_smoothing: assumed share of wrong labels, in [0, 1/2).
+        probability: p, probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), >= 0.
@@ -54,19 +54,19 @@ def robust_dpo_loss(
     label_smoothing: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """(-(1 - e) log sigmoid(beta d) + e log sigmoid(-beta d)) / (1 - 2 e) with d = chosen - rejected.
+    """Return (-(1 - e) log sigmoid(beta d) + e log sigmoid(-beta d)) / (1 - 2 e) with d = chosen - rejected.
 
-    Over labels of which the share e is turned round by chance, its mean is the DPO loss of the right labels.
+    If a share e of the labels is flipped at random, its expectation is the DPO loss of the correct labels.
 
     Args:
         chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats.
-        rejected: the same of the other answer.
-        beta: > 0.
-        label_smoothing: e, the share of labels that are wrong, in [0, 1/2); 0 gives `dpo_loss`.
-        probability: in [0, 1], that `chosen` is the better answer, errors of the label aside.
+        rejected: the same for the other answer.
+        beta: scale of the scores, > 0.
+        label_smoothing: e, the share of wrong labels, in [0, 1/2); 0 gives `dpo_loss`.
+        probability: probability that `chosen` is the better answer, in [0, 1], before label errors.
 
     Returns:
-        Per pair, float32 (float64 for float64 inputs).  It has no lower bound: a pair that is learnt falls below 0.
+        Per pair, float32 (float64 for float64 inputs).  It has no lower bound: a learnt pair falls below 0.
 
     Raises:
         ValueError: shapes that differ, or an option out of its range.
@@ -83,10 +83,10 @@ def robust_dpo_loss(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DPOLoss(PreferenceLoss):
-    """`dpo_loss` with its hyper-parameters, as recipes take it."""
+    """`dpo_loss` with its hyper-parameters, for recipes."""
 
     label_smoothing: float = 0.0
-    """The share of labels that are taken to be wrong, in [0, 1/2)."""
+    """Assumed share of wrong labels, in [0, 1/2)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,10 +101,10 @@ class DPOLoss(PreferenceLoss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RobustDPOLoss(PreferenceLoss):
-    """`robust_dpo_loss` with its hyper-parameters, as recipes take it."""
+    """`robust_dpo_loss` with its hyper-parameters, for recipes."""
 
     label_smoothing: float = 0.1
-    """The share of labels that are wrong, in [0, 1/2)."""
+    """Share of wrong labels, in [0, 1/2)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Kahneman-Tversky optimisation: single answers, each desirable or not."""
+"""Kahneman-Tversky optimisation, on single answers that are desirable or not."""
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +17,16 @@ def kto_loss(
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
 ) -> Float[Array, "*answers"]:
-    """1 - sigmoid(beta (log_ratio - baseline)) of a desirable answer, sigmoid(beta (...)) of another, each weighted.
+    """Return 1 - sigmoid(beta (log_ratio - baseline)) if desirable, else sigmoid(beta (...)), each weighted.
 
     Args:
         log_ratios: log pi(y | x) - log pi_ref(y | x) of each answer, the sum over its tokens, in nats.
-        desirable: whether an answer is one to write.
-        baseline: z_0, what a log-ratio is compared with, in nats: `kto_baseline`; gradient-stopped.
-        beta: > 0.
-        desirable_weight: of a desirable answer, > 0; lambda_D of the paper.
-        undesirable_weight: of another, > 0; lambda_U.  Where a data set has n and m of them, the paper asks for
-            desirable_weight n / (undesirable_weight m) between 1 and 3/2.
+        desirable: whether each answer is desirable.
+        baseline: reference point z_0 of the log-ratios, in nats: `kto_baseline`; gradient-stopped.
+        beta: scale of the log-ratios, > 0.
+        desirable_weight: weight of a desirable answer, > 0; lambda_D of the paper.
+        undesirable_weight: weight of an undesirable answer, > 0; lambda_U.  For a data set with n and m of them, the
+            paper recommends desirable_weight n / (undesirable_weight m) between 1 and 3/2.
 
     Returns:
         Per answer, float32 (float64 for float64 inputs), between 0 and its weight.
@@ -57,14 +57,14 @@ def kto_loss(
 
 
 def kto_baseline(log_ratios: Float[Array, "*answers"], mask: Bool[Array, "*answers"]) -> Float[Array, ""]:
-    """max(0, mean log_ratio) of answers that belong to other prompts: estimates KL(pi || pi_ref), without gradient.
+    """Return max(0, mean log_ratio) of mismatched answers: an estimate of KL(pi || pi_ref), without gradient.
 
     Args:
         log_ratios: log pi(y' | x) - log pi_ref(y' | x) with y' the answer to another prompt of the batch, in nats.
-        mask: the ones to count.
+        mask: answers to count.
 
     Returns:
-        One number, float32 (float64 for float64 inputs), >= 0; 0 where nothing is counted.
+        One number, float32 (float64 for float64 inputs), >= 0; 0 if nothing is counted.
 
     Raises:
         ValueError: shapes that differ.

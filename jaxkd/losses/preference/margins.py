@@ -1,4 +1,4 @@
-"""Losses that ask for a margin between two answers and then for no more: hinge and IPO."""
+"""Losses that require a fixed margin between two answers: hinge and IPO."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ def hinge_loss(
     beta: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """max(0, 1 - beta (chosen - rejected)).
+    """Return max(0, 1 - beta (chosen - rejected)).
 
     Args:
         chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats.
-        rejected: the same of the other answer.
-        beta: > 0; 1 / beta is the margin in nats that is asked for.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        rejected: the same for the other answer.
+        beta: > 0; the required margin is 1 / beta nats.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), >= 0.
@@ -48,14 +48,14 @@ def ipo_loss(
     beta: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """(chosen - rejected - 1 / (2 beta))^2: the margin that it asks for is 1 / (2 beta) nats, no less and no more.
+    """Return (chosen - rejected - 1 / (2 beta))^2: the required margin is exactly 1 / (2 beta) nats.
 
     Args:
-        chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats: the sums over its tokens, as in the
-            paper, or the means.  The margin is in the same unit, so that beta means something else in either.
-        rejected: the same of the other answer.
+        chosen: log pi(y | x) - log pi_ref(y | x) of the better answer, in nats: summed over its tokens, as in the
+            paper, or averaged.  The margin is in the same unit, so beta has a different meaning in each.
+        rejected: the same for the other answer.
         beta: tau of the paper, > 0.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), >= 0.
@@ -76,7 +76,7 @@ def ipo_loss(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HingeLoss(PreferenceLoss):
-    """`hinge_loss` with its hyper-parameters, as recipes take it."""
+    """`hinge_loss` with its hyper-parameters, for recipes."""
 
     def certain(self, chosen: Float[Array, "*pairs"], rejected: Float[Array, "*pairs"], /) -> Float[Array, "*pairs"]:
         return jnp.maximum(0.0, 1 - self.beta * (chosen - rejected))
@@ -84,10 +84,10 @@ class HingeLoss(PreferenceLoss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IPOLoss(PreferenceLoss):
-    """`ipo_loss` with its hyper-parameters, as recipes take it."""
+    """`ipo_loss` with its hyper-parameters, for recipes."""
 
     normalization: Reduction = dataclasses.field()
-    """No default, because implementations differ: "sum" as in the paper and the DPO repository, or "mean" as in TRL."""
+    """Required, because implementations differ: "sum" as in the paper and the DPO repository, or "mean" as in TRL."""
 
     def certain(self, chosen: Float[Array, "*pairs"], rejected: Float[Array, "*pairs"], /) -> Float[Array, "*pairs"]:
         return jnp.square(chosen - rejected - 1 / (2 * self.beta))

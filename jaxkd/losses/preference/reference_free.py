@@ -1,4 +1,4 @@
-"""Losses of a pair that need no reference model: SimPO and ORPO, of mean log-probabilities per token."""
+"""Pairwise losses without a reference model, on mean log-probabilities per token: SimPO and ORPO."""
 
 import dataclasses
 import math
@@ -20,14 +20,14 @@ def simpo_loss(
     margin: float = 1.25,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """-log sigmoid(beta (chosen - rejected) - margin).
+    """Return -log sigmoid(beta (chosen - rejected) - margin).
 
     Args:
         chosen: mean log-probability of a token of the better answer, in nats.
-        rejected: the same of the other answer.
-        beta: > 0.
-        margin: gamma of the paper, >= 0: by how much beta times the difference is to exceed 0.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        rejected: the same for the other answer.
+        beta: scale of the scores, > 0.
+        margin: gamma of the paper, >= 0: target for beta times the difference.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
         Per pair, float32 (float64 for float64 inputs), >= 0.
@@ -52,19 +52,19 @@ def orpo_loss(
     beta: float = 0.1,
     probability: Float[Array, "*pairs"] | float = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """-chosen - beta log sigmoid(log odds(chosen) - log odds(rejected)) with odds = P / (1 - P) and P = exp(score).
+    """Return -chosen - beta log sigmoid(log odds(chosen) - log odds(rejected)), odds = P / (1 - P) and P = exp(score).
 
-    Fine-tuning on the better answer, and a term that makes the other one less likely beside it.
+    It fine-tunes on the better answer, with a penalty on the odds of the other one.
 
     Args:
         chosen: mean log-probability of a token of the better answer, in nats, <= 0.
-        rejected: the same of the other answer.
+        rejected: the same for the other answer.
         beta: lambda of the paper, > 0: the weight of the odds.
-        probability: in [0, 1], that `chosen` is the better answer: 1 for a hard label.
+        probability: probability that `chosen` is the better answer, in [0, 1]: 1 for a hard label.
 
     Returns:
-        Per pair, float32 (float64 for float64 inputs), >= 0.  A probability nearer to 1 than the dtype's epsilon counts
-        as that, so that the odds are finite.
+        Per pair, float32 (float64 for float64 inputs), >= 0.  Log-probabilities above -epsilon of the dtype are clipped
+        to it, so that the odds are finite.
 
     Raises:
         ValueError: shapes that differ, or an option out of its range.
@@ -83,11 +83,11 @@ def orpo_loss(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimPOLoss(PreferenceLoss):
-    """`simpo_loss` with its hyper-parameters, as recipes take it."""
+    """`simpo_loss` with its hyper-parameters, for recipes."""
 
     beta: float = 2.5
     margin: float = 1.25
-    """By how much beta times the difference is to exceed 0, >= 0: gamma of the paper."""
+    """Target for beta times the difference, >= 0: gamma of the paper."""
     normalization: Reduction = "mean"
 
     reads_reference: ClassVar[bool] = False
@@ -103,7 +103,7 @@ class SimPOLoss(PreferenceLoss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ORPOLoss(PreferenceLoss):
-    """`orpo_loss` with its hyper-parameters, as recipes take it."""
+    """`orpo_loss` with its hyper-parameters, for recipes."""
 
     normalization: Reduction = "mean"
 
@@ -115,5 +115,5 @@ class ORPOLoss(PreferenceLoss):
 
 def _log_odds(log_probs: Float[Array, "*pairs"]) -> Float[Array, "*pairs"]:
     possible = jnp.minimum(log_probs, -float(jnp.finfo(log_probs.dtype).eps))
-    # -expm1, since 1 - exp of a small number loses it.
+    # Use -expm1, since 1 - exp(x) loses precision for small x.
     return possible - jnp.log(-jnp.expm1(possible))

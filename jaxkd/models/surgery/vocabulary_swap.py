@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from jaxkd.models.surgery.axis_map import axis_map
 from jaxkd.models.transformer.architecture import DecoderConfig
-from jaxkd.tokenizers.vocabulary import relate, token_bytes
+from jaxkd.tokenizers.pieces import token_bytes
+from jaxkd.tokenizers.vocabulary import relate
 from jaxkd.typing import Key, Params
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""The page of a search for equations, and the figures of forecasts."""
+"""Page of an equation search, and figures of forecasts."""

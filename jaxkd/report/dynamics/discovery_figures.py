@@ -1,4 +1,4 @@
-"""Figures of equations that were found: what they forecast, and what they were chosen from."""
+"""Figures of discovered equations: their forecasts, and the candidates they were chosen from."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STATES = 6
-"""As many are drawn, a colour each."""
+"""Maximum number of states that are drawn, each in its own colour."""
 
 BEYOND = 5.0
-"""Times the noise: a remainder of more is drawn there."""
+"""Multiple of the noise at which larger remainders are clipped."""
 
 _TRAJECTORIES = 24
 
 
 def forecasts(discovered: Discovered) -> str:
-    """Samples that the equations were not found on, the forecast of them, and its band: a panel a state."""
+    """Draw held-out samples, their forecast and its band, with a panel per state."""
     shown = discovered.shown
     every = panels.stride(len(shown.times), panels.DOTS)
     samples = "measured" if every == 1 else f"measured, one of {every} samples"
     keys = [
-        panels.Key(kind="dot", label=samples),
-        panels.Key(kind="line", label="forecast"),
-        panels.Key(kind="band", label="90 % band"),
+        panels.LegendEntry(kind="dot", label=samples),
+        panels.LegendEntry(kind="line", label="forecast"),
+        panels.LegendEntry(kind="band", label="90 % band"),
     ]
     figure, each, times = _over_time(discovered, height=1.4, keys=keys)
     ends = []
@@ -58,7 +58,7 @@ def forecasts(discovered: Discovered) -> str:
 
 
 def phase(discovered: Discovered) -> str:
-    """The first two states against each other; a single state's rate of change against the state."""
+    """Draw the first two states against each other, or a single state's rate of change against the state."""
     shown, first = discovered.shown, discovered.states[0]
     length = _length(shown.forecast)
     if len(discovered.states) > 1:
@@ -66,15 +66,15 @@ def phase(discovered: Discovered) -> str:
         known, color = _some(discovered.training), svg.INK
         measured, forecast = shown.measured[:, :2], shown.forecast[:length, :2]
     else:
-        # Nothing is known of the rates of the other trajectories.
+        # The rates of the other trajectories are unknown.
         second, unit = _rate(discovered, first), _rate_unit(discovered, first)
         known, color = [], svg.color(0)
         measured = np.stack([shown.measured[:, 0], shown.slopes[:, 0]], axis=-1)
         forecast = shown.forecast[:length, 0]
         slopes = np.gradient(forecast, shown.times[:length]) if length > 1 else np.full(length, np.nan)
         forecast = np.stack([forecast, slopes], axis=-1)
-    keys = [panels.Key(kind="thin", label="found on these")] if known else []
-    keys += [panels.Key(kind="dot", label="measured"), panels.Key(kind="line", label="forecast")]
+    keys = [panels.LegendEntry(kind="thin", label="found on these")] if known else []
+    keys += [panels.LegendEntry(kind="dot", label="measured"), panels.LegendEntry(kind="line", label="forecast")]
     figure, (axes,) = panels.grid(1, columns=1, height=3.9, below=0.5, keys=keys)
     across, up = (
         Scale.over(np.concatenate([measured[:, axis], *(one[:, axis] for one in known)]), forecast[:, axis])
@@ -94,11 +94,11 @@ def phase(discovered: Discovered) -> str:
 
 
 def slopes(discovered: Discovered) -> str:
-    """Derivatives of the curves through the samples, and the equations' right-hand sides along them."""
+    """Draw derivatives of the curves through the samples, and the equations' right-hand sides along them."""
     shown = discovered.shown
     keys = [
-        panels.Key(kind="thick", label="slopes of the curves"),
-        panels.Key(kind="line", label="right-hand sides"),
+        panels.LegendEntry(kind="thick", label="slopes of the curves"),
+        panels.LegendEntry(kind="line", label="right-hand sides"),
     ]
     figure, each, times = _over_time(discovered, height=1.1, keys=keys)
     fine = slice(None, None, panels.stride(len(times), panels.POINTS))
@@ -115,7 +115,7 @@ def slopes(discovered: Discovered) -> str:
 
 
 def paths(discovered: Discovered) -> str:
-    """Errors of candidates by their number of terms, with one standard error; a ring is around the chosen one."""
+    """Draw errors of candidates by number of terms, with one standard error, and a ring around the chosen one."""
     from matplotlib import ticker
 
     drawn = [path for path in discovered.paths if path.state in discovered.states[:STATES]]
@@ -143,7 +143,7 @@ def paths(discovered: Discovered) -> str:
 
 
 def remainders(discovered: Discovered) -> str:
-    """Histograms of what forecasts leave of the samples, in units of the noise, beside a standard normal curve."""
+    """Draw histograms of forecast residuals, in units of the noise, with a standard normal curve."""
     from matplotlib import ticker
 
     states = discovered.states[:STATES]
@@ -185,7 +185,7 @@ def _histogram(axes: "Axes", multiples: Float[np.ndarray, " n"], *, color: str) 
 
 
 def _above_zero(path: Path) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Errors and the ends of their whiskers on a logarithmic axis, where 0 has no place: near the least error."""
+    """Return errors and the ends of their whiskers, floored near the least positive error for a logarithmic axis."""
     errors = np.where(np.isfinite(path.errors), path.errors, np.nan)
     deviations = np.where(np.isfinite(path.deviations), path.deviations, 0.0)
     positive = errors[errors > 0]
@@ -194,9 +194,9 @@ def _above_zero(path: Path) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, 
 
 
 def _over_time(
-    discovered: Discovered, *, height: float, keys: Sequence[panels.Key]
+    discovered: Discovered, *, height: float, keys: Sequence[panels.LegendEntry]
 ) -> tuple["Figure", list["Axes"], Float[np.ndarray, " times"]]:
-    """Panels of the states under one another, and the places of the samples on the time that they share."""
+    """Create a column of panels, one per state, and return the samples' coordinates on the shared time axis."""
     shown, unit = discovered.shown.times, discovered.units.get(discovered.time, "")
     count = min(len(discovered.states), STATES)
     figure, each, times = panels.stack(count, shown, height=height, name=discovered.time, unit=unit, keys=keys)
@@ -204,13 +204,13 @@ def _over_time(
 
 
 def _length(forecast: Float[np.ndarray, "times states"]) -> int:
-    """Of the forecast until it diverges."""
+    """Return the number of samples before the forecast diverges."""
     lost = ~np.isfinite(forecast).all(axis=1)
     return int(np.argmax(lost)) if lost.any() else len(forecast)
 
 
 def _some(training: Sequence[Float[np.ndarray, "times states"]]) -> list[Float[np.ndarray, "times states"]]:
-    """From all parts of the list, and the first part of a long trajectory: it would have corners if thinned out."""
+    """Thin out the list evenly and truncate long trajectories, which would have corners if thinned out."""
     every = panels.stride(len(training), _TRAJECTORIES)
     return [trajectory[: panels.POINTS] for trajectory in training[::every]]
 
@@ -224,6 +224,6 @@ def _rate(discovered: Discovered, name: str) -> str:
 
 
 def _rate_unit(discovered: Discovered, name: str) -> str:
-    """Empty where the time has none: a rate in the state's unit alone would be wrong."""
+    """Return the unit of a rate, empty if time has none: the state's unit alone would be wrong."""
     unit, time = discovered.units.get(name, ""), discovered.units.get(discovered.time, "")
     return f"{unit or '1'}/{time}" if time else ""

@@ -1,4 +1,4 @@
-"""Figures of records, and of what models make of their first states."""
+"""Figures of records with the models' forecasts from their first states."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STATES = 6
-"""As many are drawn."""
+"""Maximum number of states that are drawn."""
 
 _STACK = 6.0
-"""Width of the panels over time where a phase portrait is beside them, in inches."""
+"""Width in inches of the panels over time beside a phase portrait."""
 _PHASE = 3.4
-"""Height of that portrait, at most."""
+"""Maximum height of that portrait in inches."""
 _HEIGHTS = {1: 2.2, 2: 1.4, 3: 1.0}
-"""Of a panel, by the number of states."""
+"""Height of a panel in inches, by the number of states."""
 _LOW = 0.8
-"""Of a panel where there are more."""
+"""Height of a panel in inches if there are more states."""
 
 
 def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
-    """A record over time with a curve a model: a panel a state, and beside them the first two states' phase portrait.
+    """Draw a record over time with a panel per state and a curve per model, and the phase portrait of two states.
 
     Args:
-        of: each model with its forecast of the record.
+        of: models with their forecasts of the record.
     """
     _, record = of[0]
     names = record.names[:STATES]
@@ -40,7 +40,7 @@ def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
     scales = [
         Scale.over(measured[:, state], *(curve[:, state] for _, _, curve in curves)) for state in range(len(names))
     ]
-    keys = [panels.Key(kind="dot", label="measured", color=svg.MUTED), *(key(model, one) for model, one in of)]
+    keys = [panels.LegendEntry(kind="dot", label="measured", color=svg.MUTED), *(key(model, one) for model, one in of)]
     figure, each, time = panels.stack(
         len(names),
         np.array(record.times),
@@ -72,28 +72,28 @@ def forecast(of: Sequence[tuple[Model, Forecast]]) -> str:
 
 
 def rows(values: Sequence[Sequence[float]], record: Forecast) -> Float[np.ndarray, "times states"]:
-    """Of a simulation that diverged at once, too.
+    """Return states as an array, which is empty if the simulation diverged at once.
 
     Args:
-        values: of the record, or of its forecast.
-        record: whose states they are.
+        values: states of the record or of its forecast.
+        record: record that names the states.
     """
     return np.array(values, np.float64).reshape(len(values), len(record.names))
 
 
-def key(model: Model, one: Forecast) -> panels.Key:
-    """What a legend says of a model, and of where its forecast ends.
+def key(model: Model, one: Forecast) -> panels.LegendEntry:
+    """Return the legend entry of a model, which states where its forecast diverges.
 
     Args:
-        model: whose forecast it is.
-        one: the forecast.
+        model: model that made the forecast.
+        one: forecast of the record.
     """
     label, length = model.label, len(one.forecast)
     if length < len(one.times):
         label += f", diverges at {one.times[length]:.4g}" if length else ", no forecast"
-    return panels.Key(kind="line", label=label, color=svg.color(model.color), dash=svg.dash(model.color))
+    return panels.LegendEntry(kind="line", label=label, color=svg.color(model.color), dash=svg.dash(model.color))
 
 
 def draw(axes: "Axes", model: Model, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> None:
-    """A curve in the model's colour."""
+    """Draw a curve in the model's colour and line style."""
     axes.plot(x, y, color=svg.color(model.color), linestyle=svg.dash(model.color), linewidth=1.5)

@@ -1,4 +1,4 @@
-"""Figures of records of one quantity at many places, and of what models make of their first states."""
+"""Figures of records of one quantity at many locations, with the models' forecasts from their first states."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,23 @@ from jaxkd.report.stages import Model
 from jaxkd.training.evaluator import Forecast
 
 TIMES = 6
-"""As many are drawn, evenly spaced in the record's samples, its first and last ones among them."""
+"""Maximum number of times that are drawn, evenly spaced from the first sample to the last."""
 
 _COLUMNS = 3
 
 
 def profiles(of: Sequence[tuple[Model, Forecast]]) -> str:
-    """A panel a time, in which the first quantity lies over its place, with a curve a model.
+    """Draw the first quantity over its location, with a panel per time and a curve per model.
 
     Args:
-        of: each model with its forecast of the record, which has places.
+        of: models with their forecasts of the record, which has places.
     """
     _, record = of[0]
     places, name = np.array(record.places), record.names[0].rpartition("_")[0]
     measured = forecast_figures.rows(record.measured, record)[:, : places.size]
     curves = [(model, forecast_figures.rows(one.forecast, one)[:, : places.size]) for model, one in of]
     shown = np.unique(np.linspace(0, len(record.times) - 1, TIMES).astype(int))
-    keys = [panels.Key(kind="dot", label="measured", color=svg.MUTED)]
+    keys = [panels.LegendEntry(kind="dot", label="measured", color=svg.MUTED)]
     keys += [forecast_figures.key(model, one) for model, one in of]
     figure, each = panels.grid(shown.size, columns=_COLUMNS, height=1.5, below=0.6, keys=keys)
     across, up = Scale.over(places), Scale.over(measured[shown], *(curve for _, curve in curves))

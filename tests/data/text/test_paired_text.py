@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import Jsonl, PairedText
 from jaxkd.sharding import Share
-from jaxkd.tokenizers import vocabulary
+from jaxkd.tokenizers import pieces
 from tests.tokenizers.tokenizer_families import wrapped
 
 
@@ -27,7 +27,7 @@ def first_batch(tiny, match="none", **options):
 
 
 def texts_of(checkpoint, ids):
-    table = vocabulary.token_bytes(checkpoint.tokenizer())
+    table = pieces.token_bytes(checkpoint.tokenizer())
     return [table[int(index)] for index in ids]
 
 

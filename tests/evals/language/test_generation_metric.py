@@ -15,7 +15,7 @@ from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
 from jaxkd.training.evaluator import Sample
-from jaxkd.training.stage import write_evaluations
+from jaxkd.training.stage_folder import write_evaluations
 
 BODIES = ["    return width", "    return width * height", "    return (width"]
 

@@ -1,0 +1,76 @@
+"""Panels of curves over training steps, for the page of a study."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from jaxkd.evals.headline import Headline
+from jaxkd.report import figures, svg
+from jaxkd.report.stages import Model
+
+_Quantity: TypeAlias = tuple[str, str, str, figures.Size]
+"""A metric, the title of its panel, its unit, and the panel's size."""
+
+_QUANTITIES: tuple[_Quantity, ...] = (
+    ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
+    ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
+    ("train/slope_error", "Error of the rates of change", "share of their spread", "half"),
+    ("train/segment_error", "Error of short forecasts", "share of the spread", "half"),
+    ("learning_rate", "Learning rate", "", "strip"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One metric of all models over steps."""
+
+    title: str
+    note: str
+    svg: str
+    size: figures.Size
+    smoothed: bool
+    """Whether a running mean is drawn over the values."""
+
+
+def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
+    """Draw each metric that at least one training logged, the headline on the validation split first.
+
+    Args:
+        models: models in the order of the table.
+        headline: figure by which the models are compared.
+    """
+    validation: _Quantity = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
+    quantities = (validation, *_QUANTITIES)
+    drawn = {name: curves for name, *_ in quantities if (curves := _curves(models, name))}
+    # A panel without a neighbour takes the whole row, and so does one with many names beside it.
+    alone = sum(name in drawn for name, _, _, size in quantities if size == "half") == 1
+    crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())
+    return [
+        _panel(drawn[name], title, unit, "wide" if (alone or crowded) and size == "half" else size)
+        for name, title, unit, size in quantities
+        if name in drawn
+    ]
+
+
+def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size) -> Panel:
+    notes = [unit] if unit else []
+    smoothed = any(len(curve.values) >= figures.SMOOTHED_FROM for curve in curves)
+    if figures.is_logarithmic(curves):
+        notes.append("log axis")
+    several = len({curve.label for curve in curves}) > 1
+    if several and len({(curve.steps, curve.values) for curve in curves}) == 1:
+        # All models share one schedule: draw a single line without a name.
+        curves = [dataclasses.replace(curves[0], label="", color=None)]
+        notes.append("the same for all")
+    drawing = figures.lines(curves, description=f"{title} by step", size=size)
+    return Panel(title=title, note=", ".join(notes), svg=drawing, size=size, smoothed=smoothed)
+
+
+def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:
+    """Return one curve for each seed that logged the metric."""
+    found = [(model, *stage.series(name)) for model in models for stage in model.stages]
+    return [
+        figures.Line(label=model.label, color=model.color, steps=steps, values=values)
+        for model, steps, values in found
+        if steps
+    ]

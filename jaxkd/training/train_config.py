@@ -1,0 +1,92 @@
+"""Configuration of a training run: what is trained, for how long, and how often it is validated and saved."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+
+from jaxkd.runtime.checkpoint import tree_bytes
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training.compiled_step import CompiledStep
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.optimizer import Optimizer, build
+from jaxkd.training.recipe import Recipe
+from jaxkd.training.stage import Stage
+from jaxkd.training.train_step import Precision
+
+CADENCES = frozenset(
+    {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
+)
+"""Fields that a run may change when it goes on: none of them touches a step that was already made."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(Stage):
+    """Fields of a training run, and what must hold before it starts; `Train` is what runs."""
+
+    recipe: Recipe
+    steps: int
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    accumulation: int = 1
+    """Micro-batches that a batch is split into: less memory, the same result."""
+    precision: Precision = "float32"
+    """Of the matrix products; parameters stay float32 under bfloat16."""
+    ema_decay: float | None = None
+    """Keep a moving average of the parameters, and evaluate and export that."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    start_from: str | None = None
+    """A run's folder, or "stage:NAME": its trained parameters replace the recipe's initial ones."""
+    deterministic: bool = False
+    """Ask XLA for deterministic kernels on GPU; a CPU and a TPU are deterministic as they are."""
+    log_every: int = 1
+    evaluate_every: int | None = None
+    """Steps between validations; None validates at the end only."""
+    save_every: int | None = None
+    """Steps between checkpoints; None saves at the end and on an interrupt only."""
+    keep_last: int = 1
+    keep_best: str | None = None
+    """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
+    validation: tuple[Evaluator, ...] = ()
+    evaluators: tuple[Evaluator, ...] = ()
+    """Run once on the finished student."""
+    tensorboard: bool = True
+    """Write event files where tensorboardX is installed."""
+    wandb: bool = False
+
+    seeded: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        self.recipe.validate()
+        rows = jax.tree.leaves(self.recipe.abstract_batch())[0].shape[0]
+        if self.steps < 1:
+            raise ValueError(f"steps must be >= 1, got {self.steps}.")
+        if self.accumulation < 1 or rows % self.accumulation:
+            raise ValueError(
+                f"accumulation must divide the {rows} rows of a batch, got {self.accumulation}. Change either of them."
+            )
+        if self.keep_best is not None and not self.validation:
+            raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
+        for name in ("log_every", "evaluate_every", "save_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}.")
+        meshes.check_rows(self.mesh, rows // self.accumulation)
+
+    def disk_bytes(self) -> int:
+        with jax.set_mesh(meshes.make(self.mesh)):
+            state = self.compiled_step().abstract_state()
+        # One more than is kept: a checkpoint is complete before an old one goes.
+        return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
+
+    def compiled_step(self) -> CompiledStep:
+        """The step of this run, under the ambient mesh."""
+        return CompiledStep(
+            recipe=self.recipe,
+            optimizer=build(self.optimizer, self.steps),
+            accumulation=self.accumulation,
+            precision=self.precision,
+            ema_decay=self.ema_decay,
+        )
+
+    def provenance(self) -> str:
+        return self.recipe.provenance()

@@ -1,0 +1,58 @@
+"""Train a recipe's student: the `Train` stage."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from jaxkd.runtime import configs, metric_writer
+from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.sharding import mesh as meshes
+from jaxkd.training import stage_folder
+from jaxkd.training.loop import TrainingRun
+from jaxkd.training.plan import step_plan
+from jaxkd.training.stage import resolve
+from jaxkd.training.train_config import CADENCES, TrainConfig
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(TrainConfig):
+    """Train a recipe's student."""
+
+    def plan(self) -> str:
+        config = json.dumps(configs.encode(self), indent=1)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            return f"{config}\n\n{step_plan(self.compiled_step())}"
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        # First, since a claim writes this config down, also one that asks for steps that cannot be made.
+        finished = stage_folder.read_evaluations(folder) is not None and self._finished(folder)
+        stage_folder.claim(folder, self, may_differ=CADENCES)
+        if finished:
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        train = resolve(self, stages)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            TrainingRun(train, folder, seed).go()
+
+    def _finished(self, folder: Path) -> bool:
+        """By its newest checkpoint, or by what it logged, where checkpoints were removed to make room.
+
+        Raises:
+            ValueError: it is to be prolonged, and has no checkpoint to go on from.
+        """
+        if (folder / "checkpoints").exists():
+            with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
+                return checkpoints.latest() == self.steps
+        made = max(row["step"] for row in metric_writer.read(folder))
+        if made != self.steps:
+            raise ValueError(
+                f"steps must be {made} where the checkpoints of {folder} were removed, got {self.steps}. "
+                "Undo the change, or name another --workdir."
+            )
+        return True
