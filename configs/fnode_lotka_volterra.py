@@ -1,18 +1,18 @@
 """A vector field of predators and prey: from slopes by three estimators, and through the solver.
 
 Claim     Matching slopes of the data's Fourier series costs a fraction of learning through the solver (FNODE,
-          arXiv 2405.11542, whose tables are not known to us).
+          arXiv 2405.11542, whose tables are not available to us).
 Data      Sixteen records of Lotka-Volterra, (1.5, 1, 3, 1), of 81 samples over 8 units of time, with white noise of 1 %
-          of each state's spread.  Validation: sixteen others with noise; test: sixteen without.
+          of each state's standard deviation.  Validation: sixteen others with noise; test: sixteen without.
 Rows      FNODE; the same with central differences and with smoothing splines; the weak form, over windows of 9 samples;
           NeuralODE over pieces of 20 samples.
-Equal     The network, 2 x 64 tanh, in double precision, and the seeds.  Not equal: steps.  NeuralODE takes as many as
-          make it cost several times FNODE.
-Measure   Forecasts of whole test records from their first state, off as a share of the spread; and the field's relative
-          L2 error at the test's states.
-Result    Forecasts off by .094 of the spread (.083 to .111) with FNODE, .111 (.103 to .124) with differences, .099
-          (.084 to .116) with splines, .084 (.069 to .094) in the weak form, .157 (.096 to .187) with NeuralODE after 3
-          times as long; the fields by .018, .035, .019, .022 and .123.
+Equal     The network, 2 x 64 tanh, in float64, and the seeds.  Not equal: steps.  NeuralODE takes enough to cost
+          several times FNODE.
+Measure   Errors of forecasts of whole test records from their first state, in standard deviations; and the field's
+          relative L2 error at the test's states.
+Result    Forecast errors: .094 (.083 to .111) with FNODE, .111 (.103 to .124) with differences, .099 (.084 to .116)
+          with splines, .084 (.069 to .094) in the weak form, .157 (.096 to .187) with NeuralODE after 3 times as long;
+          field errors: .018, .035, .019, .022 and .123.
 
     python -m jaxkd.train --config configs/fnode_lotka_volterra.py
 """
@@ -33,7 +33,7 @@ from jaxkd.vector_fields import Phase
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     data = SimulatedTrajectories.of(systems.LOTKA_VOLTERRA, noise=0.01, count=16 if full else 3)
 

@@ -5,7 +5,7 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 25
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in DATA.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
 Teacher   GPT-2 XL after supervised fine-tuning on the same data.  The paper takes MiniLLM's checkpoint; the stage
-          `teacher` makes one, with the settings that DSKD has for its other teacher.  Another is a TEACHER by its path.
+          `teacher` trains one, with DSKD's settings for its other teacher.  Set TEACHER to a path to use another.
 Students  `sft`; for each divergence D `kd_D`, between the logits, and `dskd_D`, in both spaces; `dskdv2`.
 Training  All parameters, 20 epochs of about 32 examples a step: 10 rows of 512 tokens, packed.  AdamW, 5e-4 falling to
           1e-7 along a cosine, decay 0.01; projectors at 1e-3 (DSKDv2: 5e-4).  Temperature 2, half of the loss is the
@@ -54,7 +54,7 @@ DIVERGENCES = {
 
 
 def dolly(rows: int) -> PackedText:
-    """The data in so many rows of a batch, cut as in the papers."""
+    """Return the data in batches of `rows` rows, truncated as in the papers."""
     return PackedText(
         source=Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl"),
         rows=rows,
@@ -70,7 +70,7 @@ def dolly(rows: int) -> PackedText:
 def train(
     name: str, recipe: Recipe, *, data: PackedText, epochs: int | None, rate: float, projectors: float | None = None
 ) -> Train:
-    """A stage whose rate falls to 1e-7 along a cosine; without `epochs` it takes two steps."""
+    """Return a stage whose rate falls to 1e-7 along a cosine; without `epochs` it takes two steps."""
     groups = () if projectors is None else (Group(name="projectors", learning_rate=projectors),)
 
     def bits_per_byte(split: Literal["validation", "test"]) -> BitsPerByte:
@@ -94,7 +94,7 @@ def train(
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is the first divergence alone, for two steps of the same shapes."""
+    """Return the study; "smoke" is only the first divergence, for two steps of the same shapes."""
     full, data = size == "full", dolly(rows=10)
     pair = {"student": STUDENT, "teacher": TEACHER, "data": data, "dropout": 0.1}
     on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)

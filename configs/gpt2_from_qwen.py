@@ -4,13 +4,13 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 25
           the scripts of songmzhang/DSKD@077337a and songmzhang/DSKDv2@5025279.
 Data      Dolly as those repositories prepare it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in data/dolly.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
-Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5): the stage `teacher` makes it.
-          Another is a TEACHER by its path.
+Teacher   Qwen1.5-1.8B after supervised fine-tuning on the same data (10 epochs at 2e-5) by the stage `teacher`.  Set
+          TEACHER to a path to use another.
 Students  `sft`, without a teacher; `uld`, `mined`, DSKD with cross-model attention (`cma`), and DSKDv2 with exact token
           alignment (`eta`).
 Training  All parameters, 20 epochs of about 32 examples a step: 10 rows of 512 tokens on either side, packed.  AdamW,
-          5e-4 falling to 1e-7 along a cosine, decay 0.01; projectors at 1e-3 (`eta`: 5e-4).  Temperature 2, which ULD
-          has none of; half of the loss is the teacher's.
+          5e-4 falling to 1e-7 along a cosine, decay 0.01; projectors at 1e-3 (`eta`: 5e-4).  Temperature 2, except
+          for ULD, which has none; half of the loss is the teacher's.
 Expected  SFT < ULD < MinED < DSKD < DSKDv2, in Rouge-L.  Not reproduced here: docs/papers.md.
 Hardware  The paper's scripts: four GPUs.  Planned: 18 GiB for a student, 33 for the teacher, on one device.
 
@@ -39,7 +39,7 @@ TEACHER = dataclasses.replace(TEACHER_BASE, trained="stage:teacher")
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is two steps of the same shapes."""
+    """Return the study; "smoke" is two steps of the same shapes."""
     full, data = size == "full", dolly(rows=10)
     pair = {"student": STUDENT, "teacher": TEACHER, "data": PairedText(student=data, teacher=data), "dropout": 0.1}
     on_dolly = functools.partial(train, data=data, epochs=20 if full else None, rate=5e-4)

@@ -1,7 +1,7 @@
 r"""DSKDv2 with exact token alignment: Llama-3.2-1B learns mathematics from Qwen2.5-Math-7B-Instruct.
 
 Source    Zhang et al., DSKDv2 (arXiv 2504.11426), the mathematics branch of songmzhang/DSKDv2@5025279, which has no
-          script for it.  Rates, epochs, batch and temperature are those that another repository reports to have run.
+          script for it.  Rates, epochs, batch and temperature are those that another repository reports.
 Data      50,000 MetaMathQA questions that the teacher answered greedily: `train.jsonl`, `dev.jsonl`, `test.jsonl` in
           DATA, rows of `messages` that begin with the system prompt ("... within \boxed{}.").
 Teacher   Qwen2.5-Math-7B-Instruct as it is: the answers are its own.
@@ -40,7 +40,7 @@ EPOCH = 391  # steps: 50,000 examples, 128 a step
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is two steps of the same shapes."""
+    """Return the study; "smoke" is two steps of the same shapes."""
     full = size == "full"
     source = Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl")
     plain = PackedText(source=source, rows=64, length=1024, targets=768, template="plain", overlong="truncate")

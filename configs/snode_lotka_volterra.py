@@ -1,15 +1,15 @@
 """Equations of predators and prey in three stages: from slopes, through the solver, and a network for the rest.
 
-Claim     Equations found from slopes are refined by learning through the solver, and what they leave a network takes
-          (SNODE, arXiv 2503.08059, whose tables are not known to us).
+Claim     Equations found from slopes are refined by learning through the solver, and a network learns the remainder
+          (SNODE, arXiv 2503.08059, whose tables are not available to us).
 Data      Sixteen records of Lotka-Volterra, (1.5, 1, 3, 1), of 81 samples over 8 units of time, with white noise of 5 %
-          of each state's spread.  Validation: sixteen others with noise; test: sixteen without.
-Rows      The three stages, each beginning from the one before it, and FNODE's network for contrast.
-Measure   Forecasts of whole test records from their first state, off as a share of the spread; and the field's relative
-          L2 error at the test's states.
-Result    Forecasts off by .010 of the spread (.009 to .012) after stage 1, .009 (.005 to .012) after stage 2, .022
-          (.009 to .033) after stage 3, .141 (.128 to .153) with the network; the fields by .0080, .0017, .0056 and
-          .041.  The equations are complete, so stage 3 has nothing to learn but noise.
+          of each state's standard deviation.  Validation: sixteen others with noise; test: sixteen without.
+Rows      The three stages, each starting from the previous one, and FNODE's network for contrast.
+Measure   Errors of forecasts of whole test records from their first state, in standard deviations; and the field's
+          relative L2 error at the test's states.
+Result    Forecast errors: .010 (.009 to .012) after stage 1, .009 (.005 to .012) after stage 2, .022 (.009 to .033)
+          after stage 3, .141 (.128 to .153) with the network; field errors: .0080, .0017, .0056 and .041.  The
+          equations are complete, so stage 3 has nothing to learn but noise.
 
     python -m jaxkd.train --config configs/snode_lotka_volterra.py
 """
@@ -29,7 +29,7 @@ from jaxkd.vector_fields import AdaptiveSteps, Corrected, Network, Phase, Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     data = SimulatedTrajectories.of(systems.LOTKA_VOLTERRA, noise=0.05, count=16 if full else 3)
     terms = Terms(names=data.states, states=2, degree=3)

@@ -1,15 +1,15 @@
-"""One equation for a family of systems: a network and terms, learnt where |u| <= 1 and tried where |u| <= 3.
+"""One equation for a family of systems: a network and terms, learnt where |u| <= 1 and tested where |u| <= 3.
 
-Claim     What is learnt of a system that a parameter drives holds for other values of it where it is an equation, and
-          not where it is a network (SNODE, arXiv 2503.08059, whose figures on bifurcations are not known to us).
+Claim     A learnt equation of a system that a parameter drives holds for other values of the parameter, and a network
+          does not (SNODE, arXiv 2503.08059, whose figures on bifurcations are not available to us).
 Data      Twenty records of x' = u x - x^3, which has a pitchfork bifurcation at u = 0, of 201 samples over 10 units of
-          time; u is smooth and random, within 1, drawn anew for each, and known.  White noise of 1 % of the spread.
+          time; u is smooth, random for each, within 1, and known.  White noise of 1 % of the standard deviation.
 Rows      FNODE's network; terms of degree 3 in x and u, by SNODE's first two stages.
-Measure   Forecasts of whole records from their first state, off as a share of their spread: of test records with
+Measure   Errors of forecasts of whole records from their first state, in standard deviations: of test records with
           |u| <= 1, and of others, `beyond`, with |u| <= 3; and the field's relative L2 error at the test's states.
-Result    Forecasts where |u| <= 1 off by .015 of the spread (.014 to .017) with the network, .0041 (.0038 to .0044)
-          after stage 1, .0011 (.0008 to .0014) after stage 2; where |u| <= 3 by .310 (.297 to .324), .0033 (.0029 to
-          .0040) and .0008 (.0006 to .0010).
+Result    Forecast errors where |u| <= 1: .015 (.014 to .017) with the network, .0041 (.0038 to .0044) after stage 1,
+          .0011 (.0008 to .0014) after stage 2; where |u| <= 3: .310 (.297 to .324), .0033 (.0029 to .0040) and .0008
+          (.0006 to .0010).
 
     python -m jaxkd.train --config configs/snode_pitchfork.py
 """
@@ -30,7 +30,7 @@ from jaxkd.vector_fields import Phase, Terms
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study, whole or in miniature."""
+    """Return the study, whole or in miniature."""
     full = size == "full"
     data = SimulatedTrajectories.of(PITCHFORK, noise=0.01, count=20 if full else 3)
     beyond = dataclasses.replace(data, drive=RandomDrive(lengthscale=2.0, bound=3.0))

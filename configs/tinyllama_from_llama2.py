@@ -4,7 +4,7 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, with the hyper-param
           scripts/tinyllama.
 Data      Dolly as that repository prepares it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in data/dolly.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
-Teacher   Llama-2-7B with adapters trained on the same data, merged: the stage `teacher` makes it, and the others read
+Teacher   Llama-2-7B with adapters trained on the same data, merged: the stage `teacher` trains it, and the others read
           it from the folder TEACHER.
 Students  `sft`, without a teacher; `kd`, the forward KL between logits; `dskd`, in both spaces.
 Training  Adapters of rank 256 and alpha 8 beside queries and values, dropout 0.1; projectors are trained whole.  10
@@ -36,7 +36,7 @@ TEACHER = "runs/tinyllama_from_llama2/teacher_model"
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is two steps of the same shapes."""
+    """Return the study; "smoke" is two steps of the same shapes."""
     full, data = size == "full", dolly(rows=12)
     student = Pretrained(path=STUDENT, architecture=published.TINYLLAMA_1_1B)
     teacher = Pretrained(path=TEACHER, architecture=published.LLAMA2_7B)

@@ -4,14 +4,14 @@ Source    Zhang et al., DSKD (arXiv 2406.17328), section 4, and DSKDv2 (arXiv 25
           songmzhang/DSKD@077337a, scripts/tinyllama; that `eta` shares them is inferred.
 Data      Dolly as that repository prepares it: `train.jsonl` (11,435 rows), `dev.jsonl`, `test.jsonl` in data/dolly.
           A prompt keeps its first 256 tokens, a response its first 448, both together 512.
-Teacher   Mistral-7B-v0.1 with adapters trained on the same data, merged: the stage `teacher` makes it, and the others
-          read it from the folder TEACHER.
+Teacher   Mistral-7B-v0.1 with adapters trained on the same data, merged: the stage `teacher` trains it, and the
+          others read it from the folder TEACHER.
 Students  `sft`, without a teacher; `uld`, `mined`, DSKD with cross-model attention (`cma`), and DSKDv2 with exact token
           alignment (`eta`).
 Training  Adapters of rank 256 and alpha 8 beside queries and values, dropout 0.1; projectors are trained whole.  10
           epochs of about 32 examples a step: 12 rows of 512 tokens on either side, packed.  AdamW, 1e-3 falling to 1e-7
-          along a cosine, decay 0.01; projectors at 1e-3 (`eta`: 5e-4).  Temperature 2, which ULD has none of; half of
-          the loss is the teacher's.
+          along a cosine, decay 0.01; projectors at 1e-3 (`eta`: 5e-4).  Temperature 2, except for ULD, which has none;
+          half of the loss is the teacher's.
 Expected  SFT < ULD < MinED < DSKD < DSKDv2, in Rouge-L.  Not reproduced here: docs/papers.md.
 Hardware  The paper's scripts: four GPUs.  Planned: 50 GiB for a student, 48 for the teacher, on one device.
 
@@ -41,7 +41,7 @@ TEACHER = "runs/tinyllama_from_mistral/teacher_model"
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
-    """The study; "smoke" is two steps of the same shapes."""
+    """Return the study; "smoke" is two steps of the same shapes."""
     full, data = size == "full", dolly(rows=12)
     student = Pretrained(path=STUDENT, architecture=published.TINYLLAMA_1_1B)
     teacher = Pretrained(path=TEACHER, architecture=published.MISTRAL_7B)

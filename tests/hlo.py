@@ -1,4 +1,4 @@
-"""What a compiled program sends between devices, read off its text."""
+"""Communication of a compiled program between devices, read from its text."""
 
 import math
 import re

@@ -60,7 +60,7 @@ def least(
 def sparsest(
     candidates: Bool[np.ndarray, "thresholds states terms"], errors: Float[np.ndarray, "thresholds states folds"]
 ) -> Int[np.ndarray, " states"]:
-    """Return each equation's threshold with the fewest terms within one standard error of the least, as `identify` does.
+    """Return each equation's threshold with fewest terms within one standard error of the least, as `identify` does.
 
     Ties go to the larger threshold.
     """
@@ -96,7 +96,7 @@ class Tried:
     theirs: Mapping[tuple[Variant, str], bool]
     """Whether PySINDy did, by the variant and the rule that chooses its thresholds."""
     right: Mapping[Variant, Bool[np.ndarray, "thresholds states"]]
-    """Which thresholds give exactly the correct terms of an equation."""
+    """Mask of the thresholds that give exactly the correct terms of each equation."""
 
 
 def _tried(system: System, level: float, seed: int) -> Tried:

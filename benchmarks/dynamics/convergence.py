@@ -1,4 +1,4 @@
-"""When each row of a stored study reaches most of DPO's gain: in steps, in seconds, and with its teachers' seconds.
+"""Time at which each row of a stored study reaches most of DPO's gain: steps, seconds, and teachers' seconds too.
 
 AlignDistil (arXiv 2503.02832) claims to converge more than twice as fast as methods that learn from whole answers.
 

@@ -1,4 +1,4 @@
-"""How often intervals hold the true coefficients, and bands the true states, of systems with known equations."""
+"""Coverage of true coefficients by intervals, and of true states by bands, on systems with known equations."""
 
 import dataclasses
 import functools

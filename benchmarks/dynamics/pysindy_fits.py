@@ -188,7 +188,7 @@ def drawn_by(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress PySINDy's warnings about thresholds that leave no term, as a grid has, and about its own arrays' axes."""
+    """Suppress PySINDy's warnings about thresholds that leave no term, as a grid has, and about axes of its arrays."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparsity parameter is too big", category=UserWarning)
         warnings.filterwarnings("ignore", message="STLSQ did not converge", category=UserWarning)

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def table(measured: Measured) -> str:
-    """Return a line per system and noise: shares in per cent; PySINDy's methods as best validated, then in hindsight."""
+    """Return a line per system and noise: shares in per cent, PySINDy's as best validated and then in hindsight."""
     kept: dict[str, dict[str, Row]] = {}
     for row in measured.rows:
         title, _, figure = row.figure.partition(": ")

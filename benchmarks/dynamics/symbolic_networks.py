@@ -1,4 +1,4 @@
-"""How often symbolic networks find the equations of known systems, beside a library of terms on the same records."""
+"""Success rate of symbolic networks on equations of known systems, beside a library of terms on the same records."""
 
 import functools
 from collections.abc import Callable, Iterator

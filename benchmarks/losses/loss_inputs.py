@@ -10,7 +10,7 @@ import numpy as np
 LOGIT_SCALE = 2.0
 """Standard deviation of the logits of the tokens that a position does not favour, at a large width."""
 FAVOURED = 7.0
-"""Number of such deviations by which the logit of a position's label exceeds the rest."""
+"""Height of the logit of a position's label above the rest, in these standard deviations."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ BENCHMARK = Benchmark(
 
 
 def _rows(loss: str, drawn: Sequence[Inputs]) -> list[Row]:
-    """Return the largest errors over all inputs, of value and gradient, by each implementation that supports the loss."""
+    """Return the largest errors of value and gradient over all inputs, for implementations that support the loss."""
     exact = [_exact(loss, inputs) for inputs in drawn]
     rows = []
     for implementation in IMPLEMENTATIONS:

@@ -1,4 +1,4 @@
-"""From files and packages to typed batches of tokens."""
+"""Sources of examples, and typed batches of tokens."""
 
 from jaxkd.data.examples import Example as Example
 from jaxkd.data.examples import Source as Source

@@ -1,4 +1,4 @@
-"""One prompt and its response, and the sources that hold them."""
+"""Examples, a prompt and its response, and their sources."""
 
 import abc
 import dataclasses
@@ -21,31 +21,30 @@ Keyed = TypeVar("Keyed", bound=_HasKey)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """A conversation up to the turn that is learnt, and that turn."""
+    """A conversation, and the response to learn."""
 
     key: str
-    """Names the example for good: it does not move when others are added."""
+    """Permanent name, which does not change when examples are added."""
     group: str
-    """Examples of one group stay on one side of a split."""
+    """Group, all of whose examples are in one split."""
     messages: tuple[tuple[str, str], ...]
-    """The prompt: (role, text) pairs."""
+    """Prompt, as (role, text) pairs."""
     response: str
     rendered: str | None = None
-    """The prompt as the source itself writes it out, which the plain template takes as it stands; None where it does
-    not."""
+    """Prompt as the source itself renders it, which the plain template uses verbatim; None if it renders none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source(abc.ABC):
-    """Where examples come from: a frozen description, read when asked."""
+    """Source of examples: a frozen description, read on demand."""
 
     @abc.abstractmethod
     def examples(self, split: Split) -> list[Example]:
-        """The examples of one split, in an order that never changes."""
+        """Return the examples of one split, in a fixed order."""
 
 
 def stable_split(group: str) -> Split:
-    """The side on which a group falls: test 10 %, validation 10 %, train the rest, by its hash alone.
+    """Return the split of a group: test 10 %, validation 10 %, train the rest, by its hash alone.
 
     Example:
         >>> stable_split("json/decoder.py")
@@ -56,9 +55,9 @@ def stable_split(group: str) -> Split:
 
 
 def subset(examples: Sequence[Keyed], limit: int | None) -> list[Keyed]:
-    """At most `limit` examples, drawn by a hash of their keys and left in their order; None keeps all.
+    """Select at most `limit` examples by a hash of their keys, in their order; None keeps all.
 
-    A smaller draw is part of a larger one.
+    A smaller subset is part of a larger one.
 
     Raises:
         ValueError: a limit below 1.
@@ -76,19 +75,19 @@ def merge_near_duplicates(
 ) -> tuple[list[Example], int]:
     """Merge the groups of examples with nearly the same response, so that no split separates them.
 
-    Responses are compared by the Jaccard similarity of their sets of `shingle` successive words and
-    signs, case and spacing aside.  Groups merge whole and transitively, and a merged group is named
-    after the part that comes first in the alphabet.
+    Responses are compared by the Jaccard similarity of their sets of shingles, ignoring case and
+    spacing.  Groups merge whole and transitively, and a merged group takes the name of its
+    alphabetically first part.
 
     Args:
-        examples: in any order.
-        similarity: shared shingles over all shingles, in (0, 1], from which two responses are one.
-        shingle: words and signs of a shingle.
-        min_words: words and signs below which responses are not compared: to share `return self.name` gives
-            nothing away, and through it every group would be merged into one.
+        examples: the examples, in any order.
+        similarity: Jaccard similarity, in (0, 1], from which two responses are near duplicates.
+        shingle: number of successive words and punctuation marks in a shingle.
+        min_words: number of words and punctuation marks below which responses are not compared: sharing
+            `return self.name` gives nothing away, and would merge every group into one.
 
     Returns:
-        The examples in their order, and how many groups were merged into another.
+        The examples in their order, and the number of groups merged into another.
 
     Raises:
         ValueError: similarity outside (0, 1], shingle below 1.
@@ -128,18 +127,18 @@ def _shingles(text: str, size: int, min_words: int) -> frozenset[tuple[str, ...]
 
 
 def _similar_pairs(sets: Sequence[frozenset[tuple[str, ...]]], similarity: float) -> list[tuple[int, int]]:
-    """All pairs whose Jaccard similarity reaches the bound.
+    """Return all pairs whose Jaccard similarity reaches the bound.
 
-    Two such sets overlap in at least `similarity` of either, so that, with shingles ordered from rare
-    to common, each of them shows a shared shingle among its first `n - ceil(similarity * n) + 1`.
-    Only those are indexed, and rare shingles have short lists.
+    Two such sets share at least a fraction `similarity` of either.  With shingles ordered from rare
+    to common, each has a shared shingle among its first `n - ceil(similarity * n) + 1`.  Only those
+    are indexed, and rare shingles have short lists.
     """
     frequency = Counter(item for items in sets for item in items)
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     pairs = []
     for index, items in enumerate(sets):
         ordered = sorted(items, key=lambda item: (frequency[item], item))
-        # The small number keeps a product that is an integer but for rounding from losing a shingle.
+        # The offset keeps a product that is an integer up to rounding from losing a shingle.
         prefix = ordered[: len(ordered) - int(similarity * len(ordered) - 1e-9)]
         candidates = {other for item in prefix for other in holders[item]}
         for other in sorted(candidates):

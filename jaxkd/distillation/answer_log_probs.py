@@ -1,4 +1,4 @@
-"""Log-probabilities of whole answers: what preference losses compare."""
+"""Log-probabilities of whole answers, which preference losses compare."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxkd.typing import Params
 
 
 def per_pair(values: Float[Array, "b k"], batch: PreferenceBatch) -> Float[Array, "b p 2"]:
-    """Sums over the targets of each pair's chosen and rejected answer; 0 where there is no pair."""
+    """Sum over the targets of each pair's chosen and rejected answer; 0 if there is no pair."""
     answers = batch.answers
     segments = jnp.take_along_axis(answers.segment_ids, answers.target_positions, axis=1)
     pairs = batch.weights.shape[-1]
@@ -22,6 +22,6 @@ def per_pair(values: Float[Array, "b k"], batch: PreferenceBatch) -> Float[Array
 
 
 def of_frozen(config: DecoderConfig, params: Params, answers: TokenBatch) -> Float[Array, "b k"]:
-    """The log-probability of each label under a frozen model, in nats; 0 where the mask is False."""
+    """Return the log-probability of each label under a frozen model, in nats; 0 where the mask is False."""
     hiddens = jax.lax.stop_gradient(forward.hiddens(config, params, answers))
     return linear_log_probs(hiddens, answers.labels, mask=answers.loss_mask).values

@@ -1,4 +1,4 @@
-"""From a batch to the hidden states that a loss reads: the one place where models meet batches."""
+"""Forward passes from a batch to the hidden states that a loss reads: the only place where models meet batches."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from jaxkd.typing import Key, Params
 
 
 def shard_params(config: DecoderConfig, params: Params) -> Params:
-    """Host parameters, or the head's part of them, moved onto the ambient mesh."""
+    """Move host parameters, or those of the head alone, onto the ambient mesh."""
     return shard(params, quantized.logical_axes(params, decoder.logical_axes(config)))
 
 
@@ -33,18 +33,17 @@ def hiddens(
     remat: Remat | bool = "none",
     backend: BackendChoice = "auto",
 ) -> Hiddens:
-    """Final hidden states at the batch's target positions, `[b k d]`, and the head that reads them.
+    """Return final hidden states at the batch's target positions, `[b k d]`, and the head that reads them.
 
-    Prompt and padding run through the decoder and stop there: no head product is spent on them.
+    Prompt and padding run through the decoder only: no head product is computed for them.
 
     Args:
         config: architecture of the model.
-        params: its parameters; their dtype is the compute dtype.
+        params: parameters of the model; their dtype is the compute dtype.
         batch: packed rows.
         key: dropout key; None switches dropout off.
-        remat: what the backward pass computes again instead of reading it; a recipe's switch, False or True,
-            is "none" or "full".
-        backend: what computes attention.
+        remat: activations that the backward pass recomputes; a recipe's False or True is "none" or "full".
+        backend: implementation of attention.
     """
     states = decoder.hidden_states(
         config,
@@ -69,12 +68,12 @@ def _policy(remat: Remat | bool) -> Remat:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerHiddens:
-    """What some layers know at the batch's target positions."""
+    """Hidden states and attention of selected layers at the batch's target positions."""
 
     hiddens: Float[Array, "n b k d"]
-    """Of the layers asked for, in their order."""
+    """Hidden states of the requested layers, in their order."""
     attention: Float[Array, "n b heads k t"] | None
-    """Of the same layers: from each target to each column of its row."""
+    """Attention of the same layers, from each target to each column of its row."""
 
 
 def layer_hiddens(
@@ -87,15 +86,15 @@ def layer_hiddens(
     key: Key | None = None,
     remat: Remat | bool = "none",
 ) -> tuple[Hiddens, LayerHiddens]:
-    """`hiddens`, and the hidden states of chosen layers at the same positions, from one forward pass.
+    """Return `hiddens` and the hidden states of selected layers at the same positions, from one forward pass.
 
     Args:
         config: architecture of the model.
-        params: its parameters; their dtype is the compute dtype.
+        params: parameters of the model; their dtype is the compute dtype.
         batch: packed rows.
-        layers: 0 is the embedding and i what block i leaves, counted from 1; the last one's is taken after
-            the final norm, as the head reads it.
-        tap: what is returned of the attention in the same blocks; "none" where `layers` has 0.
+        layers: 0 is the embedding and i the output of block i, counted from 1; that of the last block is taken
+            after the final norm, as the head reads it.
+        tap: part of the same blocks' attention to return; "none" if `layers` has 0.
         key: dropout key; None switches dropout off.
         remat: as in `hiddens`.
 
@@ -130,12 +129,12 @@ def layer_hiddens(
 
 
 def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens:
-    """The teacher's hidden states at the targets, gradient-stopped: from the cache, or live.
+    """Return the teacher's hidden states at the targets, gradient-stopped, from the cache or live.
 
     Args:
         config: architecture of the teacher.
-        params: all of its parameters, or its head alone where `batch.teacher` is filled in.
-        batch: packed rows; `batch.teacher` wins where it is not None.
+        params: all of the teacher's parameters, or its head alone if `batch.teacher` is set.
+        batch: packed rows; `batch.teacher` takes precedence if it is not None.
     """
     if batch.teacher is None:
         return jax.lax.stop_gradient(hiddens(config, params, batch))
@@ -145,12 +144,12 @@ def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens
 
 
 def gather_positions(hiddens: Hiddens, places: Int[Array, "b p"]) -> Hiddens:
-    """The hidden states `[b p d]` at these places of each row's targets."""
+    """Gather the hidden states `[b p d]` at these indices of each row's targets."""
     return dataclasses.replace(hiddens, values=jnp.take_along_axis(hiddens.values, places[..., None], axis=1))
 
 
 def truncate_vocabulary(hiddens: Hiddens, count: int) -> Hiddens:
-    """The same hidden states, read by the first `count` rows of their head alone: those that two models share."""
+    """Restrict the head of the hidden states to its first `count` rows, those that two models share."""
     return dataclasses.replace(hiddens, head=dataclasses.replace(hiddens.head, vocab_size=count))
 
 

@@ -1,4 +1,4 @@
-"""A frozen model among the variables: the whole of it, or what is read of it beside a cache of its hidden states."""
+"""Frozen models among the variables: the whole model, or the part that is read beside cached hidden states."""
 
 import dataclasses
 
@@ -12,13 +12,13 @@ TEACHER = "teacher"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrozenModel:
-    """A teacher or a reference, as a part of a recipe."""
+    """Teacher or reference, as a frozen part of a recipe."""
 
     checkpoint: Pretrained
     cached: bool = False
-    """Its hidden states come with the batch: only its head is loaded."""
+    """Whether the hidden states come with the batch, so that only the head is loaded."""
     also: tuple[str, ...] = ()
-    """Top-level names of parameters that are read besides the head: "embedding"."""
+    """Top-level names of further parameters to load besides the head, such as "embedding"."""
 
     def abstract(self) -> Params:
         """Shapes, dtypes and shardings of what `load` returns; loads no weights."""
@@ -26,7 +26,7 @@ class FrozenModel:
         return params if not self.cached else {name: params[name] for name in self._read()}
 
     def load(self) -> Params:
-        """Parameters, sharded under the ambient mesh."""
+        """Load the parameters, sharded under the ambient mesh."""
         return self.checkpoint.load_sharded(only=self._read() if self.cached else None)
 
     def _read(self) -> tuple[str, ...]:

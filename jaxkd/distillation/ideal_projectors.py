@@ -1,4 +1,4 @@
-"""The ideal projectors of DSKDv2 among the variables: t2s is trained from there, s2t follows the student's head."""
+"""Ideal projectors of DSKDv2 among the variables: t2s starts ideal and is trained, s2t is updated with the head."""
 
 import logging
 from typing import Literal, TypeAlias, get_args
@@ -16,20 +16,19 @@ from jaxkd.typing import Params
 _log = logging.getLogger(__name__)
 
 SharedRows: TypeAlias = int | tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
-"""Rows that stand for the same tokens in both heads: how many leading ones, or the ids in the student's and the
-teacher's."""
+"""Rows of the same tokens in both heads: the number of leading rows, or the ids in the student's and the teacher's
+head."""
 
 HeadFit: TypeAlias = Literal["plain", "centred"]
-"""What the projectors fit by least squares: the logits, or the logits less their mean at a position.
+"""Least-squares target of the projectors: the logits, or the logits minus their mean at each position.
 
-A softmax does not see that mean, and a fit of the logits spends itself on it where the rows of a head have much in
-common."""
+A softmax ignores that mean, and it dominates a fit of the logits if the rows of a head have much in common."""
 
 _AXES = {"gram_inverse": (None, None), "teacher_mean": (None,)}
 
 
 def require_fit(head_fit: HeadFit) -> None:
-    """Refuse a fit that does not exist.
+    """Reject an unknown fit.
 
     Raises:
         ValueError: an unknown choice.
@@ -39,7 +38,7 @@ def require_fit(head_fit: HeadFit) -> None:
 
 
 def abstract(variables: Variables, *, student_width: int, teacher_width: int, head_fit: HeadFit) -> Variables:
-    """What `initial` returns, as shapes: the abstract variables with the trained projector and what s2t is made of."""
+    """Return the shapes of the result of `initial`: the variables with the t2s projector and the factors of s2t."""
     t2s = {"weight": jax.ShapeDtypeStruct((teacher_width, student_width), jnp.float32)}
     parts = {"gram_inverse": jax.ShapeDtypeStruct((teacher_width, teacher_width), jnp.float32)}
     if head_fit == "centred":
@@ -51,18 +50,18 @@ def abstract(variables: Variables, *, student_width: int, teacher_width: int, he
 def initial(
     variables: Variables, student: Head, teacher: Head, rows: SharedRows, *, rtol: float, head_fit: HeadFit
 ) -> Variables:
-    """The variables with P_t2s in `params["projectors"]`, and what P_s2t is made of in `state`.
+    """Add P_t2s to `params["projectors"]`, and the factors of P_s2t to `state`.
 
-    Pseudo-inverses are computed in float64 on the host and kept as float32.  The Gram inverse is state, not frozen:
-    what is frozen is cast to the precision of the computation, and an inverse must not be.
+    Pseudo-inverses are computed in float64 on the host and stored as float32.  The Gram inverse is state, not frozen:
+    frozen arrays are cast to the compute dtype, and an inverse must not be.
 
     Args:
-        variables: of a recipe, with the student and the teacher.
-        student: its head, at step 0.
-        teacher: its head.
-        rows: the shared ones.
+        variables: variables of a recipe, with the student and the teacher.
+        student: head of the student at step 0.
+        teacher: head of the teacher.
+        rows: rows of the shared tokens.
         rtol: as in `projector.ideal_init`.
-        head_fit: what is fitted.
+        head_fit: target of the fit.
     """
     ours, theirs = (rows, rows) if isinstance(rows, int) else rows
     student_rows = projector.token_rows(sharding.on_host(student.weight), ours)
@@ -86,7 +85,7 @@ def initial(
 
 
 def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndarray, "v d"]) -> str:
-    """What the student's head cannot say of the teacher's logits, and how far the projector is from doing nothing."""
+    """Describe the variance of the teacher's logits that is lost, and the projector's distance from the identity."""
     lost = f"the student's head loses {100 * projector.lost_share(t2s, teacher, student):.2f} % of the variance of "
     weight = t2s["weight"]
     if weight.shape[0] != weight.shape[1]:
@@ -103,13 +102,13 @@ def updated(
     *,
     head_fit: HeadFit,
 ) -> Params:
-    """`{"s2t": P_s2t}` of the student's head as it is now, gradient-stopped: what `Recipe.prepare` returns.
+    """Return `{"s2t": P_s2t}` for the current student head, gradient-stopped, for `Recipe.prepare`.
 
     Args:
         variables: from `initial`.
-        student: its head.
-        teacher: its head.
-        rows: the shared ones; ids may end in pairs of -1, which are none.
+        student: head of the student.
+        teacher: head of the teacher.
+        rows: rows of the shared tokens; ids may be padded with pairs of -1.
         head_fit: as in `initial`.
     """
     inverse = variables.state["gram_inverse"]
@@ -119,7 +118,7 @@ def updated(
     else:
         s2t = projector.ideal_step(student.weight, teacher.weight, inverse, rows=rows)
     if head_fit == "centred":
-        # The product of two heads less n times that of their means is that of the centred ones, and copies no head.
+        # The product of centred heads is that of the heads minus n times that of their means, which copies no head.
         count, mean = _mean_row(jax.lax.stop_gradient(student.weight), rows if isinstance(rows, int) else rows[0])
         common = count * jnp.matmul(variables.state["teacher_mean"], inverse, precision=jax.lax.Precision.HIGHEST)
         s2t = {"weight": s2t["weight"] - mean[:, None] * common[None, :]}
@@ -129,12 +128,12 @@ def updated(
 def _mean_row(
     head: Float[Array, "v d"], rows: int | Int[Array, " n"]
 ) -> tuple[int | Int[Array, ""], Float[Array, " d"]]:
-    """How many rows are shared, and their mean."""
+    """Return the number of shared rows, and their mean."""
     size = head.shape[0]
     if isinstance(rows, int):
         count, shared = rows, jnp.arange(size) < rows
     else:
-        # A -1 would be the last row.
+        # -1 would index the last row.
         count, shared = jnp.sum(rows >= 0), jnp.zeros(size, bool).at[jnp.where(rows < 0, size, rows)].set(True)
     precise = jnp.promote_types(jnp.float32, head.dtype)
     weights = shared.astype(head.dtype)

@@ -1,4 +1,4 @@
-"""The cross entropy of the labels: the term that all methods share, and what is reported of it."""
+"""Cross entropy of the labels: the loss term that all methods share, and its metrics."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from jaxkd.typing import Scalar
 
 
 class LabelLoss(NamedTuple):
-    """The term of the labels in a recipe's loss."""
+    """Label term of a recipe's loss."""
 
     total: Scalar
     metrics: dict[str, Mean]
@@ -21,17 +21,17 @@ class LabelLoss(NamedTuple):
 
 
 def label_loss(student: Hiddens, batch: TokenBatch, *, rate: float, count: Int[Array, ""]) -> LabelLoss:
-    """`rate` times the mean cross entropy of the labels.
+    """Return `rate` times the mean cross entropy of the labels.
 
     Args:
         student: hidden states at the targets.
-        batch: in the student's tokens.
-        rate: share of the term in the loss, at least 0.  With 0 it is reported, and there is no backward pass.
-        count: targets of the whole optimizer step, this part of it and all others.
+        batch: batch in the student's tokens.
+        rate: weight of the term in the loss, at least 0.  With 0 it is reported without a backward pass.
+        count: number of targets in the whole optimizer step, not in this part alone.
     """
     if rate == 0:
         student = jax.lax.stop_gradient(student)
-    # The rate stands outside, because a kernel leaves out what has weight 0, and it is to be reported.
+    # The rate is applied outside: a kernel skips positions of weight 0, but they must be reported.
     nats = linear_cross_entropy(student, batch.labels, weights=mean_weights(batch.loss_mask, count))
     metrics = {
         "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),

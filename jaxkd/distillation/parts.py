@@ -1,4 +1,4 @@
-"""Frozen parts of a recipe: what each looks like before anything is loaded, and the part itself."""
+"""Frozen parts of a recipe: their abstract shapes, and the loaded arrays."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,22 +7,22 @@ from jaxkd.typing import Params
 
 
 class Part(Protocol):
-    """Arrays that a loss reads and no step changes: a teacher, a reference, a table between vocabularies."""
+    """Frozen arrays that a loss reads: a teacher, a reference, a table between vocabularies."""
 
     def abstract(self) -> Params:
         """Shapes, dtypes and shardings of what `load` returns; loads no weights."""
         ...
 
     def load(self) -> Params:
-        """Arrays, sharded under the ambient mesh."""
+        """Load the arrays, sharded under the ambient mesh."""
         ...
 
 
 def abstract_parts(parts: Mapping[str, Part]) -> Params:
-    """Shapes of all parts, by their names."""
+    """Return the shapes of all parts, by name."""
     return {name: part.abstract() for name, part in parts.items()}
 
 
 def load_parts(parts: Mapping[str, Part]) -> Params:
-    """All parts, by their names."""
+    """Load all parts, by name."""
     return {name: part.load() for name, part in parts.items()}

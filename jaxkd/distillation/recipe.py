@@ -1,4 +1,4 @@
-"""What distillations have in common: a student in training beside a teacher that stays as it is, and their text."""
+"""Base class of distillation recipes: a student in training, a frozen teacher, and their text."""
 
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Distillation(StudentRecipe):
-    """A method in which a student learns from one frozen teacher, live or cached.
+    """Method in which a student learns from one frozen teacher, live or cached.
 
-    A method adds its hyper-parameters and `loss`.  `data` decides whether both models read the same tokens
-    (`PackedText`) or each its own (`PairedText`); a method that is made for one of them says so by the field's type.
+    A subclass adds its hyper-parameters and `loss`.  `data` decides whether both models read the same tokens
+    (`PackedText`) or each its own (`PairedText`); a method that supports only one of them narrows the field's type.
     """
 
     teacher: Pretrained
@@ -37,14 +37,14 @@ class Distillation(StudentRecipe):
     kd_rate: float = 0.5
     """Share of the teacher's terms in the loss, in (0, 1]; the rest is the cross entropy of the labels."""
     teacher_cache: str | None = None
-    """Folder that a `Cache` stage wrote of the teacher's text, "stage:NAME" in a study, or None for a live teacher."""
+    """Folder written by a `Cache` stage for the teacher, "stage:NAME" in a study; None runs the teacher live."""
 
     teacher_reads: ClassVar[tuple[str, ...]] = ()
-    """Parameters of the teacher that the loss reads besides its head: they are loaded beside a cache too."""
+    """Parameters of the teacher that the loss reads besides its head, loaded even if the teacher is cached."""
 
     @property
     def text(self) -> PackedText | PairedText:
-        """What the batches are made of: the data, where a method asks for nothing more."""
+        """Text that the batches are made of; `data` by default."""
         return self.data
 
     def validate(self) -> None:
@@ -53,10 +53,10 @@ class Distillation(StudentRecipe):
         self.text.require_readers(self.student, self.teacher, method=type(self).__name__)
 
     def require_live_teacher(self, why: str) -> None:
-        """Refuse a cached teacher, for a method that asks it for more than a cache holds.
+        """Reject a cached teacher, for a method that needs more of it than a cache holds.
 
         Raises:
-            ValueError: ending with `why`.
+            ValueError: a cached teacher; the message ends with `why`.
         """
         if self.teacher_cache is not None:
             raise ValueError(f"teacher_cache must be None in {type(self).__name__}, got {self.teacher_cache!r}. {why}")
@@ -84,10 +84,10 @@ class Distillation(StudentRecipe):
     def hiddens(
         self, variables: Variables, batch: TokenBatch | PairedBatch, key: Key | None
     ) -> tuple[Hiddens, Hiddens]:
-        """Of student and teacher at their targets, the teacher's gradient-stopped.
+        """Return the hidden states of student and teacher at their targets, the teacher's gradient-stopped.
 
-        Heads over one vocabulary are cut to the rows that both have, however each is padded.  Without a key there is no
-        dropout.
+        Heads over one vocabulary are truncated to the rows that both have, however each is padded.  Without a key there
+        is no dropout.
         """
         ours, theirs = (batch.student, batch.teacher) if isinstance(batch, PairedBatch) else (batch, batch)
         student = self.student_hiddens(variables, ours, key)
@@ -98,7 +98,7 @@ class Distillation(StudentRecipe):
         return forward.truncate_vocabulary(student, shared), forward.truncate_vocabulary(teacher, shared)
 
     def heads(self, variables: Variables) -> tuple[Head, Head]:
-        """Of student and teacher, as they are now."""
+        """Return the current heads of student and teacher."""
         student = decoder.head(self.student_config(), student_params.student(variables))
         return student, decoder.head(self.teacher.config(), variables.frozen[TEACHER])
 

@@ -1,8 +1,8 @@
-"""What of a student is trained: all of its parameters, or adapters beside a frozen checkpoint; and projectors.
+"""Trained parameters of a student: all of them, or adapters beside a frozen checkpoint; and projectors.
 
-A recipe's student is trained whole as `params["student"]`.  Where its config has `lora`, the adapters are
-trained as `params["lora"]` and the checkpoint stays as it is in `frozen["student"]`.  The functions here take
-either, so that a recipe need not tell them apart.  Projectors are `params["projectors"]`, a group of the optimizer.
+A student trained whole is `params["student"]`.  If its config has `lora`, the adapters are trained as `params["lora"]`
+and the checkpoint stays frozen in `frozen["student"]`.  The functions here take either, so that a recipe need not
+distinguish them.  Projectors are `params["projectors"]`, an optimizer group.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _PROJECTOR_AXES = {"weight": ("embed", None), "bias": (None,)}
 
 
 def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
-    """Shapes, dtypes and shardings of a student's variables under the ambient mesh; arguments as of `init`."""
+    """Shapes, dtypes and shardings of a student's variables under the ambient mesh; arguments as in `init`."""
     params = checkpoint.abstract_sharded()
     if config.lora is None:
         return Variables(params={STUDENT: params})
@@ -32,23 +32,23 @@ def abstract(config: DecoderConfig, checkpoint: Pretrained) -> Variables:
 
 
 def init(config: DecoderConfig, checkpoint: Pretrained, key: Key) -> Variables:
-    """A student's variables at step 0, placed under the ambient mesh.
+    """Initialise a student's variables at step 0, sharded under the ambient mesh.
 
     Args:
-        config: of the student, with its `lora`.
-        checkpoint: what it starts from; it may be quantised where there are adapters.
-        key: draws the adapters.
+        config: architecture of the student, with its `lora`.
+        checkpoint: initial parameters; they may be quantised if there are adapters.
+        key: random key for the adapters.
     """
     if config.lora is None:
         return Variables(params={STUDENT: checkpoint.load_sharded()})
-    places = jax.tree.map(lambda leaf: leaf.sharding, _abstract_adapters(config))
-    # Compiled, because nothing but the adapters is then drawn.
-    draw = jax.jit(lambda key: lora.split(decoder.init(config, key))[1], out_shardings=places)
-    return Variables(params={ADAPTERS: draw(key)}, frozen=load_frozen(config, checkpoint))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, _abstract_adapters(config))
+    # Compiled, so that only the adapters are sampled.
+    sample = jax.jit(lambda key: lora.split(decoder.init(config, key))[1], out_shardings=shardings)
+    return Variables(params={ADAPTERS: sample(key)}, frozen=load_frozen(config, checkpoint))
 
 
 def with_projectors(variables: Variables, projectors: Mapping[str, Params]) -> Variables:
-    """The variables with projectors among what is trained, placed under the ambient mesh or described for it.
+    """Add projectors to the trained parameters, sharded under the ambient mesh, or abstract.
 
     Args:
         variables: from `init`, or from `abstract`.
@@ -62,19 +62,19 @@ def with_projectors(variables: Variables, projectors: Mapping[str, Params]) -> V
 
 
 def load_frozen(config: DecoderConfig, checkpoint: Pretrained) -> Params:
-    """The frozen part of `init` alone: the checkpoint under adapters, or nothing."""
+    """Load the frozen part of `init` alone: the checkpoint under adapters, or nothing."""
     return {} if config.lora is None else {STUDENT: checkpoint.load_sharded()}
 
 
 def student(variables: Variables) -> Params:
-    """The student's parameters as the forward pass reads them; adapters stay beside their matrices."""
+    """Return the student's parameters as the forward pass reads them; adapters are not merged."""
     if ADAPTERS in variables.params:
         return lora.join(variables.frozen[STUDENT], variables.params[ADAPTERS])
     return variables.params[STUDENT]
 
 
 def language_model(config: DecoderConfig, checkpoint: Pretrained, variables: Variables) -> LanguageModel:
-    """The student with its tokenizer, and knowing the checkpoint that it came from."""
+    """Return the student with its tokenizer and its source checkpoint."""
     return LanguageModel(config=config, params=student(variables), tokenizer=checkpoint.tokenizer(), source=checkpoint)
 
 

@@ -1,4 +1,4 @@
-"""What methods that train one student have in common: all of it or adapters beside it, and what is frozen besides."""
+"""Base class of recipes that train one student, whole or by adapters, and hold further frozen parts."""
 
 import dataclasses
 
@@ -15,14 +15,14 @@ from jaxkd.typing import Key, Params
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudentRecipe(Recipe):
-    """A method that trains one student, whole or by adapters.
+    """Method that trains one student, whole or by adapters.
 
-    A method adds its data, its hyper-parameters and `loss`, and `parts` where its loss reads other models or tables.
+    A subclass adds its data, its hyper-parameters and `loss`, and `parts` if its loss reads other models or tables.
     """
 
     student: Pretrained
     lora: LoRA | None = None
-    """Train adapters beside the student's frozen checkpoint; None trains all of it."""
+    """Adapters to train beside the student's frozen checkpoint; None trains all of its parameters."""
     dropout: float = 0.0
     remat: bool = False
 
@@ -41,18 +41,18 @@ class StudentRecipe(Recipe):
         return student_params.load_frozen(self.student_config(), self.student)
 
     def parts(self) -> dict[str, Part]:
-        """Frozen variables besides the student's base, by name.  Default: none."""
+        """Return the frozen variables besides the student's base, by name.  Default: none."""
         return {}
 
     def model(self, variables: Variables) -> LanguageModel:
         return student_params.language_model(self.student_config(), self.student, variables)
 
     def student_hiddens(self, variables: Variables, batch: TokenBatch, key: Key | None) -> Hiddens:
-        """At the targets of a batch, in training.  Without a key there is no dropout."""
+        """Return the student's hidden states at a batch's targets, in training.  Without a key there is no dropout."""
         return forward.hiddens(
             self.student_config(), student_params.student(variables), batch, key=key, remat=self.remat
         )
 
     def student_config(self) -> DecoderConfig:
-        """The checkpoint's architecture as it is trained."""
+        """Return the checkpoint's architecture with the dropout and adapters of training."""
         return dataclasses.replace(self.student.config(), dropout=self.dropout, lora=self.lora)

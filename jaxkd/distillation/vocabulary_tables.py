@@ -1,6 +1,6 @@
-"""Tables between two vocabularies among the frozen variables: integers, whose shapes the architectures decide.
+"""Integer tables between two vocabularies among the frozen variables, with shapes set by the architectures.
 
-So a step is planned without tokenizers, and what the tables hold is data of the compiled step, not a part of it.
+So a step is planned without tokenizers, and the tables are arguments of the compiled step, not constants in it.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ SHARED, NEAREST = "shared_tokens", "nearest_tokens"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SharedTokenTable:
-    """Tokens that two checkpoints share: `jaxkd.tokenizers.vocabulary.relation`, as a part of a recipe."""
+    """Tokens that two checkpoints share: `jaxkd.tokenizers.vocabulary.relation`, as a frozen part of a recipe."""
 
     student: Pretrained
     teacher: Pretrained
@@ -32,11 +32,11 @@ class SharedTokenTable:
         return _abstract(student_ids=most, teacher_ids=most, student_of_teacher=theirs)
 
     def load(self) -> Params:
-        """Token ids as int32, sharded under the ambient mesh.
+        """Load token ids as int32, sharded under the ambient mesh.
 
         Returns:
-            `student_ids` and `teacher_ids`, pair by pair, -1 behind the last one, and `student_of_teacher`, for each
-            row of the teacher's head, -1 where the student has no such token.
+            `student_ids` and `teacher_ids`, pair by pair, padded with -1, and `student_of_teacher`, for each row of
+            the teacher's head, -1 if the student has no such token.
         """
         relation = vocabulary.relation(self.student, self.teacher)
         room = min(relation.student_size, relation.teacher_size) - relation.shared
@@ -47,7 +47,7 @@ class SharedTokenTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NearestTokenTable:
-    """Nearest tokens by edit distance: `jaxkd.tokenizers.vocabulary_mapping.mapping`, as a part of a recipe."""
+    """Nearest tokens by edit distance: `jaxkd.tokenizers.vocabulary_mapping.mapping`, as a frozen part of a recipe."""
 
     student: Pretrained
     teacher: Pretrained
@@ -57,10 +57,10 @@ class NearestTokenTable:
         return _abstract(teacher_of_student=self.student.config().vocab_size)
 
     def load(self) -> Params:
-        """Token ids as int32, sharded under the ambient mesh.
+        """Load token ids as int32, sharded under the ambient mesh.
 
         Returns:
-            `teacher_of_student`, for each row of the student's head, -1 where no token leads to it.
+            `teacher_of_student`, for each row of the student's head, -1 if no token maps to it.
         """
         mapping = vocabulary_mapping.mapping(self.student, self.teacher)
         return sharding.shard({"teacher_of_student": mapping.teacher_of_student})

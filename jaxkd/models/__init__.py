@@ -1,4 +1,4 @@
-"""Decoder language models: their networks, checkpoints, surgery and names."""
+"""Decoder language models: networks, checkpoints, surgery and names."""
 
 from jaxkd.models.checkpoints.language_model import LanguageModel as LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained as Pretrained

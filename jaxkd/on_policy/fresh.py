@@ -1,4 +1,4 @@
-"""New answers in every step: on-policy distillation as GKD has it."""
+"""New answers at every step: on-policy distillation as in GKD."""
 
 import dataclasses
 from typing import Any
@@ -13,11 +13,11 @@ from jaxkd.typing import Key
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fresh(RolloutMode):
-    """The student answers the prompts of each batch just before the step that learns from them."""
+    """Mode in which the student answers the prompts of each batch just before the step that learns from them."""
 
     rollouts: Rollouts
     fraction: float | Ramp
-    """Share of the prompts that it answers."""
+    """Share of the prompts that the student answers."""
 
     def rollout(self, variables: Variables, student: Student, batch: tuple[Any, ...], key: Key) -> Rollout:
         sampled = sampled_prompts(self.fraction, self.rollouts.ids(batch), int(variables.step), key)

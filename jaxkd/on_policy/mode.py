@@ -1,4 +1,4 @@
-"""When a student's answers are sampled, and which of them a step learns from."""
+"""Rollout modes: when a student's answers are sampled, and which of them a step learns from."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     import grain
 
 Student: TypeAlias = Callable[[], LanguageModel]
-"""The student as it is now; called only where it has to write."""
+"""Function that returns the current student; called only when it must generate."""
 
 
 class RolloutMode(abc.ABC):
-    """One way to come by the answers of a step: new ones each time, those of a cycle, or a replay buffer's."""
+    """Source of the answers of a step: new ones each time, those of a cycle, or a replay buffer's."""
 
     def initial(self) -> Params:
-        """Rollout state before the first step.  Default: none."""
+        """Return the rollout state before the first step.  Default: none."""
         return {}
 
     def batches(self, batches: "grain.IterDataset") -> "grain.IterDataset":
-        """What `rollout` takes, from a stream of batches of examples.  Default: the batches."""
+        """Turn a stream of batches of examples into the elements that `rollout` takes.  Default: the batches."""
         return batches
 
     @abc.abstractmethod
     def rollout(self, variables: Variables, student: Student, batch: Any, key: Key) -> Rollout:
-        """This process's rows of a step's batch, and the rollout state afterwards.
+        """Return this process's rows of a step's batch, and the rollout state afterwards.
 
         Args:
-            variables: before the step.
-            student: makes the model that writes.
-            batch: an element of `batches`.
-            key: of the step.
+            variables: variables before the step.
+            student: returns the model that generates.
+            batch: element of `batches`.
+            key: random key of the step.
         """
 
     def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
-        """Rollout state after a validation.  Default: as it is."""
+        """Return the rollout state after a validation.  Default: unchanged."""
         del metrics
         return rollout_state

@@ -1,4 +1,4 @@
-"""When a step learns from answers that a student wrote before, and when it writes new ones: DistiLLM's schedule."""
+"""DistiLLM's schedule: when a step learns from earlier answers of the student, and when it samples new ones."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,40 +11,40 @@ from jaxkd.on_policy import replay_buffer
 from jaxkd.typing import Key, Params
 
 Source = Literal["data", "new", "replayed"]
-"""Answers that a step learns from: those of the data, new ones of the student, or those of its replay buffer."""
+"""Source of the answers that a step learns from: the data, new samples of the student, or its replay buffer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A step learns from answers of the student with probability phi, and else from those of the data.
+    """Schedule that learns from answers of the student with probability phi, and else from those of the data.
 
-    The student's are newly written while a buffer is not full, then with probability phi * (1 - step / steps); the
-    others are drawn from the buffer.  phi grows where a validation is worse than the one before: the student, trained
-    on the data, has come away from what it writes.
+    The student's answers are new until the replay buffer is full, then new with probability phi * (1 - step / steps);
+    the others are drawn from the buffer.  phi grows if a validation is worse than the previous one: the student,
+    trained on the data, has drifted from its own generations.
 
     Source: Ko et al., DistiLLM (arXiv 2402.03898), section 3.3 and algorithm 1; checked against
-    jongwooko/distillm@d47e77f.  Deviation: the first validation has none before it, where that code validates before
-    the first step; a step is one batch, and no answer is twice in it.
+    jongwooko/distillm@d47e77f.  Deviation: the first validation has no previous one, where that code validates before
+    the first step; a step is one batch, in which no answer occurs twice.
     """
 
     start: float
-    """phi at first, in [0, 1].  With 0 only a validation sets it going."""
+    """Initial phi, in [0, 1].  With 0, only a validation can raise it."""
     steps: int
-    """Over which newly written answers give way to replayed ones: those of the run."""
+    """Number of steps over which replayed answers replace new ones: that of the run."""
     capacity: int = 1000
-    """Answers in the buffer, at least the rows of a batch."""
+    """Number of answers in the replay buffer, at least the rows of a batch."""
     increase: float = 0.1
-    """What is added to phi, up to 1."""
+    """Increment of phi, which stays at most 1."""
     metric: str = "bits_per_byte"
-    """Of the validation, lower is better."""
+    """Validation metric that changes phi, lower is better."""
     tolerance: float = 0.1
-    """By how much a validation may be worse without a change of phi, in units of the metric."""
+    """Increase of the metric, in its units, that leaves phi unchanged."""
 
     def validate(self, *, rows: int) -> None:
-        """Refuse what is out of range.
+        """Reject values out of range.
 
         Raises:
-            ValueError: naming the field.
+            ValueError: a value out of range; the message names the field.
         """
         if not 0 <= self.start <= 1:
             raise ValueError(f"replay.start must be in [0, 1], got {self.start}.")
@@ -56,12 +56,12 @@ class Replay:
             raise ValueError(f"replay.increase must be at least 0, got {self.increase}.")
 
     def initial(self, max_new_tokens: int) -> Params:
-        """The buffers before the first step."""
+        """Return the buffers before the first step."""
         schedule = {"phi": np.float32(self.start), "validated": np.float32(np.inf)}
         return replay_buffer.empty(self.capacity, max_new_tokens=max_new_tokens) | schedule
 
     def source(self, buffers: Params, step: int, key: Key) -> Source:
-        """Draw what the step learns from."""
+        """Sample the source of the answers that the step learns from."""
         drawn, phi = float(jax.random.uniform(key)), float(buffers["phi"])
         if drawn >= phi:
             return "data"
@@ -69,7 +69,7 @@ class Replay:
         return "replayed" if full and drawn >= phi * (1 - step / self.steps) else "new"
 
     def validated(self, buffers: Params, metrics: Mapping[str, float]) -> Params:
-        """The buffers after a validation.
+        """Return the buffers after a validation.
 
         Raises:
             ValueError: a validation without the metric.

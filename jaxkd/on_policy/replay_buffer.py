@@ -1,8 +1,8 @@
-"""A buffer of a student's answers.
+"""Replay buffer of a student's answers.
 
-It has arrays of fixed shape, so that it is part of a checkpoint.  It is a dict of NumPy arrays, or of JAX arrays once a
-step has had it: `examples [c]`, `tokens [c k]`, `lengths [c]`, `ended [c]` and `written []`, the number of answers that
-were ever added.  When it is full the oldest answer makes room.
+Its arrays have fixed shapes, so that it is part of a checkpoint.  It is a dict of NumPy arrays, or of JAX arrays after
+a step: `examples [c]`, `tokens [c k]`, `lengths [c]`, `ended [c]` and `written []`, the total number of answers added.
+When it is full, a new answer replaces the oldest.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from jaxkd.typing import Key, Params
 
 
 def empty(capacity: int, *, max_new_tokens: int) -> Params:
-    """A buffer without an answer.
+    """Return an empty buffer.
 
     Args:
-        capacity: answers that it holds, at least 1.
-        max_new_tokens: tokens of the longest.
+        capacity: largest number of answers, at least 1.
+        max_new_tokens: largest number of tokens of an answer.
     """
     return {
         "examples": np.zeros(capacity, np.int32),
@@ -31,17 +31,17 @@ def empty(capacity: int, *, max_new_tokens: int) -> Params:
 
 
 def size(buffer: Params) -> int:
-    """Number of answers in it."""
+    """Return the number of answers in the buffer."""
     return min(int(buffer["written"]), len(buffer["lengths"]))
 
 
 def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) -> Params:
-    """A copy with further answers, in order.
+    """Return a copy with further answers, in order.
 
     Args:
-        buffer: from `empty` or an earlier step; what else is in it stays.
-        examples: which example each answers, as `Tokenized.index`.
-        answers: none longer than a row of the buffer.
+        buffer: from `empty` or an earlier step; further entries are copied.
+        examples: index of the example of each answer, as `Tokenized.index`.
+        answers: new answers, none longer than a row of the buffer.
 
     Example:
         >>> one, two = Answer(tokens=(5, 6), ended=True), Answer(tokens=(7,), ended=False)
@@ -62,14 +62,14 @@ def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) ->
 
 
 def answer(buffer: Params, place: int) -> tuple[int, Answer]:
-    """The example and its answer at a place below `size`."""
-    # Copied as it stands, and indexed on the host: on the device it would wait for whatever is running there.
+    """Return the example index and the answer at position `place`, below `size`."""
+    # Copied whole and indexed on the host: on the device, indexing would wait for running computations.
     held = {name: np.asarray(leaf) for name, leaf in buffer.items()}
     tokens = held["tokens"][place, : int(held["lengths"][place])]
     return int(held["examples"][place]), Answer(tokens=tuple(tokens.tolist()), ended=bool(held["ended"][place]))
 
 
 def drawn(buffer: Params, count: int, key: Key) -> list[tuple[int, Answer]]:
-    """Different answers, each equally likely; `count` is at most `size`."""
+    """Sample `count` different answers, each equally likely; `count` is at most `size`."""
     places = jax.random.choice(key, size(buffer), (count,), replace=False)
     return [answer(buffer, int(place)) for place in places]

@@ -1,4 +1,4 @@
-"""Answers of the data, new ones, or earlier ones out of a replay buffer, as DistiLLM's schedule decides."""
+"""Answers of the data, new ones, or those of a replay buffer, as DistiLLM's schedule decides."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from jaxkd.records import Rollout, Variables
 from jaxkd.typing import Key, Params
 
 REPLAY = "replay"
-"""Name in the rollout state of the replay buffer and of the schedule's numbers."""
+"""Name of the replay buffer and the schedule's values in the rollout state."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replayed(RolloutMode):
-    """Each step learns from one source, which a `Replay` draws."""
+    """Mode in which each step learns from one source, sampled by a `Replay`."""
 
     rollouts: Rollouts
     schedule: Replay
@@ -39,8 +39,8 @@ class Replayed(RolloutMode):
                 rollout = own.assembled(batch, answers)
             case "replayed":
                 drawn = replay_buffer.drawn(buffers, len(batch), jax.random.fold_in(key, 3))
-                known = own.text.by_index("train", own.student, own.teacher)
-                examples = [known[index] for index, _ in drawn]
+                by_index = own.text.by_index("train", own.student, own.teacher)
+                examples = [by_index[index] for index, _ in drawn]
                 answers = {position: answer for position, (_, answer) in enumerate(drawn)}
                 rollout = own.assembled(examples, answers, off_policy=batch)
         chosen = {f"rollout/{name}": float(source == name) for name in ("new", "replayed")}

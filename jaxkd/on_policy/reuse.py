@@ -1,7 +1,7 @@
-"""Rollout reuse: a student writes once for the batches of several steps, and each of them learns from its part.
+"""Rollout reuse: a student answers the prompts of several steps at once, and each step learns from its part.
 
-Many answers are sampled together in little more time than a few, and the steps in between need not wait for any.  The
-price is their age: the last step of a cycle learns from a student that has since been updated.
+Sampling many answers together takes little longer than a few, and the steps in between need not wait.  The price is
+staleness: the last step of a cycle learns from answers of a student that has since been updated.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import grain
 
 CYCLE = "cycle"
-"""Name in the rollout state of the answers of the cycle that is under way."""
+"""Name of the answers of the current cycle in the rollout state."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class CycleStep:
     batches: tuple[tuple[Any, ...], ...]
     """Examples of each step of the cycle."""
     number: int
-    """Index of this step among them, from 0: the age of its answers, in steps."""
+    """Index of this step in the cycle, from 0: the age of its answers, in steps."""
 
     @property
     def examples(self) -> tuple[Any, ...]:
@@ -39,19 +39,19 @@ class CycleStep:
 
     @property
     def cycle(self) -> tuple[Any, ...]:
-        """Examples of all steps, one batch after the other."""
+        """Examples of all steps, batch after batch."""
         return tuple(example for batch in self.batches for example in batch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reuse(RolloutMode):
-    """The student answers the prompts of `every` batches at once; each step learns from its part."""
+    """Mode in which the student answers the prompts of `every` batches at once; each step learns from its part."""
 
     rollouts: Rollouts
     fraction: float | Ramp
-    """Share of the prompts that it answers."""
+    """Share of the prompts that the student answers."""
     every: int
-    """Steps of a cycle, at least 1."""
+    """Number of steps in a cycle, at least 1."""
 
     def initial(self) -> Params:
         return {CYCLE: self._empty()}
@@ -66,7 +66,7 @@ class Reuse(RolloutMode):
         return dataclasses.replace(rollout, metrics=metrics, rollout_state={CYCLE: buffer})
 
     def _sampled(self, variables: Variables, student: Student, examples: tuple[Any, ...], key: Key) -> Params:
-        """Answers to the prompts of a whole cycle, without a token where none was sampled."""
+        """Sample answers to the prompts of a whole cycle; the answer of an unsampled prompt is empty."""
         ids = self.rollouts.ids(examples)
         sampled = sampled_prompts(self.fraction, ids, int(variables.step), key)
         found = self.rollouts.generated(student(), examples, key, sampled=sampled)
@@ -79,11 +79,11 @@ class Reuse(RolloutMode):
 
 
 def cycle_steps(batches: "grain.IterDataset", steps: int) -> "grain.IterDataset":
-    """An endless stream of batches of examples, as steps of cycles of that length."""
+    """Turn an endless stream of batches of examples into steps of cycles of length `steps`."""
     import grain
 
     class Repeated(grain.experimental.FlatMapTransform):
-        """A cycle as often as it has steps, each time with the next one's number."""
+        """Repeat each cycle once per step, with the number of the step."""
 
         max_fan_out = steps
 
@@ -94,9 +94,9 @@ def cycle_steps(batches: "grain.IterDataset", steps: int) -> "grain.IterDataset"
 
 
 def answers(buffer: Params, step: CycleStep) -> dict[int, Answer]:
-    """Answers of one step out of a buffer that holds its cycle, by the position of their example in the batch.
+    """Return the answers of one step from its cycle's buffer, by the position of their example in the batch.
 
-    An answer without a token stands for a prompt that was not sampled.
+    Empty answers are left out: their prompts were not sampled.
     """
     first = step.number * len(step.examples)
     found = {position: replay_buffer.answer(buffer, first + position)[1] for position in range(len(step.examples))}

@@ -1,6 +1,6 @@
-"""Rollouts on a student's own answers: it answers the prompts of a batch, and the answers become arrays.
+"""Rollouts: a student answers the prompts of a batch, and the answers become arrays.
 
-A method asks for what its loss reads; what is drawn is a function of the parameters, the examples and the key.
+A method requests what its loss reads; the samples are a function of the parameters, the examples and the key.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ from jaxkd.sharding import mesh as meshes
 from jaxkd.typing import Key
 
 AS_LEARNT = Sampling(temperature=1.0)
-"""From a model's own distribution, nothing left out."""
+"""Sampling from a model's own distribution, without truncation."""
 
 _LONGEST = 2**20
-"""Tokens of a row: no model has as many positions."""
+"""Bound on the tokens of a row: no model has as many positions."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rollouts:
-    """How a student answers the prompts of a text, and what a step learns from."""
+    """Settings by which a student answers the prompts of a text, and a step learns from the answers."""
 
     text: PackedText | PairedText
     student: Pretrained
@@ -40,12 +40,12 @@ class Rollouts:
     max_new_tokens: int
     sampling: Sampling = AS_LEARNT
     learn_off_policy: bool = True
-    """Whether the answers of the data are learnt from too."""
+    """Whether to learn from the answers of the data too."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
 
     def validate(self) -> None:
-        """Refuse answers that a model which reads them has no positions for.
+        """Reject answers that exceed the positions of a model that reads them.
 
         Raises:
             ValueError: `max_new_tokens` outside its range.
@@ -67,14 +67,14 @@ class Rollouts:
         sampled: Bool[np.ndarray, " b"] | None = None,
         mixture: Mixture | None = None,
     ) -> Rollout:
-        """The answers to a global batch of examples, and this process's rows of it.
+        """Sample answers to a global batch of examples, and return this process's rows of it.
 
         Args:
-            model: the student as it is now.
-            examples: of all processes' rows.
-            key: of the step; each answer is drawn by the key and its example.
-            sampled: which prompts are answered, the others keep the answers of the data; None stands for all.
-            mixture: a second model that has a share in what is drawn.
+            model: current student.
+            examples: examples of all processes' rows.
+            key: random key of the step; each answer depends on the key and its example.
+            sampled: mask of the prompts to answer, the others keep the answers of the data; None stands for all.
+            mixture: second model in the sampling distribution.
 
         Raises:
             FloatingPointError: answers that repeat themselves more than `stop_repeated` allows.
@@ -90,7 +90,7 @@ class Rollouts:
         sampled: Bool[np.ndarray, " b"] | None = None,
         mixture: Mixture | None = None,
     ) -> dict[int, Answer]:
-        """Answers by the position of their example in the batch; arguments as of `rollout`."""
+        """Sample answers, by the position of their example in the batch; arguments as in `rollout`."""
         prompts = [self.text.read_by_student(example) for example in examples]
         positions = range(len(examples)) if sampled is None else np.flatnonzero(sampled).tolist()
         answers = self.answers(model, [prompts[position] for position in positions], key, mixture)
@@ -99,11 +99,11 @@ class Rollouts:
     def assembled(
         self, examples: Sequence[Any], answers: Mapping[int, Answer], *, off_policy: Sequence[Any] | None = None
     ) -> Rollout:
-        """This process's rows of a global batch of examples with answers in place of those of the data.
+        """Return this process's rows of a global batch of examples, with answers in place of those of the data.
 
         Args:
-            examples: of all processes' rows.
-            answers: by the position of their example in the batch; the other examples keep their own.
+            examples: examples of all processes' rows.
+            answers: new answers by the position of their example in the batch; other examples keep their own.
             off_policy: examples whose answers of the data are learnt from, by default `examples`.
 
         Raises:
@@ -126,7 +126,7 @@ class Rollouts:
     def answers(
         self, model: LanguageModel, examples: Sequence[Tokenized], key: Key, mixture: Mixture | None = None
     ) -> list[Answer]:
-        """What the student writes after each prompt."""
+        """Sample the student's answer to each prompt."""
         if not examples:
             return []
         end = chat.end_of_turn(model.tokenizer, self.text.of_student.template)
@@ -144,11 +144,11 @@ class Rollouts:
         return [Answer(tokens=text.tokens, ended=text.finish != Finish.LENGTH) for text in texts]
 
     def ids(self, examples: Sequence[Any]) -> list[int]:
-        """Index of each example in the data."""
+        """Return the index of each example in the data."""
         return [self.text.read_by_student(example).index for example in examples]
 
     def with_room(self, text: PackedText) -> PackedText:
-        """The text with rows for the longest prompt and the longest answer: the longest that a batch can become."""
+        """Return the text with rows for the longest prompt and the longest answer: the longest possible batch."""
         return dataclasses.replace(
             text,
             length=bucket(text.length + self.max_new_tokens, limit=_LONGEST),
@@ -156,7 +156,7 @@ class Rollouts:
         )
 
     def abstract_off_policy(self) -> TokenBatch | None:
-        """Shapes and dtypes of the longest batch with the answers of the data."""
+        """Return shapes and dtypes of the longest batch with the answers of the data."""
         return self.text.of_student.abstract_batch() if self.learn_off_policy else None
 
     def _off_policy(self, examples: Sequence[Any]) -> TokenBatch | None:
@@ -174,6 +174,6 @@ class Rollouts:
 
 
 def _rows(text: PackedText | PairedText, examples: Any) -> Any:
-    """One example a row, in arrays of few lengths: each length compiles a step."""
+    """Build a batch of one example per row, in arrays of few lengths: each length compiles a step."""
     longest = meshes.over_processes(text.lengths(examples))
     return text.batch_of(examples, {name: bucket(length, limit=_LONGEST) for name, length in longest.items()})

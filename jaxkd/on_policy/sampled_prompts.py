@@ -1,4 +1,4 @@
-"""Which prompts of a batch the student answers; the others keep the answers of the data."""
+"""Choice of the prompts that the student answers; the others keep the answers of the data."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from jaxkd.typing import Key
 
 
 def require_fraction(fraction: float | Ramp) -> None:
-    """Refuse a share of the prompts that no run can have.
+    """Reject an invalid share of the prompts.
 
     Raises:
         ValueError: a share outside [0, 1], one that is always 0, or a ramp of less than a step.
@@ -25,13 +25,13 @@ def require_fraction(fraction: float | Ramp) -> None:
 
 
 def sampled_prompts(fraction: float | Ramp, ids: Sequence[int], step: int, key: Key) -> Bool[np.ndarray, " b"] | None:
-    """Draw for each prompt, independently, whether the student answers it.
+    """Sample for each prompt, independently, whether the student answers it.
 
     Args:
-        fraction: probability of it, in [0, 1], or how it changes over the run.
-        ids: index of each example in the data, which its draw depends on.
-        step: of the optimizer.
-        key: of the step.
+        fraction: probability that the student answers, in [0, 1], or its schedule over the run.
+        ids: index of each example in the data, on which its sample depends.
+        step: optimizer step.
+        key: random key of the step.
 
     Returns:
         True where the student answers; None stands for all.

@@ -1,11 +1,11 @@
-"""A hyper-parameter that changes while a run goes on."""
+"""Schedules of hyper-parameters that change during a run."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ramp:
-    """From one value to another over some steps in a straight line, and from then on the latter.
+    """Linear ramp from one value to another over a number of steps, then constant.
 
     Example:
         >>> [Ramp(start=0.0, end=1.0, steps=4).at(step) for step in (0, 1, 4, 9)]
@@ -17,5 +17,5 @@ class Ramp:
     steps: int
 
     def at(self, step: int) -> float:
-        """The value for the step after so many."""
+        """Return the value for the step after `step` steps."""
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)

@@ -1,1 +1,1 @@
-"""One readable file a method."""
+"""Distillation and dynamics methods, one readable file each."""

@@ -39,36 +39,37 @@ Shift = Literal["paper", "reference"]
 class AlignDistil(Distillation):
     """loss = kd_rate * mean over answers of mean over tokens of beta / a * KL(q || p*) + (1 - kd_rate) * CE(label, q).
 
-    The teacher p* is made at each token: its logits are z + a (z - z_reverse), with z of the DPO model and z_reverse of
-    the reverse one; a = scale * TV(p, p_reverse) + floor is larger where the two differ more.  `reward="vanilla"` has
-    a z + (1 - a) z_reverse, where `reverse` is the reference of the preference training.  A constant strength is
-    `scale=0` with `floor` = beta_0 / beta.  Wrapped in `OnPolicy` the student learns on what it writes.
+    The teacher p* is built at each token: its logits are z + a (z - z_reverse), with z from the DPO model and z_reverse
+    from the reverse model; the strength a = scale * TV(p, p_reverse) + floor grows with their distance.
+    `reward="vanilla"` uses a z + (1 - a) z_reverse, where `reverse` is the reference of the preference training.  For a
+    constant strength, set `scale=0` and `floor` = beta_0 / beta.  Wrapped in `OnPolicy`, the student learns from its
+    own generations.
 
     Source: AlignDistil (arXiv 2503.02832), theorem 1, the contrastive reward and the token-adaptive extrapolation;
-    checked against songmzhang/AlignDistil@f80ca4e.  Deviation: TV has the paper's half, so that `scale` 20 is that
-    code's 10 off-policy, and 30 its 15 on-policy; the first token of an answer is learnt and nothing behind its end,
-    which `shift="reference"` turns round.
+    checked against songmzhang/AlignDistil@f80ca4e.  Deviation: TV includes the paper's factor 1/2, so `scale` 20 is
+    that code's 10 off-policy, and 30 its 15 on-policy; the first token of an answer is learnt and nothing past its end,
+    which `shift="reference"` reverses.
     """
 
     data: PackedText
     reverse: Pretrained
-    """The reverse DPO model, or for the vanilla reward the reference; of the teacher's vocabulary.  Two runs with
-    different references are refused when they are loaded."""
+    """Reverse DPO model, or the reference for the vanilla reward; must use the teacher's vocabulary.  Loading rejects
+    two runs trained against different references."""
     kd_rate: float = 1.0
     scale: float = 20.0
-    """r of the paper, >= 0: what the distance of the two models is multiplied by."""
+    """Factor on the distance of the two models, >= 0; r in the paper."""
     floor: float = 1e-3
-    """epsilon of the paper, > 0: the strength where the two models agree."""
+    """Strength where the two models agree, > 0; epsilon in the paper."""
     beta: float = 0.1
-    """Of the preference training, > 0."""
+    """Beta of the preference training, > 0."""
     reward: Reward = "contrastive"
     mean: MeanOver = "answers"
-    """What the loss is a mean over: answers, each the mean of its tokens, or all tokens alike."""
+    """Unit that the loss averages over: answers, each the mean of its tokens, or all tokens alike."""
     shift: Shift = "paper"
-    """"reference" takes each distribution one token later, as the reference code does: it leaves out that of an
-    answer's first token and learns one behind its end."""
+    """Position of each distribution.  "reference" takes it one token later, as the reference code does: it skips an
+    answer's first token and learns one past its end."""
     reverse_cache: str | None = None
-    """As `teacher_cache`, of `reverse`; both or neither."""
+    """Like `teacher_cache`, for `reverse`; set both or neither."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         compared = batch if self.shift == "paper" else _one_later(batch)
@@ -94,7 +95,7 @@ class AlignDistil(Distillation):
             "divergence": reported(nats.divergence, batch.loss_mask),
             "distance": reported(nats.distance, batch.loss_mask),
             "strength": reported(nats.strength, batch.loss_mask),
-            # Where most tokens are at the floor, nothing was adapted.
+            # If most tokens are at the floor, the strength was not adapted.
             "at_floor": reported((self.scale * nats.distance < self.floor).astype(jnp.float32), batch.loss_mask),
         }
         if self.shift == "reference":
@@ -151,7 +152,7 @@ class AlignDistil(Distillation):
         )
 
     def parts(self) -> dict[str, Part]:
-        # What "vanilla" calls reverse is the reference itself.
+        # With "vanilla", `reverse` is the reference itself.
         teacher = self.teacher if self.reward == "contrastive" else None
         return super().parts() | {REVERSE: _Reverse(checkpoint=self.reverse, cached=self._cached, teacher=teacher)}
 
@@ -163,7 +164,7 @@ class AlignDistil(Distillation):
         return forward.truncate_vocabulary(hiddens, vocabulary.common_prefix_size(self.student, self.teacher))
 
     def _of(self, batch: TokenBatch, place: int) -> TokenBatch:
-        """The batch with the cached hidden states of one of the two models, where there are any."""
+        """Select the cached hidden states of one of the two models, if the batch has any."""
         if batch.teacher is None:
             return batch
         start = 0 if place == 0 else self._widths[0]
@@ -176,9 +177,9 @@ class AlignDistil(Distillation):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Reverse(FrozenModel):
-    """The reverse model; trained against another reference than the teacher, it is refused when it is loaded.
+    """Reverse model; `load` rejects one trained against another reference than the teacher.
 
-    The reference of a model that no run here has trained is not known.
+    The reference of a model is unknown unless a run here trained it.
     """
 
     teacher: Pretrained | None
@@ -197,7 +198,7 @@ class _Reverse(FrozenModel):
 
 @dataclasses.dataclass(frozen=True)
 class _SideBySide:
-    """Hidden states of several models at the same targets, in one array."""
+    """Hidden states of several models at the same targets, concatenated."""
 
     caches: tuple[HiddenCache, ...]
 
@@ -206,6 +207,6 @@ class _SideBySide:
 
 
 def _one_later(batch: TokenBatch) -> TokenBatch:
-    """Each distribution one token later: where the label itself stands, not where it is predicted."""
+    """Shift each distribution one token later: to the label's own position, not the one that predicts it."""
     moved = jnp.where(batch.loss_mask, batch.target_positions + 1, 0)
     return dataclasses.replace(batch, target_positions=moved)

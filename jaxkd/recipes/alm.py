@@ -1,4 +1,4 @@
-"""ALM: the stretches of text that both tokenizers cut alike, as likely to the student as they are to the teacher."""
+"""ALM: matches the likelihoods of the text chunks at whose ends both tokenizers have a token boundary."""
 
 import dataclasses
 import functools
@@ -22,34 +22,35 @@ from jaxkd.tokenizers import pieces
 from jaxkd.typing import Key
 
 BOUNDARIES = (b" ", b"\t", b"\n")
-"""What no tokenizer that cuts text into words first joins with what stands before it."""
+"""Bytes that a tokenizer with word-level pre-tokenization never joins with the preceding text."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ALM(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * t * sum_c D(q(c)^(1/t), p(c)^(1/t)), t the temperature.
 
-    A stretch c of text is the shortest that is whole tokens on both sides, and p(c) and q(c) are the products of its
-    tokens' probabilities.  D compares two outcomes: this stretch, or any other.  A tokenizer that would have gone on
-    with a longer token says so behind the stretch: so both probabilities are those of the stretch and of a boundary
-    behind it, a space, tab, newline or special token, and stretches are joined until the teacher gives that boundary
-    more than `boundary_threshold`.  Both terms are divided by the student's targets.
+    A chunk c is the shortest span of text that is whole tokens on both sides, and p(c) and q(c) are the products of its
+    tokens' probabilities.  D compares two outcomes: this chunk, or any other.  A tokenizer that would have continued
+    with a longer token shows it in the distribution after the chunk.  So both probabilities include a boundary after
+    the chunk (a space, tab, newline or special token), and chunks are merged until the teacher gives that boundary more
+    than `boundary_threshold`.  Both terms are divided by the number of the student's targets.
 
     Source: Minixhofer, Vulić & Ponti (arXiv 2503.20083), the binarised f-divergence between aligned chunks and the
     debiasing of outcome chunks; that and its threshold were taken from bminixhofer/tokenkit@bcacdef
-    (`merge_by_space_prob+append_space`), which says that the paper's first version differed.  Deviation: chunks by
+    (`merge_by_space_prob+append_space`), which notes that the paper's first version differed.  Deviation: chunks by
     bytes; the factor `temperature`, without which D falls as 1 / temperature and the labels outweigh it, where that
-    code balances gradients; targets, not chunks, in the denominator, since how many chunks are joined is known only
-    after the teacher's forward pass; nothing is appended behind the last chunk of a text, and the end is a chunk.
+    code balances gradients; targets, not chunks, in the denominator, since the number of merged chunks is known only
+    after the teacher's forward pass; nothing is appended to the last chunk of a text, and the end is a chunk.
     """
 
     data: PairedText
     temperature: float = 100.0
-    """Root of the probabilities, > 0."""
+    """Degree of the root taken of the probabilities, > 0."""
     divergence: AnyDivergence = ForwardKL()
-    """D, a sum over the vocabulary, of temperature 1."""
+    """Divergence D: a sum over the vocabulary, at temperature 1."""
     boundary_threshold: float | None = 0.1
-    """Probability of a boundary above which a chunk may end, in [0, 1); None compares all chunks, without it."""
+    """Probability of a boundary above which a chunk may end, in [0, 1); None compares all chunks, without
+    boundaries."""
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours, theirs = batch.student, batch.teacher
@@ -97,7 +98,7 @@ class ALM(Distillation):
     def _boundary(
         self, model: Pretrained, hiddens: Hiddens, ends: Int[Array, "b p"], asked: Bool[Array, "b p"]
     ) -> Float[Array, "b p"]:
-        """Log-probability of a boundary behind each chunk, at the target that follows it."""
+        """Return the log-probability of a boundary after each chunk, at the target that follows it."""
         following = jnp.minimum(ends + 1, hiddens.values.shape[1] - 1)
         event = jnp.asarray(_boundary_tokens(model, hiddens.head.weight.shape[0]))
         return event_log_probs(forward.gather_positions(hiddens, following), event, mask=asked)
@@ -123,7 +124,7 @@ class ALM(Distillation):
 
 @functools.lru_cache(maxsize=8)
 def _boundary_tokens(model: Pretrained, rows: int) -> Bool[np.ndarray, " v"]:
-    """Whether each row of a head is a token that begins with a boundary, or a special one."""
+    """Mark the rows of a head whose token begins with a boundary or is special."""
     tokenizer = model.tokenizer()
     special = set(tokenizer.all_special_ids)
     tokens = pieces.token_bytes(tokenizer)

@@ -1,4 +1,4 @@
-"""Direct preference optimisation, forward and reverse, with any loss of a pair."""
+"""Direct preference optimisation, forward and reverse, with any pairwise loss."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Literal, get_args
@@ -34,9 +34,9 @@ Side = Literal["chosen", "rejected"]
 class DPO(StudentRecipe):
     """loss = mean over pairs of L(better, other) + sft_weight * mean over the better answers' tokens of -log pi(token).
 
-    L compares log pi(y | x) - log pi_ref(y | x) of two answers y to one prompt x, by DPO's loss or by another; with
-    SimPO's or ORPO's there is no reference.  Reverse DPO, `prefer="rejected"`, takes the rejected answer for the better
-    one, with the same probability, from the same start and with the same reference.
+    L compares log pi(y | x) - log pi_ref(y | x) of two answers y to one prompt x, by DPO's loss or another; SimPO and
+    ORPO use no reference.  Reverse DPO, `prefer="rejected"`, treats the rejected answer as the better one, with the
+    same probability, initial student and reference.
 
     Source: Rafailov et al. (arXiv 2305.18290), section 4; reverse DPO as in AlignDistil (arXiv 2503.02832), checked
     against songmzhang/AlignDistil@f80ca4e.  Deviation: none.
@@ -45,14 +45,14 @@ class DPO(StudentRecipe):
     data: PreferenceText
     objective: PreferenceLoss = DPOLoss()
     prefer: Side = "chosen"
-    """Which answer is learnt."""
+    """Answer of each pair to learn."""
     reference: Pretrained | None = None
-    """pi_ref; None is the student as it starts, and with adapters the checkpoint beside them, without a second copy."""
+    """Reference pi_ref; None is the initial student, or with adapters their base checkpoint, without a second copy."""
     reference_cache: str | None = None
-    """Folder that a `Cache` stage wrote of the reference on this data, "stage:NAME" in a study, or None for a live
-    reference."""
+    """Folder written by a `Cache` stage for the reference on this data, "stage:NAME" in a study; None runs the
+    reference live."""
     sft_weight: float = 0.0
-    """Of the better answers' cross entropy, at least 0: it keeps their probability from falling."""
+    """Weight of the better answers' cross entropy, at least 0; it keeps their probability from falling."""
 
     def loss(self, variables: Variables, batch: PreferenceBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         answers, present = batch.answers, batch.weights > 0
@@ -145,12 +145,12 @@ class DPO(StudentRecipe):
         return sums / jnp.maximum(lengths, 1)
 
     def _learnt(self, answers: TokenBatch) -> Bool[Array, "b k"]:
-        """The targets of the better answers."""
+        """Mask the targets of the better answers."""
         return answers.loss_mask & (answers.example_ids % 2 == self._sides[0])
 
     @property
     def _sides(self) -> tuple[int, int]:
-        """Places of the better answer of a pair and of the other one."""
+        """Indices of the better and of the other answer of a pair."""
         return (0, 1) if self.prefer == "chosen" else (1, 0)
 
     @property
@@ -159,6 +159,6 @@ class DPO(StudentRecipe):
 
     @property
     def _holds_reference(self) -> bool:
-        """Whether the reference is a frozen model of its own."""
+        """Whether the reference is a separate frozen model."""
         live = self.objective.reads_reference and self.reference_cache is None
         return live and not (self.lora is not None and self.reference is None)

@@ -1,4 +1,4 @@
-"""DSKD, first version, one vocabulary: teacher and student are compared in each other's space."""
+"""DSKD, first version, for one vocabulary: compares teacher and student in each other's space."""
 
 import dataclasses
 
@@ -21,21 +21,21 @@ from jaxkd.typing import Key, Params
 class DSKD(Distillation):
     """loss = mean over the response tokens of (1 - kd_rate) * CE(label, q) + kd_rate * dual.
 
-    dual = CE(label, p_t2s) + D(q, p_t2s) + KL(p || q_s2t).  A trained projector takes the teacher's hidden states to
-    the student's space, where its head reads them as p_t2s; another takes the student's to the teacher's space, where
-    the teacher's head reads them as q_s2t.  So each comparison is made through one head.  CE(label, p_t2s) trains the
-    t2s projector alone, D(q, p_t2s) the student alone, and KL(p || q_s2t) the student's body and the s2t projector.
+    dual = CE(label, p_t2s) + D(q, p_t2s) + KL(p || q_s2t).  A trained projector maps the teacher's hidden states to the
+    student's space, where the student's head turns them into p_t2s; another maps the student's to the teacher's space,
+    where the teacher's head turns them into q_s2t.  So each comparison uses one head.  CE(label, p_t2s) trains the t2s
+    projector alone, D(q, p_t2s) the student alone, and KL(p || q_s2t) the student's body and the s2t projector.
 
-    The projectors are the optimizer's group "projectors": the paper gives them a learning rate of 1e-3.
+    The projectors form the optimizer group "projectors"; the paper gives them a learning rate of 1e-3.
 
-    Source: Zhang et al. (arXiv 2406.17328), section 3.2; checked against songmzhang/DSKD@077337a.  Deviation: none;
-    as there, no temperature^2 factor, the s2t divergence is the forward KL whatever D is, and the sum is divided by
-    one number of tokens.
+    Source: Zhang et al. (arXiv 2406.17328), section 3.2; checked against songmzhang/DSKD@077337a.  Deviation: none; as
+    there, no temperature^2 factor, the s2t divergence is the forward KL whatever D is, and one number of tokens divides
+    the sum.
     """
 
     data: PackedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
-    """D, in the student's space.  Its temperature is that of the teacher's space too."""
+    """Divergence D in the student's space; its temperature applies in the teacher's space too."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)

@@ -1,4 +1,4 @@
-"""DSKD between any two vocabularies: cross-model attention brings the hidden states to each other's positions."""
+"""DSKD between any two vocabularies: cross-model attention aligns the hidden states of both models."""
 
 import dataclasses
 import functools
@@ -25,24 +25,24 @@ from jaxkd.typing import Key, Params
 class DSKDCrossAttention(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, over the student's targets.
 
-    dual = CE(label, p_t2s) + [argmax p_t2s = label] D(q, p_t2s) + KL(p || q_s2t).  As in DSKD, p_t2s is what the
-    student's head reads in the teacher's projected hidden states, and q_s2t what the teacher's head reads in the
-    student's; but each position takes the mean of the other side's targets of the same example, weighed by attention
-    between the embeddings of input and target.  CE(label, p_t2s) trains the t2s and the query projector, D(q, p_t2s)
-    the student, and KL(p || q_s2t), at the teacher's targets, the student's body, the s2t and the query projector.
+    dual = CE(label, p_t2s) + [argmax p_t2s = label] D(q, p_t2s) + KL(p || q_s2t).  As in DSKD, the student's head turns
+    the teacher's projected hidden states into p_t2s, and the teacher's head turns the student's into q_s2t; but each
+    position takes the mean over the other side's targets of the same example, weighted by attention between the
+    embeddings of input and target.  CE(label, p_t2s) trains the t2s and the query projector, D(q, p_t2s) the student,
+    and KL(p || q_s2t), at the teacher's targets, the student's body, the s2t and the query projector.
 
-    The projectors are the optimizer's group "projectors": the paper gives them a learning rate of 1e-3.
+    The projectors form the optimizer group "projectors"; the paper gives them a learning rate of 1e-3.
 
-    Source: Zhang et al. (arXiv 2406.17328), section 3.3; checked against songmzhang/DSKD@077337a.  Deviation: what is
-    normalised is divided by the standard deviation over the targets of its example, where that code takes one over the
-    batch with its padding (`normalise_over="reference"`).
+    Source: Zhang et al. (arXiv 2406.17328), section 3.3; checked against songmzhang/DSKD@077337a.  Deviation:
+    normalisation divides by the standard deviation over the targets of each example, where that code takes it over the
+    batch including padding (`normalise_over="reference"`).
     """
 
     data: PairedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
-    """D, in the student's space.  Its temperature is that of the teacher's space too."""
+    """Divergence D in the student's space; its temperature applies in the teacher's space too."""
     normalise_over: Statistic = "tokens"
-    """What the standard deviation is taken over; with "reference" the loss of an example depends on its batch."""
+    """Entries for the standard deviation; with "reference" the loss of an example depends on its batch."""
 
     teacher_reads = ("embedding",)
 
@@ -112,7 +112,7 @@ class DSKDCrossAttention(Distillation):
     def _queries_and_keys(
         self, variables: Variables, batch: PairedBatch
     ) -> tuple[Float[Array, "b n q"], Float[Array, "b m k"], Float[Array, "b m d"]]:
-        """Embeddings of input and target of the student, the same of the teacher, and the teacher's of the target."""
+        """Return input and target embeddings of the student, those of the teacher, and the teacher's targets alone."""
         sides = (
             (student_params.student(variables)["embedding"], batch.student),
             (variables.frozen["teacher"]["embedding"], batch.teacher),

@@ -1,4 +1,4 @@
-"""DSKDv2, one vocabulary: teacher and student are compared in each other's space, through ideal projectors."""
+"""DSKDv2 for one vocabulary: compares teacher and student in each other's space, through ideal projectors."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -26,29 +26,29 @@ Normalisation = Literal["tokens", "reference"]
 class DSKDv2(Distillation):
     """loss = mean over the response tokens of (1 - kd_rate) * CE(label, q) + kd_rate * dual.
 
-    dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p), with y* the teacher's likeliest token.  As in
-    DSKD, p_t2s is what the student's head reads in the teacher's projected hidden states, and q_s2t what the teacher's
-    head reads in the student's.  Both projectors start such that the logits stay, in the sense of least squares:
-    P_t2s = H_t pinv(H_s), which is then trained as the optimizer's group "projectors", and P_s2t = H_s pinv(H_t), which
-    is computed anew from the student's head in every step.
+    dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p), with y* the teacher's argmax.  As in DSKD, the
+    student's head turns the teacher's projected hidden states into p_t2s, and the teacher's head turns the student's
+    into q_s2t.  Both projectors start as the least-squares fits that preserve the logits: P_t2s = H_t pinv(H_s), then
+    trained as the optimizer group "projectors", and P_s2t = H_s pinv(H_t), recomputed from the student's head at every
+    step.
 
     Source: Zhang et al. (arXiv 2504.11426), section 3; checked against songmzhang/DSKDv2@5025279.  Deviation: all terms
-    are divided by the number of tokens, where that code divides the second by the agreeing ones of a micro-batch
+    are divided by the number of tokens, where that code divides the second by the agreeing tokens of a micro-batch
     (`normalisation="reference"`); pseudo-inverses are computed in float64, with `rtol` in place of torch's default.
     """
 
     data: PackedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
-    """D, in both spaces."""
+    """Divergence D in both spaces."""
     normalisation: Normalisation = "tokens"
-    """What the terms are divided by.  With "tokens" the result does not depend on how a batch is split."""
+    """Denominator of the terms; with "tokens" the result does not depend on how a batch is split."""
     t2s_agreement: float = 1.0
-    """For "reference": the share of agreeing tokens above which that code compares all of them."""
+    """Share of agreeing tokens above which `normalisation="reference"` compares all tokens."""
     rtol: float = projector.RTOL
-    """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    """Relative cutoff: a head's pseudo-inverse treats singular values up to this share of the largest as 0."""
     head_fit: HeadFit = "plain"
-    """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
-    are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
+    """Quantity that the ideal projectors fit: the logits, as in the paper, or with "centred" the logits minus their
+    mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)
@@ -58,9 +58,9 @@ class DSKDv2(Distillation):
         t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
-        likeliest = linear_argmax(teacher, batch.loss_mask)
-        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
-        agree = batch.loss_mask & (t2s_nats.argmax == likeliest)
+        teacher_argmax = linear_argmax(teacher, batch.loss_mask)
+        t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
+        agree = batch.loss_mask & (t2s_nats.argmax == teacher_argmax)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
@@ -78,7 +78,7 @@ class DSKDv2(Distillation):
             "t2s_divergence": reported(nats.divergence, agree),
             "s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask),
         }
-        if self.kd_rate < 1:  # a position that nothing weighs was not looked at
+        if self.kd_rate < 1:  # the kernel skips positions of weight 0
             correct = nats.argmax == batch.labels
             metrics["cross_entropy"] = reported(nats.cross_entropy, batch.loss_mask)
             metrics["accuracy"] = reported(correct.astype(jnp.float32), batch.loss_mask)
@@ -86,7 +86,7 @@ class DSKDv2(Distillation):
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def prepare(self, variables: Variables) -> Params:
-        """P_s2t of the student's head as it is now."""
+        """Compute P_s2t from the current student head."""
         heads, rows = self.heads(variables), self._shared_rows()
         return ideal_projectors.updated(variables, *heads, rows, head_fit=self.head_fit)
 
@@ -116,10 +116,10 @@ class DSKDv2(Distillation):
     def _agreement_weights(
         self, agree: Bool[Array, "b k"], mask: Bool[Array, "b k"], counts: dict[str, Array]
     ) -> Float[Array, "b k"]:
-        """What weighs D(q, p_t2s)."""
+        """Return the weights of D(q, p_t2s) at each target."""
         if self.normalisation == "tokens":
             return mean_weights(agree, counts["targets"])
-        # The average over micro-batches of a mean over the agreeing tokens of each.
+        # Average over micro-batches of the mean over their agreeing tokens.
         agreeing = jnp.maximum(jnp.sum(agree), 1e-3) * counts["micro_batches"]
         share = jnp.sum(agree) * counts["micro_batches"] / jnp.maximum(counts["targets"], 1)
         return jnp.where(share <= self.t2s_agreement, agree / agreeing, mean_weights(mask, counts["targets"]))

@@ -1,4 +1,4 @@
-"""DSKDv2 between any two vocabularies: teacher and student are compared at the tokens that they cut alike."""
+"""DSKDv2 between any two vocabularies: compares teacher and student at exactly aligned tokens."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -31,29 +31,29 @@ class DSKDv2ETA(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * dual, with the terms of DSKDv2 at aligned tokens.
 
     dual = CE(y*, p_t2s) + [argmax p_t2s = y*] D(q, p_t2s) + D(q_s2t, p).  Exact token alignment pairs the student's and
-    the teacher's targets that stand for the same bytes.  y* is the teacher's likeliest token, in the student's
-    vocabulary; where that has no such token the first two terms are left out.  Both projectors start from the
-    tokens that the vocabularies share, and P_s2t follows the student's head.  All terms are divided by the student's
+    the teacher's targets that stand for the same bytes.  y* is the teacher's argmax, mapped to the student's
+    vocabulary; the first two terms are left out where it has no such token.  Both projectors are initialised from the
+    shared tokens, and P_s2t is updated with the student's head.  All terms are divided by the number of the student's
     targets, aligned or not.
 
     Source: Zhang et al. (arXiv 2504.11426), section 4; checked against songmzhang/DSKDv2@5025279.  Deviation: tokens
-    are aligned by bytes, and known by bytes in the other vocabulary, where that code compares spellings and takes the
-    unknown token for a label; each term has one denominator, where that code divides by the aligned tokens of a
-    micro-batch, and compares in the teacher's space only where y* is known (`normalisation="reference"`).
+    are aligned and mapped by bytes, where that code compares spellings and uses the unknown token as a label; each term
+    has one denominator, where that code divides by the aligned tokens of a micro-batch, and compares in the teacher's
+    space only where y* is mapped (`normalisation="reference"`).
     """
 
     data: PairedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
-    """D, in both spaces."""
+    """Divergence D in both spaces."""
     normalisation: Normalisation = "tokens"
-    """What the terms are divided by.  With "tokens" the result does not depend on how a batch is split."""
+    """Denominator of the terms; with "tokens" the result does not depend on how a batch is split."""
     t2s_agreement: float = 1.0
-    """For "reference": the share of agreeing tokens above which that code compares all of them."""
+    """Share of agreeing tokens above which `normalisation="reference"` compares all tokens."""
     rtol: float = projector.RTOL
-    """Singular values of a head up to this share of its largest count as 0 in its pseudo-inverse."""
+    """Relative cutoff: a head's pseudo-inverse treats singular values up to this share of the largest as 0."""
     head_fit: HeadFit = "plain"
-    """What the ideal projectors keep: the logits, as in the paper, or with "centred" the logits less their mean, which
-    are all that a softmax sees.  It is the better start wherever the rows of a head have a mean."""
+    """Quantity that the ideal projectors fit: the logits, as in the paper, or with "centred" the logits minus their
+    mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
@@ -70,16 +70,18 @@ class DSKDv2ETA(Distillation):
         s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
 
         in_student_vocabulary = variables.frozen[SHARED]["student_of_teacher"]
-        likeliest = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]
-        known = pairs.mask & (likeliest >= 0)
-        likeliest = jnp.maximum(likeliest, 0)
-        to_known, to_pairs = self._pair_weights(known, pairs.mask, counts)
-        t2s_nats = linear_cross_entropy(t2s, likeliest, weights=self.kd_rate * to_known, implementation=FROZEN_HEAD)
-        agree = known & (t2s_nats.argmax == likeliest)
+        teacher_argmax = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]
+        mapped = pairs.mask & (teacher_argmax >= 0)
+        teacher_argmax = jnp.maximum(teacher_argmax, 0)
+        to_mapped, to_pairs = self._pair_weights(mapped, pairs.mask, counts)
+        t2s_nats = linear_cross_entropy(
+            t2s, teacher_argmax, weights=self.kd_rate * to_mapped, implementation=FROZEN_HEAD
+        )
+        agree = mapped & (t2s_nats.argmax == teacher_argmax)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
-            weights=self.kd_rate * self._agreement_weights(agree, known, counts),
+            weights=self.kd_rate * self._agreement_weights(agree, mapped, counts),
             divergence=self.divergence,
         )
         s2t_nats = linear_divergence(
@@ -88,9 +90,9 @@ class DSKDv2ETA(Distillation):
         metrics = {
             **label_term.metrics,
             "aligned": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
-            "known": reported(known.astype(jnp.float32), pairs.mask),
-            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, known),
-            "t2s_agreement": reported(agree.astype(jnp.float32), known),
+            "known": reported(mapped.astype(jnp.float32), pairs.mask),
+            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, mapped),
+            "t2s_agreement": reported(agree.astype(jnp.float32), mapped),
             "t2s_divergence": reported(nats.divergence, agree),
             "s2t_divergence": reported(s2t_nats.divergence, to_pairs > 0),
         }
@@ -98,7 +100,7 @@ class DSKDv2ETA(Distillation):
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def prepare(self, variables: Variables) -> Params:
-        """P_s2t of the student's head as it is now."""
+        """Compute P_s2t from the current student head."""
         shared = variables.frozen[SHARED]
         rows = shared["student_ids"], shared["teacher_ids"]
         return ideal_projectors.updated(variables, *self.heads(variables), rows, head_fit=self.head_fit)
@@ -128,23 +130,23 @@ class DSKDv2ETA(Distillation):
         return ideal_projectors.initial(variables, *heads, rows, rtol=self.rtol, head_fit=self.head_fit)
 
     def _pair_weights(
-        self, known: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]
+        self, mapped: Bool[Array, "b p"], paired: Bool[Array, "b p"], counts: dict[str, Array]
     ) -> tuple[Float[Array, "b p"], Float[Array, "b p"]]:
-        """What weighs CE(y*, p_t2s) and D(q_s2t, p)."""
+        """Return the weights of CE(y*, p_t2s) and of D(q_s2t, p) at each pair."""
         if self.normalisation == "tokens":
-            return mean_weights(known, counts["targets"]), mean_weights(paired, counts["targets"])
-        # The average over micro-batches of a mean over the known tokens of each.
-        weights = known / (jnp.maximum(jnp.sum(known), 1e-3) * counts["micro_batches"])
+            return mean_weights(mapped, counts["targets"]), mean_weights(paired, counts["targets"])
+        # Average over micro-batches of the mean over their mapped tokens.
+        weights = mapped / (jnp.maximum(jnp.sum(mapped), 1e-3) * counts["micro_batches"])
         return weights, weights
 
     def _agreement_weights(
-        self, agree: Bool[Array, "b p"], known: Bool[Array, "b p"], counts: dict[str, Array]
+        self, agree: Bool[Array, "b p"], mapped: Bool[Array, "b p"], counts: dict[str, Array]
     ) -> Float[Array, "b p"]:
-        """What weighs D(q, p_t2s)."""
+        """Return the weights of D(q, p_t2s) at each pair."""
         if self.normalisation == "tokens":
             return mean_weights(agree, counts["targets"])
-        share = jnp.sum(agree) / jnp.maximum(jnp.sum(known), 1e-3)
-        compared = jnp.where(share <= self.t2s_agreement, agree, known)
+        share = jnp.sum(agree) / jnp.maximum(jnp.sum(mapped), 1e-3)
+        compared = jnp.where(share <= self.t2s_agreement, agree, mapped)
         return compared / (jnp.maximum(jnp.sum(compared), 1e-3) * counts["micro_batches"])
 
     def _shared_rows(self) -> SharedRows:

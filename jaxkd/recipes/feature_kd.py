@@ -1,4 +1,4 @@
-"""FeatureKD: the student imitates what the teacher computes on the way, layer by layer."""
+"""FeatureKD: the student imitates the teacher's intermediate activations, layer by layer."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -27,9 +27,9 @@ Distance = Literal["cosine", "mse", "unit mse"]
 class FeatureKD(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * mean_l (d(P_l h_S, h_T) + attention_rate * KL(a_T || a_S)).
 
-    l runs over pairs of layers.  h are hidden states at the response tokens and d is a distance between them, P_l a
-    projector that is trained where the widths differ, and none where they do not.  a are the attention probabilities
-    of the same tokens.  Projectors are the optimizer's group "projectors".
+    l runs over pairs of layers.  h are hidden states at the response tokens, d is a distance between them, and a are
+    the attention probabilities of the same tokens.  P_l is a trained projector if the widths differ, and absent
+    otherwise.  Projectors form the optimizer group "projectors".
 
     Source: TinyBERT (Jiao et al., arXiv 1909.10351), equations 7 and 8; the cosine is DistilBERT's (arXiv 1910.01108),
     the distance of unit vectors PKD's (arXiv 1908.09355), and the KL of attention MiniLM's (arXiv 2002.10957).
@@ -38,13 +38,13 @@ class FeatureKD(Distillation):
 
     data: PackedText
     layers: tuple[tuple[int, int], ...] = ()
-    """Pairs of a student's and a teacher's layer, counted from 1; 0 is the embedding.  None given: the last of both."""
+    """Pairs of student and teacher layers, counted from 1; 0 is the embedding.  Default: the last layer of each."""
     distance: Distance = "cosine"
-    """d: 1 - cos, or the mean over channels of the squared difference of the states or of their directions."""
+    """Distance d: 1 - cos, or the mean over channels of the squared difference of the states or of their directions."""
     attention_rate: float = 0.0
-    """Weight of the attention term, at least 0; with 0 no attention is kept."""
+    """Weight of the attention term, at least 0; with 0 no attention is stored."""
     attention_heads: Heads = "matched"
-    """"mean" compares the mean over heads, of any two numbers of them."""
+    """Pairing of heads: "matched" compares head i with head i, "mean" the means over any two numbers of heads."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         weights = mean_weights(batch.loss_mask, counts["targets"])
@@ -122,7 +122,7 @@ class FeatureKD(Distillation):
     def _mean_distance(
         self, projectors: Params, ours: Float[Array, "n b k ds"], theirs: Float[Array, "n b k dt"]
     ) -> Float[Array, "b k"]:
-        """Over the pairs of layers."""
+        """Average the distance over the pairs of layers."""
         distances = []
         for place, (student, teacher) in enumerate(zip(ours, theirs, strict=True)):
             projection = projectors[_name(place)]["weight"] if projectors else None
@@ -137,7 +137,7 @@ class FeatureKD(Distillation):
         return sum(distances[1:], distances[0]) / len(distances)
 
     def _projectors(self, key: Key) -> dict[str, Params]:
-        """From the student's width to the teacher's, one for each pair; none where the widths are equal."""
+        """Initialise a projector to the teacher's width for each pair; none if the widths are equal."""
         student, teacher = self.student.config().width, self.teacher.config().width
         if student == teacher:
             return {}

@@ -1,4 +1,4 @@
-"""FNODE: a vector field from slopes of the data's Fourier series, whose samples its own simulations fill up."""
+"""FNODE: a vector field from slopes of the data's Fourier series, with samples densified by simulation."""
 
 import dataclasses
 import functools
@@ -22,37 +22,37 @@ from jaxkd.vector_fields.matching import MatchingRecipe, SlopeBatch, drawn, slop
 from jaxkd.vector_fields.recipe import on_host
 
 ERROR = "rollout_error"
-"""The validation's metric that accepts or rejects a round."""
+"""Validation metric that accepts or rejects a round."""
 
 DENSE, ACCEPTED = "dense", "accepted"
-"""Series that are filled up, each with its states and slopes: the one that is learnt from, and the last good one."""
+"""Names of the densified series, each with states and slopes: the training series, and the last accepted one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FNODE(MatchingRecipe):
     """loss = mean over points and states of (f(y, u) - slope)^2 / deviation(slope)^2, without solving an equation.
 
-    Slopes are those of `fourier_fit`.  After a validation, while rounds are left, the field simulates what lies between
-    the samples, and slopes are estimated anew from the denser series.  A round is rejected where the next validation's
-    `rollout_error` is larger than `slack` times the least before it: learning goes on with the estimates of the last
-    accepted round, and there are no more rounds.  So rounds want `evaluate_every`, and a `RolloutError` of short pieces
-    among the validation's evaluators.
+    Slopes are those of `fourier_fit`.  After a validation, while rounds remain, the field simulates the gaps between
+    the samples, and slopes are estimated anew from the denser series.  A round is rejected if the next validation's
+    `rollout_error` exceeds `slack` times the previous minimum: training continues with the estimates of the last
+    accepted round, and no further rounds follow.  So rounds need `evaluate_every`, and a `RolloutError` on short pieces
+    among the validation evaluators.
 
     With other `slopes` and no rounds this is gradient matching by finite differences or splines.
 
-    Source: FNODE, Li et al. 2024 (arXiv 2405.11542): the loss, its inputs and the simulations between samples.  How
-    the series is cut off and continued, the blend and the rule of acceptance are our own (see `fourier_fit` and
-    `between`); no code of the authors is known.  Deviation: as said.
+    Source: FNODE, Li et al. 2024 (arXiv 2405.11542): the loss, its inputs and the simulations between samples.  The
+    truncation and continuation of the series, the blend and the acceptance rule are our own (see `fourier_fit` and
+    `interpolate`); no code of the authors is known.  Deviation: as stated.
     """
 
     field: Field = Network()
     rounds: int = 0
-    """Of simulating between the samples."""
+    """Number of rounds of simulation between the samples."""
     parts: int = 4
-    """Of the time between two samples."""
+    """Number of parts that the time between two samples is divided into."""
     slack: float = 1.1
-    """How much larger than the least error so far that of an accepted round may be: validations of a field that is
-    still being learnt differ by as much."""
+    """Largest error of an accepted round, relative to the minimum so far: validations of a field in training fluctuate
+    this much."""
 
     def validate(self) -> None:
         super().validate()
@@ -71,7 +71,7 @@ class FNODE(MatchingRecipe):
         return slope_batch(states if inputs is None else np.concatenate([states, inputs[there]], axis=1), slopes)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
-        """As of every matching recipe, after a round where one is due."""
+        """Sample a batch as every matching recipe does, after a round of simulation if one is due."""
         if not self.rounds:
             return super().rollout(variables, batch, key)
         state = variables.rollout_state
@@ -81,7 +81,7 @@ class FNODE(MatchingRecipe):
         return Rollout(batch=drawn(self.table(state), batch), metrics=metrics, rollout_state=changed)
 
     def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
-        """A round is due where the last one is accepted, and where it is not the series before it is taken back."""
+        """Accept the last round and schedule the next, or reject it and restore the series before it."""
         if not self.rounds or ERROR not in metrics or bool(rollout_state["ended"]):
             return rollout_state
         error = jnp.asarray(metrics[ERROR], jnp.float64)
@@ -118,7 +118,7 @@ class FNODE(MatchingRecipe):
         }
 
     def _round(self, variables: Variables) -> Params:
-        """What changes: a series that the field has filled up, or none where it diverges, which ends the rounds."""
+        """Return the changes of the state: a densified series, or the end of the rounds if the field diverges."""
         given = self.data.trajectories("train")
         states, slopes = _filled_up(
             self.model(variables), given.states, given.times, given.inputs, jnp.asarray(given.there), parts=self.parts
@@ -130,14 +130,14 @@ class FNODE(MatchingRecipe):
 
 
 def _fine_there(given: Trajectories, parts: int) -> Bool[np.ndarray, "records fine"]:
-    """Which of the finer times lie within their record."""
+    """Mask the finer times that lie within their record."""
     fine = (given.times.shape[1] - 1) * parts + 1
     return np.arange(fine)[None] <= (given.lengths[:, None] - 1) * parts
 
 
 @functools.lru_cache(maxsize=8)
 def _fine_inputs(data: TrajectorySource, parts: int) -> Float[np.ndarray, "records fine inputs"] | None:
-    """Between the samples by the cubics that simulations take them from."""
+    """Return the inputs at the finer times, from the cubics that simulations use."""
     given = data.trajectories("train")
     if given.inputs is None:
         return None
@@ -155,7 +155,7 @@ def _filled_up(
     *,
     parts: int,
 ) -> tuple[Float[Array, "records fine states"], Float[Array, "records fine states"]]:
-    """States and slopes of the series that the field fills up."""
+    """Return states and slopes of the series densified by the field."""
 
     def filled(states: Array, times: Array, inputs: Array | None) -> Array:
         driven = None if inputs is None else control(times, inputs)

@@ -1,4 +1,4 @@
-"""GOLD: groups of tokens that both tokenizers cut alike, compared by token where both have it and by rank elsewhere."""
+"""GOLD: compares groups of tokens with equal bytes, by token where both vocabularies have it, else by rank."""
 
 import dataclasses
 import functools
@@ -24,30 +24,31 @@ from jaxkd.typing import Key
 class GOLD(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * sum_g (m * D(Q_g, P_g) + u * sum_r abs(P_g,r - Q_g,r)).
 
-    A group g is the fewest tokens on both sides that stand for the same bytes.  Q_g(v) is the student's probability of
-    the group's first tokens and then v: the chain rule, with the distribution at the last token and its actual
-    condition; P_g is the teacher's.  D is a divergence over the tokens that both vocabularies have; r are the ranks of
-    all others.  m is the share of the teacher's vocabulary that is shared, and u = 1 - m.  All terms are divided by the
+    A group g is the fewest tokens on both sides that stand for the same bytes.  By the chain rule, Q_g(v) is the
+    student's probability of the group's first tokens followed by v, with the distribution at the last token given its
+    actual prefix; P_g is the teacher's.  D is a divergence over the shared tokens; r are the ranks of all others.  m is
+    the shared fraction of the teacher's vocabulary, and u = 1 - m.  All terms are divided by the number of the
     student's targets.
 
     Source: Patiño et al., Unlocking On-Policy Distillation for Any Model Family (2025); checked against
     huggingface/trl@f2cd577 with `uld_use_hybrid_loss=True` and `uld_token_merge_strategy="bayesian"`.  That code's
-    default, "observed", takes the distribution behind the group's first token and multiplies it by probabilities that
-    are read a token too late; it is not offered.  Deviation: groups and shared tokens by bytes, where that code
-    compares spellings; the end of an answer is a group, which it leaves out; one denominator, where it takes the mean
-    over groups of each sequence; no least probability of 1e-8; ranks beyond `top` are compared as one.  The
+    default, "observed", takes the distribution after the group's first token and multiplies it by probabilities read
+    one token too late; it is not offered.  Deviation: groups and shared tokens by bytes, where that code compares
+    spellings; the end of an answer is a group, which it leaves out; one denominator, where it takes the mean over
+    groups of each sequence; no lower bound of 1e-8 on probabilities; ranks beyond `top` are compared as one.  The
     temperature is 1, its default.
     """
 
     data: PairedText
     divergence: AnyDivergence = JensenShannon()
-    """D, a sum over the vocabulary, of temperature 1."""
+    """Divergence D: a sum over the vocabulary, at temperature 1."""
     matched_weight: float | None = None
-    """m, at least 0; None for the share of the teacher's tokens that the student has too.  With `unmatched_weight`."""
+    """Weight m, at least 0; None for the share of the teacher's tokens that the student has.  Set with
+    `unmatched_weight`."""
     unmatched_weight: float | None = None
-    """u, at least 0; None for 1 - m."""
+    """Weight u, at least 0; None for 1 - m."""
     top: int | None = 8192
-    """Ranks that are compared one by one; the metric `tail_bound` says what the others may add at most."""
+    """Number of ranks compared one by one; the metric `tail_bound` bounds the contribution of the others."""
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours, theirs = batch.student, batch.teacher
@@ -100,7 +101,7 @@ class GOLD(Distillation):
             raise ValueError(f"top must be at least 1, or None for all ranks, got {self.top}.")
 
     def _weights(self) -> tuple[float, float]:
-        """Of the shared tokens and the others."""
+        """Return the weights of the shared tokens and of the others."""
         if self.matched_weight is not None and self.unmatched_weight is not None:
             return self.matched_weight, self.unmatched_weight
         relation = vocabulary.relation(self.student, self.teacher)
@@ -118,6 +119,6 @@ class GOLD(Distillation):
 
 @functools.lru_cache(maxsize=8)
 def _shared(student: Pretrained, teacher: Pretrained) -> SharedTokens:
-    """Of two checkpoints, the same object each time."""
+    """Return the shared tokens of two checkpoints, the same object on each call."""
     relation = vocabulary.relation(student, teacher)
     return SharedTokens(student_ids=relation.student_ids, teacher_ids=relation.teacher_ids)

@@ -1,4 +1,4 @@
-"""MinED: the teacher's distribution in the student's vocabulary, through the nearest tokens by edit distance."""
+"""MinED: maps the teacher's distribution to the student's vocabulary, by nearest tokens in edit distance."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from jaxkd.typing import Key, Params
 class MinED(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * D(q, p'), over the student's targets.
 
-    Where dynamic time warping matches a target with one of the teacher's alone, and their tokens are nearest by edit
+    Where dynamic time warping matches a target with only one of the teacher's, and their tokens are nearest in edit
     distance, p' is the teacher's distribution, each probability moved to the nearest token of the student's vocabulary;
     elsewhere p' is the label.  D is the forward KL at `temperature`.
 
@@ -60,7 +60,7 @@ class MinED(Distillation):
         return LossOutput(loss=label_term.total + nats.total, state=variables.state, metrics=metrics)
 
     def prepare(self, variables: Variables) -> Params:
-        """The teacher's head, its rows those of the student's vocabulary."""
+        """Return the teacher's head with rows in the order of the student's vocabulary."""
         _, head = self.heads(variables)
         return {"head": moved_head(head, variables.frozen[NEAREST]["teacher_of_student"])}
 

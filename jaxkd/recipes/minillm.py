@@ -1,4 +1,4 @@
-"""MiniLLM: the reverse KL of whole answers, by policy gradient on what student and teacher write together."""
+"""MiniLLM: the reverse KL of whole answers, by policy gradient on samples of a student-teacher mixture."""
 
 import dataclasses
 import math
@@ -30,35 +30,35 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MiniLLM(Distillation):
-    """loss = (1 - kd_rate) * CE(label, q) on the answers of the data + kd_rate * L on answers y drawn from a mixture.
+    """loss = (1 - kd_rate) * CE(label, q) on the answers of the data + kd_rate * L on answers y sampled from a mixture.
 
-    Each token is drawn from alpha * p + (1 - alpha) * q, of teacher p and student q as it is then.  The gradient of L
-    is the mean over the drawn tokens y_t of w_t * (grad KL(q || p) - R_t * grad log q(y_t)).  The weight
-    w_t = q(y_t) / (alpha * p(y_t) + (1 - alpha) * q(y_t)) undoes the mixture.  KL(q || p) is over the whole vocabulary
-    at one position, and R_t is the mean of log p(y) - log q(y) over the tokens behind it, 0 for the last.  The value of
-    L is that of a surrogate and says nothing; the metrics do.
+    Each token is sampled from alpha * p + (1 - alpha) * q, of teacher p and the current student q.  The gradient of L
+    is the mean over the sampled tokens y_t of w_t * (grad KL(q || p) - R_t * grad log q(y_t)).  The weight w_t = q(y_t)
+    / (alpha * p(y_t) + (1 - alpha) * q(y_t)) corrects for the mixture.  KL(q || p) is over the whole vocabulary at one
+    position, and R_t is the mean of log p(y) - log q(y) over the tokens after it, 0 for the last.  L is a surrogate
+    whose value is meaningless; read the metrics instead.
 
     Source: Gu et al. (arXiv 2306.08543), sections 2.2 and 2.3: single-step decomposition, teacher-mixed sampling,
     length normalisation, clipping; checked against microsoft/LMOps@4f2a9de.  Deviation: R is divided by the number of
-    tokens behind a position, of which the paper subtracts one more; both parts are means over tokens, where it has sums
-    over an answer; the corpus of its language-modelling term is the data.  That code also discounts by 0.95, counts a
-    token's own log p - log q in R, whitens R over the batch, scales and clips rewards, does not weigh the KL, adds a
-    forward KL on its corpus, and makes four passes over what was drawn, where here is one.
+    tokens after a position, from which the paper subtracts one more; both parts are means over tokens, where it has
+    sums over an answer; the corpus of its language-modelling term is the data.  That code also discounts by 0.95,
+    counts a token's own log p - log q in R, whitens R over the batch, scales and clips rewards, does not weight the KL,
+    adds a forward KL on its corpus, and makes four passes over the samples, where this recipe makes one.
     """
 
     data: PackedText
     alpha: float = 0.2
-    """Share of the teacher in what a token is drawn from, in [0, 1); 0 is the student alone."""
+    """Share of the teacher in the sampling mixture, in [0, 1); 0 samples from the student alone."""
     clip: float | None = 0.2
-    """R_t counts as 0 where w_t is further than this from 1 and R_t would move it away; None clips nothing."""
+    """Clip range: R_t counts as 0 if w_t is further than this from 1 and R_t would move it away; None clips nothing."""
     max_new_tokens: int = 256
-    """Of an answer; one that has so many has no end to learn."""
+    """Largest number of tokens of an answer; one that reaches it has no end to learn."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         written, mask = batch.on_policy, batch.on_policy.loss_mask
-        # Without dropout: the weights compare with what was drawn without it.
+        # No dropout: the weights compare with samples drawn without it.
         student, teacher = self.hiddens(variables, written, None)
         log_q = linear_log_probs(jax.lax.stop_gradient(student), written.labels, mask=mask).values
         log_p = linear_log_probs(teacher, written.labels, mask=mask).values
@@ -71,7 +71,7 @@ class MiniLLM(Distillation):
             teacher,
             weights=weights,
             divergence=ReverseKL(),
-            # -log q(y_t), whose gradient turned round is the policy's.
+            # -log q(y_t), whose negated gradient is the policy's.
             labels=written.labels,
             label_weights=weights * jnp.where(clipped, 0.0, advantages),
         )
@@ -91,9 +91,9 @@ class MiniLLM(Distillation):
         )
 
     def rollout(self, variables: Variables, batch: tuple[Any, ...], key: Key) -> Rollout:
-        """Answers of the mixture to a global batch of examples, and this process's rows of it."""
+        """Sample the mixture's answers to a global batch of examples, and return this process's rows of it."""
         student = self.model(variables)
-        # At alpha = 0 the teacher would read along for nothing.
+        # At alpha = 0 the teacher's forward passes would be wasted.
         mixture = Mixture(
             config=self._over_shared(self.teacher.config()), params=variables.frozen["teacher"], share=self.alpha
         )
@@ -121,13 +121,13 @@ class MiniLLM(Distillation):
         self._rollouts().validate()
 
     def abstract_batch(self) -> OnPolicyBatch:
-        """The longest that a batch can become."""
+        """Return the shapes of the longest possible batch."""
         rollouts = self._rollouts()
         written = rollouts.with_room(self.data).abstract_batch()
         return OnPolicyBatch(on_policy=written, off_policy=rollouts.abstract_off_policy())
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-        """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
+        """Stream examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del share
         return self.data.example_stream(split, self.student, self.teacher, seed)
 
@@ -135,14 +135,14 @@ class MiniLLM(Distillation):
         return f"{super().provenance()}; answers of both"
 
     def _clipped(self, importance: Float[Array, "b k"], advantages: Float[Array, "b k"]) -> Bool[Array, "b k"]:
-        """Where PPO's minimum of w R and clip(w) R is the second, which is constant."""
+        """Mask the tokens where PPO's minimum of w R and clip(w) R is the second, which is constant."""
         if self.clip is None:
             return jnp.zeros(importance.shape, bool)
         above, below = importance > 1 + self.clip, importance < 1 - self.clip
         return (above & (advantages > 0)) | (below & (advantages < 0))
 
     def _over_shared(self, config: DecoderConfig) -> DecoderConfig:
-        """Draws no other tokens than those that both vocabularies have: the loss compares these."""
+        """Restrict sampling to the tokens that both vocabularies have: the loss compares only these."""
         shared = vocabulary.common_prefix_size(self.student, self.teacher)
         return dataclasses.replace(config, tokens=min(shared, config.tokens or shared))
 
@@ -158,7 +158,7 @@ class MiniLLM(Distillation):
 
 
 def _mean_behind(values: Float[Array, "b k"], mask: Bool[Array, "b k"]) -> Float[Array, "b k"]:
-    """Mean over the positions behind each one that count, 0 where there is none."""
+    """Return the mean over the later positions in the mask, 0 if there are none."""
 
     def behind(summands: Float[Array, "b k"]) -> Float[Array, "b k"]:
         return jnp.pad(jax.lax.cumsum(summands, axis=1, reverse=True)[:, 1:], ((0, 0), (0, 1)))

@@ -1,4 +1,4 @@
-"""MultipleShooting: a vector field through the solver, over pieces whose starts are learnt with it and must join up."""
+"""MultipleShooting: a vector field trained through the solver, on pieces whose learnt starts must join up."""
 
 import dataclasses
 import functools
@@ -23,22 +23,22 @@ STARTS = "starts"
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JoinedBatch:
-    """Pieces of trajectories, and which they are."""
+    """Pieces of trajectories, with their indices."""
 
     segments: SegmentBatch
     piece: Int[Array, " b"]
-    """The row of `starts` that is a piece's own; the next row is that of the piece behind it."""
+    """Row of `starts` that belongs to each piece; the next row belongs to the following piece."""
     followed: Bool[Array, " b"]
-    """Whether there is one of the same record."""
+    """Whether the following piece belongs to the same record."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultipleShooting(SegmentRecipe):
     """loss = mean of (forecast - measured)^2 + continuity * mean of (end - start of the next)^2, over deviation^2.
 
-    Each record is cut into pieces of one length; what is behind the last whole one is not learnt from.  Their starts
-    are trained beside the field, from where the curve through the samples is: noise of a sample starts no forecast,
-    and the pieces of a record become one trajectory as far as `continuity` asks for it.
+    Each record is cut into pieces of one length; the remainder after the last whole piece is unused.  The starts are
+    trained with the field, initialised on the curve through the samples: no forecast starts from a noisy sample, and
+    `continuity` controls how closely the pieces of a record join into one trajectory.
 
     Source: Bock & Plitt 1984 (doi 10.1016/S1474-6670(17)61205-9), with the penalty in place of the constraint as in
     Turan & Jaschke 2021 (arXiv 2109.06786).  Deviation: none known to us.
@@ -46,7 +46,7 @@ class MultipleShooting(SegmentRecipe):
 
     field: Field = Network()
     horizon: int = 10
-    """Samples that a piece reaches."""
+    """Length of a piece, in sampling intervals."""
     continuity: float = 1.0
     """Weight of the gaps between pieces, >= 0."""
     integrator: Integrator = FixedSteps()
@@ -98,7 +98,7 @@ class MultipleShooting(SegmentRecipe):
         return _joined(segments, *(jax.ShapeDtypeStruct((self.rows,), kind) for kind in (jnp.int32, jnp.bool_)))
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
-        """The pieces that numbers in [0, 1) stand for."""
+        """Gather the pieces that numbers in [0, 1) select."""
         del variables, key
         record, start, followed = _pieces(self.data, self.horizon)
         piece = np.floor(batch * len(record)).astype(np.int32)
@@ -106,13 +106,13 @@ class MultipleShooting(SegmentRecipe):
 
 
 def _joined(segments: SegmentBatch, piece: Any, followed: Any) -> JoinedBatch:
-    """Of NumPy arrays, or of shapes."""
+    """Build a batch of NumPy arrays, or of shapes."""
     return JoinedBatch(segments=segments, piece=piece, followed=followed)
 
 
 @functools.lru_cache(maxsize=8)
 def _pieces(data: TrajectorySource, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Record, first sample, and whether another of the record follows, of pieces that lie end to end."""
+    """Return record, first sample and whether another piece of the record follows, for pieces laid end to end."""
     pairs = [
         (record, start, start + 2 * horizon < length)
         for record, length in enumerate(data.trajectories("train").lengths.tolist())

@@ -1,4 +1,4 @@
-"""NeuralODE: a vector field learnt through the solver, by how far short forecasts are off."""
+"""NeuralODE: a vector field trained through the solver, on the error of short forecasts."""
 
 import dataclasses
 
@@ -10,12 +10,11 @@ from jaxkd.vector_fields.shooting import ShootingRecipe
 class NeuralODE(ShootingRecipe):
     """loss = mean over pieces, times and states of (forecast - measured)^2 / deviation^2.
 
-    Pieces of the records are drawn anew at each step, each forecast from its own start: a short horizon keeps the
-    gradient tame, and `phases` lengthen it.  The pieces are shot independently; nothing ties the end of one to the
-    beginning of the next.
+    Each step samples new pieces of the records, each forecast from its own start: a short horizon keeps the gradient
+    stable, and `phases` lengthen it.  The pieces are independent; nothing ties the end of one to the start of the next.
 
-    Source: Chen et al. 2018 (arXiv 1806.07366), discretised before it is optimised: gradients go through the solver's
-    steps (Kidger 2021, arXiv 2202.02435, section 5.1).  Deviation: pieces in place of whole trajectories.
+    Source: Chen et al. 2018 (arXiv 1806.07366), discretise-then-optimise: gradients go through the solver's steps
+    (Kidger 2021, arXiv 2202.02435, section 5.1).  Deviation: pieces in place of whole trajectories.
     """
 
     field: Field = Network()

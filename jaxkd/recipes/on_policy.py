@@ -1,4 +1,4 @@
-"""On-policy distillation: another recipe's divergence, on answers that the student writes itself."""
+"""On-policy distillation: another recipe's divergence, on the student's own generations."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -41,36 +41,36 @@ _ON_POLICY = {"cross_entropy": "on_policy_cross_entropy", "accuracy": "on_policy
 class OnPolicy(Recipe):
     """loss = (1 - kd_rate) * CE(label, q) on the answers of the data + kd_rate * D on those of the student.
 
-    D is what `recipe` adds to its cross entropy.  Before each step the student answers `data.rows` prompts as it is
-    then, a teacher of another vocabulary reads what was written in its own tokens, and both see it once.  Samples get
-    no gradient.  The cross entropy of an answer with itself has the expected gradient 0, so there is none.
+    D is the term that `recipe` adds to its cross entropy.  Before each step the current student answers `data.rows`
+    prompts, a teacher of another vocabulary reads the answers in its own tokens, and both see them once.  No gradient
+    flows through the samples.  The cross entropy of a sampled answer has expected gradient 0, so it is left out.
 
     Source: Agarwal et al., GKD (arXiv 2306.13649), algorithm 1, whose lambda is `fraction`; the two terms are those of
-    DSKDv2 (arXiv 2504.11426) on-policy, as songmzhang/DSKDv2@5025279 has them.  Deviation: `fraction` decides prompt by
-    prompt, where both decide once a batch.
+    DSKDv2 (arXiv 2504.11426) on-policy, as songmzhang/DSKDv2@5025279 has them.  Deviation: `fraction` decides per
+    prompt, where both decide once per batch.
     """
 
     recipe: Distillation
-    """With a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
+    """Distillation with a live teacher: `LogitKD`, `DSKDv2ETA` and so on."""
     max_new_tokens: int = 256
-    """Of an answer; one that has so many has no end to learn."""
+    """Largest number of tokens of an answer; one that reaches it has no end to learn."""
     sampling: Sampling = AS_LEARNT
     every: int = 1
-    """Steps between rollouts: the student answers the prompts of so many batches at once, each of which is learnt from
-    in its turn.  An answer is at most `every - 1` steps old."""
+    """Steps between rollouts: the student answers the prompts of that many batches at once, and learns from one batch
+    per step.  An answer is at most `every - 1` steps old."""
     fraction: float | Ramp = 1.0
-    """Share of the prompts that the student answers, in (0, 1], or how it changes over the run; the others keep the
+    """Share of the prompts that the student answers, in (0, 1], or its schedule over the run; the others keep the
     answers of the data in D too."""
     cross_entropy: CrossEntropy = "data"
-    """"none" leaves out the first term, and D has weight 1."""
+    """Answers for the cross-entropy term; "none" leaves it out, and D has weight 1."""
     replay: Replay | None = None
-    """Learn from answers of the data, new ones and kept ones by DistiLLM's schedule; None writes in each step."""
+    """DistiLLM's schedule of learning from answers of the data, new ones and replayed ones; None samples new ones."""
     stop_repeated: float | None = None
     """Mean share of repeated 4-grams in a batch's answers above which the run stops: the student has collapsed."""
 
     @property
     def student(self) -> Pretrained:
-        """Whose answers they are."""
+        """Student that generates the answers."""
         return self.recipe.student
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
@@ -88,7 +88,7 @@ class OnPolicy(Recipe):
         return LossOutput(loss=loss, state=written.state, metrics=metrics | label_term.metrics)
 
     def rollout(self, variables: Variables, batch: Any, key: Key) -> Rollout:
-        """The student's answers to a global batch of examples, and this process's rows of it."""
+        """Sample the student's answers to a global batch of examples, and return this process's rows of it."""
         return self._mode().rollout(variables, lambda: self.model(variables), batch, key)
 
     def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
@@ -141,13 +141,13 @@ class OnPolicy(Recipe):
         return self.recipe.load_base()
 
     def abstract_batch(self) -> OnPolicyBatch:
-        """The longest that a batch can become."""
+        """Return the shapes of the longest possible batch."""
         own, rollouts = self.recipe, self._rollouts()
         longest = dataclasses.replace(own, data=own.data.reshaped(rollouts.with_room))
         return OnPolicyBatch(on_policy=longest.abstract_batch(), off_policy=rollouts.abstract_off_policy())
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-        """Examples, not arrays, of all processes' rows: every process takes part in every answer."""
+        """Stream examples, not arrays, of all processes' rows: every process takes part in every answer."""
         del share
         batches = self.recipe.text.example_stream(split, self.recipe.student, self.recipe.teacher, seed)
         return self._mode().batches(batches)

@@ -1,4 +1,4 @@
-"""Several teachers of one student: each by a method and in a vocabulary of its own."""
+"""Several teachers of one student, each with its own method and vocabulary."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -21,26 +21,25 @@ if TYPE_CHECKING:
 
 
 _APART = "teachers"
-"""Of the frozen variables: what each teacher's method reads, by its number."""
+"""Name in the frozen variables of the parts that each method reads, by the method's number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeveralTeachers(Recipe):
-    """loss = sum_i w_i * loss_i / sum_i w_i, over the methods i, each with its own teacher and rows of its own.
+    """loss = sum_i w_i * loss_i / sum_i w_i, over the methods i, each with its own teacher and rows.
 
-    All train one student, from one checkpoint.  Where teachers have other vocabularies their distributions cannot be
-    averaged token by token, but what a student loses by each can: so each method may be of any kind, on-policy too.
+    All train one student, from one checkpoint.  Distributions over different vocabularies cannot be averaged token by
+    token, but losses can: so each method may be of any kind, on-policy too.
 
-    Source: inferred; with `LogitKD`, the forward KL and one vocabulary it is the average of the teachers'
-    distributions (You et al., Learning from Multiple Teacher Networks, KDD 2017, section 3.2), less its entropy, where
-    all of them read the same rows.  Deviation: each reads rows of its own, so that a step is one of as many rows for
-    each.
+    Source: inferred; with `LogitKD`, the forward KL and one vocabulary it distils the average of the teachers'
+    distributions (You et al., Learning from Multiple Teacher Networks, KDD 2017, section 3.2), up to an entropy, if all
+    of them read the same rows.  Deviation: each reads its own rows, equally many in each step.
     """
 
     recipes: tuple[Recipe, ...]
-    """Of one student, with batches of equally many rows."""
+    """Methods that train one student, with batches of equally many rows."""
     weights: tuple[float, ...] = ()
-    """w, one above 0 for each; none given: equal ones."""
+    """Weights w, one above 0 for each method; equal if not given."""
 
     def loss(self, variables: Variables, batch: Batch, counts: dict[str, Array], key: Key) -> LossOutput:
         total, state, metrics = jnp.zeros(()), {}, {}
@@ -65,7 +64,7 @@ class SeveralTeachers(Recipe):
         return {name: recipe.validated(rollout_state[name], metrics) for name, recipe, _ in self._members()}
 
     def counts(self, batch: Batch) -> dict[str, Array]:
-        """Each method's under its number, and all targets together."""
+        """Return each method's counts under its number, and all targets together."""
         counts = {}
         for name, recipe, _ in self._members():
             counts |= {f"{name}/{count}": value for count, value in recipe.counts(batch[name]).items()}
@@ -133,7 +132,7 @@ class SeveralTeachers(Recipe):
 
 
 def _joined(members: dict[str, Variables]) -> Variables:
-    """The variables of all methods as those of one: a student, and the rest by the methods' numbers."""
+    """Join the variables of all methods: one student, and the rest by the methods' numbers."""
     first = next(iter(members.values()))
     projectors = {
         name: variables.params[PROJECTORS] for name, variables in members.items() if PROJECTORS in variables.params
@@ -153,7 +152,7 @@ def _joined_frozen(members: dict[str, Params]) -> Params:
 
 
 def _seen(variables: Variables, name: str) -> Variables:
-    """The variables as one of the methods knows them."""
+    """Return the variables as the method `name` sees them."""
     projectors = variables.params.get(PROJECTORS, {}).get(name)
     base = {key: tree for key, tree in variables.frozen.items() if key != _APART}
     return variables.replace(
@@ -166,11 +165,11 @@ def _seen(variables: Variables, name: str) -> Variables:
 
 
 def _shared(params: Params) -> Params:
-    """The student's parameters or adapters."""
+    """Return the student's parameters or adapters."""
     return {group: tree for group, tree in params.items() if group != PROJECTORS}
 
 
 def _own(prefixed: str, name: str) -> str | None:
-    """The count of a method by its number, None where it is another's."""
+    """Return a method's name of a count, without its number; None if the count is another's."""
     number, _, count = prefixed.partition("/")
     return count if number == name and count else None

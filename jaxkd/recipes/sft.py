@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: cross entropy on the response and no teacher.  Every method's control."""
+"""Supervised fine-tuning: cross entropy on the response, without a teacher; every method's control."""
 
 import dataclasses
 from typing import TYPE_CHECKING

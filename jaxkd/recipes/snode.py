@@ -1,4 +1,4 @@
-"""SNODE: equations from slopes, refined through the solver, and a network for what they leave."""
+"""SNODE: equations from slopes, refined through the solver, and a network for their residual."""
 
 import dataclasses
 import functools
@@ -23,16 +23,16 @@ from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC, Corrected, Symbolic
 class SNODEMatching(MatchingRecipe):
     """Stage 1: loss = mean of `(terms - slope)^2 / deviation(slope)^2` + alpha * mean of `|coefficients|`.
 
-    Which terms there are `identify` has chosen before the first step; the others stay 0.
+    `identify` chooses the terms before the first step; the others stay 0.
 
-    Source: SNODE, Li et al. 2025 (arXiv 2503.08059), stage 1, whose alpha is 0.01 in the one experiment that is known
-    to us.  Deviation: a library that is linear in its coefficients in place of a symbolic network, whose training by
-    gradients is not reliable; terms chosen in the weak form.
+    Source: SNODE, Li et al. 2025 (arXiv 2503.08059), stage 1, whose alpha is 0.01 in the one experiment known to us.
+    Deviation: a library that is linear in its coefficients in place of a symbolic network, whose training by gradients
+    is not reliable; terms chosen in the weak form.
     """
 
     field: Symbolic
     alpha: float = 0.0
-    """Of the penalty, >= 0; it draws coefficients towards 0."""
+    """Weight of the penalty that pulls coefficients towards 0, >= 0."""
 
     def validate(self) -> None:
         super().validate()
@@ -54,13 +54,13 @@ class SNODETuning(ShootingRecipe):
     """Stage 2: loss = mean of (forecast - measured)^2 / deviation^2, over the coefficients of the equations.
 
     Source: SNODE (arXiv 2503.08059), stage 2: Euler over more and more samples, then Dopri5 over twenty (`euler_first`
-    makes such phases).  Deviation: pieces drawn from the records; with `Terms(open=False)` no term comes back that
-    stage 1 has left out.
+    makes such phases).  Deviation: pieces sampled from the records; with `Terms(open=False)` no term that stage 1
+    dropped returns.
     """
 
     field: Symbolic
     equations: str
-    """Folder of the run whose equations these are, or "stage:NAME"."""
+    """Folder of the run that found the equations, or "stage:NAME"."""
 
     def init(self, key: Key) -> Variables:
         variables = super().init(key)
@@ -69,16 +69,16 @@ class SNODETuning(ShootingRecipe):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SNODEResidual(ShootingRecipe):
-    """Stage 3: the loss of stage 2 over a network that is added to the equations, which stay as they are.
+    """Stage 3: the loss of stage 2 over a network that is added to the equations, which stay fixed.
 
-    The network begins at 0, so the stage begins at the error of the equations alone.
+    The network starts at 0, so the stage starts at the error of the equations alone.
 
     Source: SNODE (arXiv 2503.08059), stage 3.  Deviation: none known to us.
     """
 
     field: Corrected
     equations: str
-    """Folder of the run whose equations these are, or "stage:NAME"."""
+    """Folder of the run that found the equations, or "stage:NAME"."""
 
     def abstract(self) -> Variables:
         whole = super().abstract()

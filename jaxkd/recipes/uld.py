@@ -21,7 +21,7 @@ class ULD(Distillation):
     """loss = (1 - kd_rate) * CE(label, q) + kd_rate * sum_r abs(p_r - q_r), over the student's targets.
 
     p_r and q_r are the probabilities of the teacher's and the student's token of rank r, so no token need be in both
-    vocabularies.  Target number i of an answer of the student's is compared with number i of the teacher's.
+    vocabularies.  Target i of an answer in the student's tokens is compared with target i in the teacher's.
 
     Source: Boizard et al. (arXiv 2402.12030), section 3; checked against the baseline of songmzhang/DSKD@077337a.
     Deviation: ranks beyond `top` are compared as one; None compares all.
@@ -29,7 +29,7 @@ class ULD(Distillation):
 
     data: PairedText
     top: int | None = 8192
-    """Ranks that are compared one by one; the metric `tail_bound` says what the others may add at most."""
+    """Number of ranks compared one by one; the metric `tail_bound` bounds the contribution of the others."""
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
@@ -37,7 +37,7 @@ class ULD(Distillation):
         label_term = label_loss(student, ours, rate=1 - self.kd_rate, count=counts["targets"])
 
         pairs = align_by_index(batch.student_spans, batch.teacher_spans)
-        compared = pairs.mask & ours.loss_mask  # slot i is that of the student's target i
+        compared = pairs.mask & ours.loss_mask  # slot i is the student's target i
         ranks = linear_rank_distance(
             forward.gather_positions(student, pairs.student),
             forward.gather_positions(teacher, pairs.teacher),

@@ -1,4 +1,4 @@
-"""WeakMatching: a vector field by its integrals against windows, in which nothing noisy is derived."""
+"""WeakMatching: a vector field fitted by its integrals against windows, without derivatives of noisy data."""
 
 import dataclasses
 
@@ -19,9 +19,9 @@ from jaxkd.vector_fields.segments import SegmentBatch, SegmentRecipe
 class WeakMatching(SegmentRecipe):
     """loss = mean over windows and states of (int w f(y, u) + int w' y)^2 / (deviation int w)^2.
 
-    w is the window of `weak_form`, deviation that of the state's slopes: the loss is in the unit of `FNODE`'s.  The
-    field is taken at smooth states, since a curved function of noisy ones is biased; the measured ones enter as they
-    are.
+    w is the window of `weak_form`, and deviation that of the state's slopes, so the loss has the unit of `FNODE`'s.
+    The field is evaluated at smoothed states, since a nonlinear function of noisy ones is biased; the measured states
+    enter unchanged.
 
     Source: the weak form of Messenger & Bortz (arXiv 2005.04339) as the loss of a network, as in VF-NODE (Zhao et al.,
     ICLR 2025), whose test functions are sines.  Deviation: windows in place of sines.
@@ -29,7 +29,7 @@ class WeakMatching(SegmentRecipe):
 
     field: Field = Network()
     window: int = 9
-    """Samples of a window, odd and at least 5."""
+    """Number of samples in a window, odd and at least 5."""
 
     def validate(self) -> None:
         super().validate()
@@ -60,6 +60,6 @@ class WeakMatching(SegmentRecipe):
         return self.abstract_segments(self.window - 1)
 
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
-        """The windows that numbers in [0, 1) stand for."""
+        """Gather the windows that numbers in [0, 1) select."""
         del variables, key
         return Rollout(batch=self.drawn_segments(batch, self.window - 1))

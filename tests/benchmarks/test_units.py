@@ -30,7 +30,7 @@ def fresh(monkeypatch, tmp_path):
 
 
 def numbers(*failing):
-    """Of 1, 2 and 3, or quickly of 1 and 2."""
+    """A benchmark over 1, 2 and 3, or over 1 and 2 if quick."""
     FAILING.clear()
     FAILING.update(failing)
 

@@ -1,4 +1,4 @@
-"""What the ideal projectors start from and follow, against least squares in float64."""
+"""Initial values and updates of the ideal projectors, against least squares in float64."""
 
 import logging
 

@@ -14,7 +14,7 @@ UNMASKED = Omitted(because="its arguments have no positions to mask")
 
 
 def attention(*, law: tuple[Callable, ...]) -> Row:
-    """What the pieces of cross-model attention have in common, and the laws of each."""
+    """Tests that the pieces of cross-model attention have in common, and the laws of each."""
     return Row(
         hand=(tests.test_hand_values,),
         law=law,

@@ -20,7 +20,7 @@ def row(
     gradient: tuple[Callable, ...] = (every.test_second_derivatives_equal_finite_differences,),
     numerics: tuple[Callable, ...] = (),
 ) -> Row:
-    """What all divergences have in common, and what each has besides."""
+    """Tests that all divergences have in common, and further ones of each."""
     mirrored = every.test_gradient_to_both_gives_the_teacher_the_gradient_of_the_mirror
     to_both = () if adaptive.test_the_share_has_no_gradient in gradient else (mirrored,)
     return Row(

@@ -34,7 +34,7 @@ DRAWS = Omitted(because="has the gradient of the fits that it is made of, and no
 
 
 def words() -> Row:
-    """What is shown of a function that makes terms."""
+    """Tests of a function that makes terms."""
     return Row(
         hand=(library.test_hand_values,),
         law=(library.test_there_are_as_many_polynomials_as_there_must_be,),
@@ -47,7 +47,7 @@ def words() -> Row:
 
 
 def reduced(*, law: Callable, oracle: Callable) -> Row:
-    """What is shown of a step of the least squares."""
+    """Tests of a step of the least squares."""
     return Row(
         hand=(squares.test_hand_values,),
         law=(law,),
@@ -60,7 +60,7 @@ def reduced(*, law: Callable, oracle: Callable) -> Row:
 
 
 def penalty(*laws: Callable) -> Row:
-    """What is shown of a penalty of weights."""
+    """Tests of a penalty of weights."""
     return Row(
         hand=(penalties.test_hand_values,),
         law=(

@@ -23,7 +23,7 @@ def row(
     gradient: tuple[Callable, ...] = (),
     numerics: tuple[Callable, ...] = (),
 ) -> Row:
-    """What all feature losses have in common, and what each has besides."""
+    """Tests that all feature losses have in common, and further ones of each."""
     return Row(
         hand=(hand,),
         law=law,

@@ -1,4 +1,4 @@
-"""What the table says of one public function."""
+"""A row of the table: the tests of one public function."""
 
 import dataclasses
 import inspect
@@ -52,6 +52,6 @@ class Row:
 
 
 def address(test: Callable) -> str:
-    """What pytest calls a test function: `tests/losses/test_reduce.py::test_hand_values`."""
+    """Pytest's address of a test function: `tests/losses/test_reduce.py::test_hand_values`."""
     path = Path(inspect.getsourcefile(test) or "").resolve().relative_to(Path.cwd())
     return f"{path}::{test.__name__}"

@@ -17,7 +17,7 @@ def of_chunks(
     gradient: tuple[Callable, ...] | Omitted,
     numerics: tuple[Callable, ...] | Omitted,
 ) -> Row:
-    """What is known of stretches from their tokens."""
+    """Tests of chunks and their values, from their tokens."""
     return Row(
         hand=(test_chunk_values.test_hand_values,),
         law=(law,),

@@ -50,7 +50,7 @@ def write(
     end_tokens=(),
     **others,
 ):
-    """What is sampled after the prompts.  Few shapes are compiled: rows are filled up and cut off again."""
+    """Sample after the prompts.  Few shapes are compiled: rows are padded, and the padding is removed again."""
     padded = pad(prompts, example_ids=example_ids, length=length, rows=rows)
     options = {"max_new_tokens": new, "sampling": sampling, "end_tokens": end_tokens}
     generated = sample(model.config, model.params, padded, jax.random.key(seed), **options, **others)
@@ -75,7 +75,7 @@ def texts(generated):
 
 @pytest.fixture(scope="module")
 def greedy(llama):
-    """What the model writes where nothing ends a text."""
+    """Greedy generations of the model without end tokens."""
     return write(llama)
 
 

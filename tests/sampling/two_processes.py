@@ -1,4 +1,4 @@
-"""What `test_processes` starts: texts of a tiny model, on a mesh over all processes."""
+"""Program that `test_processes` starts: texts of a tiny model, on a mesh over all processes."""
 
 import json
 

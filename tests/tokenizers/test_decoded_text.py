@@ -1,4 +1,4 @@
-"""What a model wrote as text: whole characters, known tokens, and spans that spell it."""
+"""Generated tokens as text: whole characters, known tokens, and spans that spell it."""
 
 import pytest
 

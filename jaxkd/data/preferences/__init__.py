@@ -1,1 +1,1 @@
-"""Pairs of answers to one prompt, of which one is better."""
+"""Preference pairs: two answers to one prompt, one better."""

@@ -1,4 +1,4 @@
-"""What is wrong with a Python function that shows in the function alone, without a run or a right answer beside it."""
+"""Flaws of a Python function that its source alone shows, without a run or a reference solution."""
 
 import ast
 import itertools
@@ -12,32 +12,32 @@ Flaw: TypeAlias = Literal["syntax", "repeated", "unreachable", "unused", "same_o
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 Nodes: TypeAlias = Sequence[ast.AST]
-"""All of a function, it among them."""
+"""All nodes of a function, including it."""
 
 ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _POINTLESS = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitAnd, ast.BitOr, ast.BitXor)
-"""Operators that nobody needs on an operand and itself."""
+"""Operators that are pointless on two equal operands."""
 _SAYS_RETURN = re.compile(r"\s*Returns?\b", re.IGNORECASE)
 
 
 def flaws(function: str) -> tuple[Flaw, ...]:
-    r"""The kinds of flaws of a function, in the order of `Flaw`; none where all is well.
+    r"""Return the kinds of flaws of a function, in the order of `Flaw`; empty if there are none.
 
-    - `syntax`: it does not parse, or is not one function with a body besides its docstring.  Nothing else is said then.
+    - `syntax`: it does not parse, or is not one function with a body besides its docstring.  No other is then reported.
     - `repeated`: a statement twice in a row.
-    - `unreachable`: a statement behind a `return`, `raise`, `continue` or `break` of its own block.
+    - `unreachable`: a statement after a `return`, `raise`, `continue` or `break` in its own block.
     - `unused`: a parameter, or a variable that an assignment binds, that nothing reads.  `self`, `cls`, `*args`,
-      `**kwargs` and names that begin with an underscore need not be read.
-    - `same_operands`: a comparison, a conjunction or a difference of something and itself, or its assignment to itself.
+      `**kwargs` and names that begin with an underscore are exempt.
+    - `same_operands`: an expression compared, combined or assigned with itself, or subtracted from itself.
     - `no_return`: the docstring begins with "Return", and no value is returned or yielded.
-    - `read_early`: a variable that is read before the first place that binds it.
+    - `read_early`: a variable that is read before it is first bound.
 
     Args:
-        function: its source, from `def` on.
+        function: source code, from `def` on.
 
-    Source: inferred; pyflakes and pylint warn of the like.
+    Source: inferred; pyflakes and pylint have similar warnings.
 
     Example:
         >>> flaws('def double(number):\n    "Return twice the number."\n    twice = number - number')
@@ -51,10 +51,10 @@ def flaws(function: str) -> tuple[Flaw, ...]:
 
 
 def parsed(function: str) -> Function | None:
-    """The one function that a text is, with a body besides its docstring; None for any other text."""
+    """Parse a text of one function with a body besides its docstring; None for any other text."""
     try:
         with warnings.catch_warnings():
-            # Invalid escapes are another reader's business.
+            # Invalid escapes are not checked here.
             warnings.simplefilter("ignore")
             tree = ast.parse(function)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -67,7 +67,7 @@ def parsed(function: str) -> Function | None:
 
 
 def blocks(nodes: Nodes) -> Iterator[list[ast.stmt]]:
-    """The lists of statements below some nodes."""
+    """Yield the statement lists of some nodes."""
     for node in nodes:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
@@ -76,7 +76,7 @@ def blocks(nodes: Nodes) -> Iterator[list[ast.stmt]]:
 
 
 def operands(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
-    """Pairs of operands that nobody needs to be the same."""
+    """Return pairs of operands that should not be equal."""
     match node:
         case ast.Compare(left=left, comparators=[right]):
             return [(left, right)]
@@ -90,14 +90,14 @@ def operands(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
 
 
 def parameters(function: Function) -> list[str]:
-    """Those that a caller gives by name or by place and that should be read."""
+    """Return the named parameters, by keyword or position, that should be read."""
     arguments = function.args
     names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     return [name for name in names if name not in ("self", "cls") and not name.startswith("_")]
 
 
 def own_nodes(function: Function) -> Iterator[ast.AST]:
-    """What belongs to the function itself and not to one inside it."""
+    """Yield the nodes of the function itself, not of nested ones."""
     left: list[ast.AST] = list(function.body)
     while left:
         node = left.pop()
@@ -107,7 +107,7 @@ def own_nodes(function: Function) -> Iterator[ast.AST]:
 
 
 def returns(function: Function) -> list[ast.AST]:
-    """Where it gives a value."""
+    """Return nodes with a value."""
     return [
         node
         for node in own_nodes(function)
@@ -145,7 +145,7 @@ def _unused(function: Function, nodes: Nodes) -> bool:
 
 def _same_operands(function: Function, nodes: Nodes) -> bool:
     del function
-    # Not `ast.dump`: it tells what is assigned from what is read.
+    # Not `ast.dump`: it distinguishes assigned from read names.
     return any(_alike(one, two, ast.unparse) for node in nodes for one, two in operands(node))
 
 
@@ -172,16 +172,16 @@ def _alike(one: ast.AST, two: ast.AST, written: Callable[[ast.AST], str]) -> boo
 
 
 def _declared(nodes: Nodes) -> set[str]:
-    """Names that belong to a scope outside."""
+    """Return names that belong to an outer scope."""
     return {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
 
 
 class _Order(ast.NodeVisitor):
-    """Names of one scope as a first pass through it reads and binds them."""
+    """Names of one scope, in the order in which it reads and binds them."""
 
     def __init__(self) -> None:
         self.uses: list[tuple[str, bool]] = []
-        """Each with whether it is bound there."""
+        """Pairs of a name and whether it is bound there."""
 
     def visit_Name(self, node: ast.Name) -> None:
         self.uses.append((node.id, isinstance(node.ctx, ast.Store)))
@@ -231,7 +231,7 @@ class _Order(ast.NodeVisitor):
         self._bound(node.rest)
 
     def generic_visit(self, node: ast.AST) -> None:
-        # An inner scope runs when it is called, and a comprehension has names of its own.
+        # An inner scope runs when it is called, and a comprehension has its own names.
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             self._bound(node.name)
         elif not isinstance(node, (*_SCOPES, *_COMPREHENSIONS)):

@@ -1,4 +1,4 @@
-"""One flaw put into a function that has none."""
+"""Mutations that put one flaw into a function."""
 
 import ast
 import io
@@ -21,23 +21,23 @@ from jaxkd.data.preferences.code_flaws import (
 )
 
 Edit: TypeAlias = tuple[int, int, bytes]
-"""What stands from one byte to another in place of what was there."""
+"""Start and end of a range of bytes, and its replacement."""
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Delete, ast.Assert, *ENDS)
 """Statements without a block of their own."""
 _SIGNS = frozenset("()[]{}:")
 _MOST_READS = 2
-"""Of a variable that is forgotten: more would change too much."""
+"""Maximum number of reads to replace: more would change too much."""
 
 
 def mutations(head: str, body: str, flaw: Flaw, *, order: Callable[[str], str]) -> Iterator[str]:
-    r"""The bodies that one edit makes of a function's body and that have this flaw and no other.
+    r"""Yield the bodies, one edit away from a function's body, that have this flaw and no other.
 
     Args:
-        head: signature and docstring, which stay as they are.
-        body: without a flaw.
-        flaw: what is put in.
-        order: key by which the edits are tried.
+        head: signature and docstring, unchanged.
+        body: body without a flaw.
+        flaw: flaw to put in.
+        order: sort key of the edits.
 
     Example:
         >>> next(mutations("def last(items):", "    items = items[1:]\n    return items", "unreachable", order=str))
@@ -54,18 +54,18 @@ def mutations(head: str, body: str, flaw: Flaw, *, order: Callable[[str], str]) 
 
 
 class _Source:
-    """The text of a function, by the nodes of its tree."""
+    """Source of a function, by the nodes of its tree."""
 
     def __init__(self, text: str, start: int):
         self.text, self.start = text, start
-        """Where the body begins, in bytes: nothing before it is edited."""
+        """Byte offset of the body: nothing before it is edited."""
         self._bytes = text.encode()
         self._lines = [0]
         for line in self._bytes.split(b"\n"):
             self._lines.append(self._lines[-1] + len(line) + 1)
 
     def place(self, line: int, column: int) -> int:
-        """Of a line, from 1, and a column in bytes."""
+        """Return the byte offset of a line, from 1, and a column."""
         return self._lines[line - 1] + column
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class _Source:
         return self._bytes[self.span(one)[1] : self.span(two)[0]]
 
     def copied(self, one: ast.expr | ast.stmt, over: ast.expr | ast.stmt) -> Edit:
-        """One node's text in place of another's."""
+        """Replace the text of `over` by that of `one`."""
         return (*self.span(over), self.of(one))
 
     def in_body(self, node: ast.expr | ast.stmt) -> bool:
@@ -99,7 +99,7 @@ _Edits: TypeAlias = Iterator[Sequence[Edit]]
 
 
 def _signs(function: Function, source: _Source) -> _Edits:
-    """A bracket or a colon is left out, or written twice."""
+    """Leave out or double a bracket or a colon."""
     del function
     for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
         if token.type != tokenize.OP or token.string not in _SIGNS:
@@ -112,20 +112,20 @@ def _signs(function: Function, source: _Source) -> _Edits:
 
 
 def _copies(function: Function, source: _Source) -> _Edits:
-    """A statement takes the place of the one beside it."""
+    """Replace a statement by a neighbour."""
     for one, two in _neighbours(function, source):
         yield [source.copied(one, two)]
         yield [source.copied(two, one)]
 
 
 def _swaps(function: Function, source: _Source) -> _Edits:
-    """Two statements change places."""
+    """Swap two statements."""
     for one, two in _neighbours(function, source):
         yield [source.copied(one, two), source.copied(two, one)]
 
 
 def _forgotten(function: Function, source: _Source) -> _Edits:
-    """Another variable is read wherever one was."""
+    """Read another variable instead of one."""
     named = [node for node in ast.walk(function) if isinstance(node, ast.Name) and source.in_body(node)]
     local = {node.id for node in named if isinstance(node.ctx, ast.Store)} | set(parameters(function))
     for name in local:
@@ -136,7 +136,7 @@ def _forgotten(function: Function, source: _Source) -> _Edits:
 
 
 def _same(function: Function, source: _Source) -> _Edits:
-    """An operand takes the place of the other."""
+    """Replace an operand by the other."""
     for node in ast.walk(function):
         for one, two in operands(node):
             if source.in_body(one):
@@ -146,7 +146,7 @@ def _same(function: Function, source: _Source) -> _Edits:
 
 
 def _dropped_returns(function: Function, source: _Source) -> _Edits:
-    """What was returned is computed and dropped."""
+    """Compute returned values but drop them."""
     given = returns(function)
     if says_return(function):
         yield [
@@ -157,7 +157,7 @@ def _dropped_returns(function: Function, source: _Source) -> _Edits:
 
 
 def _neighbours(function: Function, source: _Source) -> Iterator[tuple[ast.stmt, ast.stmt]]:
-    """Simple statements in a row, with nothing but space between them."""
+    """Yield adjacent simple statements with only white space in between."""
     for block in blocks(list(ast.walk(function))):
         for one, two in itertools.pairwise(block):
             simple = isinstance(one, _SIMPLE) and isinstance(two, _SIMPLE)

@@ -1,4 +1,4 @@
-"""Two answers to one prompt of which one is preferred, and the sources that hold such pairs."""
+"""Preference pairs, two answers to one prompt of which one is preferred, and their sources."""
 
 import abc
 import dataclasses
@@ -10,22 +10,22 @@ from jaxkd.typing import Split
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preference:
-    """A conversation up to a turn, and two ways to go on."""
+    """A conversation, and two candidate responses."""
 
     key: str
-    """Names the pair for good: it does not move when others are added."""
+    """Permanent name, which does not change when pairs are added."""
     group: str
-    """Pairs of one group stay on one side of a split."""
+    """Group, all of whose pairs are in one split."""
     messages: tuple[tuple[str, str], ...]
-    """The prompt: (role, text) pairs."""
+    """Prompt, as (role, text) pairs."""
     chosen: str
     rejected: str
     rendered: str | None = None
-    """The prompt as the source itself writes it out, which the plain template takes as it stands."""
+    """Prompt as the source itself renders it, which the plain template uses verbatim."""
     probability: float = 1.0
-    """That `chosen` is the better answer, in [0, 1]: 1 for a hard label."""
+    """Probability that `chosen` is better, in [0, 1]: 1 for a hard label."""
     weight: float = 1.0
-    """How much the pair counts, > 0."""
+    """Weight of the pair, > 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
@@ -34,22 +34,22 @@ class Preference:
             raise ValueError(f"weight must be > 0 and finite, got {self.weight} in {self.key!r}. Leave the pair out.")
 
     def answered(self, answer: str) -> Example:
-        """The prompt with one answer."""
+        """Return the prompt with an answer."""
         return Example(key=self.key, group=self.group, messages=self.messages, response=answer, rendered=self.rendered)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreferenceSource(abc.ABC):
-    """Where pairs come from: a frozen description, read when asked."""
+    """Source of pairs: a frozen description, read on demand."""
 
     @abc.abstractmethod
     def pairs(self, split: Split) -> list[Preference]:
-        """The pairs of one split, in an order that never changes."""
+        """Return the pairs of one split, in a fixed order."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chosen(Source):
-    """The prompts of pairs with their better answers, as text to learn or to be measured on."""
+    """Prompts of pairs with their better answers, as text for training or evaluation."""
 
     source: PreferenceSource
 

@@ -1,4 +1,4 @@
-"""Pairs with a truth that can be checked: the body of a real function, and the same body with one flaw in it."""
+"""Preference pairs with a verifiable label: the body of a real function, and the same body with one flaw."""
 
 import dataclasses
 import functools
@@ -17,16 +17,16 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlawedCode(PreferenceSource):
-    """The documented functions of the standard library, each with one pair for every kind of flaw it has room for.
+    """Documented functions of the standard library, with one pair for each kind of flaw that fits a function.
 
-    `code_flaws.flaws` finds the flaw of each rejected body, none in the chosen ones, and works on what a model writes,
-    too.  A function with a flaw of its own is left out, and so is a body that was there before.
+    `code_flaws.flaws` finds the flaw of each rejected body, none in the chosen ones, and works on generated code, too.
+    Functions that already have a flaw and repeated bodies are left out.
     """
 
     source: StandardLibrary
     kinds: tuple[Flaw, ...] = get_args(Flaw)
     held_out: tuple[Flaw, ...] = ()
-    """Kinds of the test split alone: whether what is learnt goes beyond what was shown."""
+    """Kinds that only the test split has, to test generalisation to unseen flaws."""
 
     def __post_init__(self) -> None:
         if not self.kinds or not set(self.kinds) <= set(get_args(Flaw)):
@@ -40,9 +40,9 @@ class FlawedCode(PreferenceSource):
 
 @functools.lru_cache(maxsize=8)
 def _pairs(code: FlawedCode, split: Split) -> tuple[Preference, ...]:
-    """Once per process: the stages of a study read the same pairs many times."""
+    """Build pairs once per process: the stages of a study read them many times."""
     examples = code.source.examples(split)
-    # The first of equal bodies.
+    # Keeps the first of equal bodies.
     distinct = {example.response: example for example in reversed(examples)}
     kinds: list[Flaw] = [kind for kind in code.kinds if split == "test" or kind not in code.held_out]
     pairs, clean = [], 0

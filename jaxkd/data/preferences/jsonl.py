@@ -1,4 +1,4 @@
-"""Your own preferences: one JSON object a line, with the prompt beside the answers or within them."""
+"""Preferences from JSON Lines files, with the prompt beside the answers or within them."""
 
 import dataclasses
 import itertools
@@ -18,12 +18,12 @@ _ROLES = {_HUMAN: "user", _ASSISTANT: "assistant"}
 
 
 _Parted: TypeAlias = tuple[tuple[tuple[str, str], ...], str | None, str, str]
-"""Prompt, the prompt as written, and the two answers."""
+"""Prompt, rendered prompt, and the two answers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
-    r"""One file a split, each line in one of four forms.
+    r"""Preferences, one file per split, each line in one of four forms.
 
     ```
     {"prompt": "...", "chosen": "...", "rejected": "..."}
@@ -33,16 +33,16 @@ class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
     ```
 
     A MESSAGE is `{"role": "...", "content": "..."}`; an answer is one message of the assistant, or its text.  Without
-    `prompt` it is what the two conversations have in common: their first messages, or the text up to the last turn of
-    the assistant, which is also `Preference.rendered`.  Conversations that part earlier are no pair: they are counted,
-    logged and left out.
+    `prompt`, the prompt is what the two conversations have in common: their first messages, or the text up to the last
+    turn of the assistant, which is also `Preference.rendered`.  Conversations that differ earlier are counted, logged
+    and left out.
 
-    `pref_prob`, the probability that `chosen` is the better one, and `weight` are numbers, 1 where they are missing.
-    Other fields are ignored, and so are empty lines.
+    `pref_prob`, the probability that `chosen` is the better one, and `weight` are numbers, 1 if missing.  Other fields
+    and empty lines are ignored.
     """
 
     def pairs(self, split: Split) -> list[Preference]:
-        """The pairs of a split's file, in its order.
+        """Return the pairs of a split's file, in order.
 
         Raises:
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no pairs.
@@ -59,7 +59,7 @@ class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
 
 
 def _pair(row: dict[str, Any], key: str) -> Preference | None:
-    """A row; None where the conversations part before the last turn.
+    """Convert a row; None if the conversations differ before the last turn.
 
     Raises:
         ValueError: the row is malformed; the message says how.
@@ -88,7 +88,7 @@ def _pair(row: dict[str, Any], key: str) -> Preference | None:
 
 
 def _parted_messages(row: dict[str, Any]) -> _Parted | None:
-    """Two conversations that have all but their last message in common."""
+    """Split two conversations that share all but their last message."""
     chosen, rejected = (json_rows.turns(row[name], name, at_least=2) for name in _ANSWERS)
     same = itertools.takewhile(lambda turns: turns[0] == turns[1], zip(chosen, rejected, strict=False))
     # Equal conversations have a prompt, too.
@@ -99,7 +99,7 @@ def _parted_messages(row: dict[str, Any]) -> _Parted | None:
 
 
 def _parted_transcripts(row: dict[str, Any]) -> _Parted | None:
-    """Two texts that are the same up to the assistant's last turn."""
+    """Split two texts that are equal up to the assistant's last turn."""
     (prompt, chosen), (other, rejected) = (_parted(json_rows.text(row[name], f'"{name}"'), name) for name in _ANSWERS)
     if prompt != other:
         return None
@@ -136,7 +136,7 @@ def _of_assistant(turn: tuple[str, str], name: str) -> str:
 
 
 def _parted(text: str, name: str) -> tuple[str, str]:
-    """A transcript up to its last answer, and the answer."""
+    """Split off the last answer of a transcript."""
     before, turn, answer = text.rpartition(_ASSISTANT)
     if not turn:
         raise ValueError(

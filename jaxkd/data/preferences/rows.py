@@ -1,7 +1,7 @@
-"""Pairs of answers as rows of arrays: what of a pair is packed, and the batch that packed rows become.
+"""Preference pairs as rows: the packed arrays of a pair, and batches from packed rows.
 
-Both answers of a pair, each behind the prompt, lie in one row as two segments: so a pair is never split over devices,
-and one forward pass reads both.
+Both answers of a pair, each after the prompt, are two segments of one row: so a pair is never split over devices, and
+one forward pass reads both.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from jaxkd.records import PreferenceBatch, TokenBatch
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TokenizedPair:
-    """Both answers to a prompt as token ids; their `index` is twice the pair's, and one more for the rejected one."""
+    """Both answers to a prompt as token ids; their `index` is twice the pair's, plus 1 for the rejected one."""
 
     key: str
     chosen: Tokenized
@@ -28,16 +28,16 @@ class TokenizedPair:
 
     @property
     def answers(self) -> tuple[Tokenized, Tokenized]:
-        """The chosen one first, as they lie in a row."""
+        """Both answers as in a row, the chosen one first."""
         return self.chosen, self.rejected
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """The packed arrays of a pair: its tokens, its targets, and its numbers."""
+    """Packed arrays of a pair: its tokens, its targets, and its scalars."""
 
     reference: Float[np.ndarray, "n 2"] | None
-    """Log-probabilities of each pair's answers under a reference model, where a cache has them."""
+    """Log-probabilities of each pair's answers under a reference model, if cached."""
 
     def __call__(self, pair: TokenizedPair) -> dict[str, np.ndarray]:
         tokens, targets, start = [], [], 0
@@ -60,7 +60,7 @@ class Features:
 
 @dataclasses.dataclass(frozen=True)
 class Assemble:
-    """From packed rows to a batch: a process's share of them."""
+    """Build a batch from a process's share of packed rows."""
 
     rows: slice
 
@@ -70,7 +70,7 @@ class Assemble:
         tokens, targets, numbers = mine["tokens"], mine["targets"], mine["pairs"]
         mask = pairs_of_targets > 0
         starts = packing.segment_starts(pairs_of_tokens, mine["tokens_positions"])
-        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+        # NumPy arrays instead of JAX arrays: the loop moves them to the devices.
         answers: dict[str, Any] = {
             "tokens": tokens["token"],
             "positions": tokens["position"],

@@ -1,4 +1,4 @@
-"""Pairs of answers as a training stream: a source, a template and the shape of a packed batch."""
+"""Preference pairs as a training stream: source, template and shape of a packed batch."""
 
 import dataclasses
 import functools
@@ -34,42 +34,42 @@ _log = logging.getLogger(__name__)
 class PreferenceText:
     """Pairs of a source, rendered, tokenized and packed into rows of fixed size, both answers of a pair in one row.
 
-    An answer and its prompt may have half of a row each of them, so that every pair that is kept fits.
+    Each answer with its prompt may take half a row, so every pair that is kept fits.
     """
 
     source: PreferenceSource
     rows: int = 8
     """Rows of a global batch: one optimizer step, however it is split."""
     length: int = 1024
-    """Tokens of a row, prompts and answers together."""
+    """Tokens per row, prompts and answers together."""
     targets: int = 512
-    """Answer tokens of a row."""
+    """Answer tokens per row."""
     pairs: int = 4
-    """Most pairs of a row."""
+    """Maximum number of pairs per row."""
     limit: int | None = None
-    """Pairs to keep, drawn by a hash of their keys; None keeps all."""
+    """Maximum number of pairs, selected by a hash of their keys; None keeps all."""
     template: Literal["chat", "plain"] = "chat"
     overlong: Literal["drop", "truncate"] = "drop"
-    """What becomes of a pair with an answer that is too long: it is counted either way.  A cut answer has no end, and a
-    model that learns from it that there is none writes on and on."""
+    """Treatment of a pair with an answer that is too long, counted either way.  A cut answer has no end, and a model
+    that learns from it does not learn to stop."""
     max_ratio: float | None = None
-    """How many times as many tokens the longer answer of a pair may have, at least 1; other pairs are dropped and
-    counted.  Where lengths differ, length may be all that is learnt.  None keeps all."""
+    """Maximum ratio of the token counts of a pair's answers, at least 1; other pairs are dropped and counted.  If
+    lengths differ, length may be all that is learnt.  None keeps all."""
     max_prompt: int | None = None
-    """Tokens to which a longer prompt is cut, and counted; None cuts none."""
+    """Length in tokens to which longer prompts are cut, and counted; None: no limit."""
     keep_prompt: Literal["first", "last"] = "last"
-    """Which tokens of such a prompt stay.  The last ones lead up to the answer."""
+    """Part of a longer prompt to keep.  The last tokens lead up to the answer."""
 
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedPair]:
-        """The pairs of a split as token ids; what was kept and dropped is logged.
+        """Tokenize the pairs of a split; logs how many were kept and dropped.
 
         Raises:
-            ValueError: nothing kept.
+            ValueError: no pair kept.
         """
         return _tokenized(self, split, tokenizer)
 
     def identity(self, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
-        """Hashes of all that decides a model's log-probabilities of these answers: the key of a cache."""
+        """Hash all that determines a model's log-probabilities of these answers: the key of a cache."""
         answers = [answer for pair in self.tokenized(split, tokenizer) for answer in pair.answers]
         return {
             "model": model.fingerprint(),
@@ -82,10 +82,10 @@ class PreferenceText:
     def log_probs(
         self, cache: str, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase"
     ) -> Float[np.ndarray, "n 2"]:
-        """Log-probabilities of both answers of each pair, in nats, from what a `Cache` stage stored of these pairs.
+        """Read the log-probabilities of both answers of each pair, in nats, from the cache of a `Cache` stage.
 
         Raises:
-            FileNotFoundError: no cache there.
+            FileNotFoundError: a folder without a cache.
             ValueError: a cache of something else.
         """
         stored = HiddenCache(Path(cache), self.identity(split, model, tokenizer))
@@ -93,10 +93,10 @@ class PreferenceText:
         return np.array([[stored(answer.index).sum(dtype=np.float64) for answer in pair.answers] for pair in pairs])
 
     def check_fits(self, model: ModelLimits) -> None:
-        """Refuse answers that are longer than a model was made for.
+        """Reject answers longer than a model's maximum sequence length.
 
         Raises:
-            ValueError: a position table would be read beyond its end, which JAX does without a word.
+            ValueError: a position table would be read beyond its end, which JAX does silently.
         """
         if self.length // 2 > model.max_positions:
             raise ValueError(
@@ -118,14 +118,14 @@ class PreferenceText:
         reference: Float[np.ndarray, "n 2"] | None = None,
         share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """A share of the rows of an endless shuffled stream of global batches of `PreferenceBatch`.
+        """Return a share of the rows of an endless shuffled stream of global batches.
 
         Args:
-            split: of the source.
-            tokenizer: of the model that learns.
-            seed: decides the order.
+            split: split of the source.
+            tokenizer: tokenizer of the trained model.
+            seed: random seed of the order.
             reference: log-probabilities of both answers of each pair under a reference model.
-            share: of the rows of each global batch.
+            share: share of the rows of each global batch.
         """
         import grain
 
@@ -135,7 +135,7 @@ class PreferenceText:
         return stream.batch(self.rows, drop_remainder=True).map(Assemble(mine))
 
     def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[PreferenceBatch]:
-        """The batches that hold each pair of a split once: to measure on, not to train on."""
+        """Return batches that hold each pair of a split once: for evaluation, not training."""
         import grain
 
         pairs = grain.MapDataset.source(self.tokenized(split, tokenizer))
@@ -143,7 +143,7 @@ class PreferenceText:
         return list(batches.map(Assemble(slice(None))))
 
     def abstract_batch(self, *, reference: bool = False) -> PreferenceBatch:
-        """Shapes and dtypes of one global batch, with the log-probabilities of a cache or without."""
+        """Return the shapes and dtypes of one global batch, with or without cached log-probabilities."""
         tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)
         targets = jax.ShapeDtypeStruct((self.rows, self.targets), jnp.int32)
         fields: dict[str, Any] = dict.fromkeys(("tokens", "positions", "segment_ids"), tokens)
@@ -160,7 +160,7 @@ class PreferenceText:
 
 @functools.lru_cache(maxsize=8)
 def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedPair]:
-    """Once per process: the stages of a study read the same pairs many times."""
+    """Tokenize once per process: the stages of a study read the pairs often."""
     pairs = subset(text.source.pairs(split), text.limit)
     told_apart = [pair for pair in pairs if pair.chosen != pair.rejected]
     if not told_apart:
@@ -173,7 +173,7 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
     unequal = 0
     for place in sorted(chosen.keys() & rejected.keys()):
         one, two = chosen[place], rejected[place]
-        # Two answers may have become one when they were cut.
+        # Cutting may have made the two answers equal.
         if np.array_equal(one.tokens, two.tokens):
             continue
         if not _alike(one, two, text.max_ratio):
@@ -208,7 +208,7 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
 
 
 def _alike(one: chat.Tokenized, two: chat.Tokenized, max_ratio: float | None) -> bool:
-    """Whether two answers have about as many tokens."""
+    """Whether two answers have similar token counts."""
     shorter, longer = sorted(len(answer.tokens) - answer.prompt_length for answer in (one, two))
     return max_ratio is None or longer <= max_ratio * shorter
 
@@ -216,7 +216,7 @@ def _alike(one: chat.Tokenized, two: chat.Tokenized, max_ratio: float | None) ->
 def _by_place(
     examples: list[Example], text: PreferenceText, tokenizer: "PreTrainedTokenizerBase"
 ) -> dict[int, chat.Tokenized]:
-    """The answers that can be used, by their place in the list."""
+    """Return the usable answers, by position in the list."""
     numbered = [dataclasses.replace(example, key=str(place)) for place, example in enumerate(examples)]
     tokenized, _ = chat.tokenize(
         numbered,

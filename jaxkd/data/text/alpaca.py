@@ -1,4 +1,4 @@
-"""The text around an instruction that Alpaca gave to instruction data, and most open sets of it have kept."""
+"""Alpaca's prompt template for instructions, which most open instruction data sets have kept."""
 
 _ALONE = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
@@ -12,11 +12,11 @@ _WITH_INPUT = (
 
 
 def prompt(instruction: str, input: str = "") -> str:
-    r"""The prompt up to where the response begins; an empty input has no section.
+    r"""Render the prompt up to where the response begins; an empty input has no section.
 
     Args:
-        instruction: what is to be done.
-        input: what it is to be done to.
+        instruction: the task.
+        input: text that the task applies to.
 
     Source: the data of DSKD (arXiv 2406.17328), songmzhang/DSKD@077337a, after Stanford's Alpaca.  Deviation: none.
 

@@ -1,6 +1,6 @@
-"""From examples to token ids: the template, the end of the turn, and what fits.
+"""Tokenization of examples: template, end of turn and length limits.
 
-Prompt and response are encoded apart.  So the tokens of a prompt are the same in training and in
+Prompt and response are encoded separately.  So the tokens of a prompt are the same in training and
 generation, whatever the response begins with, and the boundary between them is exact.
 """
 
@@ -27,40 +27,40 @@ class Tokenized:
     """An example as token ids.  The targets are `tokens[prompt_length:]`."""
 
     index: int
-    """Place in the list that `tokenize` returned."""
+    """Index in the list that `tokenize` returned."""
     key: str
     tokens: Int[np.ndarray, " t"]
-    """Prompt, response, end of turn; no end of turn where the response was cut."""
+    """Prompt, response and end of turn; no end of turn if the response was cut."""
     prompt_length: int
     response_bytes: int | None
-    """UTF-8 bytes of the response, or of the part that was kept; None where nobody counted them."""
+    """UTF-8 bytes of the response, or of the part that was kept; None if not counted."""
     ended: bool = True
-    """Whether the last target ends the turn; not so where the response was cut."""
+    """Whether the last target ends the turn; False if the response was cut."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a model wrote after a prompt."""
+    """A model's response to a prompt."""
 
     tokens: tuple[int, ...]
-    """At least one; the token that ends it is the last where `ended`."""
+    """Sampled tokens, at least one; if `ended`, the last ends the turn."""
     ended: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenizationReport:
-    """What became of the examples; `str` is one line."""
+    """Counts of kept and dropped examples; `str` is one line."""
 
     examples: int
     kept: int
     truncated: int
-    """Of the kept ones, those whose response was cut."""
+    """Kept examples whose response was cut."""
     prompts_cut: int
-    """Of the kept ones, those whose prompt was cut to `max_prompt`."""
+    """Kept examples whose prompt was cut to `max_prompt`."""
     overlong: int
-    """Dropped because they exceed `max_length` or `max_response`."""
+    """Examples dropped because they exceed `max_length` or `max_response`."""
     empty: int
-    """Dropped because they have no response."""
+    """Examples dropped because they have no response."""
     tokens: int
     targets: int
     max_length: int
@@ -86,20 +86,20 @@ def tokenize(
     max_prompt: int | None = None,
     keep_prompt: KeepPrompt = "last",
 ) -> tuple[list[Tokenized], TokenizationReport]:
-    """Render, encode and measure examples; those that cannot be used are counted.
+    """Render and tokenize examples; those that cannot be used are counted.
 
     Args:
         examples: prompts and responses.
         tokenizer: a Hugging Face tokenizer.
-        max_length: most tokens of prompt, response and end of turn together.
-        max_response: most tokens of response and end of turn.
-        overlong: drop what exceeds these, or cut its response.  An example whose prompt leaves no room is dropped
-            either way.
-        template: the tokenizer's chat template; or plain text: `Example.rendered` as it stands, with no token in front
-            and none behind, and where there is none, messages set apart by empty lines.
-        max_prompt: most tokens of a prompt; longer ones are cut before anything is measured.  None cuts none.
-        keep_prompt: which tokens of a longer one stay, its first or its last.  With the last ones a
-            beginning-of-sequence token in front stays too, and counts.
+        max_length: maximum number of tokens of prompt, response and end of turn together.
+        max_response: maximum number of tokens of response and end of turn.
+        overlong: drop examples that exceed these limits, or cut their response.  An example whose prompt leaves no
+            room is dropped either way.
+        template: the tokenizer's chat template; or plain text: `Example.rendered` verbatim, with no token before or
+            after it, or if there is none, messages separated by empty lines.
+        max_prompt: maximum number of tokens of a prompt; longer ones are cut first.  None: no limit.
+        keep_prompt: which tokens of a longer prompt to keep, the first or the last.  With the last, a
+            beginning-of-sequence token in front is kept too, and counts.
 
     Returns:
         The kept examples in their order, numbered from 0, and the report.
@@ -170,7 +170,7 @@ def tokenize(
 
 
 def answered(example: Tokenized, answer: Answer) -> Tokenized:
-    """The example with another answer in place of its own; its bytes are not counted.
+    """Replace the response of an example by `answer`, whose bytes are not counted.
 
     Raises:
         ValueError: an answer without a token.
@@ -182,7 +182,7 @@ def answered(example: Tokenized, answer: Answer) -> Tokenized:
 
 
 def prompt_tokens(example: Example, tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> list[int]:
-    """The tokens after which a model answers: the same as in training.
+    """Return the tokens of a prompt, the same as in training.
 
     Raises:
         ValueError: an unknown template, no chat template, or a prompt without a token.
@@ -192,10 +192,10 @@ def prompt_tokens(example: Example, tokenizer: "PreTrainedTokenizerBase", templa
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> int:
-    """The token that ends a response.
+    """Return the token that ends a response.
 
-    It is the control token with which the chat template closes the assistant's turn, and the tokenizer's
-    end of sequence where the template is plain or closes with none.
+    It is the control token with which the chat template closes the assistant's turn, or the tokenizer's
+    end of sequence if the template is plain or closes with none.
 
     Raises:
         ValueError: an unknown template, no chat template, or no such token.
@@ -215,7 +215,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat
 
 
 def fingerprint(tokenized: Sequence[Tokenized]) -> str:
-    """A hash of all token ids and where the responses begin: equal for equal training data."""
+    """Hash all token ids and where responses begin: equal for equal training data."""
     digest = hashlib.sha256()
     for example in tokenized:
         digest.update(np.asarray([len(example.tokens), example.prompt_length], "<i8").tobytes())
@@ -224,7 +224,7 @@ def fingerprint(tokenized: Sequence[Tokenized]) -> str:
 
 
 def template_fingerprint(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> str:
-    """A hash of how prompts are rendered: it changes with the template and the control tokens."""
+    """Hash how prompts are rendered, by the template and the control tokens."""
     messages = (("system", "system"), ("user", "user"), ("assistant", "assistant"), ("user", "user"))
     probe = Example(key="", group="", messages=messages, response="")
     ids = [*prompt_tokens(probe, tokenizer, template), end_of_turn(tokenizer, template)]
@@ -259,7 +259,7 @@ def _encode_prompts(
             )
             for example in examples
         ]
-        # The template has written all control tokens already.
+        # The template has already written all control tokens.
         prompts = _encode(texts, tokenizer)
     else:
         texts = [_plain(example) for example in examples]
@@ -285,17 +285,17 @@ def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[
 
 
 def _beginning(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """The beginning-of-sequence token where the tokenizer itself puts one in front, and nothing elsewhere.
+    """Return the beginning-of-sequence token if the tokenizer itself prepends one, else nothing.
 
-    Many have such a token and do not use it (`add_bos_token` is False): a model that never saw it in
-    front of a text scores worse with it.
+    Many have such a token and do not use it (`add_bos_token` is False): a model that never saw it
+    before a text scores worse with it.
     """
     bos = tokenizer.bos_token_id
     return [bos] if isinstance(bos, int) and tokenizer("a")["input_ids"][0] == bos else []
 
 
 def _cut_prompt(prompt: list[int], size: int, keep: KeepPrompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """At most `size` tokens of a prompt."""
+    """Cut a prompt to `size` tokens."""
     if len(prompt) <= size or keep == "first":
         return prompt[:size]
     first = prompt[:1] if prompt[0] == tokenizer.bos_token_id else []
@@ -303,11 +303,11 @@ def _cut_prompt(prompt: list[int], size: int, keep: KeepPrompt, tokenizer: "PreT
 
 
 def _cut(response: list[int], room: int, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], int]:
-    """The first `room` tokens or a few less, so that no character is split; and their UTF-8 bytes."""
+    """Cut to `room` tokens or a few fewer, so that no character is split; also return the UTF-8 bytes."""
     kept = response[: max(room, 0)]
     while kept:
         text = str(tokenizer.decode(kept, clean_up_tokenization_spaces=False))
-        # What a byte-level decoder makes of half a character.
+        # Byte-level decoders return this for half a character.
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
             return kept, len(text.encode())
         kept = kept[:-1]

@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, read so that every fault is told with its line."""
+"""JSON Lines files, read so that every error is reported with its line."""
 
 import dataclasses
 import json
@@ -13,19 +13,19 @@ Row = TypeVar("Row")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """A source with one file a split."""
+    """A source with one file per split."""
 
     train: str | None = None
-    """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if it is not used."""
+    """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if unused."""
     validation: str | None = None
     test: str | None = None
 
     def file(self, split: Split) -> Path:
-        """The file of a split.
+        """Return the file of a split.
 
         Raises:
-            ValueError: none for the split.
-            FileNotFoundError: it does not exist.
+            ValueError: no file for the split.
+            FileNotFoundError: a missing file.
         """
         field, name = f"{type(self).__name__}.{split}", getattr(self, split)
         if name is None:
@@ -39,14 +39,14 @@ class SplitFiles:
 
 
 def read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[Row]:
-    """What `parse` makes of each row and its key, `FILE:LINE`; empty lines are left out.
+    """Call `parse` on each row and its key, `FILE:LINE`; empty lines are skipped.
 
     Raises:
-        ValueError: rows that are not JSON objects or that `parse` refuses (all are counted, the first is shown), no
+        ValueError: rows that are not JSON objects or that `parse` rejects (all are counted, the first is shown), no
             rows.
     """
     rows, faults = [], []
-    # Lines are decoded one by one, so that a wrong byte is reported with its line.
+    # Lines are decoded one by one, so that an invalid byte is reported with its line.
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -79,10 +79,10 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def turns(messages: Any, name: str, *, at_least: int) -> tuple[tuple[str, str], ...]:
-    """A conversation as (role, text) pairs.
+    """Return a conversation as (role, text) pairs.
 
     Raises:
-        ValueError: something else, or fewer messages.
+        ValueError: no conversation, or fewer messages.
     """
     if not isinstance(messages, list) or len(messages) < at_least:
         count = len(messages) if isinstance(messages, list) else kind(messages)
@@ -98,10 +98,10 @@ def turns(messages: Any, name: str, *, at_least: int) -> tuple[tuple[str, str], 
 
 
 def text(value: Any, name: str) -> str:
-    """A field that must be a string.
+    """Return a field that must be a string.
 
     Raises:
-        ValueError: it is not.
+        ValueError: not a string.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, got {kind(value)}.")
@@ -109,7 +109,7 @@ def text(value: Any, name: str) -> str:
 
 
 def kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """Return the JSON type of a value."""
     if isinstance(value, dict):
         return f"an object with the fields {sorted(value)}"
     names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}

@@ -1,4 +1,4 @@
-"""Your own instruction data: one JSON object a line."""
+"""Instruction data from JSON Lines files."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from jaxkd.typing import Split
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Jsonl(json_rows.SplitFiles, Source):
-    r"""One file a split, each line in one of three forms.
+    r"""Instruction data, one file per split, each line in one of three forms.
 
     ```
     {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
@@ -18,16 +18,16 @@ class Jsonl(json_rows.SplitFiles, Source):
     {"prompt": "...", "response": "..."}
     ```
 
-    Of `messages` the last is learnt and must be the assistant's.  `prompt` becomes the user's message;
-    `output` is another name for `response`, and of a list of references the first is learnt.  Other
-    fields are ignored, and so are empty lines.
+    The last of `messages` is the response and must be the assistant's.  `prompt` becomes the user's
+    message.  `output` is another name for `response`; the first of a list of references is learnt.
+    Other fields and empty lines are ignored.
 
     An instruction, with its input if it has one, becomes the user's message under a chat template.  The
-    plain template takes its `Example.rendered`: the row's own `prompt`, and `alpaca.prompt` without one.
+    plain template uses `Example.rendered`: the row's own `prompt`, or `alpaca.prompt` without one.
     """
 
     def examples(self, split: Split) -> list[Example]:
-        """The rows of a split's file, in its order.
+        """Return the rows of a split's file, in order.
 
         Raises:
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows.
@@ -37,7 +37,7 @@ class Jsonl(json_rows.SplitFiles, Source):
 
 
 def _example(row: dict[str, Any], key: str) -> Example:
-    """A row.
+    """Convert a row.
 
     Raises:
         ValueError: the row is malformed; the message says how.
@@ -67,7 +67,7 @@ def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
 
 
 def _from_instruction(row: dict[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
-    """The messages, and the prompt as the row or Alpaca writes it out."""
+    """Return the messages, and the prompt as the row or Alpaca renders it."""
     instruction = json_rows.text(row["instruction"], '"instruction"')
     given = json_rows.text(row.get("input", ""), '"input"')
     rendered = json_rows.text(row["prompt"], '"prompt"') if "prompt" in row else alpaca.prompt(instruction, given)

@@ -1,4 +1,4 @@
-"""Text as a training stream: a source, a template and the shape of a packed batch."""
+"""Text as a training stream: source, template and shape of a packed batch."""
 
 import dataclasses
 import functools
@@ -36,25 +36,25 @@ class PackedText:
     rows: int = 8
     """Rows of a global batch: one optimizer step, however it is split."""
     length: int = 512
-    """Tokens of a row, prompt and response together."""
+    """Tokens per row, prompt and response together."""
     targets: int = 384
-    """Response tokens of a row: the positions that reach the prediction head."""
+    """Response tokens per row: the positions that reach the prediction head."""
     limit: int | None = None
-    """Examples to keep, drawn by a hash of their keys; None keeps all."""
+    """Maximum number of examples, selected by a hash of their keys; None keeps all."""
     template: Literal["chat", "plain"] = "chat"
     overlong: Literal["drop", "truncate"] = "drop"
-    """What becomes of an example that does not fit into a row: it is counted either way."""
+    """Treatment of an example that does not fit into a row, counted either way."""
     max_prompt: int | None = None
-    """Tokens to which a longer prompt is cut, and counted; None cuts none."""
+    """Length in tokens to which longer prompts are cut, and counted; None: no limit."""
     keep_prompt: Literal["first", "last"] = "last"
-    """Which tokens of such a prompt stay.  The last ones lead up to the response; DSKD keeps the first."""
+    """Part of a longer prompt to keep.  The last tokens lead up to the response; DSKD keeps the first."""
 
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
-        """The examples of a split as token ids; what was kept and dropped is logged."""
+        """Tokenize the examples of a split; logs how many were kept and dropped."""
         return _tokenized(self, split, tokenizer)
 
     def identity(self, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
-        """Hashes of all that decides a model's hidden states on this text: the key of a cache."""
+        """Hash all that determines a model's hidden states on this text: the key of a cache."""
         return {
             "model": model.fingerprint(),
             "tokenizer": loading.fingerprint(tokenizer),
@@ -63,10 +63,10 @@ class PackedText:
         }
 
     def check_fits(self, model: ModelLimits) -> None:
-        """Refuse rows that hold examples longer than a model was made for.
+        """Reject rows longer than a model's maximum sequence length.
 
         Raises:
-            ValueError: a position table would be read beyond its end, which JAX does without a word.
+            ValueError: a position table would be read beyond its end, which JAX does silently.
         """
         if self.length > model.max_positions:
             raise ValueError(
@@ -74,7 +74,7 @@ class PackedText:
             )
 
     def require_readers(self, student: Reader, teacher: Reader, *, method: str) -> None:
-        """Refuse a student and a teacher that cannot both learn from this text, which a method reads in shared tokens.
+        """Reject a student and a teacher that cannot both read this text in shared tokens, as `method` does.
 
         Raises:
             ValueError: as `check_fits`, or vocabularies that differ in more than padding.
@@ -92,7 +92,7 @@ class PackedText:
         cache: packing.Teacher | None = None,
         share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """A share of the rows of an endless shuffled stream of global batches."""
+        """Return a share of the rows of an endless shuffled stream of global batches."""
         return packing.train_batches(
             self.tokenized(split, tokenizer),
             rows=self.rows,
@@ -113,15 +113,15 @@ class PackedText:
         teacher_cache: str | None = None,
         share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """`training_stream` for a student and a teacher of one vocabulary, in the student's tokens.
+        """Return `training_stream` for a student and a teacher of one vocabulary, in the student's tokens.
 
         Args:
-            split: of the source.
-            student: the checkpoint whose tokenizer reads the text.
-            teacher: the checkpoint that a cache was made from.
-            seed: decides the order.
+            split: split of the source.
+            student: checkpoint whose tokenizer reads the text.
+            teacher: checkpoint that the cache was made from.
+            seed: random seed of the order.
             teacher_cache: folder of the teacher's hidden states.
-            share: of the rows of each global batch.
+            share: share of the rows of each global batch.
 
         Raises:
             ValueError: a token that one of the heads lacks, or a cache of something else.
@@ -132,7 +132,7 @@ class PackedText:
         return self.training_stream(split, tokenizer, seed, cache=cache, share=share)
 
     def _require_shared_tokens(self, split: Split, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
-        """Refuse a text with a token beyond the shared rows: JAX would read another row, without a word."""
+        """Reject a text with a token beyond the shared rows: JAX would silently read another row."""
         for example in self.tokenized(split, tokenizer):
             if (token := int(example.tokens.max())) >= size:
                 raise ValueError(
@@ -144,10 +144,10 @@ class PackedText:
     def opened(
         self, teacher_cache: str | None, split: Split, teacher: Reader, tokenizer: "PreTrainedTokenizerBase"
     ) -> HiddenCache | None:
-        """The hidden states that a `Cache` stage stored of this text; None where there is no such folder to open.
+        """Open the hidden states that a `Cache` stage stored for this text; None without a folder.
 
         Raises:
-            FileNotFoundError: no cache there.
+            FileNotFoundError: a folder without a cache.
             ValueError: a cache of something else.
         """
         if teacher_cache is None:
@@ -157,7 +157,7 @@ class PackedText:
     def each_once(
         self, split: Split, tokenizer: "PreTrainedTokenizerBase", *, cache: HiddenCache | None = None
     ) -> list[TokenBatch]:
-        """The batches that hold each example of a split once: to measure on, not to train on."""
+        """Return batches that hold each example of a split once: for evaluation, not training."""
         return list(
             packing.evaluation_batches(
                 self.tokenized(split, tokenizer),
@@ -169,7 +169,7 @@ class PackedText:
         )
 
     def example_stream(self, split: Split, student: Reader, teacher: Reader, seed: int) -> "grain.IterDataset":
-        """An endless shuffled stream of the examples of a global batch: of prompts that a student answers itself.
+        """Return an endless shuffled stream of global batches of examples, for rollouts of the student.
 
         Raises:
             ValueError: as `distillation_stream`.
@@ -179,15 +179,15 @@ class PackedText:
         return packing.example_batches(self.tokenized(split, tokenizer), rows=self.rows, seed=seed)
 
     def by_index(self, split: Split, student: Reader, teacher: Reader) -> dict[int, chat.Tokenized]:
-        """The examples of `example_stream` by the index that the student's side of each has."""
-        del teacher  # who reads the same tokens
+        """Return the examples of `example_stream` by the index of their student's side."""
+        del teacher  # reads the same tokens
         return {example.index: example for example in self.tokenized(split, student.tokenizer())}
 
     def answered(
         self, example: chat.Tokenized, answer: chat.Answer, student: Reader, teacher: Reader
     ) -> chat.Tokenized:
-        """The example with another answer in place of its own."""
-        del student, teacher  # who read the same tokens
+        """Replace the response of an example by `answer`."""
+        del student, teacher  # both read the same tokens
         return chat.answered(example, answer)
 
     @property
@@ -196,23 +196,23 @@ class PackedText:
         return self
 
     def read_by_student(self, example: chat.Tokenized) -> chat.Tokenized:
-        """An example of `example_stream` in the student's tokens."""
+        """Return an example of `example_stream` in the student's tokens."""
         return example
 
     def reshaped(self, shape: Callable[["PackedText"], "PackedText"]) -> "PackedText":
-        """With rows of another shape, which `shape` decides for each tokenizer's."""
+        """Change the shape of the rows by `shape`, for each tokenizer's text."""
         return shape(self)
 
     def lengths(self, examples: Sequence[chat.Tokenized]) -> dict[str, int]:
-        """What rows must hold at least for `batch_of`."""
+        """Return the minimum budgets for `batch_of`."""
         return packing.longest([packing.features(example) for example in examples])
 
     def batch_of(self, examples: Sequence[chat.Tokenized], budgets: Mapping[str, int]) -> TokenBatch:
-        """Each example in a row of its own.
+        """Return a batch with one example per row.
 
         Args:
-            examples: at least one.
-            budgets: the length of each array in a row, by the names of `lengths`.
+            examples: one or more examples.
+            budgets: length of each array in a row, by the names of `lengths`.
 
         Raises:
             ValueError: a budget that is shorter than an example.
@@ -222,7 +222,7 @@ class PackedText:
         )
 
     def abstract_batch(self, *, teacher_width: int | None = None) -> TokenBatch:
-        """Shapes and dtypes of one global batch."""
+        """Return the shapes and dtypes of one global batch."""
         tokens = jax.ShapeDtypeStruct((self.rows, self.length), jnp.int32)
         targets = jax.ShapeDtypeStruct((self.rows, self.targets), jnp.int32)
         fields: dict[str, Any] = dict.fromkeys(("tokens", "positions", "segment_ids"), tokens)
@@ -235,7 +235,7 @@ class PackedText:
 
 @functools.lru_cache(maxsize=8)
 def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
-    """Once per process: the stages of a study read the same text many times."""
+    """Tokenize once per process: the stages of a study read the same text often."""
     tokenized, report = chat.tokenize(
         subset(text.source.examples(split), text.limit),
         tokenizer,

@@ -1,10 +1,10 @@
-"""From tokenized examples to batches of packed rows, as a stream that resumes exactly.
+"""Packing of tokenized examples into batches of rows, as a stream that resumes exactly.
 
-Examples are placed whole, first fit, under two budgets a row: `length` tokens and `targets` target
-positions.  The second is what the prediction head costs, and it is far smaller than the first where
-prompts are long.  Everything is decided on the global stream, on every process alike; a process then
-takes its own rows, and only those rows read the teacher's cache.  So the data order does not depend
-on the number of processes, and the iterator's state is the same few integers on all of them.
+Examples are packed whole, first fit, under two budgets per row: `length` tokens and `targets` target
+positions.  The second is the cost of the prediction head, and is far smaller than the first if
+prompts are long.  Every process computes the same global stream, then takes its own rows, and only
+those rows read the teacher's cache.  So the data order does not depend on the number of processes,
+and the iterator's state is the same few integers on all of them.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import grain
 
 Teacher = Callable[[int], Float[np.ndarray, "k d"]]
-"""From `Tokenized.index` to the teacher's final hidden states at that example's targets, in order."""
+"""Function from `Tokenized.index` to the teacher's final hidden states at the example's targets."""
 
 _BINS = 16
-"""Rows that are filled side by side: more fill better and mix epochs more."""
+"""Number of open rows: more pack tighter and mix epochs more."""
 
 
 def train_batches(
@@ -38,20 +38,20 @@ def train_batches(
     teacher: Teacher | None = None,
     share: Share = WHOLE,
 ) -> "grain.IterDataset":
-    """A share of the rows of an endless stream of `TokenBatch`es of NumPy arrays.
+    """Return a share of the rows of an endless stream of `TokenBatch`es of NumPy arrays.
 
-    Each epoch is a new permutation that `seed` decides.  No example is lost between epochs: the
-    last rows of one hold the first examples of the next.  `iter(...)` has `get_state()`, which can be
-    written as JSON and is equal on all processes, and `set_state()`.
+    Each epoch is a new permutation, set by `seed`.  No example is lost between epochs: the last rows
+    of one hold the first examples of the next.  `iter(...)` has `set_state()` and `get_state()`, whose
+    result can be written as JSON and is equal on all processes.
 
     Args:
         tokenized: the examples; none may exceed a row.
         rows: rows of a global batch.
-        length: tokens of a row.
-        targets: target positions of a row.
-        seed: decides the order.
-        teacher: fills `TokenBatch.teacher`.
-        share: of the rows of each global batch.
+        length: tokens per row.
+        targets: target positions per row.
+        seed: random seed of the order.
+        teacher: source of `TokenBatch.teacher`.
+        share: share of the rows of each global batch.
 
     Raises:
         ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
@@ -67,12 +67,12 @@ def train_batches(
 
 
 def example_batches(examples: Sequence[Any], *, rows: int, seed: int) -> "grain.IterDataset":
-    """An endless stream of tuples of examples, of all processes' rows, in a new order each epoch.
+    """Return an endless stream of tuples of examples, for all processes, in a new order each epoch.
 
     Args:
-        examples: of any kind, as they are handed out.
-        rows: of a global batch.
-        seed: decides the order.
+        examples: examples of any type.
+        rows: rows of a global batch.
+        seed: random seed of the order.
 
     Raises:
         ValueError: no examples, or fewer than one row.
@@ -94,16 +94,16 @@ def evaluation_batches(
     pack: bool = True,
     share: Share = WHOLE,
 ) -> "grain.IterDataset":
-    """A share of the rows of the batches that hold each example once; the last is filled with empty rows.
+    """Return a share of the rows of batches that hold each example once, padded with empty rows.
 
     Args:
         tokenized: the examples; none may exceed a row.
         rows: rows of a global batch.
-        length: tokens of a row.
-        targets: target positions of a row.
-        teacher: fills `TokenBatch.teacher`.
-        pack: several examples a row; False gives each its own row, in the given order.
-        share: of the rows of each global batch.
+        length: tokens per row.
+        targets: target positions per row.
+        teacher: source of `TokenBatch.teacher`.
+        pack: several examples per row; False gives each its own row, in the given order.
+        share: share of the rows of each global batch.
 
     Raises:
         ValueError: no examples, an example that exceeds a row, rows that the processes do not divide.
@@ -125,14 +125,14 @@ def each_once(
     rows: int,
     pack: bool = True,
 ) -> "grain.IterDataset":
-    """Global batches of packed rows that hold each example once; the last is filled with empty rows.
+    """Return global batches of packed rows that hold each example once, padded with empty rows.
 
     Args:
-        examples: of any kind.
-        features: the arrays of an example that are packed, by name.
-        budgets: the length of each array in a row, by the same names.
-        rows: of a batch.
-        pack: several examples a row; False gives each its own row, in the given order.
+        examples: examples of any type.
+        features: function from an example to its packed arrays, by name.
+        budgets: length of each array in a row, by name.
+        rows: rows of a batch.
+        pack: several examples per row; False gives each its own row, in the given order.
     """
     packed = _pack(examples.map(features), budgets=budgets, examples_per_row=None if pack else 1)
     return packed.batch(rows, drop_remainder=False).map(_AddEmptyRows(rows))
@@ -145,13 +145,13 @@ def shuffled_rows(
     budgets: Mapping[str, int],
     seed: int,
 ) -> "grain.IterDataset":
-    """An endless stream of packed rows, the examples in a new order each epoch.
+    """Return an endless stream of packed rows, with a new order each epoch.
 
     Args:
-        examples: of any kind.
-        features: the arrays of an example that are packed, by name.
-        budgets: the length of each array in a row, by the same names.
-        seed: decides the order.
+        examples: examples of any type.
+        features: function from an example to its packed arrays, by name.
+        budgets: length of each array in a row, by name.
+        seed: random seed of the order.
 
     Raises:
         ValueError: a negative seed.
@@ -161,12 +161,12 @@ def shuffled_rows(
 
 
 def _shuffled(examples: "grain.MapDataset", seed: int) -> "grain.MapDataset":
-    """Without an end, in a new order each epoch."""
+    """Repeat examples endlessly, in a new order each epoch."""
     return examples.shuffle(seed=_seeds(seed)[0]).repeat()
 
 
 def _seeds(seed: int) -> tuple[int, int]:
-    """Of the order of the examples, and of that of the rows.
+    """Return seeds for the order of examples and of rows.
 
     Grain adds the epoch to the seed of its shuffle, so neighbouring seeds would give shifted copies of the same
     sequence of epochs.
@@ -198,7 +198,7 @@ def _pack(
         _in_memory(examples),
         length_struct=dict(budgets),
         num_packing_bins=_BINS,
-        # First fit fills early rows better than late ones; shuffled, batches are alike.
+        # First fit fills early rows better than late ones; shuffling evens batches out.
         shuffle_bins=seed is not None,
         seed=seed or 0,
         max_sequences_per_bin=examples_per_row,
@@ -206,7 +206,7 @@ def _pack(
 
 
 def features(example: Tokenized) -> dict[str, np.ndarray]:
-    """The packed arrays of an example: its tokens, and the position, the label and the example of each target."""
+    """Return the packed arrays of an example: its tokens, and each target's position, label and example."""
     positions = np.arange(example.prompt_length - 1, len(example.tokens) - 1, dtype=np.int32)
     labels = example.tokens[example.prompt_length :]
     targets = table(position=positions, label=labels, example_id=np.full_like(positions, example.index))
@@ -214,7 +214,7 @@ def features(example: Tokenized) -> dict[str, np.ndarray]:
 
 
 def table(**columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
-    """A structured array of columns of one length, which are packed as one.
+    """Join columns of one length into a structured array, packed as one.
 
     Example:
         >>> rows = table(position=np.array([3, 4]), label=np.array([7, 9]))
@@ -229,21 +229,21 @@ def table(**columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
 
 
 def widened(rows: Shaped[np.ndarray, " n"], **columns: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
-    """A `table` with more columns."""
+    """Add columns to a `table`."""
     return table(**{name: rows[name] for name in rows.dtype.names or ()}, **columns)
 
 
 def longest(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, int]:
-    """The length of the longest array of each name: the least budgets of `one_a_row`."""
+    """Return the longest length of each array: the minimum budgets of `one_a_row`."""
     return {name: max(len(example[name]) for example in examples) for name in examples[0]}
 
 
 def one_a_row(examples: Sequence[Mapping[str, np.ndarray]], *, budgets: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """What packing makes of `features` where each example has a row of its own, in the given order.
+    """Pack `features` with one example per row, in the given order.
 
     Args:
-        examples: the arrays of each example, by name; at least one example.
-        budgets: the length of each array in a row, by the same names.
+        examples: arrays of each example, by name; at least one example.
+        budgets: length of each array in a row, by name.
 
     Raises:
         ValueError: an array that is longer than its budget.
@@ -283,14 +283,14 @@ class _Assemble:
 
 
 def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) -> TokenBatch:
-    """The batch of packed `features`, with the teacher's hidden states where a teacher is given."""
+    """Build a batch from packed `features`, with the teacher's hidden states if `teacher` is given."""
     segments, target_segments = packed["tokens_segment_ids"], packed["targets_segment_ids"]
     mask = target_segments > 0
     starts = segment_starts(segments, packed["tokens_positions"])
     targets = packed["targets"]
     positions = targets["position"] + np.take_along_axis(starts, target_segments, axis=1)
     example_ids = np.where(mask, targets["example_id"], -1).astype(np.int32)
-    # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+    # NumPy arrays instead of JAX arrays: the loop moves them to the devices.
     fields: dict[str, Any] = {
         "tokens": packed["tokens"].astype(np.int32),
         "positions": packed["tokens_positions"],
@@ -306,7 +306,7 @@ def assembled(packed: Mapping[str, np.ndarray], teacher: Teacher | None = None) 
 
 
 def segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, "b t"]) -> Int[np.ndarray, "b s"]:
-    """Column at which each segment of a row begins; 0 for segment 0, the padding."""
+    """Return the column at which each segment begins; 0 for segment 0, the padding."""
     starts = np.zeros((len(segments), segments.max(initial=0) + 1), np.int32)
     row, column = np.nonzero((positions == 0) & (segments > 0))
     starts[row, segments[row, column]] = column
@@ -316,7 +316,7 @@ def segment_starts(segments: Int[np.ndarray, "b t"], positions: Int[np.ndarray, 
 def _teacher_rows(
     teacher: Teacher, example_ids: Int[np.ndarray, "b k"], segments: Int[np.ndarray, "b k"]
 ) -> Float[np.ndarray, "b k d"]:
-    """The teacher's hidden states at the targets of these rows; 0 where there is no target.
+    """Return the teacher's hidden states at the targets of rows; 0 without a target.
 
     Raises:
         ValueError: the teacher returns more or fewer positions than the example has targets.

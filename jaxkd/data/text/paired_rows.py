@@ -1,4 +1,4 @@
-"""Pairs of tokenizations as rows of arrays: what of a pair is packed, and the batch that packed rows become."""
+"""Pairs of tokenizations as rows: the packed arrays of a pair, and batches from packed rows."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from jaxkd.records import PairedBatch, TokenSpans
 from jaxkd.tokenizers.byte_spans import Spans
 
 TEACHER = "teacher_"
-"""In front of the names of the teacher's arrays."""
+"""Prefix of the names of the teacher's arrays."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,14 +24,14 @@ class Pair:
     student: Tokenized
     teacher: Tokenized
     student_spans: Spans
-    """Bytes of the response that each of the student's targets stands for; the end's is the byte behind it."""
+    """Byte span in the response of each of the student's targets; the end's is the byte after it."""
     teacher_spans: Spans
     matched: Int[np.ndarray, " k"] | None
-    """The teacher's target that each of the student's is matched with by edit distance, -1 without one."""
+    """Teacher's target matched with each of the student's by edit distance, -1 without one."""
 
 
 def features(pair: Pair) -> dict[str, np.ndarray]:
-    """The packed arrays of a pair: each side's `packing.features`, with the span of each target."""
+    """Return the packed arrays of a pair: each side's `packing.features`, with target spans."""
     arrays = {}
     sides = (("", pair.student, pair.student_spans), (TEACHER, pair.teacher, pair.teacher_spans))
     for prefix, example, spans in sides:
@@ -45,7 +45,7 @@ def features(pair: Pair) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Assemble:
-    """From packed rows to a batch: a process's share of them, with the teacher's hidden states from a cache."""
+    """Build a batch from a process's share of packed rows, with the teacher's hidden states from a cache."""
 
     rows: slice
     cache: Teacher | None
@@ -54,7 +54,7 @@ class Assemble:
     def __call__(self, packed: Mapping[str, np.ndarray]) -> PairedBatch:
         mine = {name: array[self.rows] for name, array in packed.items()}
         theirs = {name.removeprefix(TEACHER): array for name, array in mine.items() if name.startswith(TEACHER)}
-        # NumPy arrays, where the step will have JAX arrays: the loop moves them to the devices.
+        # NumPy arrays instead of JAX arrays: the loop moves them to the devices.
         positions: Any = _positions_in_row(mine, theirs) if self.matched else None
         return PairedBatch(
             student=packing.assembled(mine),
@@ -76,7 +76,7 @@ def _token_spans(packed: Mapping[str, np.ndarray]) -> TokenSpans:
 
 
 def _positions_in_row(mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> Int[np.ndarray, "b k"]:
-    """Positions within an example as those within its row."""
+    """Convert positions within an example to its row."""
     starts = packing.segment_starts(theirs["targets_segment_ids"], theirs["targets_positions"])
     segments = mine["targets_segment_ids"]
     matched = mine["targets"]["matched"]

@@ -1,7 +1,7 @@
-"""Text for two models of different tokenizers: each example in the tokens of both, packed side by side.
+"""Text for two models with different tokenizers: each example in the tokens of both, packed side by side.
 
-An example has its place in the same row and the same segment on both sides, so that what aligns the two needs only
-integers: the spans of bytes that labels stand for.  A row has four budgets, tokens and targets of each side.
+An example is in the same row and segment on both sides, so alignment needs only integers: the byte spans of labels.
+A row has four budgets: tokens and targets of each side.
 """
 
 import dataclasses
@@ -37,16 +37,16 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairedText:
-    """The same examples as a student and a teacher of different tokenizers read them."""
+    """The same examples in the tokens of a student and a teacher with different tokenizers."""
 
     student: PackedText
     teacher: PackedText
-    """Of the same source, rows and limit; what a cache of the teacher is made of."""
+    """Teacher's text, with the same source, rows and limit; a teacher's cache is made from it."""
     spaces: Spaces = "kept"
-    """"ignored" pairs a word with the same word behind a space."""
+    """Spaces before words; "ignored" pairs a word with " word"."""
     match: Literal["none", "edit distance"] = "none"
-    """How targets are matched on the host, beside the spans that a jitted loss aligns by; a method that needs it asks
-    for it itself."""
+    """Matching of targets on the host, besides the spans that a jitted loss aligns by; a method that needs it sets it
+    itself."""
 
     def __post_init__(self) -> None:
         for name in ("source", "rows", "limit"):
@@ -58,12 +58,12 @@ class PairedText:
                 )
 
     def pairs(self, split: Split, student: Reader, teacher: Reader) -> list[Pair]:
-        """The examples that both sides kept and whose tokens spell the response; the others are counted and logged.
+        """Return examples that both sides kept and whose tokens spell the response; logs the number of others.
 
         Args:
-            split: of the source.
-            student: the checkpoint whose tokenizer reads one side.
-            teacher: the other side's.
+            split: split of the source.
+            student: checkpoint whose tokenizer reads one side.
+            teacher: checkpoint for the other side.
 
         Raises:
             ValueError: no example that fits on both sides, or none whose tokens spell its response.
@@ -80,15 +80,15 @@ class PairedText:
         teacher_cache: str | None = None,
         share: Share = WHOLE,
     ) -> "grain.IterDataset":
-        """A share of the rows of an endless shuffled stream of `PairedBatch`es of NumPy arrays.
+        """Return a share of the rows of an endless shuffled stream of `PairedBatch`es of NumPy arrays.
 
         Args:
-            split: of the source.
-            student: the checkpoint whose tokenizer reads one side.
-            teacher: the other side's.
-            seed: decides the order.
+            split: split of the source.
+            student: checkpoint whose tokenizer reads one side.
+            teacher: checkpoint for the other side.
+            seed: random seed of the order.
             teacher_cache: folder of the teacher's hidden states, written from `self.teacher`.
-            share: of the rows of each global batch.
+            share: share of the rows of each global batch.
 
         Raises:
             ValueError: as `pairs`, a cache of something else, or rows that the processes do not divide.
@@ -105,7 +105,7 @@ class PairedText:
     def each_once(
         self, split: Split, student: Reader, teacher: Reader, *, teacher_cache: str | None = None
     ) -> list[PairedBatch]:
-        """The batches that hold each pair of a split once: to measure on, not to train on."""
+        """Return batches that hold each pair of a split once: for evaluation, not training."""
         import grain
 
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
@@ -114,19 +114,18 @@ class PairedText:
         return list(stream.map(Assemble(rows=slice(None), cache=cache, matched=False)))
 
     def example_stream(self, split: Split, student: Reader, teacher: Reader, seed: int) -> "grain.IterDataset":
-        """An endless shuffled stream of the pairs of a global batch: of prompts that a student answers itself."""
+        """Return an endless shuffled stream of global batches of pairs, for rollouts of the student."""
         return packing.example_batches(self.pairs(split, student, teacher), rows=self.student.rows, seed=seed)
 
     def by_index(self, split: Split, student: Reader, teacher: Reader) -> dict[int, Pair]:
-        """The pairs of `example_stream` by the index that the student's side of each has."""
+        """Return the pairs of `example_stream` by the index of their student's side."""
         return {pair.student.index: pair for pair in self.pairs(split, student, teacher)}
 
     def answered(self, pair: Pair, answer: chat.Answer, student: Reader, teacher: Reader) -> Pair:
-        """The pair with another answer of the student's, which the teacher reads in its own tokens.
+        """Replace the student's response by `answer`, which the teacher reads in its own tokens.
 
-        The teacher reads the text that the student's tokens spell; where they do not spell any, as half a character
-        does not, it reads what comes before.  What it has no room for is cut.  Tokens that one side alone has are
-        aligned with nothing.
+        The teacher reads the text that the student's tokens spell, up to the first that spell none, such as half a
+        character.  Text that does not fit its rows is cut.  Tokens that only one side has are aligned with nothing.
         """
         pairing = _pairing(self, student, teacher)
         ours = chat.answered(pair.student, answer)
@@ -147,11 +146,11 @@ class PairedText:
     def _read(
         self, example: Tokenized, text: str, teacher: Reader, pairing: Pairing, *, ended: bool
     ) -> tuple[Tokenized, Spans]:
-        """The teacher's side of an answer, as far as there is room; at least an end, which then has an empty span."""
+        """Return the teacher's side of an answer, cut to fit; at least an end, which then has an empty span."""
         try:
             ids, spans = byte_spans.encode(pairing.teacher, text)
         except ValueError:
-            # Characters that the teacher's tokenizer does not have.
+            # The teacher's tokenizer lacks some characters.
             ids, spans, ended = [], np.zeros((0, 2), np.int32), False
         room = min(teacher.config().max_positions - example.prompt_length, self.teacher.length)
         if len(ids) >= room:
@@ -168,19 +167,19 @@ class PairedText:
         return self.student
 
     def read_by_student(self, example: Pair) -> Tokenized:
-        """An example of `example_stream` in the student's tokens."""
+        """Return an example of `example_stream` in the student's tokens."""
         return example.student
 
     def reshaped(self, shape: Callable[[PackedText], PackedText]) -> "PairedText":
-        """With rows of another shape, which `shape` decides for each tokenizer's."""
+        """Change the shape of the rows by `shape`, for each tokenizer's text."""
         return dataclasses.replace(self, student=shape(self.student), teacher=shape(self.teacher))
 
     def lengths(self, examples: Sequence[Pair]) -> dict[str, int]:
-        """What rows must hold at least for `batch_of`."""
+        """Return the minimum budgets for `batch_of`."""
         return packing.longest([features(pair) for pair in examples])
 
     def batch_of(self, examples: Sequence[Pair], budgets: Mapping[str, int]) -> PairedBatch:
-        """Each pair in a row of its own; arguments and errors as of `PackedText.batch_of`."""
+        """Return a batch with one pair per row; arguments and errors as in `PackedText.batch_of`."""
         packed = packing.one_a_row([features(pair) for pair in examples], budgets=budgets)
         return Assemble(rows=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
 
@@ -193,7 +192,7 @@ class PairedText:
         }
 
     def abstract_batch(self, *, teacher_width: int | None = None) -> PairedBatch:
-        """Shapes and dtypes of one global batch."""
+        """Return the shapes and dtypes of one global batch."""
         student, teacher = self.student.abstract_batch(), self.teacher.abstract_batch(teacher_width=teacher_width)
 
         def spans(labels: jax.Array) -> TokenSpans:
@@ -209,11 +208,11 @@ class PairedText:
         )
 
     def require_readers(self, student: Reader, teacher: Reader, *, method: str) -> None:
-        """Refuse rows that are longer than a model was made for, and a checkpoint that cannot read them.
+        """Reject rows longer than a model's maximum sequence length, and a checkpoint without a tokenizer.
 
         Raises:
             ValueError: as `PackedText.check_fits`.
-            FileNotFoundError: a checkpoint that is here, without a tokenizer.
+            FileNotFoundError: a local checkpoint without a tokenizer.
         """
         del method  # any two vocabularies will do
         for text, checkpoint in ((self.student, student), (self.teacher, teacher)):
@@ -230,7 +229,7 @@ def _pairing(text: PairedText, student: Reader, teacher: Reader) -> Pairing:
 
 @functools.lru_cache(maxsize=4)
 def _pairs(text: PairedText, split: Split, student: Reader, teacher: Reader) -> list[Pair]:
-    """`PairedText.pairs`, once per process: the stages of a study read the same text many times."""
+    """Compute `PairedText.pairs` once per process: the stages of a study read the same text often."""
     pairing = _pairing(text, student, teacher)
     ours = {example.key: example for example in text.student.tokenized(split, pairing.student)}
     theirs = {example.key: example for example in text.teacher.tokenized(split, pairing.teacher)}

@@ -1,4 +1,4 @@
-"""Two tokenizations of one response become a pair: the bytes of each target, and matches by edit distance."""
+"""Pairing of two tokenizations of one response: byte spans of targets, and matches by edit distance."""
 
 import dataclasses
 import functools
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Spaces: TypeAlias = Literal["kept", "ignored"]
-""""ignored" pairs a word with the same word behind a space."""
+"""Spaces before words; "ignored" pairs a word with " word"."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Pairing:
-    """How the tokens of a student and of a teacher are paired."""
+    """Pairing of a student's tokens with a teacher's."""
 
     student: "PreTrainedTokenizerBase"
     teacher: "PreTrainedTokenizerBase"
     spaces: Spaces
     mapping: VocabularyMapping | None
-    """Nearest tokens, for methods that match targets by edit distance; None matches none."""
+    """Nearest tokens, for methods that match targets by edit distance; None: no matching."""
 
     def pair(self, ours: Tokenized, theirs: Tokenized, response: str) -> Pair:
         """Pair one example.
 
         Args:
-            ours: the example in the student's tokens.
-            theirs: the same in the teacher's.
-            response: text of the answer.
+            ours: example in the student's tokens.
+            theirs: example in the teacher's tokens.
+            response: text of the response.
 
         Raises:
             ValueError: tokens that do not spell the response.
@@ -56,13 +56,13 @@ class Pairing:
         )
 
     def seen(self, spans: Spans, text: str, *, ended: bool) -> Spans:
-        """Spans as they are aligned, followed by that of the end if the answer has one."""
+        """Return spans for alignment, followed by that of the end if `ended`."""
         if self.spaces == "ignored":
             spans = byte_spans.without_leading_space(spans, text)
         return byte_spans.with_end(spans, text) if ended else spans
 
     def matched(self, ours: Tokenized, theirs: Tokenized) -> Int[np.ndarray, " k"] | None:
-        """The teacher's target for each of the student's, -1 without one; None without a mapping.
+        """Match each of the student's targets with a teacher's, or -1; None without a mapping.
 
         As in MinED, the tokens compared are the inputs at the positions where targets are predicted.
         """
@@ -75,7 +75,7 @@ class Pairing:
         return edit_distance.aligned_positions(path, our_ids, their_ids, self.mapping.student_of_teacher)
 
     def _spans(self, tokenizer: "PreTrainedTokenizerBase", example: Tokenized, response: str) -> Spans:
-        """Spans of the targets; a response that was cut has no end."""
+        """Return the spans of the targets; a cut response has no end."""
         targets = example.tokens[example.prompt_length :].tolist()
         found = byte_spans.spans(tokenizer, targets[:-1] if example.ended else targets, response)
         return self.seen(found, response, ended=example.ended)
@@ -85,9 +85,9 @@ def warn(split: Split, pairs: Sequence[Pair], refusals: Sequence[str]) -> None:
     """Log responses that were left out, and those from which a method learns nothing of the teacher.
 
     Args:
-        split: where they are.
-        pairs: all that were made.
-        refusals: reasons, one for each response that was left out.
+        split: split of the responses.
+        pairs: all pairs of the split.
+        refusals: reasons, one per response that was left out.
     """
     if refusals:
         _log.warning(
@@ -121,5 +121,5 @@ def _share_a_span(pair: Pair) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _texts(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
-    """Bytes of each token, without spaces."""
+    """Return the bytes of each token, without spaces."""
     return {index: text.replace(b" ", b"") for index, text in pieces.token_bytes(tokenizer).items()}

@@ -1,4 +1,4 @@
-"""Python's own standard library as instruction data: signature and docstring in, body out.
+"""Python's standard library as instruction data: signature and docstring in, body out.
 
 It is on every machine, so it needs no download, and it is real text with structure.  The sources are
 parsed, never imported.
@@ -19,7 +19,7 @@ from jaxkd.data.examples import Example, Source, merge_near_duplicates, stable_s
 from jaxkd.typing import Split
 
 SYSTEM = "You are a helpful assistant."
-"""Said explicitly: chat templates put a text of their own where there is no system message."""
+"""Explicit system message, without which chat templates insert their own."""
 
 INSTRUCTION = "Complete this Python function:\n\n"
 
@@ -30,22 +30,22 @@ _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__
 class StandardLibrary(Source):
     """The documented functions of the running interpreter's standard library.
 
-    A module is a group, so that siblings fall on the same side of a split, and modules that share a
-    function are one group.  What is found depends on the version of Python.
+    A module is a group, so all its functions are in one split, and modules that share a function are
+    one group.  The functions depend on the version of Python.
     """
 
     min_characters: int = 80
-    """Shortest function taken, signature and docstring included."""
+    """Minimum length of a function, with signature and docstring."""
     max_characters: int = 1200
-    """Longest function taken."""
+    """Maximum length of a function."""
     min_body_lines: int = 3
-    """Shortest body taken: one line is often a call that nobody could guess."""
+    """Minimum lines of a body: one line is often an unpredictable call."""
 
     def examples(self, split: Split) -> list[Example]:
         return [example for example in self.all_examples() if stable_split(example.group) == split]
 
     def all_examples(self) -> tuple[Example, ...]:
-        """The examples of all splits, ordered by module and place.
+        """Return all splits' examples, by module and position.
 
         Raises:
             ValueError: bounds that admit nothing, or an interpreter without its sources.
@@ -61,13 +61,13 @@ class StandardLibrary(Source):
 
 
 def signature(example: Example) -> str:
-    """Signature and docstring of the function that an example of `StandardLibrary` asks to complete."""
+    """Return the signature and docstring that an example of `StandardLibrary` asks to complete."""
     return example.messages[-1][1].removeprefix(INSTRUCTION)
 
 
 @functools.lru_cache(maxsize=4)
 def _scan(folder: Path, bounds: StandardLibrary) -> tuple[Example, ...]:
-    """Once per process: parsing the library takes seconds, and every split reads all of it."""
+    """Scan once per process: parsing takes seconds, and every split reads all of the library."""
     found = []
     for path in sorted(folder.rglob("*.py")):
         module = path.relative_to(folder)
@@ -88,7 +88,7 @@ def _functions(path: Path, module: str, bounds: StandardLibrary) -> Iterator[Exa
         with tokenize.open(path) as file:
             source = file.read()
         with warnings.catch_warnings():
-            # Invalid escapes in the library's sources are not the reader's business.
+            # Invalid escapes in the library's sources do not concern the user.
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (SyntaxError, UnicodeDecodeError):
@@ -118,7 +118,7 @@ def _functions(path: Path, module: str, bounds: StandardLibrary) -> Iterator[Exa
 
 
 def _definitions(node: ast.AST, scope: tuple[str, ...]) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Functions and methods with their qualified names, in the order of the source."""
+    """Yield functions and methods with their qualified names, in source order."""
     for child in ast.iter_child_nodes(node):
         inner = scope
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -129,7 +129,7 @@ def _definitions(node: ast.AST, scope: tuple[str, ...]) -> Iterator[tuple[str, a
 
 
 def _parts(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> tuple[str, str] | None:
-    """(signature and docstring, body); None where either is missing."""
+    """Return (signature and docstring, body); None if either is missing."""
     if ast.get_docstring(function, clean=False) is None:
         return None
     start, docstring_end, end = function.lineno - 1, function.body[0].end_lineno, function.end_lineno
@@ -137,7 +137,7 @@ def _parts(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -
         return None
     text = textwrap.dedent("\n".join(lines[start:end]))
     if not text.startswith(("def ", "async def ")):
-        # A string that runs over several lines reaches further left than the function.
+        # A multi-line string extends further left than the function.
         return None
     split = text.split("\n")
     head, body = split[: docstring_end - start], split[docstring_end - start :]

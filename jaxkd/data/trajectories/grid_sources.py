@@ -1,4 +1,4 @@
-"""Where the trajectories of a partial differential equation come from: one that is known and simulated."""
+"""Trajectories of a partial differential equation that is known and simulated."""
 
 import dataclasses
 import functools
@@ -12,18 +12,18 @@ from jaxkd.typing import Split
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimulatedOnGrid(TrajectorySource):
-    """Records of a quantity on a periodic interval: noisy ones to learn from, clean ones to test on.
+    """Records of a quantity on a periodic interval: noisy for training, clean for testing.
 
-    Of a system with other `points`, and all else the same, the trajectories are the same on another grid.
+    A system with other `points`, and all else equal, has the same trajectories on another grid.
     """
 
     system: GridSystem
     count: int = 10
-    """Records of each split."""
+    """Number of records per split."""
     noise: float = 0.0
-    """Of a sample, white, as a share of the place's standard deviation; the test split has none."""
+    """White noise, relative to the standard deviation at each position; none in the test split."""
     seed: int = 0
-    """Of the draws.  The seeds of a study do not change the data."""
+    """Random seed.  The seeds of a study do not change the data."""
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.system.grid.names(self.system.points)

@@ -1,4 +1,4 @@
-"""Files of measured columns: text, NPZ and NetCDF 3, read so that every fault is told with its place."""
+"""Tables of measured columns: text, NPZ and NetCDF 3, read so that every error is reported with its location."""
 
 import abc
 import csv
@@ -16,7 +16,7 @@ import scipy.io
 from jaxtyping import Float
 
 _MISSING = ("", "NA")
-"""Besides what Python reads as a number: nan and inf, in any case."""
+"""Missing values, in any case, besides nan and inf, which Python reads."""
 
 _WITH_UNIT = re.compile(r"(?P<name>.*?)\s*(?:\[(?P<bracketed>.*)\]|\((?P<parenthesised>.*)\))", re.DOTALL)
 _QUOTED_OR_UNIT = re.compile(r'"[^"]*"|\[[^]]*\]|\([^)]*\)')
@@ -32,13 +32,13 @@ class Rows:
     """Some columns of a file, with the rows of all its trajectories one after another."""
 
     values: Float[np.ndarray, "rows columns"]
-    """nan or infinite where a value is missing."""
+    """Values, nan or infinite if missing."""
     trajectories: Sequence[str] | None
-    """What each row's trajectory is called, "" where that is missing; None where the file does not tell them apart."""
+    """Name of each row's trajectory, "" if missing; None if the file does not distinguish trajectories."""
     where: Callable[[int], str]
-    """A row's place within the file, "in line 12" or "at sample 11"."""
+    """Location of a row in the file, "in line 12" or "at sample 11"."""
     at: Callable[[int], str]
-    """The file and a row's place, "prey.csv:12" or "prey.npz, sample 11"."""
+    """File and location of a row, "prey.csv:12" or "prey.npz, sample 11"."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,24 +46,24 @@ class Table(abc.ABC):
     """A file whose header is read."""
 
     source: str
-    """What a person calls the file."""
+    """Display name of the file."""
     names: tuple[str, ...]
     units: Mapping[str, str]
 
     @abc.abstractmethod
     def rows(self, columns: Sequence[str], trajectory: str | None) -> Rows:
-        """These columns as numbers; `trajectory` is a column whose values, of any kind, name trajectories.
+        """Read columns as numbers; `trajectory` is a column whose values, of any type, name trajectories.
 
         Raises:
-            ValueError: a cell or an array that is no number, lengths that do not fit, no rows.
+            ValueError: a cell or an array that is not numeric, lengths that differ, no rows.
         """
 
 
 def read(path: Path, source: str) -> Table:
-    """A file in the format of its suffix.
+    """Read a file in the format of its suffix.
 
     Raises:
-        ValueError: another suffix, no header, two columns with one name, or not what the suffix says.
+        ValueError: an unknown suffix, no header, two columns with one name, or another format.
         FileNotFoundError: the file does not exist.
     """
     if not path.is_file():
@@ -110,7 +110,7 @@ class _TextTable(Table):
 
 def _text(path: Path, source: str) -> _TextTable:
     try:
-        # `splitlines` would count more than an editor does.
+        # `splitlines` would count more lines than an editor.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -140,13 +140,13 @@ def _text(path: Path, source: str) -> _TextTable:
 
 
 def _delimiter(header: str) -> str:
-    """What stands between names, " " for white space of any length; what is quoted or a unit does not count."""
+    """Return the delimiter of the names, " " for white space of any length; ignores quotes and units."""
     bare = _QUOTED_OR_UNIT.sub("", header)
     return next((delimiter for delimiter in "\t;," if delimiter in bare.strip()), " ")
 
 
 def _cells(lines: Sequence[str], delimiter: str, source: str) -> tuple[list[list[str]], list[int]]:
-    """The cells of each row, and which of the lines it ends with."""
+    """Return the cells of each row, and the index of its last line."""
     if delimiter == " ":
         rows = [
             [cell.replace('"', "") for cell in (_SPACED_CELL if row else _SPACED_NAME).findall(line)]
@@ -165,14 +165,14 @@ def _cells(lines: Sequence[str], delimiter: str, source: str) -> tuple[list[list
 
 
 def _number(cell: str) -> float:
-    """What a cell says, nan or infinite where it is missing.
+    """Return the number in a cell, nan or infinite if missing.
 
     Raises:
-        ValueError: it is none.
+        ValueError: no number.
     """
     if cell.upper() in _MISSING:
         return math.nan
-    # Python alone reads 1_000 as a number.
+    # Only Python reads 1_000 as a number.
     return float(cell.replace("_", "?"))
 
 
@@ -189,7 +189,7 @@ class _ArrayTable(Table):
     """Arrays `[times]` or `[trajectories, times]`; the former are shared by all trajectories."""
 
     array: Callable[[str], np.ndarray]
-    """By its name, without the unit."""
+    """Array by its name, without the unit."""
 
     def rows(self, columns: Sequence[str], trajectory: str | None) -> Rows:
         arrays = {name: self._numbers(name) for name in columns}
@@ -233,7 +233,7 @@ class _ArrayTable(Table):
 
 
 def _label(value: Any) -> str:
-    """What a trajectory is called; "" for nan."""
+    """Return a trajectory's name; "" for nan."""
     if isinstance(value, float):
         return "" if math.isnan(value) else str(value).removesuffix(".0")
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -269,7 +269,7 @@ def _netcdf(path: Path, source: str) -> _ArrayTable:
             f"{source}: the file must be NetCDF 3 classic, got {got}. "
             f"Convert it, for instance by `nccopy -k classic {path.name} classic.nc`."
         )
-    # Scaled, and masked where the file says that a value is missing.
+    # Scaled, and masked where the file marks a value as missing.
     try:
         with scipy.io.netcdf_file(path, mmap=False, maskandscale=True) as file:
             variables = dict(file.variables)
@@ -291,7 +291,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _header(cells: Sequence[str], source: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names, and the units of those that say one."""
+    """Return names, and the units that are stated."""
     names, units = [], {}
     for cell in cells:
         match = _WITH_UNIT.fullmatch(cell.strip())

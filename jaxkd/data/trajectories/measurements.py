@@ -16,13 +16,13 @@ from jaxkd.data.trajectories import measurement_tables
 from jaxkd.data.trajectories.measurement_tables import Rows, Table
 
 SHORTEST = 16
-"""Samples of a record; shorter ones are left out."""
+"""Minimum samples of a record; shorter ones are left out."""
 
 GAP = 5.0
-"""Median steps of a record: it is cut at a longer step."""
+"""Longest step of a record, in median steps: it is cut at longer ones."""
 
 FEWEST_TO_CUT = 8
-"""Samples of a record whose median step says something."""
+"""Minimum samples for a meaningful median step."""
 
 TIMES = ("t", "time", "Time", "T")
 
@@ -32,26 +32,26 @@ class Record:
     """One uninterrupted trajectory, all float64."""
 
     source: str
-    """What a person calls it: "prey.csv", "prey.csv, trajectory 3" or "prey.csv, after the gap at 3.2"."""
+    """Display name: "prey.csv", "prey.csv, trajectory 3" or "prey.csv, after the gap at 3.2"."""
     times: Float[np.ndarray, " times"]
-    """Strictly increasing."""
+    """Sample times, strictly increasing."""
     states: Float[np.ndarray, "times states"]
     inputs: Float[np.ndarray, "times inputs"]
-    """Without columns where there are none."""
+    """Inputs, without columns if there are none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Measurements:
-    """Records of the same states and inputs, whose names are Python identifiers and no keywords."""
+    """Records of the same states and inputs, whose names are Python identifiers, not keywords."""
 
     time: str
     states: tuple[str, ...]
     inputs: tuple[str, ...]
     units: Mapping[str, str]
-    """Of the columns that say one, time included."""
+    """Units of the columns that state one, time included."""
     records: tuple[Record, ...]
     warnings: tuple[str, ...]
-    """Sentences for a person about what was left out or cut, counted for each file."""
+    """Messages to the user about what was left out or cut, counted for each file."""
 
 
 def read(
@@ -62,29 +62,29 @@ def read(
     inputs: Sequence[str] = (),
     trajectory: str | None = None,
 ) -> Measurements:
-    r"""Records of all files, in their order.
+    r"""Read the records of all files, in order.
 
     `.csv`, `.tsv` and `.txt` have a header, and commas, semicolons, tabs or white space between the cells; empty lines
     and those that begin with # are skipped.  Each array of `.npz` and each variable of `.nc` (NetCDF 3) is a column:
     `[times]`, which all trajectories share, or `[trajectories, times]`; both axes are counted from 0.  A name may carry
-    a unit, `prey [kg]` or `prey (kg)`; in `.nc` the attribute `units` is one.
+    a unit, `prey [kg]` or `prey (kg)`; in `.nc` the attribute `units` states it.
 
-    Rows without a value (an empty cell, NA, nan, inf) and exact repetitions of the row before are left out.  A record
-    is cut at gaps, steps of more than `GAP` median steps, and records of fewer than `SHORTEST` samples are left out.
-    All of this is told in `Measurements.warnings`.
+    Rows with a missing value (an empty cell, NA, nan, inf) and exact repetitions of the previous row are left out.  A
+    record is cut at gaps, steps of more than `GAP` median steps, and records of fewer than `SHORTEST` samples are left
+    out.  All of this is reported in `Measurements.warnings`.
 
     Args:
         paths: files of the same states and inputs, in any order, in the same units.
-        time: a column.  None: the one called t, time, Time or T if there is just one, else the first that is not asked
-            for as something else.
-        states: columns.  None given: all but the others.
-        inputs: columns.
-        trajectory: the column whose values, numbers or text, tell the trajectories of a file apart.  Their rows need
+        time: column of the time.  None: the one named t, time, Time or T if there is just one, else the first that no
+            other argument names.
+        states: columns of the states.  Empty: all others.
+        inputs: columns of the inputs.
+        trajectory: column whose values, numbers or text, name the trajectory of each row.  Rows of one trajectory need
             not be adjacent.
 
     Raises:
-        ValueError: files of an unknown kind or malformed, columns that do not exist, that do not fit or whose names are
-            no identifiers, times that do not increase, nothing left.
+        ValueError: unknown or malformed files, columns that do not exist, that differ between files or whose names are
+            not identifiers, times that do not increase, no record left.
         FileNotFoundError: a file does not exist.
 
     Example:
@@ -152,7 +152,7 @@ def _require_distinct(paths: Sequence[Path], asked: Sequence[str]) -> None:
 
 
 def _sources(paths: Sequence[Path]) -> list[str]:
-    """Names of the files, with their folders where two have the same."""
+    """Return the names of the files, with folders if two are equal."""
     names = collections.Counter(path.name for path in paths)
     return [path.name if names[path.name] == 1 else str(path) for path in paths]
 
@@ -160,7 +160,7 @@ def _sources(paths: Sequence[Path]) -> list[str]:
 def _columns(
     table: Table, time: str | None, states: Sequence[str], inputs: Sequence[str], trajectory: str | None
 ) -> _Columns:
-    """What is asked of a file, and the rest as its header says."""
+    """Return the requested columns, and the others by the header."""
     asked = [*filter(None, [time, trajectory]), *states, *inputs]
     for name in asked:
         if name not in table.names:
@@ -201,7 +201,7 @@ def _identifier(name: str) -> str:
 
 
 def _require_same(table: Table, columns: _Columns, other_table: Table, other: _Columns) -> None:
-    """The same columns, in any order, in the same units."""
+    """Require the same columns, in any order, and units."""
     if (columns.time, {*columns.states}, {*columns.inputs}) != (other.time, {*other.states}, {*other.inputs}):
         raise ValueError(
             f"{other_table.source} must have the columns of {table.source}, {', '.join(columns.all)}, got "
@@ -217,7 +217,7 @@ def _require_same(table: Table, columns: _Columns, other_table: Table, other: _C
 
 
 def _records(rows: Rows, source: str, columns: _Columns) -> tuple[list[Record], list[str]]:
-    """Of one file, and what a person should know of it."""
+    """Return one file's records and warnings to the user."""
     complete = np.isfinite(rows.values).all(axis=1)
     if rows.trajectories is not None:
         complete &= np.array([name != "" for name in rows.trajectories])
@@ -261,7 +261,7 @@ def _counted(things: Sequence | np.ndarray, kind: str) -> str:
 
 
 def _trajectories(rows: Rows, chosen: Int[np.ndarray, " chosen"]) -> dict[str | None, Int[np.ndarray, " samples"]]:
-    """The chosen rows of each, by name; the first to appear is the first."""
+    """Return the chosen rows by trajectory, in order of appearance."""
     if rows.trajectories is None:
         return {None: chosen}
     members = collections.defaultdict(list)
@@ -271,10 +271,10 @@ def _trajectories(rows: Rows, chosen: Int[np.ndarray, " chosen"]) -> dict[str | 
 
 
 def _repetitions(rows: Rows, chosen: Int[np.ndarray, " samples"], time: str) -> np.ndarray:
-    """Which samples of a trajectory are those before them once more.
+    """Return which samples of a trajectory repeat the previous one.
 
     Raises:
-        ValueError: times that go back, or stand still while values change.
+        ValueError: times that decrease, or are equal while values change.
     """
     values = rows.values[chosen]
     again = np.zeros(len(chosen), bool)
@@ -297,7 +297,7 @@ def _repetitions(rows: Rows, chosen: Int[np.ndarray, " samples"], time: str) -> 
 
 
 def _after_gaps(times: Float[np.ndarray, " times"]) -> list[int]:
-    """The samples that come after a gap."""
+    """Return the samples after a gap."""
     if times.size < FEWEST_TO_CUT:
         return []
     steps = np.diff(times)

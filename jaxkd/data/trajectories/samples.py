@@ -1,4 +1,4 @@
-"""Random numbers as a stream of batches, for what is drawn anew from a table at each step."""
+"""Streams of random numbers, for samples from a table at each step."""
 
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import grain
 
 _STEPS = 2**31
-"""More than any run has."""
+"""Length of a stream, beyond any run."""
 
 
 def uniform(rows: int, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-    """A share of the rows of an endless stream of global batches of numbers in [0, 1).
+    """Return a share of the rows of an endless stream of global batches of numbers in [0, 1).
 
     Args:
-        rows: of a global batch.
-        seed: decides all of them.
-        share: of the rows of each global batch.
+        rows: rows of a global batch.
+        seed: random seed.
+        share: share of the rows of each global batch.
 
     Raises:
         ValueError: rows that cannot be shared evenly, or a negative seed.

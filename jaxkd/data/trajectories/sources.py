@@ -1,4 +1,4 @@
-"""Where the trajectories come from that a vector field is learnt from: files, or a system that is simulated."""
+"""Sources of the trajectories that a vector field is learnt from: files, or a simulated system."""
 
 import abc
 import dataclasses
@@ -22,26 +22,26 @@ from jaxkd.dynamics.systems.grid_equations import GridEquations
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
-    import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
+    import sympy  # at run time jaxkd.dynamics comes first, which names the extra to install
 
 INPUT = "u"
-"""Name of what drives a simulated system."""
+"""Name of a simulated system's input."""
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 HELD_OUT = 5
-"""One of so many records is a test's, and one a validation's; of a single record, such parts of its time."""
+"""Number of records per test and per validation record; a single record is divided likewise in time."""
 
 
 def arrays(
     records: Sequence[Record], states: "tuple[sympy.Symbol, ...]", inputs: "tuple[sympy.Symbol, ...]"
 ) -> Trajectories:
-    """Records as arrays of one shape, whose times begin at 0.
+    """Stack records into arrays of one shape, with times from 0.
 
     Args:
-        records: at least one.
+        records: at least one record.
         states: names of the states.
-        inputs: names of the inputs, none where there are none.
+        inputs: names of the inputs, possibly none.
     """
     values, lengths = pad([record.states for record in records])
     times, _ = pad([record.times - record.times[0] for record in records])
@@ -51,26 +51,26 @@ def arrays(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrajectorySource(abc.ABC):
-    """Records of the same states and inputs: a frozen description, read when asked."""
+    """Source of records of the same states and inputs: a frozen description, read on demand."""
 
     @abc.abstractmethod
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Of the states, and of the inputs."""
+        """Return the names of states and inputs."""
 
     @abc.abstractmethod
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Of one split, in an order that never changes."""
+        """Return the records of one split, in a fixed order."""
 
     def places(self) -> tuple[float, ...]:
-        """Where the states are quantities at places: those places.  Default: none."""
+        """Return the positions, if the states are quantities on a grid.  Default: none."""
         return ()
 
     def equations(self) -> Equations | GridEquations | None:
-        """What is true, where that is known.  Nothing is learnt from it: errors are taken to it.  Default: unknown."""
+        """Return the true equations, if known, to measure errors against, not to learn from.  Default: unknown."""
         return None
 
     def trajectories(self, split: Split) -> Trajectories:
-        """The records of a split as arrays of one shape.
+        """Return the records of a split in arrays of one shape.
 
         Raises:
             TypeError: JAX is not in double precision.
@@ -82,19 +82,19 @@ class TrajectorySource(abc.ABC):
 class MeasuredTrajectories(TrajectorySource):
     """Records in files, as `jaxkd.data.trajectories.measurements` reads them.
 
-    In the order of the files, the last of five records (at least one) are the test's, as many before them the
-    validation's.  Of fewer than three records each is divided in time.
+    In file order, the last fifth of the records (at least one) is the test split, and as many before them the
+    validation split.  Fewer than three records are each divided in time.
     """
 
     paths: tuple[str, ...]
     time: str | None = None
-    """A column; None: the one that is called so, or the first."""
+    """Column of the time; None: the one named so, or the first."""
     states: tuple[str, ...] = ()
-    """Columns; none given: all but the others."""
+    """Columns of the states; empty: all others."""
     inputs: tuple[str, ...] = ()
-    """Columns of what drives the system and is known."""
+    """Columns of the known inputs."""
     trajectory: str | None = None
-    """The column that tells the trajectories of a file apart."""
+    """Column that names the trajectory of each row."""
 
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         found = _measured(self)
@@ -110,37 +110,37 @@ class MeasuredTrajectories(TrajectorySource):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimulatedTrajectories(TrajectorySource):
-    """Records of a system whose equations are known: noisy ones to learn from, clean ones to test on."""
+    """Records of a system with known equations: noisy for training, clean for testing."""
 
     states: tuple[str, ...]
     right_hand_sides: tuple[str, ...]
-    """Of dx/dt = ..., one a state, such as "1.5*x - x*y"."""
+    """Right-hand sides, one per state, such as "1.5*x - x*y"."""
     initial: Initial
-    """Where trajectories begin."""
+    """Initial states."""
     duration: float
     samples: int
-    """Of a record, evenly spaced, both ends included."""
+    """Number of samples per record, evenly spaced, both ends included."""
     count: int = 16
-    """Records of each split."""
+    """Number of records per split."""
     noise: float = 0.0
-    """Of a sample, white, as a share of the state's standard deviation; the test split has none."""
+    """White noise, relative to each state's standard deviation; none in the test split."""
     seed: int = 0
-    """Of the initial states, of the noise and of the drive.  The seeds of a study do not change the data."""
+    """Random seed of initial states, noise and drive.  The seeds of a study do not change the data."""
     drive: RandomDrive | None = None
-    """Of the input u, which the right-hand sides then may hold."""
+    """Drive of the input u, which right-hand sides may then contain."""
 
     @classmethod
     def of(
         cls, system: System | DrivenSystem, *, noise: float = 0.0, count: int = 16, every: int = 1, seed: int = 0
     ) -> "SimulatedTrajectories":
-        """Records of a system of `jaxkd.dynamics.systems.autonomous` or `jaxkd.dynamics.systems.driven`.
+        """Create the source for a system of `jaxkd.dynamics.systems.autonomous` or `jaxkd.dynamics.systems.driven`.
 
         Args:
-            system: its equations, where it begins and how it is measured.
-            noise: as of the class, like the rest.
-            count: of records.
-            every: keep one sample of so many; the last one is kept where they divide the record.
-            seed: of the draws.
+            system: equations, initial states and sampling.
+            noise: relative noise.
+            count: number of records per split.
+            every: stride of the samples to keep, the last one included.
+            seed: random seed.
 
         Raises:
             ValueError: a record that `every` does not divide.
@@ -193,7 +193,7 @@ def _measured(source: MeasuredTrajectories) -> measurements.Measurements:
 
 
 def _part(record: Record, split: Split) -> Record:
-    """The beginning of a record, or one of the last two parts of it."""
+    """Return a split's part of a record: the beginning, or one of the last two parts."""
     samples = record.times.size
     if samples < HELD_OUT * SHORTEST:
         raise ValueError(
@@ -233,17 +233,17 @@ def simulated(
     noise: float,
     seed: int,
 ) -> tuple[Record, ...]:
-    """Records of one split, with noise unless it is the test's.
+    """Return the records of one split, with noise except for the test split.
 
     Args:
-        draw: clean states and inputs.
-        times: of them all.
-        split: has draws of its own.
-        noise: white, as a share of each state's standard deviation.
-        seed: of the draws.
+        draw: function from a key to clean states and inputs.
+        times: sample times.
+        split: split, with its own random key.
+        noise: white noise, relative to each state's standard deviation.
+        seed: random seed.
     """
     states_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SPLITS.index(split)))
-    # Compiled, since what a system does one operation at a time takes minutes.
+    # Compiled, since a system takes minutes one operation at a time.
     states, inputs = jax.jit(draw)(states_key)
     if split != "test":
         states = systems.with_noise(states, noise_key, level=noise)

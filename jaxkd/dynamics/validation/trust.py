@@ -38,7 +38,7 @@ class Check:
 
 
 def trust(
-    fit: SparseFit, drawn: Bootstrap, held: HeldOut, past: HiddenStateTest, *, stable: float, names: tuple[str, ...]
+    fit: SparseFit, drawn: Bootstrap, held: HeldOut, hidden: HiddenStateTest, *, stable: float, names: tuple[str, ...]
 ) -> tuple[Check, ...]:
     """Check whether identified equations can be trusted.
 
@@ -46,7 +46,7 @@ def trust(
         fit: fit with the chosen terms.
         drawn: bootstrap of the fit.
         held: forecasts of held-out trajectories.
-        past: hidden-state test of the training trajectories.
+        hidden: hidden-state test of the training trajectories.
         stable: share of long simulations that stay near the data, in [0, 1].
         names: names of the states.
 
@@ -83,7 +83,7 @@ def trust(
         ),
         _condition(fit, names),
         _inclusion(fit, drawn, names),
-        _past(past, names),
+        _hidden(hidden, names),
     )
 
 
@@ -143,9 +143,9 @@ def _inclusion(fit: SparseFit, drawn: Bootstrap, names: tuple[str, ...]) -> Chec
     )
 
 
-def _past(past: HiddenStateTest, names: tuple[str, ...]) -> Check:
-    share = past.by_present - past.by_past
-    suspect = (past.by_past < HALVED * past.by_present) & (share > PAST)
+def _hidden(test: HiddenStateTest, names: tuple[str, ...]) -> Check:
+    share = test.by_present - test.by_past
+    suspect = (test.by_past < HALVED * test.by_present) & (share > PAST)
     worst = _worst(np.where(suspect, share, -np.abs(share)))
     found = f"the past explains {max(0.0, share[worst]):.2g} more of how {names[worst]} moves"
     if np.any(suspect):

@@ -34,7 +34,7 @@ class HybridLoss:
     unmatched: Float[Array, "*tokens"]
     """Distance of the other tokens: sum over ranks of absolute differences of probabilities."""
     tail_bound: Float[Array, "*tokens"]
-    """Bound on the error: the exact `unmatched` is at most this much larger; 0 if all ranks were compared."""
+    """Bound on the error: the exact `unmatched` is larger by 0 up to this bound; 0 if all ranks were compared."""
 
 
 def linear_hybrid_distance(

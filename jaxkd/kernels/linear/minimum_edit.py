@@ -11,7 +11,7 @@ from jaxkd.records import Head, Hiddens
 
 
 def moved_head(teacher: Head, teacher_of_student: Int[Array, " vs"]) -> Head:
-    """Reorder the rows of the teacher's head to the student's vocabulary.
+    """Gather the rows of the teacher's head in the order of the student's vocabulary.
 
     Row v is the row of the teacher token that `teacher_of_student` names for the student's token v; a token without one
     has logit -inf, so the softmax is over the others.  The result holds vs rows of the teacher's width: make it once.

@@ -39,8 +39,7 @@ def linear_rank_distance(
     top: int | None = 8192,
     implementation: RankChunk | None = None,
 ) -> RankLoss:
-    """Sum `weights * sum_r abs(p_r - q_r)` over positions, r the ranks of the probabilities, without storing all
-    logits.
+    """Sum `weights * sum_r abs(p_r - q_r)` over positions, r the ranks of the probabilities, without all logits.
 
     The vocabularies may differ and need no common token: position i of the student is compared with position i of the
     teacher, the most likely token with the most likely, and so on.  Ranks that the smaller vocabulary lacks are 0.

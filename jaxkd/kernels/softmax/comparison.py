@@ -1,10 +1,10 @@
 """A separable divergence and the cross entropy over parts of the vocabulary: values, and gradients of logits.
 
-With log q = z / T - log sum exp(z / T) and a divergence D = sum_v f(log q_v, log p_v), the gradient is dD/dz_v = (g_v -
-q_v sum_u g_u) / T where g = df/dlog q, and the same for the teacher with h = df/dlog p.  So three sweeps over the
-vocabulary suffice: one for the two log-sum-exps, one for the sums of f, g and h, one for the gradient.  If D is a
-mixture of KL(p || q) and KL(q || p) the second sweep is unnecessary: the sums follow from means under p and q, which
-the first sweep also computes.
+With log q = z / T - log sum exp(z / T) and a divergence D = sum_v f(log q_v, log p_v), the gradient is
+dD/dz_v = (g_v - q_v sum_u g_u) / T where g = df/dlog q, and the same for the teacher with h = df/dlog p.
+So three sweeps over the vocabulary suffice: one for the two log-sum-exps, one for the sums of f, g and h,
+one for the gradient.  If D is a mixture of KL(p || q) and KL(q || p) the second sweep is unnecessary: the sums
+follow from means under p and q, which the first sweep also computes.
 """
 
 import dataclasses

@@ -31,8 +31,8 @@ def jensen_shannon(
 
     Args:
         student_logits: logits of any float dtype; gradients reach them.
-        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row, also on one
-            side only.
+        teacher_logits: logits over the same vocabulary; gradient-stopped by default.  -inf marks a padding row,
+            also on one side only.
         temperature: divides both logits, > 0.
         beta: the teacher's share in the mixture, in (0, 1).
         gradient_to: "both" lets the gradient reach teacher_logits too.

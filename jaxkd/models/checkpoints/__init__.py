@@ -1,1 +1,1 @@
-"""Checkpoints of decoders: read, written, named, and their configs."""
+"""Checkpoints of decoders: reading, writing, names and configs."""

@@ -1,4 +1,4 @@
-"""Where each parameter lies in a Hugging Face checkpoint: its name there, and the layout it is stored in."""
+"""Names and storage layouts of parameters in Hugging Face checkpoints."""
 
 import dataclasses
 import math
@@ -8,48 +8,48 @@ from typing import Literal
 import numpy as np
 
 IGNORED = re.compile(r"(\.rotary_emb\.inv_freq|\.(attn|attention)\.(bias|masked_bias))$")
-"""Buffers that old checkpoints carry and that are no parameters: rotary frequencies, causal masks."""
+"""Names of buffers in old checkpoints that are not parameters: rotary frequencies, causal masks."""
 
 FUSED = 3
-"""Queries, keys and values, where one tensor holds them all."""
+"""Number of parts of a fused tensor: queries, keys and values."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A parameter's tensor in the checkpoint."""
+    """Stored tensor of a parameter in the checkpoint."""
 
     name: str
-    """`{}` stands for the layer."""
+    """Name of the tensor; `{}` stands for the layer."""
     inputs: int = 1
-    """How many leading axes of the parameter the stored matrix has flattened into its rows; 0 for a vector."""
+    """Number of the parameter's leading axes that are flattened into the stored matrix's rows; 0 for a vector."""
     transposed: bool = False
-    """Whether it is stored `[out, in]`, as torch's Linear, instead of `[in, out]`."""
+    """Whether it is stored `[out, in]`, like torch's Linear, instead of `[in, out]`."""
     part: int | None = None
-    """Which of the three it is in a tensor that holds queries, keys and values; None where it has its own."""
+    """Index of the parameter in a fused tensor of queries, keys and values; None if it has its own."""
     order: Literal["parts", "heads"] = "parts"
-    """How three share the outputs: all queries, all keys, all values; or the three of each head in turn."""
+    """Order of the outputs in a fused tensor: all queries, keys, then values; or the three of each head in turn."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of the stored tensor for a parameter of this shape."""
+        """Return the shape of the stored tensor for a parameter of this shape."""
         columns = math.prod(shape[self.inputs :]) * (1 if self.part is None else FUSED)
         stored = (math.prod(shape[: self.inputs]), columns) if self.inputs else (columns,)
         return stored[::-1] if self.transposed else stored
 
     def read(self, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The parameter out of the stored tensor."""
+        """Extract the parameter from the stored tensor."""
         matrix = tensor.T if self.transposed else tensor
         if self.part is not None:
             matrix = np.take(matrix.reshape(self._unfused(shape)), self.part, self._part_axis())
         return matrix.reshape(shape)
 
     def write(self, *parameters: np.ndarray) -> np.ndarray:
-        """The stored tensor of a parameter, or of the three that share it, in the order of `part`."""
+        """Return the stored tensor of a parameter, or of the three that share it, in the order of `part`."""
         matrix = parameters[0] if self.part is None else np.stack(parameters, self._part_axis())
         stored = self.shape(parameters[0].shape)
         return matrix.reshape(stored[::-1]).T if self.transposed else matrix.reshape(stored)
 
     def _part_axis(self) -> int:
-        """Axis of the three, beside those of heads and head_dim."""
+        """Axis of the three parts, beside those of heads and head_dim."""
         return -3 if self.order == "parts" else -2
 
     def _unfused(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,7 +67,7 @@ def _linear(
 
 
 def _conv1d(ours: str, theirs: str, *, inputs: int = 1, part: int | None = None) -> dict[str, Stored]:
-    """GPT-2's own linear layer, which stores its matrix `[in, out]`."""
+    """Describe GPT-2's own linear layer, which stores its matrix `[in, out]`."""
     return {
         f"{ours}.kernel": Stored(f"{theirs}.weight", inputs=inputs, part=part),
         f"{ours}.bias": Stored(f"{theirs}.bias", inputs=0, part=part),
@@ -95,7 +95,7 @@ _LLAMA = {
     **_linear("blocks.mlp.down", "model.layers.{}.mlp.down_proj"),
 }
 
-# The same words for other places: Gemma 2 and 3 norm the output of each branch as well.
+# The same names for other positions: Gemma 2 and 3 also norm the output of each branch.
 _GEMMA = {
     **_LLAMA,
     **_norm("blocks.attention_output_norm", "model.layers.{}.post_attention_layernorm"),
@@ -135,12 +135,12 @@ _GPT_NEOX = {
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
-    """How one family names its tensors."""
+    """Tensor names of one family."""
 
     prefix: str
-    """In front of all names but the head's; absent in checkpoints saved from the model without a head."""
+    """Prefix of all names but the head's; absent in checkpoints saved from the model without a head."""
     table: dict[str, Stored]
-    """Dotted path of a parameter -> where it is stored."""
+    """Stored tensor of each parameter, by dotted path."""
 
     @property
     def head(self) -> str:
@@ -148,8 +148,8 @@ class Naming:
         return self.table["head"].name
 
     def canonical(self, name: str) -> str:
-        """The name in `table` of a tensor that a file calls `name`."""
-        # transformers 5 calls every head lm_head in memory, and some files do so too.
+        """Return the name in `table` of a tensor that a file calls `name`."""
+        # transformers 5 names every head lm_head in memory, and so do some files.
         if name in ("lm_head.weight", self.head):
             return self.head
         return name if name.startswith(self.prefix) else self.prefix + name
@@ -167,4 +167,4 @@ NAMINGS = {
     "gpt_neox": Naming("gpt_neox.", _GPT_NEOX),
     "gpt2": Naming("transformer.", _GPT2),
 }
-"""By `config.family`."""
+"""Naming of each `config.family`."""

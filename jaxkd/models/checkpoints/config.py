@@ -1,4 +1,4 @@
-"""Between an architecture and Hugging Face's config.json, in the spelling of transformers 4 or 5."""
+"""Conversion between architectures and Hugging Face's config.json, in the spelling of transformers 4 or 5."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class _Family:
-    """How one `model_type` is read and written."""
+    """Reader and writer of one `model_type`."""
 
     class_name: str
-    """The class that transformers makes of it."""
+    """Name of the transformers class."""
     read: Callable[[Mapping[str, Any]], DecoderConfig]
     write: Callable[[DecoderConfig], dict[str, Any]]
-    """`read` of what it returns is the same config, for the configs that this family can have."""
+    """Inverse of `read`, for the configs that this family can express."""
     heads_divide_width: bool = False
-    """Whether transformers refuses another config, though its `head_dim` does not come from the division."""
+    """Whether transformers requires the heads to divide the width, even with a separate `head_dim`."""
 
 
-# In the order in which `family` tries them: the plain ones first.
+# In the order in which `family` tries them: simpler families first.
 _FAMILIES = {
     "llama": _Family("LlamaForCausalLM", llama.read_llama, llama.write_llama, heads_divide_width=True),
     "mistral": _Family("MistralForCausalLM", llama.read_mistral, llama.write_mistral),
@@ -42,7 +42,7 @@ FAMILIES = tuple(_FAMILIES)
 """Values of config.json's `model_type` that `from_hugging_face` reads."""
 
 _NOT_ARCHITECTURE = ("dropout", "tokens", "lora")
-"""Fields of a config that a config.json need not be able to say."""
+"""Fields of a config that a config.json need not express."""
 
 _DIFFERENCES = {
     "gemma3": "it reads images too; its language model alone is 'gemma3_text'",
@@ -56,11 +56,11 @@ _DIFFERENCES = {
     "phi": "its prediction head has a bias",
     "phi3": "its projections are fused in unequal parts, and long contexts rotate by tables",
 }
-"""Relatives that are asked for, and what keeps them out."""
+"""Unsupported relatives, and the reasons."""
 
 
 def read(folder: Path) -> DecoderConfig:
-    """The architecture that a Hugging Face folder's config.json describes.
+    """Read the architecture from a Hugging Face folder's config.json.
 
     Raises:
         ValueError: no config.json, one that is not JSON, or an architecture that is not supported.
@@ -82,7 +82,7 @@ def read(folder: Path) -> DecoderConfig:
 
 
 def from_hugging_face(mapping: Mapping[str, Any]) -> DecoderConfig:
-    """Our config for the contents of a config.json, in the spelling of transformers 4 or 5.
+    """Convert the contents of a config.json, in the spelling of transformers 4 or 5, to a config.
 
     Raises:
         ValueError: an architecture or an option that changes the outputs and is not supported.
@@ -100,10 +100,10 @@ def from_hugging_face(mapping: Mapping[str, Any]) -> DecoderConfig:
 
 @functools.lru_cache
 def family(config: DecoderConfig) -> str:
-    """The `model_type` under which transformers computes the same function.
+    """Return the `model_type` under which transformers computes the same function.
 
-    It is the first family whose config.json, written and read back, is this config; dropout aside,
-    which most families do not have.
+    It is the first family whose config.json, written and read back, is this config, ignoring dropout, which most
+    families do not have.
 
     Raises:
         ValueError: a combination that no supported family has.
@@ -120,12 +120,12 @@ def family(config: DecoderConfig) -> str:
 
 
 def _differences(config: DecoderConfig, name: str) -> list[str]:
-    """What a config.json of this family cannot say of the config, as `field=value` of what it would say."""
+    """List the config fields that a config.json of this family cannot express, as the `field=value` it would give."""
     fields = [field.name for field in dataclasses.fields(DecoderConfig) if field.name not in _NOT_ARCHITECTURE]
     try:
         closest = from_hugging_face({"model_type": name, **_FAMILIES[name].write(config)})
     except ValueError:
-        return fields  # nothing that this family can be: as far away as possible
+        return fields  # the family cannot express it at all: list all fields
     differences = [
         f"{field}={getattr(closest, field)!r}" for field in fields if getattr(closest, field) != getattr(config, field)
     ]
@@ -135,10 +135,10 @@ def _differences(config: DecoderConfig, name: str) -> list[str]:
 
 
 def to_hugging_face(config: DecoderConfig) -> dict[str, Any]:
-    """The contents of a config.json, in the spelling of transformers 4, which version 5 also reads.
+    """Return the contents of a config.json, in the spelling of transformers 4, which version 5 also reads.
 
-    `from_hugging_face(to_hugging_face(config)) == config`, dropout of most families aside:
-    transformers has no such option.
+    `from_hugging_face(to_hugging_face(config)) == config`, except for the dropout of most families, for which
+    transformers has no option.
 
     Raises:
         ValueError: as `family`.

@@ -1,8 +1,7 @@
-"""GGUF files: converted once into a Hugging Face folder, without torch.
+"""Conversion of GGUF files to a Hugging Face folder, without torch.
 
-The weights of such a file are usually quantised.  The converted model is the quantised one,
-dequantised to float32, and not the checkpoint that was published; `source.json` in the folder
-says so.
+The weights of such a file are usually quantised.  The converted model is the quantised one, dequantised to float32, not
+the published checkpoint; `source.json` in the folder records this.
 """
 
 import collections
@@ -33,12 +32,12 @@ _Matrix = Float[np.ndarray, "..."]
 def convert(gguf_path: Path | str, folder: Path | str) -> Path:
     """Write the Hugging Face folder of a GGUF file: config, float32 weights, tokenizer, provenance.
 
-    One tensor is in memory at a time.  The folder appears complete or not at all; where it holds the
-    conversion of the same file already, nothing is done.
+    One tensor is in memory at a time.  The folder appears complete or not at all; if it already holds the conversion of
+    the same file, nothing is done.
 
     Args:
         gguf_path: a model of a supported architecture, in one file.
-        folder: where to write; its parents are made.
+        folder: folder to write; its parents are created.
 
     Returns:
         `folder`.
@@ -84,7 +83,7 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
 
 
 def metadata(reader: Any) -> dict[str, Any]:
-    """The metadata of a `gguf.GGUFReader`, as Python values: numbers, texts, lists."""
+    """Return the metadata of a `gguf.GGUFReader` as Python values: numbers, texts, lists."""
     return {key: field.contents() for key, field in reader.fields.items()}
 
 
@@ -110,7 +109,7 @@ def _require_same_source(folder: Path, digest: str) -> None:
 
 
 def _renamed(found: Iterable[Any], config: DecoderConfig, architecture: Architecture) -> dict[str, Tensor]:
-    """What model.safetensors holds, checked against the config before anything is dequantised."""
+    """Return the tensors of model.safetensors, checked against the config before dequantisation."""
     by_name = {tensor.name: tensor for tensor in found if tensor.name != ROPE_FACTORS}
     expected = {architecture.file_name(name): (name, shape) for name, shape in huggingface.shapes(config).items()}
     missing, unknown = sorted(expected.keys() - by_name.keys()), sorted(by_name.keys() - expected.keys())
@@ -134,7 +133,7 @@ def _renamed(found: Iterable[Any], config: DecoderConfig, architecture: Architec
 
 
 def _restore(source: str, config: DecoderConfig, architecture: Architecture) -> Callable[[_Matrix], _Matrix]:
-    """From the values of one of the file's tensors to those of the published checkpoint."""
+    """Return the map from one tensor's values in the file to those of the published checkpoint."""
     module = source.split(".")[-2]
     heads = {"attn_q": config.heads, "attn_k": config.kv_heads}
     if architecture.interleaved and module in heads:
@@ -147,13 +146,13 @@ def _restore(source: str, config: DecoderConfig, architecture: Architecture) -> 
 def _half_split(rows: Float[np.ndarray, "rows d"], heads: int) -> Float[np.ndarray, "rows d"]:
     """Undo the permutation for interleaved rotary pairs: row 2j of a head goes to j, 2j + 1 to h/2 + j.
 
-    Forgetting it is not loud: the model still writes text, a third of a nat a token worse.
+    Without it nothing fails: the model still writes text, a third of a nat per token worse.
     """
     return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
-    """Row-major; the file names the fastest axis first."""
+    """Return the row-major shape; the file lists the fastest axis first."""
     return tuple(int(size) for size in reversed(tensor.shape))
 
 

@@ -1,4 +1,4 @@
-"""What the GGUF files of each architecture say, in Hugging Face's words: config.json, and names of tensors."""
+"""Translation of each architecture's GGUF files to Hugging Face's config.json and tensor names."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from jaxkd.models.transformer import rope
 from jaxkd.models.transformer.architecture import Llama3Scaling
 
 Fields: TypeAlias = Mapping[str, Any]
-"""Metadata of a file: key -> Python value."""
+"""Metadata of a file, as Python values by key."""
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Row-major shape of each of the file's tensors."""
 
 ROPE_FACTORS = "rope_freqs.weight"
-"""What each rotary frequency is divided by, in files of Llama 3; no parameter of the model."""
+"""Divisors of the rotary frequencies in files of Llama 3; not a parameter of the model."""
 
 _OUTER = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
@@ -41,7 +41,7 @@ _GEMMA_BLOCK = _BLOCK | {
     "post_feedforward_layernorm": "post_ffw_norm",
 }
 
-# Of llama.cpp, which does not write the base of the windowed layers' rotation into the file.
+# From llama.cpp, which does not write the base of the windowed layers' rotation into the file.
 _GEMMA3_LOCAL_THETA = 10_000.0
 _GEMMA3_PERIOD = 6
 _GEMMA3_27B_DEPTH = 62
@@ -49,21 +49,21 @@ _GEMMA3_27B_DEPTH = 62
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """How the files of one architecture differ from Hugging Face's layout."""
+    """Differences between one architecture's files and Hugging Face's layout."""
 
     model_type: str
     class_name: str
     options: Callable[["Hyperparameters"], dict[str, Any]]
-    """What config.json says beyond what all architectures say."""
+    """Entries of config.json beyond those common to all architectures."""
     interleaved: bool = False
     """Whether the rows of q and k are permuted inside each head, for rotary pairs (2j, 2j + 1)."""
     norm_offset: float = 0.0
-    """What the file has added to the weights of norms."""
+    """Offset that the file adds to the weights of norms."""
     block: Mapping[str, str] = dataclasses.field(default_factory=lambda: _BLOCK)
-    """Modules of a block: Hugging Face's names to the file's."""
+    """Names of a block's modules, from Hugging Face's to the file's."""
 
     def file_name(self, name: str) -> str:
-        """The file's name of the tensor that Hugging Face calls `name`."""
+        """Return the file's name of the tensor that Hugging Face calls `name`."""
         module, _, kind = name.rpartition(".")
         if module in _OUTER:
             return f"{_OUTER[module]}.{kind}"
@@ -73,15 +73,15 @@ class Architecture:
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
-    """The metadata below the architecture's own prefix."""
+    """Metadata below the architecture's own prefix."""
 
     fields: Fields
 
     def __call__(self, name: str, default: Any = None) -> Any:
-        """One of them; numbers of 32 bits as the shortest decimal that is the same number.
+        """Return one entry; 32-bit numbers as the shortest equal decimal.
 
         Raises:
-            ValueError: it is not there and has no default.
+            ValueError: it is missing and has no default.
         """
         key = f"{self.fields['general.architecture']}.{name}"
         value = self.fields.get(key, default)
@@ -92,10 +92,10 @@ class Hyperparameters:
 
 
 def of(fields: Fields) -> Architecture:
-    """The architecture of a file.
+    """Return the architecture of a file.
 
     Raises:
-        ValueError: one that is not among `ARCHITECTURES`.
+        ValueError: an architecture that is not among `ARCHITECTURES`.
     """
     name = fields.get("general.architecture", "")
     if name not in ARCHITECTURES:
@@ -109,15 +109,15 @@ def of(fields: Fields) -> Architecture:
 def hugging_face_config(
     fields: Fields, shapes: Shapes, rope_factors: Float[np.ndarray, " half"] | None
 ) -> dict[str, Any]:
-    """The contents of config.json, in the spelling of the hub.
+    """Return the contents of config.json, in the spelling of the hub.
 
     Args:
-        fields: metadata.
-        shapes: of all tensors.
-        rope_factors: values of the tensor `ROPE_FACTORS`, where there is one.
+        fields: metadata of the file.
+        shapes: shapes of all tensors.
+        rope_factors: values of the tensor `ROPE_FACTORS`, if there is one.
 
     Raises:
-        ValueError: a field is missing, or rotary positions are scaled in a way that is not known.
+        ValueError: a field is missing, or an unknown scaling of rotary positions.
     """
     architecture, hyper = of(fields), Hyperparameters(fields)
     if "token_embd.weight" not in shapes:
@@ -175,7 +175,7 @@ def _rope_scaling(
 
 
 def _llama3_scaling(factors: Float[np.ndarray, " half"], head_dim: int, theta: float) -> dict[str, Any]:
-    """The parameters that the factors were made from; those of all releases differ in `factor` alone."""
+    """Recover the parameters of the factors; those of all releases differ in `factor` alone."""
     scaling = Llama3Scaling(
         factor=float(factors.max()), low_frequency_factor=1.0, high_frequency_factor=4.0, original_positions=8192
     )
@@ -211,7 +211,7 @@ def _qwen3(hyper: Hyperparameters) -> dict[str, Any]:
 
 def _gemma3(hyper: Hyperparameters) -> dict[str, Any]:
     head_dim, depth = hyper("attention.key_length"), hyper("block_count")
-    # The one size that divides scores by something else than the root of head_dim.
+    # The only size that does not divide scores by the root of head_dim.
     largest = depth == _GEMMA3_27B_DEPTH
     return {
         "hidden_activation": "gelu_pytorch_tanh",
@@ -239,4 +239,4 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         block=_GEMMA_BLOCK,
     ),
 }
-"""By `general.architecture`."""
+"""Supported architectures, by `general.architecture`."""

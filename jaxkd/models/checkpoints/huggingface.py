@@ -1,4 +1,4 @@
-"""Hugging Face checkpoints: read into our parameters, and written so that transformers loads them."""
+"""Hugging Face checkpoints: reading into our parameters, and writing for transformers."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GENERATION_CONFIG = "generation_config.json"
 
 SENTENCEPIECE = "tokenizer.model"
-"""The file that other programs read a SentencePiece tokenizer from; transformers does not write it."""
+"""File from which other programs read a SentencePiece tokenizer; transformers does not write it."""
 
 MAX_SHARD_BYTES = 5 * 10**9
 
@@ -38,17 +38,17 @@ _COMPARED_ROWS = 4096
 def load(
     folder: Path, config: DecoderConfig, *, layers: Sequence[int] | None = None, dtype: DTypeLike = np.float32
 ) -> Params:
-    """The parameters of a checkpoint as host arrays, read one tensor at a time.
+    """Load the parameters of a checkpoint as host arrays, one tensor at a time.
 
     Args:
         folder: a Hugging Face folder with safetensors weights.
-        config: architecture of the whole checkpoint, as `config.read(folder)` gives it.
-        layers: which layers to read, in this order; None reads all.
-        dtype: what the arrays are cast to.
+        config: architecture of the whole checkpoint, as `config.read(folder)` returns it.
+        layers: layers to read, in this order; None reads all.
+        dtype: dtype of the arrays.
 
     Raises:
-        ValueError: weights that are missing, cut off, of another shape, or of no use to this
-            architecture: a model with tensors that we do not apply would compute something else.
+        ValueError: weights that are missing, truncated, of another shape, or not used by this architecture: a model
+            with tensors that we do not apply would compute something else.
     """
     checkpoint = _Checkpoint(folder, config, layers)
 
@@ -72,19 +72,18 @@ def load_sharded(
     layers: Sequence[int] | None = None,
     keep: Callable[[str, jax.Array], Any] = lambda path, parameter: parameter,
 ) -> Params:
-    """The parameters of a checkpoint on the devices that need them.
+    """Load the parameters of a checkpoint on the devices that need them.
 
-    Each device's part of each tensor is read from the files, cast and sent alone, layer by layer: the
-    host holds little more than one layer's tensor.
+    Each device's part of each tensor is read from the files, cast and sent separately, layer by layer: the host holds
+    little more than one layer's tensor.
 
     Args:
         folder: a Hugging Face folder with safetensors weights.
-        config: architecture of the whole checkpoint, as `config.read(folder)` gives it.
-        target: `jax.ShapeDtypeStruct`s of what to read, all parameters or a part of their dict; they
-            say to which dtype each is cast and where it goes.  None reads everything as float32 onto
-            the default device.
-        layers: which layers to read, in this order; None reads all.
-        keep: `(dotted path, parameter) ->` what takes its place before the next one is read.
+        config: architecture of the whole checkpoint, as `config.read(folder)` returns it.
+        target: `jax.ShapeDtypeStruct`s of the parameters to read, or of a part of their dict; they give the dtype and
+            sharding of each.  None reads everything as float32 onto the default device.
+        layers: layers to read, in this order; None reads all.
+        keep: `(dotted path, parameter) -> replacement`, applied before the next one is read.
 
     Raises:
         ValueError: as `load`, or a target of another shape than the checkpoint's.
@@ -99,7 +98,7 @@ def load_sharded(
 
 
 def shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor of a checkpoint with this architecture, by its name there."""
+    """Return the shape of each tensor of a checkpoint with this architecture, by its name there."""
     table, found = NAMINGS[family(config)].table, {}
     for path, leaf in ((_dotted(path), leaf) for path, leaf in jax.tree.leaves_with_path(decoder.abstract(config))):
         stored = table[path]
@@ -111,9 +110,9 @@ def shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _each(target: Params, read: Callable[[str, Any], Any]) -> Params:
-    """A dict like `target`, each leaf read by its dotted path."""
+    """Return a dict like `target`, each leaf read by its dotted path."""
     leaves, treedef = jax.tree.flatten_with_path(target)
-    # The tables first: while one is read a copy of it is on the host, and later the other arrays are there as well.
+    # Read the tables first: reading one keeps a copy on the host, where later the other arrays would be as well.
     order = sorted(range(len(leaves)), key=lambda number: _is_stacked(_dotted(leaves[number][0])))
     values = {number: read(_dotted(leaves[number][0]), leaves[number][1]) for number in order}
     return jax.tree.unflatten(treedef, [values[number] for number in range(len(leaves))])
@@ -128,7 +127,7 @@ def _is_stacked(path: str) -> bool:
 
 
 class _Checkpoint:
-    """The tensors of a folder by the paths of our parameters, checked before any is read."""
+    """Tensors of a folder by the paths of our parameters, checked before any is read."""
 
     def __init__(self, folder: Path, config: DecoderConfig, layers: Sequence[int] | None):
         self._folder = Path(folder)
@@ -142,11 +141,11 @@ class _Checkpoint:
         self._check_head()
 
     def abstract(self) -> Params:
-        """All parameters of the layers that are read."""
+        """Return the abstract parameters of the layers to read."""
         return decoder.abstract(self._config.with_layers(self._layers))
 
     def sources(self, path: str, shape: tuple[int, ...]) -> list[Callable[[], np.ndarray]]:
-        """The tensors of a parameter of this shape: one a layer, or one in all."""
+        """Return the tensors of a parameter of this shape: one per layer, or one in all."""
         stored = self._naming.table[path]
         if not _is_stacked(path):
             return [functools.partial(self._read, stored, stored.name, shape)]
@@ -166,7 +165,7 @@ class _Checkpoint:
         return stored.read(tensor, shape)
 
     def _check_names(self) -> None:
-        """Refuse a folder whose tensors are not exactly those of the architecture."""
+        """Reject a folder whose tensors are not exactly those of the architecture."""
         expected = shapes(self._config).keys()
         missing = sorted(expected - self._files.keys())
         head = self._naming.head
@@ -191,7 +190,7 @@ class _Checkpoint:
             )
 
     def _check_head(self) -> None:
-        """A tied checkpoint may repeat the embedding as its head, but nothing else."""
+        """Check the head of a tied checkpoint, which may only repeat the embedding."""
         name = self._naming.head
         if not self._config.tied or name not in self._files:
             return
@@ -219,18 +218,18 @@ def save(
 ) -> None:
     """Write a folder that `transformers.AutoModelForCausalLM` and our own `load` read.
 
-    One tensor at a time is copied to the host.  Everything is written beside `folder` first and moved
-    there at the end, so an interrupted save leaves no folder that looks whole.
+    One tensor at a time is copied to the host.  Everything is first written beside `folder` and moved there at the end,
+    so an interrupted save leaves no folder that looks complete.
 
     Args:
         folder: must not exist, or be empty.
         params: host or device arrays, without adapters: merge those first.
-        dtype: what the weights are written as; None keeps each leaf's.
-        tokenizer: written along, chat template included; its special tokens enter config.json and
+        dtype: dtype of the written weights; None keeps each leaf's.
+        tokenizer: also written, chat template included; its special tokens enter config.json and
             generation_config.json.
-        source: folder of the checkpoint that the model was made from: its generation_config.json is
-            taken over, and its SentencePiece model, where it has one.
-        max_shard_bytes: longest weight file; several are named by an index.
+        source: folder of the checkpoint that the model was made from: its generation_config.json and, if present, its
+            SentencePiece model are copied.
+        max_shard_bytes: longest weight file; several files get an index.
 
     Raises:
         ValueError: a folder with contents, parameters that are not the config's, or an architecture
@@ -258,7 +257,7 @@ def save(
 
 
 def end_tokens(folder: Path) -> tuple[int, ...]:
-    """Ids that end a text by a folder's generation_config.json; of chat models several."""
+    """Return the ids that end a text, from a folder's generation_config.json; chat models have several."""
     path = folder / GENERATION_CONFIG
     if not path.is_file():
         return ()
@@ -267,7 +266,7 @@ def end_tokens(folder: Path) -> tuple[int, ...]:
 
 
 def _tensors(config: DecoderConfig, params: Params, dtype: DTypeLike | None) -> dict[str, Tensor]:
-    """The checkpoint's tensors by name: those of no layer, then layer by layer."""
+    """Return the checkpoint's tensors by name: first those outside the layers, then layer by layer."""
     table = NAMINGS[family(config)].table
     shared: dict[str, list[tuple[Stored, Any]]] = {}
     for path, leaf in ((_dotted(path), leaf) for path, leaf in jax.tree.leaves_with_path(params)):
@@ -279,7 +278,7 @@ def _tensors(config: DecoderConfig, params: Params, dtype: DTypeLike | None) -> 
         shared.setdefault(table[path].name, []).append((table[path], leaf))
     tensors: list[tuple[int, str, Tensor]] = []
     for name, parts in shared.items():
-        # Queries, keys and values that share a tensor lie in it in the order of their part.
+        # Queries, keys and values that share a tensor are in the order of their parts.
         parts.sort(key=lambda part: part[0].part or 0)
         stored, leaves = parts[0][0], [leaf for _, leaf in parts]
         if "{}" in name:
@@ -292,7 +291,7 @@ def _tensors(config: DecoderConfig, params: Params, dtype: DTypeLike | None) -> 
 
 
 def _tensor(stored: Stored, leaves: Sequence[Any], layer: int | None, dtype: DTypeLike | None) -> Tensor:
-    """The tensor that holds one layer of these parameters, or all of one that has no layers."""
+    """Return the tensor with one layer of these parameters, or with all of a parameter without layers."""
     shape = leaves[0].shape if layer is None else leaves[0].shape[1:]
     written = np.dtype(leaves[0].dtype if dtype is None else dtype)
 

@@ -1,4 +1,4 @@
-"""A model together with what turns text into its tokens."""
+"""A model together with its tokenizer."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageModel:
-    """What evaluation, generation and export take."""
+    """Model and tokenizer, for evaluation, generation and export."""
 
     config: DecoderConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
     source: Pretrained | None = None
-    """The checkpoint that it was made from, where there is one: an export takes its settings over."""
+    """Checkpoint that the model was made from, if any; an export copies its settings."""
 
     @property
     def end_tokens(self) -> tuple[int, ...]:
-        """Ids of the tokens that end a text: the tokenizer's, and those of the checkpoint's generation_config.json."""
+        """Return the ids that end a text: the tokenizer's, and those of the checkpoint's generation_config.json."""
         own = self.tokenizer.eos_token_id
         others = () if self.source is None else huggingface.end_tokens(self.source.folder())
         return tuple(sorted({*others, *([own] if isinstance(own, int) else [])}))
 
 
 def language_model(pretrained: Pretrained) -> LanguageModel:
-    """A checkpoint on the ambient mesh."""
+    """Load a checkpoint on the ambient mesh."""
     return LanguageModel(
         config=pretrained.config(),
         params=pretrained.load_sharded(),

@@ -1,4 +1,4 @@
-"""Adapters as a folder that the PEFT library loads beside the checkpoint that they were trained on."""
+"""Export of adapters to a folder that the PEFT library loads on top of their base checkpoint."""
 
 import dataclasses
 import json
@@ -23,15 +23,15 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 def save(folder: Path, config: DecoderConfig, adapters: Params, *, base: str, dtype: DTypeLike = np.float32) -> None:
     """Write adapter_config.json and adapter_model.safetensors.
 
-    PEFT has one pair of matrices for each of a checkpoint's own tensors.  Where queries, keys and values
-    share one, their adapters become one of their ranks together: A side by side, B on the diagonal.
+    PEFT has one pair of matrices for each tensor of a checkpoint.  If queries, keys and values share a tensor, their
+    adapters become one whose rank is the sum of theirs: A side by side, B block-diagonal.
 
     Args:
         folder: must not exist, or be empty.
-        config: of the student, with its `lora`.
+        config: config of the student, with its `lora`.
         adapters: as `lora.split` returns them, on the host or on devices.
-        base: the hub id or the folder of the checkpoint that they stand beside.
-        dtype: what the matrices are written as.
+        base: hub id or folder of the base checkpoint.
+        dtype: dtype of the written matrices.
 
     Raises:
         ValueError: a folder with contents, a config without `lora`, or an architecture that
@@ -48,7 +48,7 @@ def save(folder: Path, config: DecoderConfig, adapters: Params, *, base: str, dt
     for name, parts in groups.items():
         for layer in range(parts[0].a.shape[0]):
             module = f"base_model.model.{name.format(layer).removesuffix('.weight')}"
-            # Thin, so that there is no need to make them one at a time.
+            # The matrices are thin, so they need not be made one at a time.
             for matrix, values in (("A", _narrow(parts, layer)), ("B", _wide(parts, layer))):
                 tensors[f"{module}.lora_{matrix}.weight"] = weight_files.tensor(values.astype(written))
     shared = {_target(name): len(parts) for name, parts in groups.items() if len(parts) > 1}
@@ -73,7 +73,7 @@ def save(folder: Path, config: DecoderConfig, adapters: Params, *, base: str, dt
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Part:
-    """The adapter of one of our matrices, all layers, and where that matrix is stored."""
+    """Adapter of one parameter matrix, all layers, and the stored location of that matrix."""
 
     stored: Stored
     a: Any
@@ -81,7 +81,7 @@ class _Part:
 
 
 def _groups(config: DecoderConfig, adapters: Params) -> dict[str, list[_Part]]:
-    """Adapters by the name of the tensor that holds their matrix, in the order of their part of it."""
+    """Group adapters by the tensor that holds their matrix, in the order of their parts."""
     table = NAMINGS[family(config)].table
     groups: dict[str, list[_Part]] = {}
     leaves = jax.tree.leaves_with_path(adapters, is_leaf=lambda node: isinstance(node, dict) and ADAPTER in node)
@@ -94,21 +94,21 @@ def _groups(config: DecoderConfig, adapters: Params) -> dict[str, list[_Part]]:
 
 
 def _target(name: str) -> str:
-    """What PEFT finds the modules of all layers by: the end of their names."""
+    """Return the suffix of module names by which PEFT finds a module in all layers."""
     return name.partition("{}.")[2].removesuffix(".weight")
 
 
 def _narrow(parts: list[_Part], layer: int) -> np.ndarray:
-    """`[rank, in]`: the A of all parts, one below the other."""
+    """Stack the A of all parts vertically: `[rank, in]`."""
     return np.concatenate([np.asarray(part.a[layer]).reshape(-1, part.a.shape[-1]).T for part in parts])
 
 
 def _wide(parts: list[_Part], layer: int) -> np.ndarray:
-    """`[out, rank]`: the B of each part in the rows of its outputs, one beside the other."""
+    """Arrange the B of all parts block-diagonally, each in the rows of its outputs: `[out, rank]`."""
     columns = []
     for part in parts:
         b = np.asarray(part.b[layer])
-        # A matrix of `rank` inputs, stored as the frozen one is.
+        # A matrix of `rank` inputs, stored like the frozen one.
         stored = dataclasses.replace(part.stored, inputs=1)
         own = stored.part
         whole = stored.write(b) if own is None else stored.write(*(b if i == own else 0 * b for i in range(FUSED)))

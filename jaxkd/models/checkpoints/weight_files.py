@@ -1,4 +1,4 @@
-"""Safetensors files written tensor by tensor; the library's own writer wants all of them in memory at once."""
+"""Writer of safetensors files, tensor by tensor; the library's own writer needs all tensors in memory at once."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """One tensor of a file, made when it is written."""
+    """One tensor of a file, computed when it is written."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -27,18 +27,18 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """Its size in the file."""
+        """Size in the file."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
 
 def tensor(values: np.ndarray) -> Tensor:
-    """A tensor that is there already."""
+    """Wrap values that are already in memory."""
     return Tensor(shape=values.shape, dtype=values.dtype, values=lambda: values)
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into that becomes `folder` when the block ends, and vanishes where it fails.
+    """Yield a folder to write into that becomes `folder` when the block ends, and is removed if it fails.
 
     Raises:
         ValueError: `folder` has contents.
@@ -58,12 +58,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write(folder: Path, tensors: Mapping[str, Tensor], *, max_shard_bytes: int) -> None:
-    """Write model.safetensors, or shards with the index that names them where one file would be too long.
+    """Write model.safetensors, or shards with an index if one file would be too long.
 
     Args:
         folder: must exist.
-        tensors: by name, in the order in which they are written.
-        max_shard_bytes: longest file, its header aside; a tensor that is longer gets a file of its own.
+        tensors: tensors by name, in the order of writing.
+        max_shard_bytes: longest file, without its header; a longer tensor gets a file of its own.
     """
     shards = _shards(tensors, max_shard_bytes)
     if len(shards) == 1:
@@ -85,7 +85,7 @@ def write_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: a tensor whose values are not of its shape and dtype.
     """
-    # transformers refuses a file that does not say what wrote it; "pt" is the layout of torch's Linear.
+    # transformers rejects a file without its writer's format; "pt" is the layout of torch's Linear.
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
@@ -106,7 +106,7 @@ def write_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _shards(tensors: Mapping[str, Tensor], max_shard_bytes: int) -> Sequence[Sequence[str]]:
-    """Names of the tensors of each file, filled one after another."""
+    """Return the tensor names of each file; files are filled one after another."""
     shards: list[list[str]] = [[]]
     room = max_shard_bytes
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""The safetensors files of one checkpoint folder, read tensor by tensor."""
+"""Reader of the safetensors files of one checkpoint folder, tensor by tensor."""
 
 import dataclasses
 import json
@@ -15,11 +15,11 @@ DTYPES = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
-"""The dtypes of weights, by their names in these files."""
+"""Dtypes of weights, by their names in these files."""
 
 
 def files(folder: Path) -> list[Path]:
-    """The weight files of a checkpoint: model.safetensors, or the shards that its index names.
+    """Return the weight files of a checkpoint: model.safetensors, or the shards that its index names.
 
     Raises:
         ValueError: none there, or a shard missing.
@@ -46,7 +46,7 @@ def files(folder: Path) -> list[Path]:
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """Where one tensor lies."""
+    """Location of one tensor."""
 
     path: Path
     offset: int
@@ -57,10 +57,10 @@ class _Entry:
 class Weights:
     """All tensors of a checkpoint by name.
 
-    Nothing is read but the headers, until a tensor is asked for.
+    Only the headers are read until a tensor is requested.
 
     Raises:
-        ValueError: as `files`, or a file that is cut off.
+        ValueError: as `files`, or a truncated file.
     """
 
     def __init__(self, folder: Path):
@@ -72,13 +72,13 @@ class Weights:
         }
 
     def names(self) -> set[str]:
-        """Names of all tensors."""
+        """Return the names of all tensors."""
         return set(self._entries)
 
     def mapped(self, name: str) -> np.ndarray:
-        """One tensor as it lies in its file: only what is indexed is read from the disk.
+        """Memory-map one tensor: only the indexed part is read from disk.
 
-        The pages that were read stay in this process's memory until the array and its views are gone.
+        The pages read stay in this process's memory until the array and its views are deleted.
 
         Raises:
             ValueError: a tensor that is not of floating-point numbers.
@@ -89,12 +89,12 @@ class Weights:
                 f"{name} must be of {', '.join(DTYPES)}, got {entry.dtype} in {entry.path}. "
                 "The checkpoint is quantised: use the one that it was made from."
             )
-        # One map for each tensor, not one for the file: it would keep all that was ever read from it.
+        # One map per tensor, not per file, which would keep everything ever read from it.
         return np.asarray(np.memmap(entry.path, DTYPES[entry.dtype], mode="r", offset=entry.offset, shape=entry.shape))
 
 
 def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Where the data of a file start, and its tensors; the file must be as long as they need."""
+    """Return the offset of a file's data and its tensors; check that the file is long enough."""
     found = os.path.getsize(path)
     header: dict[str, Any] = {}
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Students out of larger models: fewer layers, narrower layers, another vocabulary."""
+"""Students made from larger models: fewer layers, narrower layers, another vocabulary."""
 
 from jaxkd.models.surgery.importance import Statistic as Statistic
 from jaxkd.models.surgery.importance import activation_importance as activation_importance

@@ -1,4 +1,4 @@
-"""Which axes of a decoder's parameters belong to a size of its config."""
+"""The axes of a decoder's parameters that depend on a size in its config."""
 
 import dataclasses
 from typing import Any
@@ -11,10 +11,9 @@ from jaxkd.typing import Params
 
 
 def axis_map(config: DecoderConfig, **changes: Any) -> Params:
-    """For each parameter the axes whose length changes with these fields of the config, often none.
+    """Return the axes of each parameter whose length changes with these fields of the config, often none.
 
-    What a size reaches is thereby read from the model itself, norms and biases included, whatever
-    family it is of.
+    The map is derived from the model itself, norms and biases included, for any family.
     """
     before, after = decoder.abstract(config), decoder.abstract(dataclasses.replace(config, **changes))
 

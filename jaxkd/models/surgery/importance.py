@@ -1,4 +1,4 @@
-"""How much each head, feed-forward unit and channel of a decoder does on a batch of text."""
+"""Importance of each head, feed-forward unit and channel of a decoder on batches of text."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ from jaxkd.records import TokenBatch
 from jaxkd.typing import Params
 
 Statistic: TypeAlias = Literal["mean_absolute", "root_mean_square"]
-"""How the activations of all tokens become one number."""
+"""Reduction of the activations of all tokens to one number."""
 
 _OBSERVED = ("attention.query", "attention.output", "mlp.up", "mlp.down")
-"""Products whose inputs are: the normed stream, heads, the normed stream again, units."""
+"""Products to observe; their inputs are the normed stream, heads, the normed stream again, units."""
 
 
 def activation_importance(
@@ -30,22 +30,22 @@ def activation_importance(
     *,
     statistic: Statistic = "root_mean_square",
 ) -> Importance:
-    """The size of activations over all tokens of the batches, padding left out.
+    """Measure the size of activations over all tokens of the batches, without padding.
 
-    A head's is the norm of what it hands to the output product, a unit's its value behind activation
-    and gate, a channel's its value behind each norm, added up over the norms of all layers and the last.
+    A head's size is the norm of its input to the output product, a unit's its value after activation and gate, a
+    channel's its value after each norm, summed over the norms of all layers and the final one.
 
     Args:
         config: architecture of the model.
-        params: its parameters, under the ambient mesh if there is one.
+        params: parameters of the model, on the ambient mesh if there is one.
         batches: calibration text; a few thousand tokens.
         statistic: mean of abs(x), or root of the mean of x^2, over the tokens.
 
     Raises:
         ValueError: an unknown statistic, or no token.
 
-    Source: Minitron, arXiv 2407.14679, section 2.2, equation 1.  Deviation: units are measured behind
-    the gate, which decides what reaches the next product; one aggregation serves for rows and tokens.
+    Source: Minitron, arXiv 2407.14679, section 2.2, equation 1.  Deviation: units are measured after the gate, which
+    determines the input of the next product; one aggregation serves rows and tokens.
     """
     if statistic not in get_args(Statistic):
         raise ValueError(f"statistic must be one of {', '.join(get_args(Statistic))}, got {statistic!r}.")

@@ -1,4 +1,4 @@
-"""Shallower students: some of a model's layers."""
+"""Shallower students: a subset of a model's layers."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from jaxkd.typing import Params
 
 
 def evenly_spaced(depth: int, keep: int) -> tuple[int, ...]:
-    """`keep` of `depth` layers, the first and the last among them: `round(i (depth - 1) / (keep - 1))`.
+    """Select `keep` of `depth` layers, including first and last: `round(i (depth - 1) / (keep - 1))`.
 
     Raises:
         ValueError: `keep` outside 1..depth.
 
     Source: inferred; the usual initialisation of a student from its teacher (DistilBERT,
-    arXiv 1910.01108, takes one layer out of two).  Deviation: none.
+    arXiv 1910.01108, takes every other layer).  Deviation: none.
 
     Example:
         >>> evenly_spaced(30, 4)
@@ -30,7 +30,7 @@ def evenly_spaced(depth: int, keep: int) -> tuple[int, ...]:
 
 
 def check_layers(config: DecoderConfig, layers: Sequence[int]) -> None:
-    """Refuse layers that the model does not have.
+    """Reject layers that the model does not have.
 
     Raises:
         ValueError: no layer, or one outside 0..depth - 1.
@@ -45,7 +45,7 @@ def check_layers(config: DecoderConfig, layers: Sequence[int]) -> None:
 
 
 def keep_layers(config: DecoderConfig, params: Params, layers: Sequence[int]) -> tuple[DecoderConfig, Params]:
-    """The model made of these layers, in this order; a layer named twice is copied twice.
+    """Build the model from these layers, in this order; a layer named twice is copied twice.
 
     Embedding, final norm and head are kept.  Host arrays stay on the host.
 

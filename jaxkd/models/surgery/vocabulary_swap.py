@@ -1,4 +1,4 @@
-"""Students with another tokenizer: their embedding and head made of the old rows."""
+"""Students with another tokenizer: embedding and head built from the old rows."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Initialization: TypeAlias = Literal["pieces", "mean", "random"]
-"""What becomes of a token that the old vocabulary lacks: the mean of the old tokens that spell it, the mean
-of all old tokens, or a draw from a normal distribution with the mean and deviation of each column."""
+"""Initial row of a token that the old vocabulary lacks: the mean of the old tokens that spell it, the mean of all old
+tokens, or a sample from a normal distribution with the mean and standard deviation of each column."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class RowSources:
-    """For each row of a new table the old rows that it can be made of."""
+    """Old rows from which each row of a new table can be built."""
 
     rows: tuple[tuple[int, ...], ...]
-    """One id for a token that both have; those that spell it for another; none where nothing is known."""
+    """Old ids of each row: one for a shared token, the spelling for another; none if there is no spelling."""
     shared: Bool[np.ndarray, " v"]
     """Whether the token is in both vocabularies."""
     tokens: int
-    """Leading rows that stand for a token, or for none in between; those behind them pad the table."""
+    """Number of leading rows for tokens, unused ids between them included; later rows pad the table."""
     old_tokens: Int[np.ndarray, " n"]
-    """Old rows that stand for a token."""
+    """Old rows that hold a token."""
 
     def __str__(self) -> str:
-        """How many rows come from where, in one sentence."""
+        """Summarise the number of rows from each source, in one sentence."""
         spelled = sum(len(row) > 0 for row in self.rows) - int(self.shared.sum())
         return (
             f"Of {len(self.rows):,} rows, {self.shared.sum():,} are tokens of the old vocabulary, {spelled:,} can be "
@@ -49,24 +49,24 @@ def row_sources(
 ) -> RowSources:
     """Compare two tokenizers, and spell the new tokens with the old ones.
 
-    Tokens are the same where they stand for the same bytes, or for the same role such as the end of a
-    sequence (`jaxkd.tokenizers.vocabulary.relate`).  Another token is spelled as the old tokenizer encodes
-    its text or, where that gives other bytes (a space put in front, half a character), by the
-    longest old tokens that match from its start.  Special tokens are not spelled: their text has no meaning.
+    Tokens are the same if they stand for the same bytes, or for the same role such as the end of a sequence
+    (`jaxkd.tokenizers.vocabulary.relate`).  Another token is spelled as the old tokenizer encodes its text or, if that
+    gives other bytes (a leading space, half a character), by the longest old tokens that match from its start.  Special
+    tokens are not spelled: their text has no meaning.
 
     Args:
         old: tokenizer of the model, one that runs on the `tokenizers` library.
-        new: another one.
+        new: tokenizer of the new vocabulary.
         old_size: rows of the model's tables.
-        rows: rows of the new tables, the tokens of `new` by default.  More of them pad the tables to a
-            size that devices can share.
+        rows: rows of the new tables, the tokens of `new` by default.  More rows pad the tables to a size that devices
+            can share.
 
     Raises:
         ValueError: fewer rows than tokens.
         TypeError: as `relate`.
 
     Source: Gee et al., Fast Vocabulary Transfer, arXiv 2402.09977, section 3.  Deviation: tokens are
-    compared by their bytes, and bytes that are no text are spelled too.
+    compared by their bytes, and bytes that are not valid text are spelled too.
     """
     tokens = max(new.get_vocab().values()) + 1
     rows = tokens if rows is None else rows
@@ -98,18 +98,18 @@ def swap_rows(
     initialization: Initialization = "pieces",
     key: Key | None = None,
 ) -> tuple[DecoderConfig, Params]:
-    """The model with the tables of a new vocabulary: embedding and, where it is not the same, head.
+    """Replace the tables of the model by those of a new vocabulary: embedding and, if untied, head.
 
-    A token that both vocabularies have keeps its rows.  The network between the tables is untouched:
-    it has to learn the new tokens' boundaries.
+    A shared token keeps its rows.  The network between the tables is unchanged: it has to learn the new tokens'
+    boundaries.
 
     Args:
-        config: of the model with its old vocabulary.
-        params: its parameters.
-        sources: as `row_sources` makes them.
-        initialization: of the tokens that the old vocabulary lacks; what "pieces" cannot spell, and rows that
-            are no token, get the mean.
-        key: draws the random rows.
+        config: config of the model with its old vocabulary.
+        params: parameters of that model.
+        sources: result of `row_sources`.
+        initialization: initial rows of tokens that the old vocabulary lacks; tokens that "pieces" cannot spell, and
+            padding rows, get the mean.
+        key: random key for the "random" rows.
 
     Returns:
         The config with the new `vocab_size`, and the parameters, the tables on the host.
@@ -118,7 +118,7 @@ def swap_rows(
         ValueError: an unknown initialization, or a random one without a key.
 
     Source: "pieces" is Fast Vocabulary Transfer, arXiv 2402.09977, equation 2; WECHSEL (arXiv 2112.06598)
-    weighs old rows by aligned word vectors instead, which takes such vectors.  "mean" is usual practice.
+    weights old rows by aligned word vectors instead, which requires such vectors.  "mean" is usual practice.
     Deviation: none.
     """
     if initialization not in get_args(Initialization):
@@ -157,19 +157,19 @@ def _special(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
 
 
 class _Spelling:
-    """Bytes in the tokens of one tokenizer."""
+    """Speller of bytes in the tokens of one tokenizer."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", size: int):
         special = _special(tokenizer)
         texts = {index: text for index, text in token_bytes(tokenizer).items() if index < size}
         self._tokenizer = tokenizer
         self._texts: Mapping[int, bytes] = texts
-        # Of several tokens with the same bytes the first.
+        # Take the first of several tokens with the same bytes.
         self._ids = {text: index for index, text in reversed(texts.items()) if text and index not in special}
         self._longest = max(map(len, self._ids), default=0)
 
     def of(self, texts: Sequence[bytes]) -> list[list[int]]:
-        """Ids that spell each text; none where they cannot."""
+        """Return the ids that spell each text; none if there is no spelling."""
         readable = [text.decode(errors="replace") for text in texts]
         encoded = self._tokenizer(readable, add_special_tokens=False)["input_ids"] if texts else []
         return [

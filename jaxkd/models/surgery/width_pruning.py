@@ -1,4 +1,4 @@
-"""Narrower students: the heads, feed-forward units and channels of a model that matter most."""
+"""Narrower students: keep the most important heads, feed-forward units and channels of a model."""
 
 import dataclasses
 from typing import Any
@@ -14,20 +14,20 @@ from jaxkd.typing import Params
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Importance:
-    """How much each part of a decoder's width does; only the order within a row matters."""
+    """Importance of each part of a decoder's width; only the order within a row matters."""
 
     heads: Float[np.ndarray, "l heads"]
     neurons: Float[np.ndarray, "l mlp_width"]
     channels: Float[np.ndarray, " d"]
-    """Of the residual stream, so the same in all layers."""
+    """Importance of the residual stream's channels, common to all layers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class KeptWidth:
-    """The parts that stay, ascending."""
+    """Indices of the parts to keep, ascending."""
 
     groups: Int[np.ndarray, "l kv_heads"]
-    """Key/value heads, each with the query heads that read it."""
+    """Key/value heads to keep, each with the query heads that read it."""
     neurons: Int[np.ndarray, "l mlp_width"]
     channels: Int[np.ndarray, " d"]
 
@@ -35,16 +35,16 @@ class KeptWidth:
 def narrow_config(
     config: DecoderConfig, *, heads: int | None = None, mlp_width: int | None = None, width: int | None = None
 ) -> DecoderConfig:
-    """The config of a model cut to these sizes, as `prune_width` returns it.
+    """Return the config of a model pruned to these sizes, as `prune_width` does.
 
     Args:
-        config: of the whole model.
+        config: config of the whole model.
         heads: query heads of each layer, a multiple of those that read one key/value head.
         mlp_width: feed-forward units of each layer.
         width: channels of the residual stream.  For each of the three None keeps all.
 
     Raises:
-        ValueError: less than one, more than there are, or a part of a group of heads.
+        ValueError: less than one, more than there are, or a partial group of heads.
     """
     sizes = {"heads": heads, "mlp_width": mlp_width, "width": width}
     sizes = {name: getattr(config, name) if size is None else size for name, size in sizes.items()}
@@ -64,8 +64,8 @@ def narrow_config(
         config,
         **sizes,
         kv_heads=sizes["heads"] // group,
-        # The mean square over fewer channels is larger by this factor, where those left out are zero.  Norms of
-        # queries and keys share the number and need no other: it stays far below their mean square.
+        # The mean square over fewer channels is larger by this factor if the pruned ones are zero.  Norms of queries
+        # and keys share this number and need no other: it stays far below their mean square.
         norm_eps=config.norm_eps * config.width / sizes["width"],
     )
 
@@ -78,18 +78,18 @@ def most_important(
     mlp_width: int | None = None,
     width: int | None = None,
 ) -> KeptWidth:
-    """The parts with the highest importance; of equals the first.
+    """Select the parts with the highest importance; ties go to the first.
 
     Each layer keeps its own heads and units.  A group of query heads with one key/value head counts
     as the sum of its heads.
 
     Args:
-        config: of the whole model.
-        importance: of its parts.
-        heads: as in `narrower`, like the other sizes.
+        config: config of the whole model.
+        importance: importance of its parts.
+        heads: as in `narrow_config`, like the other sizes.
 
     Raises:
-        ValueError: as `narrower`.
+        ValueError: as `narrow_config`.
     """
     smaller = narrow_config(config, heads=heads, mlp_width=mlp_width, width=width)
     groups = importance.heads.reshape(config.depth, config.kv_heads, -1).sum(axis=-1)
@@ -106,18 +106,16 @@ def _highest(values: np.ndarray, keep: int) -> np.ndarray:
 
 
 def prune_width(config: DecoderConfig, params: Params, kept: KeptWidth) -> tuple[DecoderConfig, Params]:
-    """The model made of these heads, units and channels; `head_dim` stays.
+    """Build the model from these heads, units and channels; `head_dim` does not change.
 
-    What is left out is treated as zero: with d channels of which d' stay, norms are scaled by
-    sqrt(d / d') and `norm_eps` by d / d', so that the mean square over fewer channels normalises as the
-    whole did.  Parts that are zero can then be left out without a change of the outputs (for layer
-    norms where, besides, the channels that stay average to zero).
+    Pruned parts are treated as zero: if d' of d channels are kept, norms scale by sqrt(d / d') and `norm_eps` by
+    d / d', so that the mean square over fewer channels normalises as the whole did.  Zero parts can then be pruned
+    without changing the outputs (for layer norms only if the kept channels also average to zero).
 
     Returns:
         The smaller config, and its parameters as host arrays.
 
-    Source: Minitron, arXiv 2407.14679, section 2: what is cut, and where.  Deviation: it leaves the
-    norms as they are.
+    Source: Minitron, arXiv 2407.14679, section 2: the parts to prune.  Deviation: it does not change the norms.
     """
     group, (depth, kv_heads) = config.heads // config.kv_heads, kept.groups.shape
     queries = (kept.groups[..., None] * group + np.arange(group)).reshape(depth, kv_heads * group)
@@ -138,7 +136,7 @@ def prune_width(config: DecoderConfig, params: Params, kept: KeptWidth) -> tuple
 
 
 def _take(leaf: np.ndarray, axes: tuple[int, ...], chosen: np.ndarray) -> np.ndarray:
-    """The chosen entries along each of the axes; where they differ by layer, axis 0 is the layers."""
+    """Take the chosen entries along each of the axes; if they differ by layer, axis 0 is the layers."""
     for axis in axes:
         if chosen.ndim == 1:
             leaf = leaf.take(chosen, axis)
@@ -148,14 +146,14 @@ def _take(leaf: np.ndarray, axes: tuple[int, ...], chosen: np.ndarray) -> np.nda
 
 
 def _rescaled(config: DecoderConfig, params: Params, width: int) -> Params:
-    """Norms, and an embedding that the model scales by sqrt(width), as they must be for fewer channels."""
+    """Rescale norms, and an embedding that the model scales by sqrt(width), for fewer channels."""
     ratio = (config.width / width) ** 0.5
 
     def scaled(path: tuple[Any, ...], leaf: np.ndarray, over_width: tuple[int, ...]) -> np.ndarray:
         names = [entry.key for entry in path]
         factor = ratio
         if config.scaled_embedding and config.tied and names[0] == "final_norm":
-            factor = 1.0  # The head is the embedding, which is larger by the factor already.
+            factor = 1.0  # The head is the embedding, which already includes the factor.
         if names[-1] == "scale" and over_width:
             return factor * (1 + leaf) - 1 if config.norm == "rms_plus_one" else factor * leaf
         return factor * leaf if names == ["embedding"] and config.scaled_embedding else leaf

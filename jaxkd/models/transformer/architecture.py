@@ -1,4 +1,4 @@
-"""The architecture of a decoder, as the numbers and options that its forward pass reads."""
+"""The architecture of a decoder: the numbers and options that its forward pass reads."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
 Norm = Literal["rms", "rms_plus_one", "layer"]
 
 Rope = Literal["global", "local", "none"]
-"""Which rotation a layer applies: the model's own, that of windowed layers, or none."""
+"""Rotation of a layer: the model's own, that of windowed layers, or none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class LinearScaling:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Llama3Scaling:
-    """Slow rotations divided by `factor`, fast ones kept, a linear ramp between.
+    """Slow rotations divided by `factor`, fast ones unchanged, a linear ramp between.
 
     Source: Llama 3.1; checked against transformers 5.23 `_compute_llama3_parameters`.
     """
@@ -36,7 +36,7 @@ class Llama3Scaling:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class YarnScaling:
-    """Slow rotations divided by `factor`, fast ones kept, a ramp over the pairs between, and longer vectors.
+    """Slow rotations divided by `factor`, fast ones unchanged, a ramp over the pairs between, and scaled vectors.
 
     Source: Peng et al., arXiv 2309.00071; checked against transformers 5.23 `_compute_yarn_parameters`.
     """
@@ -44,21 +44,21 @@ class YarnScaling:
     factor: float
     original_positions: int
     amplitude: float
-    """What rotated queries and keys are multiplied by; the paper's sqrt(1/t) = 0.1 ln(factor) + 1."""
+    """Factor of rotated queries and keys; the paper's sqrt(1/t) = 0.1 ln(factor) + 1."""
     fast_turns: float = 32.0
-    """Pairs that turn more often than this within `original_positions` are kept."""
+    """Turns within `original_positions` above which pairs are unchanged."""
     slow_turns: float = 1.0
-    """Pairs that turn less often are divided by the whole factor."""
+    """Turns below which pairs are divided by the whole factor."""
     whole_pairs: bool = True
     """Whether the ends of the ramp are rounded outwards to whole pairs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerKind:
-    """What differs from layer to layer and is no parameter."""
+    """Options that differ between layers, other than parameters."""
 
     window: int
-    """How many tokens a query sees, itself included; 0 is all before it."""
+    """Number of tokens that a query attends to, itself included; 0 is all before it."""
     rope: Rope
 
 
@@ -75,51 +75,51 @@ class DecoderConfig:
     head_dim: int
     mlp_width: int
     max_positions: int
-    """Longest sequence that the model was made for, and the rows of a learned position table."""
+    """Longest sequence that the model supports, and rows of a learned position table."""
     norm: Norm = "rms"
-    """`rms_plus_one` multiplies by 1 + weight, as Gemma does."""
+    """Kind of norm; `rms_plus_one` multiplies by 1 + weight, as in Gemma."""
     norm_eps: float = 1e-5
     branch_output_norms: bool = False
-    """Whether each branch is normed again before it is added to the residual stream."""
+    """Whether each branch's output is normed before it is added to the residual stream."""
     parallel_branches: bool = False
-    """Whether the feed-forward network reads what attention reads, instead of attention's result."""
+    """Whether the feed-forward network reads attention's input instead of its result."""
     activation: Activation = "silu"
     gated: bool = True
-    """Whether the feed-forward network is `down(act(gate(x)) * up(x))` or `down(act(up(x)))`."""
+    """Whether the feed-forward network is `down(act(gate(x)) * up(x))` rather than `down(act(up(x)))`."""
     position: Literal["rope", "learned"] = "rope"
     rope_theta: float = 10_000.0
     rope_scaling: LinearScaling | Llama3Scaling | YarnScaling | None = None
     rotary_fraction: float = 1.0
     """Share of each head, from its start, that is rotated."""
     local_rope_theta: float | None = None
-    """Base of the rotation in windowed layers, which is then not scaled; None where all layers rotate alike."""
+    """Base of the rotation in windowed layers, which is then not scaled; None if all layers rotate alike."""
     rotated: tuple[bool, ...] | None = None
-    """For each layer whether it rotates queries and keys at all; None where all do."""
+    """Whether each layer rotates queries and keys; None if all do."""
     windows: tuple[int, ...] | None = None
-    """For each layer how many tokens a query sees, itself included, or 0 for all; None where all see all."""
+    """Number of tokens that a query attends to in each layer, itself included, or 0 for all; None is all everywhere."""
     query_key_norm: bool = False
     """Whether each head's query and key are normed before they are rotated."""
     score_dim: int | None = None
-    """Scores are divided by its square root; None is `head_dim`."""
+    """Dimension whose square root divides the scores; None is `head_dim`."""
     attention_softcap: float | None = None
-    """Scores become `cap * tanh(scores / cap)`."""
+    """Soft-cap of the scores, `cap * tanh(scores / cap)`."""
     logit_softcap: float | None = None
     query_key_value_bias: bool = False
     output_bias: bool = False
-    """Bias of the attention's output product."""
+    """Whether the attention's output product has a bias."""
     mlp_bias: bool = False
     scaled_embedding: bool = False
     """Whether embeddings are multiplied by sqrt(width), rounded to their dtype."""
     tied: bool = False
     """Whether the embedding is also the prediction head."""
     dropout: float = 0.0
-    """Rate after the embedding and after each block's two branches; it acts only where a key is
-    given.  Read from GPT-2's `resid_pdrop` and GPT-NeoX's `hidden_dropout`, 0 for the other families."""
+    """Dropout rate after the embedding and after each block's two branches; active only with a key.  Read from GPT-2's
+    `resid_pdrop` and GPT-NeoX's `hidden_dropout`, 0 for the other families."""
     tokens: int | None = None
-    """Rows of the vocabulary that are tokens; those behind them are padding and are never predicted.
-    None is all.  It is the tokenizer that knows."""
+    """Number of vocabulary rows that are tokens; later rows are padding and never predicted.  None is all.  It comes
+    from the tokenizer."""
     lora: LoRA | None = None
-    """Adapters beside some of the matrices, which then are parameters too."""
+    """Adapters of some of the matrices, which are then parameters too."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "max_positions"):
@@ -151,17 +151,17 @@ class DecoderConfig:
 
     @property
     def rotary_dim(self) -> int:
-        """How many entries of each head are rotated."""
+        """Number of rotated entries of each head."""
         return int(self.head_dim * self.rotary_fraction)
 
     @property
     def score_scale(self) -> float:
-        """What the products of queries and keys are multiplied by."""
+        """Factor of the products of queries and keys."""
         return (self.score_dim or self.head_dim) ** -0.5
 
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
-        """The kind of each layer."""
+        """Return the kind of each layer."""
         windows = self.windows or (0,) * self.depth
         rotated = self.rotated or (True,) * self.depth
         return tuple(
@@ -175,7 +175,7 @@ class DecoderConfig:
         return "local" if window and self.local_rope_theta is not None else "global"
 
     def with_layers(self, layers: Sequence[int]) -> "DecoderConfig":
-        """The config of the model made of these layers, in this order."""
+        """Return the config of the model with these layers, in this order."""
 
         def kept(values: tuple | None, usual: int) -> tuple | None:
             chosen = None if values is None else tuple(values[layer] for layer in layers)

@@ -1,11 +1,11 @@
-"""Causal self-attention behind one function, and the programs that compute it.
+"""Causal self-attention as one function with several backends.
 
-    xla        the reference: scores, softmax in float32, product; takes everything
+    xla        the reference: scores, softmax in float32, product; supports every case
     xla_dot    jax.nn.dot_product_attention compiled by XLA; no soft-cap
-    cudnn      the same function by cuDNN's flash attention, on NVIDIA GPUs; one segment a row, half precision
+    cudnn      the same function by cuDNN's flash attention, on NVIDIA GPUs; one segment per row, half precision
     splash     the Pallas kernel that comes with JAX, on TPUs; whole sequences of a multiple of 128 tokens
 
-`auto` is cudnn or splash where the platform has it and it takes the case at hand, and xla otherwise.
+`auto` is cudnn or splash if the platform has it and it supports the case, and xla otherwise.
 Each choice is logged the first time.
 """
 
@@ -30,33 +30,33 @@ BackendChoice = Literal["auto", "xla", "xla_dot", "cudnn", "splash"]
 BACKENDS: tuple[Backend, ...] = ("xla", "xla_dot", "cudnn", "splash")
 
 FUSED: tuple[Backend, ...] = ("cudnn", "splash")
-"""Backends that hold no whole row of scores.  Their window is part of the program, not an argument of it."""
+"""Backends that never hold a whole row of scores.  Their window is static, not an argument of the program."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """What decides whether a backend can be used."""
+    """Properties of a call that determine the usable backends."""
 
     dtype: jax.typing.DTypeLike
     head_dim: int
     length: int
-    """Of the queries."""
+    """Number of queries."""
     cached: bool
-    """Whether there are keys before the first query, or slots for later ones."""
+    """Whether there are keys before the first query, or slots for later keys."""
     segments: bool
     """Whether rows hold several segments, or padding before their tokens."""
     softcap: bool
     static_window: bool
-    """Whether the window is known when the program is made."""
+    """Whether the window is known at compile time."""
 
 
 def choose(backend: BackendChoice, case: Case) -> Backend:
-    """The backend that computes this case.
+    """Return the backend that computes this case.
 
     Raises:
-        ValueError: a backend, asked for by name, that this platform lacks or that does not take the case.
+        ValueError: a backend, requested by name, that this platform lacks or that does not support the case.
     """
     platform = _platform()
     if backend == "auto":
@@ -84,7 +84,7 @@ def _log_choice(backend: Backend, reason: str) -> None:
 
 
 def _obstacle(backend: Backend, case: Case, platform: str) -> str | None:
-    """Why the backend cannot be used; None where it can."""
+    """Return why the backend cannot be used; None if it can."""
     match backend:
         case "xla_dot" if case.softcap:
             return "jax.nn.dot_product_attention has no soft-cap"
@@ -124,24 +124,23 @@ def attention(
     scale: float | None = None,
     backend: BackendChoice = "auto",
 ) -> Queries:
-    """`softmax(cap * tanh(scale * q k / cap)) v` over the keys that each query sees.
+    """Return `softmax(cap * tanh(scale * q k / cap)) v` over the keys that each query attends to.
 
-    The query in column `i` sees the key in column `j` where `j <= start + i`, where the two have equal
-    segment ids, and, with a window, where `start + i - j < window`.  Query head `i` reads key head
-    `i // (heads // kv_heads)`.
+    The query in column `i` attends to the key in column `j` if `j <= start + i`, if the two have equal segment ids and,
+    with a window, if `start + i - j < window`.  Query head `i` reads key head `i // (heads // kv_heads)`.
 
     Args:
-        segment_ids: of the queries, and of the keys where those have none of their own.  None is one
-            segment a row that begins in column 0: what lies behind its end is computed and means nothing.
-        key_segment_ids: of the keys, where there are more of them than queries: a key/value cache.
+        segment_ids: segments of the queries, and of the keys without `key_segment_ids`.  None is one segment per row
+            that begins in column 0; results after its end are meaningless.
+        key_segment_ids: segments of the keys, if there are more keys than queries, as in a key/value cache.
         start: column of the first query among the keys.
-        window: keys that a query sees, itself included; 0 is all.  The fused backends take no array.
-        softcap: bounds the scores before the mask; None leaves them.
-        scale: of the products; None is `head_dim ** -0.5`.
-        backend: "auto", or one by name.
+        window: number of keys that a query attends to, itself included; 0 is all.  The fused backends take no array.
+        softcap: bound on the scores before the mask; None is no bound.
+        scale: factor of the products; None is `head_dim ** -0.5`.
+        backend: "auto", or the name of a backend.
 
     Raises:
-        ValueError: a backend, asked for by name, that cannot be used.
+        ValueError: a backend, requested by name, that cannot be used.
 
     Source: Vaswani et al., arXiv 1706.03762; the soft-cap is Gemma 2's, arXiv 2408.00118.  Deviation: none.
     """
@@ -189,7 +188,7 @@ def visible(
     start: Int[Array, ""] | int = 0,
     window: Int[Array, ""] | int = 0,
 ) -> Bool[Array, "rows t s"]:
-    """Which keys each query sees, as `attention` says; `rows` is 1 without segment ids."""
+    """Return the mask of keys that each query attends to, as in `attention`; `rows` is 1 without segment ids."""
     distance = start + jnp.arange(queries)[:, None] - jnp.arange(keys)[None, :]
     seen = distance >= 0
     if not isinstance(window, int):
@@ -205,9 +204,9 @@ def visible(
 def scores(
     queries: Queries, keys: Keys, mask: Bool[Array, "rows t s"], *, softcap: float | None, scale: float
 ) -> Float[Array, "b heads t s"]:
-    """Scores before the softmax, in float32 or wider.
+    """Return the scores before the softmax, in float32 or wider.
 
-    What a query does not see has the lowest finite number: the difference of two models' scores is 0 there.
+    Masked pairs have the lowest finite number, so that the difference of two models' scores is 0 there.
     """
     rows, length, heads, head_dim = queries.shape
     kv_heads = keys.shape[2]
@@ -221,11 +220,11 @@ def scores(
 
 
 def mix(scores: Float[Array, "b heads t s"], values: Keys) -> Queries:
-    """The mean of the values under the softmax of the scores; a query that sees nothing gets their plain mean."""
+    """Average the values under the softmax of the scores; a query without keys gets their unweighted mean."""
     rows, heads, length, slots = scores.shape
     kv_heads, head_dim = values.shape[2:]
     probs = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
     grouped = probs.reshape(rows, kv_heads, heads // kv_heads, length, slots)
-    # In this order and moved afterwards: for few queries XLA:CPU is slow where "btkgh" is asked for at once.
+    # Compute in this order and transpose afterwards: for few queries XLA:CPU is slow with "btkgh" directly.
     mixed = jnp.einsum("bkgts,bskh->bkgth", grouped, values)
     return jnp.moveaxis(mixed, 3, 1).reshape(rows, length, heads, head_dim)

@@ -1,4 +1,4 @@
-"""One decoder block as Flax modules.  The stack of them is the parameters with a layer axis in front."""
+"""One decoder block as Flax modules.  A stack of blocks has the same parameters with a leading layer axis."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -15,11 +15,11 @@ from jaxkd.sharding import constrain
 from jaxkd.typing import Key
 
 Attend: TypeAlias = Callable[[Queries, Keys, Keys, Any], tuple[Queries, Any, Any]]
-"""`(queries, keys, values, memory) -> (mixed values, memory, tap)`: plain attention passes the memory
-through, a key/value cache reads and writes it; the tap is what is to be seen of the scores, or None."""
+"""Function `(queries, keys, values, memory) -> (mixed values, memory, tap)`: plain attention passes the memory through,
+a key/value cache reads and writes it; the tap is an output of the scores, or None."""
 
 INITIAL_STD = 0.02
-"""Standard deviation of a fresh matrix, as GPT-2's; products that feed the residual stream get
+"""Standard deviation of an initialised matrix, as in GPT-2; products that feed the residual stream get
 `INITIAL_STD / sqrt(2 depth)`."""
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -31,7 +31,7 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class RMSNorm(nnx.Module):
-    """`x / sqrt(mean(x^2) + eps) * (offset + scale)` over the last axis, in float32 and rounded once."""
+    """RMS norm `x / sqrt(mean(x^2) + eps) * (offset + scale)` over the last axis, in float32 and rounded once."""
 
     def __init__(self, width: int, *, eps: float, offset: float):
         self.scale = nnx.Param(jnp.full(width, 1 - offset), axes=(None,))
@@ -42,19 +42,19 @@ class RMSNorm(nnx.Module):
         wide = inputs.astype(precision)
         factor = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + self.eps)
         scale = jnp.expand_dims(self.offset + self.scale[...].astype(precision), tuple(range(wide.ndim - 1)))
-        # In this order the backward pass keeps one array of the size of the inputs, not two.
+        # In this order the backward pass stores one array of the size of the inputs, not two.
         return (wide * (factor * scale)).astype(inputs.dtype)
 
 
 def norm(config: DecoderConfig, rngs: nnx.Rngs, width: int | None = None) -> nnx.Module:
-    """The config's norm over `width` entries, by default the hidden states'; its statistics are in float32."""
+    """Make the config's norm over `width` entries, by default the hidden width; its statistics are in float32."""
     width = config.width if width is None else width
     if config.norm != "layer":
         return RMSNorm(width, eps=config.norm_eps, offset=1.0 if config.norm == "rms_plus_one" else 0.0)
     return nnx.LayerNorm(
         width,
         epsilon=config.norm_eps,
-        use_fast_variance=False,  # E[x^2] - E[x]^2 cancels where the mean is large, as in GPT-2's residual stream.
+        use_fast_variance=False,  # E[x^2] - E[x]^2 cancels if the mean is large, as in GPT-2's residual stream.
         scale_metadata={"axes": (None,)},
         bias_metadata={"axes": (None,)},
         rngs=rngs,
@@ -64,7 +64,7 @@ def norm(config: DecoderConfig, rngs: nnx.Rngs, width: int | None = None) -> nnx
 def _linear(
     inputs: dict[str | None, int], outputs: dict[str | None, int], *, bias: bool, std: float, rngs: nnx.Rngs
 ) -> nnx.LinearGeneral:
-    """A product over the last axes; `inputs` and `outputs` give each axis its logical name and length."""
+    """Make a product over the last axes; `inputs` and `outputs` give each axis its logical name and length."""
     return lora.Linear(
         tuple(inputs.values()),
         tuple(outputs.values()),
@@ -72,14 +72,14 @@ def _linear(
         use_bias=bias,
         kernel_init=nnx.initializers.normal(std),
         kernel_metadata={"axes": (*inputs, *outputs)},
-        # A bias over the embedding is added to activations that are whole there.
+        # A bias over the embedding axis is added to activations that are not split there.
         bias_metadata={"axes": tuple(None if name == "embed" else name for name in outputs)},
         rngs=rngs,
     )
 
 
 class Attention(nnx.Module):
-    """Self-attention with grouped key/value heads and, where the config says so, normed and rotated ones."""
+    """Self-attention with grouped key/value heads, optionally with normed and rotated queries and keys."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         def project(axis: str, heads: int) -> nnx.LinearGeneral:
@@ -119,7 +119,7 @@ class Attention(nnx.Module):
 
 
 class FeedForward(nnx.Module):
-    """`down(act(gate(x)) * up(x))`, or `down(act(up(x)))` without a gate."""
+    """Feed-forward network `down(act(gate(x)) * up(x))`, or `down(act(up(x)))` without a gate."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         def widen() -> nnx.LinearGeneral:

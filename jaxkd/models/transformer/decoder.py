@@ -2,12 +2,12 @@
 
     embedding        [v, d]
     positions        [max_positions, d], learned positions only
-    blocks           the parameters of one `blocks.Block`, each with a layer axis in front
+    blocks           the parameters of one `blocks.Block`, each with a leading layer axis
     final_norm       the parameters of one norm
-    head             [v, d], where it is not the embedding
+    head             [v, d], unless it is the embedding
 
-The stack is one `lax.scan` over the layer axis, so compile time does not grow with depth and
-keeping some layers, reading between layers or replacing them are operations on the dict.
+The stack is one `lax.scan` over the layer axis, so compile time does not grow with depth, and selecting, reading or
+replacing layers are operations on the dict.
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ from jaxkd.sharding import constrain
 from jaxkd.typing import Key, Params
 
 Remat = Literal["none", "dots", "full"]
-"""What the forward pass of a block keeps for the backward pass: everything, the results of the products
-with parameters, or only the block's input.  The rest is computed again there."""
+"""Values that a block's forward pass stores for the backward pass: everything, the results of the products with
+parameters, or only the block's input.  The rest is recomputed."""
 
 
 @functools.lru_cache
@@ -46,10 +46,9 @@ def _norm(config: DecoderConfig) -> Functional:
 
 
 def init(config: DecoderConfig, key: Key, dtype: DTypeLike = jnp.float32) -> Params:
-    """Fresh parameters: matrices normal with deviation 0.02, norms that only norm, biases 0.
+    """Initialise parameters: matrices normal with standard deviation 0.02, norms of unit gain, biases 0.
 
-    Run it as `jax.jit(init, static_argnums=(0, 2), out_shardings=...)` to make each device draw
-    only its own part.
+    Run it as `jax.jit(init, static_argnums=(0, 2), out_shardings=...)` so that each device samples only its own part.
     """
     block_key, norm_key, *table_keys = jax.random.split(key, 5)
     params: Params = {
@@ -62,7 +61,7 @@ def init(config: DecoderConfig, key: Key, dtype: DTypeLike = jnp.float32) -> Par
 
 
 def abstract(config: DecoderConfig, dtype: DTypeLike = jnp.float32) -> Params:
-    """The shape and dtype of each parameter, computing none."""
+    """Return the shape and dtype of each parameter, without computing any."""
     struct = jax.ShapeDtypeStruct
     return {
         **_tables(config, dtype),
@@ -86,7 +85,7 @@ def _is_axes(leaf: object) -> bool:
 
 
 def logical_axes(config: DecoderConfig) -> Params:
-    """The parameters' dict with a tuple of names from `sharding.LOGICAL_TO_MESH` for each leaf."""
+    """Return the parameters' dict with a tuple of names from `sharding.LOGICAL_TO_MESH` for each leaf."""
     table_axes = {"embedding": ("vocab", "embed"), "positions": (None, "embed"), "head": ("vocab", "embed")}
     return {
         **{name: table_axes[name] for name in _tables(config, jnp.float32)},
@@ -96,18 +95,18 @@ def logical_axes(config: DecoderConfig) -> Params:
 
 
 def parameter_count(config: DecoderConfig) -> int:
-    """Number of scalars, a tied embedding counted once."""
+    """Return the number of scalars, a tied embedding counted once."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract(config)))
 
 
 def head(config: DecoderConfig, params: Params) -> Head:
-    """The prediction head; reads `head_params` alone."""
+    """Return the prediction head; reads only `head_params`."""
     weight = params["embedding" if config.tied else "head"]
     return Head(weight=weight, softcap=config.logit_softcap, vocab_size=config.tokens or config.vocab_size)
 
 
 def head_params(config: DecoderConfig, params: Params) -> Params:
-    """The part of the parameters that `head` reads."""
+    """Return the part of the parameters that `head` reads."""
     name = "embedding" if config.tied else "head"
     return {name: params[name]}
 
@@ -115,13 +114,13 @@ def head_params(config: DecoderConfig, params: Params) -> Params:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Where in the stack a block stands.  The scan takes all layers' and gives each block its own."""
+    """Position of a block in the stack.  The scan takes those of all layers and passes each block its own."""
 
     index: Int[Array, "*l"]
     window: Int[Array, "*l"] | int
-    """A Python int where all layers have the same."""
+    """Window of the layer; a Python int if all layers have the same."""
     kind: Int[Array, "*l"]
-    """Which of the distinct `config.layer_kinds`, in their order."""
+    """Index among the distinct `config.layer_kinds`, in their order."""
 
 
 def hidden_states(
@@ -135,18 +134,17 @@ def hidden_states(
     remat: Remat = "none",
     backend: BackendChoice = "auto",
 ) -> Float[Array, "b t d"]:
-    """Hidden states after the final norm, in the dtype of `params`.
+    """Return the hidden states after the final norm, in the dtype of `params`.
 
-    Attention is causal and stays within equal `segment_ids`.  Padding is segment 0: it sees only
-    padding, and its hidden states are finite and mean nothing.  Norms, softmax and rotations run in
-    float32 whatever the parameters are.
+    Attention is causal and stays within equal `segment_ids`.  Padding is segment 0: it attends only to padding, and its
+    hidden states are finite but meaningless.  Norms, softmax and rotations run in float32 for any parameter dtype.
 
     Args:
-        positions: place of each token within its segment, from 0.
-        segment_ids: None where each row is one segment that begins in column 0.
-        key: draws dropout; without one there is none.
-        remat: what is computed again in the backward pass.
-        backend: what computes attention.
+        positions: position of each token within its segment, from 0.
+        segment_ids: segment of each token; None if each row is one segment that begins in column 0.
+        key: random key for dropout; None disables it.
+        remat: values recomputed in the backward pass.
+        backend: implementation of attention.
     """
     case = attention.Case(
         dtype=params["embedding"].dtype,
@@ -155,7 +153,7 @@ def hidden_states(
         cached=False,
         segments=segment_ids is not None,
         softcap=config.attention_softcap is not None,
-        static_window=True,  # where windows differ, the program has a branch for each
+        static_window=True,  # if windows differ, the program has a branch for each
     )
     chosen = attention.choose(backend, case)
 
@@ -181,16 +179,16 @@ def hidden_states(
 
 
 class Pass(NamedTuple):
-    """What a forward pass through the stack leaves."""
+    """Outputs of a forward pass through the stack."""
 
     embedded: Float[Array, "b t d"]
-    """The residual stream before the first block."""
+    """Residual stream before the first block."""
     final: Float[Array, "b t d"]
-    """After the final norm."""
+    """Hidden states after the final norm."""
     memory: Any
-    """After the last block."""
+    """Memory after the last block."""
     kept: Any
-    """What `keep` returned, with a layer axis in front."""
+    """Results of `keep`, with a leading layer axis."""
 
 
 def run(
@@ -206,18 +204,18 @@ def run(
     apply: Callable[..., tuple[Array, Any, Any]] | None = None,
     keep: Callable[[Array, Any], Any] = lambda hiddens, tap: None,
 ) -> Pass:
-    """Embed, run every block and the final norm, with attention as given: one scan over the layers.
+    """Embed, run every block and the final norm with the given attention, in one scan over the layers.
 
     Args:
-        positions: place of each token within its segment, from 0.
-        attend: `(layer, queries, keys, values, memory) -> (mixed values, memory, tap)`; `layer` is a `Layer`,
-            and the tap what is to be seen of the scores, or None.
-        memory: arrays that pass from layer to layer through `attend`; a key/value cache, or None.
-        key: draws dropout; without one there is none.
-        remat: what is computed again in the backward pass.
-        apply: what a block does, `(weights, hiddens, rotation, attend, memory, key) -> (hiddens, memory, tap)`;
+        positions: position of each token within its segment, from 0.
+        attend: `(layer, queries, keys, values, memory) -> (mixed values, memory, tap)`; `layer` is a `Layer`, and the
+            tap an output of the scores, or None.
+        memory: arrays passed from layer to layer through `attend`: a key/value cache, or None.
+        key: random key for dropout; None disables it.
+        remat: values recomputed in the backward pass.
+        apply: function of a block, `(weights, hiddens, rotation, attend, memory, key) -> (hiddens, memory, tap)`;
             None is `blocks.Block`.
-        keep: `(residual stream behind a block, tap) ->` what is kept of that block.
+        keep: `(residual stream after a block, tap) -> value` to store for that block.
     """
     rotations = _rotations(config, params, positions)
     layers, window = _layers(config)
@@ -239,17 +237,17 @@ def run(
 
 
 def final_norm(config: DecoderConfig, params: Params, hiddens: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-    """The norm between the residual stream and the head."""
+    """Apply the norm between the residual stream and the head."""
     return _norm(config).apply(params["final_norm"], hiddens)
 
 
 def _kinds(config: DecoderConfig) -> tuple[LayerKind, ...]:
-    """The distinct kinds of layers, in the order in which they first occur."""
+    """Return the distinct kinds of layers, in order of first occurrence."""
     return tuple(dict.fromkeys(config.layer_kinds))
 
 
 def _layers(config: DecoderConfig) -> tuple[Layer, int | None]:
-    """What is scanned beside the parameters, and the window where it is the same in all layers."""
+    """Return the layers to scan beside the parameters, and the window if all layers share it."""
     kinds, windows = _kinds(config), [kind.window for kind in config.layer_kinds]
     layers = Layer(
         index=jnp.arange(config.depth),
@@ -260,7 +258,7 @@ def _layers(config: DecoderConfig) -> tuple[Layer, int | None]:
 
 
 def _rotations(config: DecoderConfig, params: Params, positions: Array) -> rope.Rotation | None:
-    """The rotation of each kind of layer, stacked: computed once, not in every layer."""
+    """Return the rotations of each kind of layer, stacked: computed once, not in every layer."""
     if config.position != "rope":
         return None
     precision = jnp.promote_types(params["embedding"].dtype, jnp.float32)
@@ -269,7 +267,7 @@ def _rotations(config: DecoderConfig, params: Params, positions: Array) -> rope.
 
 
 def _checkpointed(step: Callable, remat: Remat) -> Callable:
-    # Inside a scan nothing is merged with the forward pass anyway, so the barriers against it only cost.
+    # Inside a scan, recomputation is never merged with the forward pass, so barriers against that only cost time.
     match remat:
         case "none":
             return step
@@ -282,8 +280,8 @@ def _checkpointed(step: Callable, remat: Remat) -> Callable:
 
 
 def _embed(config: DecoderConfig, params: Params, tokens: Array, positions: Array, key: Key | None) -> Array:
-    # Gathered over fsdp first: a lookup in a table that is split both ways makes GSPMD replicate the
-    # activations ("Involuntary full rematerialization").
+    # Gather over fsdp first: a lookup in a table split both ways makes GSPMD replicate the activations ("Involuntary
+    # full rematerialization").
     hiddens = constrain(constrain(params["embedding"], "vocab", None)[tokens], "rows", None, None)
     if config.scaled_embedding:
         # sqrt(3072) is 55.5 in bfloat16, and the models were trained with that.

@@ -1,4 +1,4 @@
-"""Keys and values of tokens already read, so that the next tokens are read alone."""
+"""Cache of the keys and values of earlier tokens, so that only new tokens are processed."""
 
 import dataclasses
 
@@ -19,17 +19,16 @@ class KeyValueCache:
     """One slot per token, in the order of reading; all rows fill the same slots."""
 
     keys: Float[Array, "l b kv_heads s head_dim"]
-    """Rotated already.  Slots lie within heads: a head's scores are then products with one matrix, not with rows that
-    lie apart."""
+    """Rotated keys.  Slots are within heads, so that a head's scores are products with one contiguous matrix."""
     values: Float[Array, "l b kv_heads s head_dim"]
     segment_ids: Int[Array, "b s"]
-    """Of the token in each slot; 0 is padding."""
+    """Segment of the token in each slot; 0 is padding."""
     length: Int[Array, ""]
-    """Slots filled."""
+    """Number of filled slots."""
 
 
 def init_cache(config: DecoderConfig, rows: int, slots: int, dtype: DTypeLike = jnp.float32) -> KeyValueCache:
-    """An empty cache; `dtype` is the parameters'."""
+    """Return an empty cache; `dtype` is that of the parameters."""
     shape = (config.depth, rows, config.kv_heads, slots, config.head_dim)
     return KeyValueCache(
         keys=constrain(jnp.zeros(shape, dtype), "layers", "rows", "kv_heads", None, None),
@@ -48,20 +47,20 @@ def extend(
     positions: Int[Array, "b t"],
     segment_ids: Int[Array, "b t"],
 ) -> tuple[Float[Array, "b t d"], KeyValueCache]:
-    """Read `t` more tokens after those in the cache: their final hidden states, and the fuller cache.
+    """Process `t` more tokens after those in the cache; return their final hidden states and the new cache.
 
-    Equal to `decoder.hidden_states` on the whole sequence.  The caller sees to it that the slots
-    suffice: past the end, `dynamic_update_slice` would overwrite the last slots without a word.
+    It equals `decoder.hidden_states` on the whole sequence.  The caller must provide enough slots: past the end,
+    `dynamic_update_slice` would silently overwrite the last ones.
 
     Args:
-        positions: place of each token within its segment, from 0.
-        segment_ids: attention is causal and stays within equal ones; 0 is padding.
+        positions: position of each token within its segment, from 0.
+        segment_ids: segment of each token; attention is causal and stays within a segment; 0 is padding.
     """
     start, added = cache.length, tokens.shape[1]
     segments = jax.lax.dynamic_update_slice(cache.segment_ids, segment_ids, (0, start))
 
-    # The cache is the scan's carry, written in place: as scanned input and output it would be copied
-    # whole for every token.
+    # The cache is the scan's carry, written in place: as scanned input and output it would be copied entirely for every
+    # token.
     def attend(layer: decoder.Layer, queries: Array, keys: Array, values: Array, memory: tuple[Array, Array]) -> tuple:
         all_keys, all_values = (
             jax.lax.dynamic_update_slice(held, jnp.swapaxes(new, 1, 2)[None], (layer.index, 0, 0, start, 0))

@@ -1,4 +1,4 @@
-"""What lies between a decoder's layers, for students that imitate more than the logits."""
+"""Hidden states and attention of a decoder's layers, for students that imitate more than the logits."""
 
 import dataclasses
 from typing import Any, Literal
@@ -12,8 +12,8 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Key, Params
 
 AttentionTap = Literal["none", "scores", "probs"]
-"""What is returned of each block's attention: nothing, the scores before the softmax, or the probabilities
-after it.  For pairs that are not seen, scores are the lowest finite number and probabilities 0."""
+"""Attention output of each block: nothing, the scores before the softmax, or the probabilities after it.  For masked
+pairs, scores are the lowest finite number and probabilities 0."""
 
 
 @jax.tree_util.register_dataclass
@@ -22,11 +22,11 @@ class LayerOutputs:
     """Hidden states and attention of every layer."""
 
     hiddens: Float[Array, "n b t d"]
-    """`n` is the depth and one: entry 0 is the embedding, entry i the residual stream behind block i, counted
-    from 1.  The last entry is the one after the final norm, as in transformers: the hidden states that the
-    head reads."""
+    """Hidden states, with `n` the depth plus one: entry 0 is the embedding, entry i the residual stream after block i,
+    counted from 1.  The last entry is taken after the final norm, as in transformers: the hidden states that the head
+    reads."""
     attention: Float[Array, "l b heads t t"] | None
-    """Of each block, in float32 or wider; None where not asked for."""
+    """Scores or probabilities of each block, in float32 or wider; None if not requested."""
 
 
 def layer_outputs(
@@ -40,19 +40,18 @@ def layer_outputs(
     key: Key | None = None,
     remat: decoder.Remat = "none",
 ) -> LayerOutputs:
-    """All hidden states of a decoder, and its attention, from one forward pass.
+    """Return all hidden states of a decoder, and its attention, from one forward pass.
 
-    Attention runs on the backend `xla`: the others never hold a whole row of scores.
+    Attention uses the backend `xla`, because the others never hold a whole row of scores.
 
     Args:
-        positions: place of each token within its segment, from 0.
-        segment_ids: attention is causal and stays within equal ones; 0 is padding.
-        tap: what is returned of attention.
-        key: draws dropout; without one there is none.
-        remat: what is computed again in the backward pass.
+        positions: position of each token within its segment, from 0.
+        segment_ids: segment of each token; attention is causal and stays within a segment; 0 is padding.
+        tap: attention output to return.
+        key: random key for dropout; None disables it.
+        remat: values recomputed in the backward pass.
 
-    Source: inferred; the entries are those of transformers' `output_hidden_states` and
-    `output_attentions`.  Deviation: none.
+    Source: inferred; the entries match transformers' `output_hidden_states` and `output_attentions`.  Deviation: none.
     """
     length = tokens.shape[1]
 

@@ -1,10 +1,10 @@
-"""Low-rank adaptation: beside a frozen matrix W a product of two thin ones, of which alone something is learnt.
+"""Low-rank adaptation: a trainable product of two thin matrices added to a frozen matrix W.
 
     x W  becomes  x W + (alpha / rank) x A B
 
-A and B are leaves of the layer whose matrix they stand beside: `{"kernel": W, "lora": {"a": A, "b": B}}`,
-stacked over the layers and scanned like it.  `split` takes them out of a dict of parameters and `join`
-puts them back; W + A B is never formed, but by `merge`.
+A and B are leaves of the layer whose matrix they adapt: `{"kernel": W, "lora": {"a": A, "b": B}}`, stacked over the
+layers and scanned like it.  `split` separates them from a dict of parameters and `join` puts them back; only `merge`
+forms W + A B.
 """
 
 import dataclasses
@@ -27,19 +27,19 @@ ADAPTER = "lora"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoRA:
-    """Which matrices are adapted, and how.
+    """Configuration of the adapters.
 
-    Source: Hu et al., arXiv 2106.09685, section 4.1; A begins as in microsoft/LoRA, uniform within
-    +-1/sqrt(inputs), and B at 0, so that step 0 is the frozen model.  Deviation: none.
+    Source: Hu et al., arXiv 2106.09685, section 4.1; A is initialised as in microsoft/LoRA, uniform within
+    +-1/sqrt(inputs), and B as 0, so that step 0 is the frozen model.  Deviation: none.
     """
 
     rank: int = 16
     alpha: float = 32.0
-    """The product is multiplied by `alpha / rank`."""
+    """Scale of the product, which is multiplied by `alpha / rank`."""
     dropout: float = 0.0
-    """Rate on what A reads, in training."""
+    """Dropout rate on the inputs of A, in training."""
     targets: tuple[str, ...] = (r"attention\.(query|value)",)
-    """Regular expressions: a matrix is adapted where one of them is found in its path, as in
+    """Regular expressions; a matrix is adapted if one of them matches in its path, such as
     "blocks.attention.query.kernel"."""
 
     def __post_init__(self) -> None:
@@ -59,15 +59,15 @@ class LoRA:
 
     @property
     def scale(self) -> float:
-        """What the product of A and B is multiplied by."""
+        """Factor of the product of A and B."""
         return self.alpha / self.rank
 
 
 class Adapter(nnx.Module):
-    """`scale * inputs A B`, in the dtype of its inputs."""
+    """Adapter module: `scale * inputs A B`, in the dtype of its inputs."""
 
     key: Key | None = None
-    """Draws dropout; `hand_out_keys` sets it."""
+    """Random key for dropout; set by `hand_out_keys`."""
 
     def __init__(self, linear: nnx.LinearGeneral, lora: LoRA, rngs: nnx.Rngs):
         self.inputs = len(linear.in_features)
@@ -90,7 +90,7 @@ class Adapter(nnx.Module):
 
 
 class Linear(nnx.LinearGeneral):
-    """A product over the last axes, with an adapter beside it where `adapt` put one."""
+    """A product over the last axes, plus an adapter if `adapt` added one."""
 
     lora: Adapter | None = None
 
@@ -100,10 +100,10 @@ class Linear(nnx.LinearGeneral):
 
 
 def adapt(block: nnx.Module, lora: LoRA | None, rngs: nnx.Rngs) -> nnx.Module:
-    """The block, with adapters beside the `Linear`s that `lora` names.
+    """Add adapters to the `Linear`s of a block that `lora` names.
 
     Raises:
-        ValueError: a target that is found in no path; the paths are listed.
+        ValueError: a target that matches no path; the message lists the paths.
     """
     if lora is None:
         return block
@@ -120,19 +120,19 @@ def adapt(block: nnx.Module, lora: LoRA | None, rngs: nnx.Rngs) -> nnx.Module:
 
 
 def hand_out_keys(block: nnx.Module, key: Key | None) -> None:
-    """Give each adapter of a block its own dropout key; None switches their dropout off."""
+    """Give each adapter of a block its own dropout key; None disables their dropout."""
     for number, (_, adapter) in enumerate(_modules(block, Adapter)):
         adapter.key = None if key is None else jax.random.fold_in(key, number)
 
 
 def _modules(block: nnx.Module, kind: type[_Module]) -> list[tuple[str, _Module]]:
-    """The modules of a kind below `block` by their dotted paths, in the order of those."""
+    """Return the modules of a kind below `block` by dotted path, in the order of paths."""
     found = ((".".join(map(str, path)), module) for path, module in nnx.iter_modules(block))
     return sorted(((path, module) for path, module in found if isinstance(module, kind)), key=lambda entry: entry[0])
 
 
 def split(params: Params) -> tuple[Params, Params]:
-    """The parameters without adapters, and the adapters alone, each as a nested dict."""
+    """Return the parameters without adapters, and the adapters alone, each as a nested dict."""
     base, adapters = {}, {}
     for name, value in params.items():
         if name == ADAPTER:
@@ -147,7 +147,7 @@ def split(params: Params) -> tuple[Params, Params]:
 
 
 def join(base: Params, adapters: Params) -> Params:
-    """The inverse of `split`."""
+    """Combine parameters and adapters; the inverse of `split`."""
     joined = dict(base)
     for name, value in adapters.items():
         joined[name] = value if name == ADAPTER else join(base[name], value)
@@ -155,14 +155,14 @@ def join(base: Params, adapters: Params) -> Params:
 
 
 def merge(params: Params, lora: LoRA) -> Params:
-    """The parameters of the model without adapters that computes the same: W + (alpha / rank) A B.
+    """Merge the adapters into the matrices, W + (alpha / rank) A B, so that the model computes the same.
 
     Args:
-        params: of a decoder whose config has `lora`.
-        lora: that option, which knows alpha.
+        params: parameters of a decoder whose config has `lora`.
+        lora: that option, which holds alpha.
 
     Returns:
-        Matrices in the dtype that they had; the product is formed in float32.
+        Parameters without adapters, in unchanged dtypes; the product is formed in float32.
     """
 
     def merged(values: Params) -> Params:

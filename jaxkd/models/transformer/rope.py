@@ -14,21 +14,21 @@ Scaling: TypeAlias = LinearScaling | Llama3Scaling | YarnScaling | None
 
 
 class Rotation(NamedTuple):
-    """What turns each pair at each position."""
+    """Rotation of each pair at each position."""
 
     cosine: Float[Array, "*layers b t half"]
     sine: Float[Array, "*layers b t half"]
 
 
 def frequencies(dims: int, theta: float, scaling: Scaling) -> Float[np.ndarray, " half"]:
-    """Radians that each of the `dims / 2` pairs turns by in one position, float32.
+    """Return the radians by which each of the `dims / 2` pairs turns per position, float32.
 
-    They are rounded where transformers rounds: one bit of a frequency is 5e-4 radians at position 8,000.
+    They are rounded as in transformers: one bit of a frequency is 5e-4 radians at position 8,000.
 
     Args:
-        dims: entries of a head that are rotated.
+        dims: number of rotated entries of a head.
         theta: base of the geometric series.
-        scaling: how the series was stretched after training.
+        scaling: scaling of the series after training.
     """
     one = np.float32(1)
     powers = theta ** (np.arange(0, dims, 2, dtype=np.float32) / np.float32(dims)).astype(np.float64)
@@ -50,24 +50,24 @@ def frequencies(dims: int, theta: float, scaling: Scaling) -> Float[np.ndarray, 
 
 
 def _yarn_ramp(dims: int, theta: float, scaling: YarnScaling) -> Float[np.ndarray, " half"]:
-    """0 for the pairs that are kept, 1 for those that are divided by the whole factor."""
+    """Return 0 for unchanged pairs, 1 for pairs divided by the whole factor, and the ramp between."""
 
     def pair(turns: float) -> float:
-        """Which pair turns that often within the original length."""
+        """Return the index of the pair that makes that many turns within the original length."""
         return dims * math.log(scaling.original_positions / (turns * 2 * math.pi)) / (2 * math.log(theta))
 
     first, last = pair(scaling.fast_turns), pair(scaling.slow_turns)
     if scaling.whole_pairs:
         first, last = math.floor(first), math.ceil(last)
     first, last = max(first, 0), min(last, dims - 1)
-    width = last - first if last != first else 0.001  # as transformers: a step instead of a division by 0
+    width = last - first if last != first else 0.001  # as in transformers: a step instead of a division by 0
     return np.clip((np.arange(dims // 2, dtype=np.float32) - np.float32(first)) / np.float32(width), 0, 1)
 
 
 def rotation(config: DecoderConfig, kind: Rope, positions: Int[Array, "b t"], dtype: DTypeLike) -> Rotation:
-    """The rotation of each pair at each position, in `dtype`; for `kind` "none" it leaves all as it is.
+    """Return the rotation of each pair at each position, in `dtype`; the identity for `kind` "none".
 
-    bfloat16 has 8 bits: at position 300 it could not tell 300 from 301, so callers pass float32 or wider.
+    bfloat16 has 8 bits and cannot distinguish position 300 from 301, so callers pass float32 or wider.
     """
     if kind == "none":
         shape = (*positions.shape, config.rotary_dim // 2)
@@ -82,7 +82,7 @@ def rotation(config: DecoderConfig, kind: Rope, positions: Int[Array, "b t"], dt
 
 
 def rotate(values: Float[Array, "b t heads head_dim"], by: Rotation) -> Float[Array, "b t heads head_dim"]:
-    """Turn the pairs `(values[i], values[i + half])`, in the precision of `by`; what lies behind them stays."""
+    """Rotate the pairs `(values[i], values[i + half])`, in the precision of `by`; later entries are unchanged."""
     half = by.cosine.shape[-1]
     cosine, sine = by.cosine[:, :, None], by.sine[:, :, None]
     first, second, rest = jnp.split(values, (half, 2 * half), axis=-1)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from jaxkd.sharding import partition_spec
 
 BLOCK = 128
-"""Sequences are a multiple of the kernel's tile."""
+"""Tile of the kernel; sequence lengths are a multiple of it."""
 
 
 def attention(
@@ -24,9 +24,9 @@ def attention(
     softcap: float | None,
     scale: float,
 ) -> Float[Array, "b t heads head_dim"]:
-    """`jaxkd.models.transformer.attention.attention` by the kernel; off a TPU it is interpreted, which is slow.
+    """Compute `jaxkd.models.transformer.attention.attention` by the kernel, interpreted and slow off a TPU.
 
-    The scale is multiplied into the queries, in float32, and rounded to their dtype.
+    The queries are multiplied by the scale in float32 and rounded to their dtype.
     Under a mesh each device runs the kernel on its own rows and heads.
     """
     scaled = (queries.astype(jnp.promote_types(queries.dtype, jnp.float32)) * scale).astype(queries.dtype)
@@ -42,7 +42,7 @@ def attention(
         run,
         in_specs=(spec, spec, spec, PartitionSpec(spec[0], None)),
         out_specs=spec,
-        check_vma=False,  # the kernel does not say over which axes its outputs vary
+        check_vma=False,  # the kernel does not declare the axes over which its outputs vary
     )(scaled, keys, values, segment_ids)
 
 
@@ -55,7 +55,7 @@ def _rows(
     window: int,
     softcap: float | None,
 ) -> Float[Array, "b t heads head_dim"]:
-    """The kernel takes one row, heads first."""
+    """Apply the kernel, which takes one row, heads first."""
     # Imported here: it is experimental, and only TPUs need it.
     from jax.experimental.pallas.ops.tpu import splash_attention
 

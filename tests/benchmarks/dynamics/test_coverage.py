@@ -43,7 +43,7 @@ def test_rows_are_of_all_seeds_and_of_those_with_the_right_terms(monkeypatch):
 
 @pytest.mark.slow
 def test_a_term_that_is_not_true_is_not_held(monkeypatch):
-    """Of a system whose equations are said to be others, one term is missing and one is too much."""
+    """A system is given other equations: one of its true terms is missing and one is extra."""
     wrong = systems.LOTKA_VOLTERRA.equations
     x, y = wrong.states
     other = type(wrong).of([1.5 * x - x**2, -3 * y + x * y], (x, y))

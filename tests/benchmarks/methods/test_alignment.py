@@ -1,4 +1,4 @@
-"""What the alignment benchmark measures, over two vocabularies that are made here; nothing is downloaded."""
+"""Figures of the alignment benchmark, over two vocabularies that are made here; nothing is downloaded."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is kept of a study."""
+"""Stored results of a study."""
 
 import json
 

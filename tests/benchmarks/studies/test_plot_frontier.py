@@ -1,4 +1,4 @@
-"""What passes over how far it went, as points, a table and a drawing."""
+"""Passing share over distance, as points, a table and a drawing."""
 
 import json
 from xml.etree import ElementTree

@@ -231,7 +231,7 @@ def test_the_end_is_a_target_on_both_sides_although_it_pads(tiny):
 
 
 def test_responses_that_nothing_matches_are_counted(tiny, tmp_path, caplog):
-    """Of one target, before which goes in the end of the prompt, an "a" here and a line end there."""
+    """The only target follows the end of the prompt, which is an "a" on one side and a line end on the other."""
     text = text_of(tiny, tmp_path / "rows.jsonl", "the", instruction="the")
     short = dataclasses.replace(text.student, targets=1, overlong="truncate")
     text = dataclasses.replace(text, student=short, match="edit distance")

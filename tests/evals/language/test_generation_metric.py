@@ -1,4 +1,4 @@
-"""What is measured of texts: flaws of code, health beside another model, and a judge's verdicts."""
+"""Generation metrics: flaws of code, health beside another model, and a judge's verdicts."""
 
 import json
 import logging
@@ -188,7 +188,7 @@ def test_a_model_answers_by_its_first_letter(tiny, monkeypatch, reply, verdict):
 
 
 def test_a_model_judges(tiny):
-    """What a model of two layers says is worth nothing, but it says it."""
+    """A model of two layers gives worthless verdicts, but it gives them."""
     verdicts = ModelJudge(model=tiny.teacher, max_new_tokens=2)([Question(prompt="he", first="the", second="he")] * 2)
     assert len(verdicts) == 2
     assert len(set(verdicts)) == 1

@@ -1,4 +1,4 @@
-"""What a model writes by itself, measured by a teacher."""
+"""Generations of a model, measured by a teacher."""
 
 import dataclasses
 

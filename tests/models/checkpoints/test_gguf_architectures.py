@@ -101,7 +101,7 @@ def interleaved(rows, heads):
 
 
 def llama3_factors(config, head_dim):
-    """What each frequency is divided by: from the wavelength at which a context is turned through once."""
+    """Divisor of each frequency, from the number of turns of its wavelength in a context."""
     scaling, factors = config["rope_scaling"], []
     for pair in range(head_dim // 2):
         wavelength = 2 * math.pi * config["rope_theta"] ** (2 * pair / head_dim)

@@ -11,7 +11,7 @@ from jaxkd.models.transformer import decoder
 from tests.models.families.published import PUBLISHED
 
 TOKENS = {"Qwen1.5": 151_646, "Qwen2.5": 151_665}
-"""Of the tokenizers that have fewer than the head has rows."""
+"""Number of tokens of the tokenizers that have fewer than the head has rows."""
 
 CASES = {
     "gpt2": published.GPT2,

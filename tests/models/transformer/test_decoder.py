@@ -30,9 +30,9 @@ def any_config(request):
 
 
 ROUNDING = 1e-12
-"""Of the largest value, in float64.  A sum of n terms in another order moves by at most n units of 1.1e-16: with at
-most 24 terms in each of 7 products in each of 3 layers, 6e-14.  The rest is for what norms and softmax amplify.  A key
-too many, or a part of a sum too few, is off by 1e-2."""
+"""Tolerance relative to the largest value, in float64.  Reordering a sum of n terms changes it by at most n units of
+1.1e-16: with at most 24 terms in each of 7 products in each of 3 layers, 6e-14.  The rest allows for amplification by
+norms and softmax.  An extra key, or a missing part of a sum, is off by 1e-2."""
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def unpadded(config, dtype=np.float32):
 
 
 COLUMNS = 18
-"""Of the two rows that `read` takes: one shape, so that a family is compiled once."""
+"""Number of columns of the two rows that `read` takes: one shape, so that a family is compiled once."""
 
 
 def read(config, *inputs):

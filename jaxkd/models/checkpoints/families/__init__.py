@@ -1,1 +1,1 @@
-"""Each family's config.json, read and written.  `jaxkd.models.checkpoints.config` chooses among them."""
+"""Reading and writing of each family's config.json; `jaxkd.models.checkpoints.config` selects the family."""

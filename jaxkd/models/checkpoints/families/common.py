@@ -1,4 +1,4 @@
-"""What the families spell alike in config.json: activations, rotary positions, windows."""
+"""Fields of config.json common to the families: activations, rotary positions, windows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ _ACTIVATIONS: dict[str, Activation] = {
 }
 
 SCALINGS = ("default", "linear", "llama3", "yarn")
-"""Values of `rope_type` that are read."""
+"""Supported values of `rope_type`."""
 
 
 def require(fields: Fields, name: str, *supported: Any) -> None:
-    """Refuse an option whose value would change the outputs.
+    """Reject an option whose value would change the outputs.
 
     Raises:
-        ValueError: the option is there with another value than these.
+        ValueError: the option has a value other than these.
     """
     if name in fields and fields[name] not in supported:
         choices = " or ".join(str(value) for value in supported)
@@ -34,38 +34,38 @@ def require(fields: Fields, name: str, *supported: Any) -> None:
 
 
 def activation(name: str) -> Activation:
-    """Ours, for the name in a file."""
+    """Return our activation for the name in a file."""
     if name not in _ACTIVATIONS:
         raise ValueError(f"the activation must be one of {', '.join(_ACTIVATIONS)}, got {name!r}.")
     return _ACTIVATIONS[name]
 
 
 def activation_name(ours: Activation) -> str:
-    """A name in a file for ours."""
+    """Return a file's name for our activation."""
     return "gelu_pytorch_tanh" if ours == "gelu_tanh" else ours
 
 
 def kv_heads(fields: Fields) -> int:
-    """Heads of keys and values; null is as many as queries have."""
+    """Return the number of key and value heads; null means as many as query heads."""
     return fields["num_key_value_heads"] or fields["num_attention_heads"]
 
 
 def rope(fields: Fields) -> Fields:
-    """The options of rotary positions: transformers 5 gathers in one mapping what older files spread."""
+    """Return the options of rotary positions, which transformers 5 collects in one mapping and older files do not."""
     return fields.get("rope_scaling") or fields.get("rope_parameters") or {}
 
 
 def rope_theta(fields: Fields, default: float) -> float:
-    """Base of the rotation."""
+    """Return the base of the rotation."""
     return float(rope(fields).get("rope_theta") or fields.get("rope_theta") or default)
 
 
 def rope_scaling(options: Fields, max_positions: int) -> LinearScaling | Llama3Scaling | YarnScaling | None:
-    """The scaling that a mapping with a `rope_type` describes.
+    """Return the scaling that a mapping with a `rope_type` describes.
 
     Args:
-        options: as `rope` gives them.
-        max_positions: what stands in for an original length that the file leaves out.
+        options: result of `rope`.
+        max_positions: default for a missing original length.
     """
     kind = options.get("rope_type") or options.get("type") or "default"
     original = options.get("original_max_position_embeddings") or max_positions
@@ -109,7 +109,7 @@ def _yarn_amplitude(options: Fields, factor: float) -> float:
 
 
 def rope_scaling_fields(scaling: LinearScaling | Llama3Scaling | YarnScaling | None) -> dict[str, Any] | None:
-    """The mapping that `rope_scaling` reads."""
+    """Return the mapping that `rope_scaling` reads."""
     match scaling:
         case None:
             return None
@@ -136,11 +136,11 @@ def rope_scaling_fields(scaling: LinearScaling | Llama3Scaling | YarnScaling | N
 
 
 def windows(layer_types: Sequence[str], window: int | None, depth: int) -> tuple[int, ...] | None:
-    """The window of each layer; None where every layer sees all.
+    """Return the window of each layer; None if every layer attends to all tokens.
 
     Args:
-        layer_types: `full_attention` or `sliding_attention`, one a layer.
-        window: tokens that a `sliding_attention` layer sees; None is no window.
+        layer_types: `full_attention` or `sliding_attention` for each layer.
+        window: tokens that a `sliding_attention` layer attends to; None is no window.
         depth: number of layers.
     """
     known = ("full_attention", "sliding_attention")
@@ -157,10 +157,10 @@ def windows(layer_types: Sequence[str], window: int | None, depth: int) -> tuple
 
 
 def layer_types(config: DecoderConfig) -> list[str]:
-    """What `windows` reads."""
+    """Return the `layer_types` that `windows` reads."""
     return ["sliding_attention" if kind.window else "full_attention" for kind in config.layer_kinds]
 
 
 def widest_window(config: DecoderConfig) -> int | None:
-    """The one window that a config.json can name; None where there is none."""
+    """Return the one window that a config.json can name; None if there is none."""
     return max(config.windows or (0,)) or None

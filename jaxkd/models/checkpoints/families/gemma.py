@@ -1,4 +1,4 @@
-"""Gemma 1 and 2, and the language model of Gemma 3."""
+"""Configs of Gemma 1 and 2, and of the language model of Gemma 3."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from jaxkd.models.checkpoints.families.common import Fields
 from jaxkd.models.transformer.architecture import DecoderConfig
 
 _LOCAL_THETA = 10_000.0
-"""Base of the rotation in Gemma 3's windowed layers, where the file does not name it."""
+"""Base of the rotation in Gemma 3's windowed layers, if the file does not give it."""
 
 
 def read_gemma(fields: Fields) -> DecoderConfig:
-    """Gemma 1."""
+    """Read Gemma 1."""
     common.require(fields, "layer_types", None)
-    # The first release says gelu and means its tanh approximation; transformers reads it so too.
+    # The first release says gelu but means its tanh approximation, as transformers reads it too.
     named = fields.get("hidden_act", "gelu")
     return _read(
         fields,
@@ -24,7 +24,7 @@ def read_gemma(fields: Fields) -> DecoderConfig:
 
 
 def read_gemma2(fields: Fields) -> DecoderConfig:
-    """Gemma 2: soft-caps, every other layer windowed, a norm behind each branch."""
+    """Read Gemma 2: soft-caps, every other layer windowed, a norm after each branch."""
     return _read(
         fields,
         **_alternating(fields, period=2),
@@ -37,7 +37,7 @@ def read_gemma2(fields: Fields) -> DecoderConfig:
 
 
 def read_gemma3(fields: Fields) -> DecoderConfig:
-    """Gemma 3: normed queries and keys, and two rotations; only that of the layers that see all is scaled."""
+    """Read Gemma 3: normed queries and keys, two rotations; only that of layers without a window is scaled."""
     common.require(fields, "attn_logit_softcapping", None)
     nested = fields.get("rope_parameters") or {}
     everywhere = fields.get("rope_scaling") or nested.get("full_attention") or {}
@@ -59,7 +59,7 @@ def read_gemma3(fields: Fields) -> DecoderConfig:
 
 
 def _alternating(fields: Fields, *, period: int) -> dict[str, Any]:
-    """What Gemma 2 and 3 have in common: windows in all layers but every `period`-th, scores of their own scale."""
+    """Read options common to Gemma 2 and 3: windows in all but every `period`-th layer, their own score scale."""
     depth = fields["num_hidden_layers"]
     kinds = fields.get("layer_types") or [
         "sliding_attention" if (layer + 1) % period else "full_attention" for layer in range(depth)
@@ -96,7 +96,7 @@ def _read(fields: Fields, **options: Any) -> DecoderConfig:
 
 
 def write_gemma(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_gemma` reads."""
+    """Return the fields that `read_gemma` reads."""
     return _write(config) | {
         "hidden_act": common.activation_name(config.activation),
         "rope_scaling": common.rope_scaling_fields(config.rope_scaling),
@@ -104,7 +104,7 @@ def write_gemma(config: DecoderConfig) -> dict[str, Any]:
 
 
 def write_gemma2(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_gemma2` reads."""
+    """Return the fields that `read_gemma2` reads."""
     return _write_alternating(config) | {
         "attn_logit_softcapping": config.attention_softcap,
         "final_logit_softcapping": config.logit_softcap,
@@ -112,7 +112,7 @@ def write_gemma2(config: DecoderConfig) -> dict[str, Any]:
 
 
 def write_gemma3(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_gemma3` reads."""
+    """Return the fields that `read_gemma3` reads."""
     return _write_alternating(config) | {
         "rope_local_base_freq": config.local_rope_theta,
         "final_logit_softcapping": config.logit_softcap,

@@ -1,4 +1,4 @@
-"""GPT-2."""
+"""Config of GPT-2."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 
 
 def read_gpt2(fields: Fields) -> DecoderConfig:
-    """GPT-2: layer norms, a table of positions, biases everywhere."""
+    """Read GPT-2: layer norms, a table of positions, biases everywhere."""
     common.require(fields, "scale_attn_weights", True)
     common.require(fields, "scale_attn_by_inverse_layer_idx", False)
     common.require(fields, "add_cross_attention", False)
@@ -36,7 +36,7 @@ def read_gpt2(fields: Fields) -> DecoderConfig:
 
 
 def write_gpt2(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_gpt2` reads."""
+    """Return the fields that `read_gpt2` reads."""
     return {
         "vocab_size": config.vocab_size,
         "n_embd": config.width,

@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia."""
+"""Config of GPT-NeoX and Pythia."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 
 
 def read_gpt_neox(fields: Fields) -> DecoderConfig:
-    """GPT-NeoX: layer norms, parallel branches, a rotation of part of each head."""
+    """Read GPT-NeoX: layer norms, parallel branches, a rotation of part of each head."""
     rope = common.rope(fields)
     width, heads = fields["hidden_size"], fields["num_attention_heads"]
     bias = fields.get("attention_bias", True)
@@ -38,7 +38,7 @@ def read_gpt_neox(fields: Fields) -> DecoderConfig:
 
 
 def write_gpt_neox(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_gpt_neox` reads."""
+    """Return the fields that `read_gpt_neox` reads."""
     return {
         "vocab_size": config.vocab_size,
         "hidden_size": config.width,

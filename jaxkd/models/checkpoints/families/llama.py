@@ -1,4 +1,4 @@
-"""Llama and those that differ from it in few options: Mistral, Qwen 2 and 3, SmolLM3."""
+"""Configs of Llama and close relatives: Mistral, Qwen 2 and 3, SmolLM3."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 
 
 def read_llama(fields: Fields) -> DecoderConfig:
-    """Llama 1 to 3, TinyLlama, SmolLM and SmolLM2."""
+    """Read Llama 1 to 3, TinyLlama, SmolLM and SmolLM2."""
     _require_full(fields)
     fields = {"num_key_value_heads": None, **fields}
     bias = fields.get("attention_bias", False)
@@ -17,7 +17,7 @@ def read_llama(fields: Fields) -> DecoderConfig:
 
 
 def read_mistral(fields: Fields) -> DecoderConfig:
-    """Mistral: one window for all layers, or none."""
+    """Read Mistral: one window for all layers, or none."""
     if "layer_types" in fields:
         raise ValueError(
             f"layer_types must be absent for model_type 'mistral', got {fields['layer_types']}: "
@@ -28,12 +28,12 @@ def read_mistral(fields: Fields) -> DecoderConfig:
 
 
 def read_qwen2(fields: Fields) -> DecoderConfig:
-    """Qwen 1.5, 2 and 2.5."""
+    """Read Qwen 1.5, 2 and 2.5."""
     return _read(fields, query_key_value_bias=True, windows=_qwen_windows(fields))
 
 
 def read_qwen3(fields: Fields) -> DecoderConfig:
-    """Qwen 3: each head's query and key are normed."""
+    """Read Qwen 3: each head's query and key are normed."""
     bias = fields.get("attention_bias", False)
     return _read(
         fields,
@@ -46,9 +46,9 @@ def read_qwen3(fields: Fields) -> DecoderConfig:
 
 
 def read_smollm3(fields: Fields) -> DecoderConfig:
-    """SmolLM3: some layers do not rotate."""
+    """Read SmolLM3: some layers do not rotate."""
     depth = fields["num_hidden_layers"]
-    rotated = fields.get("no_rope_layers")  # 1 where the layer rotates, whatever the name says
+    rotated = fields.get("no_rope_layers")  # 1 if the layer rotates, despite the name
     if rotated is None:
         interval = fields.get("no_rope_layer_interval", 4)
         rotated = [(layer + 1) % interval != 0 for layer in range(depth)]
@@ -111,40 +111,40 @@ def _read(fields: Fields, *, theta: float = 10_000.0, head_dim: int | None = Non
 
 
 def write_llama(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_llama` reads."""
+    """Return the fields that `read_llama` reads."""
     return _write(config) | {"attention_bias": config.query_key_value_bias, "mlp_bias": config.mlp_bias}
 
 
 def write_mistral(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_mistral` reads."""
+    """Return the fields that `read_mistral` reads."""
     return _write(config) | {"sliding_window": common.widest_window(config)}
 
 
 def write_qwen2(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_qwen2` reads."""
+    """Return the fields that `read_qwen2` reads."""
     return _write(config) | _qwen_window_fields(config.windows or (0,) * config.depth)
 
 
 def write_qwen3(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_qwen3` reads."""
+    """Return the fields that `read_qwen3` reads."""
     return write_qwen2(config) | {"attention_bias": config.query_key_value_bias}
 
 
 def write_smollm3(config: DecoderConfig) -> dict[str, Any]:
-    """What `read_smollm3` reads."""
+    """Return the fields that `read_smollm3` reads."""
     rotated = config.rotated or (True,) * config.depth
     return write_llama(config) | {
         "no_rope_layers": [int(flag) for flag in rotated],
         "use_sliding_window": config.windows is not None,
         "sliding_window": common.widest_window(config),
         "layer_types": common.layer_types(config),
-        # Left out, transformers takes 128004, which a smaller vocabulary does not have.
+        # If omitted, transformers uses 128004, which a smaller vocabulary does not have.
         "pad_token_id": None,
     }
 
 
 def _qwen_window_fields(windows: Sequence[int]) -> dict[str, Any]:
-    # transformers before 4.53 knows max_window_layers alone, and the layers that it lets see all come first.
+    # transformers before 4.53 reads only max_window_layers, and its layers without a window come first.
     first = next((layer for layer, window in enumerate(windows) if window), len(windows))
     return {
         "use_sliding_window": any(windows),
