@@ -14,19 +14,18 @@ from jaxkd.models.surgery import Importance, Initialization, Statistic
 from jaxkd.sharding import mesh as meshes
 
 CALIBRATION_LENGTH = 512
-"""Tokens of a row on which importance is measured."""
+"""Tokens per row of the text on which importance is measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
     """Cut a model to fewer or narrower layers, give it another tokenizer, or both.
 
-    What is cut away is what matters least on some text; the result is a student to be trained, not a
-    model to be used.
+    The least important parts on some text are removed; the result is a student to train, not a model to use.
     """
 
     model: str
-    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    """Packaged model, GGUF file, Hugging Face folder or hub id."""
     to: Path
     """Folder to write; it must not exist, or be empty."""
     layers: tuple[int, ...] | None = None
@@ -40,7 +39,7 @@ class Command:
     width: int | None = None
     """Channels of the hidden states to keep."""
     statistic: Statistic = "root_mean_square"
-    """What makes a head, unit or channel important: the mean of its activations' size, or of their squares."""
+    """Importance of a head, unit or channel: its mean absolute, or root mean square, activation."""
     data: Path | None = None
     """JSONL with `prompt` and `response`, or `messages`, on which importance is measured, in place of the
     standard library's functions."""
@@ -48,14 +47,14 @@ class Command:
     limit: int = 32
     """Examples to read, chosen by a hash of their keys."""
     tokenizer: str | None = None
-    """Whose tokenizer the student gets: a path like --model."""
+    """Model whose tokenizer the student gets: a path like --model."""
     initialization: Initialization = "pieces"
     """Embeddings of tokens that the old tokenizer lacks: the mean of the old tokens that spell them, the mean
     of all, or random."""
     rows: int | None = None
-    """Rows of the new embedding, where it shall have more than there are tokens."""
+    """Rows of the new embedding, if it should have more than there are tokens."""
     seed: int = 0
-    """Of random embeddings."""
+    """Seed of random embeddings."""
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -70,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def cut(command: Command) -> None:
-    """Write the student of `command.model` to `command.to`, with `cut.json` saying what it is.
+    """Write the student of `command.model` to `command.to`, with a record of its origin in `cut.json`.
 
     Raises:
         ValueError: sizes that the model cannot be cut to, an architecture that transformers does not
@@ -96,7 +95,7 @@ def cut(command: Command) -> None:
         layers = surgery.evenly_spaced(config.depth, command.depth)
     surgery.check_layers(config, layers)
     sizes = {"heads": command.heads, "mlp_width": command.mlp_width, "width": command.width}
-    # Refused before minutes are spent on weights.
+    # Reject before minutes are spent on weights.
     family(surgery.narrow_config(config, **sizes).with_layers(layers))
     params = model.load()
     if any(size is not None for size in sizes.values()):
@@ -121,7 +120,7 @@ def cut(command: Command) -> None:
 
 
 def _importance(command: Command, model: LanguageModel) -> Importance:
-    """Of the model's parts on the command's text."""
+    """Measure the importance of the model's parts on the command's text."""
     from jaxkd.data.text.jsonl import Jsonl
     from jaxkd.data.text.packed_text import PackedText
     from jaxkd.data.text.standard_library import StandardLibrary

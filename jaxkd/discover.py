@@ -21,26 +21,26 @@ logger = logging.getLogger(__name__)
 class Command:
     """Find y' = f(y, u) in a table of measurements.
 
-    Columns may say their units, as in `prey [1000]`.  Writes report.html, equations.json and equations.py.
+    Columns may state their units, as in `prey [1000]`.  Writes report.html, equations.json and equations.py.
     """
 
     data: tuple[Path, ...]
     """Files of measurements: .csv, .tsv, .txt, .npz, or .nc (NetCDF 3)."""
     time: str | None = None
-    """Column of the time; if not given, the one called t or time, else the first."""
+    """Column of the time; by default the one called t or time, else the first."""
     states: tuple[str, ...] = ()
-    """Columns of the states; if not given, all others."""
+    """Columns of the states; by default all others."""
     inputs: tuple[str, ...] = ()
-    """Columns of what drives the system and is known: controls, parameters."""
+    """Columns of the known quantities that drive the system: controls, parameters."""
     trajectory: str | None = None
-    """Column that tells trajectories apart."""
+    """Column that identifies trajectories."""
     search: Search = dataclasses.field(default_factory=Search)
     output: Path = Path("discovered")
     """Folder to write to."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read, find, try, write."""
+    """Read records, find and test equations, and write the results."""
     import tyro
 
     from jaxkd.runtime.program import run_program
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     run_program(lambda: _discover(command, f"python -m jaxkd.discover {shlex.join(given)}"))
 
 
-def _discover(command: Command, said: str) -> None:
+def _discover(command: Command, typed: str) -> None:
     import jax
 
     from jaxkd.data.trajectories import measurements
@@ -70,7 +70,7 @@ def _discover(command: Command, said: str) -> None:
         logger.warning("%s", warning)
     title = "Equations of " + ", ".join(measured.states)
     with jax.enable_x64(True):
-        discovered = discover(measured, command.search, title=title, command=said)
+        discovered = discover(measured, command.search, title=title, command=typed)
     command.output.mkdir(parents=True, exist_ok=True)
     write_discovery(command.output / "report.html", discovered)
     (command.output / "equations.py").write_text(discovered.python, encoding="utf-8")
@@ -79,7 +79,7 @@ def _discover(command: Command, said: str) -> None:
 
 
 def _record(discovered: "Discovered", search: Search) -> str:
-    """What a program would read, without the arrays of the pictures."""
+    """Return the results as JSON for programs, without the arrays of the figures."""
     record = {
         "equations": discovered.equations.splitlines(),
         "latex": discovered.latex,

@@ -1,4 +1,4 @@
-"""`python -m jaxkd.evaluate`: measure what a run has trained, or any checkpoint."""
+"""`python -m jaxkd.evaluate`: evaluate the model of a run, or any checkpoint."""
 
 import dataclasses
 import json
@@ -15,27 +15,27 @@ from jaxkd.training.evaluator import Evaluation, Evaluator
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Evaluate what a training run has trained again, or any checkpoint.
+    """Evaluate the model of a training run again, or any checkpoint.
 
-    Give one of --run and --model.
+    Give either --run or --model.
     """
 
     run: Path | None = None
-    """Folder of a training run: it is measured by the run's own evaluators."""
+    """Folder of a training run, whose own evaluators are used."""
     model: str | None = None
-    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    """Packaged model, GGUF file, Hugging Face folder or hub id."""
     layers: tuple[int, ...] | None = None
     """Layers of --model to keep; all by default."""
     data: Path | None = None
     """JSONL with `prompt` and `response`, or `messages`, in place of the standard library's functions."""
     limit: int | None = 256
-    """Answers to score with --model."""
+    """Number of answers to score with --model."""
     output: Path | None = None
-    """Write the evaluations there as JSON."""
+    """File to which the evaluations are written as JSON."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Evaluate, print the metrics, and write them where --output says."""
+    """Evaluate, print the metrics, and write them to --output."""
     import tyro
 
     from jaxkd.runtime.program import run_program

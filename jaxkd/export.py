@@ -27,9 +27,9 @@ class Command:
     """Folder to write; it must not hold a model yet."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     form: Literal["model", "adapter"] = "model"
-    """A student of adapters becomes one model, or stays a folder for PEFT beside its checkpoint."""
+    """Form of a student with adapters: one merged model, or a PEFT folder beside its checkpoint."""
     max_shard_gb: float = 5.0
-    """Longest weight file."""
+    """Largest size of a weight file, in 1e9 bytes."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,8 +46,8 @@ def export(command: Command) -> None:
     """Write the student of `command.run` to `command.to`.
 
     Raises:
-        ValueError: the target holds a model already, an adapter is asked for that has no checkpoint to
-            stand beside, or what was read back differs.
+        ValueError: the target already holds a model, a requested adapter has no base checkpoint, or what was
+            read back differs.
     """
     from jaxkd.study import runs
 
@@ -61,7 +61,7 @@ def export(command: Command) -> None:
 
 
 def _write_model(command: Command, model: LanguageModel) -> str:
-    """What was written, in words."""
+    """Write one model, and return a description of what was written."""
     config, params, dtype = model.config, quantized.dense(model.params), jnp.dtype(command.dtype)
     if config.lora is not None:
         config, params = dataclasses.replace(config, lora=None), lora.merge(params, config.lora)
@@ -82,7 +82,7 @@ def _write_model(command: Command, model: LanguageModel) -> str:
 
 
 def _write_adapter(command: Command, model: LanguageModel) -> str:
-    """What was written, in words."""
+    """Write an adapter, and return a description of what was written."""
     if model.config.lora is None:
         raise ValueError(f"form must be model for a student that was trained whole, got adapter for {command.run}.")
     if model.source is None or model.source.layers is not None:

@@ -14,17 +14,17 @@ from jaxkd.sharding import mesh as meshes
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Answer prompts.
+    """Generate answers to prompts.
 
-    Give one of --run and --model.
+    Give either --run or --model.
     """
 
     prompt: tuple[str, ...]
-    """What to ask; several are answered in one batch."""
+    """Prompts to answer, in one batch."""
     run: Path | None = None
     """Folder of a training run."""
     model: str | None = None
-    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    """Packaged model, GGUF file, Hugging Face folder or hub id."""
     system: str | None = "You are a helpful assistant."
     """System message of the chat template."""
     template: Literal["chat", "plain"] = "chat"
@@ -33,7 +33,7 @@ class Command:
     stop: tuple[str, ...] = ()
     """Strings that end an answer, besides the end token."""
     seed: int = 0
-    """Of the draws, where the temperature is not 0."""
+    """Seed of the samples, if the temperature is not 0."""
 
 
 def main(arguments: list[str] | None = None) -> None:

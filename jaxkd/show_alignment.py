@@ -1,4 +1,4 @@
-"""`python -m jaxkd.show_alignment`: how two tokenizers cut a text, and which tokens stand for the same bytes."""
+"""`python -m jaxkd.show_alignment`: show how two tokenizers split a text, and which tokens stand for the same bytes."""
 
 import dataclasses
 import sys
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Print the tokens of a text in two vocabularies, partners in colour, and draw them."""
+    """Print the tokens of a text in two vocabularies, aligned ones in colour, and draw them."""
 
     text: str
-    """What to tokenize.  In a shell, $'one\\ntwo' holds a line end."""
+    """Text to tokenize.  In a shell, $'one\\ntwo' holds a line break."""
     a: str
-    """Whose tokenizer: a folder that holds one, a packaged model, a GGUF file or a hub id."""
+    """First tokenizer: a folder that holds one, a packaged model, a GGUF file or a hub id."""
     b: str
-    """The other one."""
+    """Second tokenizer, given like the first."""
     output: Path | None = None
-    """Picture to write: .svg, .png or .pdf."""
+    """Figure to write: .svg, .png or .pdf."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,10 +57,10 @@ def _show(command: Command) -> None:
 
 
 def aligned(text: str, a: str, b: str) -> "tuple[TokenRow, TokenRow]":
-    """The tokens of a text in two vocabularies, each with its partner.
+    """Return the tokens of a text in two vocabularies, each with its partner.
 
     Raises:
-        ValueError: a path that is no tokenizer, or tokens that do not spell the text.
+        ValueError: a path that is not a tokenizer, or tokens that do not spell the text.
         FileNotFoundError: a folder without a tokenizer.
     """
     from jaxkd.alignment import exact_token
@@ -91,7 +91,7 @@ def _record(spans: "Spans") -> "TokenSpans":
 
 
 def _line(text: str, row: "TokenRow", indent: int) -> "Text":
-    """The tokens of one side: partners on a coloured ground, the others grey."""
+    """Format the tokens of one side: aligned ones on a coloured background, the others grey."""
     from rich.text import Text
 
     from jaxkd.report.token_rows import visible

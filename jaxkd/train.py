@@ -28,23 +28,22 @@ DEFAULT_CONFIG = Path("configs/quickstart.py")
 class Command:
     """Train, evaluate and report what a config file describes.
 
-    Every field of the study's stages can be set behind the stage's name, as in
-    --kd.recipe.temperature 1.0; the name can be left out where there is one training stage.
-    The same command again goes on where the last one stopped.
+    Every field of a stage can be set with the stage's name as prefix, as in --kd.recipe.temperature 1.0; the prefix is
+    optional if there is one training stage.  The same command again resumes where the last one stopped.
     """
 
     config: Path = DEFAULT_CONFIG
-    """A Python file with `get_config(size) -> Study`."""
+    """Python file with `get_config(size) -> Study`."""
     size: Size = "full"
-    """"smoke" runs the same stages in miniature."""
+    """Size of the study: "smoke" runs the same stages in miniature."""
     workdir: Path | None = None
     """Folder of the study; runs/NAME, or runs/NAME-smoke, by default."""
     seeds: tuple[int, ...] | None = None
-    """Seeds in place of the config's."""
+    """Seeds that replace the config's."""
     only: str | None = None
-    """Run this stage alone."""
+    """Name of a single stage to run."""
     report: bool = False
-    """Write the tables of what is finished in the workdir, and run nothing."""
+    """Write the tables of the finished stages in the workdir, and run nothing."""
     dry_run: bool = False
     """Print config, parameters, batch shapes and the memory of a compiled step, and stop."""
 
@@ -75,7 +74,7 @@ def _main(arguments: list[str]) -> None:
 
 
 def _run(study: Study, workdir: Path, only: str | None) -> None:
-    """What is not finished yet; a run that was asked to stop is no failure."""
+    """Run the unfinished stages; a run stopped on request is not a failure."""
     try:
         run_study(study, workdir, only=only)
     except Interrupted as stop:
@@ -84,7 +83,7 @@ def _run(study: Study, workdir: Path, only: str | None) -> None:
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:
-    """The command and the study with its overrides.
+    """Return the command, and the study with its overrides.
 
     The config file decides which options exist, so it is found and loaded first.
 
@@ -100,7 +99,7 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
     try:
         found, _ = finder.parse_known_args(arguments)
     except argparse.ArgumentError:
-        # tyro, which knows the whole command, says it better.
+        # tyro, which knows the whole command, gives a better message.
         found = argparse.Namespace(config=DEFAULT_CONFIG, size="full")
     study = load_study(found.config)(found.size)
     fields = [
@@ -114,8 +113,7 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
         whole,
         args=_with_stage_names(arguments, study.stages),
         prog="python -m jaxkd.train",
-        # An option that holds a config or None is what the config file says, and its fields can be set; it is no
-        # command of its own.
+        # An optional config is what the config file chose, and its fields can be set; it is not a subcommand.
         config=(tyro.conf.AvoidSubcommands,),
     )
     stages = tuple(getattr(parsed, stage.name) for stage in study.stages)
@@ -124,7 +122,7 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
 
 
 def load_study(path: Path) -> Callable[[Size], Study]:
-    """`get_config` of a config file.
+    """Return `get_config` of a config file.
 
     Raises:
         ValueError: no such file (the nearest names are listed), no `get_config` in it, or a package that it needs is
@@ -140,7 +138,7 @@ def load_study(path: Path) -> Callable[[Size], Study]:
     if spec is None or spec.loader is None:
         raise ValueError(f"config must be a Python file, got {path}.")
     module = importlib.util.module_from_spec(spec)
-    # Known by name, so that classes defined in the file can be looked at, and read back by the same command.
+    # Registered by name, so that classes defined in the file can be inspected, and read back by the same command.
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
@@ -152,7 +150,7 @@ def load_study(path: Path) -> Callable[[Size], Study]:
 
 
 def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str]:
-    """`--recipe.x` -> `--NAME.recipe.x` where the study has one training stage."""
+    """Turn `--recipe.x` into `--NAME.recipe.x` if the study has one training stage."""
     training = [stage for stage in stages if isinstance(stage, Train)]
     if len(training) != 1:
         return arguments
@@ -168,7 +166,7 @@ def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str
 
 
 def _prepare_process(study: Study) -> None:
-    """What must be decided before JAX touches a device."""
+    """Apply the settings that must be decided before JAX touches a device."""
     from jaxkd.sharding.mesh import initialize_processes
 
     training = [stage for stage in study.stages if isinstance(stage, Train)]

@@ -38,7 +38,7 @@ class Replay:
     metric: str = "bits_per_byte"
     """Validation metric that changes phi, lower is better."""
     tolerance: float = 0.1
-    """Increase of the metric, in its units, that leaves phi unchanged."""
+    """Increase of the metric, in its units, below which phi stays unchanged."""
 
     def validate(self, *, rows: int) -> None:
         """Reject values out of range.

@@ -17,5 +17,5 @@ class Ramp:
     steps: int
 
     def at(self, step: int) -> float:
-        """Return the value for the step after `step` steps."""
+        """Return the value at `step`."""
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)

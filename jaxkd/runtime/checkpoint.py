@@ -2,7 +2,7 @@
 
 A save runs in the background, and its arrays may be donated as soon as `save` returns: while orbax still reads a
 buffer, XLA copies instead of reusing it, and the array is not marked deleted.  A checkpoint gets its name when it is
-complete, so a process that dies in a save leaves the checkpoint before it as the latest one.
+complete, so if a process dies during a save, the previous checkpoint remains the latest.
 """
 
 import dataclasses
@@ -24,21 +24,21 @@ _ARRAYS, _RECORD = "arrays", "record"
 
 @dataclasses.dataclass(frozen=True)
 class _LastAndBest:
-    """Which checkpoints stay; the form is orbax's PreservationPolicy."""
+    """Policy for the checkpoints to keep; an orbax PreservationPolicy."""
 
     last: int
     metric: str | None
     mode: Literal["min", "max"]
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """True for each checkpoint, oldest first, that must not be deleted."""
+        """Return True for each checkpoint, oldest first, to keep."""
         del context
         best = self.best({checkpoint.step: checkpoint.metrics for checkpoint in checkpoints})
         first_of_last = len(checkpoints) - self.last
         return [i >= first_of_last or checkpoint.step == best for i, checkpoint in enumerate(checkpoints)]
 
     def best(self, metrics: Mapping[int, Mapping[str, float] | None]) -> int | None:
-        """The step of the best score, the earliest of equals; None where no checkpoint has a score that is a number."""
+        """Return the step of the best score, the earliest of equals; None if all scores are missing or nan."""
         sign = 1 if self.mode == "min" else -1
         scores = {
             step: sign * values[self.metric]
@@ -49,18 +49,18 @@ class _LastAndBest:
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder; a context manager that ends with `close`.
+    """Checkpoints of one run, in one folder; a context manager that ends with `close`.
 
     Args:
-        folder: made where it is missing; a local path, or an address such as gs://bucket/run on a pod.
-        keep_last: how many of the latest checkpoints stay.
-        keep_best: name of the metric whose best checkpoint stays as well; None: none does.
+        folder: local path, or an address such as gs://bucket/run on a pod; created if missing.
+        keep_last: number of latest checkpoints to keep.
+        keep_best: name of the metric whose best checkpoint is kept as well; None: none.
         mode: whether the best metric is the smallest or the largest.
         read_only: for programs that read a run's checkpoints while it may still train.  A writer removes what a
-            killed process left half written, and in a reader that would be what the run is writing now.
+            killed process left half written; in a reader, that would be what the run is writing now.
 
     Raises:
-        ValueError: an option outside its range, or `read_only` of a folder that does not exist.
+        ValueError: an option outside its range, or `read_only` for a folder that does not exist.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Checkpoints:
                 preservation_policy=self._policy,
                 cleanup_tmp_directories=not read_only,
                 create=not read_only,
-                # Only its presence counts, and only for this: orbax then writes the metrics beside the arrays.
+                # Only its presence matters: orbax then writes the metrics beside the arrays.
                 best_fn=None if keep_best is None else lambda metrics: metrics[keep_best],
             ),
         )
@@ -101,18 +101,18 @@ class Checkpoints:
     def save(
         self, step: int, arrays: Any, record: Mapping[str, Any], metrics: Mapping[str, float] | None = None
     ) -> None:
-        """Start to save; returns once the arrays may be changed or donated.
+        """Start a save; returns once the arrays may be changed or donated.
 
-        A failure of the save before, a full disk for example, is raised here or by `wait`.
+        A failure of the previous save, such as a full disk, is raised here or by `wait`.
 
         Args:
-            step: greater than every step saved so far.
-            arrays: a tree of `jax.Array`s; empty sub-trees are kept.
-            record: what JSON can hold: the state of the data iterator, the number of examples consumed.
-            metrics: read for `keep_best`; None or without that metric where it was not measured.
+            step: step greater than every saved one.
+            arrays: tree of `jax.Array`s; empty sub-trees are kept.
+            record: JSON values: the state of the data iterator, the number of examples consumed.
+            metrics: metrics for `keep_best`; None or without that metric if it was not measured.
 
         Raises:
-            ValueError: a step that is not greater than the latest, or a reader.
+            ValueError: a step that is not greater than the latest, or `read_only`.
             TypeError: a record that JSON cannot hold.
         """
         if self._read_only:
@@ -132,28 +132,28 @@ class Checkpoints:
             args=self._ocp.args.Composite(
                 **{_ARRAYS: self._ocp.args.PyTreeSave(arrays), _RECORD: self._ocp.args.JsonSave(dict(record))}
             ),
-            # Not None, which makes orbax warn once a save.
+            # Not None, which makes orbax warn at every save.
             metrics={name: float(value) for name, value in (metrics or {}).items()},
             force=True,
         )
 
     def latest(self) -> int | None:
-        """The latest step that is saved completely; None where there is none."""
+        """Return the latest completely saved step; None if there is none."""
         self.wait()
         return self._manager.latest_step()
 
     def best(self) -> int | None:
-        """The step with the best `keep_best` metric; None where no checkpoint has one."""
+        """Return the step with the best `keep_best` metric; None if no checkpoint has one."""
         self.wait()
         return self._policy.best({step: self._manager.metrics(step) for step in self._manager.all_steps()})
 
     def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-        """The arrays and the record of one checkpoint.
+        """Return the arrays and the record of one checkpoint.
 
         Args:
-            step: one that is saved.
-            target: the tree of `jax.ShapeDtypeStruct`s that was saved.  Each array is placed on the `sharding` of
-                its entry, whatever mesh it was saved from; without a sharding, on the first local device.
+            step: saved step.
+            target: tree of `jax.ShapeDtypeStruct`s as saved.  Each array is restored to the `sharding` of its
+                entry, whatever mesh it was saved from; without a sharding, to the first local device.
 
         Raises:
             ValueError: no such checkpoint, or one whose arrays differ in name, shape or dtype from `target`.
@@ -162,22 +162,22 @@ class Checkpoints:
         return self._arrays(step, target), self.record(step)
 
     def restore_part(self, step: int, target: Any) -> Any:
-        """Like `restore`, for a sub-tree only: `{"params": ...}` without the optimizer's state, and no record."""
+        """Restore only a sub-tree: `{"params": ...}` without the optimizer's state, and no record."""
         self._check(step, target, partial=True)
         return self._arrays(step, target)
 
     def record(self, step: int) -> dict[str, Any]:
-        """The record of one checkpoint, without reading its arrays."""
+        """Return the record of one checkpoint, without reading its arrays."""
         self._check_step(step)
         args = self._ocp.args.Composite(**{_RECORD: self._ocp.args.JsonRestore()})
         return self._manager.restore(step, args=args)[_RECORD]
 
     def wait(self) -> None:
-        """Return when the save that is under way is complete, and raise what went wrong in it."""
+        """Wait for the current save to complete, and raise its error if it failed."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """`wait`, then end the threads."""
+        """Call `wait`, then end the threads."""
         self._manager.close()
 
     def __enter__(self) -> Self:
@@ -196,8 +196,8 @@ class Checkpoints:
     def _check(self, step: int, target: Any, *, partial: bool) -> None:
         """Compare names, shapes and dtypes before anything is read.
 
-        Orbax casts to another dtype without a word, and after a shape that differs it leaves a page of "Event loop
-        is closed" from its readers.
+        Orbax silently casts to another dtype, and after a shape mismatch its readers print a page of "Event loop is
+        closed".
         """
         self._check_step(step)
         saved = _described(self._manager.item_metadata(step)[_ARRAYS].tree)
@@ -227,17 +227,17 @@ class Checkpoints:
 
 
 def tree_bytes(tree: Any) -> int:
-    """Bytes of all arrays of a tree; abstract ones count as if they were there."""
+    """Return the bytes of all arrays of a tree; abstract ones count in full."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def check_writable(folder: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Fail before training where a checkpoint could not be written; makes the folder.
+    """Fail before training if a checkpoint could not be written; creates the folder.
 
-    Reckon with `keep_last` + 1 checkpoints, and one more for `keep_best`.  A remote address is not checked.
+    Plan for `keep_last` + 1 checkpoints, and one more for `keep_best`.  A remote address is not checked.
 
     Raises:
-        OSError: the folder cannot be made or written, or its disk has less than `bytes_needed` free.
+        OSError: the folder cannot be created or written, or its disk has less than `bytes_needed` free.
     """
     if _is_remote(folder):
         return
@@ -264,7 +264,7 @@ def _is_remote(folder: str | os.PathLike[str]) -> bool:
 
 
 def _described(tree: Any) -> dict[str, str]:
-    """Name of each array -> its dtype and shape."""
+    """Map array names to dtypes and shapes."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]

@@ -1,7 +1,7 @@
-"""Configs as JSON: frozen dataclasses out and equal objects back in, and what differs between two.
+"""Configs as JSON: frozen dataclasses encoded and decoded to equal objects, and the differences of two.
 
-A dataclass is written as its fields plus `"type": "package:Class"`, the public path that its users import it by, so
-that files can move within a package and stored configs stay readable.  This is the one place in the library where a
+A dataclass is written as its fields plus `"type": "package:Class"`, the public path by which users import it, so
+that files can move within a package and stored configs stay readable.  This is the only place in the library where a
 string names code; a test decodes every config that the repository ships.
 """
 
@@ -19,13 +19,13 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def encode(config: Any) -> Any:
-    """A config as JSON values.
+    """Encode a config as JSON values.
 
     Args:
-        config: dataclasses, tuples, strings, numbers, booleans and None, nested at will.
+        config: dataclasses, tuples, strings, numbers, booleans and None, in any nesting.
 
     Raises:
-        TypeError: anything else, which would not come back equal.
+        TypeError: any other type, which would not decode to an equal value.
     """
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         kind = type(config)
@@ -41,7 +41,7 @@ def encode(config: Any) -> Any:
 
 
 def public_path(kind: type) -> str:
-    """The outermost package that exports a class, as "package:Class"; its own module where none does.
+    """Return the outermost package that exports a class, as "package:Class"; its module if none does.
 
     Example:
         >>> from jaxkd.losses import ForwardKL
@@ -55,7 +55,7 @@ def public_path(kind: type) -> str:
 
 
 def decode(value: Any) -> Any:
-    """The inverse of `encode`; lists become tuples.
+    """Invert `encode`; lists become tuples.
 
     Raises:
         ValueError: a type that does not exist, or fields that its class does not have.
@@ -84,19 +84,19 @@ def decode(value: Any) -> Any:
 
 
 def save(path: Path, config: Any) -> None:
-    """Write a config where `load` finds an equal one; a reader sees the old file or the new one."""
+    """Write a config for `load` to read; a reader sees the old file or the new one."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(encode(config), indent=1) + "\n")
     os.replace(temporary, path)
 
 
 def load(path: Path) -> Any:
-    """Read what `save` wrote."""
+    """Read a config of `save`."""
     return decode(json.loads(path.read_text()))
 
 
 def differences(old: Any, new: Any) -> list[str]:
-    """`field: old -> new` for every leaf in which two configs differ.
+    """List `field: old -> new` for every leaf that differs.
 
     Example:
         >>> from jaxkd.training.optimizer import Optimizer
@@ -107,7 +107,7 @@ def differences(old: Any, new: Any) -> list[str]:
 
 
 def _leaves(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """The leaves in which two JSON values differ, or the smallest parts that cannot be compared."""
+    """Yield the leaves in which two JSON values differ, or the smallest incomparable parts."""
     if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
         for name in old:
             yield from _leaves(old[name], new[name], f"{path}.{name}" if path else name)

@@ -1,4 +1,4 @@
-"""Versions, devices and the command of a process: what a result needs beside it."""
+"""Versions, devices and command of a process, to store with a result."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ import jax
 
 
 def environment() -> dict[str, Any]:
-    """Versions, device and command of this process: what a result needs beside it."""
+    """Return versions, device and command of this process, to store with a result."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "transformers", "numpy")
     return {
         "argv": sys.argv,
@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """Of the checkout that this package runs from, with "+" where files were changed."""
+    """Return the commit of this package's checkout, with "+" if files were changed."""
     root = Path(__file__).parent.parent.parent
     try:
         commit = subprocess.run(

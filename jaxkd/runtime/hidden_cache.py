@@ -1,12 +1,12 @@
 """Teacher outputs on disk: run the teacher once, train as often as you like.
 
-The `hidden` codec stores the teacher's final hidden state at every target position.  With the head
-beside it, every logit of the full vocabulary is exact, at `width` numbers a token instead of
+The `hidden` codec stores the teacher's final hidden state at every target position.  With the
+teacher's head, every logit of the full vocabulary is exact, at `width` numbers per token instead of
 `vocabulary`.
 
-A cache is a folder: `manifest.json` (what it was made from), `offsets.npy` (first row of each
-example), `hidden.npy` (rows), `progress.json` (batches finished).  It can be read only when it is
-complete, and writing goes on where it was interrupted.
+A cache is a folder: `manifest.json` (its origin), `offsets.npy` (first row of each example),
+`hidden.npy` (rows), `progress.json` (batches finished).  It can be read only when complete, and
+writing resumes where it was interrupted.
 """
 
 import json
@@ -24,18 +24,18 @@ _DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloa
 
 
 class HiddenCache:
-    """Hidden states of examples, by their index: `cache(index) -> [targets, width]` float32."""
+    """Hidden states of examples, by index: `cache(index) -> [targets, width]` float32."""
 
     def __init__(self, folder: Path, identity: Mapping[str, str]):
         """Open a finished cache.
 
         Args:
-            folder: written by `HiddenCacheWriter`.
-            identity: hashes of the model, tokenizer, data and template that the reader uses.
+            folder: folder written by `HiddenCacheWriter`.
+            identity: hashes of the model, tokenizer, data and template in use.
 
         Raises:
-            FileNotFoundError: no cache there.
-            ValueError: made from something else (the fields are named), or not complete.
+            FileNotFoundError: a folder without a cache.
+            ValueError: a cache of something else (the fields are named), or incomplete.
         """
         manifest = _read_manifest(folder)
         _require_identity(folder, manifest["identity"], identity)
@@ -55,22 +55,22 @@ class HiddenCache:
 
 
 class HiddenCacheWriter:
-    """Fills a cache batch by batch; a batch is either recorded whole or done again."""
+    """Writer of a cache, batch by batch; a batch is recorded whole or redone."""
 
     def __init__(
         self, folder: Path, identity: Mapping[str, str], *, sizes: Sequence[int], width: int, dtype: StoredDtype
     ):
-        """Create a cache, or go on with one that was interrupted.
+        """Create a cache, or resume an interrupted one.
 
         Args:
-            folder: created where it is missing.
+            folder: folder of the cache, created if missing.
             identity: hashes of the model, tokenizer, data and template.
-            sizes: target positions of each example, in order of their index.
-            width: of a hidden state.
-            dtype: as stored; bfloat16 halves the size and rounds to 8 bits of mantissa.
+            sizes: number of target positions of each example, by index.
+            width: width of a hidden state.
+            dtype: stored dtype; bfloat16 halves the size and rounds to 8 bits of mantissa.
 
         Raises:
-            ValueError: a dtype that is not known, or a folder that holds a cache of something else.
+            ValueError: an unknown dtype, or a folder with a cache of something else.
         """
         if dtype not in _DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}.")
@@ -96,7 +96,7 @@ class HiddenCacheWriter:
         )
         self.batches_done = 0
         _write_json(folder / "progress.json", {"batches_done": 0})
-        # Last, because its presence says that the other files exist.
+        # Last, because its presence implies that the other files exist.
         _write_json(folder / "manifest.json", self._manifest)
 
     @property
@@ -107,9 +107,9 @@ class HiddenCacheWriter:
         """Store one batch.
 
         Args:
-            example_ids: [b k] index of the example of each target, -1 where there is none; the
-                targets of an example stand together and in order, as packing leaves them.
-            values: [b k width].
+            example_ids: [b k] index of the example of each target, -1 if there is none; the
+                targets of an example are adjacent and in order, as packing leaves them.
+            values: [b k width] rows to store.
         """
         for ids, row in zip(example_ids, values, strict=True):
             for index in np.unique(ids[ids >= 0]):
@@ -124,7 +124,7 @@ class HiddenCacheWriter:
         _write_json(self._folder / "progress.json", {"batches_done": self.batches_done})
 
     def finish(self) -> None:
-        """Mark the cache as complete; only now can it be opened."""
+        """Mark the cache as complete; only then can it be opened."""
         self.flush()
         self._manifest["complete"] = True
         _write_json(self._folder / "manifest.json", self._manifest)
@@ -156,7 +156,7 @@ def _batches_done(folder: Path) -> int:
 
 
 def _write_json(path: Path, value: Mapping) -> None:
-    """Replace the file in one step, so that a crash leaves the old one or the new one."""
+    """Replace a file atomically, so that a crash leaves the old or the new one."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(value, indent=1))
     os.replace(temporary, path)

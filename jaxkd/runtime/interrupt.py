@@ -1,4 +1,4 @@
-"""Stopping a run politely: the first signal asks, the second one insists."""
+"""Graceful stop of a run: the first signal asks, the second one insists."""
 
 import contextlib
 import signal
@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 
 
 class Interrupt:
-    """Whether somebody has asked the run to stop, and with which signal."""
+    """Request to stop the run, and the signal that made it."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -21,10 +21,10 @@ class Interrupt:
         return self.signal is not None
 
     def agreed(self) -> bool:
-        """Whether any process was asked to stop; all processes get the same answer, and all must ask.
+        """Whether any process was asked to stop; all processes must call this, and get the same answer.
 
-        A scheduler's signals arrive at different moments: processes that acted on their own would leave the loop at
-        different steps, and the next collective operation would wait for ever.
+        A scheduler's signals arrive at different times: processes that acted on their own would leave the loop at
+        different steps, and the next collective operation would wait forever.
         """
         if jax.process_count() == 1:
             return bool(self)
@@ -35,7 +35,7 @@ class Interrupt:
 def catch_interrupts() -> Iterator[Interrupt]:
     """Turn SIGINT and SIGTERM into a flag that the loop reads between steps.
 
-    A second signal of the same kind acts as it always did.  Outside the main thread, where Python
+    A second signal of the same kind has its usual effect.  Outside the main thread, where Python
     delivers no signals, nothing is caught.
     """
     interrupt = Interrupt()

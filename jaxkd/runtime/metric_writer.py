@@ -1,7 +1,7 @@
-"""Numbers of a run: one JSON row a step in `metrics.jsonl`, and the same in TensorBoard and wandb where asked for.
+"""Metrics of a run: one JSON row per step in `metrics.jsonl`, and the same in TensorBoard and wandb if requested.
 
-The file is the record; the others are views of it.  A row counts once its newline is written, so what a killed
-process left at the end is not a row and is cut off.
+The file is the record; the others are views of it.  A row counts once its newline is written, so an incomplete row
+of a killed process is cut off.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ WALL_CLOCK = frozenset({"seconds", "tokens_per_second", "train/rollout/seconds"}
 """Fields that differ between two runs that are otherwise equal bit for bit."""
 
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""JSON has no word for these: the file says them as strings."""
+"""Values that JSON lacks, which the file stores as strings."""
 
 
 class MetricWriter:
-    """Appends to the metrics of a run; a context manager that ends with `close`.
+    """Writer of the metrics of a run; a context manager that ends with `close`.
 
     Only process 0 writes; on the others every method does nothing.
 
     Args:
-        folder: made where it is missing.
-        tensorboard: None: where tensorboardX is installed.
-        wandb: log to wandb as well; its own variables (WANDB_PROJECT, ...) say where.
+        folder: folder of the run, created if missing.
+        tensorboard: write for TensorBoard; None: if tensorboardX is installed.
+        wandb: log to wandb as well, as its variables (WANDB_PROJECT, ...) set.
 
     Raises:
-        ImportError: a package that was asked for is not installed.
+        ImportError: a requested package is not installed.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, tensorboard: bool | None = None, wandb: bool = False) -> None:
@@ -60,7 +60,7 @@ class MetricWriter:
         """Append one row.
 
         Args:
-            step: the optimizer step.
+            step: optimizer step.
             values: name -> number (Python, NumPy, or an array without axes).
 
         Raises:
@@ -86,9 +86,9 @@ class MetricWriter:
             self._wandb.log(numbers, step=int(step))
 
     def truncate_after(self, step: int) -> None:
-        """Drop the rows after `step`, the step that was restored: the run writes them again.
+        """Drop the rows after `step`, the restored step: the run writes them again.
 
-        wandb keeps the rows that it has and ignores those that come again.
+        wandb keeps the rows that it has and ignores repeated ones.
         """
         if not self._active:
             return
@@ -107,7 +107,7 @@ class MetricWriter:
             self._summary = None
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Flush and close all outputs."""
         if not self._active:
             return
         self._file.close()
@@ -129,16 +129,16 @@ class MetricWriter:
 
 
 def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of a run, oldest first; none where nothing was written.
+    """Return the rows of a run, oldest first; empty if none was written.
 
     Raises:
-        ValueError: a line that is no row, with its file and number.
+        ValueError: a line that is not a row, with its file and number.
     """
     return list(_rows(Path(folder) / FILE))
 
 
 def _complete(path: Path) -> bytes:
-    """The file up to its last newline."""
+    """Return a file up to its last newline."""
     content = path.read_bytes() if path.exists() else b""
     return content[: content.rfind(b"\n") + 1]
 
@@ -160,7 +160,7 @@ def _number(name: str, value: Any) -> int | float:
 
 
 def _summary_type(tensorboard: bool | None) -> Any:
-    """The class that writes TensorBoard's files, or None."""
+    """Return the class that writes TensorBoard's files, or None."""
     if tensorboard is False:
         return None
     try:
@@ -176,10 +176,10 @@ def _summary_type(tensorboard: bool | None) -> Any:
 
 def _wandb_run(folder: Path) -> Any:
     try:
-        # By name, since no environment has to hold it: a plain import fails the type check.
+        # By name, since it is optional: a plain import fails the type check.
         wandb = importlib.import_module("wandb")
     except ImportError as error:
         raise ImportError('wandb=True needs wandb: pip install "jaxkd-distill[wandb]", or leave it out.') from error
-    # The same folder is the same run, so that a run that resumes goes on in its own curves.
+    # The same folder is the same run, so that a resumed run continues its own curves.
     identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     return wandb.init(dir=str(folder), id=identity, resume="allow", name=folder.name)

@@ -1,8 +1,8 @@
-"""Model files that ship inside ordinary Python packages: no model hub is needed to have real weights.
+"""Model files that ship inside ordinary Python packages: real weights without a model hub.
 
-A wheel is opened as the zip file that it is; the package is never installed and none of its code
-runs.  What arrives is believed only after its sha256 was compared, and it takes its final name only
-then, so an interrupted download leaves nothing that a later run would take for the file.
+A wheel is opened as a zip file; the package is never installed and none of its code runs.  A file
+gets its final name only after its sha256 was verified, so an interrupted download leaves nothing
+that a later run would take for the file.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ class PackagedFile:
     version: str
     wheel_sha256: str
     wheel_size: int
-    """Bytes."""
+    """Size in bytes."""
     member: str
     """Path inside the wheel."""
     sha256: str
-    """Of the member."""
+    """Hash of the member."""
 
     @property
     def requirement(self) -> str:
-        """What a package installer is asked for."""
+        """Requirement for a package installer."""
         return f"{self.package}=={self.version}"
 
 
@@ -48,35 +48,35 @@ SMOLLM2_135M_INSTRUCT = PackagedFile(
 """SmolLM2-135M-Instruct (Apache-2.0), blocks quantised to Q4_1 and the embedding to Q8_0."""
 
 PACKAGED_MODELS = {SMOLLM2_135M_INSTRUCT.package: SMOLLM2_135M_INSTRUCT}
-"""The models that a package name stands for."""
+"""Packaged models by package name."""
 
 
 def cache_folder() -> Path:
-    """Where downloads and conversions are kept: `$JAXKD_CACHE`, or `~/.cache/jaxkd`."""
+    """Return the folder of downloads and conversions: `$JAXKD_CACHE`, or `~/.cache/jaxkd`."""
     folder = os.environ.get("JAXKD_CACHE")
     return Path(folder).expanduser() if folder else Path.home() / ".cache" / "jaxkd"
 
 
 def file_sha256(path: Path | str) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(file: PackagedFile) -> Path:
-    """The path of `file` in the cache, downloaded first where it is not there yet.
+    """Return the path of `file` in the cache, after a download if it is missing.
 
-    A wheel that lies in `cache_folder() / "wheels"` is used in place of a download.
+    A wheel in `cache_folder() / "wheels"` is used instead of a download.
 
     Args:
-        file: what to fetch, for example `SMOLLM2_135M_INSTRUCT`.
+        file: file to fetch, for example `SMOLLM2_135M_INSTRUCT`.
 
     Returns:
-        A file whose sha256 is `file.sha256`.
+        Path of a file whose sha256 is `file.sha256`.
 
     Raises:
         ConnectionError: the package could not be downloaded.
-        ValueError: the wheel, or the file in it, is not the one that is named.
+        ValueError: the wheel, or the file in it, is not the named one.
     """
     target = cache_folder() / "packages" / f"{file.package}-{file.version}" / Path(file.member).name
     # Hashed on every call: a disk can fail between two runs, and a model takes longer to load.
@@ -102,7 +102,7 @@ def _wheel_in(folder: Path, file: PackagedFile) -> Path | None:
 
 
 def _download_command(file: PackagedFile, folder: Path) -> list[str] | None:
-    """The command of the first installer at hand that can save a wheel; None without one."""
+    """Return the command of the first available installer that can save a wheel; None without one."""
     arguments = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder)]
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", *arguments, file.requirement]

@@ -1,4 +1,4 @@
-"""How programs speak: log lines on stderr, and errors that a person can act on."""
+"""Output of programs: log lines on stderr, and errors that a user can act on."""
 
 import logging
 import os
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from jaxkd.runtime.compilation_cache import keep_compiled_programs
 
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError)
-"""What a user can mend: shown as its message.  Anything else is a bug and keeps its traceback."""
+"""Errors that a user can fix, shown as messages.  Others are bugs and keep their traceback."""
 
 
 def run_program(body: Callable[[], None]) -> None:
-    """Run a program's body with readable logging; a mistake of the caller ends it with one message."""
-    # transformers would announce at every start that it found no torch, which nobody here wants.
+    """Run a program's body with readable logging; a user's mistake ends it with one message."""
+    # transformers would otherwise report at every start that it found no torch.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     keep_compiled_programs()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)

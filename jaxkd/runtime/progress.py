@@ -1,4 +1,4 @@
-"""How far a run is: one live line on a terminal, a plain line every few seconds in a log."""
+"""Progress of a run: one live line on a terminal, a plain line every few seconds in a log."""
 
 import contextlib
 import datetime
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Show: TypeAlias = Callable[[int, Callable[[], str]], None]
-"""Takes the steps done and what makes the text; a display that skips an update does not make it."""
+"""Display of the steps done and a text, whose function is not called for a skipped update."""
 
 
 class Bar:
-    """What `progress` yields."""
+    """Handle that `progress` yields."""
 
     def __init__(self, total: int, show: Show, clock: Callable[[], float]) -> None:
         self._total, self._show, self._clock = total, show, clock
@@ -25,16 +25,16 @@ class Bar:
         self._tokens = 0
 
     def update(self, step: int, *, tokens: int = 0, **values: Any) -> None:
-        """Say that `step` steps are done.
+        """Report that `step` steps are done.
 
         Args:
-            step: steps done, those of an earlier process included.
+            step: number of steps done, including those of an earlier process.
             tokens: tokens of the steps since the last update.
-            **values: name -> number to show, such as a loss that was fetched from the device already.
+            **values: name -> number to show, such as a loss already fetched from the device.
         """
         now = self._clock()
         if self._first is None:
-            # What came before the first update is left out of the rates: it holds the compilation.
+            # Rates leave out the time before the first update, which includes the compilation.
             self._first = (step, now)
         else:
             self._tokens += tokens
@@ -66,11 +66,11 @@ def progress(
     """Show the progress of a loop on stderr, from process 0 only.
 
     Args:
-        total: steps of the whole run.
-        description: the first word of the line.
-        start: steps done by an earlier process.
-        interval_s: seconds between the lines of a log; the first and the last update always get one.
-        console: where to show it; None: stderr.
+        total: number of steps of the whole run.
+        description: first word of the line.
+        start: number of steps done by an earlier process.
+        interval_s: seconds between lines in a log; the first and last update always get one.
+        console: console to write to; None: stderr.
         clock: seconds since some fixed time.
 
     Example:

@@ -1,4 +1,4 @@
-"""The trained parameters of a run, from its checkpoints alone, and the hashes of what it began from."""
+"""Trained parameters of a run, from its checkpoints alone, and the hashes of its initial models."""
 
 import json
 from collections.abc import Mapping
@@ -8,26 +8,26 @@ from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.typing import Params
 
 STUDENT = "student"
-"""Group of a run's parameters that is the whole student."""
+"""Parameter group that holds the whole student."""
 
 
 def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None) -> dict:
-    """What a checkpoint says beside its arrays.
+    """Return the record that a checkpoint stores beside its arrays.
 
     Args:
         stream: state of the data iterator.
-        averaged: whether the moving average is the result, not the parameters themselves.
-        ranked_by: the metric whose best checkpoint is the result; None: the last one is.
+        averaged: whether the moving average is the result, not the parameters.
+        ranked_by: metric whose best checkpoint is the result; None: the last.
     """
     return {"stream": stream, "averaged": averaged, "ranked_by": ranked_by}
 
 
 def trained_params(run: Path, target: Params) -> Params:
-    """The result of a run so far: the average where one was kept, of the best or the last checkpoint.
+    """Return the result of a run so far: the average, if any, of the best or the last checkpoint.
 
     Args:
         run: folder of the run.
-        target: `jax.ShapeDtypeStruct`s of the parameters, with the shardings that they shall have.
+        target: `jax.ShapeDtypeStruct`s of the parameters, with the desired shardings.
 
     Raises:
         ValueError: no checkpoint yet, or parameters of other shapes.
@@ -44,11 +44,11 @@ def trained_params(run: Path, target: Params) -> Params:
 
 
 def trained_student(run: Path, target: Params) -> Params:
-    """The student that a run trained whole.
+    """Return the student of a run that trained all of it.
 
     Args:
-        run: its folder.
-        target: as in `trained_params`, of all of the student's parameters or of some.
+        run: folder of the run.
+        target: as in `trained_params`, of all or some of the student's parameters.
 
     Raises:
         ValueError: no checkpoint there, a run that trained adapters, or a model of another shape.
@@ -63,12 +63,12 @@ def trained_student(run: Path, target: Params) -> Params:
 
 
 def write_origins(run: Path, origins: Mapping[str, str]) -> None:
-    """Keep the hashes of the models that a run began from."""
+    """Store the hashes of the models that a run began from."""
     _origins_file(run).write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
 
 
 def origins(run: Path) -> dict[str, str]:
-    """What `write_origins` kept; empty for a run that kept nothing, and for what is no run."""
+    """Return the hashes that `write_origins` stored; empty if there are none, or no run."""
     path = _origins_file(run)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 

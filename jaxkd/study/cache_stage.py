@@ -1,4 +1,4 @@
-"""Run a frozen model once over a split and store what it says: the `Cache` stage."""
+"""Run a frozen model once over a split and store its outputs: the `Cache` stage."""
 
 import dataclasses
 import functools
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 8
-"""Batches between two points that an interrupted pass goes on from."""
+"""Number of batches between two points from which an interrupted pass can resume."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cache(Stage):
-    """Final hidden states of `model` at every response token of a split; of pairs of answers, its log-probabilities."""
+    """Cache final hidden states of `model` at each response token of a split, or log-probabilities for answer pairs."""
 
     model: Pretrained
     data: PackedText | PreferenceText
     split: Split = "train"
     dtype: StoredDtype = "float32"
-    """As stored; bfloat16 halves the size and rounds to 8 bits of mantissa."""
+    """Dtype in storage; bfloat16 halves the size and rounds to 8 bits of mantissa."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
 
     def validate(self) -> None:
@@ -95,7 +95,7 @@ class Cache(Stage):
 
 
 def _examples(data: PackedText | PreferenceText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[Tokenized]:
-    """By their index."""
+    """Return the tokenized examples by their index."""
     if isinstance(data, PreferenceText):
         return [answer for pair in data.tokenized(split, tokenizer) for answer in pair.answers]
     return data.tokenized(split, tokenizer)

@@ -1,4 +1,4 @@
-"""From measured records to equations, with all that a person needs to judge them."""
+"""Discovery of equations from measured records, with all that a reader needs to judge them."""
 
 import dataclasses
 import functools
@@ -27,46 +27,46 @@ from jaxkd.dynamics.validation.trust import trust
 from jaxkd.typing import Key
 
 if TYPE_CHECKING:
-    import sympy  # at run time jaxkd.dynamics is first, which names the extra that brings it
+    import sympy  # at run time jaxkd.dynamics is first, which names the extra that installs it
 
 logger = logging.getLogger(__name__)
 
 LEVEL = 0.9
-"""Of intervals and bands."""
+"""Level of intervals and bands."""
 
 HELD_OUT = 5
-"""One of so many records, or the last such part of a single one, is not used to find the equations."""
+"""Inverse of the held-out share: one of this many records, or the last such part of a single one."""
 
 LONGER = 4
-"""Than the measured duration: simulations that must stay near the data."""
+"""Duration of the simulations that must stay near the data, relative to the measured one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is looked for, and how."""
+    """Settings of the search for equations."""
 
     degree: int = 3
-    """Of the products of states and inputs that are candidates."""
+    """Highest degree of the products of states and inputs that are candidates."""
     terms: tuple[str, ...] = ()
-    """Further candidates, such as "sin(x)" or "exp(-x)"."""
+    """Further candidate terms, such as "sin(x)" or "exp(-x)"."""
     known: tuple[str, ...] = ()
-    """Parts that are known with their coefficients, such as "x = v"."""
+    """Known parts of the equations, with their coefficients, such as "x = v"."""
     signs: tuple[str, ...] = ()
     """Signs that coefficients must have, such as "v: x < 0"."""
     replicates: int = 200
-    """Draws of the bootstrap."""
+    """Number of bootstrap replicates."""
     simulations: int = 10
-    """Of the equations, with the noise of the data, in which they are looked for again: how often intervals hold them
-    is counted.  0: it is not."""
+    """Number of simulations of the equations, with the data's noise, on which the search is repeated to count how often
+    the intervals hold the coefficients; 0 skips this."""
     seed: int = 0
-    """Of draws and simulations."""
+    """Seed of the bootstrap and the simulations."""
 
 
 def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """What equations are found on, and what they are tried on: the last record of five, or the last part of one.
+    """Split records into training and held-out ones: the last fifth of several, or of a single one, is held out.
 
     Raises:
-        ValueError: one record that is too short for that.
+        ValueError: a single record that is too short to split.
     """
     if len(records) > 1:
         count = max(1, len(records) // HELD_OUT)
@@ -87,16 +87,16 @@ def _part(record: Record, samples: slice, called: str) -> Record:
 
 
 def discover(measurements: Measurements, search: Search, *, title: str, command: str) -> Discovered:
-    """Find equations on most records, and try them on the others.
+    """Find equations on most records, and test them on the others.
 
     Args:
-        measurements: with a unit for each column, or without.
-        search: what to look for.
-        title: of the report.
-        command: that makes it again.
+        measurements: records, with a unit for each column, or without.
+        search: settings of the search.
+        title: title of the report.
+        command: command that makes the report again.
 
     Raises:
-        ValueError: terms, known parts or signs that say nothing, or records that are too few or too short.
+        ValueError: invalid terms, known parts or signs, or records that are too few or too short.
     """
     states, inputs = parsing.symbols(measurements.states), parsing.symbols(measurements.inputs)
     terms = _library(search, (*states, *inputs))
@@ -189,7 +189,7 @@ def _shown(
     record: Record,
     key: Key,
 ) -> Shown:
-    """The first record that was held out, and forecasts of the whole of it."""
+    """Return the first held-out record, and forecasts of the whole of it."""
     length = test.lengths[0]
     times = test.times[0, :length]
     inputs = None if test.inputs is None else test.inputs[0, :length]
@@ -197,15 +197,15 @@ def _shown(
     smooth, slopes = curve.at(times), curve.at(times, derivative=1)
     field = found.equations.vector_field()
     predicted = jax.vmap(lambda y, u: field(0.0, y, u))(smooth, jnp.zeros((length, 0)) if inputs is None else inputs)
-    said = {
+    options = {
         "terms": found.equations.terms,
         "variables": found.equations.variables,
         "deviation": jnp.asarray(positive(held.deviation)),
     }
     table = jnp.asarray(found.equations.coefficients)
-    (forecast,) = np.asarray(forecasts(table[None], smooth[:1], times, inputs, **said))
+    (forecast,) = np.asarray(forecasts(table[None], smooth[:1], times, inputs, **options))
     low, high = forecast_band(
-        _draws(found, drawn, known), curve, times, inputs, key=key, tail=drawn.tail(LEVEL), **said
+        _draws(found, drawn, known), curve, times, inputs, key=key, tail=drawn.tail(LEVEL), **options
     )
     return Shown(
         source=record.source,
@@ -220,14 +220,14 @@ def _shown(
 
 
 def _draws(found: Identified, drawn: Bootstrap, known: Equations | None) -> Float[Array, "draws terms states"]:
-    """Coefficients of all of the equations' terms, those that are known the same in each."""
+    """Return bootstrap coefficients of all terms; known ones are the same in each replicate."""
     further = len(found.equations.terms) - drawn.coefficients.shape[1]
     tables = jnp.pad(drawn.coefficients, ((0, 0), (0, further), (0, 0)))
     return tables if known is None else tables + known.within(found.equations.terms).coefficients[None]
 
 
 def _stable(equations: Equations, held: HeldOut, test: Trajectories, train: Trajectories) -> float:
-    """The share of records from whose starts a long simulation stays near the data."""
+    """Return the share of records from whose starts a long simulation stays near the data."""
     everything = np.concatenate([np.asarray(part.states).reshape(-1, part.states.shape[2]) for part in (train, test)])
     low, high = everything.min(axis=0), everything.max(axis=0)
     near = []
@@ -237,7 +237,7 @@ def _stable(equations: Equations, held: HeldOut, test: Trajectories, train: Traj
         start = curve.at(times[:1])[0]
         if test.inputs is None:
             times = jnp.linspace(0.0, LONGER * times[-1], LONGER * (length - 1) + 1)
-        else:  # which nobody knows after the record
+        else:  # inputs are unknown after the record
             inputs = test.inputs[index, :length]
         near.append(stays_near(equations, start, times, inputs, low=low, high=high))
     return float(np.mean(near))
@@ -283,8 +283,8 @@ def _terms(
 
 def _paths(found: Identified, names: Sequence[str]) -> tuple[Path, ...]:
     errors = np.asarray(found.fit.errors)
-    moves = positive(errors[:, 0].mean(axis=1))  # without a term
-    errors = errors / moves[:, None, None]
+    baseline = positive(errors[:, 0].mean(axis=1))  # without a term
+    errors = errors / baseline[:, None, None]
     sizes = np.asarray(jnp.sum(found.fit.candidates, axis=2))
     return tuple(
         Path(

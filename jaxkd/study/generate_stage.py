@@ -28,27 +28,27 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generate(Stage):
-    """Answers of `model` to the prompts of a split, for a student to learn from in place of those of the data.
+    """Generate answers of `model` to the prompts of a split, to train a student on in place of those of the data.
 
-    The folder holds `answers.jsonl`, everything that was written, and SPLIT.jsonl, what is learnt of it:
-    `SFT` on `Jsonl(train="stage:NAME")` is sequence-level distillation.
+    The folder holds all answers in `answers.jsonl`, and those to learn from in SPLIT.jsonl: `SFT` on
+    `Jsonl(train="stage:NAME")` is sequence-level distillation.
 
-    Source: Kim and Rush, Sequence-Level Knowledge Distillation, arXiv 1606.07947, section 3.2.  Deviation: one
-    answer a prompt, the greedy one or a sample, where the paper searches with a beam.
+    Source: Kim and Rush, Sequence-Level Knowledge Distillation, arXiv 1606.07947, section 3.2.  Deviation: one answer
+    per prompt, greedy or sampled, where the paper uses beam search.
     """
 
     model: Pretrained
     data: PackedText
-    """Its prompts, as a training run with the same data sees them."""
+    """Text whose prompts are answered, as a training run with the same data sees them."""
     split: Split = "train"
     max_new_tokens: int = 256
     sampling: Sampling = GREEDY
     unfinished: Literal["drop", "keep"] = "drop"
-    """What becomes of an answer that `max_new_tokens` cut: learnt, it teaches to stop there."""
+    """Treatment of answers truncated by `max_new_tokens`: they teach a student to stop there."""
     rows: int = 32
-    """Prompts that run at a time; after each such batch an interrupted stage goes on."""
+    """Number of prompts per batch; an interrupted stage resumes after the last complete batch."""
     sample_seed: int = 0
-    """Of the samples, where the temperature is not 0."""
+    """Seed of the samples, if the temperature is not 0."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
 
     def validate(self) -> None:
@@ -76,7 +76,7 @@ class Generate(Stage):
         """Write the answers, or those that are missing.
 
         Raises:
-            ValueError: no answer that can be learnt from.
+            ValueError: no usable answer.
         """
         del seed
         stage_folder.claim(folder, self)
@@ -106,13 +106,13 @@ class Generate(Stage):
 def _write(answer: Generate, path: Path) -> None:
     """Append the answers that the file lacks."""
     model = language_model(answer.model)
-    # Prompts of like length run together, so that little of a batch is padding.
-    asked = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
+    # Prompts of similar length run together, so that little of a batch is padding.
+    prompts = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
     examples = {example.key: example for example in answer.data.source.examples(answer.split)}
     done = sum(1 for _ in _rows(path))
-    with path.open("a", encoding="utf-8") as file, progress(len(asked), answer.name, start=done) as bar:
-        for start in range(done, len(asked), answer.rows):
-            batch = asked[start : start + answer.rows]
+    with path.open("a", encoding="utf-8") as file, progress(len(prompts), answer.name, start=done) as bar:
+        for start in range(done, len(prompts), answer.rows):
+            batch = prompts[start : start + answer.rows]
             texts = generate(
                 model,
                 [one.tokens[: one.prompt_length].tolist() for one in batch],
@@ -128,12 +128,12 @@ def _write(answer: Generate, path: Path) -> None:
             bar.update(start + len(batch), tokens=sum(len(text.tokens) for text in texts))
 
 
-def _row(asked: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:
-    """What `Jsonl` reads, and what a person wants to know."""
+def _row(prompt: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:
+    """Return the fields that `Jsonl` reads, and those that inform the user."""
     messages = [*example.messages, ("assistant", text)]
     return {
         "messages": [{"role": role, "content": content} for role, content in messages],
-        "key": asked.key,
+        "key": prompt.key,
         "tokens": tokens,
         "finish": finish.name,
     }
@@ -144,12 +144,12 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file; what an interrupted write left of another is cut off."""
+    """Yield the whole lines of a file; a partial line left by an interrupted write is cut off."""
     if not path.exists():
         return
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):
         path.write_bytes(whole)
-    # Not `str.splitlines`: an answer may hold other line ends, which JSON leaves as they are.
+    # Not `str.splitlines`: an answer may hold other line breaks, which JSON leaves unescaped.
     yield from map(json.loads, whole.split(b"\n")[:-1])

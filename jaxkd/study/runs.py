@@ -1,4 +1,4 @@
-"""Reading a training run, finished or interrupted: its config and what it trained."""
+"""Read a training run, finished or interrupted: its config and its trained model."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from jaxkd.training.train_stage import Train
 
 
 def read_train(folder: Path) -> Train:
-    """The `Train` that a run's folder was made by.
+    """Return the `Train` config of a run's folder.
 
     Raises:
         ValueError: a folder that holds no training run; the runs below it are listed.
@@ -30,24 +30,24 @@ def read_train(folder: Path) -> Train:
 
 
 def _with_stages(train: Train, folder: Path) -> Train:
-    """With the runs of its study, at its seed, in place of each "stage:NAME"; as it is where they are not there."""
+    """Replace each "stage:NAME" by that stage's folder at the run's seed; unchanged if one is missing."""
     runs = [stage / folder.name for stage in folder.absolute().parent.parent.iterdir() if stage.is_dir()]
     try:
         return resolve(train, {run.parent.name: run if run.is_dir() else run.parent for run in runs})
     except ValueError:
-        # A run that was taken out of its study: what needs the others will say so.
+        # The run was moved out of its study: code that needs the other stages reports it.
         return train
 
 
 def model(folder: Path) -> Any:
-    """What a run trained, on the ambient mesh, as its evaluators take it."""
+    """Load the trained model of a run on the ambient mesh, as its evaluators take it."""
     train = read_train(folder)
     target = steps.cast(train.recipe.abstract().params, steps.master_dtype(train.precision))
     return train.recipe.model(Variables(params=trained_params(folder, target), frozen=train.recipe.load_base()))
 
 
 def language_model(folder: Path) -> LanguageModel:
-    """The student of a run on the ambient mesh, ready to be sampled or exported.
+    """Load the student of a run on the ambient mesh, ready to be sampled or exported.
 
     Raises:
         ValueError: a run that trained something else.

@@ -1,4 +1,4 @@
-"""A study: stages that run in order, seed by seed, and are reported side by side."""
+"""Studies: stages that run in order, seed by seed, and are reported side by side."""
 
 import dataclasses
 import logging
@@ -15,18 +15,18 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a config file returns."""
+    """Stages, seeds and comparisons of a study, as a config file returns them."""
 
     name: str
     title: str
     description: str
-    """A paragraph for the head of the report."""
+    """Paragraph at the head of the report."""
     stages: tuple[Stage, ...]
     seeds: tuple[int, ...] = (0,)
     comparisons: tuple[tuple[str, str], ...] = ()
     """Pairs of labels whose difference in bits per byte is reported with an interval."""
     headline: Headline = BITS_PER_BYTE
-    """By what its models are compared."""
+    """Metric by which the models are compared."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -51,25 +51,25 @@ class Study:
             resolve(stage, {name: Path(name) for name in names[:number]})
 
     def seeds_of(self, stage: Stage) -> tuple[int, ...]:
-        """The seeds at which a stage runs: all of them, or the first where the seed does not matter to it."""
+        """Return the seeds at which a stage runs: all of them, or the first if the stage is not seeded."""
         return self.seeds if stage.seeded else self.seeds[:1]
 
 
 def stage_folder(workdir: Path, stage: Stage, seed: int) -> Path:
-    """Where a stage works: WORKDIR/STAGE, or WORKDIR/STAGE/SEED where it is seeded."""
+    """Return the folder of a stage: WORKDIR/STAGE, or WORKDIR/STAGE/SEED if it is seeded."""
     return workdir / stage.name / str(seed) if stage.seeded else workdir / stage.name
 
 
 def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
-    """Run what is not finished yet.
+    """Run the unfinished stages of a study.
 
     Args:
-        study: validated whole before the first stage starts.
-        workdir: of the study.
-        only: run this stage alone.
+        study: study to run; all of its stages are validated before the first one starts.
+        workdir: folder of the study.
+        only: name of a single stage to run; None runs all.
 
     Raises:
-        ValueError: a stage that refuses its config, or an unknown `only`.
+        ValueError: a stage that rejects its config, or an unknown `only`.
         OSError: a workdir that cannot be written, or a disk without room for the checkpoints.
     """
     selected = [stage for stage in study.stages if only in (None, stage.name)]
@@ -84,7 +84,7 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
     usage = Usage(workdir)
     for number, (stage, seed, folder) in enumerate(runs, start=1):
         _log.info("[%d/%d] %s", number, len(runs), folder)
-        # A stage reads the stages before it at its own seed.
+        # A stage reads the earlier stages at its own seed.
         before = study.stages[: study.stages.index(stage)]
         with usage.measure(str(folder.relative_to(workdir))):
             stage.run(folder, seed=seed, stages={one.name: stage_folder(workdir, one, seed) for one in before})

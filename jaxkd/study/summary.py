@@ -1,4 +1,4 @@
-"""The result of a study, from what its stages left on disk: a table, `summary.json` and `report.html`."""
+"""Results of a study, from the files of its stages: a table, `summary.json` and `report.html`."""
 
 import dataclasses
 import json
@@ -18,27 +18,27 @@ from jaxkd.training.stage_folder import read_evaluations
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Result:
-    """A finished run of a stage that has a row in the table."""
+    """Finished run of a stage that has a row in the table."""
 
     stage: Stage
     label: str
     seed: int
     folder: Path
     scored: Evaluation
-    """By the headline's evaluator."""
+    """Evaluation by the headline's evaluator."""
     others: dict[str, Evaluation]
-    """By name."""
+    """Other evaluations, by name."""
 
 
 def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str, Any]:
-    """Write the files, print the table, and return what `summary.json` holds.
+    """Write the files, print the table, and return the contents of `summary.json`.
 
     Stages that are not finished are left out, so a summary can be made at any time.
 
     Args:
-        study: as it was run.
-        workdir: of the study.
-        command: as the user typed it, for the report.
+        study: study as it was run.
+        workdir: folder of the study.
+        command: command as the user typed it, for the report.
     """
     headline = study.headline
     results = _results(study, workdir)
@@ -115,7 +115,7 @@ def _stage_report(result: _Result) -> report.StageReport:
 
 
 def _other_metrics(result: _Result) -> dict[str, float]:
-    """EVALUATOR/METRIC of all evaluators but the headline's."""
+    """Return the values of EVALUATOR/METRIC for all evaluators but the headline's."""
     return {
         f"{name}/{metric}": value
         for name, evaluation in result.others.items()
@@ -124,10 +124,10 @@ def _other_metrics(result: _Result) -> dict[str, float]:
 
 
 def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -> list[Comparison]:
-    """The study's pairs, each over those of `seeds` at which both are finished."""
+    """Compare the study's pairs, each over those of `seeds` at which both are finished."""
     scored: dict[str, dict[int, Evaluation]] = {}
     for result in results:
-        # A model that no seed changes stands for itself at each of them.
+        # A model that does not depend on the seed counts at each of them.
         at = (result.seed,) if result.stage.seeded else study.seeds
         scored.setdefault(result.label, {}).update(dict.fromkeys(at, result.scored))
     found = []

@@ -1,4 +1,4 @@
-"""What a study has cost: seconds and peak memory of each stage, over all processes that worked on it in turn."""
+"""Cost of a study: seconds and peak memory of each stage, over all processes that worked on it in turn."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import jax
 
 
 class Usage:
-    """Kept in `usage.json` of a study's folder."""
+    """Record of the cost of a study, stored in `usage.json` in its folder."""
 
     def __init__(self, workdir: Path):
         self._path = workdir / "usage.json"
@@ -20,7 +20,7 @@ class Usage:
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Add the time of a block to a stage, also where the block fails."""
+        """Add the time of a block to a stage, even if the block fails."""
         start = time.monotonic()
         try:
             yield
@@ -28,11 +28,11 @@ class Usage:
             self._add(name, time.monotonic() - start)
 
     def seconds(self) -> float:
-        """Of all stages together."""
+        """Return the total seconds of all stages."""
         return round(sum(stage["seconds"] for stage in self.stages.values()), 1)
 
     def peak_memory_gb(self) -> float:
-        """Largest resident memory of a process, in 1e9 bytes."""
+        """Return the largest resident memory of a process, in 1e9 bytes."""
         return max((stage["peak_memory_gb"] for stage in self.stages.values()), default=0.0)
 
     def _add(self, name: str, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""Tokenizers: loaded, compared token by token, and the bytes that each of their tokens stands for."""
+"""Tokenizers: loading, comparison token by token, and the bytes that each token stands for."""

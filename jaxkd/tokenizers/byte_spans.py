@@ -1,8 +1,8 @@
-"""Which bytes of a text each of its tokens stands for, whatever the tokenizer.
+"""Byte spans of the tokens of a text, for any tokenizer.
 
 A span is `[start, end)` in the UTF-8 bytes of the text.  It is read off the tokens themselves, by
-`pieces.token_bytes`: the characters that tokenizers count are too coarse, since a token may end
-within one.  Spans are what two tokenizations of a text have in common, and what `jaxkd.alignment` takes.
+`pieces.token_bytes`: the character offsets of tokenizers are too coarse, since a token may end within
+a character.  Spans are what two tokenizations of a text have in common, and what `jaxkd.alignment` takes.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 Spans: TypeAlias = Int[np.ndarray, "n 2"]
-"""Starts and ends, int32."""
+"""Start and end per token, int32."""
 
 _SPACE = "▁"
 _SPACES = re.compile(rb"[ \t\n\r\x0b\x0c]*")
@@ -31,7 +31,7 @@ _DROP_SPACES = ("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "Whitesp
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[list[int], Spans]:
-    """The tokens of a text, without any that the tokenizer would put around it, and their spans.
+    """Return the tokens of a text, without added special tokens, and their spans.
 
     Raises:
         TypeError: as `spans`.
@@ -42,26 +42,26 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[list[int], 
 
 
 def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -> Spans:
-    """The bytes of `text` that each token stands for.
+    """Return the bytes of `text` that each token stands for.
 
-    One after the other the spans are the text.  A token that stands for none of it has an empty span
-    at its place: a bos or eos that the text does not spell out, and the space that SentencePiece puts
-    in front of a text, whose token begins with the text where more follows.  The exceptions are what
-    the tokenizer itself drops, which is in no span: spaces between words beyond the one that a token
-    begins with (WordPiece), and characters that its normaliser deletes.
+    Concatenated, the spans are the text.  A token that stands for none of it has an empty span at its
+    position: a bos or eos that the text does not spell out, and the space that SentencePiece prepends
+    to a text; a token that continues after that space begins with the text.  Only what the tokenizer
+    drops is in no span: spaces between words beyond the one that a token begins with (WordPiece), and
+    characters that its normaliser deletes.
 
-    Where a tokenizer rewrites the text (Unicode normalisation, lower case), a span is that of the
-    characters which were rewritten.
+    If a tokenizer rewrites the text (Unicode normalisation, lower case), a span covers the original
+    characters.
 
     Args:
         tokenizer: one that runs on the `tokenizers` library.  For others see `spans_of_bytes`.
-        ids: tokens of the text, or of its beginning where a response was cut.
-        text: what was encoded.
+        ids: tokens of the text, or of its beginning if a response was cut.
+        text: encoded text.
 
     Raises:
         TypeError: a tokenizer that does not run on the `tokenizers` library.
         ValueError: tokens that do not spell the text: those of another text, an unknown token, or a token
-            that ends in the middle of what was rewritten.
+            that ends inside a rewritten part.
 
     Source: inferred.  Deviation: none.
     """
@@ -77,7 +77,7 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
         try:
             return _with_spaces_before(table, ids, original, _through_rewritten(table, ids, text))
         except ValueError as error:
-            # What a model wrote may hold what the tokenizer would have rewritten.
+            # Generated text may contain what the tokenizer would have rewritten.
             refusal = error
     try:
         found = _walk(table, ids, original)
@@ -87,13 +87,13 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
 
 def spans_of_bytes(token_bytes: Mapping[int, bytes] | Sequence[bytes], ids: Sequence[int], text: str) -> Spans:
-    r"""The spans of tokens whose bytes are known: for tokenizers of any other library.
+    r"""Return the spans of tokens with known bytes, for tokenizers of any other library.
 
     Args:
-        token_bytes: what each id stands for, as the files of tiktoken and of RWKV list it; empty for a
+        token_bytes: bytes of each id, as the files of tiktoken and of RWKV list them; empty for a
             special token that is not in the text.
         ids: tokens of the text, or of its beginning.
-        text: what was encoded.
+        text: encoded text.
 
     Raises:
         ValueError: tokens that do not spell the text.
@@ -118,10 +118,10 @@ def spans_of_bytes(token_bytes: Mapping[int, bytes] | Sequence[bytes], ids: Sequ
 
 
 def with_end(spans: Spans, text: str) -> Spans:
-    """Spans with one more, for the token that ends a response: the byte behind the text.
+    """Append a span for the token that ends a response: the byte after the text.
 
-    So the end is paired with the end of the other tokenization by the same rule as any two tokens,
-    however either spells it.
+    So the ends of two tokenizations are paired by the same rule as any two tokens, however either
+    spells its end.
 
     Example:
         >>> import numpy as np
@@ -133,9 +133,9 @@ def with_end(spans: Spans, text: str) -> Spans:
 
 
 def without_leading_space(spans: Spans, text: str) -> Spans:
-    """Spans that begin behind the white space that a token begins with, so that "the" is paired with " the".
+    """Start spans after the white space that a token begins with, so that "the" is paired with " the".
 
-    White space of one byte counts: space, tab and line ends.  A token of white space alone stays as it is.
+    White space of one byte counts: space, tab and line ends.  A token of only white space is unchanged.
 
     Example:
         >>> import numpy as np
@@ -152,32 +152,32 @@ def without_leading_space(spans: Spans, text: str) -> Spans:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Added:
-    """How an added token is found in a text."""
+    """Matching of an added token in a text."""
 
     special: bool
     left: bool
-    """Whether it takes the white space before it."""
+    """Whether it includes the white space before it."""
     right: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Table:
-    """What is read of a tokenizer once."""
+    """Cached properties of a tokenizer."""
 
     name: str
     pieces: dict[int, bytes]
     added: dict[int, _Added]
     unknown: int | None
     space_in_front: Literal["always", "where there is none", "never"]
-    """Whether a space is put in front of a text."""
+    """Whether a space is prepended to a text."""
     drops_spaces: bool
     normalize: Callable[[str], str] | None
-    """What is done to a text before it is cut into words; None for nothing that changes bytes."""
+    """Normalisation before a text is split into words; None if it changes no bytes."""
     normalizers: tuple[str, ...]
 
 
 def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
-    """`pieces.token_bytes`, read once per tokenizer: it takes longer than a text."""
+    """Return `pieces.token_bytes`, read once per tokenizer because it is slow."""
     return _of(tokenizer).pieces
 
 
@@ -187,8 +187,8 @@ def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
 
 @functools.lru_cache(maxsize=32)
 def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
-    """Once per tokenizer, and again when tokens were added."""
-    del added  # part of the key alone
+    """Read a tokenizer once, and again when tokens were added."""
+    del added  # only in the key
     pieces = token_bytes(tokenizer)
     state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
     steps = _flat(state["normalizer"], "normalizers")
@@ -229,9 +229,9 @@ def _flat(step: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
 
 
 def _normalizer(steps: list[dict[str, Any]], *, marked: bool) -> tuple[Callable[[str], str] | None, tuple[str, ...]]:
-    """The steps that change what tokens stand for, as a function, and their names.
+    """Return the steps that change what tokens stand for, as a function, and their names.
 
-    A space in front, and marks in place of spaces, are known from the tokens.
+    A prepended space, and marks instead of spaces, show in the tokens.
     """
     from tokenizers import Tokenizer
 
@@ -239,7 +239,7 @@ def _normalizer(steps: list[dict[str, Any]], *, marked: bool) -> tuple[Callable[
     changing = [step for step in steps if step["type"] != "Prepend" and step != to_mark]
     names = tuple(step["type"] for step in changing)
     if not changing:
-        # A mark that the text itself holds is read as a space.
+        # A mark in the text itself is read as a space.
         return (lambda text: text.replace(_SPACE, " ")) if marked else None, names
     empty = json.loads(Tokenizer.from_str('{"model": {"type": "BPE", "vocab": {}, "merges": []}}').to_str())
     empty["normalizer"] = {"type": "Sequence", "normalizers": changing}
@@ -253,14 +253,14 @@ def _normalizer(steps: list[dict[str, Any]], *, marked: bool) -> tuple[Callable[
 
 
 class _Differs(Exception):
-    """Tokens and text part at the token of this number, at this place of the text."""
+    """Tokens and text differ at the token `number`, at the byte `place` of the text."""
 
     def __init__(self, number: int, place: int):
         self.number, self.place = number, place
 
 
 def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
-    """Spans in `text` of the runs of ordinary tokens, and of the added tokens between them."""
+    """Return the spans in `text` of runs of ordinary tokens, and of added tokens between them."""
     found = np.zeros((len(ids), 2), np.int32)
     first = place = 0
     stops = [number for number, index in enumerate(ids) if index in table.added]
@@ -276,7 +276,7 @@ def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
 
 
 def _run(table: _Table, ids: Sequence[int], text: bytes, place: int, first: int) -> Spans:
-    """Spans of ordinary tokens from `place` on; the first may begin with a space that is not in the text."""
+    """Return the spans of ordinary tokens from `place` on; the first may begin with a space not in the text."""
     pieces = [table.pieces[index] for index in ids]
     without = [pieces[0].removeprefix(b" "), *pieces[1:]]
     ways = {"always": (without, pieces), "where there is none": (pieces, without), "never": (pieces,)}
@@ -296,7 +296,7 @@ def _one_after_the_other(pieces: Sequence[bytes], place: int) -> Spans:
 
 
 def _word_by_word(pieces: Sequence[bytes], text: bytes, place: int, first: int) -> Spans:
-    """Spans of the tokens of a tokenizer that drops spaces, without any."""
+    """Return spans without spaces, for a tokenizer that drops them."""
     found = []
     for number, piece in enumerate(pieces, first):
         if not text.startswith(piece, place):
@@ -310,7 +310,7 @@ def _word_by_word(pieces: Sequence[bytes], text: bytes, place: int, first: int) 
 
 
 def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
-    """The spans of words with the one space that they stand for, where the tokenizer drops it and the text has it."""
+    """Extend the spans of words by the space that they stand for, if the tokenizer drops it and the text has it."""
     if not table.drops_spaces:
         return found
     begins_word = np.fromiter((table.pieces[index].startswith(b" ") for index in ids), np.bool_, len(ids))
@@ -321,7 +321,7 @@ def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: S
 
 
 def _added(table: _Table, index: int, text: bytes, place: int, number: int) -> tuple[int, int]:
-    """The span of an added token: its own text, with the spaces that it takes, or nothing."""
+    """Return the span of an added token: its text, with the spaces that it includes, or nothing."""
     piece, how = table.pieces[index], table.added[index]
     start = _behind_spaces(text, place) if how.left or table.drops_spaces else place
     if text.startswith(piece, start):
@@ -346,7 +346,7 @@ def _first_difference(pieces: Sequence[bytes], text: bytes, place: int, first: i
 
 
 def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
-    """Spans in a text that the tokenizer rewrote before it was cut."""
+    """Return spans in a text that the tokenizer rewrites."""
     original = text.encode()
     kept = {table.pieces[index].decode() for index in ids if index in table.added}
     rewritten = None if table.normalize is None else rewrite(text, table.normalize, kept=kept)
@@ -360,7 +360,7 @@ def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
 
 
 def _in_original(table: _Table, ids: Sequence[int], original: bytes, rewritten: RewrittenText, found: Spans) -> Spans:
-    """Spans in the rewritten text, brought back."""
+    """Map spans in the rewritten text to the original."""
     starts, ends = found.T
     empty = starts == ends
     split = np.flatnonzero(~empty & (rewritten.inside[starts] | rewritten.inside[ends]))
@@ -384,7 +384,7 @@ _NORMALIZE_FIRST = (
 
 
 def _refusal(table: _Table, ids: Sequence[int], text: bytes, difference: _Differs) -> ValueError:
-    """What differs first, and what to do."""
+    """Return the error for the first difference."""
     number, place = difference.number, difference.place
     index = ids[number]
     if index == table.unknown:

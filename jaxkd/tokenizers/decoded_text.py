@@ -1,4 +1,4 @@
-"""What a model wrote, as the text that its tokens spell."""
+"""Text that sampled tokens spell."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[str, Spans]:
-    """The longest beginning of the tokens that spells a text, and the bytes of it that each stands for.
+    """Return the text of the longest prefix of the tokens that spells one, and each token's bytes in it.
 
-    A model may write half a character, or a row of its head that is no token.  Control tokens spell nothing.
+    A model may sample half a character, or a row of its head that is no token.  Control tokens spell nothing.
 
     Args:
-        tokenizer: the model's, one that runs on the `tokenizers` library.
+        tokenizer: the model's tokenizer, on the `tokenizers` library.
         ids: sampled tokens, without the one that ends the text.
 
     Returns:
-        The text, and a span for each of its tokens: fewer than `ids` where the others spell none.
+        The text, and a span for each of its tokens: fewer than `ids` if the others spell none.
 
     Raises:
         TypeError: as `byte_spans.spans`.
@@ -33,13 +33,13 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
         try:
             return text, byte_spans.spans(tokenizer, ids[:count], text)
         except ValueError:
-            # A tokenizer that rewrites what it reads may have tokens whose text it never gives back.
+            # A tokenizer that rewrites its input may have tokens whose text it never encodes.
             count -= 1
     return "", np.zeros((0, 2), np.int32)
 
 
 def _whole_characters(token_bytes: Mapping[int, bytes], ids: Sequence[int]) -> int:
-    """How many of the tokens come before the first that no text has, or whose bytes are none."""
+    """Count the tokens up to the last whole character before an unknown id or invalid bytes."""
     whole, rest = 0, b""
     for number, index in enumerate(ids, start=1):
         if index not in token_bytes:

@@ -1,4 +1,4 @@
-"""The tokenizer that the metadata of a GGUF file describes, built without torch."""
+"""Tokenizers from the metadata of GGUF files, built without torch."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MODELS = ("gpt2", "llama")
-"""The kinds of tokenizers that `from_gguf` knows, by their names in GGUF files: byte-level BPE, and the BPE of
+"""Tokenizer models that `from_gguf` supports, by their names in GGUF files: byte-level BPE, and the BPE of
 SentencePiece."""
 
-# The pattern of the published tokenizer.json of Qwen2 and later, and of Llama 3's: they differ in the run of digits.
+# Pattern of the published tokenizer.json of Qwen2 and later, and of Llama 3, which differ in the run of digits.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -21,20 +21,20 @@ _WORDS = (
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4  # values of tokenizer.ggml.token_type
 
 _SPACE = "▁"
-"""What SentencePiece writes for a space."""
+"""SentencePiece's mark for a space."""
 
 
 def from_gguf(fields: Mapping[str, Any]) -> "PreTrainedTokenizerFast":
-    """The tokenizer that a GGUF file's metadata describes.
+    """Build the tokenizer that a GGUF file's metadata describes.
 
-    transformers' own reader of these files needs torch, loses the rule that SmolLM2's digits stand
-    alone, and loses Qwen's normalisation.
+    The reader in transformers needs torch, loses the rule that splits SmolLM2's digits, and loses
+    Qwen's normalisation.
 
     Args:
         fields: metadata key to Python value, as `models.gguf.metadata` returns it.
 
     Raises:
-        ValueError: a field is missing, or the kind of tokenizer is not one of those known here.
+        ValueError: a field is missing, or the kind of tokenizer is not supported.
     """
     from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
@@ -45,7 +45,7 @@ def from_gguf(fields: Mapping[str, Any]) -> "PreTrainedTokenizerFast":
     tokenizer = _byte_level(fields, texts) if kind == "gpt2" else _sentencepiece(fields, texts, kinds)
     special = (_CONTROL, _UNKNOWN) if kind == "llama" else (_CONTROL,)
     typed = list(zip(texts, kinds, strict=True))
-    # They are in the vocabulary already and keep the ids that they have there.
+    # They are already in the vocabulary and keep their ids.
     tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text, each in typed if each in special])
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text, each in typed if each == _USER_DEFINED])
 
@@ -70,7 +70,7 @@ def from_gguf(fields: Mapping[str, Any]) -> "PreTrainedTokenizerFast":
         chat_template=fields.get("tokenizer.chat_template"),
         add_bos_token=add_bos,
         add_eos_token=add_eos,
-        clean_up_tokenization_spaces=False,  # decoding must give back the very bytes that were encoded
+        clean_up_tokenization_spaces=False,  # decoding must return the exact bytes that were encoded
         **named,
     )
 
@@ -96,7 +96,7 @@ def _known(fields: Mapping[str, Any], name: str, known: Sequence[str]) -> str:
 
 
 def _adds_bos(fields: Mapping[str, Any]) -> bool:
-    """Whether a text begins with bos where the file does not say.
+    """Whether a text begins with bos if the file does not state it.
 
     Source: llama.cpp's defaults, which older files rely on.
     """
@@ -104,7 +104,7 @@ def _adds_bos(fields: Mapping[str, Any]) -> bool:
 
 
 def _byte_level(fields: Mapping[str, Any], texts: list[str]) -> "Tokenizer":
-    """BPE over the bytes of words."""
+    """Build BPE over the bytes of words."""
     from tokenizers import Tokenizer, decoders, models
 
     pre = _known(fields, "pre", PRE_TOKENIZERS)
@@ -112,7 +112,7 @@ def _byte_level(fields: Mapping[str, Any], texts: list[str]) -> "Tokenizer":
         models.BPE(
             vocab={text: i for i, text in enumerate(texts)},
             merges=[tuple(merge.split(" ")) for merge in _field(fields, "merges")],
-            # Llama 3's vocabulary has words that its merges do not lead to.
+            # Llama 3's vocabulary has words that its merges do not produce.
             ignore_merges=pre == "llama-bpe",
         )
     )
@@ -130,7 +130,7 @@ def _gpt2(tokenizer: "Tokenizer") -> None:
 def _smollm(tokenizer: "Tokenizer") -> None:
     from tokenizers import pre_tokenizers
 
-    # Every character of \p{N} stands alone, and before the byte-level cut, so "  42" starts with
+    # Every character of \p{N} is split off, before the byte-level split, so "  42" starts with
     # one token of two spaces: inside GPT-2's pattern the second space would go to the number.
     cuts = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(cuts)
@@ -153,7 +153,7 @@ def _qwen2(tokenizer: "Tokenizer") -> None:
     _words(tokenizer, digits="")
 
 
-# How text is normalised and cut into the words inside which BPE merges.
+# Normalisation and splitting of text into the words within which BPE merges.
 _PRE_TOKENIZERS: Mapping[str, Callable[["Tokenizer"], None]] = {
     "gpt-2": _gpt2,
     "smollm": _smollm,
@@ -162,11 +162,11 @@ _PRE_TOKENIZERS: Mapping[str, Callable[["Tokenizer"], None]] = {
 }
 
 PRE_TOKENIZERS = tuple(_PRE_TOKENIZERS)
-"""The rules for cutting text into words that `from_gguf` knows, by their names in GGUF files."""
+"""Rules for splitting text into words that `from_gguf` supports, by their names in GGUF files."""
 
 
 def _sentencepiece(fields: Mapping[str, Any], texts: list[str], kinds: list[int]) -> "Tokenizer":
-    """BPE over the characters of a text whose spaces are letters, and over the bytes of what it does not know."""
+    """Build BPE over the characters of a text, with spaces as letters, and over the bytes of unknown ones."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(
@@ -190,7 +190,7 @@ def _sentencepiece(fields: Mapping[str, Any], texts: list[str], kinds: list[int]
 
 
 def _merges(texts: list[str], kinds: list[int], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """The merges that the scores imply: SentencePiece joins the neighbours whose union has the highest score."""
+    """Return the merges that scores imply: SentencePiece joins the neighbours whose union scores highest."""
     ids = {text: i for i, text in enumerate(texts)}
     ranked = []
     for index, (text, kind) in enumerate(zip(texts, kinds, strict=True)):

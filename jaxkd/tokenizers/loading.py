@@ -1,4 +1,4 @@
-"""Tokenizers: loaded from a folder, counted, and told apart."""
+"""Loading, token counts and fingerprints of tokenizers."""
 
 import functools
 import hashlib
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 _FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
-# The tokenizer of Gemma 3 is that of the models that see; its last token stands for an image, and the models of
-# text alone have no row for it.
+# The tokenizer of Gemma 3 is that of its multimodal models; its last token stands for an image, and text-only models
+# have no row for it.
 _WITHOUT_ROW = ("<image_soft_token>",)
 
 
 def load(folder: Path | str) -> "PreTrainedTokenizerBase":
-    """The tokenizer that a local folder holds; nothing is downloaded.
+    """Load the tokenizer of a local folder; nothing is downloaded.
 
-    The same object while the folder's files stay as they are, because a rollout asks for it in every step.  Do not
-    change it.
+    Returns the same object while the folder's files are unchanged, because a rollout needs it in every step.  Do not
+    modify it.
 
     Raises:
         FileNotFoundError: the folder holds no tokenizer.
@@ -41,17 +41,17 @@ def load(folder: Path | str) -> "PreTrainedTokenizerBase":
 
 @functools.lru_cache(maxsize=16)
 def _load(folder: Path, files: frozenset[tuple[str, int, int]]) -> "PreTrainedTokenizerBase":
-    del files  # part of the key alone
+    del files  # only in the key
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def token_count(folder: Path | str) -> int | None:
-    """How many rows a model needs for the tokens of a folder's tokenizer: the highest id plus 1.
+    """Return the number of rows that a model needs for a folder's tokenizer: the highest id plus 1.
 
     Returns:
-        None where the folder has no tokenizer.
+        The number, or None if the folder has no tokenizer.
     """
     folder = Path(folder)
     path = folder / "tokenizer.json"
@@ -65,8 +65,8 @@ def token_count(folder: Path | str) -> int | None:
 
 @functools.lru_cache
 def _token_count(path: Path, size: int, modified_ns: int) -> int:
-    """Read once per process as long as nobody writes the file: it can be tens of megabytes."""
-    del size, modified_ns  # part of the key alone
+    """Read once per process while the file is unchanged: it can be tens of megabytes."""
+    del size, modified_ns  # only in the key
     saved = json.loads(path.read_text(encoding="utf-8"))
     vocabulary = saved["model"]["vocab"]
     ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
@@ -75,9 +75,9 @@ def _token_count(path: Path, size: int, modified_ns: int) -> int:
 
 
 def fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """The sha256 of everything that decides which ids a text or a chat gets.
+    """Return the sha256 of all that determines the ids of a text or a chat.
 
-    Equal for a tokenizer and its saved copy; unmoved by padding and truncation that calls left behind.
+    Equal for a tokenizer and its saved copy; independent of padding and truncation set by earlier calls.
 
     Raises:
         TypeError: the tokenizer does not run on the `tokenizers` library.

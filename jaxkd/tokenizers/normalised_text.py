@@ -1,8 +1,8 @@
-"""What a tokenizer's normaliser makes of a text, and which bytes of the text each stretch of it came from.
+"""Rewriting of a text by a tokenizer's normaliser, with the original bytes of each part.
 
-Unicode normalisation, lower case and collapsed spaces rewrite a text in small pieces that do not know
-of one another.  So the text is cut into such pieces, each is rewritten alone, and the result is checked
-against the whole; where it differs, nothing is guessed.
+Unicode normalisation, lower case and collapsed spaces rewrite a text in small independent pieces.  So
+the text is cut into such pieces, each is rewritten alone, and the result is checked against the whole;
+if it differs, nothing is guessed.
 """
 
 import dataclasses
@@ -16,20 +16,20 @@ from jaxtyping import Bool, Int
 
 _WORDS = re.compile(r"\s+|\S+")
 _HANGUL = re.compile("[\u1160-\u11ff]")
-"""Vowels and finals that compose with the letter before them."""
+"""Vowels and finals that compose with the preceding letter."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class RewrittenText:
-    """A rewritten text and where its bytes came from, byte for byte."""
+    """A rewritten text and the origin of each of its bytes."""
 
     text: bytes
     starts: Int[np.ndarray, " n"]
-    """For each place in `text`: where in the original begins what begins there."""
+    """Offset in the original of what begins at each offset of `text`."""
     ends: Int[np.ndarray, " n"]
-    """Where in the original ends what ends there."""
+    """Offset in the original of what ends at each offset of `text`."""
     inside: Bool[np.ndarray, " n"]
-    """Whether the place lies within a piece that was rewritten, so that no place in the original is its own."""
+    """Whether each offset is inside a rewritten piece, so that it has no counterpart in the original."""
 
 
 def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] = ()) -> RewrittenText | None:
@@ -37,11 +37,11 @@ def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] =
 
     Args:
         text: the original.
-        normalize: what the tokenizer does to a text before it cuts it into words.
-        kept: strings that it leaves alone, wherever they stand: special tokens.
+        normalize: the tokenizer's normaliser, applied before it splits words.
+        kept: strings that it never changes: special tokens.
 
     Returns:
-        None where the whole is not its pieces, one after the other.
+        The rewritten text, or None if the whole differs from its pieces.
     """
     rewritten, starts, ends, inside = [b""], [0], [0], [False]
     place = 0
@@ -63,7 +63,7 @@ def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] =
                 ends += [place + before] * len(after)
                 inside += [before > 0] * (len(after) - 1) + [False]
             elif before:
-                # What vanished belongs neither to what ends before it nor to what begins behind it.
+                # Deleted text belongs neither to what ends before it nor to what begins after it.
                 starts[-1] = place + before
             place += before
     return RewrittenText(
@@ -72,7 +72,7 @@ def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] =
 
 
 def _pieces(text: str, kept: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
-    """The text around and between the strings that are kept; True for those."""
+    """Split a text at the strings in `kept`, which are marked True."""
     split = [text]
     if kept:
         split = re.split(f"({'|'.join(re.escape(one) for one in sorted(kept, key=len, reverse=True))})", text)
@@ -80,7 +80,7 @@ def _pieces(text: str, kept: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
 
 
 def _rewritten_parts(piece: str, normalize: Callable[[str], str]) -> list[tuple[str, str]] | None:
-    """The smallest stretches that are rewritten by themselves, before and after."""
+    """Return the smallest independently rewritten parts, before and after."""
     words = _WORDS.findall(piece)
     cached = functools.cache(normalize)
     parts: list[tuple[str, str]] = []
@@ -102,7 +102,7 @@ def _rewritten_parts(piece: str, normalize: Callable[[str], str]) -> list[tuple[
 
 
 def _finer(old: str, new: str) -> list[tuple[str, str]]:
-    """White space that became other white space of as many characters, and letters between spaces that were put there.
+    """Split replaced white space of equal length by character, and inserted spaces from the letters between.
 
     BERT puts spaces around Chinese: they stand for nothing in the text.
     """
@@ -116,7 +116,7 @@ def _finer(old: str, new: str) -> list[tuple[str, str]]:
 
 
 def _letters(word: str) -> Iterator[str]:
-    """Letters, each with what may compose with it."""
+    """Yield letters, each with what may compose with it."""
     begin = 0
     for place in range(1, len(word)):
         letter = word[place]

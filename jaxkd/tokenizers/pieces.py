@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DECODERS = ("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece")
-"""The decoders of the `tokenizers` library whose tokens can be read here."""
+"""Decoders of the `tokenizers` library that are supported here."""
 
 _FALLBACK_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -21,7 +21,7 @@ class Meaning:
     """A token as another vocabulary may recognise it."""
 
     text: bytes
-    """Bytes that it stands for."""
+    """Bytes that the token stands for."""
     names: tuple[tuple[str, bytes], ...]
     """Names that another vocabulary may have for it, best first."""
     roles: tuple[str, ...] = ()
@@ -29,11 +29,11 @@ class Meaning:
 
 
 def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
-    """The bytes that each token stands for, by its id.
+    """Return the bytes that each token stands for, by id.
 
-    Byte-level pieces are read through GPT-2's alphabet; "▁" is a space and "<0x0A>" a byte;
-    WordPiece begins a word, so a space, wherever "##" does not continue one.  An added token stands
-    for its own text.
+    Byte-level pieces are read through GPT-2's alphabet; "▁" is a space and "<0x0A>" a byte; a
+    WordPiece token without "##" begins a word, so with a space.  An added token stands for its own
+    text.
 
     Raises:
         TypeError: a tokenizer that does not run on the `tokenizers` library.
@@ -43,7 +43,7 @@ def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
 
 
 def meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int, Meaning]:
-    """Meanings of the tokens below `size`, or of all, in the order of their ids.
+    """Return the meanings of tokens below `size`, or of all, by id.
 
     Raises:
         TypeError: as `token_bytes`.
@@ -78,7 +78,7 @@ def meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int
 
 
 def _reader(state: dict[str, Any]) -> Callable[[str], tuple[bytes, bool]]:
-    """From a piece of the vocabulary to its bytes, and whether it is one fallback byte."""
+    """Return a function from a piece to its bytes, and whether it is one fallback byte."""
     model = state["model"]
     steps = list(_steps(state["decoder"]))
     types = {step["type"] for step in steps}
@@ -115,7 +115,7 @@ def _steps(decoder: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 
 def _change(step: dict[str, Any]) -> Callable[[str], str]:
-    """What a decoder's step does to a piece in the middle of a text."""
+    """Return what a decoder's step does to a piece within a text."""
     match step:
         case {"type": "Metaspace", "replacement": mark}:
             return lambda piece: piece.replace(mark, " ")
@@ -135,7 +135,7 @@ def _word_piece(prefix: str) -> Callable[[str], str]:
 
 
 def _from_byte_alphabet(piece: str) -> bytes:
-    """The bytes of a byte-level piece; text outside the alphabet stands for itself, as when it is decoded."""
+    """Return the bytes of a byte-level piece; text outside the alphabet stands for itself, as in decoding."""
     alphabet = _byte_alphabet()
     try:
         return bytes(alphabet[character] for character in piece)
@@ -145,7 +145,7 @@ def _from_byte_alphabet(piece: str) -> bytes:
 
 @functools.cache
 def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's letter for each byte: itself where it prints, else the next one from U+0100 on."""
+    """Map GPT-2's letters to bytes: a printable byte is its own, others use U+0100 onwards."""
     printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = sorted(set(range(256)) - set(printed))
     letters = {chr(byte): byte for byte in printed}

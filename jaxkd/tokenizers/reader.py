@@ -1,4 +1,4 @@
-"""A model as its data see it: what text and vocabularies need to know, without weights or networks."""
+"""Protocols of a model as text and vocabularies need it, without weights or networks."""
 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +22,7 @@ class ModelLimits(Protocol):
 
 
 class Reader(Hashable, Protocol):
-    """A model that reads text; `jaxkd.models.Pretrained` is one.  Hashable, because what is read is kept by it."""
+    """A model that reads text; `jaxkd.models.Pretrained` is one.  Hashable, because it is a key of caches."""
 
     @property
     def path(self) -> str:
@@ -31,7 +31,7 @@ class Reader(Hashable, Protocol):
 
     @property
     def planned(self) -> bool:
-        """Whether only its sizes are known: its files are not here."""
+        """Whether only its sizes are known, because it has no local files."""
         ...
 
     def config(self) -> ModelLimits:
@@ -43,5 +43,5 @@ class Reader(Hashable, Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Hash of all that decides the model's hidden states: the key of a cache."""
+        """Hash of all that determines the hidden states: the key of a cache."""
         ...

@@ -1,4 +1,4 @@
-"""How the vocabularies of two models relate: by the bytes that tokens stand for, not by their spelling."""
+"""Relation of two models' vocabularies, by the bytes that tokens stand for, not by their spelling."""
 
 import dataclasses
 import functools
@@ -22,13 +22,14 @@ _OTHER_METHODS = (
     "alignment, ULD, MinED, ALM or GOLD."
 )
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Relation:
-    """How a student's and a teacher's vocabulary relate, and which tokens they share."""
+    """Relation of a student's and a teacher's vocabulary, and the tokens that they share."""
 
     kind: Kind
     """identical: the same tokens under the same ids, and heads of one size.  padded: the same tokens
-    under the same ids, but one head has more rows, or one tokenizer has further tokens behind the
+    under the same ids, but one head has more rows, or one tokenizer has further tokens after the
     last of the other.  overlapping: some tokens in common, not all under the same ids.  disjoint: none."""
     student_size: int
     """Rows of the student's head, tokens or not."""
@@ -37,7 +38,7 @@ class Relation:
     """Tokens of the student's tokenizer that its head has a row for."""
     teacher_tokens: int
     common_prefix_size: int
-    """Leading rows that mean the same in both heads: the same token, or none.  0 unless identical or padded."""
+    """Number of leading rows that are the same token, or none, in both heads.  0 unless identical or padded."""
     student_ids: Int[np.ndarray, " n"]
     """Ids of the shared tokens, ascending."""
     teacher_ids: Int[np.ndarray, " n"]
@@ -50,13 +51,13 @@ class Relation:
 
     @property
     def student_of_teacher(self) -> Int[np.ndarray, " v"]:
-        """The student's id of each row of the teacher's head, -1 where it has no such token."""
+        """Student's id for each row of the teacher's head, -1 if it has no such token."""
         ids = np.full(self.teacher_size, -1, np.int32)
         ids[self.teacher_ids] = self.student_ids
         return ids
 
     def __str__(self) -> str:
-        """The relation in one sentence."""
+        """Return the relation in one sentence."""
         counts = f"{self.student_tokens:,} tokens of the student and {self.teacher_tokens:,} of the teacher"
         match self.kind:
             case "identical":
@@ -78,21 +79,21 @@ def relate(
 ) -> Relation:
     """Compare two vocabularies token by token.
 
-    Two tokens are the same where they stand for the same bytes.  Special tokens are the same where
-    their text is, or their role: the end of a sequence is paired first, since it is what ends an
-    answer, however it is spelled; what special texts leave over is paired by beginning, unknown and
-    padding.  A special token is never the same as an ordinary one of that text.
+    Two tokens are the same if they stand for the same bytes, and special tokens if they have the same
+    text or role.  The end of a sequence is paired first, since it ends an answer, however it is
+    spelled; special tokens whose texts differ are paired by beginning, unknown and padding.  A special
+    token is never the same as an ordinary one of that text.
 
     Args:
-        student: a tokenizer that runs on the `tokenizers` library.
-        teacher: another one.
+        student: tokenizer that runs on the `tokenizers` library.
+        teacher: tokenizer of the same kind.
         student_size: `vocab_size` of the student's model, the rows of its head.  Tokens beyond it are
             left out: the model can neither read nor predict them.
-        teacher_size: the same of the teacher.
+        teacher_size: `vocab_size` of the teacher's model, likewise.
 
     Raises:
         TypeError: a tokenizer that does not run on the `tokenizers` library.
-        ValueError: tokens that are spelled in a way not known here, or a size below 1.
+        ValueError: tokens in an unsupported spelling, or a size below 1.
 
     Source: the overlap of songmzhang/DSKDv2@5025279 and the pairs of songmzhang/KDFlow@3a7a21a.
     Deviation: those compare spellings, with one character for a space replaced.
@@ -124,7 +125,7 @@ def relate(
 
 @functools.lru_cache(maxsize=8)
 def relation(student: Reader, teacher: Reader) -> Relation:
-    """`relate` of two checkpoints, from their tokenizers and configs; once per process.
+    """Relate two checkpoints by their tokenizers and configs, once per process.
 
     Raises:
         TypeError: as `relate`.
@@ -140,9 +141,10 @@ def relation(student: Reader, teacher: Reader) -> Relation:
 
 
 def common_prefix_size(student: Reader, teacher: Reader) -> int:
-    """Leading rows that stand for the same tokens in the heads of two checkpoints; 0 where their vocabularies differ.
+    """Return the number of leading rows with the same tokens in two heads; 0 if the vocabularies differ.
 
-    Where the files of one are not here, as in a plan, these are the rows that both heads have: as many or a few more.
+    If the files of one are not local, as in a plan, it is the number of rows that both heads have: as many or a few
+    more.
     """
     if student.planned or teacher.planned:
         return min(student.config().vocab_size, teacher.config().vocab_size)
@@ -152,9 +154,9 @@ def common_prefix_size(student: Reader, teacher: Reader) -> int:
 
 
 def require_shared(student: Reader, teacher: Reader, *, method: str) -> None:
-    """Refuse two vocabularies for a method that compares distributions over one.
+    """Reject two vocabularies for a method that compares distributions over one.
 
-    Nothing is refused where the files of one are not here yet: a run's stream reads the tokenizers of both first.
+    Nothing is rejected while the files of one are not local: a run's stream reads the tokenizers of both first.
 
     Raises:
         ValueError: vocabularies that differ in more than padding.
@@ -167,7 +169,7 @@ def require_shared(student: Reader, teacher: Reader, *, method: str) -> None:
 
 
 def require_overlap(student: Reader, teacher: Reader, *, method: str) -> None:
-    """Refuse two vocabularies without a token in common for a method that needs some; files as in `require_shared`.
+    """Reject two vocabularies without a token in common for a method that needs some; files as in `require_shared`.
 
     Raises:
         ValueError: no token in common.
@@ -182,7 +184,7 @@ def require_overlap(student: Reader, teacher: Reader, *, method: str) -> None:
 
 
 def _shared_size(ours: dict[int, Meaning], theirs: dict[int, Meaning], our_size: int, their_size: int) -> int:
-    """Leading rows that agree, where all tokens of one side are among the other's under their ids; else 0."""
+    """Return the number of equal leading rows, if all tokens of one side have the same ids on the other; else 0."""
     common = ours.keys() & theirs.keys()
     if not common or len(common) < min(len(ours), len(theirs)):
         return 0
@@ -199,7 +201,7 @@ def _same(ours: Meaning, theirs: Meaning) -> bool:
 
 
 def _pairs(ours: dict[int, Meaning], theirs: dict[int, Meaning]) -> Iterator[tuple[int, int]]:
-    """Ids of the same token on both sides, each id at most once."""
+    """Yield ids of the same token on both sides, each id at most once."""
     our_roles, their_roles = _by_role(ours), _by_role(theirs)
     our_names, their_names = _by_name(ours), _by_name(theirs)
     used, taken = set(), set()
@@ -223,7 +225,7 @@ def _by_role(meanings: dict[int, Meaning]) -> dict[str, int]:
 
 
 def _by_name(meanings: dict[int, Meaning]) -> dict[tuple[str, bytes], int]:
-    """The token of each name: of several the first whose best name it is, so "A" is a piece, not a fallback byte."""
+    """Return the token of each name: the first whose best name it is, so "A" is a piece, not a fallback byte."""
     found: dict[tuple[str, bytes], int] = {}
     for place in range(2):
         for index, meaning in meanings.items():

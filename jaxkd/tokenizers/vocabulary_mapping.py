@@ -1,4 +1,4 @@
-"""Each teacher token's nearest student token, by edit distance: what MinED reads a teacher's distribution through."""
+"""Nearest student token of each teacher token by edit distance, through which MinED reads a teacher's distribution."""
 
 import dataclasses
 import functools
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 _VERSION = "1"
-"""Of what a cached file holds: another rule needs another number."""
+"""Version of cached files: a new rule needs a new number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class VocabularyMapping:
-    """Which token of a student stands for which of a teacher."""
+    """Mapping between the tokens of a student and of a teacher."""
 
     student_of_teacher: Int[np.ndarray, " vt"]
-    """The student's token for each row of the teacher's head; -1 for a row that is no token."""
+    """Student's token for each row of the teacher's head; -1 for a row without a token."""
     teacher_of_student: Int[np.ndarray, " vs"]
-    """The first of the teacher's tokens that lead to each row of the student's head; -1 where none does."""
+    """First of the teacher's tokens that map to each row of the student's head; -1 if none does."""
 
     @classmethod
     def of(cls, student_of_teacher: Int[np.ndarray, " vt"], student_size: int) -> "VocabularyMapping":
-        """Both directions from the first one."""
+        """Build both directions from the first."""
         teacher_of_student = np.full(student_size, -1, np.int32)
         teachers = np.flatnonzero(student_of_teacher >= 0)[::-1]  # the last write is the first token
         teacher_of_student[student_of_teacher[teachers]] = teachers
@@ -48,24 +48,24 @@ class VocabularyMapping:
 def nearest_tokens(
     student: "PreTrainedTokenizerBase", teacher: "PreTrainedTokenizerBase", *, student_size: int, teacher_size: int
 ) -> VocabularyMapping:
-    """Map each teacher token to the student's token of the least edit distance, which is 0 for a token they share.
+    """Map each teacher token to the student token at the least edit distance, which is 0 for a shared token.
 
-    Tokens that are the same, by `jaxkd.tokenizers.vocabulary.relate`, come first.  The others are compared by the
-    bytes that they stand for, without spaces; of several at one distance the lowest id is taken.  The result is kept
-    in the cache: making it takes seconds to minutes, by the number of tokens that they do not share.
+    Shared tokens, by `jaxkd.tokenizers.vocabulary.relate`, come first.  The others are compared by the bytes that they
+    stand for, without spaces; ties go to the lowest id.  The result is stored in the cache: computing it takes seconds
+    to minutes, depending on the number of tokens that are not shared.
 
     Args:
-        student: a tokenizer that runs on the `tokenizers` library.
-        teacher: another one.
+        student: tokenizer that runs on the `tokenizers` library.
+        teacher: tokenizer of the same kind.
         student_size: rows of the student's head; tokens beyond it are left out.
-        teacher_size: the same of the teacher.
+        teacher_size: rows of the teacher's head, likewise.
 
     Raises:
         TypeError: as `relate`.
         ValueError: as `relate`.
 
     Source: MinED (FuseLLM, arXiv 2401.10491, section 3.2), whose mapping songmzhang/DSKD@077337a reads.
-    Deviation: bytes, where that code compares spellings without "▁" and "Ġ"; special tokens that have one role are the
+    Deviation: bytes, where that code compares spellings without "▁" and "Ġ"; special tokens with the same role are the
     same, however they are spelled.
     """
     path = _path(student, teacher, student_size, teacher_size)
@@ -79,7 +79,7 @@ def nearest_tokens(
 
 @functools.lru_cache(maxsize=8)
 def mapping(student: Reader, teacher: Reader) -> VocabularyMapping:
-    """`nearest_tokens` of two checkpoints; once per process.
+    """Compute `nearest_tokens` of two checkpoints, once per process.
 
     Raises:
         TypeError: as `relate`.
@@ -114,14 +114,14 @@ def _nearest(
 def _path(
     student: "PreTrainedTokenizerBase", teacher: "PreTrainedTokenizerBase", student_size: int, teacher_size: int
 ) -> Path:
-    """Named by everything that the mapping depends on."""
+    """Return a path named by all that the mapping depends on."""
     parts = (_VERSION, fingerprint(student), fingerprint(teacher), str(student_size), str(teacher_size))
     name = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     return cache_folder() / "vocabulary_mappings" / f"{name}.npy"
 
 
 def _save(path: Path, mapping: Int[np.ndarray, " vt"]) -> None:
-    """The file appears complete or not at all, though two processes write it."""
+    """Write a file that appears complete or not at all, even if two processes write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         partial = Path(folder) / path.name

@@ -1,4 +1,4 @@
-"""The optimizer step of a run on the ambient mesh: its state, described and placed, and its compiled form."""
+"""Optimizer step of a run on the ambient mesh: its abstract and initial state, and its compiled form."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ from jaxkd.typing import Params
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledStep:
-    """Everything that decides what a step computes."""
+    """Settings that decide what a step computes."""
 
     recipe: Recipe
     optimizer: optax.GradientTransformationExtraArgs
@@ -27,7 +27,7 @@ class CompiledStep:
     ema_decay: float | None
 
     def jit(self):
-        """The step, with its state donated and its shardings pinned; the state comes without what rollouts keep."""
+        """Return the jitted step, with donated state and pinned shardings; its state excludes the rollout state."""
         step = steps.train_step(
             self.recipe,
             self.optimizer,
@@ -39,10 +39,10 @@ class CompiledStep:
         return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
     def abstract_state(self) -> TrainState:
-        """Shapes, dtypes and shardings of the state: what a checkpoint is restored to.
+        """Return shapes, dtypes and shardings of the state, to which a checkpoint is restored.
 
         Raises:
-            ValueError: parameters that are not floating-point: a quantised model is read, never trained.
+            ValueError: parameters that are not floating-point: a quantised model cannot be trained.
         """
         variables = self.recipe.abstract()
         for path, leaf in jax.tree.leaves_with_path(variables.params):
@@ -69,15 +69,15 @@ class CompiledStep:
         )
 
     def initial_state(self, variables: Variables) -> TrainState:
-        """The state before the first step, its parameters in the dtype in which they are trained."""
+        """Return the state before the first step, with its parameters in the dtype of training."""
         params = steps.cast(variables.params, steps.master_dtype(self.precision))
         return steps.initial_state(variables.replace(params=params), self.optimizer, ema=self.ema_decay is not None)
 
     def variables(self, state: TrainState, frozen: Params) -> Variables:
-        """What a recipe reads, its parameters in the dtype of the computation."""
+        """Return the variables that a recipe reads, with parameters in the compute dtype."""
         variables = state.variables(frozen)
         return variables.replace(params=steps.cast(variables.params, steps.compute_dtype(self.precision)))
 
     def frozen(self, frozen: Params) -> Params:
-        """Frozen models in the dtype of the computation; also for abstract leaves."""
+        """Cast frozen models to the compute dtype; also for abstract leaves."""
         return steps.cast(frozen, steps.compute_dtype(self.precision))

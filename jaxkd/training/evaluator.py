@@ -1,4 +1,4 @@
-"""What an evaluation is: a model goes in, numbers that can be rebuilt from a file come out."""
+"""Interface of evaluators: a model goes in, results that can be restored from a file come out."""
 
 import abc
 import dataclasses
@@ -17,24 +17,24 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """One record, and what a model makes of its first state.
+    """One record, and a model's forecast from its first state.
 
     Raises:
-        ValueError: rows that are not one for each time, or not of one value for each state, or states that are not
-            a whole number for each place.
+        ValueError: rows that do not match the times or the states, or states that are not a whole number for each
+            place.
     """
 
     key: str
-    """Of the record."""
+    """Key of the record."""
     names: tuple[str, ...]
-    """Of the states."""
+    """Names of the states."""
     times: tuple[float, ...]
     measured: tuple[tuple[float, ...], ...]
-    """A row a time, a value a state."""
+    """Measured states: a row per time, a value per state."""
     forecast: tuple[tuple[float, ...], ...]
-    """The same; a simulation that diverged is cut short."""
+    """Forecast states, in the same layout; cut short if the simulation diverged."""
     places: tuple[float, ...] = ()
-    """Where the states are quantities at places: those places, of which each quantity has a state, in their order."""
+    """Places, if the states are quantities at places: each quantity has one state per place, in this order."""
 
     def __post_init__(self) -> None:
         if not self.names or not self.times:
@@ -62,18 +62,18 @@ class Forecast:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What an evaluator measured.
+    """Results of an evaluator.
 
     Raises:
-        ValueError: a column of `per_example` that does not have one value a key.
+        ValueError: a column of `per_example` without one value per key.
     """
 
     metrics: dict[str, float]
-    """Figures over the whole set."""
+    """Metrics over the whole set."""
     keys: tuple[str, ...] = ()
     """Keys of the examples, in the order of each column of `per_example`."""
     per_example: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
-    """Columns from which paired intervals are computed."""
+    """Values per example, by column, from which paired intervals are computed."""
     samples: tuple[Sample, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
 
@@ -86,12 +86,12 @@ class Evaluation:
                 )
 
     def to_json(self) -> str:
-        """Text that `from_json` turns into an equal evaluation."""
+        """Return text that `from_json` turns into an equal evaluation."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The evaluation that `to_json` wrote.
+        """Return the evaluation that `to_json` wrote.
 
         Raises:
             ValueError: text that `to_json` did not write.
@@ -103,7 +103,7 @@ class Evaluation:
                 keys=tuple(fields["keys"]),
                 per_example={name: tuple(column) for name, column in fields["per_example"].items()},
                 samples=tuple(Sample(**sample) for sample in fields["samples"]),
-                # Files that were written before there were forecasts have none.
+                # Older files have no forecasts.
                 forecasts=tuple(_forecast(one) for one in fields.get("forecasts", ())),
             )
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
@@ -119,18 +119,18 @@ def _forecast(fields: dict[str, Any]) -> Forecast:
         times=tuple(fields["times"]),
         measured=tuple(map(tuple, fields["measured"])),
         forecast=tuple(map(tuple, fields["forecast"])),
-        # Files that were written before there were places have none.
+        # Older files have no places.
         places=tuple(fields.get("places", ())),
     )
 
 
 class Evaluator(abc.ABC):
-    """Something that measures a model of one kind, whichever recipe trained it."""
+    """Measurement of models of one kind, whichever recipe trained them."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Name of its file and of its row in a table."""
+        """Name of the evaluator's file and of its row in a table."""
 
     @abc.abstractmethod
     def __call__(self, model: Any) -> Evaluation:

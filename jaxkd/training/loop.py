@@ -1,4 +1,4 @@
-"""The training loop: one for every method, from a laptop to a pod."""
+"""Training loop for all methods, from a laptop to a pod."""
 
 import dataclasses
 import logging
@@ -36,7 +36,7 @@ class TrainingRun:
         self.step_function = self.step.jit()
         self.abstract = self.step.abstract_state()
         self.validated: tuple[int, dict[str, float]] = (-1, {})
-        """The newest validation: a checkpoint of the same step is ranked by it."""
+        """Step and metrics of the newest validation, by which a checkpoint of the same step is ranked."""
 
     def go(self) -> None:
         train = self.train
@@ -57,7 +57,7 @@ class TrainingRun:
         stage_folder.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
     def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
-        """1. The newest checkpoint in the folder wins.  2. Else `start_from`.  3. Else the recipe."""
+        """Start from the newest checkpoint in the folder, else from `start_from`, else from the recipe."""
         latest = checkpoints.latest()
         if latest is not None:
             state, record = checkpoints.restore(latest, self.abstract)
@@ -97,7 +97,7 @@ class TrainingRun:
                 kept = state.rollout_state if rollout.rollout_state is None else self._placed(rollout.rollout_state)
                 state, metrics = self.step_function(state.without_rollout_state(), frozen, batch, root_key)
                 state = dataclasses.replace(state, rollout_state=kept)
-                # The metrics of the step before are read while this one runs, so the device never waits.
+                # The metrics of the previous step are read while this one runs, so the device never waits.
                 log.push(step, metrics | rollout.metrics)
                 if _due(step, train.evaluate_every) and step < train.steps:
                     log.flush()
@@ -111,7 +111,7 @@ class TrainingRun:
         return state
 
     def _rollout(self, state: TrainState, frozen: Params, examples: Any, step: int, key: Key) -> Rollout:
-        """What a step learns from.  The step before may still run: a rollout that reads its parameters waits for it."""
+        """Make the batch of a step; reading the parameters waits for the previous step, which may still run."""
         start = time.perf_counter()
         variables = self.step.variables(state, frozen).replace(step=step - 1)
         rollout = self.train.recipe.rollout(variables, examples, key)
@@ -154,7 +154,7 @@ class TrainingRun:
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; everything is saved and the same command goes on."""
+    """Exception for a run stopped on request; everything is saved and the same command resumes it."""
 
     def __init__(self, interrupt: Interrupt, step: int):
         self.signal = interrupt.signal

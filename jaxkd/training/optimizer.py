@@ -1,4 +1,4 @@
-"""From hyper-parameters to an optax transformation: AdamW, schedules, groups, clipping, and the average of weights.
+"""Optax transformations from hyper-parameters: AdamW, schedules, groups, clipping, and weight averaging.
 
 The state is built by `jax.jit(transformation.init)(params)`, never by a bare `init`: an eager `init` may put the
 caller's own arrays into the state (`optax.lbfgs` does), and a step that donates both then fails with "Attempt to
@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from jaxkd.typing import Params
 
 Schedule: TypeAlias = Literal["cosine", "linear", "constant", "wsd"]
-"""The shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay."""
+"""Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay."""
 
 _OTHERS = "*"
 """Label of the parameters that no group names."""
@@ -25,14 +25,14 @@ _OTHERS = "*"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group:
-    """Hyper-parameters of one top-level key of the parameters; the schedule's shape stays the optimizer's."""
+    """Hyper-parameters of one top-level key of the parameters; the schedule's shape is the optimizer's."""
 
     name: str
-    """A top-level key of the parameters: "student", "projectors", ..."""
+    """Top-level key of the parameters: "student", "projectors", ..."""
     learning_rate: float
     """Peak of this group's schedule."""
     weight_decay: float | None = None
-    """None: the optimizer's."""
+    """Weight decay of this group; None uses the optimizer's."""
 
     def __post_init__(self) -> None:
         if not self.learning_rate >= 0:
@@ -55,22 +55,22 @@ class Optimizer:
     """
 
     learning_rate: float = 1e-4
-    """Peak, reached after `warmup_steps`."""
+    """Peak learning rate, reached after `warmup_steps`."""
     schedule: Schedule = "cosine"
     warmup_steps: int = 0
     """Steps over which the rate rises linearly from 0 at step 0."""
     final_fraction: float = 0.0
-    """Share of the peak that is left at the end; "constant" ignores it."""
+    """Share of the peak learning rate left at the end; "constant" ignores it."""
     decay_steps: int | None = None
-    """Steps of the final linear decay of "wsd"; None: the last fifth of the run."""
+    """Steps of the final linear decay of "wsd"; None uses the last fifth of the run."""
     weight_decay: float = 0.0
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
     clip_norm: float | None = 1.0
-    """Largest global norm of the gradient, over all groups together; None: no clipping."""
+    """Largest global norm of the gradient, over all groups together; None disables clipping."""
     groups: tuple[Group, ...] = ()
-    """Top-level keys of the parameters with hyper-parameters of their own."""
+    """Groups of parameters with their own hyper-parameters."""
 
     def __post_init__(self) -> None:
         if self.schedule not in get_args(Schedule):
@@ -95,7 +95,7 @@ class Optimizer:
 
 
 def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformationExtraArgs:
-    """The transformation of a run of `steps` updates: global clipping first, then AdamW group by group.
+    """Build the transformation of a run of `steps` updates: global clipping first, then AdamW group by group.
 
     `init` takes a dict of parameters; call it under `jax.jit`.  `update` accepts `value`, `grad` and `value_fn`
     like every optimizer of the library, and ignores them.
@@ -127,7 +127,7 @@ def build(optimizer: Optimizer, steps: int) -> optax.GradientTransformationExtra
 
 
 def learning_rate_at(optimizer: Optimizer, steps: int, step: Int[Array, ""] | int) -> Float[Array, ""]:
-    """The rate that update number `step` (from 0) uses, for parameters outside `groups`.
+    """Return the learning rate of update number `step` (from 0), for parameters outside `groups`.
 
     The rate is 0 at step 0 of a warm-up and the peak at step `warmup_steps`; the decay would end at `steps`, one
     past the last update.
@@ -142,7 +142,7 @@ def learning_rate_at(optimizer: Optimizer, steps: int, step: Int[Array, ""] | in
 
 
 def ema_update(ema: Params, params: Params, decay: float) -> Params:
-    """One step of the exponential moving average, `decay * ema + (1 - decay) * params`, in the dtype of `ema`.
+    """Apply one step of the exponential moving average, `decay * ema + (1 - decay) * params`, in the dtype of `ema`.
 
     Raises:
         ValueError: a decay outside 0 to 1.
@@ -162,7 +162,7 @@ def _adamw(optimizer: Optimizer, group: Group, steps: int) -> optax.GradientTran
 
 
 def _is_decayed(params: Params) -> Params:
-    """True for each leaf that is neither of a norm nor a bias.
+    """Mark each leaf that belongs to neither a norm nor a bias.
 
     The path decides, not the rank: layers are stacked, so the scale of a norm is a matrix here.
     """
@@ -175,7 +175,7 @@ def _is_decayed(params: Params) -> Params:
 
 
 def _decay_steps(optimizer: Optimizer, steps: int) -> int:
-    """Updates of the decay, which ends at `steps`."""
+    """Return the number of updates in the decay, which ends at `steps`."""
     if optimizer.schedule == "wsd":
         if optimizer.decay_steps is not None:
             return optimizer.decay_steps
@@ -199,7 +199,7 @@ def _check_steps(optimizer: Optimizer, steps: int) -> None:
 
 
 def _fraction(optimizer: Optimizer, steps: int, step: ArrayLike) -> Float[Array, ""]:
-    """Share of the peak rate at `step`."""
+    """Return the share of the peak rate at `step`."""
     count = jnp.asarray(step).astype(float)  # float32, and float64 where x64 is on
     warmup = jnp.minimum(count / optimizer.warmup_steps, 1.0) if optimizer.warmup_steps else jnp.ones_like(count)
     if optimizer.schedule == "constant":

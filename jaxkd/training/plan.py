@@ -1,4 +1,4 @@
-"""What a training step needs, computed without running it: shapes, parameters, compiled memory."""
+"""Requirements of a training step, computed without running it: shapes, parameters, compiled memory."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxkd.training.compiled_step import CompiledStep
 
 
 def step_plan(step: CompiledStep) -> str:
-    """The batch, the parameters by group, and the memory of the compiled step, under the ambient mesh."""
+    """Describe the batch, the parameters by group and the memory of the compiled step, under the ambient mesh."""
     state, batch = step.abstract_state(), step.recipe.abstract_batch()
     frozen = step.frozen(step.recipe.abstract().frozen)
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -25,7 +25,7 @@ def step_plan(step: CompiledStep) -> str:
         f"optimizer      {tree_bytes(state.optimizer) / 2**30:.2f} GiB over all devices",
     ]
     if memory is not None:
-        # The donated state is an argument and a result in the same bytes: it counts once.
+        # The donated state is argument and result in the same memory: it counts once.
         kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         temporary = memory.temp_size_in_bytes
         lines.append(

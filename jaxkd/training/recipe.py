@@ -1,4 +1,4 @@
-"""What a method must say for the one training loop to run it."""
+"""Interface through which the training loop runs a method."""
 
 import abc
 import dataclasses
@@ -21,95 +21,95 @@ Batch: TypeAlias = Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe(abc.ABC):
-    """A method: its fields are the hyper-parameters of the paper, its methods are pure.
+    """Training method: its fields are the hyper-parameters of the paper, its methods are pure.
 
-    The order in which the loop calls them: `validate`, `abstract`, then `init` (or, on resume,
-    `load_frozen`), `batches`, and for each optimizer step `rollout` on the host, `counts` over the whole
-    accumulation window, `prepare` once, and `loss` for each micro-batch; `validated` where a step is due for it.
+    The loop calls them in this order: `validate`, `abstract`, then `init` (or, on resume, `load_frozen`), `batches`,
+    and for each optimizer step `rollout` on the host, `counts` over the whole accumulation window, `prepare` once, and
+    `loss` for each micro-batch; `validated` after each validation.
     """
 
     def validate(self) -> None:
-        """Refuse what cannot work, before anything long starts.  Default: nothing to refuse.
+        """Reject what cannot work, before anything long starts.  Default: accept.
 
         Raises:
-            ValueError: naming the field, what it must be, and the fix.
+            ValueError: an invalid field; the message gives its name, its valid values and the fix.
         """
 
     @abc.abstractmethod
     def abstract(self) -> Variables:
-        """Shapes, dtypes and shardings of all variables under the ambient mesh; loads no weights."""
+        """Return shapes, dtypes and shardings of all variables under the ambient mesh; loads no weights."""
 
     @abc.abstractmethod
     def init(self, key: Key) -> Variables:
-        """All variables at step 0, placed under the ambient mesh."""
+        """Return all variables at step 0, sharded under the ambient mesh."""
 
     @abc.abstractmethod
     def load_frozen(self) -> Params:
-        """`init(key).frozen` alone: what a resumed run needs besides its checkpoint."""
+        """Return `init(key).frozen` alone, which a resumed run needs besides its checkpoint."""
 
     def load_base(self) -> Params:
-        """The part of `load_frozen()` that `model` reads: what adapters stand beside.  Default: nothing."""
+        """Return the part of `load_frozen()` that `model` reads: the base of adapters.  Default: nothing."""
         return {}
 
     def origins(self) -> dict[str, str]:
-        """Hashes of models that a later recipe may ask after, kept in the run's folder.  Default: none."""
+        """Return hashes of models that a later recipe may check, stored in the run's folder.  Default: none."""
         return {}
 
     @abc.abstractmethod
     def abstract_batch(self) -> Batch:
-        """Shapes and dtypes of one global batch: what a dry run plans with."""
+        """Return shapes and dtypes of one global batch, used by a dry run."""
 
     @abc.abstractmethod
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
-        """A share of the rows of an endless stream of global batches, as NumPy arrays.
+        """Return a share of the rows of an endless stream of global batches, as NumPy arrays.
 
         Global batch i depends on `split` and `seed` only, never on the number of processes, and
         the iterator's state can be written as JSON.
         """
 
     def rollout(self, variables: Variables, batch: Any, key: Key) -> Rollout:
-        """What a step learns from, made of what `batches` yields, by host code.  Default: the batch as it is.
+        """Turn an element of `batches` into the batch of a step, on the host.  Default: the element, unchanged.
 
-        A pure function of its arguments, so that a resumed run makes the same step.
+        It is a pure function of its arguments, so that a resumed run repeats the same step.
 
         Args:
-            variables: before the step, in the precision of the computation.
-            batch: from the stream.
-            key: of this step, on every process the same.
+            variables: variables before the step, in the compute dtype.
+            batch: element of the stream.
+            key: random key of this step, the same on every process.
         """
         del variables, key
         return Rollout(batch=batch)
 
     def validated(self, rollout_state: Params, metrics: Mapping[str, float]) -> Params:
-        """`Variables.rollout_state` after a validation, which may change how a run goes on.  Default: as it is.
+        """Return `Variables.rollout_state` after a validation, which may change the rest of a run.  Default: unchanged.
 
         Args:
-            rollout_state: as the rollout before left it.
-            metrics: of the evaluators, by their names.
+            rollout_state: state after the last rollout.
+            metrics: metrics of the evaluators, by name.
         """
         del metrics
         return rollout_state
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:
-        """Denominators that the data alone decide.  The loop adds them over the whole window."""
+        """Return denominators that depend on the data alone.  The loop sums them over the accumulation window."""
 
     def prepare(self, variables: Variables) -> Params:
-        """What must be derived from the variables once per optimizer step, gradient-stopped."""
+        """Return quantities derived from the variables once per optimizer step, gradient-stopped."""
         del variables
         return {}
 
     @abc.abstractmethod
     def loss(self, variables: Variables, batch: Batch, counts: dict[str, Array], key: Key) -> LossOutput:
-        """The objective on one micro-batch, already divided by `counts`.
+        """Return the objective on one micro-batch, already divided by `counts`.
 
         The loop differentiates with respect to `variables.params` and adds the gradients.
         """
 
     @abc.abstractmethod
     def model(self, variables: Variables) -> Any:
-        """What is trained, as evaluators take it: a `LanguageModel`, or a `VectorField`."""
+        """Return the trained model as evaluators take it: a `LanguageModel`, or a `VectorField`."""
 
     @abc.abstractmethod
     def provenance(self) -> str:
-        """One line: what the models really were."""
+        """Return one line that names the models actually used."""

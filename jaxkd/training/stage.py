@@ -1,4 +1,4 @@
-"""A stage of a study: something that runs in a folder of its own and can be run again."""
+"""Stages of a study: each runs in its own folder and can be run again."""
 
 import abc
 import dataclasses
@@ -13,45 +13,45 @@ Config = TypeVar("Config")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage(abc.ABC):
-    """One step of a study.  A program of the stage's name runs it alone."""
+    """One step of a study; `--only NAME` runs it alone."""
 
     name: str
-    """Its folder in the study and its prefix on the command line."""
+    """Name of the stage's folder in the study, and its prefix on the command line."""
     label: str | None = None
-    """Its row in the study's table; None leaves it out."""
+    """Label of the stage's row in the study's table; None leaves it out."""
 
     seeded: ClassVar[bool] = False
-    """Whether it runs once for each seed of the study."""
+    """Whether the stage runs once for each seed of the study."""
 
     @abc.abstractmethod
     def validate(self) -> None:
-        """Refuse what cannot work, before any stage of the study starts."""
+        """Reject what cannot work, before any stage of the study starts."""
 
     def disk_bytes(self) -> int:
-        """What it will write at one seed, as far as that is known before it starts."""
+        """Return the bytes that the stage will write at one seed, as far as known before it starts."""
         return 0
 
     @abc.abstractmethod
     def plan(self) -> str:
-        """What the stage would do: shapes, parameter counts, memory.  Starts nothing."""
+        """Describe what the stage would do: shapes, parameter counts, memory.  Starts nothing."""
 
     @abc.abstractmethod
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
-        """Do the work, or what is left of it.
+        """Do the work, or the unfinished part of it.
 
         Args:
-            folder: of this stage and seed; created where it is missing.
-            seed: of the study.
+            folder: folder of this stage and seed; created if missing.
+            seed: seed of the study.
             stages: folders of the earlier stages, for "stage:NAME" in the config.
         """
 
     @abc.abstractmethod
     def provenance(self) -> str:
-        """One line: what the models really were."""
+        """Return one line that names the models actually used."""
 
 
 def resolve(config: Config, stages: Mapping[str, Path]) -> Config:
-    """`config` with each "stage:NAME" in it replaced by that stage's folder.
+    """Replace each "stage:NAME" in `config` by that stage's folder.
 
     Raises:
         ValueError: a stage that is not among the earlier ones.

@@ -1,4 +1,4 @@
-"""A stage's folder: it belongs to one config, and holds the evaluations of a finished stage."""
+"""Folders of stages: each belongs to one config, and holds the evaluations of a finished stage."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from jaxkd.training.stage import Stage
 
 
 def claim(folder: Path, stage: Stage, *, may_differ: frozenset[str] = frozenset({"label"})) -> None:
-    """Write the stage's config and environment into its folder, or check them against what is there.
+    """Write the stage's config and environment into its folder, after checking against an existing config.
 
     Args:
-        folder: created where it is missing.
-        stage: what is about to run.
-        may_differ: fields of the stage whose change is no reason to refuse.
+        folder: folder of the stage; created if missing.
+        stage: stage about to run.
+        may_differ: fields of the stage that may change.
 
     Raises:
         ValueError: the folder belongs to a different config; the fields that differ are named.
@@ -40,7 +40,7 @@ def claim(folder: Path, stage: Stage, *, may_differ: frozenset[str] = frozenset(
 
 
 def write_evaluations(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
-    """Store a stage's final evaluations, from process 0; their presence says that the stage is finished."""
+    """Store a stage's final evaluations, from process 0; their presence marks the stage as finished."""
     if jax.process_index() != 0:
         return
     temporary = folder / "evaluation.tmp"
@@ -50,7 +50,7 @@ def write_evaluations(folder: Path, evaluations: Mapping[str, Evaluation]) -> No
 
 
 def read_evaluations(folder: Path) -> dict[str, Evaluation] | None:
-    """What `write_evaluations` stored; None where the stage is not finished."""
+    """Return the evaluations that `write_evaluations` stored; None if the stage is not finished."""
     path = folder / "evaluation.json"
     if not path.exists():
         return None

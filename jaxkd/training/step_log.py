@@ -1,4 +1,4 @@
-"""From the metrics of a step to a row on disk and a line on screen; stops the run where one is not finite."""
+"""Log of training steps: a row on disk and a line on screen; stops the run if a metric is not finite."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from jaxkd.typing import Scalar
 
 
 class StepLog:
-    """Holds the newest step's metrics back until the next step runs, so that the device never waits for the host."""
+    """Log that holds back a step's metrics until the next step runs, so that the device never waits for the host."""
 
     def __init__(self, writer: MetricWriter, bar: Bar, *, optimizer: Optimizer, steps: int, every: int):
         self._writer, self._bar = writer, bar
@@ -22,23 +22,23 @@ class StepLog:
         self._clock = time.perf_counter()
 
     def push(self, step: int, metrics: dict[str, Scalar]) -> None:
-        """Take the metrics of `step`, still on the device, and write those of the step before.
+        """Take the metrics of `step`, still on the device, and write those of the previous step.
 
         Args:
-            step: from 1.
+            step: number of the step, from 1.
             metrics: scalars, and counts under `COUNT_PREFIX`.
 
         Raises:
-            FloatingPointError: as `flush`, for the step before.
+            FloatingPointError: as in `flush`, for the previous step.
         """
         self.flush()
         self._pending = (step, metrics)
 
     def flush(self) -> None:
-        """Write what is held back.
+        """Write the metrics that are held back.
 
         Raises:
-            FloatingPointError: a metric that is not finite; its name and the step are given.
+            FloatingPointError: a metric that is not finite; the message gives its name and the step.
         """
         if self._pending is None:
             return

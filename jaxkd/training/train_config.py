@@ -17,27 +17,27 @@ from jaxkd.training.train_step import Precision
 CADENCES = frozenset(
     {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
 )
-"""Fields that a run may change when it goes on: none of them touches a step that was already made."""
+"""Fields that may change when a run resumes: none of them affects a completed step."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Stage):
-    """Fields of a training run, and what must hold before it starts; `Train` is what runs."""
+    """Fields of a training run, and their validation; `Train` runs it."""
 
     recipe: Recipe
     steps: int
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
     accumulation: int = 1
-    """Micro-batches that a batch is split into: less memory, the same result."""
+    """Number of micro-batches that a batch is split into: less memory, the same result."""
     precision: Precision = "float32"
-    """Of the matrix products; parameters stay float32 under bfloat16."""
+    """Precision of the matrix products; parameters stay float32 under bfloat16."""
     ema_decay: float | None = None
-    """Keep a moving average of the parameters, and evaluate and export that."""
+    """Decay of a moving average of the parameters, which is evaluated and exported; None keeps none."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
     start_from: str | None = None
-    """A run's folder, or "stage:NAME": its trained parameters replace the recipe's initial ones."""
+    """Folder of a run, or "stage:NAME", whose trained parameters replace the recipe's initial ones."""
     deterministic: bool = False
-    """Ask XLA for deterministic kernels on GPU; a CPU and a TPU are deterministic as they are."""
+    """Request deterministic GPU kernels from XLA; CPU and TPU are always deterministic."""
     log_every: int = 1
     evaluate_every: int | None = None
     """Steps between validations; None validates at the end only."""
@@ -48,9 +48,9 @@ class TrainConfig(Stage):
     """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
     validation: tuple[Evaluator, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
-    """Run once on the finished student."""
+    """Evaluators that run once, on the finished student."""
     tensorboard: bool = True
-    """Write event files where tensorboardX is installed."""
+    """Write TensorBoard event files if tensorboardX is installed."""
     wandb: bool = False
 
     seeded: ClassVar[bool] = True
@@ -75,11 +75,11 @@ class TrainConfig(Stage):
     def disk_bytes(self) -> int:
         with jax.set_mesh(meshes.make(self.mesh)):
             state = self.compiled_step().abstract_state()
-        # One more than is kept: a checkpoint is complete before an old one goes.
+        # One more than is retained: a checkpoint is complete before an old one is deleted.
         return (self.keep_last + 1 + (self.keep_best is not None)) * tree_bytes(state)
 
     def compiled_step(self) -> CompiledStep:
-        """The step of this run, under the ambient mesh."""
+        """Return the step of this run, under the ambient mesh."""
         return CompiledStep(
             recipe=self.recipe,
             optimizer=build(self.optimizer, self.steps),

@@ -30,7 +30,7 @@ class Train(TrainConfig):
             return f"{config}\n\n{step_plan(self.compiled_step())}"
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
-        # First, since a claim writes this config down, also one that asks for steps that cannot be made.
+        # First, since a claim stores this config, even one that requests impossible steps.
         finished = stage_folder.read_evaluations(folder) is not None and self._finished(folder)
         stage_folder.claim(folder, self, may_differ=CADENCES)
         if finished:
@@ -41,10 +41,10 @@ class Train(TrainConfig):
             TrainingRun(train, folder, seed).go()
 
     def _finished(self, folder: Path) -> bool:
-        """By its newest checkpoint, or by what it logged, where checkpoints were removed to make room.
+        """Check the newest checkpoint, or the log if the checkpoints were removed to free space.
 
         Raises:
-            ValueError: it is to be prolonged, and has no checkpoint to go on from.
+            ValueError: the run is to be extended, and has no checkpoint to resume from.
         """
         if (folder / "checkpoints").exists():
             with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:

@@ -18,47 +18,47 @@ from jaxkd.typing import Key, Params, Scalar
 Precision = Literal["float32", "bfloat16", "float64"]
 
 COUNT_PREFIX = "count/"
-"""Marks the metrics of a step that say how much it learnt from, over all devices."""
+"""Prefix of the metrics that count what a step learnt from, over all devices."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """What a step changes, and what a checkpoint holds.  Its buffers are donated to the step."""
+    """State that a step updates and a checkpoint holds.  Its buffers are donated to the step."""
 
     params: Params
     optimizer: Any
     ema: Params
-    """Moving average of `params`; an empty dict where none is kept."""
+    """Moving average of `params`; an empty dict if there is none."""
     state: Params
     rollout_state: Params
-    """What rollouts keep.  A compiled step is given none of it."""
+    """State of the rollouts, which a compiled step does not receive."""
     step: Int[Array, ""]
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
-        """What a recipe reads; with `averaged`, the moving average in place of the parameters."""
+        """Return the variables that a recipe reads; `averaged` takes the moving average of the parameters."""
         params = self.ema if averaged and self.ema else self.params
         return Variables(
             params=params, state=self.state, frozen=frozen, rollout_state=self.rollout_state, step=self.step
         )
 
     def without_rollout_state(self) -> Self:
-        """As a compiled step takes it: what rollouts keep is neither donated to a step nor has to wait for it."""
+        """Drop the rollout state, for a compiled step: it is neither donated to the step nor waits for it."""
         return dataclasses.replace(self, rollout_state={})
 
 
 def master_dtype(precision: Precision) -> jnp.dtype:
-    """Of the parameters and the optimizer: float32 also where the matrix products are bfloat16."""
+    """Return the dtype of the parameters and the optimizer: float32 even if the matrix products are bfloat16."""
     return jnp.dtype(jnp.float64 if precision == "float64" else jnp.float32)
 
 
 def compute_dtype(precision: Precision) -> jnp.dtype:
-    """Of the forward and backward pass."""
+    """Return the dtype of the forward and backward pass."""
     return jnp.dtype(jnp.bfloat16) if precision == "bfloat16" else master_dtype(precision)
 
 
 def cast(tree: Params, dtype: jnp.dtype) -> Params:
-    """Floating-point leaves in `dtype`; others as they are.  Also for abstract leaves."""
+    """Cast floating-point leaves to `dtype`; others are unchanged.  Also for abstract leaves."""
 
     def leaf(value: Any) -> Any:
         if not jnp.issubdtype(value.dtype, jnp.floating) or value.dtype == dtype:
@@ -71,7 +71,7 @@ def cast(tree: Params, dtype: jnp.dtype) -> Params:
 
 
 def initial_state(variables: Variables, optimizer: optax.GradientTransformation, *, ema: bool) -> TrainState:
-    """The state before the first step.  Every leaf has a buffer of its own, so that all can be donated."""
+    """Return the state before the first step.  Every leaf has its own buffer, so that all can be donated."""
     # Jitted, because L-BFGS puts the parameters themselves into its state: eager code would alias
     # them and donation would fail with "Attempt to donate the same buffer twice".
     return TrainState(
@@ -92,14 +92,14 @@ def train_step(
     precision: Precision = "float32",
     ema_decay: float | None = None,
 ) -> Callable[[TrainState, Params, Any, Key], tuple[TrainState, dict[str, Scalar]]]:
-    """The function `(state, frozen, batch, root_key) -> (state, metrics)`, ready to be jitted.
+    """Return the function `(state, frozen, batch, root_key) -> (state, metrics)`, ready to be jitted.
 
     Args:
         recipe: the method.
         optimizer: receives the gradient of the whole batch, `value`, `grad` and `value_fn`.
-        accumulation: micro-batches a batch is split into; it changes memory, not results.
+        accumulation: number of micro-batches per batch; it changes memory, not results.
         precision: "bfloat16" casts parameters for the forward and backward pass only.
-        ema_decay: of the moving average of the parameters; None keeps none.
+        ema_decay: decay of the moving average of the parameters; None keeps none.
     """
     compute = compute_dtype(precision)
 
@@ -126,7 +126,7 @@ def train_step(
             return (jax.tree.map(jnp.add, gradient, part), buffers), (loss, metrics)
 
         def value_fn(params: Params) -> Scalar:
-            """The loss of the whole window, for optimizers that search along a line."""
+            """Return the loss of the whole window, for optimizers with a line search."""
 
             def evaluate(buffers, inputs):
                 loss, (buffers, _) = micro_loss(params, buffers, *inputs)
@@ -163,30 +163,30 @@ def train_step(
 
 
 def rollout_key(root_key: Key, step: int) -> Key:
-    """Of what is drawn before a step, counted from 1; the step's own keys are folded from other numbers."""
+    """Return the key of the rollout before a step, counted from 1; the step's own keys fold in other numbers."""
     return _before_step(root_key, np.uint32(step - 1))
 
 
-@jax.jit  # op by op it takes as long as the step of a small model
+@jax.jit  # unjitted, it takes as long as the step of a small model
 def _before_step(root_key: Key, made: UInt32[Array, ""]) -> Key:
     return jax.random.fold_in(jax.random.fold_in(root_key, made), 2**31)
 
 
 def _with_updates(params: Params, updates: Any) -> Params:
-    """Parameters after the step; optax types them as any tree."""
+    """Return the parameters after the step; optax types them as any tree."""
     return jax.tree.map(lambda leaf, update: leaf + update.astype(leaf.dtype), params, updates)
 
 
 def _split_rows(leaf: Array, parts: int) -> Array:
-    """[rows, ...] -> [parts, rows / parts, ...], micro-batch j holding rows j, j + parts, ...
+    """Split [rows, ...] into [parts, rows / parts, ...]; micro-batch j holds rows j, j + parts, ...
 
-    Strided, because a device holds neighbouring rows: each micro-batch then takes its share from
-    every device, and none has to move.
+    Strided, because a device holds neighbouring rows: each micro-batch takes its share from every device, and no row
+    moves.
     """
     return jnp.swapaxes(leaf.reshape(leaf.shape[0] // parts, parts, *leaf.shape[1:]), 0, 1)
 
 
 def _single(body: Callable, carry: Any, micro: Any, keys: Array) -> tuple[Any, Any]:
-    """`lax.scan` over one element without the loop, which would hide the step from XLA's fusions."""
+    """Apply `lax.scan` to one element without the loop, which would hide the step from XLA's fusions."""
     carry, output = body(carry, (jax.tree.map(lambda leaf: leaf[0], micro), keys[0]))
     return carry, jax.tree.map(lambda leaf: leaf[None], output)

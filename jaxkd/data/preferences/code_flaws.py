@@ -30,7 +30,7 @@ def flaws(function: str) -> tuple[Flaw, ...]:
     - `unreachable`: a statement after a `return`, `raise`, `continue` or `break` in its own block.
     - `unused`: a parameter, or a variable that an assignment binds, that nothing reads.  `self`, `cls`, `*args`,
       `**kwargs` and names that begin with an underscore are exempt.
-    - `same_operands`: an expression compared, combined or assigned with itself, or subtracted from itself.
+    - `same_operands`: a comparison, conjunction or difference of an expression and itself, or its assignment to itself.
     - `no_return`: the docstring begins with "Return", and no value is returned or yielded.
     - `read_early`: a variable that is read before it is first bound.
 
@@ -90,7 +90,7 @@ def operands(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
 
 
 def parameters(function: Function) -> list[str]:
-    """Return the named parameters, by keyword or position, that should be read."""
+    """Return the parameters, passed by name or position, that should be read."""
     arguments = function.args
     names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     return [name for name in names if name not in ("self", "cls") and not name.startswith("_")]
@@ -107,7 +107,7 @@ def own_nodes(function: Function) -> Iterator[ast.AST]:
 
 
 def returns(function: Function) -> list[ast.AST]:
-    """Return nodes with a value."""
+    """Return the nodes that return or yield a value."""
     return [
         node
         for node in own_nodes(function)

@@ -125,7 +125,7 @@ def _swaps(function: Function, source: _Source) -> _Edits:
 
 
 def _forgotten(function: Function, source: _Source) -> _Edits:
-    """Read another variable instead of one."""
+    """Replace the reads of one variable by another."""
     named = [node for node in ast.walk(function) if isinstance(node, ast.Name) and source.in_body(node)]
     local = {node.id for node in named if isinstance(node.ctx, ast.Store)} | set(parameters(function))
     for name in local:

@@ -162,13 +162,13 @@ class PreferenceText:
 def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedPair]:
     """Tokenize once per process: the stages of a study read the pairs often."""
     pairs = subset(text.source.pairs(split), text.limit)
-    told_apart = [pair for pair in pairs if pair.chosen != pair.rejected]
-    if not told_apart:
+    distinct = [pair for pair in pairs if pair.chosen != pair.rejected]
+    if not distinct:
         raise ValueError(
             f"source must hold a pair of two different answers, got none among the {len(pairs)} of {split}."
         )
-    chosen = _by_place([pair.answered(pair.chosen) for pair in told_apart], text, tokenizer)
-    rejected = _by_place([pair.answered(pair.rejected) for pair in told_apart], text, tokenizer)
+    chosen = _by_place([pair.answered(pair.chosen) for pair in distinct], text, tokenizer)
+    rejected = _by_place([pair.answered(pair.rejected) for pair in distinct], text, tokenizer)
     kept: list[TokenizedPair] = []
     unequal = 0
     for place in sorted(chosen.keys() & rejected.keys()):
@@ -179,7 +179,7 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
         if not _alike(one, two, text.max_ratio):
             unequal += 1
             continue
-        pair, index = told_apart[place], 2 * len(kept)
+        pair, index = distinct[place], 2 * len(kept)
         kept.append(
             TokenizedPair(
                 key=pair.key,
@@ -193,8 +193,8 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
     report = (
         f"kept {len(kept):,} of {len(pairs):,} pairs ({sum(len(answer.tokens) for answer in answers):,} tokens, "
         f"{sum(len(answer.tokens) - answer.prompt_length for answer in answers):,} targets, "
-        f"{sum(not answer.ended for answer in answers):,} answers cut), dropped {len(pairs) - len(told_apart):,} of "
-        f"one answer twice, {unequal:,} with answers of unequal lengths and {len(told_apart) - len(kept) - unequal:,} "
+        f"{sum(not answer.ended for answer in answers):,} answers cut), dropped {len(pairs) - len(distinct):,} of "
+        f"one answer twice, {unequal:,} with answers of unequal lengths and {len(distinct) - len(kept) - unequal:,} "
         f"with an answer that is empty, or longer than {text.targets // 2:,} tokens, or than {text.length // 2:,} with "
         "its prompt"
     )

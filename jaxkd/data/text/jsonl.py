@@ -74,10 +74,10 @@ def _from_instruction(row: dict[str, Any]) -> tuple[tuple[tuple[str, str], ...],
     return (("user", f"{instruction}\n\n{given}" if given else instruction),), rendered
 
 
-def _from_response(row: dict[str, Any], asked: str) -> str:
+def _from_response(row: dict[str, Any], prompt_field: str) -> str:
     names = [name for name in ("response", "output") if name in row]
     if len(names) != 1:
-        raise ValueError(f'"{asked}" must come with one of "response" and "output", got {names or "neither"}.')
+        raise ValueError(f'"{prompt_field}" must come with one of "response" and "output", got {names or "neither"}.')
     (name,) = names
     value = row[name]
     if isinstance(value, list):

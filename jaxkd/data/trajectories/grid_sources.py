@@ -21,7 +21,7 @@ class SimulatedOnGrid(TrajectorySource):
     count: int = 10
     """Number of records per split."""
     noise: float = 0.0
-    """White noise, relative to the standard deviation at each position; none in the test split."""
+    """Level of white noise, relative to the standard deviation at each position; none in the test split."""
     seed: int = 0
     """Random seed.  The seeds of a study do not change the data."""
 

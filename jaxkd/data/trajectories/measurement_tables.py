@@ -63,7 +63,7 @@ def read(path: Path, source: str) -> Table:
     """Read a file in the format of its suffix.
 
     Raises:
-        ValueError: an unknown suffix, no header, two columns with one name, or another format.
+        ValueError: an unknown suffix, no header, two columns with one name, or content in another format.
         FileNotFoundError: the file does not exist.
     """
     if not path.is_file():
@@ -116,8 +116,8 @@ def _text(path: Path, source: str) -> _TextTable:
         raise ValueError(
             f"{source}: the file must be UTF-8, got {error.reason} at byte {error.start}. Save it as UTF-8."
         ) from error
-    said = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line.lstrip()[0] != "#"]
-    numbers, written = [number for number, _ in said], [line for _, line in said]
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line.lstrip()[0] != "#"]
+    numbers, written = [number for number, _ in filled], [line for _, line in filled]
     delimiter = _delimiter(written[0]) if written else ","
     rows, ends = _cells(written, delimiter, source)
     if not rows or all(_is_number(cell) for cell in rows[0]):
@@ -189,7 +189,7 @@ class _ArrayTable(Table):
     """Arrays `[times]` or `[trajectories, times]`; the former are shared by all trajectories."""
 
     array: Callable[[str], np.ndarray]
-    """Array by its name, without the unit."""
+    """Function from a name, without the unit, to its array."""
 
     def rows(self, columns: Sequence[str], trajectory: str | None) -> Rows:
         arrays = {name: self._numbers(name) for name in columns}

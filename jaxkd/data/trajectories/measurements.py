@@ -103,9 +103,9 @@ def read(
         _require_same(tables[0], columns, table, other)
     records, warnings = [], []
     for table in tables:
-        pieces, said = _records(table.rows(columns.all, trajectory), table.source, columns)
+        pieces, messages = _records(table.rows(columns.all, trajectory), table.source, columns)
         records += pieces
-        warnings += said
+        warnings += messages
     if not records:
         raise ValueError(
             f"paths must hold a record of at least {SHORTEST} samples, got none. {' '.join(warnings)} "
@@ -137,13 +137,13 @@ class _Columns:
         return (self.time, *self.states, *self.inputs)
 
 
-def _require_distinct(paths: Sequence[Path], asked: Sequence[str]) -> None:
+def _require_distinct(paths: Sequence[Path], requested: Sequence[str]) -> None:
     if not paths:
         raise ValueError("paths must name at least one file, got none. Name the file with the measurements.")
     for path, count in collections.Counter(paths).items():
         if count > 1:
             raise ValueError(f"paths must name each file once, got {str(path)!r} {count} times. Leave the others out.")
-    for name, count in collections.Counter(asked).items():
+    for name, count in collections.Counter(requested).items():
         if count > 1:
             raise ValueError(
                 f"time, states, inputs and trajectory must name different columns, got {name!r} {count} times. "
@@ -161,11 +161,11 @@ def _columns(
     table: Table, time: str | None, states: Sequence[str], inputs: Sequence[str], trajectory: str | None
 ) -> _Columns:
     """Return the requested columns, and the others by the header."""
-    asked = [*filter(None, [time, trajectory]), *states, *inputs]
-    for name in asked:
+    requested = [*filter(None, [time, trajectory]), *states, *inputs]
+    for name in requested:
         if name not in table.names:
             raise ValueError(f"{table.source}: there must be a column {name!r}, got {_listed(table.names, name)}")
-    free = [name for name in table.names if name not in asked]
+    free = [name for name in table.names if name not in requested]
     if time is None:
         called = [name for name in free if name in TIMES]
         time = called[0] if len(called) == 1 else next(iter(free), None)

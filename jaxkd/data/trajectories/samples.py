@@ -1,4 +1,4 @@
-"""Streams of random numbers, for samples from a table at each step."""
+"""Streams of random numbers, for sampling a table anew at each step."""
 
 from typing import TYPE_CHECKING
 

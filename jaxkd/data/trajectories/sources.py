@@ -30,7 +30,7 @@ INPUT = "u"
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 HELD_OUT = 5
-"""Number of records per test and per validation record; a single record is divided likewise in time."""
+"""Inverse share of the test split, and of the validation split; a single record is divided in time."""
 
 
 def arrays(
@@ -123,7 +123,7 @@ class SimulatedTrajectories(TrajectorySource):
     count: int = 16
     """Number of records per split."""
     noise: float = 0.0
-    """White noise, relative to each state's standard deviation; none in the test split."""
+    """Level of white noise, relative to each state's standard deviation; none in the test split."""
     seed: int = 0
     """Random seed of initial states, noise and drive.  The seeds of a study do not change the data."""
     drive: RandomDrive | None = None
@@ -137,7 +137,7 @@ class SimulatedTrajectories(TrajectorySource):
 
         Args:
             system: equations, initial states and sampling.
-            noise: relative noise.
+            noise: level of noise, as in the class.
             count: number of records per split.
             every: stride of the samples to keep, the last one included.
             seed: random seed.
@@ -239,7 +239,7 @@ def simulated(
         draw: function from a key to clean states and inputs.
         times: sample times.
         split: split, with its own random key.
-        noise: white noise, relative to each state's standard deviation.
+        noise: level of white noise, relative to each state's standard deviation.
         seed: random seed.
     """
     states_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SPLITS.index(split)))
