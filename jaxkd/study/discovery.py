@@ -254,7 +254,7 @@ def _facts(
         "Found on": f"{len(train.lengths)} records, {sum(train.lengths):,} samples",
         "Tried on": f"{len(test.lengths)} records, {sum(test.lengths):,} samples",
         "Candidate terms": str(candidates),
-        "Noise of a sample (of the deviation)": noise,
+        "Noise of a sample (of the standard deviation)": noise,
     }
 
 

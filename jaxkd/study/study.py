@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from jaxkd.evals.headline import BITS_PER_BYTE, Headline
+from jaxkd.runtime import host_memory
 from jaxkd.runtime.checkpoint import check_writable
 from jaxkd.study.usage import Usage
 from jaxkd.training.stage import Stage, resolve
@@ -88,3 +89,4 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
         before = study.stages[: study.stages.index(stage)]
         with usage.measure(str(folder.relative_to(workdir))):
             stage.run(folder, seed=seed, stages={one.name: stage_folder(workdir, one, seed) for one in before})
+        host_memory.release()

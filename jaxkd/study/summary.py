@@ -97,7 +97,8 @@ def _results(study: Study, workdir: Path) -> list[_Result]:
                 found.append(
                     _Result(stage=stage, label=stage.label, seed=seed, folder=folder, scored=scored, others=others)
                 )
-    return found
+    # Models that no training changes come first, whenever their stages ran: they are what the others stand beside.
+    return sorted(found, key=lambda result: result.stage.seeded)
 
 
 def _stage_report(result: _Result) -> report.StageReport:

@@ -50,7 +50,12 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
         "coverage": 0.87,
         "simulations": 10,
         "checks": (
-            Check(question="Do they forecast?", found="off by 0.04 of the spread", bar="at most 0.1", holds=True),
+            Check(
+                question="Do they forecast?",
+                found="off by 0.04 of the standard deviation",
+                bar="at most 0.1",
+                holds=True,
+            ),
             Check(question="Is what is left noise?", found="autocorrelation 0.1", bar="at most 0.2", holds=True),
         ),
         "warnings": (),

@@ -40,7 +40,7 @@ def test_what_else_was_measured_is_a_column_each_and_nothing_is_none():
 
 def test_the_headline_is_the_studys():
     lines = [line.split() for line in printed(dynamics(), headline=ROLLOUT_ERROR).splitlines()]
-    assert lines[0][:4] == ["model", "error", "/", "spread"]
+    assert lines[0][:5] == ["model", "error", "/", "standard", "deviation"]
     assert lines[2] == ["student", "0.0415", "0.0410", "0.0420", "0.0210", "4"]
 
 

@@ -57,7 +57,7 @@ def test_the_summary_has_the_headlines_name(tmp_path, capsys):
     assert not {"bits_per_byte", "answers"} & set(summary)
     assert json.loads((tmp_path / "summary.json").read_text())["rollout_error"] == summary["rollout_error"]
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["model", "error", "/", "spread", "error", "of", "the", "field"]
+    assert lines[0] == ["model", "error", "/", "standard", "deviation", "error", "of", "the", "field"]
     assert lines[2] == ["student", "0.0200", "0.0400"]
     assert "Error of forecasts of held-out records" in (tmp_path / "report.html").read_text()
 

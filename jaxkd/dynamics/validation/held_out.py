@@ -51,7 +51,7 @@ class HeldOut:
 
     @property
     def forecast_error(self) -> Float[np.ndarray, " states"]:
-        """Root mean square error of forecasts, less the samples' noise, as a share of the deviation."""
+        """Root mean square error of forecasts, less the samples' noise, as a share of the standard deviation."""
         square = np.mean((self.forecast - self.measured) ** 2, axis=(0, 1))
         return np.sqrt(np.maximum(square - self.noise**2, 0.0)) / positive(self.deviation)
 
@@ -64,7 +64,7 @@ class HeldOut:
 
     @property
     def left_over(self) -> Float[np.ndarray, " states"]:
-        """Part of the residuals that the next sample shares, as a share of the deviation."""
+        """Part of the residuals that the next sample shares, as a share of the standard deviation."""
         square = np.mean(self.remainder**2, axis=(0, 1))
         return np.sqrt(np.maximum(self.autocorrelation, 0.0) * square) / positive(self.deviation)
 

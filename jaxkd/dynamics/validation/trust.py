@@ -15,7 +15,7 @@ FORECAST = 0.1
 
 AUTOCORRELATION = 0.3
 LEFT_OVER = 0.01
-"""Largest autocorrelated residual that always passes, as a share of the deviation."""
+"""Largest autocorrelated residual that always passes, as a share of the standard deviation."""
 
 CONDITION = 100.0
 INCLUSION = 0.8
@@ -91,7 +91,7 @@ def _forecast(held: HeldOut, names: tuple[str, ...]) -> Check:
     reached = float(np.mean(held.reached))
     error = held.forecast_error
     worst = _worst(error)
-    found = f"off by {error[worst]:.2g} of the deviation, worst in {names[worst]}"
+    found = f"off by {error[worst]:.2g} of the standard deviation, worst in {names[worst]}"
     if reached < 1:
         found = f"{100 * (1 - reached):.0f} % of the forecasts diverge or are too stiff"
     return Check(
@@ -110,11 +110,11 @@ def _remainder(held: HeldOut, names: tuple[str, ...]) -> Check:
     worst = _worst(np.where(passes, -1.0, 1.0) + own)
     found = f"its autocorrelation is {own[worst]:.2g}, worst in {names[worst]}"
     if not passes[worst]:
-        found += f", where {left[worst]:.2g} of the deviation is no noise"
+        found += f", where {left[worst]:.2g} of the standard deviation is no noise"
     return Check(
         question="Is what is left of the best forecasts noise?",
         found=found,
-        bar=f"at most {max(AUTOCORRELATION, chance):.2g}, or at most {LEFT_OVER:g} of the deviation",
+        bar=f"at most {max(AUTOCORRELATION, chance):.2g}, or at most {LEFT_OVER:g} of the standard deviation",
         holds=bool(np.all(passes)),
     )
 

@@ -150,7 +150,7 @@ def test_what_is_no_problem_is_refused():
     ],
 )
 def test_trajectories_are_as_exact_as_their_tolerance_says(system):
-    """Half of it, and another program's, change less than 1e-7 of the deviation."""
+    """Half of it, and another program's, change less than 1e-7 of the standard deviation."""
 
     @jax.jit
     def found(key):

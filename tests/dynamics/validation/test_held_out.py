@@ -46,7 +46,7 @@ def test_other_equations_leave_more():
 
 
 def test_units_change_nothing():
-    """Tolerances are shares of the deviation: a nanometre is measured as well as a kilometre."""
+    """Tolerances are shares of the standard deviation: a nanometre is measured as well as a kilometre."""
     measured, unit = with_noise(clean(SYSTEM, 3), 0.02), 1e-9
     degrees = np.array([sympy.Poly(term, X, V).total_degree() for term in SYSTEM.equations.terms])
     table = SYSTEM.equations.coefficients * unit ** (1.0 - degrees)[:, None]

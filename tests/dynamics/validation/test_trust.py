@@ -58,9 +58,9 @@ def test_what_is_right_passes():
 @pytest.mark.parametrize(
     ("change", "number", "found"),
     [
-        ("off", 0, "off by 0.3 of the deviation, worst in "),
+        ("off", 0, "off by 0.3 of the standard deviation, worst in "),
         ("diverged", 0, "100 % of the forecasts diverge or are too stiff"),
-        ("pattern", 1, "its autocorrelation is 0.85, worst in x, where 0.11 of the deviation is no noise"),
+        ("pattern", 1, "its autocorrelation is 0.85, worst in x, where 0.11 of the standard deviation is no noise"),
         ("unstable", 2, "50 % of them"),
         ("collinear", 3, "errors grow by up to 2.1e+03 in the coefficients of x"),
         ("hidden", 5, "the past explains 0.39 more of how y moves: a state that was not measured, or a term"),
