@@ -136,7 +136,9 @@ def test_overrides_reach_the_stage_they_name():
     assert stages["kd"].optimizer.learning_rate != 0.1
     assert study.seeds == (4, 5)
     assert command.size == "smoke"
-    shipped = train.load_study(train.DEFAULT_CONFIG)("smoke").stages[-1].recipe
+    (shipped,) = (
+        stage.recipe for stage in train.load_study(train.DEFAULT_CONFIG)("smoke").stages if stage.name == "kd"
+    )
     assert stages["kd"].recipe == dataclasses.replace(shipped, divergence=ForwardKL(temperature=1.5))
 
 

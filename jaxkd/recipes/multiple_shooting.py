@@ -28,7 +28,7 @@ class JoinedBatch:
     segments: SegmentBatch
     piece: Int[Array, " b"]
     """Row of `starts` that belongs to each piece; the next row belongs to the following piece."""
-    followed: Bool[Array, " b"]
+    has_next: Bool[Array, " b"]
     """Whether the following piece belongs to the same record."""
 
 
@@ -81,7 +81,7 @@ class MultipleShooting(SegmentRecipe):
         off = jnp.where(reached[:, None, None], states - batch.segments.measured / deviation[None, None], 0.0)
         square = jnp.mean(off**2, axis=(1, 2))
         after = starts[jnp.minimum(batch.piece + 1, len(starts) - 1)]
-        joined = (batch.followed & reached)[:, None]
+        joined = (batch.has_next & reached)[:, None]
         gap = jnp.mean(jnp.where(joined, states[:, -1] - after, 0.0) ** 2, axis=1)
         count = jnp.asarray(square.size, off.dtype)
         return LossOutput(
@@ -100,14 +100,14 @@ class MultipleShooting(SegmentRecipe):
     def rollout(self, variables: Variables, batch: Float[np.ndarray, " rows"], key: Key) -> Rollout:
         """Gather the pieces that numbers in [0, 1) select."""
         del variables, key
-        record, start, followed = _pieces(self.data, self.horizon)
+        record, start, has_next = _pieces(self.data, self.horizon)
         piece = np.floor(batch * len(record)).astype(np.int32)
-        return Rollout(batch=_joined(self.segments(record[piece], start[piece], self.horizon), piece, followed[piece]))
+        return Rollout(batch=_joined(self.segments(record[piece], start[piece], self.horizon), piece, has_next[piece]))
 
 
-def _joined(segments: SegmentBatch, piece: Any, followed: Any) -> JoinedBatch:
+def _joined(segments: SegmentBatch, piece: Any, has_next: Any) -> JoinedBatch:
     """Build a batch of NumPy arrays, or of shapes."""
-    return JoinedBatch(segments=segments, piece=piece, followed=followed)
+    return JoinedBatch(segments=segments, piece=piece, has_next=has_next)
 
 
 @functools.lru_cache(maxsize=8)
@@ -118,5 +118,5 @@ def _pieces(data: TrajectorySource, horizon: int) -> tuple[np.ndarray, np.ndarra
         for record, length in enumerate(data.trajectories("train").lengths.tolist())
         for start in range(0, length - horizon, horizon)
     ]
-    record, start, followed = np.array(pairs, int).reshape(-1, 3).T
-    return record, start, followed.astype(bool)
+    record, start, has_next = np.array(pairs, int).reshape(-1, 3).T
+    return record, start, has_next.astype(bool)

@@ -13,7 +13,7 @@ Source: TypeAlias = Callable[[], np.ndarray]
 """Function that opens an array of the target's shape; indexing the array reads it from disk."""
 
 
-def placed(target: jax.ShapeDtypeStruct, source: Source) -> jax.Array:
+def sharded(target: jax.ShapeDtypeStruct, source: Source) -> jax.Array:
     """Place one array: each device's part is read, cast and sent separately.
 
     Args:
@@ -51,7 +51,7 @@ def stacked(target: jax.ShapeDtypeStruct, sources: Sequence[Source]) -> jax.Arra
     stack = jnp.zeros(target.shape, target.dtype, device=sharding)
     for number, source in enumerate(sources):
         # Wait, or rows that are read but not yet copied would pile up on the host.
-        stack = jax.block_until_ready(_with_row(sharding)(stack, placed(row, source), number))
+        stack = jax.block_until_ready(_with_row(sharding)(stack, sharded(row, source), number))
     return stack
 
 

@@ -27,7 +27,7 @@ def drawn(recipe):
 def test_pieces_lie_end_to_end():
     batch = drawn(RECIPE)
     np.testing.assert_array_equal(batch.piece, np.arange(12))
-    np.testing.assert_array_equal(batch.followed, [True, True, True, False] * 3)
+    np.testing.assert_array_equal(batch.has_next, [True, True, True, False] * 3)
     measured = batch.segments.measured.reshape(3, 4, 9, 2)
     np.testing.assert_array_equal(measured[:, 1:, 0], measured[:, :-1, -1])
     np.testing.assert_array_equal(measured[:, 0, 0], np.asarray(NOISY.trajectories("train").states)[:, 0])

@@ -92,7 +92,9 @@ def load_sharded(
 
     def read(path: str, leaf: jax.ShapeDtypeStruct) -> Any:
         sources = checkpoint.sources(path, leaf.shape)
-        return keep(path, placement.stacked(leaf, sources) if _is_stacked(path) else placement.placed(leaf, sources[0]))
+        return keep(
+            path, placement.stacked(leaf, sources) if _is_stacked(path) else placement.sharded(leaf, sources[0])
+        )
 
     return _each(checkpoint.abstract() if target is None else target, read)
 
