@@ -65,7 +65,7 @@ def test_a_dry_run_plans_it(environment):
         "=== kd",
         "student: 35.4 M parameters",
         "teacher: 28.3 M parameters",
-        "tokens int32[2, 512]",
+        "tokens int32[2, 320]",
         "GiB a device",
     ):
         assert part in plan

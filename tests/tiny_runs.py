@@ -108,7 +108,7 @@ def weights_by_numpy():
     def stacked(target, sources):
         return jax.device_put(np.stack([np.array(source()[()], target.dtype) for source in sources]))
 
-    with unittest.mock.patch.multiple(placement, placed=whole, stacked=stacked):
+    with unittest.mock.patch.multiple(placement, sharded=whole, stacked=stacked):
         yield
 
 

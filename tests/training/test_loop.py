@@ -163,7 +163,7 @@ def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, 
     assert_bitwise(train, tmp_path / "whole", tmp_path / "parts")
     last = next(row for row in reversed(rows(tmp_path / "whole")) if "train/loss" in row)
     assert 0 < last["train/rollout/length"] <= 5
-    assert last["count/given"] > 0
+    assert last["count/off_policy"] > 0
     if method == "rounds":
         assert [row["train/rollout/age"] for row in rows(tmp_path / "whole") if "train/loss" in row] == [0, 1, 2, 3]
     if method == "kept answers":

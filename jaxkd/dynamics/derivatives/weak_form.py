@@ -36,7 +36,7 @@ def weak_form(
         mask: True for samples that exist; None: all.  A window with a missing sample is zero on both sides.
 
     Returns:
-        Both sides for each window, in units of features times time and of states: a window is dimensionless.
+        Both sides for each window, in units of features times time and of states; a window is dimensionless.
 
     Raises:
         TypeError: an array is not float64.
