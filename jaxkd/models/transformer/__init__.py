@@ -1,1 +1,1 @@
-"""The decoder: blocks, attention, adapters, quantised matrices, the key/value cache."""
+"""The decoder: blocks, attention, adapters, the key/value cache."""
