@@ -48,3 +48,13 @@ def test_a_circle_and_a_chain_are_seen(tmp_path):
     assert found.room_circles == (("a", "b"),)
     assert found.file_circles == (("three_rooms.a", "three_rooms.b"),)
     assert (found.rooms, found.arrows, found.floors) == (3, 3, 2)
+
+
+def test_a_class_has_a_name_of_its_own():
+    """Programs alone share one: each has a `Command`."""
+    names: dict[str, list[str]] = {}
+    for path in sorted(Path(PACKAGE).rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                names.setdefault(node.name, []).append(str(path))
+    assert {name: paths for name, paths in names.items() if len(paths) > 1}.keys() == {"Command"}

@@ -16,7 +16,7 @@ Show: TypeAlias = Callable[[int, Callable[[], str]], None]
 """Display of the steps done and a text, whose function is not called for a skipped update."""
 
 
-class Bar:
+class ProgressBar:
     """Handle that `progress` yields."""
 
     def __init__(self, total: int, show: Show, clock: Callable[[], float]) -> None:
@@ -62,7 +62,7 @@ def progress(
     interval_s: float = 10.0,
     console: "Console | None" = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Bar]:
+) -> Iterator[ProgressBar]:
     """Show the progress of a loop on stderr, from process 0 only.
 
     Args:
@@ -84,12 +84,12 @@ def progress(
 
     console = console or Console(file=sys.stderr)
     if jax.process_index() != 0:
-        yield Bar(total, lambda step, text: None, clock)
+        yield ProgressBar(total, lambda step, text: None, clock)
     elif console.is_terminal:
         with _live(total, description, start, console) as show:
-            yield Bar(total, show, clock)
+            yield ProgressBar(total, show, clock)
     else:
-        yield Bar(total, _lines(total, description, interval_s, console, clock), clock)
+        yield ProgressBar(total, _lines(total, description, interval_s, console, clock), clock)
 
 
 @contextlib.contextmanager

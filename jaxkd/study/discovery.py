@@ -20,7 +20,7 @@ from jaxkd.dynamics.identification.simulate import forecasts, positive, stays_ne
 from jaxkd.dynamics.identification.units import unit_of
 from jaxkd.dynamics.validation.bands import forecast_band
 from jaxkd.dynamics.validation.calibration import simulated_coverage
-from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
+from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Shown, SparsityPath
 from jaxkd.dynamics.validation.held_out import HeldOut, held_out
 from jaxkd.dynamics.validation.hidden_states import hidden_state_test
 from jaxkd.dynamics.validation.trust import trust
@@ -281,13 +281,13 @@ def _terms(
     return tuple(rows)
 
 
-def _paths(found: Identified, names: Sequence[str]) -> tuple[Path, ...]:
+def _paths(found: Identified, names: Sequence[str]) -> tuple[SparsityPath, ...]:
     errors = np.asarray(found.fit.errors)
     baseline = positive(errors[:, 0].mean(axis=1))  # without a term
     errors = errors / baseline[:, None, None]
     sizes = np.asarray(jnp.sum(found.fit.candidates, axis=2))
     return tuple(
-        Path(
+        SparsityPath(
             state=name,
             terms=sizes[channel],
             errors=errors[channel].mean(axis=1),

@@ -6,7 +6,7 @@ import time
 import jax
 
 from jaxkd.runtime.metric_writer import MetricWriter
-from jaxkd.runtime.progress import Bar
+from jaxkd.runtime.progress import ProgressBar
 from jaxkd.training.optimizer import Optimizer, learning_rate_at
 from jaxkd.training.train_step import COUNT_PREFIX
 from jaxkd.typing import Scalar
@@ -15,7 +15,7 @@ from jaxkd.typing import Scalar
 class StepLog:
     """Log that holds back a step's metrics until the next step runs, so that the device never waits for the host."""
 
-    def __init__(self, writer: MetricWriter, bar: Bar, *, optimizer: Optimizer, steps: int, every: int):
+    def __init__(self, writer: MetricWriter, bar: ProgressBar, *, optimizer: Optimizer, steps: int, every: int):
         self._writer, self._bar = writer, bar
         self._optimizer, self._steps, self._every = optimizer, steps, every
         self._pending: tuple[int, dict[str, Scalar]] | None = None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxkd.dynamics import Check
-from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Path, Shown
+from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Shown, SparsityPath
 
 NAMES = ("prey", "predators", "x", "y", "z", "a state with quite a long name", "seventh", "eighth")
 
@@ -73,7 +73,7 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
         "remainder": size * noise * generator.normal(size=(4, samples, states)),
         "noise": np.full(states, size * noise),
         "paths": tuple(
-            Path(
+            SparsityPath(
                 state=name,
                 terms=np.arange(1, 9),
                 errors=np.array([0.9, 0.4, 0.02, 0.011, 0.0105, 0.0104, 0.0104, 0.0106]),

@@ -59,7 +59,7 @@ class Features:
 
 
 @dataclasses.dataclass(frozen=True)
-class Assemble:
+class AssemblePreferences:
     """Build a batch from a process's share of packed rows."""
 
     rows: slice

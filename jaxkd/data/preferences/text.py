@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from jaxkd.data.examples import Example, subset
 from jaxkd.data.preferences.examples import PreferenceSource
-from jaxkd.data.preferences.rows import Assemble, Features, TokenizedPair
+from jaxkd.data.preferences.rows import AssemblePreferences, Features, TokenizedPair
 from jaxkd.data.text import chat, packing
 from jaxkd.records import PreferenceBatch, TokenBatch
 from jaxkd.runtime.hidden_cache import HiddenCache
@@ -132,7 +132,7 @@ class PreferenceText:
         pairs = grain.MapDataset.source(self.tokenized(split, tokenizer))
         stream = packing.shuffled_rows(pairs, Features(reference), budgets=self._budgets, seed=seed)
         mine = share.rows(self.rows)
-        return stream.batch(self.rows, drop_remainder=True).map(Assemble(mine))
+        return stream.batch(self.rows, drop_remainder=True).map(AssemblePreferences(mine))
 
     def each_once(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[PreferenceBatch]:
         """Return batches that hold each pair of a split once: for evaluation, not training."""
@@ -140,7 +140,7 @@ class PreferenceText:
 
         pairs = grain.MapDataset.source(self.tokenized(split, tokenizer))
         batches = packing.each_once(pairs, Features(None), budgets=self._budgets, rows=self.rows)
-        return list(batches.map(Assemble(slice(None))))
+        return list(batches.map(AssemblePreferences(slice(None))))
 
     def abstract_batch(self, *, reference: bool = False) -> PreferenceBatch:
         """Return the shapes and dtypes of one global batch, with or without cached log-probabilities."""

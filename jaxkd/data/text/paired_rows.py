@@ -44,7 +44,7 @@ def features(pair: Pair) -> dict[str, np.ndarray]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Assemble:
+class AssemblePairs:
     """Build a batch from a process's share of packed rows, with the teacher's hidden states from a cache."""
 
     rows: slice

@@ -18,7 +18,7 @@ from jaxkd.data.examples import subset
 from jaxkd.data.text import chat, packing
 from jaxkd.data.text.chat import Tokenized
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_rows import TEACHER, Assemble, Pair, features
+from jaxkd.data.text.paired_rows import TEACHER, AssemblePairs, Pair, features
 from jaxkd.data.text.pairing import Pairing, Spaces, warn
 from jaxkd.records import PairedBatch, TokenSpans
 from jaxkd.runtime.progress import progress
@@ -99,7 +99,7 @@ class PairedText:
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = self.pairs(split, student, teacher)
         stream = packing.shuffled_rows(grain.MapDataset.source(pairs), features, budgets=self._budgets(), seed=seed)
-        assemble = Assemble(rows=rows, cache=cache, matched=self.match != "none")
+        assemble = AssemblePairs(rows=rows, cache=cache, matched=self.match != "none")
         return stream.batch(self.student.rows, drop_remainder=True).map(assemble)
 
     def each_once(
@@ -111,7 +111,7 @@ class PairedText:
         cache = self.teacher.opened(teacher_cache, split, teacher, teacher.tokenizer())
         pairs = grain.MapDataset.source(self.pairs(split, student, teacher))
         stream = packing.each_once(pairs, features, budgets=self._budgets(), rows=self.student.rows)
-        return list(stream.map(Assemble(rows=slice(None), cache=cache, matched=False)))
+        return list(stream.map(AssemblePairs(rows=slice(None), cache=cache, matched=False)))
 
     def example_stream(self, split: Split, student: Reader, teacher: Reader, seed: int) -> "grain.IterDataset":
         """Return an endless shuffled stream of global batches of pairs, for rollouts of the student."""
@@ -181,7 +181,7 @@ class PairedText:
     def batch_of(self, examples: Sequence[Pair], budgets: Mapping[str, int]) -> PairedBatch:
         """Return a batch with one pair per row; arguments and errors as in `PackedText.batch_of`."""
         packed = packing.one_a_row([features(pair) for pair in examples], budgets=budgets)
-        return Assemble(rows=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
+        return AssemblePairs(rows=slice(None), cache=None, matched=examples[0].matched is not None)(packed)
 
     def _budgets(self) -> dict[str, int]:
         return {

@@ -45,7 +45,7 @@ class Shown:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Path:
+class SparsityPath:
     """How well candidates of more and more terms explain one state."""
 
     state: str
@@ -87,5 +87,5 @@ class Discovered:
     """Samples minus the best forecasts of pieces; nan if there are none."""
     noise: Float[np.ndarray, " states"]
     """Standard deviation of a sample about its curve."""
-    paths: tuple[Path, ...]
+    paths: tuple[SparsityPath, ...]
     command: str

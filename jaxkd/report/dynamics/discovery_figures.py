@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxkd.dynamics.validation.discovered import Discovered, Path
+from jaxkd.dynamics.validation.discovered import Discovered, SparsityPath
 from jaxkd.report import panels, svg
 from jaxkd.report.scale import Scale, logarithmic
 
@@ -184,7 +184,7 @@ def _histogram(axes: "Axes", multiples: Float[np.ndarray, " n"], *, color: str) 
     axes.set_ylim(0, 1.1 * max(density.max(), normal.max()))
 
 
-def _above_zero(path: Path) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+def _above_zero(path: SparsityPath) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return errors and the ends of their whiskers, floored near the least positive error for a logarithmic axis."""
     errors = np.where(np.isfinite(path.errors), path.errors, np.nan)
     deviations = np.where(np.isfinite(path.deviations), path.deviations, 0.0)
