@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from jaxkd.distillation import answer_log_probs, forward
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch, TokenBatch
-from jaxkd.runtime import configs
 from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import mesh as meshes
@@ -55,9 +53,6 @@ class Cache(Stage):
 
     def provenance(self) -> str:
         return f"model: {self.model.provenance()}"
-
-    def plan(self) -> str:
-        return json.dumps(configs.encode(self), indent=1)
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed

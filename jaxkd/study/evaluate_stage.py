@@ -1,7 +1,6 @@
 """Evaluate a model as it is: the `Evaluate` stage."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ import jax
 
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.runtime import configs
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluator
@@ -32,9 +30,6 @@ class Evaluate(Stage):
 
     def provenance(self) -> str:
         return self.model.provenance()
-
-    def plan(self) -> str:
-        return json.dumps(configs.encode(self), indent=1)
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed

@@ -15,7 +15,6 @@ from jaxkd.data.text.chat import Tokenized
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
-from jaxkd.runtime import configs
 from jaxkd.runtime.progress import progress
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
@@ -68,9 +67,6 @@ class Generate(Stage):
 
     def provenance(self) -> str:
         return f"answers: {self.model.provenance()}"
-
-    def plan(self) -> str:
-        return json.dumps(configs.encode(self), indent=1)
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         """Write the answers, or those that are missing.

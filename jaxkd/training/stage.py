@@ -2,9 +2,12 @@
 
 import abc
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+
+from jaxkd.runtime import configs
 
 STAGE_PREFIX = "stage:"
 
@@ -31,9 +34,9 @@ class Stage(abc.ABC):
         """Return the bytes that the stage will write at one seed, as far as known before it starts."""
         return 0
 
-    @abc.abstractmethod
     def plan(self) -> str:
-        """Describe what the stage would do: shapes, parameter counts, memory.  Starts nothing."""
+        """Describe what the stage would do, and start nothing.  Default: its config as JSON."""
+        return json.dumps(configs.encode(self), indent=1)
 
     @abc.abstractmethod
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:

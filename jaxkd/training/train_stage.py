@@ -1,14 +1,13 @@
 """Train a recipe's student: the `Train` stage."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 
-from jaxkd.runtime import configs, metric_writer
+from jaxkd.runtime import metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
@@ -25,9 +24,8 @@ class Train(TrainConfig):
     """Train a recipe's student."""
 
     def plan(self) -> str:
-        config = json.dumps(configs.encode(self), indent=1)
         with jax.set_mesh(meshes.make(self.mesh)):
-            return f"{config}\n\n{step_plan(self.compiled_step())}"
+            return f"{super().plan()}\n\n{step_plan(self.compiled_step())}"
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         # First, since a claim stores this config, even one that requests impossible steps.
