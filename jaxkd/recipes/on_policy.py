@@ -74,18 +74,18 @@ class OnPolicy(Recipe):
         return self.recipe.student
 
     def loss(self, variables: Variables, batch: OnPolicyBatch, counts: dict[str, Array], key: Key) -> LossOutput:
-        written = self._divergence_alone().loss(variables, batch.on_policy, counts, key)
-        metrics = {_ON_POLICY.get(name, name): mean for name, mean in written.metrics.items()}
+        divergence = self._divergence_alone().loss(variables, batch.on_policy, counts, key)
+        metrics = {_ON_POLICY.get(name, name): mean for name, mean in divergence.metrics.items()}
         if batch.off_policy is None:
-            return dataclasses.replace(written, metrics=metrics)
-        given, rate = batch.off_policy, self.recipe.kd_rate
+            return dataclasses.replace(divergence, metrics=metrics)
+        off_policy, rate = batch.off_policy, self.recipe.kd_rate
         model = self.recipe.model(variables)
         hiddens = forward.hiddens(
-            model.config, model.params, given, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
+            model.config, model.params, off_policy, key=jax.random.fold_in(key, 1), remat=self.recipe.remat
         )
-        label_term = label_loss(hiddens, given, rate=1 - rate, count=counts["off_policy"])
-        loss = label_term.total + rate * written.loss
-        return LossOutput(loss=loss, state=written.state, metrics=metrics | label_term.metrics)
+        label_term = label_loss(hiddens, off_policy, rate=1 - rate, count=counts["off_policy"])
+        loss = label_term.total + rate * divergence.loss
+        return LossOutput(loss=loss, state=divergence.state, metrics=metrics | label_term.metrics)
 
     def rollout(self, variables: Variables, batch: Any, key: Key) -> Rollout:
         """Sample the student's answers to a global batch of examples, and return this process's rows of it."""
@@ -95,8 +95,8 @@ class OnPolicy(Recipe):
         return self._mode().validated(rollout_state, metrics)
 
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
-        given = {} if batch.off_policy is None else {"off_policy": jnp.sum(batch.off_policy.loss_mask)}
-        return {**self.recipe.counts(batch.on_policy), **given}
+        off_policy = {} if batch.off_policy is None else {"off_policy": jnp.sum(batch.off_policy.loss_mask)}
+        return {**self.recipe.counts(batch.on_policy), **off_policy}
 
     def prepare(self, variables: Variables) -> Params:
         return self.recipe.prepare(variables)

@@ -132,7 +132,7 @@ class Generations(Evaluator):
         }
         if self.teacher is not None:
             metrics["teacher_nats"] = float(sums["teacher_nats"].sum() / sums["teacher_tokens"].sum())
-            _log.info("own answers: %.3g nats per token of %s", metrics["teacher_nats"], self.teacher.provenance())
+            _log.info("generations: %.3g nats per token of %s", metrics["teacher_nats"], self.teacher.provenance())
         if "sequence_kl" in sums:
             metrics["reverse_kl"] = float(sums["sequence_kl"].sum() / sums["own_tokens"].sum())
             metrics["sequence_kl"] = float(sums["sequence_kl"].mean())
