@@ -38,11 +38,11 @@ def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     ours, theirs = student.segment_ids, jnp.where(teacher.segment_ids > 0, teacher.segment_ids, NO_POSITION)
     own = jnp.arange(ours.shape[0], dtype=jnp.int32)
     number = own - jnp.searchsorted(jnp.where(ours > 0, ours, NO_POSITION), ours).astype(jnp.int32)
-    places = jnp.searchsorted(theirs, ours).astype(jnp.int32) + number
+    indices = jnp.searchsorted(theirs, ours).astype(jnp.int32) + number
     last = jnp.maximum(theirs.shape[0] - 1, 0)
-    inside = (places <= last) & (theirs.shape[0] > 0)
-    places = jnp.minimum(places, last)
+    inside = (indices <= last) & (theirs.shape[0] > 0)
+    indices = jnp.minimum(indices, last)
     paired = (ours > 0) & inside
     if theirs.shape[0]:
-        paired &= theirs[places] == ours
-    return pairs_of(places, paired)
+        paired &= theirs[indices] == ours
+    return pairs_of(indices, paired)

@@ -99,8 +99,8 @@ def leads(numbers: Int[Array, "*b k"], last: Int[Array, "*b p"]) -> Bool[Array, 
         [True, False, False, False]
     """
     own = jnp.take_along_axis(last, jnp.maximum(numbers - 1, 0), axis=-1)
-    places = jnp.broadcast_to(jnp.arange(numbers.shape[-1]), numbers.shape)
-    return (numbers > 0) & (places < own)
+    positions = jnp.broadcast_to(jnp.arange(numbers.shape[-1]), numbers.shape)
+    return (numbers > 0) & (positions < own)
 
 
 def merged(present: Bool[Array, "*b p"], closed: Bool[Array, "*b p"]) -> Int[Array, "*b p"]:
@@ -127,5 +127,5 @@ def merged(present: Bool[Array, "*b p"], closed: Bool[Array, "*b p"]) -> Int[Arr
 
 def _last(numbers: Int[Array, " k"], *, slots: int) -> Int[Array, " p"]:
     """Return the last position of each number from 1 on; -1 if it does not occur."""
-    places = jnp.full(slots + 1, -1, jnp.int32)
-    return places.at[numbers].max(jnp.arange(numbers.shape[0], dtype=jnp.int32))[1:]
+    positions = jnp.full(slots + 1, -1, jnp.int32)
+    return positions.at[numbers].max(jnp.arange(numbers.shape[0], dtype=jnp.int32))[1:]

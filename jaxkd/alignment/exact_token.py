@@ -59,7 +59,7 @@ def _align(student: TokenSpans, teacher: TokenSpans) -> Alignment:
     # The barrier prevents recomputation in every step of the search.
     wanted, offered = jax.lax.optimization_barrier((wanted, offered))
     # Take the last token that begins there: one without text may precede it.
-    places = last_up_to(wanted, offered)
-    starts, ends = (side.at[places].get(mode="promise_in_bounds") for side in (offered, teacher.ends))
+    indices = last_up_to(wanted, offered)
+    starts, ends = (side.at[indices].get(mode="promise_in_bounds") for side in (offered, teacher.ends))
     equal = (starts == wanted) & (ends == student.ends)
-    return pairs_of(places, stands_for_text(student) & equal)
+    return pairs_of(indices, stands_for_text(student) & equal)

@@ -159,8 +159,8 @@ def _align(student: TokenStrings, teacher: TokenStrings, common: Int[Array, ""])
         return after, (jnp.where(paired, here_j, room), here_i)
 
     zero = jnp.zeros_like(common)
-    _, (places, partners) = jax.lax.scan(step, (zero,) * 4, None, length=room + others)
-    partner = jnp.full(room, -1, jnp.int32).at[places].set(partners, mode="drop")
+    _, (indices, partners) = jax.lax.scan(step, (zero,) * 4, None, length=room + others)
+    partner = jnp.full(room, -1, jnp.int32).at[indices].set(partners, mode="drop")
     return pairs_of(partner, partner >= 0)
 
 

@@ -67,7 +67,7 @@ def exchanged(alignment: Alignment) -> Alignment:
     return Alignment(student=alignment.teacher, teacher=alignment.student, mask=alignment.mask)
 
 
-def pairs_of(places: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
-    """Return the pairs `(i, places[i])` where `paired`: a slot for each of the student's tokens."""
-    own = jnp.arange(places.shape[0], dtype=jnp.int32)
-    return Alignment(student=jnp.where(paired, own, 0), teacher=jnp.where(paired, places, 0), mask=paired)
+def pairs_of(indices: Int[Array, " p"], paired: Bool[Array, " p"]) -> Alignment:
+    """Return the pairs `(i, indices[i])` where `paired`: a slot for each of the student's tokens."""
+    own = jnp.arange(indices.shape[0], dtype=jnp.int32)
+    return Alignment(student=jnp.where(paired, own, 0), teacher=jnp.where(paired, indices, 0), mask=paired)

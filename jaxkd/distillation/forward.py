@@ -143,9 +143,9 @@ def teacher(config: DecoderConfig, params: Params, batch: TokenBatch) -> Hiddens
     return jax.lax.stop_gradient(Hiddens(values=values, head=head))
 
 
-def gather_positions(hiddens: Hiddens, places: Int[Array, "b p"]) -> Hiddens:
+def gather_positions(hiddens: Hiddens, positions: Int[Array, "b p"]) -> Hiddens:
     """Gather the hidden states `[b p d]` at these indices of each row's targets."""
-    return dataclasses.replace(hiddens, values=jnp.take_along_axis(hiddens.values, places[..., None], axis=1))
+    return dataclasses.replace(hiddens, values=jnp.take_along_axis(hiddens.values, positions[..., None], axis=1))
 
 
 def truncate_vocabulary(hiddens: Hiddens, count: int) -> Hiddens:

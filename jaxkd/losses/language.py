@@ -44,10 +44,10 @@ def cross_entropy(
     _require_labels(logits, labels)
     if not 0 <= label_smoothing < 1:
         raise ValueError(
-            f"label_smoothing must be in [0, 1), got {label_smoothing}. It is a share of the target: 0.1, say."
+            f"label_smoothing must be in [0, 1), got {label_smoothing}. It is a fraction of the target, such as 0.1."
         )
     if not z_loss >= 0:
-        raise ValueError(f"z_loss must be 0 or more, got {z_loss}. It is the weight of a penalty: 1e-4, say.")
+        raise ValueError(f"z_loss must be 0 or more, got {z_loss}. It is the weight of a penalty, such as 1e-4.")
     logits = logits.astype(jnp.promote_types(jnp.float32, logits.dtype))
     # Subtract the largest logit, because a log-sum-exp near 1e4 is rounded to 1e-3 nats.
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))

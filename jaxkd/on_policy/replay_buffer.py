@@ -51,25 +51,25 @@ def added(buffer: Params, examples: Sequence[int], answers: Sequence[Answer]) ->
     """
     changed = {name: np.array(leaf) for name, leaf in buffer.items()}
     for example, written in zip(examples, answers, strict=True):
-        place = int(changed["written"]) % len(changed["lengths"])
-        changed["examples"][place] = example
-        changed["tokens"][place] = 0
-        changed["tokens"][place, : len(written.tokens)] = written.tokens
-        changed["lengths"][place] = len(written.tokens)
-        changed["ended"][place] = written.ended
+        index = int(changed["written"]) % len(changed["lengths"])
+        changed["examples"][index] = example
+        changed["tokens"][index] = 0
+        changed["tokens"][index, : len(written.tokens)] = written.tokens
+        changed["lengths"][index] = len(written.tokens)
+        changed["ended"][index] = written.ended
         changed["written"] += 1
     return changed
 
 
-def answer(buffer: Params, place: int) -> tuple[int, Answer]:
-    """Return the example index and the answer at position `place`, below `size`."""
+def answer(buffer: Params, index: int) -> tuple[int, Answer]:
+    """Return the example index and the answer at position `index`, below `size`."""
     # Copied whole and indexed on the host: on the device, indexing would wait for running computations.
     held = {name: np.asarray(leaf) for name, leaf in buffer.items()}
-    tokens = held["tokens"][place, : int(held["lengths"][place])]
-    return int(held["examples"][place]), Answer(tokens=tuple(tokens.tolist()), ended=bool(held["ended"][place]))
+    tokens = held["tokens"][index, : int(held["lengths"][index])]
+    return int(held["examples"][index]), Answer(tokens=tuple(tokens.tolist()), ended=bool(held["ended"][index]))
 
 
 def drawn(buffer: Params, count: int, key: Key) -> list[tuple[int, Answer]]:
     """Sample `count` different answers, each equally likely; `count` is at most `size`."""
-    places = jax.random.choice(key, size(buffer), (count,), replace=False)
-    return [answer(buffer, int(place)) for place in places]
+    indices = jax.random.choice(key, size(buffer), (count,), replace=False)
+    return [answer(buffer, int(index)) for index in indices]

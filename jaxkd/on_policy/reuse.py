@@ -74,7 +74,7 @@ class Reuse(RolloutMode):
         return replay_buffer.added(self._empty(), ids, whole)
 
     def _empty(self) -> Params:
-        rows = self.every * self.rollouts.text.of_student.rows
+        rows = self.every * self.rollouts.text.student_text.rows
         return replay_buffer.empty(rows, max_new_tokens=self.rollouts.max_new_tokens)
 
 

@@ -51,7 +51,7 @@ class Rollouts:
             ValueError: `max_new_tokens` outside its range.
         """
         readers = [self.student] if isinstance(self.text, PairedText) else [self.student, self.teacher]
-        room = min(model.config().max_positions for model in readers) - self.text.of_student.length
+        room = min(model.config().max_positions for model in readers) - self.text.student_text.length
         if not 1 <= self.max_new_tokens <= room:
             raise ValueError(
                 f"max_new_tokens must be between 1 and {room}, what the models' positions leave beside the length of "
@@ -129,7 +129,7 @@ class Rollouts:
         """Sample the student's answer to each prompt."""
         if not examples:
             return []
-        end = chat.end_of_turn(model.tokenizer, self.text.of_student.template)
+        end = chat.end_of_turn(model.tokenizer, self.text.student_text.template)
         texts = generate(
             model,
             [example.tokens[: example.prompt_length].tolist() for example in examples],
@@ -157,12 +157,12 @@ class Rollouts:
 
     def abstract_off_policy(self) -> TokenBatch | None:
         """Return shapes and dtypes of the longest batch with the answers of the data."""
-        return self.text.of_student.abstract_batch() if self.learn_off_policy else None
+        return self.text.student_text.abstract_batch() if self.learn_off_policy else None
 
     def _off_policy(self, examples: Sequence[Any]) -> TokenBatch | None:
         if not self.learn_off_policy:
             return None
-        return _rows(self.text.of_student, [self.text.read_by_student(example) for example in examples])
+        return _rows(self.text.student_text, [self.text.read_by_student(example) for example in examples])
 
     def _require_text(self, found: dict[str, float]) -> None:
         if self.stop_repeated is not None and found["repeated"] > self.stop_repeated:

@@ -110,11 +110,11 @@ class MiniLLM(Distillation):
 
     def validate(self) -> None:
         super().validate()
-        self.require_live_teacher("A cache holds what the teacher makes of the answers of the data.")
+        self.require_live_teacher("A cache holds the teacher's hidden states on the answers of the data.")
         if not 0 <= self.alpha < 1:
             raise ValueError(
-                f"alpha must be in [0, 1), got {self.alpha}. What the teacher alone writes leaves out what the student "
-                "does wrong; for that train SFT on a teacher's answers."
+                f"alpha must be in [0, 1), got {self.alpha}. At 1 the teacher alone would write the answers: train "
+                "SFT on a teacher's answers instead."
             )
         if self.clip is not None and not (math.isfinite(self.clip) and self.clip > 0):
             raise ValueError(f"clip must be above 0 and finite, got {self.clip}. None switches it off.")

@@ -106,13 +106,13 @@ class OnPolicy(Recipe):
             raise ValueError(f"recipe must be a distillation, got {type(self.recipe).__name__}, which has no teacher.")
         if type(self.recipe).rollout is not Recipe.rollout:
             raise ValueError(
-                f"recipe must learn from answers that it is given, got {type(self.recipe).__name__}, which draws its "
-                "own. Train it as it is."
+                f"recipe must learn from answers that it is given, got {type(self.recipe).__name__}, which samples "
+                "its own. Train it directly."
             )
         if self.recipe.teacher_cache is not None:
             raise ValueError(
-                f"recipe.teacher_cache must be None on-policy, got {self.recipe.teacher_cache!r}. A cache holds what "
-                "the teacher makes of the answers of the data."
+                f"recipe.teacher_cache must be None on-policy, got {self.recipe.teacher_cache!r}. A cache holds the "
+                "teacher's hidden states on the answers of the data."
             )
         self.recipe.validate()
         require_fraction(self.fraction)
@@ -123,7 +123,7 @@ class OnPolicy(Recipe):
             raise ValueError(f"every must be at least 1 step, got {self.every}.")
         self._rollouts().validate()
         if self.replay is not None:
-            self.replay.validate(rows=self.recipe.text.of_student.rows)
+            self.replay.validate(rows=self.recipe.text.student_text.rows)
             for name, value in (("fraction", self.fraction), ("every", self.every)):
                 if value != 1:
                     raise ValueError(f"{name} must be 1 with replay, whose schedule decides, got {value}.")

@@ -76,13 +76,15 @@ class SeveralTeachers(Recipe):
 
     def validate(self) -> None:
         if len(self.recipes) < 2:
-            raise ValueError(f"recipes must be at least two, got {len(self.recipes)}. One trains by itself.")
+            raise ValueError(
+                f"recipes must be at least two, got {len(self.recipes)}. Train a single one without SeveralTeachers."
+            )
         if self.weights and len(self.weights) != len(self.recipes):
             raise ValueError(
                 f"weights must be one for each of the {len(self.recipes)} recipes, or none, got {self.weights}."
             )
         if not all(weight > 0 for weight in self.weights):
-            raise ValueError(f"weights must be above 0, got {self.weights}. Leave out what shall not weigh.")
+            raise ValueError(f"weights must be above 0, got {self.weights}. Leave out recipes of weight 0.")
         for recipe in self.recipes:
             recipe.validate()
         trained = [jax.tree.map(lambda leaf: leaf.shape, _shared(recipe.abstract().params)) for recipe in self.recipes]

@@ -43,7 +43,7 @@ class HiddenCache:
         if not manifest["complete"]:
             raise ValueError(
                 f"the cache in {folder} must be complete, got {_batches_done(folder)} batches so far. "
-                "Run its stage again: it goes on where it stopped."
+                "Run its stage again: it resumes where it stopped."
             )
         self._rows = np.load(folder / "hidden.npy", mmap_mode="r")
         self._dtype = _DTYPES[manifest["dtype"]]
@@ -147,7 +147,7 @@ def _require_identity(
     if different:
         raise ValueError(
             f"the cache in {folder} must be made from the same {', '.join(wanted)}, but differs in "
-            f"{', '.join(different)}. Use another folder, or remove this one to make it anew."
+            f"{', '.join(different)}. Use another folder, or remove this one to rebuild it."
         )
 
 

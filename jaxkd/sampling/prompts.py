@@ -15,10 +15,10 @@ SHORTEST_BUCKET = 16
 class Batch:
     """Prompts that run together."""
 
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     """Indices of the prompts in the list."""
     rows: int
-    """Rows of the arrays; those beyond `places` have no prompt."""
+    """Rows of the arrays; those beyond `indices` have no prompt."""
     length: int
     """Columns of the arrays."""
 
@@ -53,17 +53,17 @@ def batches(lengths: Sequence[int], *, rows: int, parts: int, limit: int) -> Ite
         limit: maximum columns.
 
     Example:
-        >>> [batch.places for batch in batches([5, 40, 7], rows=2, parts=1, limit=64)]
+        >>> [batch.indices for batch in batches([5, 40, 7], rows=2, parts=1, limit=64)]
         [(0, 2), (1,)]
     """
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     for start in range(0, len(order), rows):
-        places = tuple(order[start : start + rows])
-        filled = min(1 << (len(places) - 1).bit_length(), rows)
+        indices = tuple(order[start : start + rows])
+        filled = min(1 << (len(indices) - 1).bit_length(), rows)
         yield Batch(
-            places=places,
+            indices=indices,
             rows=-(-filled // parts) * parts,
-            length=bucket(lengths[places[-1]], limit=limit),
+            length=bucket(lengths[indices[-1]], limit=limit),
         )
 
 

@@ -85,8 +85,8 @@ def generate(
             model.config,
             model.params,
             pad(
-                [prompts[index] for index in batch.places],
-                example_ids=[example_ids[index] for index in batch.places],
+                [prompts[index] for index in batch.indices],
+                example_ids=[example_ids[index] for index in batch.indices],
                 rows=batch.rows,
                 length=batch.length,
             ),
@@ -97,7 +97,7 @@ def generate(
             stop=table,
             mixture=mixture,
         )
-        written |= zip(batch.places, _texts(model, jax.device_get(generated), stop), strict=False)
+        written |= zip(batch.indices, _texts(model, jax.device_get(generated), stop), strict=False)
     return [written[index] for index in range(len(prompts))]
 
 

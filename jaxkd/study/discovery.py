@@ -105,7 +105,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     used, left_out = split(measurements.records)
     train, test = (arrays(part, states, inputs) for part in (used, left_out))
 
-    logger.info("1 of 5: curves through %d records, and a choice among %d terms", len(train.lengths), len(terms))
+    logger.info("1 of 5: smoothing of %d records and selection among %d terms", len(train.lengths), len(terms))
     identified = functools.partial(
         identify,
         times=train.times,
@@ -120,10 +120,10 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
     found = identified(train.states)
     for line in str(found.equations.rounded(4)).splitlines():
         logger.info("  %s", line)
-    logger.info("2 of 5: intervals of coefficients, by %d draws", search.replicates)
+    logger.info("2 of 5: intervals of the coefficients, by %d resamples", search.replicates)
     draws, starts, again = jax.random.split(jax.random.key(search.seed), 3)
     drawn = bootstrap(found.fit, draws, replicates=search.replicates)
-    logger.info("3 of 5: forecasts of %d records that were held out", len(test.lengths))
+    logger.info("3 of 5: forecasts of %d held-out records", len(test.lengths))
     held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths.tolist())
     shown = _shown(found, drawn, known, held, test, left_out[0], starts)
     logger.info("4 of 5: the same search in %d simulations", search.simulations)
@@ -139,7 +139,7 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
             replicates=search.replicates,
             level=LEVEL,
         )
-    logger.info("5 of 5: whether they can be trusted")
+    logger.info("5 of 5: checks of the equations")
     smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
     before = hidden_state_test(
         smooth,

@@ -68,8 +68,8 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
     table = _of(tokenizer)
     if unknown := set(ids) - table.pieces.keys():
         raise ValueError(
-            f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Rows that only pad a "
-            "head stand for nothing: keep them from being sampled."
+            f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Padding rows of a "
+            "head have no text: keep them from being sampled."
         )
     original = text.encode()
     refusal = None

@@ -104,8 +104,8 @@ def _steps(decoder: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         return
     if decoder["type"] not in DECODERS:
         raise ValueError(
-            f"the tokenizer's decoder must be made of {', '.join(DECODERS)}, got {decoder['type']!r}: what its tokens "
-            "stand for is not known."
+            f"the tokenizer's decoder must be made of {', '.join(DECODERS)}, got {decoder['type']!r}: the text of its "
+            "tokens is not known."
         )
     if decoder["type"] == "Sequence":
         for step in decoder["decoders"]:

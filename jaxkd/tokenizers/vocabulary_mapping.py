@@ -106,8 +106,8 @@ def _nearest(
     others = [index for index in theirs if mapping[index] < 0]
     if others:
         with progress(len(others), "nearest tokens") as bar:
-            places = nearest_texts([theirs[index] for index in others], list(ours.values()), done=bar.update)
-        mapping[others] = np.array(list(ours))[places]
+            nearest = nearest_texts([theirs[index] for index in others], list(ours.values()), done=bar.update)
+        mapping[others] = np.array(list(ours))[nearest]
     return mapping
 
 

@@ -54,13 +54,13 @@ class CompiledStep:
                 )
         params = steps.cast(variables.params, steps.master_dtype(self.precision))
         state = jax.eval_shape(self.optimizer.init, params)
-        places = meshes.optimizer_shardings(state, params, jax.tree.map(lambda leaf: leaf.sharding, params))
+        shardings = meshes.optimizer_shardings(state, params, jax.tree.map(lambda leaf: leaf.sharding, params))
         whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
         step: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=whole)
         return TrainState(
             params=params,
             optimizer=jax.tree.map(
-                lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, places
+                lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state, shardings
             ),
             ema=params if self.ema_decay is not None else {},
             state=variables.state,

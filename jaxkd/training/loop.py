@@ -62,7 +62,7 @@ class TrainingRun:
         if latest is not None:
             state, record = checkpoints.restore(latest, self.abstract)
             stream.set_state(record["stream"])
-            _log.info("going on at step %d of %s", latest, self.folder)
+            _log.info("resuming at step %d of %s", latest, self.folder)
             return state, self.step.frozen(self.train.recipe.load_frozen())
 
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
@@ -71,8 +71,8 @@ class TrainingRun:
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
-        places = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
-        state = jax.device_put(self.step.initial_state(variables), places)
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
+        state = jax.device_put(self.step.initial_state(variables), shardings)
         return state, self.step.frozen(variables.frozen)
 
     def _loop(

@@ -50,7 +50,7 @@ class Train(TrainConfig):
         made = max(row["step"] for row in metric_writer.read(folder))
         if made != self.steps:
             raise ValueError(
-                f"steps must be {made} where the checkpoints of {folder} were removed, got {self.steps}. "
+                f"steps must stay {made} for a run without checkpoints, such as {folder}, got {self.steps}. "
                 "Undo the change, or name another --workdir."
             )
         return True

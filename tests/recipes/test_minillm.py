@@ -251,7 +251,7 @@ def test_a_batch_is_planned_with_the_longest(make):
 
 
 def test_it_is_on_policy_by_itself(make):
-    with pytest.raises(ValueError, match="recipe must learn from answers that it is given, got MiniLLM, which draws"):
+    with pytest.raises(ValueError, match="recipe must learn from answers that it is given, got MiniLLM, which samples"):
         OnPolicy(recipe=make()).validate()
 
 

@@ -105,7 +105,9 @@ def test_abstract_variables_describe_the_real_ones(members):
 
 
 def test_what_cannot_work_is_refused(tiny, members):
-    with pytest.raises(ValueError, match=r"recipes must be at least two, got 1\. One trains by itself"):
+    with pytest.raises(
+        ValueError, match=r"recipes must be at least two, got 1\. Train a single one without SeveralTeachers"
+    ):
         SeveralTeachers(recipes=members[:1]).validate()
     with pytest.raises(ValueError, match=r"weights must be one for each of the 2 recipes, or none, got \(1\.0,\)"):
         SeveralTeachers(recipes=members, weights=(1.0,)).validate()

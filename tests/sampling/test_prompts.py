@@ -18,9 +18,9 @@ def test_buckets_are_two_a_doubling_and_hold_what_they_are_for():
 def test_every_prompt_runs_once_with_prompts_of_like_length():
     lengths = [3, 50, 4, 17, 64, 2, 20]
     made = list(batches(lengths, rows=3, parts=1, limit=100))
-    assert sorted(place for batch in made for place in batch.places) == list(range(7))
+    assert sorted(place for batch in made for place in batch.indices) == list(range(7))
     assert [(batch.rows, batch.length) for batch in made] == [(3, 16), (3, 64), (1, 64)]
-    assert made[0].places == (5, 0, 2)
+    assert made[0].indices == (5, 0, 2)
 
 
 def test_the_number_of_shapes_is_bounded_however_many_prompts_there_are():
@@ -36,7 +36,7 @@ def test_the_number_of_shapes_is_bounded_however_many_prompts_there_are():
 @pytest.mark.parametrize(("count", "rows"), [(1, 4), (5, 8), (6, 8), (9, 12)])
 def test_rows_are_a_multiple_of_the_devices_they_are_split_over(count, rows):
     (batch,) = batches([5] * count, rows=10, parts=4, limit=64)
-    assert (len(batch.places), batch.rows) == (count, rows)
+    assert (len(batch.indices), batch.rows) == (count, rows)
 
 
 def test_prompts_end_in_the_last_column():

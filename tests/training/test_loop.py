@@ -199,7 +199,7 @@ def test_a_finished_run_needs_no_checkpoints_but_to_be_prolonged(everything, cop
     assert {path.name for path in copy.iterdir()} == before.keys()
     assert all((copy / name).read_bytes() == before[name] for name in ("metrics.jsonl", "evaluation.json"))
     longer = dataclasses.replace(everything, steps=everything.steps + 1)
-    with pytest.raises(ValueError, match=r"steps must be 5 where the checkpoints of .* were removed, got 6"):
+    with pytest.raises(ValueError, match=r"steps must stay 5 for a run without checkpoints, such as .*, got 6"):
         longer.run(copy, seed=3, stages={})
     assert (copy / "config.json").read_bytes() == before["config.json"]
 

@@ -191,7 +191,7 @@ class PackedText:
         return chat.answered(example, answer)
 
     @property
-    def of_student(self) -> "PackedText":
+    def student_text(self) -> "PackedText":
         """The text as the student reads it."""
         return self
 

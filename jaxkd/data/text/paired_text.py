@@ -162,7 +162,7 @@ class PairedText:
         return chat.answered(example, answer), pairing.seen(spans, text, ended=ended)
 
     @property
-    def of_student(self) -> PackedText:
+    def student_text(self) -> PackedText:
         """The text as the student reads it."""
         return self.student
 

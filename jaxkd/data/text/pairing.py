@@ -91,7 +91,7 @@ def warn(split: Split, pairs: Sequence[Pair], refusals: Sequence[str]) -> None:
     """
     if refusals:
         _log.warning(
-            "%s: %d of %d responses are left out, whose tokens do not spell them, the first in %s",
+            "%s: %d of %d responses are left out, as their tokens do not spell them, the first in %s",
             *(split, len(refusals), len(refusals) + len(pairs), refusals[0]),
         )
     apart = [pair for pair in pairs if not _share_a_span(pair)]

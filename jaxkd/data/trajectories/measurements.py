@@ -180,7 +180,7 @@ def _columns(
         if not name.isidentifier() or keyword.iskeyword(name):
             place = f"column {table.names.index(name) + 1}"
             raise ValueError(
-                f"{table.source}: names of columns must be Python identifiers and no keywords, got {name!r} for "
+                f"{table.source}: names of columns must be Python identifiers other than keywords, got {name!r} for "
                 f"{place}. Rename it, for instance to {_identifier(name)!r}, or leave it out with --states."
             )
     return columns

@@ -199,7 +199,9 @@ def _require_samples(samples: Float[Array, "times channels"], times: Float[Array
     if samples.ndim != 2 or times.shape != samples.shape[:1]:
         raise ValueError(
             f"samples must be [times, channels] and times as long, got {samples.shape} and {times.shape}. "
-            "Take trajectories apart with jax.vmap."
+            "Use jax.vmap for several trajectories."
         )
     if times.size < 2 * POWERS:
-        raise ValueError(f"samples must be at least {2 * POWERS}, got {times.size}. A shorter record says too little.")
+        raise ValueError(
+            f"samples must be at least {2 * POWERS}, got {times.size}. A shorter record determines no curve."
+        )

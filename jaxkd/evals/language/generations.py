@@ -69,7 +69,7 @@ class Generations(Evaluator):
     """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
 
     def __post_init__(self) -> None:
-        rows = self.data.of_student.rows
+        rows = self.data.student_text.rows
         if self.count < 1 or self.count % rows:
             raise ValueError(f"count must be a multiple of the {rows} rows of a batch, got {self.count}.")
         if self.samples_per_prompt < 1:
@@ -98,7 +98,7 @@ class Generations(Evaluator):
         """
         rollouts = self._rollouts()
         rollouts.validate()
-        rows = self.data.of_student.rows
+        rows = self.data.student_text.rows
         prompts: list[Any] = list(self.data.by_index(self.split, self.student, rollouts.teacher).values())
         if self.count > len(prompts):
             raise ValueError(
@@ -137,7 +137,7 @@ class Generations(Evaluator):
             metrics["reverse_kl"] = float(sums["sequence_kl"].sum() / sums["own_tokens"].sum())
             metrics["sequence_kl"] = float(sums["sequence_kl"].mean())
             columns["sequence_kl"] = tuple(sums["sequence_kl"].tolist())
-        examples = {example.key: example for example in self.data.of_student.source.examples(self.split)}
+        examples = {example.key: example for example in self.data.student_text.source.examples(self.split)}
         answers = [
             Generation(example=examples[key], text=_text(model, answer), ended=answer.ended)
             for key, answer in zip(asked, written, strict=True)

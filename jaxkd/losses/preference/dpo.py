@@ -119,6 +119,6 @@ class RobustDPOLoss(PreferenceLoss):
 def _require_minority(label_smoothing: float) -> None:
     if not 0 <= label_smoothing < 0.5:
         raise ValueError(
-            f"label_smoothing must be in [0, 0.5), got {label_smoothing}. Where most labels are wrong, exchange the "
+            f"label_smoothing must be in [0, 0.5), got {label_smoothing}. Where most labels are wrong, swap the "
             "answers."
         )

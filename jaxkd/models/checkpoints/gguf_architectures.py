@@ -157,7 +157,7 @@ def _rope_scaling(
     rotated, kind = hyper("rope.dimension_count", head_dim), hyper("rope.scaling.type", "none")
     if rotated != head_dim or kind not in ("none", "linear", "yarn"):
         raise ValueError(
-            f"rotary embedding must turn whole heads ({head_dim} dimensions) with scaling none, linear or yarn, got "
+            f"rotary embedding must rotate whole heads ({head_dim} dimensions) with scaling none, linear or yarn, got "
             f"{rotated} dimensions and scaling {kind!r}. Use the model's Hugging Face folder instead of the GGUF file."
         )
     if factors is not None:

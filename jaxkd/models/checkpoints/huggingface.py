@@ -274,8 +274,8 @@ def _tensors(config: DecoderConfig, params: Params, dtype: DTypeLike | None) -> 
     for path, leaf in ((_dotted(path), leaf) for path, leaf in jax.tree.leaves_with_path(params)):
         if path not in table:
             raise ValueError(
-                f"params must be those of a {family(config)} model, got {path}, which its checkpoints have no place "
-                "for. Merge adapters into their matrices first, with jaxkd.models.transformer.lora.merge."
+                f"params must be those of a {family(config)} model, got {path}, which its checkpoints cannot "
+                "hold. Merge adapters into their matrices first, with jaxkd.models.transformer.lora.merge."
             )
         shared.setdefault(table[path].name, []).append((table[path], leaf))
     tensors: list[tuple[int, str, Tensor]] = []

@@ -39,7 +39,7 @@ def files(folder: Path) -> list[Path]:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) if folder.is_dir() else "no such folder"
         raise ValueError(
             f"{folder} must hold model.safetensors or model.safetensors.index.json, found: {found or 'nothing'}. "
-            "Write a pickled checkpoint (pytorch_model.bin) anew with save_pretrained of transformers and torch."
+            "Convert a pickled checkpoint (pytorch_model.bin) with save_pretrained of transformers and torch."
         )
     return [single]
 

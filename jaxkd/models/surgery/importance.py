@@ -56,7 +56,7 @@ def activation_importance(
     ]
     tokens = sum(int(one.tokens) for one in sums)
     if not tokens:
-        raise ValueError("batches must hold at least one token that is no padding, got none. Give calibration text.")
+        raise ValueError("batches must hold at least one token that is not padding, got none. Give calibration text.")
 
     def mean(parts: Sequence[np.ndarray]) -> np.ndarray:
         return (np.stack(parts).sum(axis=0, dtype=np.float64) / tokens) ** (1 / power)

@@ -51,14 +51,14 @@ def narrow_config(
     for name, size in sizes.items():
         if not 1 <= size <= getattr(config, name):
             raise ValueError(
-                f"{name} must be between 1 and the model's {getattr(config, name)}, got {size}. A cut keeps what is "
-                "there; leave it out to keep all."
+                f"{name} must be between 1 and the model's {getattr(config, name)}, got {size}. Pruning cannot "
+                "enlarge a model; leave it out to keep all."
             )
     group = config.heads // config.kv_heads
     if sizes["heads"] % group:
         raise ValueError(
             f"heads must be a multiple of {group}, the query heads that read one key/value head, got {heads}. "
-            "Such a group is kept whole or not at all."
+            "Such a group is kept or removed as a whole."
         )
     return dataclasses.replace(
         config,

@@ -145,7 +145,7 @@ class DecoderConfig:
                     "Use DecoderConfig.with_layers to change the depth of a config."
                 )
         if any(window < 0 for window in self.windows or ()):
-            raise ValueError(f"windows must be at least 0, which is a layer that sees all, got {self.windows}.")
+            raise ValueError(f"windows must be at least 0, which is full attention, got {self.windows}.")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
 

@@ -304,7 +304,7 @@ def test_what_would_change_the_outputs_is_refused(changes, message):
         ({"norm": "layer", "query_key_norm": True}, "query_key_norm must be False where norm is 'layer', got True"),
         ({"windows": (4,)}, "windows must have one value for each of the 2 layers, got 1. Use DecoderConfig.with_lay"),
         ({"rotated": (True,) * 3}, "rotated must have one value for each of the 2 layers, got 3"),
-        ({"windows": (4, -1)}, "windows must be at least 0, which is a layer that sees all, got .4, -1."),
+        ({"windows": (4, -1)}, "windows must be at least 0, which is full attention, got .4, -1."),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
     ],
 )

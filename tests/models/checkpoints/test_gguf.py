@@ -283,7 +283,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tiny, tmp_path):
         ({"llama.block_count": 3}, "exactly the 29 tensors .* missing: blk.2.attn_k.*; unknown: none. Use the"),
         (
             {"llama.rope.dimension_count": 16},
-            r"turn whole heads \(32 dimensions\) with scaling none, .*got 16 dimensions",
+            r"rotate whole heads \(32 dimensions\) with scaling none, .*got 16 dimensions",
         ),
         ({"llama.rope.scaling.type": "longrope"}, "got 32 dimensions and scaling 'longrope'. Use the model's Hugging"),
         ({"llama.feed_forward_length": 64}, r"blk.0.ffn_down.weight must have shape \(64, 64\).*got \(64, 96\)"),

@@ -89,7 +89,7 @@ def test_what_does_nothing_is_found_and_leaving_it_out_changes_no_logit(config):
 def test_batches_without_a_token_are_refused():
     empty = batch_of(np.zeros((1, 4), np.int32), np.zeros((1, 4), np.int32))
     for batches in ([], [empty]):
-        with pytest.raises(ValueError, match="batches must hold at least one token that is no padding, got none"):
+        with pytest.raises(ValueError, match="batches must hold at least one token that is not padding, got none"):
             activation_importance(tiny.LLAMA, tiny.random_params(tiny.LLAMA), batches)
 
 

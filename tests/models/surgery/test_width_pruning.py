@@ -127,7 +127,7 @@ def test_channels_that_are_zero_can_be_left_out(name):
     [
         ({"heads": 3}, r"heads must be a multiple of 2, the query heads that read one key/value head, got 3\."),
         ({"heads": 0}, r"heads must be between 1 and the model's 4, got 0\."),
-        ({"mlp_width": 25}, r"mlp_width must be between 1 and the model's 24, got 25\. A cut keeps what is there"),
+        ({"mlp_width": 25}, r"mlp_width must be between 1 and the model's 24, got 25\. Pruning cannot enlarge a model"),
         ({"width": 17}, r"width must be between 1 and the model's 16, got 17\."),
     ],
 )
