@@ -5,23 +5,27 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxkd.typing import Key, Params
 
 
-def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array, "*tokens d_out"]:
+def project(
+    params: Params, values: Float[Array, "*tokens d_in"], mask: Bool[Array, "*tokens"] | None = None
+) -> Float[Array, "*tokens d_out"]:
     """Return `values @ weight + bias`, accumulated in float32.
 
     Args:
         params: `{"weight": [d_in, d_out]}`, with or without `"bias": [d_out]`; gradients reach them.
         values: hidden states, any float dtype; gradients reach them.
+        mask: True where `values` counts.  Elsewhere it is read as 0, so that NaN or inf in padding reaches neither the
+            result nor a gradient, which a weight of 0 in the loss alone does not prevent.  None counts all.
 
     Returns:
         Hidden states in the dtype of `values`.
 
     Raises:
-        ValueError: a width that differs from the rows of the weight.
+        ValueError: a width that differs from the rows of the weight, or a mask of another shape.
 
     Source: the projectors of DSKD (arXiv 2406.17328).  Deviation: none.
 
@@ -37,6 +41,10 @@ def project(params: Params, values: Float[Array, "*tokens d_in"]) -> Float[Array
             f"values must have the width that the projector takes, {weight.shape[0]}, got {values.shape[-1]}. "
             "t2s takes the teacher's hidden states, s2t the student's."
         )
+    if mask is not None:
+        if mask.shape != values.shape[:-1]:
+            raise ValueError(f"mask must have the leading shape of values, {values.shape[:-1]}, got {mask.shape}.")
+        values = jnp.where(mask[..., None], values, 0)
     precision = jnp.promote_types(jnp.float32, values.dtype)
     projected = jnp.einsum("...i,io->...o", values, weight, preferred_element_type=precision)
     if "bias" in params:

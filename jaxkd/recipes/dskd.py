@@ -43,8 +43,8 @@ class DSKD(Distillation):
         projectors = variables.params["projectors"]
 
         head = jax.lax.stop_gradient(student.head)
-        t2s = Hiddens(values=projector.project(projectors["t2s"], teacher.values), head=head)
-        s2t = Hiddens(values=projector.project(projectors["s2t"], student.values), head=teacher.head)
+        t2s = Hiddens(values=projector.project(projectors["t2s"], teacher.values, batch.loss_mask), head=head)
+        s2t = Hiddens(values=projector.project(projectors["s2t"], student.values, batch.loss_mask), head=teacher.head)
 
         t2s_nats = linear_cross_entropy(t2s, batch.labels, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
         nats = linear_divergence(

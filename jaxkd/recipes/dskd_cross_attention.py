@@ -58,17 +58,18 @@ class DSKDCrossAttention(Distillation):
             normalise, mask=theirs.loss_mask, segment_ids=batch.teacher_spans.segment_ids, over=self.normalise_over
         )
         attention = attention_weights(
-            projector.project(projectors["query"], queries),
+            projector.project(projectors["query"], queries, ours.loss_mask),
             normalised(keys),
             student_mask=ours.loss_mask,
             teacher_mask=theirs.loss_mask,
             student_segment_ids=batch.student_spans.segment_ids,
             teacher_segment_ids=batch.teacher_spans.segment_ids,
         )
-        values = projector.project(projectors["t2s"], normalised(teacher.values) + normalised(targets))
+        values = normalised(teacher.values) + normalised(targets)
+        values = projector.project(projectors["t2s"], values, theirs.loss_mask)
         head = jax.lax.stop_gradient(student.head)
         t2s = Hiddens(values=attend(attention.t2s, values).astype(student.values.dtype), head=head)
-        values = projector.project(projectors["s2t"], student.values)
+        values = projector.project(projectors["s2t"], student.values, ours.loss_mask)
         s2t = Hiddens(values=attend(attention.s2t, values), head=teacher.head)
 
         t2s_nats = linear_cross_entropy(t2s, ours.labels, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)

@@ -55,8 +55,9 @@ class DSKDv2(Distillation):
         weights = mean_weights(batch.loss_mask, counts["targets"])
 
         head = jax.lax.stop_gradient(student.head)
-        t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
-        s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
+        t2s_values = projector.project(variables.params["projectors"]["t2s"], teacher.values, batch.loss_mask)
+        s2t_values = projector.project(variables.derived["s2t"], student.values, batch.loss_mask)
+        t2s, s2t = Hiddens(values=t2s_values, head=head), Hiddens(values=s2t_values, head=teacher.head)
 
         teacher_argmax = linear_argmax(teacher, batch.loss_mask)
         t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)

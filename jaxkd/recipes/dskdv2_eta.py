@@ -66,8 +66,9 @@ class DSKDv2ETA(Distillation):
             forward.gather_positions(teacher, pairs.teacher),
         )
         head = jax.lax.stop_gradient(student.head)
-        t2s = Hiddens(values=projector.project(variables.params["projectors"]["t2s"], teacher.values), head=head)
-        s2t = Hiddens(values=projector.project(variables.derived["s2t"], student.values), head=teacher.head)
+        t2s_values = projector.project(variables.params["projectors"]["t2s"], teacher.values, pairs.mask)
+        s2t_values = projector.project(variables.derived["s2t"], student.values, pairs.mask)
+        t2s, s2t = Hiddens(values=t2s_values, head=head), Hiddens(values=s2t_values, head=teacher.head)
 
         in_student_vocabulary = variables.frozen[SHARED]["student_of_teacher"]
         teacher_argmax = in_student_vocabulary[linear_argmax(teacher, pairs.mask)]

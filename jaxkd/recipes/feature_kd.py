@@ -51,7 +51,9 @@ class FeatureKD(Distillation):
         (student, ours), theirs = self._student_layers(variables, batch, key), self._teacher_layers(variables, batch)
         label_term = label_loss(student, batch, rate=1 - self.kd_rate, count=counts["targets"])
 
-        distance = self._mean_distance(variables.params.get("projectors", {}), ours.hiddens, theirs.hiddens)
+        # Zeros in place of what padding holds: a weight of 0 would not keep NaN from the projectors' gradient.
+        hiddens = [jnp.where(batch.loss_mask[..., None], side.hiddens, 0) for side in (ours, theirs)]
+        distance = self._mean_distance(variables.params.get("projectors", {}), *hiddens)
         imitation = distance
         metrics = {
             **label_term.metrics,

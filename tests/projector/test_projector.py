@@ -52,6 +52,19 @@ def test_project_equals_float64_numpy_with_and_without_bias():
     np.testing.assert_allclose(project(params, values), exact, rtol=1e-5, atol=1e-6)
 
 
+def test_what_a_mask_excludes_reaches_neither_values_nor_gradients():
+    params, values = case()
+    mask = jnp.array([[True, False, True], [False, True, True]])
+
+    def masked(params, values):
+        return jnp.sum(projector.project(params, values, mask) ** 2, where=mask[..., None])
+
+    filled = np.where(mask[..., None], values, np.nan)
+    gradients = [jax.grad(masked, (0, 1))(params, values) for values in (filled, np.where(mask[..., None], values, 7))]
+    jax.tree.map(np.testing.assert_array_equal, *gradients)
+    np.testing.assert_array_equal(project(params, filled, mask)[mask], project(params, values)[mask])
+
+
 def squares(params, values):
     return projector.project(params, values) ** 2
 
