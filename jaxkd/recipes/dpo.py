@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 REFERENCE = "reference"
 
 Side = Literal["chosen", "rejected"]
+SFTReduction = Literal["tokens", "answers"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class DPO(StudentRecipe):
     same probability, initial student and reference.
 
     Source: Rafailov et al. (arXiv 2305.18290), section 4; reverse DPO as in AlignDistil (arXiv 2503.02832), checked
-    against songmzhang/AlignDistil@f80ca4e.  Deviation: none.
+    against songmzhang/AlignDistil@f80ca4e.  Deviation: the cross entropy is a mean over tokens, so that a long answer
+    weighs more than a short one, where that code takes the mean of the answers' means (`sft_reduction="answers"`).
     """
 
     data: PreferenceText
@@ -53,6 +55,8 @@ class DPO(StudentRecipe):
     reference live."""
     sft_weight: float = 0.0
     """Weight of the better answers' cross entropy, at least 0; it keeps their probability from falling."""
+    sft_reduction: SFTReduction = "tokens"
+    """Mean over all tokens of the better answers, or with "answers" the mean of the means over each answer's tokens."""
 
     def loss(self, variables: Variables, batch: PreferenceBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         answers, present = batch.answers, batch.weights > 0
@@ -64,7 +68,11 @@ class DPO(StudentRecipe):
         preference = self.objective(better, other, batch.probability)
         weights = batch.weights * mean_weights(present, counts["pairs"])
         learnt = self._learnt(answers)
-        label_term = masked_sum(nats * mean_weights(learnt, counts["learnt"]), learnt).total
+        if self.sft_reduction == "tokens":
+            label_term = masked_sum(nats * mean_weights(learnt, counts["learnt"]), learnt).total
+        else:
+            answer_nats = _per_token(-log_probs, batch)[..., self._sides[0]]
+            label_term = masked_sum(answer_nats * mean_weights(present, counts["answers"]), present).total
         total = masked_sum(preference * weights, present).total + self.sft_weight * label_term
         rewards = self.objective.beta * scores
         metrics = {
@@ -83,6 +91,7 @@ class DPO(StudentRecipe):
             "pairs": jnp.sum(batch.weights),
             "targets": jnp.sum(batch.answers.loss_mask),
             "learnt": jnp.sum(self._learnt(batch.answers)),
+            "answers": jnp.sum(batch.weights > 0),
         }
 
     def validate(self) -> None:
@@ -91,6 +100,9 @@ class DPO(StudentRecipe):
             raise ValueError(f"prefer must be one of {', '.join(get_args(Side))}, got {self.prefer!r}.")
         if not self.sft_weight >= 0:
             raise ValueError(f"sft_weight must be 0 or more, got {self.sft_weight}.")
+        if self.sft_reduction not in get_args(SFTReduction):
+            choices = ", ".join(get_args(SFTReduction))
+            raise ValueError(f"sft_reduction must be one of {choices}, got {self.sft_reduction!r}.")
         if not self.objective.reads_reference and (self.reference or self.reference_cache):
             raise ValueError(
                 f"reference and reference_cache must be None with {type(self.objective).__name__}, which compares with "
@@ -139,10 +151,7 @@ class DPO(StudentRecipe):
         )
 
     def _normalized(self, sums: Float[Array, "b p 2"], batch: PreferenceBatch) -> Float[Array, "b p 2"]:
-        if self.objective.normalization == "sum":
-            return sums
-        lengths = answer_log_probs.per_pair(jnp.ones(batch.answers.labels.shape), batch)
-        return sums / jnp.maximum(lengths, 1)
+        return sums if self.objective.normalization == "sum" else _per_token(sums, batch)
 
     def _learnt(self, answers: TokenBatch) -> Bool[Array, "b k"]:
         """Mask the targets of the better answers."""
@@ -162,3 +171,9 @@ class DPO(StudentRecipe):
         """Whether the reference is a separate frozen model."""
         live = self.objective.reads_reference and self.reference_cache is None
         return live and not (self.lora is not None and self.reference is None)
+
+
+def _per_token(sums: Float[Array, "b p 2"], batch: PreferenceBatch) -> Float[Array, "b p 2"]:
+    """Divide sums over answers by the answers' lengths."""
+    lengths = answer_log_probs.per_pair(jnp.ones(batch.answers.labels.shape), batch)
+    return sums / jnp.maximum(lengths, 1)

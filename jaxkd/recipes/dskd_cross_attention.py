@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import get_args
 
 import jax
@@ -41,6 +42,8 @@ class DSKDCrossAttention(Distillation):
     data: PairedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
     """Divergence D in the student's space; its temperature applies in the teacher's space too."""
+    teacher_temperature: float = 1.0
+    """Further temperature of p_t2s in D alone, > 0: its logits are divided by this and by the divergence's."""
     normalise_over: Statistic = "tokens"
     """Entries for the standard deviation; with "reference" the loss of an example depends on its batch."""
 
@@ -76,7 +79,7 @@ class DSKDCrossAttention(Distillation):
         correct = ours.loss_mask & (t2s_nats.argmax == ours.labels)
         nats = linear_divergence(
             student,
-            jax.lax.stop_gradient(t2s),
+            jax.lax.stop_gradient(dataclasses.replace(t2s, head=head.tempered(self.teacher_temperature))),
             weights=self.kd_rate * mean_weights(correct, counts["targets"]),
             divergence=self.divergence,
         )
@@ -102,6 +105,8 @@ class DSKDCrossAttention(Distillation):
         if self.normalise_over not in get_args(Statistic):
             choices = ", ".join(get_args(Statistic))
             raise ValueError(f"normalise_over must be one of {choices}, got {self.normalise_over!r}.")
+        if not 0 < self.teacher_temperature < math.inf:
+            raise ValueError(f"teacher_temperature must be > 0 and finite, got {self.teacher_temperature}.")
 
     def abstract(self) -> Variables:
         return student_params.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))

@@ -35,8 +35,8 @@ class GOLD(Distillation):
     default, "observed", takes the distribution after the group's first token and multiplies it by probabilities read
     one token too late; it is not offered.  Deviation: groups and shared tokens by bytes, where that code compares
     spellings; the end of an answer is a group, which it leaves out; one denominator, where it takes the mean over
-    groups of each sequence; no lower bound of 1e-8 on probabilities; ranks beyond `top` are compared as one.  The
-    temperature is 1, its default.
+    groups of each sequence; no lower bound of 1e-8 on probabilities, which visibly moves that code's values and
+    gradients where a distribution is sharp; ranks beyond `top` are compared as one.  The temperature is 1, its default.
     """
 
     data: PairedText

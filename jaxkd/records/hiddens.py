@@ -27,6 +27,11 @@ class Head:
     softcap: float | None = _static(default=None)
     vocab_size: int = _static()
 
+    def tempered(self, temperature: float) -> "Head":
+        """Return the head whose logits are these divided by `temperature`, after the soft-cap too."""
+        softcap = None if self.softcap is None else self.softcap / temperature
+        return dataclasses.replace(self, scale=self.scale / temperature, softcap=softcap)
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,14 @@ def test_equal_paths_step_on_both_sides_first():
     assert (path.first.tolist(), path.last.tolist()) == ([0, 0, 1], [0, 0, 1])
 
 
+def test_equal_steps_on_one_side_are_the_teacher_s():
+    """Around an expensive pair in the middle there are two ways; seen from the end, the teacher's step comes first."""
+    costs = np.zeros((3, 3), int)
+    costs[1, 1] = 5
+    path = warped(costs)
+    assert (path.first.tolist(), path.last.tolist()) == ([0, 0, 1], [0, 0, 2])
+
+
 def test_a_sequence_is_aligned_with_itself():
     words = [b"the", b"cat", b"the", b"mat"]
     path = warped(edit_costs(words, words))

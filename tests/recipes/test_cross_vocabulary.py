@@ -113,7 +113,7 @@ def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, 
 
 
 def test_cross_model_attention_equals_float64_numpy(tiny, batch):
-    recipe = build(tiny, DSKDCrossAttention)
+    recipe = build(tiny, DSKDCrossAttention, teacher_temperature=1.25)
     value, output, _, variables = loss_and_gradients(recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     projectors = jax.tree.map(float64, variables.params["projectors"])
@@ -142,7 +142,9 @@ def test_cross_model_attention_equals_float64_numpy(tiny, batch):
         labels = np.asarray(batch.student.labels)[row, ours]
         right = t2s.argmax(-1) == labels
         correct += right.sum()
-        total += oracle.cross_entropy(t2s, labels).sum() + oracle.reverse_kl(h_s @ heads[0], t2s, 1.5)[right].sum()
+        total += (
+            oracle.cross_entropy(t2s, labels).sum() + oracle.reverse_kl(h_s @ heads[0], t2s / 1.25, 1.5)[right].sum()
+        )
         total += oracle.forward_kl(s2t, h_t @ heads[1], 1.5).sum()
     count = int(batch.student.loss_mask.sum())
     np.testing.assert_allclose(value, (0.7 * gold(student, batch) + 0.3 * total) / count, rtol=2e-6)
@@ -413,6 +415,7 @@ def test_a_rate_out_of_range_is_refused(tiny, method):
     [
         (DSKDv2ETA, {"normalisation": "mean"}, "normalisation must be one of tokens, reference, got 'mean'"),
         (DSKDv2ETA, {"head_fit": "mean"}, "head_fit must be one of plain, centred, got 'mean'"),
+        (DSKDCrossAttention, {"teacher_temperature": 0.0}, "teacher_temperature must be > 0 and finite, got 0.0"),
         (DSKDCrossAttention, {"normalise_over": "rows"}, "normalise_over must be one of tokens, reference, got 'rows'"),
         (ULD, {"top": 0}, "top must be at least 1, or None for all ranks, got 0"),
         (MinED, {"temperature": 0.0}, "temperature must be > 0, got 0.0"),

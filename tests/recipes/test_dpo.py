@@ -102,6 +102,18 @@ def test_equals_float64_of_all_logits(tiny, dpo, batch, other, name, prefer):
     assert float(output.metrics["margin"].value()) == pytest.approx(margin, rel=1e-4, abs=1e-5)
 
 
+def test_the_cross_entropy_can_be_a_mean_of_answers(tiny, dpo, batch):
+    """The code of AlignDistil averages over each answer first; both reductions differ, as the answers' lengths do."""
+    sums, lengths = log_probs(tiny.narrow, batch)
+    present = batch.weights > 0
+    nats, lengths = -sums[present, 0], lengths[present, 0]
+    assert len(set(lengths.tolist())) > 1
+    bare = loss_alone(dpo(), batch)[0]
+    for reduction, expected in (("tokens", nats.sum() / lengths.sum()), ("answers", (nats / lengths).mean())):
+        value = loss_alone(dpo(sft_weight=0.25, sft_reduction=reduction), batch)[0]
+        assert value - bare == pytest.approx(0.25 * expected, rel=1e-4)
+
+
 def test_the_gradient_at_the_start_is_that_of_half_of_beta_times_the_difference(dpo, batch):
     recipe = dpo(objective=OWN)
     certain = jax.device_put(dataclasses.replace(batch, probability=np.ones_like(batch.probability)))
@@ -228,6 +240,7 @@ def test_bad_choices_are_refused(dpo, other, tiny):
     cases = [
         ({"prefer": "best"}, r"prefer must be one of chosen, rejected, got 'best'"),
         ({"sft_weight": -1.0}, r"sft_weight must be 0 or more, got -1\.0"),
+        ({"sft_reduction": "rows"}, r"sft_reduction must be one of tokens, answers, got 'rows'"),
         (
             {"objective": SimPOLoss(), "reference": other},
             r"reference and reference_cache must be None with SimPOLoss, which compares with no reference",

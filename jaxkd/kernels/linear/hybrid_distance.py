@@ -79,7 +79,8 @@ def linear_hybrid_distance(
             a `top` below 1.
 
     Source: the hybrid loss of General Online Logit Distillation, huggingface/trl@f2cd577.  Deviation: in log space
-    without a floor on probabilities, while that code uses 1e-8; if one vocabulary has only shared tokens, the other's
+    without a floor on probabilities, while that code uses 1e-8, which moves its values and gradients where a
+    distribution is sharp; if one vocabulary has only shared tokens, the other's
     rest is compared with nothing, while that code omits it; `top`, which is None by definition.
 
     Example:

@@ -120,16 +120,10 @@ def linear_minimum_edit(
     values = jnp.take_along_axis(jax.lax.stop_gradient(teacher.values), rows, axis=-2)
     # The heads divide by the temperature, so that it applies to the cross entropy too, in the same sweep.
     return linear_divergence(
-        Hiddens(values=student.values, head=_tempered(student.head, temperature)),
-        Hiddens(values=values, head=_tempered(teacher.head, temperature)),
+        Hiddens(values=student.values, head=student.head.tempered(temperature)),
+        Hiddens(values=values, head=teacher.head.tempered(temperature)),
         weights=jnp.where(aligned, weights, 0),
         divergence=divergence,
         labels=labels,
         label_weights=jnp.where(aligned, 0, weights),
     )
-
-
-def _tempered(head: Head, temperature: float) -> Head:
-    """Return the head with its logits divided by the temperature."""
-    softcap = None if head.softcap is None else head.softcap / temperature
-    return dataclasses.replace(head, scale=head.scale / temperature, softcap=softcap)
