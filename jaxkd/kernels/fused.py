@@ -4,6 +4,7 @@ The gradient is the kernel's own, so a loss can be differentiated once, in rever
 nothing is differentiated through them.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +15,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 from jaxkd.kernels.inputs import Gradients, Heads, Inputs, Summed, Targets, Values
-from jaxkd.kernels.layout import Layout, ambient
+from jaxkd.kernels.layout import Layout, ambient, explicit_axes
 from jaxkd.typing import Scalar
 
 
@@ -40,9 +41,23 @@ class Kernel(Protocol):
 
 
 def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]:
-    """Compute the differentiable total and the columns of the kernel, under the ambient mesh."""
-    shape = inputs.values["student"].shape[:-1]
-    layout = ambient(inputs.heads)
+    """Compute the differentiable total and the columns of the kernel, under the ambient mesh.
+
+    Inside, all axes of the mesh are `Auto`; where the caller's are `Explicit`, as `jax.make_mesh` makes them by
+    default, the total is replicated and the columns are sharded as the student's hidden states.
+    """
+    computed = functools.partial(_computed, kernel, divergence)
+    if axes := explicit_axes():
+        tokens = PartitionSpec(*jax.typeof(inputs.values["student"]).sharding.spec[:-1])
+        computed = jax.sharding.auto_axes(computed, axes=axes, out_sharding=(PartitionSpec(), tokens))
+    return computed(inputs.values, inputs.heads, inputs.targets)
+
+
+def _computed(
+    kernel: Kernel, divergence: Any, values: Values, heads: Heads, targets: Targets
+) -> tuple[Scalar, Any]:
+    shape = values["student"].shape[:-1]
+    layout = ambient(heads)
     missing = -(shape[0] if shape else 1) % layout.row_shards
 
     def flat(array: Array) -> Array:
@@ -51,8 +66,8 @@ def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
         return array.reshape(-1, *array.shape[max(len(shape), 1) :])
 
-    values, targets = jax.tree.map(flat, inputs.values), jax.tree.map(flat, inputs.targets)
-    total, columns = _loss(kernel, divergence, layout, values, inputs.heads, targets)
+    values, targets = jax.tree.map(flat, values), jax.tree.map(flat, targets)
+    total, columns = _loss(kernel, divergence, layout, values, heads, targets)
     return total, jax.tree.map(lambda column: column[: math.prod(shape)].reshape(shape), columns)
 
 

@@ -123,6 +123,13 @@ def ambient(heads: Heads) -> Layout:
     )
 
 
+def explicit_axes() -> tuple[str, ...]:
+    """Return the axes of the ambient mesh whose shardings are part of an array's type."""
+    mesh = jax.sharding.get_abstract_mesh()
+    kinds = () if mesh.empty else zip(mesh.axis_names, mesh.axis_types, strict=True)
+    return tuple(name for name, kind in kinds if kind == AxisType.Explicit)
+
+
 def zeros_like(head: Head, dtype: jnp.dtype) -> Head:
     """Return zeros in the structure of a head."""
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, dtype), head)
