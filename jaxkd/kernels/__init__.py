@@ -1,5 +1,6 @@
 """Losses from hidden states that never store logits of [tokens, vocabulary]."""
 
+from jaxkd.kernels.check_divergence import check_divergence as check_divergence
 from jaxkd.kernels.chunks.contrast_chunk import ContrastChunk as ContrastChunk
 from jaxkd.kernels.chunks.hybrid_chunk import HybridChunk as HybridChunk
 from jaxkd.kernels.chunks.rank_chunk import RankChunk as RankChunk

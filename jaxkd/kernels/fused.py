@@ -4,6 +4,7 @@ The gradient is the kernel's own, so a loss can be differentiated once, in rever
 nothing is differentiated through them.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -46,15 +47,32 @@ def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]
     Inside, all axes of the mesh are `Auto`; where the caller's are `Explicit`, as `jax.make_mesh` makes them by
     default, the total is replicated and the columns are sharded as the student's hidden states.
     """
+    divergence, temperature = _hashable(divergence)
     computed = functools.partial(_computed, kernel, divergence)
     if axes := explicit_axes():
         tokens = PartitionSpec(*jax.typeof(inputs.values["student"]).sharding.spec[:-1])
         computed = jax.sharding.auto_axes(computed, axes=axes, out_sharding=(PartitionSpec(), tokens))
-    return computed(inputs.values, inputs.heads, inputs.targets)
+    return computed(temperature, inputs.values, inputs.heads, inputs.targets)
+
+
+def _hashable(divergence: Any) -> tuple[Any, Scalar | None]:
+    """Split a divergence whose temperature is an array into one that can be hashed, and that array.
+
+    The number in its place is any but 1, at which kernels skip the softmax at a temperature.
+    """
+    temperature = getattr(divergence, "temperature", None)
+    if not isinstance(temperature, jax.Array):
+        return divergence, None
+    return dataclasses.replace(divergence, temperature=2.0), temperature
+
+
+def _at(divergence: Any, temperature: Scalar | None) -> Any:
+    """Undo `_hashable`."""
+    return divergence if temperature is None else dataclasses.replace(divergence, temperature=temperature)
 
 
 def _computed(
-    kernel: Kernel, divergence: Any, values: Values, heads: Heads, targets: Targets
+    kernel: Kernel, divergence: Any, temperature: Scalar | None, values: Values, heads: Heads, targets: Targets
 ) -> tuple[Scalar, Any]:
     shape = values["student"].shape[:-1]
     layout = ambient(heads)
@@ -67,48 +85,62 @@ def _computed(
         return array.reshape(-1, *array.shape[max(len(shape), 1) :])
 
     values, targets = jax.tree.map(flat, values), jax.tree.map(flat, targets)
-    total, columns = _loss(kernel, divergence, layout, values, heads, targets)
+    total, columns = _loss(kernel, divergence, layout, temperature, values, heads, targets)
     return total, jax.tree.map(lambda column: column[: math.prod(shape)].reshape(shape), columns)
 
 
 def _loss_value(
-    kernel: Kernel, divergence: Any, layout: Layout, values: Values, heads: Heads, targets: Targets
+    kernel: Kernel,
+    divergence: Any,
+    layout: Layout,
+    temperature: Scalar | None,
+    values: Values,
+    heads: Heads,
+    targets: Targets,
 ) -> tuple[Scalar, Summed]:
-    def evaluate(inputs: Inputs) -> Summed:
-        return kernel.evaluate(divergence, inputs, layout)
+    def evaluate(inputs: Inputs, temperature: Scalar | None) -> Summed:
+        return kernel.evaluate(_at(divergence, temperature), inputs, layout)
 
-    columns = _spread(layout, evaluate, Inputs(values=values, heads=heads, targets=targets), outputs=layout.tokens)
+    inputs = Inputs(values=values, heads=heads, targets=targets)
+    columns = _spread(layout, evaluate, inputs, (temperature, PartitionSpec()), outputs=layout.tokens)
     return columns.total(targets), columns
 
 
 def _loss_forward(
-    kernel: Kernel, divergence: Any, layout: Layout, values: Values, heads: Heads, targets: Targets
+    kernel: Kernel,
+    divergence: Any,
+    layout: Layout,
+    temperature: Scalar | None,
+    values: Values,
+    heads: Heads,
+    targets: Targets,
 ) -> tuple[tuple[Scalar, Summed], Any]:
-    def forward(inputs: Inputs) -> tuple[Summed, Any]:
-        return kernel.forward(divergence, inputs, layout)
+    def forward(inputs: Inputs, temperature: Scalar | None) -> tuple[Summed, Any]:
+        return kernel.forward(_at(divergence, temperature), inputs, layout)
 
     inputs = Inputs(values=values, heads=heads, targets=targets)
     outputs = layout.tokens, kernel.residual_specs(divergence, inputs, layout)
-    columns, residual = _spread(layout, forward, inputs, outputs=outputs)
-    return (columns.total(targets), columns), (values, heads, targets, residual)
+    columns, residual = _spread(layout, forward, inputs, (temperature, PartitionSpec()), outputs=outputs)
+    return (columns.total(targets), columns), (temperature, values, heads, targets, residual)
 
 
 def _loss_backward(
     kernel: Kernel, divergence: Any, layout: Layout, saved: Any, cotangents: tuple[Scalar, Any]
-) -> tuple[Any, Any, None]:
-    values, heads, targets, residual = saved
+) -> tuple[None, Any, Any, None]:
+    temperature, values, heads, targets, residual = saved
     scale, _ = cotangents
     inputs = Inputs(values=values, heads=heads, targets=targets)
 
-    def backward(inputs: Inputs, residual: Any, scale: Scalar) -> Gradients:
-        return kernel.backward(divergence, inputs, residual, scale, layout)
+    def backward(inputs: Inputs, temperature: Scalar | None, residual: Any, scale: Scalar) -> Gradients:
+        return kernel.backward(_at(divergence, temperature), inputs, residual, scale, layout)
 
     residual_specs = kernel.residual_specs(divergence, inputs, layout)
     outputs = layout.gradient_specs(inputs, divergence)
-    gradients = _spread(layout, backward, inputs, (residual, residual_specs), (scale, PartitionSpec()), outputs=outputs)
+    others = (temperature, PartitionSpec()), (residual, residual_specs), (scale, PartitionSpec())
+    gradients = _spread(layout, backward, inputs, *others, outputs=outputs)
     to_values = {side: gradients.values.get(side) for side in values}
     to_heads = {side: gradients.heads.get(side) for side in heads}
-    return to_values, to_heads, None
+    return None, to_values, to_heads, None
 
 
 _loss = jax.custom_vjp(_loss_value, nondiff_argnums=(0, 1, 2))

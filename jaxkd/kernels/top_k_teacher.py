@@ -97,7 +97,7 @@ def top_k_divergence(
 
 def require_temperature(divergence: Divergence, teacher: TopK) -> None:
     """Reject a divergence whose temperature differs from the record's."""
-    if divergence.temperature != teacher.temperature:
+    if isinstance(divergence.temperature, jax.Array) or divergence.temperature != teacher.temperature:
         raise ValueError(
             f"divergence.temperature must be the {teacher.temperature} that the top-k record was made at, got "
             f"{divergence.temperature}. Make the record again at that temperature, or keep hidden states instead."

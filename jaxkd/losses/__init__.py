@@ -31,3 +31,4 @@ from jaxkd.losses.linear.contrast import ContrastLoss as ContrastLoss
 from jaxkd.losses.linear.contrast import linear_contrast as linear_contrast
 from jaxkd.losses.linear.event_log_probs import event_log_probs as event_log_probs
 from jaxkd.losses.reduce import masked_mean as masked_mean
+from jaxkd.losses.reduce import mean_weights as mean_weights

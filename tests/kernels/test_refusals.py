@@ -71,3 +71,19 @@ def test_refuses_an_implementation_that_is_unknown_or_does_not_fit():
             linear_divergence(student, record, divergence=ForwardKL(), implementation=implementation, **given)
     with pytest.raises(ValueError, match=r"divergence.temperature must be the 1.0 that the top-k record was made at"):
         linear_divergence(student, record, divergence=ForwardKL(temperature=2.0), **given)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_refuses_what_is_no_divergence_and_what_are_no_hiddens():
+    student, teacher = pair(16)
+    given = {"weights": jnp.ones((3, 5))}
+    for other, kind in ((losses.forward_kl, "function"), (ForwardKL, "ForwardKL")):
+        with pytest.raises(
+            TypeError, match=rf"divergence must be an instance of a divergence, such as .* got {kind}\."
+        ):
+            linear_divergence(student, teacher, divergence=other, **given)
+    for side, arguments in (("student", (student.values, teacher)), ("teacher", (student, teacher.values))):
+        with pytest.raises(TypeError, match=rf"{side} must be Hiddens, got ArrayImpl\. Give hidden states with their"):
+            linear_divergence(*arguments, divergence=ForwardKL(), **given)
+    with pytest.raises(TypeError, match=r"student must be Hiddens, got ArrayImpl"):
+        linear_cross_entropy(student.values, jnp.zeros((3, 5), int), **given)

@@ -1,5 +1,6 @@
 """jit, vmap and differentiation of every implementation."""
 
+import dataclasses
 import functools
 
 import jax
@@ -46,6 +47,30 @@ def test_jit_changes_nothing(implementation, divergence):
     arguments = *pair(0, bias=True), targets(0)
     run = compiled(implementation, divergence)
     assert_trees_close(run(*arguments), run.__wrapped__(*arguments), rtol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "divergence"),
+    [
+        ("reference", FORWARD),
+        ("token_chunk", losses.AdaptiveKL(gradient_to="both")),
+        ("vocab_tile", FORWARD),
+        ("vocab_tile", VARIATION),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_temperature_can_be_traced(name, divergence):
+    """So it can be annealed within a compiled step."""
+    sides, given = pair(0, bias=True), targets(0)
+
+    @jax.jit
+    def annealed(temperature, sides, given):
+        at = dataclasses.replace(divergence, temperature=temperature)
+        return compiled.__wrapped__(IMPLEMENTATIONS[name], at)(*sides, given)
+
+    expected = compiled(IMPLEMENTATIONS[name], dataclasses.replace(divergence, temperature=1.5))(*sides, given)
+    assert_trees_close(annealed(1.5, sides, given), expected, rtol=5e-6)
 
 
 @every_implementation

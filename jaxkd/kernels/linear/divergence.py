@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.kernels import layout
+from jaxkd.kernels.check_divergence import require_divergence
 from jaxkd.kernels.chunks.token_chunk import TokenChunk, default_chunk
 from jaxkd.kernels.divergence import Divergence, SeparableDivergence
 from jaxkd.kernels.fused import Kernel, fused
@@ -98,7 +99,8 @@ def linear_divergence(
         >>> float(linear_divergence(student, teacher, weights=jnp.ones(3), divergence=ForwardKL()).total)
         0.0
     """
-    require_rows("student", student)
+    require_hiddens("student", student)
+    require_divergence(divergence)
     if isinstance(teacher, TopK):
         _require_same("teacher", "ids", teacher.ids, teacher.vocab_size, student)
         require_temperature(divergence, teacher)
@@ -149,7 +151,7 @@ def linear_cross_entropy(
         >>> round(float(loss.total), 4)  # log 8
         2.0794
     """
-    require_rows("student", student)
+    require_hiddens("student", student)
     _require_labels(labels, student)
     require_shape("weights", weights, student)
     return _loss(implementation, None, Inputs.of(student, None, Targets(labels=labels, label_weights=weights)))
@@ -235,8 +237,8 @@ def _require_composed(teacher: ComposedTeacher, divergence: Divergence, student:
 
 
 def _require_model(name: str, teacher: Hiddens, student: Hiddens) -> None:
+    require_hiddens(name, teacher)
     _require_same(name, "values", teacher.values, teacher.head.vocab_size, student)
-    require_rows(name, teacher)
 
 
 def _require_same(name: str, field: str, array: Array, vocab_size: int, student: Hiddens) -> None:
@@ -253,8 +255,14 @@ def _require_same(name: str, field: str, array: Array, vocab_size: int, student:
         )
 
 
-def require_rows(name: str, hiddens: Hiddens) -> None:
-    """Reject a vocabulary that is larger than the head."""
+def require_hiddens(name: str, hiddens: Hiddens) -> None:
+    """Reject what is no `Hiddens`, and a vocabulary that is larger than the head."""
+    if not isinstance(hiddens, Hiddens):
+        raise TypeError(
+            f"{name} must be Hiddens, got {type(hiddens).__name__}. Give hidden states with their head: "
+            "Hiddens(values=states, head=Head(weight=matrix, vocab_size=len(matrix))); losses of logits are in "
+            "jaxkd.losses."
+        )
     head = hiddens.head
     if head.weight.shape[0] < head.vocab_size:
         raise ValueError(

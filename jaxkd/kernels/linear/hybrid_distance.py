@@ -11,7 +11,7 @@ from jaxkd.kernels.chunks.hybrid_chunk import LOG_SCALES, HybridChunk
 from jaxkd.kernels.divergence import SeparableDivergence
 from jaxkd.kernels.fused import fused
 from jaxkd.kernels.inputs import Inputs, Targets
-from jaxkd.kernels.linear.divergence import require_rows, require_shape
+from jaxkd.kernels.linear.divergence import require_hiddens, require_shape
 from jaxkd.kernels.softmax.hybrid import Hybrid, SharedTokens
 from jaxkd.records import Hiddens
 from jaxkd.typing import Scalar
@@ -110,8 +110,8 @@ def linear_hybrid_distance(
             f"teacher.values must have the leading shape of student.values, got {teacher.values.shape} and "
             f"{student.values.shape}. Take both at the positions that match."
         )
-    require_rows("student", student)
-    require_rows("teacher", teacher)
+    require_hiddens("student", student)
+    require_hiddens("teacher", teacher)
     for name, array in (
         ("weights", weights),
         ("student_log_scale", student_log_scale),

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from jaxkd.kernels.chunks.rank_chunk import RankChunk, Ranks
 from jaxkd.kernels.fused import fused
 from jaxkd.kernels.inputs import Inputs, Targets
-from jaxkd.kernels.linear.divergence import require_rows, require_shape
+from jaxkd.kernels.linear.divergence import require_hiddens, require_shape
 from jaxkd.records import Hiddens
 from jaxkd.typing import Scalar
 
@@ -84,8 +84,8 @@ def linear_rank_distance(
             f"teacher.values must have the leading shape of student.values, got {teacher.values.shape} and "
             f"{student.values.shape}. Take both at the positions that match."
         )
-    require_rows("student", student)
-    require_rows("teacher", teacher)
+    require_hiddens("student", student)
+    require_hiddens("teacher", teacher)
     require_shape("weights", weights, student)
     if not temperature > 0:
         raise ValueError(f"temperature must be > 0, got {temperature}.")

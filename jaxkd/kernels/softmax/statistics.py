@@ -112,7 +112,7 @@ class Statistics:
 
 def _tempers(divergence: SeparableDivergence | None) -> bool:
     """Return whether the divergence needs a student softmax at a temperature other than 1."""
-    return divergence is not None and divergence.temperature != 1.0
+    return divergence is not None and (isinstance(divergence.temperature, jax.Array) or divergence.temperature != 1.0)
 
 
 def _averaging_sides(divergence: SeparableDivergence | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import abc
 import dataclasses
 from typing import get_args
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,12 +17,13 @@ class AnyDivergence(abc.ABC):
     """Base class of all divergences.  A recipe's field of this type accepts any of them, and your own."""
 
     temperature: float = 1.0
-    """Temperature, > 0; divides both logits."""
+    """Temperature, > 0; divides both logits.  A scalar array works too, so that it can be annealed within a jitted
+    function; no gradient reaches it through a kernel."""
     gradient_to: GradientTo = "student"
     """Destination of the gradient: "both" lets it reach the teacher's logits too."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
+        if not isinstance(self.temperature, jax.core.Tracer) and not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}.")
         if self.gradient_to not in get_args(GradientTo):
             raise ValueError(f"gradient_to must be one of {', '.join(get_args(GradientTo))}, got {self.gradient_to!r}.")

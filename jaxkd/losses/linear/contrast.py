@@ -12,7 +12,7 @@ from jaxkd.kernels import ContrastChunk, VocabTile, head_logits, linear_divergen
 from jaxkd.kernels.chunks.contrast_chunk import ContrastColumns
 from jaxkd.kernels.fused import fused
 from jaxkd.kernels.inputs import Inputs, Targets
-from jaxkd.kernels.linear.divergence import require_rows, require_shape
+from jaxkd.kernels.linear.divergence import require_hiddens, require_shape
 from jaxkd.kernels.softmax.contrast import Contrast, Reward
 from jaxkd.losses.divergence.distance import TotalVariation
 from jaxkd.losses.divergence.kl import ReverseKL
@@ -100,7 +100,7 @@ def linear_contrast(
     """
     models = {"student": student, "first": first, "second": second}
     for name, model in models.items():
-        require_rows(name, model)
+        require_hiddens(name, model)
         if model.values.shape[:-1] != student.values.shape[:-1] or model.head.vocab_size != student.head.vocab_size:
             raise ValueError(
                 f"{name} must have the positions and the vocabulary of student, {student.values.shape[:-1]} and "
