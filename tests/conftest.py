@@ -16,6 +16,7 @@ os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # of what XLA prints, errors alone
 # A CPU device waits for the others in a thread of one pool, by default a thread a device.  Two collectives that do not
 # depend on each other may wait at once, in different orders on two devices: all threads wait and the process aborts.
 os.environ["PJRT_NPROC"] = "64"

@@ -23,7 +23,7 @@ class AnyDivergence(abc.ABC):
     """Destination of the gradient: "both" lets it reach the teacher's logits too."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.temperature, jax.core.Tracer) and not self.temperature > 0:
+        if not isinstance(self.temperature, jax.Array) and not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}.")
         if self.gradient_to not in get_args(GradientTo):
             raise ValueError(f"gradient_to must be one of {', '.join(get_args(GradientTo))}, got {self.gradient_to!r}.")
