@@ -19,13 +19,16 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _POINTLESS = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitAnd, ast.BitOr, ast.BitXor)
 """Operators that are pointless on two equal operands."""
+DEEPEST = 200
+"""Levels of nested nodes that are checked: the checks recurse, and Python allows a thousand calls."""
 _SAYS_RETURN = re.compile(r"\s*Returns?\b", re.IGNORECASE)
 
 
 def flaws(function: str) -> tuple[Flaw, ...]:
     r"""Return the kinds of flaws of a function, in the order of `Flaw`; empty if there are none.
 
-    - `syntax`: it does not parse, or is not one function with a body besides its docstring.  No other is then reported.
+    - `syntax`: it does not parse, is not one function with a body besides its docstring, or nests expressions deeper
+      than people write.  No other is then reported.
     - `repeated`: a statement twice in a row.
     - `unreachable`: a statement after a `return`, `raise`, `continue` or `break` in its own block.
     - `unused`: a parameter, or a variable that an assignment binds, that nothing reads.  `self`, `cls`, `*args`,
@@ -60,10 +63,20 @@ def parsed(function: str) -> Function | None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     match tree.body:
-        case [ast.FunctionDef() | ast.AsyncFunctionDef() as found]:
+        case [ast.FunctionDef() | ast.AsyncFunctionDef() as found] if _is_shallow(found):
             documented = ast.get_docstring(found, clean=False) is not None
             return found if len(found.body) > documented else None
     return None
+
+
+def _is_shallow(node: ast.AST) -> bool:
+    """Return whether at most `DEEPEST` nodes lie within one another, without recursion."""
+    level = [node]
+    for _ in range(DEEPEST):
+        level = [child for one in level for child in ast.iter_child_nodes(one)]
+        if not level:
+            return True
+    return False
 
 
 def blocks(nodes: Nodes) -> Iterator[list[ast.stmt]]:

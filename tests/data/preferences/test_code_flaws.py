@@ -157,3 +157,12 @@ def test_one_edit_puts_in_one_flaw_and_leaves_the_head(flaw):
 def test_a_body_without_room_for_a_flaw_stays():
     assert list(mutations("def area():", "    pass", "no_return", order=str)) == []
     assert list(mutations("def area():", "    (", "repeated", order=str)) == []
+
+
+@pytest.mark.parametrize("expression", ["width + " * 500 + "height", "not " * 1_000 + "width", "-" * 5_000 + "height"])
+def test_what_a_collapsed_model_nests_is_no_function(expression):
+    assert flaws(function(f"return {expression}")) == ("syntax",)
+
+
+def test_what_people_nest_is_checked():
+    assert "syntax" not in flaws(function("return " + "width + " * 150 + "height"))
