@@ -17,6 +17,7 @@ from jaxkd.runtime import configs, metric_writer
 from jaxkd.sampling import GREEDY
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study
+from jaxkd.training import Optimizer
 from jaxkd.training.stage_folder import read_evaluations
 from tests.test_train import write_config
 from tests.tiny_runs import ROWS
@@ -34,14 +35,27 @@ def start(path, workdir, **changes):
     )
 
 
-def start_two(path, workdir):
+def start_several(path, workdir, count=2):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     return [
-        start(path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=2, JAXKD_PROCESS_ID=index)
-        for index in range(2)
+        start(path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=count, JAXKD_PROCESS_ID=index)
+        for index in range(count)
     ]
+
+
+def finish(processes):
+    for process in processes:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+
+
+def assert_logs_close(one, other):
+    for first, second in zip(*(metric_writer.read(folder) for folder in (one, other)), strict=True):
+        assert first.keys() == second.keys()
+        for name in first.keys() - metric_writer.WALL_CLOCK:
+            np.testing.assert_allclose(first[name], second[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def on_policy(recipe):
@@ -64,15 +78,8 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
         recipe, steps=3, evaluate_every=2, save_every=2, mesh=sizes, validation=validation, evaluators=test
     )
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    processes = [start(path, tmp_path / "one"), *start_two(path, tmp_path / "two")]
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-    one, two = (metric_writer.read(tmp_path / name / "kd/0") for name in ("one", "two"))
-    for first, second in zip(one, two, strict=True):
-        assert first.keys() == second.keys()
-        for name in first.keys() - metric_writer.WALL_CLOCK:
-            np.testing.assert_allclose(first[name], second[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    finish([start(path, tmp_path / "one"), *start_several(path, tmp_path / "two")])
+    assert_logs_close(tmp_path / "one/kd/0", tmp_path / "two/kd/0")
     scores = [
         read_evaluations(tmp_path / name / "kd/0")["bits_per_byte"].metrics["bits_per_byte"] for name in ("one", "two")
     ]
@@ -81,10 +88,26 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
 
 
 @pytest.mark.slow
+def test_four_processes_go_on_where_two_stopped(tiny, tmp_path):
+    def config(steps):
+        # Rates that do not depend on the length of the run, as those of a schedule would.
+        optimizer = Optimizer(learning_rate=1e-2, warmup_steps=1, schedule="constant")
+        train = tiny.train(steps=steps, mesh=MeshShape(data=-1), optimizer=optimizer, validation=(), evaluators=())
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        return write_config(Study(name="tiny", title="", description="", stages=(train,)), folder)
+
+    two, four = config(2), config(4)
+    finish([start(four, tmp_path / "one"), *start_several(two, tmp_path / "run")])
+    finish(start_several(four, tmp_path / "run", count=4))
+    assert_logs_close(tmp_path / "one/kd/0", tmp_path / "run/kd/0")
+
+
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
     train = dataclasses.replace(tiny.train(steps=100_000), mesh=MeshShape(data=-1))
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    processes = start_two(path, tmp_path / "run")
+    processes = start_several(path, tmp_path / "run")
     log = tmp_path / "run/kd/0/metrics.jsonl"
     deadline = time.monotonic() + 240
     while not (log.exists() and log.read_text().count("\n") >= 2):

@@ -14,10 +14,22 @@ from jaxkd.training.recipe import Recipe
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_step import Precision
 
-CADENCES = frozenset(
-    {"label", "steps", "log_every", "evaluate_every", "save_every", "keep_last", "evaluators", "tensorboard", "wandb"}
+MAY_CHANGE = frozenset(
+    {
+        "label",
+        "steps",
+        "mesh",
+        "log_every",
+        "evaluate_every",
+        "save_every",
+        "keep_last",
+        "evaluators",
+        "tensorboard",
+        "wandb",
+    }
 )
-"""Fields that may change when a run resumes: none of them affects a completed step."""
+"""Fields that may change when a run resumes: none of them affects a completed step, and a mesh changes no more than the
+order in which numbers are added."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

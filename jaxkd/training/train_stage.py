@@ -14,7 +14,7 @@ from jaxkd.training import stage_folder
 from jaxkd.training.loop import TrainingRun
 from jaxkd.training.plan import step_plan
 from jaxkd.training.stage import resolve
-from jaxkd.training.train_config import CADENCES, TrainConfig
+from jaxkd.training.train_config import MAY_CHANGE, TrainConfig
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Train(TrainConfig):
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         # First, since a claim stores this config, even one that requests impossible steps.
         finished = stage_folder.read_evaluations(folder) is not None and self._finished(folder)
-        stage_folder.claim(folder, self, may_differ=CADENCES)
+        stage_folder.claim(folder, self, may_differ=MAY_CHANGE)
         if finished:
             _log.info("%s is finished: nothing to do", folder)
             return

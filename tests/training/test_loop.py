@@ -18,7 +18,7 @@ from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
-from jaxkd.runtime import metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
@@ -190,6 +190,19 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
     dataclasses.replace(train, steps=8, log_every=2, evaluators=(scored,)).run(copied, seed=0, stages={})
     assert [row["step"] for row in rows(copied) if "train/loss" in row] == [1, 2, 3, 4, 6, 8]
     assert len(read_evaluations(copied)["bits_per_byte"].keys) == 5
+
+
+def test_a_run_goes_on_on_another_mesh(everything, copy, tmp_path):
+    """As on fewer or more devices than before: the sums are added up in another order, which Adam may magnify."""
+    moved = shutil.copytree(copy, tmp_path / "moved")
+    longer = dataclasses.replace(everything, steps=6)
+    longer.run(copy, seed=3, stages={})
+    other = dataclasses.replace(longer, mesh=MeshShape(data=2, fsdp=4))
+    other.run(moved, seed=3, stages={})
+    (state, record), (other_state, other_record) = saved_state(longer, copy), saved_state(other, moved)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), state, other_state)
+    assert record["stream"] == other_record["stream"]
+    assert configs.load(moved / "config.json") == other
 
 
 def test_a_finished_run_needs_no_checkpoints_but_to_be_prolonged(everything, copy):
