@@ -9,6 +9,7 @@ from benchmarks.dynamics import (
     symbolic_networks,
     time_to_target,
 )
+from benchmarks.faults import kills
 from benchmarks.losses import losses_accuracy, losses_gpu, losses_memory, losses_speed, shared_head
 from benchmarks.methods import (
     aligndistil_memory,
@@ -50,6 +51,7 @@ BENCHMARKS = (
     alignment.BENCHMARK,
     suite.BENCHMARK,
     mutants.BENCHMARK,
+    kills.BENCHMARK,
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Benchmarks of what becomes of a study when its process, its disk or its files fail."""
