@@ -20,6 +20,9 @@ def check_divergence(divergence: Divergence) -> None:
     Args:
         divergence: an instance, such as `ForwardKL(temperature=2.0)`.
 
+    Returns:
+        Nothing, if all holds.
+
     Raises:
         TypeError: an object that is no `Divergence`, or that cannot be hashed.
         ValueError: a divergence that is not 0 for equal distributions; one whose value or gradient is not finite where

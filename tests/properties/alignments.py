@@ -98,6 +98,7 @@ ALIGNMENTS: dict[Callable, Row] = {
         law=(
             edits.test_the_path_is_the_cheapest_and_monotone,
             edits.test_equal_paths_step_on_both_sides_first,
+            edits.test_equal_steps_on_one_side_are_the_teacher_s,
             edits.test_a_sequence_is_aligned_with_itself,
         ),
         oracle=(edits.test_the_path_is_the_cheapest_and_monotone,),

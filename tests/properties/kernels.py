@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from jaxkd import kernels
 from tests.kernels import (
+    test_check_divergence,
+    test_explicit_mesh,
     test_log_probs,
     test_masks,
     test_memory,
@@ -22,6 +24,8 @@ MESH = (
     test_mesh.test_equals_one_device_without_jit,
     test_mesh.test_what_the_mesh_does_not_divide_stays_whole,
 )
+
+CHECK = Omitted(because="it checks another function, and computes nothing")
 
 KERNELS: dict[Callable, Row] = {
     kernels.linear_divergence: Row(
@@ -68,7 +72,9 @@ KERNELS: dict[Callable, Row] = {
         transforms=(
             test_transforms.test_jit_changes_nothing,
             test_transforms.test_vmap_equals_the_loop,
+            test_transforms.test_a_temperature_can_be_traced,
             *MESH,
+            test_explicit_mesh.test_equals_one_device,
             test_mesh.test_axes_that_the_caller_made_manual_are_left_alone,
             test_mesh.test_only_heads_are_gathered,
         ),
@@ -105,6 +111,18 @@ KERNELS: dict[Callable, Row] = {
             ),
             transforms=(test_log_probs.test_jit_and_vmap_change_nothing, test_log_probs.test_equals_one_device),
         ),
+    ),
+    kernels.check_divergence: Row(
+        hand=CHECK,
+        law=(
+            test_check_divergence.test_the_library_s_own_pass,
+            test_check_divergence.test_what_kernels_cannot_compute_is_named,
+        ),
+        oracle=CHECK,
+        mask=CHECK,
+        gradient=CHECK,
+        numerics=CHECK,
+        transforms=CHECK,
     ),
     kernels.linear_argmax: Row(
         hand=(test_divergence.test_the_likeliest_token_by_hand_and_under_every_transform,),

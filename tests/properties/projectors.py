@@ -7,7 +7,6 @@ from tests.projector import test_projector as tests
 from tests.properties.row import Omitted, Row
 
 NO_POSITIONS = Omitted(because="its arguments have no positions to mask")
-PER_POSITION = Omitted(because="each position has a value of its own: the caller masks")
 HOST = Omitted(because="NumPy in float64 on the host, at the start of training")
 
 PROJECTORS: dict[Callable, Row] = {
@@ -15,7 +14,7 @@ PROJECTORS: dict[Callable, Row] = {
         hand=(tests.test_project_by_hand_and_onto_itself,),
         law=(tests.test_project_by_hand_and_onto_itself,),
         oracle=(tests.test_project_equals_float64_numpy_with_and_without_bias,),
-        mask=PER_POSITION,
+        mask=(tests.test_what_a_mask_excludes_reaches_neither_values_nor_gradients,),
         gradient=(tests.test_project_has_the_gradient_of_a_product,),
         numerics=(
             tests.test_project_of_zero_and_large_hiddens_is_finite,
