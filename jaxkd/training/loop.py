@@ -10,10 +10,11 @@ from typing import Any
 import jax
 
 from jaxkd.records import Rollout
-from jaxkd.runtime.checkpoint import Checkpoints, check_writable
+from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
+from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
@@ -40,7 +41,7 @@ class TrainingRun:
 
     def go(self) -> None:
         train = self.train
-        check_writable(self.folder, train.disk_bytes())
+        check_writable(self.folder, train.disk_bytes(self.folder))
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt:
@@ -67,7 +68,7 @@ class TrainingRun:
 
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         origins = self.train.recipe.origins()
-        if origins and jax.process_index() == 0:
+        if jax.process_index() == 0:
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
