@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import logging
 import os
 import shutil
 import signal
@@ -12,14 +13,16 @@ import jax
 import numpy as np
 import pytest
 
+from jaxkd.data import Jsonl
 from jaxkd.losses import ForwardKL
 from jaxkd.on_policy import Replay
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
-from jaxkd.runtime import metric_writer
+from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.runtime.storage.folder_lock import locked
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
@@ -178,6 +181,53 @@ def test_a_run_that_was_killed_continues_bitwise_from_its_last_save(everything, 
         file.write('{"step": 6, "train/lo')
     everything.run(copy, seed=3, stages={})
     assert_bitwise(everything, whole, copy)
+
+
+def damage(checkpoint):
+    """Flip a bit of the arrays of a checkpoint."""
+    path = max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(everything, whole, copy, caplog):
+    (copy / "evaluation.json").unlink()
+    damage(copy / "checkpoints/5")
+    with caplog.at_level(logging.INFO, logger="jaxkd"):
+        everything.run(copy, seed=3, stages={})
+    assert_bitwise(everything, whole, copy)
+    assert f"{copy / 'checkpoints/5'} is damaged" in caplog.text
+    assert f"resuming at step 3 of {copy}" in caplog.text
+    (copy / "evaluation.json").unlink()
+    for step in (3, 5):
+        damage(copy / "checkpoints" / str(step))
+    with pytest.raises(
+        ValueError, match=rf"The checkpoint is damaged: remove {copy / 'checkpoints/5'} and run the same"
+    ):
+        everything.run(copy, seed=3, stages={})
+
+
+def test_a_run_whose_folder_is_in_use_is_refused_and_changes_nothing(everything, copy):
+    (copy / "evaluation.json").unlink()
+    with locked(copy):
+        before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+        with pytest.raises(BlockingIOError, match=rf"{copy} is in use by process {os.getpid()} on"):
+            everything.run(copy, seed=3, stages={})
+        assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_try_that_failed_before_its_first_step_binds_no_later_one(tiny, tmp_path):
+    mistyped = dataclasses.replace(tiny.text, source=Jsonl(train=str(tmp_path / "mistyped.jsonl")))
+    options = {"steps": 2, "validation": (), "evaluators": (), "mesh": MeshShape(data=1)}
+    with pytest.raises(FileNotFoundError, match=r"mistyped\.jsonl"):
+        tiny.train(tiny.sft(data=mistyped), **options).run(tmp_path / "run", seed=0, stages={})
+    corrected = tiny.train(tiny.sft(), **options)
+    corrected.run(tmp_path / "run", seed=0, stages={})
+    assert configs.load(tmp_path / "run/config.json") == corrected
+    other = dataclasses.replace(corrected, accumulation=2)
+    with pytest.raises(ValueError, match="belongs to a run with another config"):
+        other.run(tmp_path / "run", seed=0, stages={})
 
 
 def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
