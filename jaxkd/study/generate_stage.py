@@ -15,7 +15,7 @@ from jaxkd.data.text.packed_text import PackedText
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime.progress import progress
-from jaxkd.runtime.storage.files import write_text
+from jaxkd.runtime.storage.files import append, write_text
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
@@ -110,7 +110,7 @@ def _write(answer: Generate, path: Path) -> None:
     prompts = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
     examples = {example.key: example for example in answer.data.source.examples(answer.split)}
     done = sum(1 for _ in _rows(path))
-    with path.open("a", encoding="utf-8") as file, progress(len(prompts), answer.name, start=done) as bar:
+    with progress(len(prompts), answer.name, start=done) as bar:
         for start in range(done, len(prompts), answer.rows):
             batch = prompts[start : start + answer.rows]
             texts = generate(
@@ -122,9 +122,11 @@ def _write(answer: Generate, path: Path) -> None:
                 example_ids=[one.index for one in batch],
                 rows=answer.rows,
             )
-            for one, text in zip(batch, texts, strict=True):
-                file.write(_line(_row(one, examples[one.key], text.text, len(text.tokens), text.finish)))
-            file.flush()
+            rows = [
+                _row(one, examples[one.key], text.text, len(text.tokens), text.finish)
+                for one, text in zip(batch, texts, strict=True)
+            ]
+            append(path, "".join(map(_line, rows)))
             bar.update(start + len(batch), tokens=sum(len(text.tokens) for text in texts))
 
 

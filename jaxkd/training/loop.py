@@ -14,13 +14,14 @@ from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
+from jaxkd.runtime.storage import inputs
 from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluation, Evaluator
-from jaxkd.training.step_log import StepLog
+from jaxkd.training.step_log import StepLog, require_finite
 from jaxkd.training.train_config import TrainConfig
 from jaxkd.training.train_step import TrainState, rollout_key
 from jaxkd.typing import Key, Params
@@ -61,6 +62,7 @@ class TrainingRun:
         """Start from the newest checkpoint in the folder, else from `start_from`, else from the recipe."""
         latest = checkpoints.latest()
         if latest is not None:
+            inputs.require_unchanged(self.folder, self.train.recipe)
             state, record = checkpoints.restore(latest, self.abstract)
             stream.set_state(record["stream"])
             _log.info("resuming at step %d of %s", latest, self.folder)
@@ -69,6 +71,7 @@ class TrainingRun:
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         origins = self.train.recipe.origins()
         if jax.process_index() == 0:
+            inputs.store(self.folder, self.train.recipe)
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
@@ -108,6 +111,7 @@ class TrainingRun:
                     self._save(state, stream, checkpoints)
             log.flush()
         if start < int(state.step) == train.steps:
+            require_finite(state.params, train.steps)
             state = self._validate(train.steps, state, frozen, writer)
         return state
 

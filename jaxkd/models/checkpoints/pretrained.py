@@ -164,7 +164,7 @@ class Pretrained:
         """Return the sha256 of config.json, weights, layers and quantisation: equal if the model is the same."""
         folder = self.folder()
         files = [folder / "config.json", *weights.files(folder)]
-        parts = [packages.file_sha256(file) for file in files]
+        parts = [_digest(file) for file in files]
         # Without quantisation the hash is that of older versions, so that caches stay valid.
         kept: list[Any] = [self.layers] if self.quantization is None else [self.layers, self.quantization]
         if self.trained is not None:
@@ -173,6 +173,12 @@ class Pretrained:
                 digest.update(leaf.tobytes())
             kept.append(digest.hexdigest())
         return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
+
+    def input_hashes(self) -> dict[str, str]:
+        """Return the hash of the model and its tokenizer."""
+        tokenizer = self.folder() / "tokenizer.json"
+        read = f"{self.fingerprint()} {_digest(tokenizer) if tokenizer.is_file() else ''}".rstrip()
+        return {"path" if self.trained is None else "trained": read}
 
     def provenance(self) -> str:
         """Return one line for a result: the file and its quantisation, the layers kept, and their storage here."""

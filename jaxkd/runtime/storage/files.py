@@ -1,9 +1,10 @@
 """Small files, text and JSON, that a crash or a full disk leaves as they were."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,37 @@ def write_text(path: Path, text: str) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with naming(path), open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to the end of a file, which is created if missing.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; a part of the text may be there.
+    """
+    with naming(path), open(path, "a", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file whose writing fails in a block: a full disk is noticed by a write, which knows no path."""
+    try:
+        yield
     except OSError as error:
-        # Without a path of its own: a full disk is noticed by a write, which knows none.
         raise OSError(
             error.errno,
             f"the file must be one that can be written ({error.strerror}). Free some disk, or choose another place for",
             str(path),
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

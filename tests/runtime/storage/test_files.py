@@ -60,3 +60,12 @@ def test_numbers_that_json_lacks_are_strings(tmp_path):
 
     found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
     assert found == {"loss": "nan", "3": ["inf", "-inf", 1.5], "text": "é"}
+
+
+def test_an_append_that_fails_names_the_file(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    files.append(path, "é\n")
+    files.append(path, "b\n")
+    assert path.read_text() == "é\nb\n"
+    with no_file_longer_than(50), pytest.raises(OSError, match=r"the file must be one that .*for: '.*metrics\.jsonl'"):
+        files.append(path, "x" * 100)
