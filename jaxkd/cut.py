@@ -1,7 +1,6 @@
 """`python -m jaxkd.cut`: a smaller model out of a larger one, as a Hugging Face folder."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ import numpy as np
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.surgery import Importance, Initialization, Statistic
+from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
 
 CALIBRATION_LENGTH = 512
@@ -114,7 +114,7 @@ def cut(command: Command) -> None:
     huggingface.save(command.to, config, params, dtype=dtype, tokenizer=tokenizer)
     options = {name: str(value) if isinstance(value, Path) else value for name, value in vars(command).items()}
     record = {"source": model.provenance(), **options}
-    (command.to / "cut.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_json(command.to / "cut.json", record)
     after = decoder.parameter_count(config)
     sys.stdout.write(f"{command.to}: {after / 1e6:,.1f} M parameters of {before / 1e6:,.1f} M\n")
 

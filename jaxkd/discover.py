@@ -1,14 +1,14 @@
 """`python -m jaxkd.discover`: the equations behind measured trajectories, and whether they can be trusted."""
 
 import dataclasses
-import json
 import logging
 import math
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jaxkd.runtime.storage.files import write_json, write_text
 from jaxkd.study.discovery import Search, discover
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def _discover(command: Command, typed: str) -> None:
         discovered = discover(measured, command.search, title=title, command=typed)
     command.output.mkdir(parents=True, exist_ok=True)
     write_discovery(command.output / "report.html", discovered)
-    (command.output / "equations.py").write_text(discovered.python, encoding="utf-8")
-    (command.output / "equations.json").write_text(_record(discovered, command.search), encoding="utf-8")
+    write_text(command.output / "equations.py", discovered.python)
+    write_json(command.output / "equations.json", _record(discovered, command.search))
     _print(discovered, command.output)
 
 
-def _record(discovered: "Discovered", search: Search) -> str:
-    """Return the results as JSON for programs, without the arrays of the figures."""
-    record = {
+def _record(discovered: "Discovered", search: Search) -> dict[str, Any]:
+    """Return the results for programs, without the arrays of the figures."""
+    return {
         "equations": discovered.equations.splitlines(),
         "latex": discovered.latex,
         "terms": [dataclasses.asdict(term) for term in discovered.terms],
@@ -91,7 +91,6 @@ def _record(discovered: "Discovered", search: Search) -> str:
         "search": dataclasses.asdict(search),
         "command": discovered.command,
     }
-    return json.dumps(record, indent=1) + "\n"
 
 
 def _print(discovered: "Discovered", folder: Path) -> None:

@@ -1,7 +1,6 @@
 """`python -m jaxkd.evaluate`: evaluate the model of a run, or any checkpoint."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import jax
 
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training.evaluator import Evaluation, Evaluator
 
@@ -63,8 +63,7 @@ def _evaluate(command: Command) -> None:
         for metric, value in result.metrics.items():
             sys.stdout.write(f"{name}/{metric}  {value:.6g}\n")
     if command.output is not None:
-        values = {name: json.loads(result.to_json()) for name, result in results.items()}
-        command.output.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_json(command.output, {name: dataclasses.asdict(result) for name, result in results.items()})
 
 
 def _bits_per_byte(command: Command) -> Evaluator:

@@ -245,7 +245,7 @@ def test_a_stage_that_cannot_work_stops_the_study_before_the_first(study, tmp_pa
 def test_a_full_disk_is_said_before_the_first_stage(study, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(OSError, match="the disk must have .* GB free for the checkpoints, got 1e-06 GB"):
+    with pytest.raises(OSError, match="the disk must have .* GB free for the checkpoints and caches, got 1e-06 GB"):
         run_study(study, tmp_path / "study")
     assert not list((tmp_path / "study").iterdir())
 

@@ -1,9 +1,10 @@
 """HTML pages that load nothing else, rendered from the templates of this package."""
 
-import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from jaxkd.runtime.storage.files import write_text
 
 _TEMPLATES = Environment(
     loader=PackageLoader("jaxkd.report"),
@@ -25,6 +26,4 @@ def write(path: Path, template: str, **data: object) -> None:
     """
     page = _TEMPLATES.get_template(template).render(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, page)

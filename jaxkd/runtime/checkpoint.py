@@ -3,21 +3,25 @@
 A save runs in the background, and its arrays may be donated as soon as `save` returns: while orbax still reads a
 buffer, XLA copies instead of reusing it, and the array is not marked deleted.  A checkpoint gets its name when it is
 complete, so if a process dies during a save, the previous checkpoint remains the latest.
+
+A local checkpoint holds the checksums of its files, taken in the background at the end of its save, and is compared
+with them before it is read; a remote store does that itself.
 """
 
 import dataclasses
-import errno
+import functools
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import jax
 from jax.sharding import SingleDeviceSharding
+
+from jaxkd.runtime.storage.free_space import is_remote
+from jaxkd.runtime.storage.saved_steps import METRICS, SavedSteps, finalize_with_checksums
 
 _ARRAYS, _RECORD = "arrays", "record"
 
@@ -59,8 +63,11 @@ class Checkpoints:
         read_only: for programs that read a run's checkpoints while it may still train.  A writer removes what a
             killed process left half written; in a reader, that would be what the run is writing now.
 
+    A writer sets a damaged newest checkpoint aside, so that the run resumes from the one before it.
+
     Raises:
-        ValueError: an option outside its range, or `read_only` for a folder that does not exist.
+        ValueError: an option outside its range, `read_only` for a folder that does not exist, or only damaged
+            checkpoints.
     """
 
     def __init__(
@@ -76,7 +83,7 @@ class Checkpoints:
             raise ValueError(f"keep_last must be 1 or more, got {keep_last}: a run resumes from its latest checkpoint.")
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {mode!r}.")
-        if read_only and not _is_remote(folder) and not Path(folder).is_dir():
+        if read_only and not is_remote(folder) and not Path(folder).is_dir():
             raise ValueError(
                 f"folder must be one that holds checkpoints, got {os.fspath(folder)}, which does not exist."
             )
@@ -85,10 +92,21 @@ class Checkpoints:
         self._read_only = read_only
         self._ocp = ocp
         self._policy = _LastAndBest(keep_last, keep_best, mode)
-        self._folder = folder if _is_remote(folder) else Path(folder).resolve()
+        self._folder = folder if is_remote(folder) else Path(folder).resolve()
+        self._saved: SavedSteps | None = None
+        arrays = ocp.PyTreeCheckpointHandler()
+        if isinstance(self._folder, Path):
+            # No subclass: its name would stand in the checkpoint, which Orbax alone could then not read.
+            arrays.finalize = functools.partial(finalize_with_checksums, arrays.finalize)
+            self._saved = SavedSteps(self._folder)
+            if read_only and keep_best is not None:
+                for step in self._saved.steps():
+                    self._saved.require_whole(step, item=METRICS)
+            elif not read_only and jax.process_index() == 0:
+                self._saved.set_aside_damaged()
         self._manager = ocp.CheckpointManager(
             os.fspath(self._folder),
-            item_handlers={_ARRAYS: ocp.PyTreeCheckpointHandler(), _RECORD: ocp.JsonCheckpointHandler()},
+            item_handlers={_ARRAYS: arrays, _RECORD: ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=self._policy,
                 cleanup_tmp_directories=not read_only,
@@ -156,7 +174,8 @@ class Checkpoints:
                 entry, whatever mesh it was saved from; without a sharding, to the first local device.
 
         Raises:
-            ValueError: no such checkpoint, or one whose arrays differ in name, shape or dtype from `target`.
+            ValueError: no such checkpoint, one whose arrays differ in name, shape or dtype from `target`, or a damaged
+                one.
         """
         self._check(step, target, partial=False)
         return self._arrays(step, target), self.record(step)
@@ -168,7 +187,7 @@ class Checkpoints:
 
     def record(self, step: int) -> dict[str, Any]:
         """Return the record of one checkpoint, without reading its arrays."""
-        self._check_step(step)
+        self._check_step(step, item=f"{_RECORD}/")
         args = self._ocp.args.Composite(**{_RECORD: self._ocp.args.JsonRestore()})
         return self._manager.restore(step, args=args)[_RECORD]
 
@@ -186,12 +205,15 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check_step(self, step: int) -> None:
+    def _check_step(self, step: int, *, item: str = "") -> None:
         self.wait()
         steps = self._manager.all_steps()
         if step not in steps:
             found = ", ".join(map(str, sorted(steps))) or "none"
             raise ValueError(f"step must be one that is saved in {self._folder}, got {step}. Saved: {found}.")
+        # One process reads the files for all.
+        if self._saved is not None and jax.process_index() == 0:
+            self._saved.require_whole(step, item=item)
 
     def _check(self, step: int, target: Any, *, partial: bool) -> None:
         """Compare names, shapes and dtypes before anything is read.
@@ -229,38 +251,6 @@ class Checkpoints:
 def tree_bytes(tree: Any) -> int:
     """Return the bytes of all arrays of a tree; abstract ones count in full."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def check_writable(folder: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Fail before training if a checkpoint could not be written; creates the folder.
-
-    Plan for `keep_last` + 1 checkpoints, and one more for `keep_best`.  A remote address is not checked.
-
-    Raises:
-        OSError: the folder cannot be created or written, or its disk has less than `bytes_needed` free.
-    """
-    if _is_remote(folder):
-        return
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the folder must be one that can be written ({error.strerror}). Choose another", str(folder)
-        ) from error
-    free = shutil.disk_usage(folder).free
-    if free < bytes_needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"the disk must have {bytes_needed / 1e9:.3g} GB free for the checkpoints, got {free / 1e9:.3g} GB. "
-            "Free some, keep fewer checkpoints, or choose another folder than",
-            str(folder),
-        )
-
-
-def _is_remote(folder: str | os.PathLike[str]) -> bool:
-    return "://" in os.fspath(folder)
 
 
 def _described(tree: Any) -> dict[str, str]:

@@ -9,13 +9,17 @@ import dataclasses
 import importlib
 import itertools
 import json
-import os
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxkd.runtime.storage.files import read_json, write_json
+
 _SCALARS = (str, int, float, bool, type(None))
+_NUMBER = "number"
+"""Key of a number that JSON lacks: inf, -inf or nan."""
 
 
 def encode(config: Any) -> Any:
@@ -33,6 +37,8 @@ def encode(config: Any) -> Any:
         return {"type": public_path(kind), **fields}
     if isinstance(config, tuple):
         return [encode(item) for item in config]
+    if isinstance(config, float) and not math.isfinite(config):
+        return {_NUMBER: str(config)}
     if isinstance(config, _SCALARS):
         return config
     raise TypeError(
@@ -64,6 +70,8 @@ def decode(value: Any) -> Any:
         return tuple(decode(item) for item in value)
     if not isinstance(value, Mapping):
         return value
+    if value.keys() == {_NUMBER}:
+        return float(value[_NUMBER])
     name = value.get("type", "")
     module, _, qualname = name.partition(":")
     try:
@@ -84,15 +92,21 @@ def decode(value: Any) -> Any:
 
 
 def save(path: Path, config: Any) -> None:
-    """Write a config for `load` to read; a reader sees the old file or the new one."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(encode(config), indent=1) + "\n")
-    os.replace(temporary, path)
+    """Write a config for `load` to read."""
+    write_json(path, encode(config))
 
 
 def load(path: Path) -> Any:
-    """Read a config of `save`."""
-    return decode(json.loads(path.read_text()))
+    """Read a config of `save`.
+
+    Raises:
+        ValueError: a damaged file, or as `decode`; the file is named.
+    """
+    value = read_json(path)
+    try:
+        return decode(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def differences(old: Any, new: Any) -> list[str]:

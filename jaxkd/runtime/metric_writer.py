@@ -16,6 +16,8 @@ from typing import Any, Self
 import jax
 import numpy as np
 
+from jaxkd.runtime.storage.files import append
+
 FILE = "metrics.jsonl"
 
 WALL_CLOCK = frozenset({"seconds", "tokens_per_second", "train/rollout/seconds"})
@@ -52,9 +54,7 @@ class MetricWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         if wandb:
             self._wandb = _wandb_run(self._folder)
-        path = self._folder / FILE
-        self._cut(len(_complete(path)))
-        self._file = path.open("a", encoding="utf-8")
+        self._cut(len(_complete(self._folder / FILE)))
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Append one row.
@@ -73,8 +73,7 @@ class MetricWriter:
             raise ValueError('values must not hold a metric named "step", which is the first field of each row.')
         numbers = {name: _number(name, value) for name, value in values.items()}
         row = {name: value if math.isfinite(value) else str(float(value)) for name, value in numbers.items()}
-        self._file.write(json.dumps({"step": int(step), **row}, allow_nan=False) + "\n")
-        self._file.flush()
+        append(self._folder / FILE, json.dumps({"step": int(step), **row}, allow_nan=False) + "\n")
         if self._summary is None and self._summary_type is not None:
             # TensorBoard hides what an earlier writer logged at purge_step and later.
             self._summary = self._summary_type(str(self._folder), purge_step=self._purge_step)
@@ -98,9 +97,7 @@ class MetricWriter:
             if row["step"] > step:
                 break
             kept += len(line)
-        self._file.close()
         self._cut(kept)
-        self._file = (self._folder / FILE).open("a", encoding="utf-8")
         self._purge_step = step + 1
         if self._summary is not None:
             self._summary.close()
@@ -110,7 +107,6 @@ class MetricWriter:
         """Flush and close all outputs."""
         if not self._active:
             return
-        self._file.close()
         if self._summary is not None:
             self._summary.close()
         if self._wandb is not None:

@@ -1,10 +1,10 @@
 """Trained parameters of a run, from its checkpoints alone, and the hashes of its initial models."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.runtime.storage.files import read_json, write_json
 from jaxkd.typing import Params
 
 STUDENT = "student"
@@ -63,14 +63,17 @@ def trained_student(run: Path, target: Params) -> Params:
 
 
 def write_origins(run: Path, origins: Mapping[str, str]) -> None:
-    """Store the hashes of the models that a run began from."""
-    _origins_file(run).write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
+    """Store the hashes of the models that a run begins from, in place of those of a try that failed."""
+    if origins:
+        write_json(_origins_file(run), origins)
+    else:
+        _origins_file(run).unlink(missing_ok=True)
 
 
 def origins(run: Path) -> dict[str, str]:
     """Return the hashes that `write_origins` stored; empty if there are none, or no run."""
     path = _origins_file(run)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def _origins_file(run: Path) -> Path:

@@ -18,6 +18,7 @@ from jaxkd.distillation import answer_log_probs, forward
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch, TokenBatch
+from jaxkd.runtime import hidden_cache
 from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import mesh as meshes
@@ -54,9 +55,30 @@ class Cache(Stage):
     def provenance(self) -> str:
         return f"model: {self.model.provenance()}"
 
+    def disk_bytes(self, folder: Path) -> int:
+        # A cache that was begun has all of its disk.
+        if (folder / hidden_cache.MANIFEST).exists() or self._waits_for_data():
+            return 0
+        examples = _examples(self.data, self.split, self.model.tokenizer())
+        return hidden_cache.disk_bytes(_sizes(examples), width=self._width(), dtype=self.dtype)
+
+    def _waits_for_data(self) -> bool:
+        """Return whether the text is written by an earlier stage."""
+        try:
+            resolve(self.data, {})
+        except ValueError:
+            return True
+        return False
+
+    def _width(self) -> int:
+        return 1 if isinstance(self.data, PreferenceText) else self.model.config().width
+
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed
-        stage_folder.claim(folder, self)
+        with stage_folder.claimed(folder, self, work=(hidden_cache.PROGRESS,)):
+            self._run(folder, stages)
+
+    def _run(self, folder: Path, stages: Mapping[str, Path]) -> None:
         cache = resolve(self, stages)
         config, tokenizer = cache.model.config(), cache.model.tokenizer()
         examples = _examples(cache.data, cache.split, tokenizer)
@@ -64,8 +86,8 @@ class Cache(Stage):
         writer = HiddenCacheWriter(
             folder,
             cache.data.identity(cache.split, cache.model, tokenizer),
-            sizes=[len(example.tokens) - example.prompt_length for example in examples],
-            width=1 if pairs else config.width,
+            sizes=_sizes(examples),
+            width=cache._width(),
             dtype=cache.dtype,
         )
         if writer.complete:
@@ -94,6 +116,11 @@ def _examples(data: PackedText | PreferenceText, split: Split, tokenizer: "PreTr
     if isinstance(data, PreferenceText):
         return [answer for pair in data.tokenized(split, tokenizer) for answer in pair.answers]
     return data.tokenized(split, tokenizer)
+
+
+def _sizes(examples: list[Tokenized]) -> list[int]:
+    """Return the number of target positions of each example."""
+    return [len(example.tokens) - example.prompt_length for example in examples]
 
 
 def _hiddens(config: DecoderConfig, params: Params, batch: TokenBatch) -> Float[Array, "b k d"]:

@@ -33,11 +33,11 @@ class Evaluate(Stage):
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         del seed
-        stage_folder.claim(folder, self)
-        if stage_folder.read_evaluations(folder) is not None:
-            _log.info("%s is finished: nothing to do", folder)
-            return
-        with jax.set_mesh(meshes.make(self.mesh)):
-            resolved = resolve(self, stages)
-            model = language_model(resolved.model)
-            stage_folder.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})
+        with stage_folder.claimed(folder, self, work=(stage_folder.EVALUATIONS,)):
+            if stage_folder.read_evaluations(folder) is not None:
+                _log.info("%s is finished: nothing to do", folder)
+                return
+            with jax.set_mesh(meshes.make(self.mesh)):
+                resolved = resolve(self, stages)
+                model = language_model(resolved.model)
+                stage_folder.write_evaluations(folder, {one.name: one(model) for one in resolved.evaluators})

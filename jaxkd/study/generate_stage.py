@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from jaxkd.data.text.packed_text import PackedText
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime.progress import progress
+from jaxkd.runtime.storage.files import append, write_text
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
@@ -23,6 +23,9 @@ from jaxkd.training.stage import Stage, resolve
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
+
+ANSWERS = "answers.jsonl"
+"""File of all answers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,12 +78,15 @@ class Generate(Stage):
             ValueError: no usable answer.
         """
         del seed
-        stage_folder.claim(folder, self)
+        with stage_folder.claimed(folder, self, work=(ANSWERS,)):
+            self._run(folder, stages)
+
+    def _run(self, folder: Path, stages: Mapping[str, Path]) -> None:
         learnt = folder / f"{self.split}.jsonl"
         if learnt.exists():
             _log.info("%s is finished: nothing to do", folder)
             return
-        written = folder / "answers.jsonl"
+        written = folder / ANSWERS
         with jax.set_mesh(meshes.make(self.mesh)):
             _write(resolve(self, stages), written)
         rows = list(_rows(written))
@@ -91,9 +97,7 @@ class Generate(Stage):
                 f"one answer at least must end within max_new_tokens={self.max_new_tokens}, got none of {len(rows)}. "
                 f'Raise it, or set unfinished="keep"; {written} shows what was written.'
             )
-        temporary = folder / "kept.tmp"
-        temporary.write_text("".join(_line(row) for row in kept), encoding="utf-8")
-        os.replace(temporary, learnt)
+        write_text(learnt, "".join(_line(row) for row in kept))
 
     def _keeps(self, row: Mapping[str, Any]) -> bool:
         return self.unfinished == "keep" or row["finish"] != Finish.LENGTH.name
@@ -106,7 +110,7 @@ def _write(answer: Generate, path: Path) -> None:
     prompts = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
     examples = {example.key: example for example in answer.data.source.examples(answer.split)}
     done = sum(1 for _ in _rows(path))
-    with path.open("a", encoding="utf-8") as file, progress(len(prompts), answer.name, start=done) as bar:
+    with progress(len(prompts), answer.name, start=done) as bar:
         for start in range(done, len(prompts), answer.rows):
             batch = prompts[start : start + answer.rows]
             texts = generate(
@@ -118,9 +122,11 @@ def _write(answer: Generate, path: Path) -> None:
                 example_ids=[one.index for one in batch],
                 rows=answer.rows,
             )
-            for one, text in zip(batch, texts, strict=True):
-                file.write(_line(_row(one, examples[one.key], text.text, len(text.tokens), text.finish)))
-            file.flush()
+            rows = [
+                _row(one, examples[one.key], text.text, len(text.tokens), text.finish)
+                for one, text in zip(batch, texts, strict=True)
+            ]
+            append(path, "".join(map(_line, rows)))
             bar.update(start + len(batch), tokens=sum(len(text.tokens) for text in texts))
 
 

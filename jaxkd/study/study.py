@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxkd.evals.headline import BITS_PER_BYTE, Headline
 from jaxkd.runtime import host_memory
-from jaxkd.runtime.checkpoint import check_writable
+from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.study.usage import Usage
 from jaxkd.training.stage import Stage, resolve
 from jaxkd.training.stage_folder import read_evaluations
@@ -81,7 +81,8 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
     for stage in selected:
         stage.validate()
     runs = [(stage, seed, stage_folder(workdir, stage, seed)) for stage in selected for seed in study.seeds_of(stage)]
-    check_writable(workdir, sum(stage.disk_bytes() for stage, _, folder in runs if read_evaluations(folder) is None))
+    unfinished = [(stage, folder) for stage, _, folder in runs if read_evaluations(folder) is None]
+    check_writable(workdir, sum(stage.disk_bytes(folder) for stage, folder in unfinished))
     usage = Usage(workdir)
     for number, (stage, seed, folder) in enumerate(runs, start=1):
         _log.info("[%d/%d] %s", number, len(runs), folder)

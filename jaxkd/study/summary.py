@@ -9,6 +9,7 @@ from typing import Any
 from jaxkd import report
 from jaxkd.evals.bootstrap import Comparison, compare
 from jaxkd.runtime import configs, metric_writer
+from jaxkd.runtime.storage.files import write_json
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
 from jaxkd.training.evaluator import Evaluation
@@ -67,7 +68,7 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
         "peak_memory_gb": usage.peak_memory_gb(),
         "seed": study.seeds[0] if len(study.seeds) == 1 else list(study.seeds),
     }
-    (workdir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    write_json(workdir / "summary.json", summary)
     if results:
         stages = [_stage_report(result) for result in results]
         report.write_report(

@@ -1,7 +1,7 @@
 """Cost of a study: seconds and peak memory of each stage, over all processes that worked on it in turn."""
 
 import contextlib
-import json
+import logging
 import resource
 import sys
 import time
@@ -10,13 +10,19 @@ from pathlib import Path
 
 import jax
 
+from jaxkd.runtime.storage.files import read_json, write_json
+
+_log = logging.getLogger(__name__)
+
+_FIGURES = ("seconds", "peak_memory_gb")
+
 
 class Usage:
     """Record of the cost of a study, stored in `usage.json` in its folder."""
 
     def __init__(self, workdir: Path):
         self._path = workdir / "usage.json"
-        self.stages: dict[str, dict[str, float]] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self.stages: dict[str, dict[str, float]] = self._read()
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
@@ -35,8 +41,18 @@ class Usage:
         """Return the largest resident memory of a process, in 1e9 bytes."""
         return max((stage["peak_memory_gb"] for stage in self.stages.values()), default=0.0)
 
+    def _read(self) -> dict[str, dict[str, float]]:
+        """Read the file; one that is damaged costs its figures, and no stage."""
+        try:
+            found = read_json(self._path) if self._path.exists() else {}
+            return {name: {figure: float(stage[figure]) for figure in _FIGURES} for name, stage in found.items()}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            _log.warning("the seconds and memory that %s held are lost (%s)", self._path, error)
+            return {}
+
     def _add(self, name: str, seconds: float) -> None:
-        old = self.stages.get(name, {"seconds": 0.0, "peak_memory_gb": 0.0})
+        self.stages |= self._read()  # what other processes measured meanwhile
+        old = self.stages.get(name, dict.fromkeys(_FIGURES, 0.0))
         # ru_maxrss counts KiB on Linux and bytes on macOS.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
         self.stages[name] = {
@@ -44,4 +60,4 @@ class Usage:
             "peak_memory_gb": round(max(old["peak_memory_gb"], peak), 3),
         }
         if jax.process_index() == 0:
-            self._path.write_text(json.dumps(self.stages, indent=1) + "\n")
+            write_json(self._path, self.stages)

@@ -5,6 +5,8 @@ import dataclasses
 import json
 from typing import Any, Self
 
+from jaxkd.runtime.storage.files import to_json
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -87,7 +89,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Return text that `from_json` turns into an equal evaluation."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return to_json(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -99,14 +101,15 @@ class Evaluation:
         try:
             fields = json.loads(text)
             return cls(
-                metrics=dict(fields["metrics"]),
+                # A number that is not finite is a string in the file.
+                metrics={name: float(value) for name, value in fields["metrics"].items()},
                 keys=tuple(fields["keys"]),
-                per_example={name: tuple(column) for name, column in fields["per_example"].items()},
+                per_example={name: tuple(map(float, column)) for name, column in fields["per_example"].items()},
                 samples=tuple(Sample(**sample) for sample in fields["samples"]),
                 # Older files have no forecasts.
                 forecasts=tuple(_forecast(one) for one in fields.get("forecasts", ())),
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"text must be the JSON of an Evaluation, got {text[:60]!r} ({error}). Run the evaluation again."
             ) from error
@@ -117,8 +120,8 @@ def _forecast(fields: dict[str, Any]) -> Forecast:
         key=fields["key"],
         names=tuple(fields["names"]),
         times=tuple(fields["times"]),
-        measured=tuple(map(tuple, fields["measured"])),
-        forecast=tuple(map(tuple, fields["forecast"])),
+        measured=tuple(tuple(map(float, row)) for row in fields["measured"]),
+        forecast=tuple(tuple(map(float, row)) for row in fields["forecast"]),
         # Older files have no places.
         places=tuple(fields.get("places", ())),
     )

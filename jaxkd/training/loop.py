@@ -10,16 +10,18 @@ from typing import Any
 import jax
 
 from jaxkd.records import Rollout
-from jaxkd.runtime.checkpoint import Checkpoints, check_writable
+from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
+from jaxkd.runtime.storage import inputs
+from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluation, Evaluator
-from jaxkd.training.step_log import StepLog
+from jaxkd.training.step_log import StepLog, require_finite
 from jaxkd.training.train_config import TrainConfig
 from jaxkd.training.train_step import TrainState, rollout_key
 from jaxkd.typing import Key, Params
@@ -40,7 +42,7 @@ class TrainingRun:
 
     def go(self) -> None:
         train = self.train
-        check_writable(self.folder, train.disk_bytes())
+        check_writable(self.folder, train.disk_bytes(self.folder))
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt:
@@ -60,6 +62,7 @@ class TrainingRun:
         """Start from the newest checkpoint in the folder, else from `start_from`, else from the recipe."""
         latest = checkpoints.latest()
         if latest is not None:
+            inputs.require_unchanged(self.folder, self.train.recipe)
             state, record = checkpoints.restore(latest, self.abstract)
             stream.set_state(record["stream"])
             _log.info("resuming at step %d of %s", latest, self.folder)
@@ -67,7 +70,8 @@ class TrainingRun:
 
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         origins = self.train.recipe.origins()
-        if origins and jax.process_index() == 0:
+        if jax.process_index() == 0:
+            inputs.store(self.folder, self.train.recipe)
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
@@ -107,6 +111,7 @@ class TrainingRun:
                     self._save(state, stream, checkpoints)
             log.flush()
         if start < int(state.step) == train.steps:
+            require_finite(state.params, train.steps)
             state = self._validate(train.steps, state, frozen, writer)
         return state
 

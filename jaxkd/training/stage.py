@@ -30,8 +30,9 @@ class Stage(abc.ABC):
     def validate(self) -> None:
         """Reject what cannot work, before any stage of the study starts."""
 
-    def disk_bytes(self) -> int:
-        """Return the bytes that the stage will write at one seed, as far as known before it starts."""
+    def disk_bytes(self, folder: Path) -> int:
+        """Return the bytes that the stage will still write into its folder, as far as known before it starts."""
+        del folder
         return 0
 
     def plan(self) -> str:

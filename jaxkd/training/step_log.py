@@ -4,12 +4,33 @@ import math
 import time
 
 import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import ProgressBar
 from jaxkd.training.optimizer import Optimizer, learning_rate_at
 from jaxkd.training.train_step import COUNT_PREFIX
-from jaxkd.typing import Scalar
+from jaxkd.typing import Params, Scalar
+
+_FIX = (
+    "Lower learning_rate, raise warmup_steps or set clip_norm, and name another --workdir. What the last checkpoint "
+    "holds, if there is one, is from before: start_from=FOLDER of this run goes on from it."
+)
+
+
+def require_finite(params: Params, step: int) -> None:
+    """Reject parameters after the last step that no later loss would show to be broken.
+
+    Raises:
+        FloatingPointError: a parameter that is not finite, by name.
+    """
+    whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())  # for each process to read
+    finite = jax.jit(lambda tree: jax.tree.map(lambda leaf: jnp.isfinite(leaf).all(), tree), out_shardings=whole)
+    for path, holds in jax.tree.leaves_with_path(jax.device_get(finite(params))):
+        if not holds:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise FloatingPointError(f"{name} must be finite, got nan or inf in it after step {step}. {_FIX}")
 
 
 class StepLog:
@@ -49,10 +70,7 @@ class StepLog:
         seconds, self._clock = now - self._clock, now
         for name, value in values.items():
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} must be finite, got {value} at step {step}. The last checkpoint is from before: lower "
-                    "learning_rate, raise warmup_steps, or set clip_norm, and run again."
-                )
+                raise FloatingPointError(f"{name} must be finite, got {value} at step {step}. {_FIX}")
         counts = {name: round(values.pop(name)) for name in list(values) if name.startswith(COUNT_PREFIX)}
         targets = counts.get(f"{COUNT_PREFIX}targets", 0)
         self._bar.update(step, loss=values["loss"], tokens=targets)

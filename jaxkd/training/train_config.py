@@ -1,6 +1,7 @@
 """Configuration of a training run: what is trained, for how long, and how often it is validated and saved."""
 
 import dataclasses
+from pathlib import Path
 from typing import ClassVar
 
 import jax
@@ -84,7 +85,8 @@ class TrainConfig(Stage):
                 raise ValueError(f"{name} must be >= 1, got {value}.")
         meshes.check_rows(self.mesh, rows // self.accumulation)
 
-    def disk_bytes(self) -> int:
+    def disk_bytes(self, folder: Path) -> int:
+        del folder
         with jax.set_mesh(meshes.make(self.mesh)):
             state = self.compiled_step().abstract_state()
         # One more than is retained: a checkpoint is complete before an old one is deleted.

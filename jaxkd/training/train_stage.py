@@ -18,6 +18,9 @@ from jaxkd.training.train_config import MAY_CHANGE, TrainConfig
 
 _log = logging.getLogger(__name__)
 
+WORK = (stage_folder.EVALUATIONS, metric_writer.FILE, "checkpoints/[0-9]*")
+"""Files of a run that has made a step."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Train(TrainConfig):
@@ -30,13 +33,13 @@ class Train(TrainConfig):
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         # First, since a claim stores this config, even one that requests impossible steps.
         finished = stage_folder.read_evaluations(folder) is not None and self._finished(folder)
-        stage_folder.claim(folder, self, may_differ=MAY_CHANGE)
-        if finished:
-            _log.info("%s is finished: nothing to do", folder)
-            return
-        train = resolve(self, stages)
-        with jax.set_mesh(meshes.make(self.mesh)):
-            TrainingRun(train, folder, seed).go()
+        with stage_folder.claimed(folder, self, work=WORK, may_differ=MAY_CHANGE):
+            if finished:
+                _log.info("%s is finished: nothing to do", folder)
+                return
+            train = resolve(self, stages)
+            with jax.set_mesh(meshes.make(self.mesh)):
+                TrainingRun(train, folder, seed).go()
 
     def _finished(self, folder: Path) -> bool:
         """Check the newest checkpoint, or the log if the checkpoints were removed to free space.

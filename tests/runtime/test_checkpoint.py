@@ -1,6 +1,7 @@
 """Checkpoints on a real disk; the process that dies is a real one."""
 
-import os
+import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,16 +227,98 @@ def test_tree_bytes_counts_abstract_arrays():
     assert checkpoint.tree_bytes(tree) == 3 * 4 * 2 + 4
 
 
-def test_check_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
-    checkpoint.check_writable(tmp_path / "new" / "folder", bytes_needed=1)
-    assert list((tmp_path / "new" / "folder").iterdir()) == []
-    checkpoint.check_writable("gs://bucket/run", bytes_needed=1 << 60)
-    assert not os.path.exists("gs:")
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Two checkpoints, the second of which is worse; compressed, its arrays are not all zeros."""
+    folder = tmp_path_factory.mktemp("two")
+    with Checkpoints(folder, keep_best="loss") as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, _noise(step), {"step": step}, {"loss": float(step)})
+    return folder
 
 
-def test_check_writable_refuses_a_full_disk_and_a_file_in_the_way(tmp_path):
-    with pytest.raises(OSError, match=r"must have 1\.15e\+09 GB free for the checkpoints, got .* GB"):
-        checkpoint.check_writable(tmp_path, bytes_needed=1 << 60)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="the folder must be one that can be written"):
-        checkpoint.check_writable(tmp_path / "file" / "run")
+def _noise(step):
+    return {"up": jnp.asarray(np.random.default_rng(step).normal(size=5000), jnp.float32)}
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _zero_half(path):
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size // 2] + bytes(size - size // 2))
+
+
+def _arrays_file(step_folder):
+    """The file that holds the numbers: the largest."""
+    return max((path for path in step_folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+FAULTS = {
+    "flipped": _flip,
+    "zeroed": _zero_half,
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *(("arrays", fault) for fault in FAULTS),
+        ("arrays/_METADATA", "missing"),
+        ("record/metadata", "flipped"),
+        ("metrics/metrics", "empty"),
+        ("metrics/metrics", "missing"),
+        ("checksums.json", "zeroed"),
+    ],
+)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(two, tmp_path, caplog, name, fault):
+    folder = shutil.copytree(two, tmp_path / "copy")
+    FAULTS[fault](_arrays_file(folder / "2") if name == "arrays" else folder / "2" / name)
+    with caplog.at_level(logging.WARNING, logger="jaxkd"), Checkpoints(folder, keep_best="loss") as checkpoints:
+        assert checkpoints.latest() == 1
+        arrays, record = checkpoints.restore(1, _abstract(_noise(1)))
+        _assert_equal(arrays, _noise(1))
+        assert record == {"step": 1}
+        checkpoints.save(2, _noise(2), {"step": 2}, {"loss": 2.0})
+        assert checkpoints.latest() == 2
+    (message,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert message.startswith(f"checkpoint {folder / '2'} is damaged ({folder / '2'}/")
+    assert "it is renamed to 2.damaged, which can be removed, and the newest is that of step 1" in message
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "2.damaged"]
+
+
+def test_only_damaged_checkpoints_are_refused_and_the_folder_is_named(two, tmp_path):
+    folder = shutil.copytree(two, tmp_path / "copy")
+    for step in ("1", "2"):
+        _flip(_arrays_file(folder / step))
+    with pytest.raises(ValueError, match=rf"/2/arrays/.* must be as it was saved, .* remove {folder / '2'} and run"):
+        Checkpoints(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+
+
+def test_a_reader_refuses_what_is_damaged_and_changes_nothing(two, tmp_path):
+    folder = shutil.copytree(two, tmp_path / "copy")
+    _flip(_arrays_file(folder / "2"))
+    with Checkpoints(folder, read_only=True) as checkpoints:
+        assert checkpoints.record(2) == {"step": 2}, "another item than the damaged one"
+        with pytest.raises(
+            ValueError, match=r"/2/arrays/.* must be as it was saved, got a file that is missing or differs"
+        ):
+            checkpoints.restore_part(2, _abstract(_noise(2)))
+        _assert_equal(checkpoints.restore_part(1, _abstract(_noise(1))), _noise(1))
+    _flip(folder / "1/metrics/metrics")
+    with pytest.raises(ValueError, match="/1/metrics/metrics must be as it was saved"):
+        Checkpoints(folder, keep_best="loss", read_only=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+
+
+def test_a_checkpoint_of_an_older_version_has_no_checksums_and_is_read(two, tmp_path):
+    folder = shutil.copytree(two, tmp_path / "copy")
+    (folder / "2/checksums.json").unlink()
+    with Checkpoints(folder) as checkpoints:
+        _assert_equal(checkpoints.restore(2, _abstract(_noise(2)))[0], _noise(2))

@@ -52,3 +52,19 @@ def test_refuses_what_would_not_come_back():
         ValueError, match="jaxkd.sharding:MeshShape has no field pipeline. Its fields are data, fsdp, tensor"
     ):
         configs.decode(written)
+
+
+def test_numbers_that_json_lacks_come_back(tmp_path):
+    config = Optimizer(learning_rate=float("inf"))
+    configs.save(tmp_path / "config.json", config)
+    json.loads((tmp_path / "config.json").read_text(), parse_constant=pytest.fail)
+    assert configs.load(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("", "must be JSON, got 0 bytes"), ('{"type": "a:B"}', "type must name")]
+)
+def test_a_file_that_is_no_config_is_named(tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"{tmp_path / 'config.json'}:? {message}"):
+        configs.load(tmp_path / "config.json")

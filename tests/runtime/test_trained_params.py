@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxkd.models import LoRA
-from jaxkd.runtime import configs
+from jaxkd.runtime import configs, trained_params
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import Study, run_study, runs
@@ -100,3 +100,10 @@ def test_what_is_no_such_model_is_refused(tiny, run, tmp_path):
     adapters.run(tmp_path / "lora", seed=0, stages={})
     with pytest.raises(ValueError, match=r"saved nothing, .*merged by `python -m jaxkd.export`, whose folder is"):
         dataclasses.replace(tiny.student, trained=str(tmp_path / "lora")).load_sharded()
+
+
+def test_origins_are_those_of_the_last_try(tmp_path):
+    trained_params.write_origins(tmp_path, {"reference": "a"})
+    assert trained_params.origins(tmp_path) == {"reference": "a"}
+    trained_params.write_origins(tmp_path, {})
+    assert trained_params.origins(tmp_path) == {}

@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
+import shutil
+import types
 
 import jax
 import numpy as np
 import pytest
 
+from jaxkd.data import Jsonl
 from jaxkd.data.text.packing import evaluation_batches
 from jaxkd.distillation import forward
 from jaxkd.runtime.hidden_cache import HiddenCache
 from jaxkd.sharding import MeshShape
-from jaxkd.study import cache_stage
+from jaxkd.study import Study, cache_stage, run_study
 
 
 def test_the_cache_holds_the_live_hidden_states(tiny, tmp_path):
@@ -47,6 +50,34 @@ def test_an_interrupted_pass_goes_on(tiny, tmp_path, monkeypatch):
     small.run(tmp_path / "whole", seed=0, stages={})
     stored = [np.load(tmp_path / name / "hidden.npy") for name in ("parts", "whole")]
     np.testing.assert_array_equal(*stored)
+
+
+def test_a_study_asks_for_the_disk_of_a_cache_until_it_is_begun(tiny, tmp_path, monkeypatch):
+    stage = tiny.cache(dtype="bfloat16")
+    study = Study(name="t", title="", description="", stages=(stage,))
+    rows = sum(len(one.tokens) - one.prompt_length for one in tiny.text.tokenized("train", tiny.teacher.tokenizer()))
+    assert stage.disk_bytes(tmp_path / "teacher_cache") == rows * 64 * 2
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
+        with pytest.raises(
+            OSError, match=r"the disk must have .* GB free for the checkpoints and caches, got 1e-06 GB"
+        ):
+            run_study(study, tmp_path)
+    assert not (tmp_path / "teacher_cache").exists()
+    run_study(study, tmp_path)
+    assert stage.disk_bytes(tmp_path / "teacher_cache") == 0
+    assert tiny.cache(data=dataclasses.replace(tiny.text, source=Jsonl(train="stage:a"))).disk_bytes(tmp_path) == 0
+
+
+def test_damage_is_noticed_by_the_run_that_reads_the_cache(tiny, tmp_path):
+    tiny.cache().run(tmp_path / "cache", seed=0, stages={})
+    rows = np.load(tmp_path / "cache/hidden.npy", mmap_mode="r+")
+    rows[len(rows) // 2 :] = 0
+    rows.flush()
+    recipe = tiny.logit_kd(teacher_cache="stage:teacher_cache")
+    train = tiny.train(recipe, steps=2, validation=(), evaluators=(), mesh=MeshShape(data=1))
+    with pytest.raises(ValueError, match=rf"{tmp_path / 'cache'}/hidden\.npy must be as it was written"):
+        train.run(tmp_path / "kd", seed=0, stages={"teacher_cache": tmp_path / "cache"})
 
 
 def test_a_finished_cache_is_left_alone(tiny, tmp_path):

@@ -1,8 +1,10 @@
 """Whole training runs in miniature: exact resume, refusals, interrupts, caches, failures."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxkd.data import Jsonl
 from jaxkd.losses import ForwardKL
 from jaxkd.on_policy import Replay
 from jaxkd.on_policy.rollouts import Rollouts
@@ -20,6 +23,7 @@ from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.runtime.storage.folder_lock import locked
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
@@ -180,6 +184,54 @@ def test_a_run_that_was_killed_continues_bitwise_from_its_last_save(everything, 
     assert_bitwise(everything, whole, copy)
 
 
+def damage(checkpoint):
+    """Flip a bit of the arrays of a checkpoint."""
+    path = max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(everything, whole, copy, caplog):
+    (copy / "evaluation.json").unlink()
+    damage(copy / "checkpoints/5")
+    with caplog.at_level(logging.INFO, logger="jaxkd"):
+        everything.run(copy, seed=3, stages={})
+    assert_bitwise(everything, whole, copy)
+    assert f"{copy / 'checkpoints/5'} is damaged" in caplog.text
+    assert f"resuming at step 3 of {copy}" in caplog.text
+    (copy / "evaluation.json").unlink()
+    for step in (3, 5):
+        damage(copy / "checkpoints" / str(step))
+    with pytest.raises(
+        ValueError, match=rf"The checkpoint is damaged: remove {copy / 'checkpoints/5'} and run the same"
+    ):
+        everything.run(copy, seed=3, stages={})
+
+
+def test_a_run_whose_folder_is_in_use_is_refused_and_changes_nothing(everything, copy):
+    (copy / "evaluation.json").unlink()
+    with locked(copy):
+        before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+        with pytest.raises(BlockingIOError, match=rf"{copy} is in use by process {os.getpid()} on"):
+            everything.run(copy, seed=3, stages={})
+        assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_try_that_failed_before_its_first_step_binds_no_later_one(best, tmp_path):
+    options = {"evaluate_every": None, "save_every": None, "keep_best": None, "validation": (), "evaluators": ()}
+    corrected = dataclasses.replace(best[0], **options)
+    source = Jsonl(train=str(tmp_path / "mistyped.jsonl"))
+    data = dataclasses.replace(corrected.recipe.data, source=source)
+    mistyped = dataclasses.replace(corrected, recipe=dataclasses.replace(corrected.recipe, data=data))
+    with pytest.raises(FileNotFoundError, match=r"mistyped\.jsonl"):
+        mistyped.run(tmp_path / "run", seed=0, stages={})
+    corrected.run(tmp_path / "run", seed=0, stages={})
+    assert configs.load(tmp_path / "run/config.json") == corrected
+    with pytest.raises(ValueError, match="belongs to a run with another config"):
+        mistyped.run(tmp_path / "run", seed=0, stages={})
+
+
 def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
     train, folder = best
     copied = shutil.copytree(folder, tmp_path / "copy")
@@ -273,9 +325,46 @@ def test_a_loss_that_is_not_finite_stops_the_run(best, tmp_path):
         keep_best=None,
         optimizer=Optimizer(learning_rate=1e30, schedule="constant", clip_norm=None),
     )
-    with pytest.raises(FloatingPointError, match=r"(loss|grad_norm|\w+) must be finite, got \w+ at step \d+"):
+    with pytest.raises(FloatingPointError, match=r"\w+ must be finite, got \w+ at step \d+\. Lower .* start_from"):
         exploding.run(tmp_path, seed=0, stages={})
     assert not list((tmp_path / "checkpoints").glob("[0-9]*"))
+
+
+def test_parameters_that_the_last_step_broke_stop_the_run_too(best, tmp_path):
+    """The loss of the last step is that of the parameters before it."""
+    train, _ = best
+    broken = Optimizer(learning_rate=1e38, schedule="constant", weight_decay=1e6, clip_norm=None)
+    last = dataclasses.replace(train, steps=1, evaluate_every=None, save_every=None, keep_best=None, optimizer=broken)
+    message = (
+        r"student\..* must be finite, got nan or inf in it after step 1\. Lower learning_rate, .* another --workdir"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        last.run(tmp_path, seed=0, stages={})
+    assert not (tmp_path / "evaluation.json").exists()
+    assert not list((tmp_path / "checkpoints").glob("[0-9]*"))
+
+
+@contextlib.contextmanager
+def other_contents(path):
+    """Flip a bit in the middle of a file, for the duration of a block."""
+    content, stat = path.read_bytes(), path.stat()
+    middle = len(content) // 2
+    try:
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        yield
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_changed_inputs_are_refused_and_named(everything, tiny, copy):
+    (copy / "evaluation.json").unlink()
+    rows, weights = Path(tiny.text.source.train), tiny.folder / "model.safetensors"
+    for path, name in ((rows, rf"data\.source\.train '{rows}'"), (weights, rf"teacher\.path '{tiny.folder}'.*")):
+        message = rf"{name} must have the contents with which the run in {copy} began, got others\. Restore them, or"
+        with other_contents(path), pytest.raises(ValueError, match=message):
+            everything.run(copy, seed=3, stages={})
+    everything.run(copy, seed=3, stages={})
 
 
 def test_a_row_says_what_a_person_wants_to_know(whole):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 
 Row = TypeVar("Row")
@@ -36,6 +37,10 @@ class SplitFiles:
         if not path.is_file():
             raise FileNotFoundError(f"{field} must name an existing file, got {name!r} ({path.absolute()}).")
         return path
+
+    def input_hashes(self) -> dict[str, str]:
+        """Return the hash of the file that training reads."""
+        return {} if self.train is None else {"train": file_sha256(self.file("train"))}
 
 
 def read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[Row]:

@@ -19,6 +19,7 @@ from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.systems.autonomous import Initial, System
 from jaxkd.dynamics.systems.driven import DrivenSystem, RandomDrive
 from jaxkd.dynamics.systems.grid_equations import GridEquations
+from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Key, Split
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ class MeasuredTrajectories(TrajectorySource):
             return tuple(_part(record, split) for record in found)
         held = max(1, len(found) // HELD_OUT)
         return {"train": found[: -2 * held], "validation": found[-2 * held : -held], "test": found[-held:]}[split]
+
+    def input_hashes(self) -> dict[str, str]:
+        """Return the hash of all files: their records are divided into the splits."""
+        return {"paths": " ".join(file_sha256(path) for path in self.paths)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

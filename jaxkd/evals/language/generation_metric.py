@@ -2,12 +2,12 @@
 
 import abc
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxkd.data.examples import Example
 from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.stage_folder import read_evaluations
 
 GENERATIONS = "generations"
 """Name of the evaluator that stores the generations."""
@@ -50,14 +50,13 @@ def baseline(answers: Sequence[Generation], against: str | None) -> list[Generat
     """
     if against is None:
         return [Generation(example=answer.example, text=answer.example.response, ended=True) for answer in answers]
-    path = Path(against) / "evaluation.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_evaluations(Path(against)) or {}
     if GENERATIONS not in found:
         raise ValueError(
             f"against must be the folder of a finished stage with a Generations evaluator, got {against!r}, which has "
             f"measured {', '.join(found) or 'nothing'}."
         )
-    evaluation = Evaluation.from_json(json.dumps(found[GENERATIONS]))
+    evaluation = found[GENERATIONS]
     keys = tuple(answer.example.key for answer in answers)
     if evaluation.keys != keys:
         raise ValueError(

@@ -6,7 +6,6 @@ the published checkpoint; `source.json` in the folder records this.
 
 import collections
 import functools
-import json
 import os
 import shutil
 import uuid
@@ -24,6 +23,7 @@ from jaxkd.models.checkpoints.gguf_architectures import of as architecture_of
 from jaxkd.models.checkpoints.weight_files import Tensor, write_file
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.runtime.packages import file_sha256
+from jaxkd.runtime.storage import checksums, files
 from jaxkd.tokenizers.gguf import from_gguf
 
 _Matrix = Float[np.ndarray, "..."]
@@ -45,7 +45,7 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
     Raises:
         FileNotFoundError: there is no such file.
         FileExistsError: the folder exists and holds something else.
-        ValueError: the file is damaged, or is of a kind that cannot be converted.
+        ValueError: the file or its conversion is damaged, or the file is of a kind that cannot be converted.
     """
     gguf_path, folder = Path(gguf_path), Path(folder)
     if not gguf_path.is_file():
@@ -67,9 +67,10 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
     partial.mkdir()
     try:
         tokenizer.save_pretrained(partial, save_jinja_files=False)
-        _write_json(partial / "config.json", config)
+        files.write_json(partial / "config.json", config)
         write_file(partial / "model.safetensors", tensors)
-        _write_json(partial / "source.json", _source(gguf_path, digest, fields, reader.tensors))
+        files.write_json(partial / "source.json", _source(gguf_path, digest, fields, reader.tensors))
+        checksums.write(partial, {path.name: path for path in partial.iterdir()})
         try:
             os.rename(partial, folder)
         except OSError:
@@ -80,6 +81,19 @@ def convert(gguf_path: Path | str, folder: Path | str) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def require_whole(folder: Path) -> None:
+    """Reject a folder of `convert` that was damaged since.
+
+    Raises:
+        ValueError: a file that is missing or differs, by name.
+    """
+    if (path := checksums.damaged(folder)) is not None:
+        raise ValueError(
+            f"{path} must be as it was converted, got a file that is missing or differs. Remove {folder} and run "
+            "again: the model is then converted anew."
+        )
 
 
 def metadata(reader: Any) -> dict[str, Any]:
@@ -101,11 +115,12 @@ def _reader(path: Path) -> Any:
 
 def _require_same_source(folder: Path, digest: str) -> None:
     source = folder / "source.json"
-    if not source.exists() or json.loads(source.read_text())["sha256"] != digest:
+    if not source.exists() or files.read_json(source)["sha256"] != digest:
         raise FileExistsError(
             f"folder must be new, or hold the conversion of the same file (sha256 {digest}), got {folder}, "
             f"which holds something else. Delete it, or name another folder."
         )
+    require_whole(folder)
 
 
 def _renamed(found: Iterable[Any], config: DecoderConfig, architecture: Architecture) -> dict[str, Tensor]:
@@ -190,7 +205,3 @@ def _source(path: Path, digest: str, fields: Mapping[str, Any], tensors: Iterabl
         "embedding_quantization": kinds["token_embd.weight"],
         "dequantized_to": "float32",
     }
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")

