@@ -15,7 +15,6 @@ import jax
 
 from jaxkd.study.study import Study, run_study
 from jaxkd.study.summary import write_summary
-from jaxkd.training.loop import Interrupted
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_stage import Train
 
@@ -30,6 +29,9 @@ class Command:
 
     Every field of a stage can be set with the stage's name as prefix, as in --kd.recipe.temperature 1.0; the prefix is
     optional if there is one training stage.  The same command again resumes where the last one stopped.
+
+    Exit status: 0 if all is done, 1 for a mistake, 75 if the run was stopped by SIGTERM or Ctrl-C, is saved and goes on
+    by the same command, 130 for a second Ctrl-C.
     """
 
     config: Path = DEFAULT_CONFIG
@@ -66,20 +68,11 @@ def _main(arguments: list[str]) -> None:
                 sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
         return
     if not command.report:
-        _run(study, workdir, command.only)
+        run_study(study, workdir, only=command.only)
     elif not workdir.is_dir():
         raise ValueError(f"workdir must be the folder of a study that has run, got {workdir}, which does not exist.")
     if jax.process_index() == 0:
         write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
-
-
-def _run(study: Study, workdir: Path, only: str | None) -> None:
-    """Run the unfinished stages; a run stopped on request is not a failure."""
-    try:
-        run_study(study, workdir, only=only)
-    except Interrupted as stop:
-        sys.stderr.write(f"{stop}\n")
-        raise SystemExit(0) from None
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:
@@ -125,8 +118,8 @@ def load_study(path: Path) -> Callable[[Size], Study]:
     """Return `get_config` of a config file.
 
     Raises:
-        ValueError: no such file (the nearest names are listed), no `get_config` in it, or a package that it needs is
-            missing.
+        ValueError: no such file (the nearest names are listed), a file that is not Python, no `get_config` in it, or
+            something that it imports is missing.
     """
     if not path.is_file():
         present = sorted(str(found) for found in Path("configs").glob("*.py"))
@@ -144,6 +137,10 @@ def load_study(path: Path) -> Callable[[Size], Study]:
         spec.loader.exec_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{path} needs what is not installed: {error}") from error
+    except ImportError as error:
+        raise ValueError(f"{path} must import what exists, it does not: {error}.") from error
+    except SyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: a config must be Python, got {error.msg}.") from error
     if not callable(getattr(module, "get_config", None)):
         raise ValueError(f"{path} must define get_config(size) -> Study, it does not.")
     return module.get_config

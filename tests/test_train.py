@@ -16,6 +16,7 @@ from jaxkd import train
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.losses import ForwardKL
 from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.runtime.program import INTERRUPTED
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study, run_study
 from jaxkd.study.summary import write_summary
@@ -175,6 +176,18 @@ def test_a_file_that_needs_what_is_not_installed_is_refused(tmp_path):
         train.load_study(tmp_path / "needy.py")
 
 
+def test_a_file_that_imports_what_does_not_exist_is_refused(tmp_path):
+    (tmp_path / "wrong.py").write_text("from jaxkd.losses import ForwardKLL")
+    with pytest.raises(ValueError, match="wrong.py must import what exists, it does not: cannot import name 'ForwardK"):
+        train.load_study(tmp_path / "wrong.py")
+
+
+def test_a_file_that_is_not_python_is_refused(tmp_path):
+    (tmp_path / "notes.py").write_text("steps = 3\nsteps: = 4\n")
+    with pytest.raises(ValueError, match="notes.py, line 2: a config must be Python, got invalid syntax"):
+        train.load_study(tmp_path / "notes.py")
+
+
 def test_a_report_of_nothing_is_refused(study, tmp_path):
     arguments = ["--config", str(write_config(study, tmp_path)), "--workdir", str(tmp_path / "none"), "--report"]
     with pytest.raises(ValueError, match="workdir must be the folder of a study that has run, got .*none"):
@@ -291,12 +304,12 @@ def test_a_killed_command_continues_bitwise(study, tmp_path):
     assert_bitwise(sft, tmp_path / "whole/sft/0", tmp_path / "parts/sft/0")
 
 
-def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path, monkeypatch, capsys):
+def test_a_polite_stop_says_how_to_go_on_and_is_no_success(study, tmp_path, monkeypatch, capsys):
     path = write_config(Study(name="tiny", title="", description="", stages=(study.stages[3],)), tmp_path)
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as done:
         stop_at(patched, 2)
         train.main(["--config", str(path), "--workdir", str(tmp_path / "run")])
-    assert done.value.code == 0
+    assert done.value.code == INTERRUPTED
     stderr = capsys.readouterr().err
     assert "stopped by SIGTERM after step 2" in stderr
     assert "Run the same command to go on" in stderr
@@ -304,7 +317,7 @@ def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path, monk
 
 
 @pytest.mark.slow
-def test_a_polite_stop_of_a_process_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
+def test_a_polite_stop_of_a_process_says_how_to_go_on_and_is_no_success(study, tmp_path):
     sft = dataclasses.replace(study.stages[3], steps=100_000)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     process = subprocess.Popen(
@@ -320,7 +333,7 @@ def test_a_polite_stop_of_a_process_exits_cleanly_and_says_how_to_go_on(study, t
         time.sleep(0.01)
     process.terminate()
     _, stderr = process.communicate()
-    assert process.returncode == 0
+    assert process.returncode == INTERRUPTED
     assert "stopped by SIGTERM after step" in stderr
     assert "Run the same command to go on" in stderr
     assert list((tmp_path / "run/sft/0/checkpoints").glob("[0-9]*"))
