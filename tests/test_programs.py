@@ -127,6 +127,9 @@ def test_an_alignment_is_printed_and_drawn(tiny_folder, tmp_path, capsys):
     assert ">⏎<" in drawing
     show_alignment.main([*command, "--output", str(tmp_path / "b.svg")])
     assert (tmp_path / "b.svg").read_text() == drawing
+    (tmp_path / "[").mkdir()
+    show_alignment.main([*command, "--output", str(tmp_path / "[/b].svg")])
+    assert "[/b].svg written" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         show_alignment.main([*command, "--output", str(tmp_path / "a.doc")])
     assert "error: output must end with one of " in capsys.readouterr().err
