@@ -4,15 +4,19 @@ import argparse
 import dataclasses
 import difflib
 import importlib.util
+import inspect
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import jax
 
+from jaxkd.command_line.options import options
+from jaxkd.command_line.short_help import short_help
+from jaxkd.command_line.suggestions import suggestions
 from jaxkd.study.study import Study, run_study
 from jaxkd.study.summary import write_summary
 from jaxkd.training.stage import Stage
@@ -21,6 +25,8 @@ from jaxkd.training.train_stage import Train
 Size = Literal["full", "smoke"]
 
 DEFAULT_CONFIG = Path("configs/quickstart.py")
+PROGRAM = "python -m jaxkd.train"
+HELP_ALL = "--help-all"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +88,7 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
 
     Raises:
         ValueError: a config file that does not exist, or one without `get_config`.
-        SystemExit: an unknown option or a wrong value; tyro prints suggestions.
+        SystemExit: help was asked for, an unknown option, answered with the nearest ones, or a wrong value.
     """
     import tyro
 
@@ -95,6 +101,10 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
         # tyro, which knows the whole command, gives a better message.
         found = argparse.Namespace(config=DEFAULT_CONFIG, size="full")
     study = load_study(found.config)(found.size)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        own = [dataclasses.replace(one, value=getattr(found, one.leaf, one.value)) for one in options(Command())]
+        sys.stdout.write(f"{short_help(PROGRAM, inspect.cleandoc(Command.__doc__ or ''), own, study.stages)}\n")
+        raise SystemExit(0)
     fields = [
         (stage.name, type(stage), dataclasses.field(default=stage, metadata={"doc": stage.__doc__}))
         for stage in study.stages
@@ -102,16 +112,30 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
     whole = dataclasses.make_dataclass(
         "TrainCommand", fields, bases=(Command,), frozen=True, kw_only=True, namespace={"__doc__": Command.__doc__}
     )
-    parsed: Any = tyro.cli(
+    parsed: Any
+    parsed, unknown = tyro.cli(
         whole,
-        args=_with_stage_names(arguments, study.stages),
-        prog="python -m jaxkd.train",
+        args=["--help" if one == HELP_ALL else one for one in _with_stage_names(arguments, study.stages)],
+        prog=PROGRAM,
         # An optional config is what the config file chose, and its fields can be set; it is not a subcommand.
         config=(tyro.conf.AvoidSubcommands,),
+        return_unknown_args=True,
     )
+    if unknown:
+        _reject(unknown, [one.name for one in options(whole())])
     stages = tuple(getattr(parsed, stage.name) for stage in study.stages)
     seeds = study.seeds if parsed.seeds is None else parsed.seeds
     return parsed, dataclasses.replace(study, stages=stages, seeds=seeds)
+
+
+def _reject(unknown: list[str], names: Sequence[str]) -> NoReturn:
+    """End the program with what could not be read, and the options that may have been meant."""
+    mistyped = [one.partition("=")[0] for one in unknown if one.startswith("--")] or unknown
+    for one in mistyped:
+        near = [f"--{name}" for name in suggestions(one.removeprefix("--"), names)]
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        sys.stderr.write(f"error: there is no option {one}.{hint} --help lists the main options, {HELP_ALL} all.\n")
+    raise SystemExit(2)
 
 
 def load_study(path: Path) -> Callable[[Size], Study]:

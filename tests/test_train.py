@@ -30,7 +30,8 @@ OPTIONS = {
         "--seeds",
         "--dry-run",
         "--kd.recipe.divergence.temperature",
-        "--sft.steps",
+        "--NAME.steps",
+        "--help-all",
     ),
     "evaluate": ("--run", "--model", "--data"),
     "generate": ("--run", "--prompt", "--temperature"),
@@ -152,9 +153,29 @@ def test_one_training_stage_needs_no_name(tiny, tmp_path):
 
 
 def test_a_mistyped_override_gets_a_suggestion(capsys):
-    with pytest.raises(SystemExit):
-        train.parse(["--size", "smoke", "--kd.recipe.divergence.temprature", "1.5"])
-    assert "--kd.recipe.divergence.temperature" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as done:
+        train.parse(["--size", "smoke", "--recipe.temprature", "1.5", "--kd.recipe.dropuot=0.1"])
+    assert done.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == (
+        "error: there is no option --recipe.temprature. Did you mean --kd.recipe.divergence.temperature? "
+        "--help lists the main options, --help-all all."
+    )
+    assert "there is no option --kd.recipe.dropuot. Did you mean --kd.recipe.dropout?" in second
+
+
+def test_an_argument_that_belongs_to_no_option_is_named(capsys):
+    with pytest.raises(SystemExit) as done:
+        train.parse(["--size", "smoke", "smok"])
+    assert done.value.code == 2
+    assert "error: there is no option smok. --help" in capsys.readouterr().err
+
+
+def test_help_fits_a_screen_and_states_the_exit_status(answers):
+    status, stdout, _ = answers["train"]
+    assert status == 0
+    assert len(stdout.splitlines()) <= 60
+    assert f"{INTERRUPTED} if the run was stopped by SIGTERM or Ctrl-C" in " ".join(stdout.split())
 
 
 def test_a_mistyped_config_gets_a_suggestion_and_the_list():
