@@ -1,7 +1,6 @@
 """Parsing of terms, known parts and sign constraints from the command line."""
 
 import difflib
-import tokenize
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +26,7 @@ def expression(text: str, variables: Sequence[sympy.Symbol]) -> sympy.Expr:
     names = {str(variable): variable for variable in variables}
     try:
         parsed = parse_expr(text, local_dict=dict(names))
-    except (SyntaxError, tokenize.TokenError, TypeError, AttributeError, ValueError) as error:
+    except (SyntaxError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"terms must be expressions such as x*y or sin(x), got {text!r}: {error}.") from error
     if not isinstance(parsed, sympy.Expr):
         raise ValueError(f"terms must be expressions such as x*y or sin(x), got {text!r}.")
