@@ -5,20 +5,17 @@ import dataclasses
 import difflib
 import importlib.util
 import inspect
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-import jax
-
 from jaxkd.command_line.options import options
 from jaxkd.command_line.short_help import short_help
 from jaxkd.command_line.suggestions import suggestions
-from jaxkd.study.study import Study, run_study
-from jaxkd.study.summary import write_summary
+from jaxkd.study.program import prepare_process, print_plans, report, run_and_report
+from jaxkd.study.study import Study
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_stage import Train
 
@@ -65,20 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: list[str]) -> None:
     command, study = parse(arguments)
-    _prepare_process(study)
+    prepare_process(study)
     workdir = command.workdir or Path("runs") / (study.name + ("" if command.size == "full" else f"-{command.size}"))
+    typed = shlex.join([*PROGRAM.split(), *arguments])
     if command.dry_run:
-        for stage in study.stages:
-            if command.only in (None, stage.name):
-                stage.validate()
-                sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
-        return
-    if not command.report:
-        run_study(study, workdir, only=command.only)
-    elif not workdir.is_dir():
-        raise ValueError(f"workdir must be the folder of a study that has run, got {workdir}, which does not exist.")
-    if jax.process_index() == 0:
-        write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
+        print_plans(study, only=command.only)
+    elif command.report:
+        report(study, workdir, command=typed)
+    else:
+        run_and_report(study, workdir, command=typed, only=command.only)
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:
@@ -184,18 +176,6 @@ def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str
         return f"--{training[0].name}.{argument.removeprefix('--')}" if known else argument
 
     return [named(argument) for argument in arguments]
-
-
-def _prepare_process(study: Study) -> None:
-    """Apply the settings that must be decided before JAX touches a device."""
-    from jaxkd.sharding.mesh import initialize_processes
-
-    training = [stage for stage in study.stages if isinstance(stage, Train)]
-    if any(stage.precision == "float64" for stage in training):
-        jax.config.update("jax_enable_x64", True)
-    if any(stage.deterministic for stage in training):
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-    initialize_processes()
 
 
 if __name__ == "__main__":

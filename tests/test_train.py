@@ -33,6 +33,7 @@ OPTIONS = {
         "--NAME.steps",
         "--help-all",
     ),
+    "distill": ("--teacher", "--student", "--data", "--method", "--lora", "--bf16", "--template", "--write-config"),
     "evaluate": ("--run", "--model", "--data"),
     "generate": ("--run", "--prompt", "--temperature"),
     "export": ("--run", "--to"),
