@@ -41,8 +41,10 @@ class TwoModels:
 
     @property
     def title(self) -> str:
-        """The last parts of the models' paths, as a sentence."""
-        return f"{Path(self.student.path).name} learns from {Path(self.teacher.path).name}"
+        """Heading made of the last parts of the models' paths."""
+        layers = self.student.layers
+        student = Path(self.student.path).name + ("" if layers is None else f" ({len(layers)} layers)")
+        return f"{student} distilled from {Path(self.teacher.path).name}"
 
     @property
     def text(self) -> PackedText:
