@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxkd.runtime.program import one_message, run_program
+from jaxkd.runtime.program import importing, run_program
 
-with one_message():  # the extra may be missing
+with importing(__name__):  # the extra may be missing
     from jaxkd.study.discovery import Search, discover
 
 if TYPE_CHECKING:

@@ -52,6 +52,15 @@ def one_message() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
+def importing(module: str) -> contextlib.AbstractContextManager[None]:
+    """Return `one_message` for the imports of a program, and nothing for a module that is imported itself.
+
+    Args:
+        module: `__name__` of the program.
+    """
+    return one_message() if module == "__main__" else contextlib.nullcontext()
+
+
 def _is_bug(error: Exception) -> bool:
     """Whether a part of this package is missing, and not a package that the user can install."""
     return isinstance(error, ImportError) and (error.name or "").partition(".")[0] == __name__.partition(".")[0]
