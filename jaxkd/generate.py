@@ -62,12 +62,13 @@ def _generate(command: Command) -> None:
         raise ValueError("one of --run and --model must be given, got both or none.")
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if command.run is not None:
-            model, style = runs.language_model(command.run), prompt_style.of_run(runs.read_train(command.run))
+            model = runs.language_model(command.run)
+            style = prompt_style.of_run(runs.read_train(command.run), system=command.system)
         else:
             model = language_model(Pretrained(path=command.model or ""))
-            style = prompt_style.of_model(model)
-        given = {name: getattr(command, name) for name in ("system", "template")}
-        style = dataclasses.replace(style, **{name: value for name, value in given.items() if value is not None})
+            style = prompt_style.of_model(model, system=command.system)
+        if command.template is not None:
+            style = dataclasses.replace(style, template=command.template)
         _log.info("%s", style)
         prompts = [
             prompt_tokens(

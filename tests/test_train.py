@@ -338,6 +338,20 @@ def test_a_polite_stop_says_how_to_go_on_and_is_no_success(study, tmp_path, monk
     assert [path.name for path in (tmp_path / "run/sft/0/checkpoints").glob("[0-9]*")] == ["2"]
 
 
+def test_a_stop_in_the_last_step_comes_before_the_evaluation(study, tmp_path, monkeypatch, capsys):
+    sft = dataclasses.replace(study.stages[3], steps=2)
+    path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
+    command = ["--config", str(path), "--workdir", str(tmp_path / "run")]
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as done:
+        stop_at(patched, 2)
+        train.main(command)
+    assert done.value.code == INTERRUPTED
+    assert "stopped by SIGTERM after step 2" in capsys.readouterr().err
+    assert not (tmp_path / "run/sft/0/evaluation.json").exists()
+    train.main(command)
+    assert (tmp_path / "run/sft/0/evaluation.json").exists()
+
+
 @pytest.mark.slow
 def test_a_polite_stop_of_a_process_says_how_to_go_on_and_is_no_success(study, tmp_path):
     sft = dataclasses.replace(study.stages[3], steps=100_000)

@@ -35,19 +35,23 @@ class PromptStyle:
         return f"prompts: chat template, system message {self.system!r}"
 
 
-def of_model(model: LanguageModel) -> PromptStyle:
-    """Return the style for a checkpoint as it is: its chat template, if it has one, and no system message."""
-    return PromptStyle(template="plain" if model.tokenizer.chat_template is None else "chat", system=None)
+def of_model(model: LanguageModel, *, system: str | None = None) -> PromptStyle:
+    """Return the style for a checkpoint as it is: its chat template, if it has one, and the given system message."""
+    return PromptStyle(template="plain" if model.tokenizer.chat_template is None else "chat", system=system)
 
 
-def of_run(train: Train) -> PromptStyle:
+def of_run(train: Train, *, system: str | None = None) -> PromptStyle:
     """Return the style of a run's training rows: their template, and the system message that all of them share.
 
     Rows with different system messages, or a source that cannot be read any more, give none; the log says so.
+
+    Args:
+        train: the run.
+        system: system message that takes the place of the rows', which are then not read.
     """
     text = next(_texts(train.recipe), None)
-    if text is None:
-        return PromptStyle(template="chat", system=None)
+    if text is None or system is not None:
+        return PromptStyle(template="chat" if text is None else text.template, system=system)
     try:
         examples = text.source.examples("train")
     except (ValueError, OSError) as error:

@@ -50,7 +50,8 @@ class TrainingRun:
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()
-            if int(state.step) < train.steps:
+            # A signal during the last step stops the run before its evaluation, and before the study's next stage.
+            if int(state.step) < train.steps or interrupt.agreed():
                 raise Interrupted(interrupt.signal, f" after step {int(state.step)}; saved")
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, self.abstract)

@@ -142,7 +142,7 @@ def test_a_metric_with_its_evaluators_name_is_named_once(tmp_path):
 
 
 def test_a_narrow_screen_gets_figures_and_tables_of_its_own(page):
-    """At 400 pixels the text of a figure 720 points wide is half as large as the page's; that of one 360 wide is not."""
+    """At 400 pixels the text of a figure 720 points wide shrinks to half of its size; that of one 360 wide does not."""
     wide = re.findall(r'<div class="scroll page-wide"><svg [^>]*viewBox="0 0 (\d+)', page)
     narrow = re.findall(r'<div class="scroll narrow"><svg [^>]*viewBox="0 0 (\d+)', page)
     assert set(wide) == {"720"}

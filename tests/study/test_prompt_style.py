@@ -47,6 +47,8 @@ def test_rows_that_are_gone_are_reported(tiny, tmp_path, caplog):
     (tmp_path / "rows.jsonl").unlink()
     plain = dataclasses.replace(text, template="plain")
     assert prompt_style.of_run(tiny.train(tiny.sft(data=plain))) == PromptStyle(template="plain", system=None)
+    assert prompt_style.of_run(tiny.train(tiny.sft(data=plain)), system="a").system == "a"
+    assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("the training rows cannot be read, so their system message is unknown: ")
 
 
