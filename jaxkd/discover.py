@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxkd.runtime.program import importing, run_program
 from jaxkd.runtime.storage.files import write_json, write_text
-from jaxkd.study.discovery import Search, discover
+
+with importing(__name__):  # the extra may be missing
+    from jaxkd.study.discovery import Search, discover
 
 if TYPE_CHECKING:
     from jaxkd.dynamics.validation.discovered import Discovered
@@ -42,8 +45,6 @@ class Command:
 def main(arguments: list[str] | None = None) -> None:
     """Read records, find and test equations, and write the results."""
     import tyro
-
-    from jaxkd.runtime.program import run_program
 
     # --degree, not --search.degree: no other option has such a name.
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover", config=(tyro.conf.OmitArgPrefixes,))
@@ -97,7 +98,7 @@ def _print(discovered: "Discovered", folder: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
     console.print(Text(discovered.equations, style="bold"))
     console.print()
     for check in discovered.checks:

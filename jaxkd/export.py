@@ -55,7 +55,8 @@ def export(command: Command) -> None:
         if (command.to / name).exists():
             raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
-        model = runs.language_model(command.run)
+        # Adapters are merged into the checkpoint as it is stored, whatever the run rounded it to.
+        model = runs.language_model(command.run, precision="float32")
         written = _write_adapter(command, model) if command.form == "adapter" else _write_model(command, model)
     sys.stdout.write(f"{command.to}: {written}\n")
 

@@ -1,6 +1,7 @@
 """`python -m jaxkd.generate`: text from a trained student or any checkpoint."""
 
 import dataclasses
+import logging
 import sys
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ import jax
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.sampling import GREEDY, Sampling
 from jaxkd.sharding import mesh as meshes
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,9 +28,10 @@ class Command:
     """Folder of a training run."""
     model: str | None = None
     """Packaged model, GGUF file, Hugging Face folder or hub id."""
-    system: str | None = "You are a helpful assistant."
-    """System message of the chat template."""
-    template: Literal["chat", "plain"] = "chat"
+    system: str | None = None
+    """System message; by default that of the run's training rows, or none, where a chat template may insert its own."""
+    template: Literal["chat", "plain"] | None = None
+    """Rendering of the prompts; by default that of the run's training rows, or chat for a model with a template."""
     max_new_tokens: int = 128
     sampling: Sampling = GREEDY
     stop: tuple[str, ...] = ()
@@ -52,21 +56,25 @@ def _generate(command: Command) -> None:
     from jaxkd.data.examples import Example
     from jaxkd.data.text.chat import prompt_tokens
     from jaxkd.models.checkpoints.language_model import language_model
-    from jaxkd.study import runs
+    from jaxkd.study import prompt_style, runs
 
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
-    system = () if command.system is None or command.template == "plain" else (("system", command.system),)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if command.run is not None:
             model = runs.language_model(command.run)
+            style = prompt_style.of_run(runs.read_train(command.run), system=command.system)
         else:
             model = language_model(Pretrained(path=command.model or ""))
+            style = prompt_style.of_model(model, system=command.system)
+        if command.template is not None:
+            style = dataclasses.replace(style, template=command.template)
+        _log.info("%s", style)
         prompts = [
             prompt_tokens(
-                Example(key=str(index), group="", messages=(*system, ("user", text)), response=""),
+                Example(key=str(index), group="", messages=style.messages(text), response=""),
                 model.tokenizer,
-                command.template,
+                style.template,
             )
             for index, text in enumerate(command.prompt)
         ]

@@ -46,7 +46,7 @@ def _show(command: Command) -> None:
 
     above, below = aligned(command.text, command.a, command.b)
     figure = token_rows.draw(command.text, above, below)
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, markup=False)
     indent = 2 + max(len(row.name) for row in (above, below))
     for row in (above, below):
         console.print(_line(command.text, row, indent))

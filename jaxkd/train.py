@@ -4,24 +4,26 @@ import argparse
 import dataclasses
 import difflib
 import importlib.util
-import os
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
-import jax
-
-from jaxkd.study.study import Study, run_study
-from jaxkd.study.summary import write_summary
-from jaxkd.training.loop import Interrupted
+from jaxkd.command_line.options import options
+from jaxkd.command_line.short_help import short_help
+from jaxkd.command_line.suggestions import suggestions
+from jaxkd.study.program import prepare_process, print_plans, report, run_and_report
+from jaxkd.study.study import Study
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_stage import Train
 
 Size = Literal["full", "smoke"]
 
 DEFAULT_CONFIG = Path("configs/quickstart.py")
+PROGRAM = "python -m jaxkd.train"
+HELP_ALL = "--help-all"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,9 @@ class Command:
 
     Every field of a stage can be set with the stage's name as prefix, as in --kd.recipe.temperature 1.0; the prefix is
     optional if there is one training stage.  The same command again resumes where the last one stopped.
+
+    Exit status: 0 if all is done, 1 for a mistake, 75 if the run was stopped by SIGTERM or Ctrl-C, is saved and goes on
+    by the same command, 130 for a second Ctrl-C.
     """
 
     config: Path = DEFAULT_CONFIG
@@ -57,29 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: list[str]) -> None:
     command, study = parse(arguments)
-    _prepare_process(study)
+    prepare_process(study)
     workdir = command.workdir or Path("runs") / (study.name + ("" if command.size == "full" else f"-{command.size}"))
+    typed = shlex.join([*PROGRAM.split(), *arguments])
     if command.dry_run:
-        for stage in study.stages:
-            if command.only in (None, stage.name):
-                stage.validate()
-                sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
-        return
-    if not command.report:
-        _run(study, workdir, command.only)
-    elif not workdir.is_dir():
-        raise ValueError(f"workdir must be the folder of a study that has run, got {workdir}, which does not exist.")
-    if jax.process_index() == 0:
-        write_summary(study, workdir, command=shlex.join(["python", "-m", "jaxkd.train", *arguments]))
-
-
-def _run(study: Study, workdir: Path, only: str | None) -> None:
-    """Run the unfinished stages; a run stopped on request is not a failure."""
-    try:
-        run_study(study, workdir, only=only)
-    except Interrupted as stop:
-        sys.stderr.write(f"{stop}\n")
-        raise SystemExit(0) from None
+        print_plans(study, only=command.only)
+    elif command.report:
+        report(study, workdir, command=typed)
+    else:
+        run_and_report(study, workdir, command=typed, only=command.only)
 
 
 def parse(arguments: list[str]) -> tuple[Command, Study]:
@@ -89,7 +80,7 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
 
     Raises:
         ValueError: a config file that does not exist, or one without `get_config`.
-        SystemExit: an unknown option or a wrong value; tyro prints suggestions.
+        SystemExit: help was asked for, an unknown option, answered with the nearest ones, or a wrong value.
     """
     import tyro
 
@@ -102,6 +93,10 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
         # tyro, which knows the whole command, gives a better message.
         found = argparse.Namespace(config=DEFAULT_CONFIG, size="full")
     study = load_study(found.config)(found.size)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        own = [dataclasses.replace(one, value=getattr(found, one.leaf, one.value)) for one in options(Command())]
+        sys.stdout.write(f"{short_help(PROGRAM, inspect.cleandoc(Command.__doc__ or ''), own, study.stages)}\n")
+        raise SystemExit(0)
     fields = [
         (stage.name, type(stage), dataclasses.field(default=stage, metadata={"doc": stage.__doc__}))
         for stage in study.stages
@@ -109,24 +104,38 @@ def parse(arguments: list[str]) -> tuple[Command, Study]:
     whole = dataclasses.make_dataclass(
         "TrainCommand", fields, bases=(Command,), frozen=True, kw_only=True, namespace={"__doc__": Command.__doc__}
     )
-    parsed: Any = tyro.cli(
+    parsed: Any
+    parsed, unknown = tyro.cli(
         whole,
-        args=_with_stage_names(arguments, study.stages),
-        prog="python -m jaxkd.train",
+        args=["--help" if one == HELP_ALL else one for one in _with_stage_names(arguments, study.stages)],
+        prog=PROGRAM,
         # An optional config is what the config file chose, and its fields can be set; it is not a subcommand.
         config=(tyro.conf.AvoidSubcommands,),
+        return_unknown_args=True,
     )
+    if unknown:
+        _reject(unknown, [one.name for one in options(whole())])
     stages = tuple(getattr(parsed, stage.name) for stage in study.stages)
     seeds = study.seeds if parsed.seeds is None else parsed.seeds
     return parsed, dataclasses.replace(study, stages=stages, seeds=seeds)
+
+
+def _reject(unknown: list[str], names: Sequence[str]) -> NoReturn:
+    """End the program with what could not be read, and the options that may have been meant."""
+    mistyped = [one.partition("=")[0] for one in unknown if one.startswith("--")] or unknown
+    for one in mistyped:
+        near = [f"--{name}" for name in suggestions(one.removeprefix("--"), names)]
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        sys.stderr.write(f"error: there is no option {one}.{hint} --help lists the main options, {HELP_ALL} all.\n")
+    raise SystemExit(2)
 
 
 def load_study(path: Path) -> Callable[[Size], Study]:
     """Return `get_config` of a config file.
 
     Raises:
-        ValueError: no such file (the nearest names are listed), no `get_config` in it, or a package that it needs is
-            missing.
+        ValueError: no such file (the nearest names are listed), a file that is not Python, no `get_config` in it, or
+            something that it imports is missing.
     """
     if not path.is_file():
         present = sorted(str(found) for found in Path("configs").glob("*.py"))
@@ -144,6 +153,10 @@ def load_study(path: Path) -> Callable[[Size], Study]:
         spec.loader.exec_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{path} needs what is not installed: {error}") from error
+    except ImportError as error:
+        raise ValueError(f"{path} must import what exists, it does not: {error}.") from error
+    except SyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: a config must be Python, got {error.msg}.") from error
     if not callable(getattr(module, "get_config", None)):
         raise ValueError(f"{path} must define get_config(size) -> Study, it does not.")
     return module.get_config
@@ -163,18 +176,6 @@ def _with_stage_names(arguments: list[str], stages: Sequence[Stage]) -> list[str
         return f"--{training[0].name}.{argument.removeprefix('--')}" if known else argument
 
     return [named(argument) for argument in arguments]
-
-
-def _prepare_process(study: Study) -> None:
-    """Apply the settings that must be decided before JAX touches a device."""
-    from jaxkd.sharding.mesh import initialize_processes
-
-    training = [stage for stage in study.stages if isinstance(stage, Train)]
-    if any(stage.precision == "float64" for stage in training):
-        jax.config.update("jax_enable_x64", True)
-    if any(stage.deterministic for stage in training):
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-    initialize_processes()
 
 
 if __name__ == "__main__":

@@ -18,5 +18,5 @@ shift || true
 # JAX reserves 75 % of the memory by default; the rest is of use where nothing else runs on the card.
 export XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
 
-# Run it again after an interruption: finished stages are skipped, the others go on.
+# Run it again after an interruption (status 75): finished stages are skipped, the others go on.
 exec python -m jaxkd.train --config "$config" "$@"

@@ -35,18 +35,20 @@ def write(path, columns, *, system=SYSTEM, level=0.02, count=7):
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
-def test_the_report_and_the_function_say_the_same(tmp_path):
+def test_the_report_and_the_function_say_the_same(tmp_path, capsys):
     write(tmp_path / "measured.csv", (0,), system=GROWTH)
     arguments = ["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", "--degree", "2"]
     arguments += ["--signs", "x: x**2 < 0", "--replicates", "20", "--simulations", "2"]
-    discover.main([*arguments, "--output", str(tmp_path / "out")])
-    record = json.loads((tmp_path / "out/equations.json").read_text())
+    folder = tmp_path / "[/b]"
+    discover.main([*arguments, "--output", str(folder)])
+    assert f"{folder / 'report.html'} written" in capsys.readouterr().out
+    record = json.loads((folder / "equations.json").read_text())
     assert {term["term"]: round(term["coefficient"], 1) for term in record["terms"]} == {"x": 1.0, "x**2": -1.0}
     assert 0 <= record["coverage"] <= 1
-    page = (tmp_path / "out/report.html").read_text()
+    page = (folder / "report.html").read_text()
     assert "measured.csv, trajectory 6" in page
     assert page.count("<svg") >= 5
-    field = runpy.run_path(str(tmp_path / "out/equations.py"))["vector_field"]
+    field = runpy.run_path(str(folder / "equations.py"))["vector_field"]
     assert field(2.0) == pytest.approx([-2.0], abs=0.1)
 
 

@@ -1,12 +1,14 @@
 """evaluate, generate and export on a finished run and on a plain folder; show_alignment on two tokenizers."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from jaxkd import evaluate, export, generate, show_alignment
-from jaxkd.models import Pretrained
+from jaxkd.models import LoRA, Pretrained
+from jaxkd.study import runs
 from jaxkd.training.stage_folder import read_evaluations
 
 
@@ -26,12 +28,44 @@ def test_evaluating_again_gives_the_same_figures(finished, tmp_path, capsys):
     again = json.loads((tmp_path / "again.json").read_text())
     expected = read_evaluations(finished)["bits_per_byte"].metrics
     assert again["bits_per_byte"]["metrics"] == pytest.approx(expected)
-    assert f"bits_per_byte/bits_per_byte  {expected['bits_per_byte']:.6g}" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert f"bits_per_byte  {expected['bits_per_byte']:.6g}" in printed
+    assert f"bits_per_byte/nats_per_token  {expected['nats_per_token']:.6g}" in printed
+
+
+def test_evaluating_a_run_in_bfloat16_gives_the_figures_of_its_report(tiny, tmp_path, capsys):
+    """The checkpoint under adapters was rounded: in float32 it has other figures."""
+    recipe = dataclasses.replace(tiny.sft(), lora=LoRA(rank=2))
+    train = tiny.train(recipe, steps=2, precision="bfloat16", validation=(), evaluators=(tiny.bits_per_byte(),))
+    train.run(tmp_path / "run", seed=0, stages={})
+    evaluate.main(["--run", str(tmp_path / "run"), "--output", str(tmp_path / "again.json")])
+    again = json.loads((tmp_path / "again.json").read_text())["bits_per_byte"]["metrics"]
+    expected = read_evaluations(tmp_path / "run")["bits_per_byte"].metrics
+    assert again["bits_per_byte"] == expected["bits_per_byte"]
+    # An export merges the adapters into the checkpoint as it is stored.
+    stored = runs.language_model(tmp_path / "run", precision="float32").params["embedding"]
+    assert stored.dtype == np.float32
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(stored, stored.astype("bfloat16"))
 
 
 def test_a_model_is_evaluated_on_your_own_rows(tiny_folder, tiny_text, capsys):
     evaluate.main(["--model", str(tiny_folder), "--data", tiny_text.source.test, "--limit", "3"])
-    assert "bits_per_byte/answers  3\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "bits_per_byte/answers  3\n" in printed
+    assert printed.startswith("kept 3 of 20 rows (chat), left out: 17 beyond the 3 of --limit\n")
+
+
+def test_rows_that_are_left_out_of_an_evaluation_are_counted_by_reason(tiny_folder, tmp_path, capsys):
+    responses = ["he", "the " * 30, "", "the", "he " * 20]
+    rows = [{"prompt": "the 1", "response": response} for response in responses]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--length", "80", "--targets", "40", "--template", "plain", "--limit", "None"]
+    evaluate.main(["--model", str(tiny_folder), "--data", str(tmp_path / "rows.jsonl"), *options])
+    assert capsys.readouterr().out.startswith(
+        "kept 2 of 5 rows (plain), left out: 2 longer than 80 tokens (--length) or 40 of the answer (--targets); "
+        "1 without an answer\n"
+    )
 
 
 def test_text_is_generated_for_each_prompt(finished, capsys):
@@ -39,6 +73,19 @@ def test_text_is_generated_for_each_prompt(finished, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("--- the 1\n")
     assert "--- the 2\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("more", "style"),
+    [
+        ((), "prompts: chat template, no system message but its own, if it has one"),
+        (("--system", "Be brief."), "prompts: chat template, system message 'Be brief.'"),
+    ],
+)
+def test_the_system_message_is_that_of_the_training_rows_or_the_one_given(finished, caplog, more, style):
+    caplog.set_level("INFO", logger="jaxkd")
+    generate.main(["--run", str(finished), "--prompt", "the 1", "--max-new-tokens", "1", *more])
+    assert style in caplog.messages
 
 
 def test_a_plain_prompt_needs_no_chat_template(tiny_folder, capsys):
@@ -127,6 +174,9 @@ def test_an_alignment_is_printed_and_drawn(tiny_folder, tmp_path, capsys):
     assert ">⏎<" in drawing
     show_alignment.main([*command, "--output", str(tmp_path / "b.svg")])
     assert (tmp_path / "b.svg").read_text() == drawing
+    (tmp_path / "[").mkdir()
+    show_alignment.main([*command, "--output", str(tmp_path / "[/b].svg")])
+    assert "[/b].svg written" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         show_alignment.main([*command, "--output", str(tmp_path / "a.doc")])
     assert "error: output must end with one of " in capsys.readouterr().err

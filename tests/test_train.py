@@ -16,6 +16,7 @@ from jaxkd import train
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.losses import ForwardKL
 from jaxkd.recipes.logit_kd import LogitKD
+from jaxkd.runtime.program import INTERRUPTED
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study, run_study
 from jaxkd.study.summary import write_summary
@@ -29,8 +30,10 @@ OPTIONS = {
         "--seeds",
         "--dry-run",
         "--kd.recipe.divergence.temperature",
-        "--sft.steps",
+        "--NAME.steps",
+        "--help-all",
     ),
+    "distill": ("--teacher", "--student", "--data", "--method", "--lora", "--bf16", "--template", "--write-config"),
     "evaluate": ("--run", "--model", "--data"),
     "generate": ("--run", "--prompt", "--temperature"),
     "export": ("--run", "--to"),
@@ -151,9 +154,29 @@ def test_one_training_stage_needs_no_name(tiny, tmp_path):
 
 
 def test_a_mistyped_override_gets_a_suggestion(capsys):
-    with pytest.raises(SystemExit):
-        train.parse(["--size", "smoke", "--kd.recipe.divergence.temprature", "1.5"])
-    assert "--kd.recipe.divergence.temperature" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as done:
+        train.parse(["--size", "smoke", "--recipe.temprature", "1.5", "--kd.recipe.dropuot=0.1"])
+    assert done.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == (
+        "error: there is no option --recipe.temprature. Did you mean --kd.recipe.divergence.temperature? "
+        "--help lists the main options, --help-all all."
+    )
+    assert "there is no option --kd.recipe.dropuot. Did you mean --kd.recipe.dropout?" in second
+
+
+def test_an_argument_that_belongs_to_no_option_is_named(capsys):
+    with pytest.raises(SystemExit) as done:
+        train.parse(["--size", "smoke", "smok"])
+    assert done.value.code == 2
+    assert "error: there is no option smok. --help" in capsys.readouterr().err
+
+
+def test_help_fits_a_screen_and_states_the_exit_status(answers):
+    status, stdout, _ = answers["train"]
+    assert status == 0
+    assert len(stdout.splitlines()) <= 60
+    assert f"{INTERRUPTED} if the run was stopped by SIGTERM or Ctrl-C" in " ".join(stdout.split())
 
 
 def test_a_mistyped_config_gets_a_suggestion_and_the_list():
@@ -173,6 +196,18 @@ def test_a_file_that_needs_what_is_not_installed_is_refused(tmp_path):
     (tmp_path / "needy.py").write_text("import no_such_package")
     with pytest.raises(ValueError, match="needy.py needs what is not installed: No module named 'no_such_package'"):
         train.load_study(tmp_path / "needy.py")
+
+
+def test_a_file_that_imports_what_does_not_exist_is_refused(tmp_path):
+    (tmp_path / "wrong.py").write_text("from jaxkd.losses import ForwardKLL")
+    with pytest.raises(ValueError, match="wrong.py must import what exists, it does not: cannot import name 'ForwardK"):
+        train.load_study(tmp_path / "wrong.py")
+
+
+def test_a_file_that_is_not_python_is_refused(tmp_path):
+    (tmp_path / "notes.py").write_text("steps = 3\nsteps: = 4\n")
+    with pytest.raises(ValueError, match="notes.py, line 2: a config must be Python, got invalid syntax"):
+        train.load_study(tmp_path / "notes.py")
 
 
 def test_a_report_of_nothing_is_refused(study, tmp_path):
@@ -291,20 +326,34 @@ def test_a_killed_command_continues_bitwise(study, tmp_path):
     assert_bitwise(sft, tmp_path / "whole/sft/0", tmp_path / "parts/sft/0")
 
 
-def test_a_polite_stop_exits_cleanly_and_says_how_to_go_on(study, tmp_path, monkeypatch, capsys):
+def test_a_polite_stop_says_how_to_go_on_and_is_no_success(study, tmp_path, monkeypatch, capsys):
     path = write_config(Study(name="tiny", title="", description="", stages=(study.stages[3],)), tmp_path)
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as done:
         stop_at(patched, 2)
         train.main(["--config", str(path), "--workdir", str(tmp_path / "run")])
-    assert done.value.code == 0
+    assert done.value.code == INTERRUPTED
     stderr = capsys.readouterr().err
     assert "stopped by SIGTERM after step 2" in stderr
     assert "Run the same command to go on" in stderr
     assert [path.name for path in (tmp_path / "run/sft/0/checkpoints").glob("[0-9]*")] == ["2"]
 
 
+def test_a_stop_in_the_last_step_comes_before_the_evaluation(study, tmp_path, monkeypatch, capsys):
+    sft = dataclasses.replace(study.stages[3], steps=2)
+    path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
+    command = ["--config", str(path), "--workdir", str(tmp_path / "run")]
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as done:
+        stop_at(patched, 2)
+        train.main(command)
+    assert done.value.code == INTERRUPTED
+    assert "stopped by SIGTERM after step 2" in capsys.readouterr().err
+    assert not (tmp_path / "run/sft/0/evaluation.json").exists()
+    train.main(command)
+    assert (tmp_path / "run/sft/0/evaluation.json").exists()
+
+
 @pytest.mark.slow
-def test_a_polite_stop_of_a_process_exits_cleanly_and_says_how_to_go_on(study, tmp_path):
+def test_a_polite_stop_of_a_process_says_how_to_go_on_and_is_no_success(study, tmp_path):
     sft = dataclasses.replace(study.stages[3], steps=100_000)
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     process = subprocess.Popen(
@@ -320,7 +369,7 @@ def test_a_polite_stop_of_a_process_exits_cleanly_and_says_how_to_go_on(study, t
         time.sleep(0.01)
     process.terminate()
     _, stderr = process.communicate()
-    assert process.returncode == 0
+    assert process.returncode == INTERRUPTED
     assert "stopped by SIGTERM after step" in stderr
     assert "Run the same command to go on" in stderr
     assert list((tmp_path / "run/sft/0/checkpoints").glob("[0-9]*"))

@@ -37,6 +37,16 @@ def filled(columns: Sequence[Column], models: Sequence[Model]) -> list[Column]:
     return [(name, cell) for name, cell in columns if any(cell(model) != NOTHING for model in models)]
 
 
+def metric_name(evaluator: str, metric: str) -> str:
+    """Return the name of an evaluator's metric, which is the evaluator's if both have one name.
+
+    Example:
+        >>> metric_name("bits_per_byte", "bits_per_byte"), metric_name("samples", "new_tokens")
+        ('bits_per_byte', 'samples/new_tokens')
+    """
+    return metric if metric == evaluator else f"{evaluator}/{metric}"
+
+
 def number(value: float | None) -> str:
     """Format with three decimals, with three digits if the value is small, or without decimals if it is a count."""
     if value is None:
@@ -52,6 +62,11 @@ def seeds(model: Model) -> str:
     """Format the headline figure of each seed if there are several."""
     values = model.values()
     return "  ".join(number(value) for value in values) if len(values) > 1 else NOTHING
+
+
+def method(model: Model) -> str:
+    """Format the methods that trained the model."""
+    return ", ".join(dict.fromkeys(stage.method for stage in model.stages if stage.method)) or NOTHING
 
 
 def steps(model: Model) -> str:

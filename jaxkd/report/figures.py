@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Size: TypeAlias = Literal["half", "wide", "strip"]
 """Size of a figure: half the page's width, its full width, or its full width at a low height."""
 
+PAGE, NARROW = 10.0, 5.0
+"""Widths of figures in inches: the whole page, and half of it or the screen of a phone."""
+
 SMOOTHED_FROM = 80
 """Least number of values of a curve that is drawn as its running mean."""
 
@@ -42,15 +45,16 @@ class Bar:
     values: tuple[float, ...]
 
 
-def bars(rows: Sequence[Bar], *, title: str) -> str:
+def bars(rows: Sequence[Bar], *, title: str, width: float = PAGE) -> str:
     """Draw horizontal bars from 0, labelled with the mean, with a dot per seed if there are several.
 
     Args:
         rows: bars from top to bottom.
         title: text that a screen reader reads before the means.
+        width: width in inches, `PAGE` or `NARROW`.
     """
     left = 0.25 + svg.CHARACTER_IN * max(len(row.label) for row in rows)
-    figure, axes = svg.axes(width=10.0, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
+    figure, axes = svg.axes(width=width, height=0.2 + 0.42 * len(rows), left=left, right=0.8, bottom=0.05, top=0.05)
     means = [float(np.mean(row.values)) for row in rows]
     for place, (row, mean) in enumerate(zip(rows, means, strict=True)):
         axes.barh(place, mean, height=0.62, color=svg.color(row.color), linewidth=0)
@@ -75,7 +79,7 @@ def bars(rows: Sequence[Bar], *, title: str) -> str:
     axes.spines["left"].set_visible(True)
     axes.spines["left"].set_color(svg.RULE)
     figures = "; ".join(f"{row.label} {cells.number(mean)}" for row, mean in zip(rows, means, strict=True))
-    return svg.element(figure, f"{title}, by model: {figures}")
+    return svg.element(figure, f"{title}, by model: {figures}", variant=width)
 
 
 def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> str:
@@ -89,7 +93,7 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
     """
     names = list(dict.fromkeys(curve.label for curve in curves))
     right = 0.25 + svg.CHARACTER_IN * max((len(name) for name in names), default=0)
-    width, height = {"half": (5.0, 2.6), "wide": (10.0, 3.2), "strip": (10.0, 1.5)}[size]
+    width, height = {"half": (NARROW, 2.6), "wide": (PAGE, 3.2), "strip": (PAGE, 1.5)}[size]
     # One text line per name.
     height = max(height, 0.54 + svg.LINE_IN * len(names))
     dashed = len({curve.color for curve in curves}) > len(svg.PALETTE)
@@ -128,14 +132,21 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
     box = axes.get_position()
     size_in = figure.get_figwidth() * box.width, figure.get_figheight() * box.height
     _end_labels(axes, ends, size_in=size_in, dashed=dashed)
-    return svg.element(figure, description)
+    return svg.element(figure, description, variant=width)
 
 
-def intervals(comparisons: Sequence[Comparison]) -> str:
-    """Draw differences with their intervals; left of 0, the first model of the pair is better."""
-    names = [f"{one.first} − {one.second}" for one in comparisons]
-    left = 0.25 + svg.CHARACTER_IN * max(len(name) for name in names)
-    figure, axes = svg.axes(width=10.0, height=0.75 + 0.42 * len(names), left=left, right=1.0, bottom=0.55, top=0.05)
+def intervals(comparisons: Sequence[Comparison], *, width: float = PAGE) -> str:
+    """Draw differences with their intervals; left of 0, the first model of the pair is better.
+
+    Args:
+        comparisons: pairs of models, from top to bottom.
+        width: width in inches, `PAGE` or `NARROW`, where a pair takes two lines.
+    """
+    between = " − " if width == PAGE else "\n− "
+    names = [f"{one.first}{between}{one.second}" for one in comparisons]
+    left = 0.25 + svg.CHARACTER_IN * max(len(line) for name in names for line in name.splitlines())
+    height = 0.75 + (0.42 if width == PAGE else 0.55) * len(names)
+    figure, axes = svg.axes(width=width, height=height, left=left, right=1.0, bottom=0.55, top=0.05)
     axes.axvline(0, color=svg.MUTED, linewidth=1)
     for place, one in enumerate(comparisons):
         interval = one.interval
@@ -157,8 +168,17 @@ def intervals(comparisons: Sequence[Comparison]) -> str:
     margin = 0.06 * (max(ends) - min(ends) or 1.0)
     axes.set_xlim(min(ends) - margin, max(ends) + margin)
     axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
-    axes.set_xlabel("difference in bits per byte; below 0 the first is better", color=svg.MUTED, fontsize=svg.FONT_PT)
-    return svg.element(figure, "Paired differences: " + " ".join(str(one) for one in comparisons))
+    # Below the whole figure, as the axis of a narrow one is shorter than this.
+    figure.text(
+        1 - 0.1 / width,
+        0.02,
+        "difference in bits per byte; below 0 the first is better",
+        color=svg.MUTED,
+        fontsize=svg.FONT_PT,
+        ha="right",
+        va="bottom",
+    )
+    return svg.element(figure, "Paired differences: " + " ".join(str(one) for one in comparisons), variant=width)
 
 
 def is_logarithmic(curves: Sequence[Line]) -> bool:

@@ -1,6 +1,7 @@
 """The report of a study as one HTML file, without scripts and without requests."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def write_report(
         paragraphs=[" ".join(part.split()) for part in description.split("\n\n") if part.strip()],
         facts=[(_words(name), text) for name, value in summary.items() if (text := _fact(name, value)) is not None],
         findings=[(one.interval.excludes_zero, _sentence(str(one))) for one in comparisons],
-        differences=figures.intervals(comparisons) if comparisons else "",
+        differences=_both_widths(figures.intervals, comparisons),
         headline=headline,
-        bars=figures.bars(bars, title=headline.title) if bars else "",
+        bars=_both_widths(functools.partial(figures.bars, title=headline.title), bars),
         several_seeds=any(len(bar.values) > 1 for bar in bars),
         columns=[name for name, _ in columns],
         rows=[(model, [cell(model) for _, cell in columns]) for model in models],
@@ -71,16 +72,22 @@ def write_report(
         samples=_samples(models),
         sources=_sources(models).items(),
         command=command,
-        metrics=[_words(name) for name in metrics],
+        metrics=[_words(cells.metric_name(*name.split("/", 1)) if "/" in name else name) for name in metrics],
         runs=[(_run_name(stage), [cells.number(stage.metrics.get(name)) for name in metrics]) for stage in members],
         config_text=config_text,
     )
+
+
+def _both_widths(draw: Callable[..., str], data: Sequence[object]) -> tuple[str, str] | None:
+    """Draw a figure for the page and for a narrow screen; None without data."""
+    return (draw(data, width=figures.PAGE), draw(data, width=figures.NARROW)) if data else None
 
 
 def _columns(headline: Headline) -> list[cells.Column]:
     return [
         (headline.unit, cells.headline),
         ("by seed", cells.seeds),
+        ("method", cells.method),
         ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
         *cells.others(),
         ("steps", cells.steps),

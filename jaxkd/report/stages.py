@@ -20,6 +20,8 @@ class StageReport:
     label: str
     """Name of the model; stages with the same label are its training seeds."""
     metrics: Mapping[str, float]
+    method: str = ""
+    """Name of the method that trained it; empty for a model that the study did not train."""
     history: Sequence[Mapping[str, float]] = ()
     """Rows of metrics.jsonl; empty for a model that the study did not train."""
     samples: tuple[Sample, ...] = ()

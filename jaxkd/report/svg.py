@@ -92,8 +92,14 @@ def bare(figure: "Figure", box: tuple[float, float, float, float]) -> "Axes":
     return drawn
 
 
-def element(figure: "Figure", description: str) -> str:
-    """Render a figure as an `<svg>` element; its ids are unique on a page if its description is."""
+def element(figure: "Figure", description: str, *, variant: object = "") -> str:
+    """Render a figure as an `<svg>` element; its ids are unique on a page if its description and variant are.
+
+    Args:
+        figure: figure to render.
+        description: text for screen readers.
+        variant: distinguishes drawings with the same description, of which a page shows one.
+    """
     import matplotlib
     from matplotlib.text import Text
 
@@ -113,7 +119,7 @@ def element(figure: "Figure", description: str) -> str:
     text = re.sub(r'^<svg width="[^"]*" height="[^"]*"', "<svg", text)
     text = text.replace("*{stroke-linejoin", "svg *{stroke-linejoin")
     # Matplotlib numbers the ids of every figure from 1: the prefix makes them unique on a page.
-    prefix = f"f{hashlib.md5(description.encode(), usedforsecurity=False).hexdigest()[:8]}-"
+    prefix = f"f{hashlib.md5(f'{description}{variant}'.encode(), usedforsecurity=False).hexdigest()[:8]}-"
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     for placeholder, shown in _COLORS.items():
         text = text.replace(placeholder, shown)

@@ -48,9 +48,9 @@ def print_summary(
             Text(cells.headline(model), style="bold green" if model is lowest else "bold"),
             *(cell(model) for _, cell in further),
         )
-    console = Console(file=file, highlight=False)
+    console = Console(file=file, highlight=False, markup=False)
     # A file has no width limit: never cut a column.
-    wide = console if console.is_terminal else Console(file=file, highlight=False, width=_WIDEST)
+    wide = console if console.is_terminal else Console(file=file, highlight=False, markup=False, width=_WIDEST)
     wide.print(table)
     for comparison in comparisons:
         console.print()

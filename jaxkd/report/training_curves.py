@@ -19,6 +19,15 @@ _QUANTITIES: tuple[_Quantity, ...] = (
     ("learning_rate", "Learning rate", "", "strip"),
 )
 
+_LOGGED = "train/"
+"""Prefix of the metrics that a method logs, and the loop beside them."""
+
+_OF_THE_LOOP = ("train/loss", "train/grad_norm")
+"""Not compared: each method has a loss of its own."""
+
+_UNITS = (("divergence", "nats a token"), ("cross_entropy", "nats a token"))
+"""Units by the end of a metric's name."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
@@ -27,20 +36,25 @@ class Panel:
     title: str
     note: str
     svg: str
+    narrow: str
+    """The drawing for a narrow screen; empty if `svg` fits one."""
     size: figures.Size
     smoothed: bool
     """Whether a running mean is drawn over the values."""
 
 
 def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
-    """Draw each metric that at least one training logged, the headline on the validation split first.
+    """Draw each metric that at least one method logged, the headline on the validation split first.
+
+    A metric that has no title here is named as the method logs it.
 
     Args:
         models: models in the order of the table.
         headline: figure by which the models are compared.
     """
     validation: _Quantity = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
-    quantities = (validation, *_QUANTITIES)
+    *before, learning_rate = _QUANTITIES
+    quantities = (validation, *before, *_others(models), learning_rate)
     drawn = {name: curves for name, *_ in quantities if (curves := _curves(models, name))}
     # A panel without a neighbour takes the whole row, and so does one with many names beside it.
     alone = sum(name in drawn for name, _, _, size in quantities if size == "half") == 1
@@ -50,6 +64,22 @@ def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
         for name, title, unit, size in quantities
         if name in drawn
     ]
+
+
+def _others(models: Sequence[Model]) -> list[_Quantity]:
+    """Return the metrics that methods log besides those with a title, in the order of their first rows."""
+    stages = [stage for model in models for stage in model.stages]
+    names = dict.fromkeys(name for stage in stages for row in stage.history for name in row)
+    known = {name for name, *_ in _QUANTITIES} | set(_OF_THE_LOOP)
+    return [
+        (name, name.removeprefix(_LOGGED).replace("_", " "), _unit(name), "half")
+        for name in names
+        if name.startswith(_LOGGED) and name not in known
+    ]
+
+
+def _unit(name: str) -> str:
+    return next((unit for end, unit in _UNITS if name.endswith(end)), "")
 
 
 def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size) -> Panel:
@@ -62,8 +92,15 @@ def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size
         # All models share one schedule: draw a single line without a name.
         curves = [dataclasses.replace(curves[0], label="", color=None)]
         notes.append("the same for all")
-    drawing = figures.lines(curves, description=f"{title} by step", size=size)
-    return Panel(title=title, note=", ".join(notes), svg=drawing, size=size, smoothed=smoothed)
+    description = f"{title} by step"
+    return Panel(
+        title=title,
+        note=", ".join(notes),
+        svg=figures.lines(curves, description=description, size=size),
+        narrow="" if size == "half" else figures.lines(curves, description=description, size="half"),
+        size=size,
+        smoothed=smoothed,
+    )
 
 
 def _curves(models: Sequence[Model], name: str) -> list[figures.Line]:

@@ -11,6 +11,17 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 
+class Interrupted(BaseException):
+    """A run or a program that ended on request, to go on by the same command.
+
+    Not an `Exception`, as `KeyboardInterrupt` is none: it may be raised anywhere, and no handler of errors may keep it.
+    """
+
+    def __init__(self, by: signal.Signals | None, saved: str = ""):
+        name = by.name if by else "a request"
+        super().__init__(f"stopped by {name}{saved}. Run the same command to go on.")
+
+
 class Interrupt:
     """Request to stop the run, and the signal that made it."""
 
@@ -56,3 +67,21 @@ def catch_interrupts() -> Iterator[Interrupt]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def raise_on_termination() -> Iterator[None]:
+    """Turn SIGTERM into `Interrupted`, where no loop catches it first; outside the main thread nothing is caught."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise Interrupted(signal.Signals(number))
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -97,10 +97,10 @@ def _live(total: int, description: str, start: int, console: "Console") -> Itera
     from rich import progress as rich_progress
 
     columns = (
-        rich_progress.TextColumn("{task.description}"),
+        rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(bar_width=24),
         rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn("{task.fields[text]}"),
+        rich_progress.TextColumn("{task.fields[text]}", markup=False),
     )
     with rich_progress.Progress(*columns, console=console) as live:
         task = live.add_task(description, total=total, completed=start, text="")

@@ -10,6 +10,7 @@ from jaxkd.runtime.trained_params import trained_params
 from jaxkd.training import train_step as steps
 from jaxkd.training.stage import resolve
 from jaxkd.training.train_stage import Train
+from jaxkd.training.train_step import Precision
 
 
 def read_train(folder: Path) -> Train:
@@ -39,20 +40,27 @@ def _with_stages(train: Train, folder: Path) -> Train:
         return train
 
 
-def model(folder: Path) -> Any:
-    """Load the trained model of a run on the ambient mesh, as its evaluators take it."""
+def model(folder: Path, *, precision: Precision | None = None) -> Any:
+    """Load the trained model of a run on the ambient mesh, as its evaluators take it.
+
+    Args:
+        folder: folder of the run.
+        precision: precision of its frozen parameters, such as a checkpoint under adapters; None: the run's own, which
+            gives the figures of its report.
+    """
     train = read_train(folder)
+    base = steps.cast(train.recipe.load_base(), steps.compute_dtype(precision or train.precision))
     target = steps.cast(train.recipe.abstract().params, steps.master_dtype(train.precision))
-    return train.recipe.model(Variables(params=trained_params(folder, target), frozen=train.recipe.load_base()))
+    return train.recipe.model(Variables(params=trained_params(folder, target), frozen=base))
 
 
-def language_model(folder: Path) -> LanguageModel:
-    """Load the student of a run on the ambient mesh, ready to be sampled or exported.
+def language_model(folder: Path, *, precision: Precision | None = None) -> LanguageModel:
+    """Load the student of a run on the ambient mesh, ready to be sampled or exported; arguments as in `model`.
 
     Raises:
         ValueError: a run that trained something else.
     """
-    found = model(folder)
+    found = model(folder, precision=precision)
     if not isinstance(found, LanguageModel):
         raise ValueError(f"run must be the folder of a run that trained a language model, got {folder}: {found}.")
     return found

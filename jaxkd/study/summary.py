@@ -13,8 +13,10 @@ from jaxkd.runtime.storage.files import write_json
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
 from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.recipe import Recipe
 from jaxkd.training.stage import Stage
 from jaxkd.training.stage_folder import read_evaluations
+from jaxkd.training.train_stage import Train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,12 +110,21 @@ def _stage_report(result: _Result) -> report.StageReport:
         name=result.stage.name,
         label=result.label,
         metrics=result.scored.metrics | _other_metrics(result),
+        method=_method(result.stage.recipe) if isinstance(result.stage, Train) else "",
         history=metric_writer.read(result.folder) if result.stage.seeded else (),
         samples=samples.samples if samples is not None else (),
         forecasts=next((one.forecasts for one in (result.scored, *result.others.values()) if one.forecasts), ()),
         provenance=result.stage.provenance(),
         seed=result.seed if result.stage.seeded else None,
     )
+
+
+def _method(recipe: Recipe) -> str:
+    """Return the name of a method, with those that it combines or wraps in parentheses."""
+    values = [getattr(recipe, field.name) for field in dataclasses.fields(recipe)]
+    each = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    within = ", ".join(_method(one) for one in each if isinstance(one, Recipe))
+    return f"{type(recipe).__name__} ({within})" if within else type(recipe).__name__
 
 
 def _other_metrics(result: _Result) -> dict[str, float]:

@@ -42,9 +42,14 @@ def load(folder: Path | str) -> "PreTrainedTokenizerBase":
 @functools.lru_cache(maxsize=16)
 def _load(folder: Path, files: frozenset[tuple[str, int, int]]) -> "PreTrainedTokenizerBase":
     del files  # only in the key
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        # A folder's own code is not run, and nobody is asked whether it may.
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except StrictDataclassError as error:
+        raise ValueError(f"config.json of {folder} must be one that transformers can read, got {error}") from error
 
 
 def token_count(folder: Path | str) -> int | None:

@@ -11,7 +11,7 @@ import jax
 
 from jaxkd.records import Rollout
 from jaxkd.runtime.checkpoint import Checkpoints
-from jaxkd.runtime.interrupt import Interrupt, catch_interrupts
+from jaxkd.runtime.interrupt import Interrupt, Interrupted, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.storage import inputs
@@ -52,8 +52,9 @@ class TrainingRun:
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()
-            if int(state.step) < train.steps:
-                raise Interrupted(interrupt, int(state.step))
+            # A signal during the last step stops the run before its evaluation, and before the study's next stage.
+            if int(state.step) < train.steps or interrupt.agreed():
+                raise Interrupted(interrupt.signal, f" after step {int(state.step)}; saved")
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, self.abstract)
         stage_folder.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
@@ -156,15 +157,6 @@ class TrainingRun:
             ranked_by=self.train.keep_best,
         )
         checkpoints.save(step, state, record, values if validated == step else None)
-
-
-class Interrupted(Exception):
-    """Exception for a run stopped on request; everything is saved and the same command resumes it."""
-
-    def __init__(self, interrupt: Interrupt, step: int):
-        self.signal = interrupt.signal
-        name = interrupt.signal.name if interrupt.signal else "a request"
-        super().__init__(f"stopped by {name} after step {step}; saved. Run the same command to go on.")
 
 
 def _due(step: int, every: int | None) -> bool:

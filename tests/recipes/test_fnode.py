@@ -17,8 +17,8 @@ from jaxkd.dynamics.derivatives.subdivision import subdivided
 from jaxkd.evals.dynamics import RolloutError
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.runtime import configs
+from jaxkd.runtime.interrupt import Interrupted
 from jaxkd.study import runs
-from jaxkd.training.loop import Interrupted
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Network
 from jaxkd.vector_fields.field import VectorField

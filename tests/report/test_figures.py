@@ -26,6 +26,7 @@ DRAWN = {
     "strip": lambda: figures.lines([line([1e-3, 5e-4, 0.0], "", None)], description="rate", size="strip"),
     "one value": lambda: figures.lines([line([2.0])], description="one"),
     "intervals": lambda: figures.intervals([BETTER, UNCLEAR]),
+    "narrow": lambda: figures.intervals([BETTER, UNCLEAR], width=figures.NARROW),
 }
 
 
@@ -44,8 +45,8 @@ def test_a_figure_is_xml_that_loads_nothing_and_has_theme_colours_only(name):
 
 
 def test_ids_of_two_figures_differ():
-    ids = [set(re.findall(r'id="([^"]+)"', DRAWN[name]())) for name in ("bars", "lines", "intervals")]
-    assert not ids[0] & ids[1] | ids[0] & ids[2] | ids[1] & ids[2]
+    ids = [set(re.findall(r'id="([^"]+)"', DRAWN[name]())) for name in ("bars", "lines", "intervals", "narrow")]
+    assert len(set().union(*ids)) == sum(map(len, ids))
     svg = DRAWN["lines"]()
     referred = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
     assert referred <= set(re.findall(r'id="([^"]+)"', svg))
@@ -68,6 +69,7 @@ def test_a_name_in_any_script_draws():
 def test_intervals_name_the_pair_and_the_difference():
     found = texts(DRAWN["intervals"]())
     assert {"distilled − SFT", "distilled − teacher", "−0.060", "+0.010"} <= set(found)
+    assert {"distilled", "− SFT", "− teacher", "−0.060", "+0.010"} <= set(texts(DRAWN["narrow"]()))
 
 
 def test_curves_are_named_once_at_their_end():

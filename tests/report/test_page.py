@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -106,6 +107,56 @@ def test_every_curve_of_the_history_is_shown(page):
     assert page.count("<figure>") == 6
     assert "running mean" not in page
     assert "nats a token, log axis" in page
+
+
+def test_what_a_method_logs_besides_is_a_curve_under_its_own_name(tmp_path):
+    rows = [
+        row | {"train/t2s_divergence": 1.0, "train/aligned": 0.9, "train/loss": 3.0, "train/grad_norm": 2.0}
+        for row in history(1.0)
+        if "train/cross_entropy" in row
+    ]
+    stages = [StageReport(name="s", label="ETA", metrics={"bits_per_byte": 1.0}, history=rows)]
+    page = write(tmp_path, stages, comparisons=[])
+    titles = [title.partition("<")[0] for title in re.findall(r"<figcaption><h3>(.*?)</h3>", page)]
+    assert titles[1:] == ["Cross entropy", "t2s divergence", "aligned", "Learning rate"]
+    assert 't2s divergence<span class="note">nats a token</span>' in page
+
+
+def test_the_method_of_a_model_is_named(tmp_path):
+    stages = [
+        StageReport(name="t", label="teacher", metrics={"bits_per_byte": 0.9}),
+        StageReport(name="s", label="student", metrics={"bits_per_byte": 1.0}, method="LogitKD", history=history(1.0)),
+    ]
+    page = write(tmp_path, stages, comparisons=[])
+    assert '<td data-column="method">LogitKD</td>' in page
+    assert '<td data-column="method">–</td>' in page
+    assert "method" not in write(tmp_path, stages[:1], comparisons=[]).partition("</thead>")[0].partition("<thead>")[2]
+
+
+def test_a_metric_with_its_evaluators_name_is_named_once(tmp_path):
+    metrics = {"bits_per_byte": 1.0, "field_error/field_error": 0.2, "samples/new_tokens": 7.0}
+    page = write(tmp_path, [StageReport(name="s", label="s", metrics=metrics)], comparisons=[])
+    assert '<th scope="col">field error</th>' in page
+    assert '<th scope="col">samples, new tokens</th>' in page
+    assert "field error, field error" not in page
+
+
+def test_a_narrow_screen_gets_figures_and_tables_of_its_own(page):
+    """At 400 pixels the text of a figure 720 points wide shrinks to half of its size; that of one 360 wide does not."""
+    wide = re.findall(r'<div class="scroll page-wide"><svg [^>]*viewBox="0 0 (\d+)', page)
+    narrow = re.findall(r'<div class="scroll narrow"><svg [^>]*viewBox="0 0 (\d+)', page)
+    assert set(wide) == {"720"}
+    assert narrow == ["360"] * len(wide)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    rules = page.partition("@media (max-width: 40rem) {")[2]
+    assert ".scroll.page-wide { display: none; }" in rules
+    assert ".scroll.narrow { display: block; }" in rules
+    assert ".scroll.narrow > svg, .panels .scroll > svg { min-width: 0; }" in rules
+    # A row of a table is a list there, whose names are those of the columns.
+    assert "content: attr(data-column)" in rules
+    assert page.count("<td>") == 0
+    assert page.count('<table class="stacked">') == page.count("<table") == 2
 
 
 def test_long_curves_are_smoothed_and_the_page_says_so(tmp_path):
@@ -231,7 +282,7 @@ def test_one_curve_alone_takes_the_whole_row(tmp_path):
     stages = [StageReport(name="s", label="SFT", metrics={"bits_per_byte": 1.0}, history=history(1.0))]
     page = write(tmp_path, stages, comparisons=[])
     assert "Divergence from the teacher" not in page
-    assert 'viewBox="0 0 360' not in page
+    assert '<div class="scroll"><svg' not in page
 
 
 def test_a_figure_that_is_not_finite_is_said_and_not_drawn(tmp_path):

@@ -70,6 +70,13 @@ def test_terminal_gets_one_live_line():
     assert shown.count("\n") == 1
 
 
+def test_a_description_is_no_markup():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress(1, "bits [/b] per byte", console=console, clock=Clock()) as bar:
+        bar.update(1)
+    assert "bits [/b] per byte" in console.file.getvalue()
+
+
 def test_other_processes_are_silent(monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     console = _log()

@@ -7,9 +7,12 @@ import pytest
 
 from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
+from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.recipes.several_teachers import SeveralTeachers
+from jaxkd.recipes.uld import ULD
 from jaxkd.study import Study
 from jaxkd.study.study import stage_folder
-from jaxkd.study.summary import write_summary
+from jaxkd.study.summary import _method, write_summary
 from jaxkd.training import Evaluation, Stage
 from jaxkd.training.evaluator import Forecast
 from jaxkd.training.stage_folder import write_evaluations
@@ -81,3 +84,10 @@ def test_a_stage_without_the_headlines_figure_is_left_out(tmp_path, headline):
     measured = {"language": {"bits_per_byte": bits}, "dynamics": evaluations(0.1)}
     expected = {"bits_per_byte": {"language": 1.0}, "rollout_error": {"dynamics": 0.1}}
     assert summarise(tmp_path, measured, headline)[headline.metric] == expected[headline.metric]
+
+
+def test_a_method_is_named_with_what_it_wraps(tiny):
+    cross = tiny.cross(ULD)
+    assert _method(tiny.logit_kd()) == "LogitKD"
+    assert _method(OnPolicy(recipe=cross)) == "OnPolicy (ULD)"
+    assert _method(SeveralTeachers(recipes=(tiny.logit_kd(), tiny.dskd()))) == "SeveralTeachers (LogitKD, DSKD)"

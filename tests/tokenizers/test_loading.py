@@ -1,3 +1,4 @@
+import json
 import types
 
 import pytest
@@ -28,6 +29,28 @@ def test_a_tokenizer_is_read_once_while_its_files_stay(tmp_path):
     assert loading.load(str(tmp_path)) is first
     build(add_bos_token=True).save_pretrained(tmp_path)
     assert loading.load(tmp_path) is not first
+
+
+def test_code_that_a_folder_brings_along_is_not_run_and_nobody_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda prompt: "y")
+    build().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    named = {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.OwnTokenizer", None]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass OwnTokenizer: pass\n")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        loading.load(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_config_that_transformers_rejects_is_named(tmp_path):
+    build().save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": "wide"}))
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(
+        ValueError, match=r"config.json of .* must be one that transformers can read, got .*hidden_size"
+    ):
+        loading.load(tmp_path)
 
 
 def test_the_highest_id_decides_how_many_rows_are_needed(tmp_path):

@@ -23,13 +23,13 @@ from jaxkd.recipes.minillm import MiniLLM
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
+from jaxkd.runtime.interrupt import Interrupted
 from jaxkd.runtime.storage.folder_lock import locked
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
 from jaxkd.training import Optimizer, train_config
 from jaxkd.training.compiled_step import CompiledStep
-from jaxkd.training.loop import Interrupted
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.step_log import StepLog
 

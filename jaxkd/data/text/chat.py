@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import jinja2
 import numpy as np
 from jaxtyping import Int
 
@@ -203,7 +204,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat
     _require_template(tokenizer, template)
     if template == "chat":
         probe = [{"role": "user", "content": "prompt"}, {"role": "assistant", "content": "response"}]
-        rendered = str(tokenizer.apply_chat_template(probe, tokenize=False))
+        rendered = _rendered(probe, tokenizer)
         _, _, closing = rendered.rpartition("response")
         ids = tokenizer(closing, add_special_tokens=False)["input_ids"]
         if ids and ids[0] in {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}:
@@ -250,12 +251,10 @@ def _encode_prompts(
             raise ValueError(f"messages must hold at least one, got none in {example.key!r}.")
     if template == "chat":
         texts = [
-            str(
-                tokenizer.apply_chat_template(
-                    [{"role": role, "content": text} for role, text in example.messages],
-                    tokenize=False,
-                    add_generation_prompt=True,
-                )
+            _rendered(
+                [{"role": role, "content": text} for role, text in example.messages],
+                tokenizer,
+                add_generation_prompt=True,
             )
             for example in examples
         ]
@@ -272,6 +271,24 @@ def _encode_prompts(
         if not ids:
             raise ValueError(f"the prompt must have at least one token, got none in {example.key!r}.")
     return prompts
+
+
+def _rendered(
+    messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerBase", *, add_generation_prompt: bool = False
+) -> str:
+    """Render messages by the chat template.
+
+    Raises:
+        ValueError: a template that fails, or that rejects the messages.
+    """
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
+    except jinja2.TemplateError as error:
+        raise ValueError(
+            f"the chat template of {tokenizer.name_or_path or type(tokenizer).__name__!r} must render the roles "
+            f"{', '.join(message['role'] for message in messages)}, got {type(error).__name__}: {error}. Correct the "
+            'template or the messages, or set template="plain".'
+        ) from error
 
 
 def _plain(example: Example) -> str:

@@ -72,6 +72,16 @@ class BitsPerByte(Evaluator):
     def name(self) -> str:
         return "bits_per_byte"
 
+    def tokenized(self, model: LanguageModel) -> tuple[list[chat.Tokenized], chat.TokenizationReport]:
+        """Return the answers that are scored, in a model's tokens, and how many were kept and left out."""
+        return chat.tokenize(
+            subset(self.source.examples(self.split), self.limit),
+            model.tokenizer,
+            max_length=min(self.length, model.config.max_positions),
+            max_response=self.targets,
+            template=self.template,
+        )
+
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Score the answers.
 
@@ -79,13 +89,7 @@ class BitsPerByte(Evaluator):
             Metrics `bits_per_byte`, `nats_per_token`, `answers`, `bytes` and `tokens`; columns
             `nats`, `bytes` and `tokens`, one value per example.
         """
-        examples, _ = chat.tokenize(
-            subset(self.source.examples(self.split), self.limit),
-            model.tokenizer,
-            max_length=min(self.length, model.config.max_positions),
-            max_response=self.targets,
-            template=self.template,
-        )
+        examples, _ = self.tokenized(model)
         batches = packing.evaluation_batches(
             examples,
             rows=self.rows,

@@ -220,6 +220,21 @@ def test_a_tokenizer_without_a_chat_template_is_told_of_the_plain_one():
     assert _tokenize([_example()], tokenizer, template="plain")[1].kept == 1
 
 
+@pytest.mark.parametrize(
+    ("template", "kind"),
+    [
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "SecurityError: access to attribute '__class__' of 'str'"),
+        ("{{ raise_exception('system messages are not supported') }}", "TemplateError: system messages are not"),
+        ("{% for m in messages %}{{ m['content'] }}", "TemplateSyntaxError: Unexpected end of template"),
+    ],
+)
+def test_a_chat_template_that_fails_is_named(template, kind):
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = template
+    with pytest.raises(ValueError, match=rf"the chat template of .* must render the roles system, user, got {kind}"):
+        chat.prompt_tokens(_example(), tokenizer)
+
+
 def test_the_fingerprint_of_data_changes_with_each_token_and_boundary():
     (example,), _ = _tokenize([_example()])
     other, _ = _tokenize([_example("5.")])
