@@ -65,8 +65,18 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
     Source: inferred.  Deviation: none.
     """
-    table = _of(tokenizer)
-    if unknown := set(ids) - table.pieces.keys():
+    table = _table(tokenizer)
+    try:
+        return _spans(table, ids, text)
+    except ValueError:
+        current = _current(tokenizer)
+        if current is table:
+            raise
+    return _spans(current, ids, text)
+
+
+def _spans(table: "_Table", ids: Sequence[int], text: str) -> Spans:
+    if unknown := [index for index in ids if index not in table.pieces]:
         raise ValueError(
             f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Padding rows of a "
             "head have no text: keep them from being sampled."
@@ -178,16 +188,21 @@ class _Table:
 
 def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
     """Return `pieces.token_bytes`, read once per tokenizer because it is slow."""
-    return _of(tokenizer).pieces
+    return _current(tokenizer).pieces
 
 
-def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
-    return _table(tokenizer, len(tokenizer.added_tokens_decoder))
+def _current(tokenizer: "PreTrainedTokenizerBase") -> _Table:
+    """Return the table with all tokens that were added since the first call.
+
+    Counting them takes longer than the spans of a text: a tokenizer lists hundreds for it.
+    """
+    table, added = _table(tokenizer), len(tokenizer.added_tokens_decoder)
+    return table if added == len(table.added) else _table(tokenizer, added)
 
 
 @functools.lru_cache(maxsize=32)
-def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
-    """Read a tokenizer once, and again when tokens were added."""
+def _table(tokenizer: "PreTrainedTokenizerBase", added: int | None = None) -> _Table:
+    """Read a tokenizer once for each number of added tokens."""
     del added  # only in the key
     pieces = token_bytes(tokenizer)
     state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())

@@ -1,5 +1,6 @@
 """Which bytes a token stands for: by hand, and for any text in every family of tokenizers."""
 
+import dataclasses
 import unicodedata
 from typing import ClassVar
 
@@ -176,6 +177,11 @@ def test_an_added_token_takes_the_spaces_that_it_strips():
     ids, spans = byte_spans.encode(tokenizer, "a fox")
     assert ids[-1] == len(tokenizer) - 1
     assert stretches("a fox", spans)[-1] == b"fox"
+    # A token of the vocabulary that is added keeps its id, and its spans follow how it is matched now.
+    size = len(tokenizer)
+    tokenizer.add_tokens([AddedToken("token", lstrip=True)])
+    assert len(tokenizer) == size
+    assert stretches("a  token", byte_spans.encode(tokenizer, "a  token")[1])[-1] == b"  token"
 
 
 def test_a_special_token_survives_a_normaliser_that_would_change_it():
@@ -242,6 +248,27 @@ def test_a_long_text_takes_no_time_to_speak_of():
     assert spans[-1, 1] == len(text.encode())
 
 
+class _Indexed(dict):
+    """Vocabulary that can be looked up, and neither iterated over nor copied."""
+
+    def _refused(self, *_):
+        raise AssertionError("the whole vocabulary was read for one text")
+
+    __iter__ = keys = values = items = copy = __or__ = __ror__ = _refused
+
+
+@pytest.mark.parametrize("family", [*LOSSLESS, *REWRITING, "WordPiece"])
+def test_the_spans_of_a_text_read_no_more_of_the_tokenizer_than_its_tokens(family, monkeypatch):
+    tokenizer, text = made(family), "The quick brown fox. \N{KELVIN SIGN}"
+    ids, spans = byte_spans.encode(tokenizer, text)
+    table = byte_spans._table(tokenizer)
+    indexed = {"pieces": _Indexed(table.pieces), "added": _Indexed(table.added)}
+    monkeypatch.setattr(byte_spans, "_table", lambda *_: dataclasses.replace(table, **indexed))
+    for name in ("added_tokens_decoder", "__len__", "get_vocab", "get_added_vocab"):
+        monkeypatch.setattr(type(tokenizer), name, property(_Indexed._refused))
+    np.testing.assert_array_equal(byte_spans.spans(tokenizer, ids, text), spans)
+
+
 def test_tokens_of_another_text_are_refused():
     tokenizer = made("byte-level BPE")
     ids, _ = byte_spans.encode(tokenizer, "the fox")
@@ -259,9 +286,7 @@ def test_the_spelling_of_a_byte_in_a_text_is_text():
 
 
 def test_an_id_that_is_no_token_is_refused():
-    with pytest.raises(
-        ValueError, match=r"ids must be tokens of .*, got 100000, which it does not have. Rows that only"
-    ):
+    with pytest.raises(ValueError, match=r"ids must be tokens of .*, got 100000, which it does not have. Padding rows"):
         byte_spans.spans(made("byte-level BPE"), [100_000, 5], "a")
 
 
