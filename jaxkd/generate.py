@@ -28,6 +28,8 @@ class Command:
     system: str | None = "You are a helpful assistant."
     """System message of the chat template."""
     template: Literal["chat", "plain"] = "chat"
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a prompt spells out, as `<|im_end|>`, is read as text, or as the control token."""
     max_new_tokens: int = 128
     sampling: Sampling = GREEDY
     stop: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ def _generate(command: Command) -> None:
                 Example(key=str(index), group="", messages=(*system, ("user", text)), response=""),
                 model.tokenizer,
                 command.template,
+                control_tokens=command.control_tokens,
             )
             for index, text in enumerate(command.prompt)
         ]
