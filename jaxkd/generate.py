@@ -32,6 +32,8 @@ class Command:
     """System message; by default that of the run's training rows, or none, where a chat template may insert its own."""
     template: Literal["chat", "plain"] | None = None
     """Rendering of the prompts; by default that of the run's training rows, or chat for a model with a template."""
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a prompt spells out, as `<|im_end|>`, is read as text, or as the control token."""
     max_new_tokens: int = 128
     sampling: Sampling = GREEDY
     stop: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ def _generate(command: Command) -> None:
                 Example(key=str(index), group="", messages=style.messages(text), response=""),
                 model.tokenizer,
                 style.template,
+                control_tokens=command.control_tokens,
             )
             for index, text in enumerate(command.prompt)
         ]

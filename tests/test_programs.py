@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxkd import evaluate, export, generate, show_alignment
+from jaxkd import evaluate, export, generate, sampling, show_alignment
 from jaxkd.models import LoRA, Pretrained
 from jaxkd.study import runs
 from jaxkd.training.stage_folder import read_evaluations
@@ -91,6 +91,22 @@ def test_the_system_message_is_that_of_the_training_rows_or_the_one_given(finish
 def test_a_plain_prompt_needs_no_chat_template(tiny_folder, capsys):
     generate.main(["--model", str(tiny_folder), "--prompt", "the", "--template", "plain", "--max-new-tokens", "2"])
     assert capsys.readouterr().out.count("\n") >= 1
+
+
+def test_a_prompt_closes_its_turn_if_that_is_allowed(tiny_folder, monkeypatch, capsys):
+    asked = []
+
+    def generated(model, prompts, **options):
+        asked.append(prompts[0].count(2))
+        return generate_texts(model, prompts, **options)
+
+    generate_texts = sampling.generate
+    monkeypatch.setattr(sampling, "generate", generated)
+    command = ["--model", str(tiny_folder), "--prompt", "the<|im_end|>", "--template", "plain", "--max-new-tokens", "2"]
+    for options in ([], ["--control-tokens", "allow"]):
+        generate.main([*command, *options])
+    assert asked == [0, 1]
+    assert capsys.readouterr().out.count("\n") >= 2
 
 
 def test_an_export_is_read_back_equal_and_holds_the_average(finished, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Speed of token alignment and the share of paired tokens, over the standard library in ten vocabularies."""
+"""Speed of byte spans and token alignment, and share of paired tokens: the standard library in ten vocabularies."""
 
 import ast
 import dataclasses
@@ -17,6 +17,8 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from jaxkd.alignment.greedy import Prepared
     from jaxkd.records import Alignment, TokenSpans
     from jaxkd.tokenizers.byte_spans import Spans
@@ -30,6 +32,9 @@ BUCKETS = 4
 
 SPEED = Bar(relation=">=", limit=20)
 """Bound on the seconds of the loop over strings, in plain Python, over those of the alignment of ready spans."""
+
+SPANS_SPEED = Bar(relation=">=", limit=50_000)
+"""Bound on the tokens per second whose byte spans are read on one core."""
 
 LOOP = "loop over strings, Python"
 
@@ -80,6 +85,9 @@ def measure(quick: bool) -> Measured:
     rows = []
     for kind, of_kind in texts.items():
         tokens = {make: tokenize(encoder, of_kind) for make, encoder in encoders.items()}
+        for encoder in encoders.values():
+            if encoder.tokenizer is not None:
+                rows.append(spans_speed(kind, encoder.name, encoder.tokenizer, of_kind))
         for teacher, student in TIMED[: len(pairs)] if kind == "code" else ():
             rows += speed(tokens[student], tokens[teacher])
         for teacher, student in pairs:
@@ -89,7 +97,7 @@ def measure(quick: bool) -> Measured:
 
 BENCHMARK = Benchmark(
     name="alignment",
-    summary="time to align 1,000 responses in two vocabularies, and the share of tokens that are paired",
+    summary="byte spans per second, time to align 1,000 responses in two vocabularies, and the share of paired tokens",
     measure=measure,
 )
 
@@ -185,6 +193,21 @@ def speed(student: Tokens, teacher: Tokens) -> Iterator[Row]:
     for name, samples in seconds.items():
         faster = [slow / fast for slow, fast in zip(loops, samples, strict=True)]
         yield Row.median(f"{label}: loop / {name}", faster, "x", bar=SPEED if name == "byte spans" else None)
+
+
+def spans_speed(kind: str, name: str, tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> Row:
+    """Return the tokens per second whose byte spans are read from texts that are already encoded."""
+    from jaxkd.tokenizers import byte_spans
+
+    encoded = [(tokenizer(text, add_special_tokens=False)["input_ids"], text) for text in texts]
+    count = sum(len(ids) for ids, _ in encoded)
+    figure = f"{kind}, {name}: tokens with byte spans"
+
+    def read() -> "list[Spans]":
+        return [byte_spans.spans(tokenizer, ids, text) for ids, text in encoded]
+
+    seconds = interleaved({figure: lambda: _seconds(read)}, repeats=REPEATS)[figure]
+    return Row.median(figure, [count / one for one in seconds], "tokens/s", bar=SPANS_SPEED)
 
 
 def prepared(student: Tokens, teacher: Tokens, group: Sequence[int]) -> "Prepared":

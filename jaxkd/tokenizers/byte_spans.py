@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 from jaxtyping import Int
 
-from jaxkd.tokenizers.normalised_text import RewrittenText, rewrite
+from jaxkd.tokenizers.normalised_text import rewrite
 from jaxkd.tokenizers.pieces import token_bytes
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
     characters that its normaliser deletes.
 
     If a tokenizer rewrites the text (Unicode normalisation, lower case), a span covers the original
-    characters.
+    characters.  Where a token ends inside a rewritten character, as in Bengali after NFC, so does its span; if that has
+    fewer bytes than the tokens, some spans are empty.
 
     Args:
         tokenizer: one that runs on the `tokenizers` library.  For others see `spans_of_bytes`.
@@ -60,13 +61,23 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
     Raises:
         TypeError: a tokenizer that does not run on the `tokenizers` library.
-        ValueError: tokens that do not spell the text: those of another text, an unknown token, or a token
-            that ends inside a rewritten part.
+        ValueError: tokens that do not spell the text: those of another text, an unknown token, or those of a text of
+            which the tokenizer drops a part.
 
     Source: inferred.  Deviation: none.
     """
-    table = _of(tokenizer)
-    if unknown := set(ids) - table.pieces.keys():
+    table = _table(tokenizer)
+    try:
+        return _spans(table, ids, text)
+    except ValueError:
+        current = _current(tokenizer)
+        if current is table:
+            raise
+    return _spans(current, ids, text)
+
+
+def _spans(table: "_Table", ids: Sequence[int], text: str) -> Spans:
+    if unknown := [index for index in ids if index not in table.pieces]:
         raise ValueError(
             f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Padding rows of a "
             "head have no text: keep them from being sampled."
@@ -175,19 +186,29 @@ class _Table:
     """Normalisation before a text is split into words; None if it changes no bytes."""
     normalizers: tuple[str, ...]
 
+    @functools.cached_property
+    def byte_values(self) -> frozenset[int]:
+        """Values of the bytes that are in a token."""
+        return frozenset(b"".join(self.pieces.values()))
+
 
 def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
     """Return `pieces.token_bytes`, read once per tokenizer because it is slow."""
-    return _of(tokenizer).pieces
+    return _current(tokenizer).pieces
 
 
-def _of(tokenizer: "PreTrainedTokenizerBase") -> _Table:
-    return _table(tokenizer, len(tokenizer.added_tokens_decoder))
+def _current(tokenizer: "PreTrainedTokenizerBase") -> _Table:
+    """Return the table with all tokens that were added since the first call.
+
+    Counting them takes longer than the spans of a text: a tokenizer lists hundreds for it.
+    """
+    table, added = _table(tokenizer), len(tokenizer.added_tokens_decoder)
+    return table if added == len(table.added) else _table(tokenizer, added)
 
 
 @functools.lru_cache(maxsize=32)
-def _table(tokenizer: "PreTrainedTokenizerBase", added: int) -> _Table:
-    """Read a tokenizer once, and again when tokens were added."""
+def _table(tokenizer: "PreTrainedTokenizerBase", added: int | None = None) -> _Table:
+    """Read a tokenizer once for each number of added tokens."""
     del added  # only in the key
     pieces = token_bytes(tokenizer)
     state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
@@ -356,22 +377,8 @@ def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
         found = _walk(table, ids, rewritten.text)
     except _Differs as difference:
         raise _refusal(table, ids, rewritten.text, difference) from None
-    return _in_original(table, ids, original, rewritten, found)
-
-
-def _in_original(table: _Table, ids: Sequence[int], original: bytes, rewritten: RewrittenText, found: Spans) -> Spans:
-    """Map spans in the rewritten text to the original."""
     starts, ends = found.T
     empty = starts == ends
-    split = np.flatnonzero(~empty & (rewritten.inside[starts] | rewritten.inside[ends]))
-    if split.size:
-        number = int(split[0])
-        begin, end = rewritten.starts[starts[number]], rewritten.ends[ends[number]]
-        raise ValueError(
-            f"every token must stand for whole characters of the text, got {table.pieces[ids[number]]!r} as token "
-            f"{number}, a part of what {table.name} makes of {original[begin:end].decode(errors='replace')!r} "
-            f"({', '.join(table.normalizers)}). {_NORMALIZE_FIRST}"
-        )
     back = np.stack([rewritten.starts[starts], rewritten.ends[ends]], axis=-1)
     back[empty, 0] = back[empty, 1]
     return back.astype(np.int32)
@@ -389,6 +396,11 @@ def _refusal(table: _Table, ids: Sequence[int], text: bytes, difference: _Differ
     index = ids[number]
     if index == table.unknown:
         fix = "It has no token for this: leave the text out, or choose a tokenizer that falls back to bytes."
+    elif (lacking := _first_other(table.pieces[index], text[place:])) is not None and lacking not in table.byte_values:
+        fix = (
+            f"It has no token for the byte 0x{lacking:02X}, and drops it: leave the text out, take the character out "
+            "of it, or choose a tokenizer with all 256 bytes."
+        )
     elif table.normalizers:
         fix = f"It rewrites texts ({', '.join(table.normalizers)}). {_NORMALIZE_FIRST}"
     else:
@@ -397,3 +409,8 @@ def _refusal(table: _Table, ids: Sequence[int], text: bytes, difference: _Differ
         f"ids must spell text, got {table.pieces[index]!r} as token {number} of {table.name} where the text has "
         f"{text[place : place + 24].decode(errors='replace')!r}. {fix}"
     )
+
+
+def _first_other(piece: bytes, text: bytes) -> int | None:
+    """Return the first byte of a text that differs from a token; None if the token is as long."""
+    return next((theirs for ours, theirs in zip(piece, text, strict=False) if ours != theirs), None)

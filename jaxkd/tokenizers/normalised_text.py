@@ -1,18 +1,18 @@
 """Rewriting of a text by a tokenizer's normaliser, with the original bytes of each part.
 
-Unicode normalisation, lower case and collapsed spaces rewrite a text in small independent pieces.  So
-the text is cut into such pieces, each is rewritten alone, and the result is checked against the whole;
-if it differs, nothing is guessed.
+An offset inside a rewritten letter has no counterpart in the original.  It is mapped in proportion to one inside the
+letter, so that a token that ends there is not mistaken for one with the whole letter.
 """
 
 import dataclasses
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 _WORDS = re.compile(r"\s+|\S+")
 _HANGUL = re.compile("[\u1160-\u11ff]")
@@ -28,8 +28,6 @@ class RewrittenText:
     """Offset in the original of what begins at each offset of `text`."""
     ends: Int[np.ndarray, " n"]
     """Offset in the original of what ends at each offset of `text`."""
-    inside: Bool[np.ndarray, " n"]
-    """Whether each offset is inside a rewritten piece, so that it has no counterpart in the original."""
 
 
 def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] = ()) -> RewrittenText | None:
@@ -43,7 +41,7 @@ def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] =
     Returns:
         The rewritten text, or None if the whole differs from its pieces.
     """
-    rewritten, starts, ends, inside = [b""], [0], [0], [False]
+    rewritten, starts, ends = [b""], [0], [0]
     place = 0
     for piece, fixed in _pieces(text, tuple(kept)):
         parts = [(piece, piece)]
@@ -54,21 +52,20 @@ def rewrite(text: str, normalize: Callable[[str], str], *, kept: Iterable[str] =
         for old, new in parts:
             before, after = len(old.encode()), new.encode()
             rewritten.append(after)
-            if old == new:
-                starts += range(place + 1, place + before + 1)
-                ends += range(place + 1, place + before + 1)
-                inside += [False] * before
-            elif after:
-                starts += [place] * (len(after) - 1) + [place + before]
-                ends += [place + before] * len(after)
-                inside += [before > 0] * (len(after) - 1) + [False]
+            if after:
+                origins = [place + _origin(offset, len(after), before) for offset in range(1, len(after) + 1)]
+                starts += origins
+                ends += origins
             elif before:
                 # Deleted text belongs neither to what ends before it nor to what begins after it.
                 starts[-1] = place + before
             place += before
-    return RewrittenText(
-        text=b"".join(rewritten), starts=np.array(starts), ends=np.array(ends), inside=np.array(inside)
-    )
+    return RewrittenText(text=b"".join(rewritten), starts=np.array(starts), ends=np.array(ends))
+
+
+def _origin(offset: int, after: int, before: int) -> int:
+    """Return the offset in `before` bytes of one in the `after` bytes that they became, inside if it is inside."""
+    return before if offset == after else max(min(1, before - 1), offset * before // after)
 
 
 def _pieces(text: str, kept: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
@@ -102,17 +99,26 @@ def _rewritten_parts(piece: str, normalize: Callable[[str], str]) -> list[tuple[
 
 
 def _finer(old: str, new: str) -> list[tuple[str, str]]:
-    """Split replaced white space of equal length by character, and inserted spaces from the letters between.
+    """Split replaced white space of equal length by character, and changed letters from those before and behind.
 
     BERT puts spaces around Chinese: they stand for nothing in the text.
     """
     if old.isspace():
         same = new.isspace() and len(old) == len(new)
         return list(zip(old, new, strict=True)) if same else [(old, new)]
-    if old == new or new.strip(" ") != old:
-        return [(old, new)]
-    before, _, behind = new.partition(old)
-    return [("", before), (old, old), ("", behind)]
+    if new.strip(" ") == old:
+        before, _, behind = new.partition(old)
+        return [("", before), (old, old), ("", behind)]
+    before = _common_prefix(old, new)
+    old, new = old.removeprefix(before), new.removeprefix(before)
+    behind = _common_prefix(old[::-1], new[::-1])[::-1]
+    parts = (before, before), (old.removesuffix(behind), new.removesuffix(behind)), (behind, behind)
+    return [part for part in parts if any(part)]
+
+
+def _common_prefix(one: str, other: str) -> str:
+    equal = itertools.takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False))
+    return "".join(letter for letter, _ in equal)
 
 
 def _letters(word: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from jaxkd.data.preferences.examples import Preference, PreferenceSource
 from jaxkd.data.text import json_rows
+from jaxkd.data.text.split_files import SplitFiles
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ _Parted: TypeAlias = tuple[tuple[tuple[str, str], ...], str | None, str, str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
+class PreferenceJsonl(SplitFiles, PreferenceSource):
     r"""Preferences, one file per split, each line in one of four forms.
 
     ```
@@ -38,7 +39,7 @@ class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
     and left out.
 
     `pref_prob`, the probability that `chosen` is the better one, and `weight` are numbers, 1 if missing.  Other fields
-    and empty lines are ignored.
+    are ignored, which is logged once per file, and so are empty lines.
     """
 
     def pairs(self, split: Split) -> list[Preference]:
@@ -49,7 +50,7 @@ class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
             FileNotFoundError: the file does not exist.
         """
         path = self.file(split)
-        rows = json_rows.read(path, _pair)
+        rows = self.rows(split, _pair)
         pairs = [pair for pair in rows if pair is not None]
         if len(pairs) < len(rows):
             _log.info("%s: left out %d of %d rows, whose prompts differ", split, len(rows) - len(pairs), len(rows))
@@ -58,7 +59,7 @@ class PreferenceJsonl(json_rows.SplitFiles, PreferenceSource):
         return pairs
 
 
-def _pair(row: dict[str, Any], key: str) -> Preference | None:
+def _pair(row: json_rows.JsonRow, key: str) -> Preference | None:
     """Convert a row; None if the conversations differ before the last turn.
 
     Raises:
@@ -87,7 +88,7 @@ def _pair(row: dict[str, Any], key: str) -> Preference | None:
     )
 
 
-def _parted_messages(row: dict[str, Any]) -> _Parted | None:
+def _parted_messages(row: json_rows.JsonRow) -> _Parted | None:
     """Split two conversations that share all but their last message."""
     chosen, rejected = (json_rows.turns(row[name], name, at_least=2) for name in _ANSWERS)
     same = itertools.takewhile(lambda turns: turns[0] == turns[1], zip(chosen, rejected, strict=False))
@@ -98,7 +99,7 @@ def _parted_messages(row: dict[str, Any]) -> _Parted | None:
     return chosen[:shared], None, _of_assistant(chosen[-1], "chosen"), _of_assistant(rejected[-1], "rejected")
 
 
-def _parted_transcripts(row: dict[str, Any]) -> _Parted | None:
+def _parted_transcripts(row: json_rows.JsonRow) -> _Parted | None:
     """Split two texts that are equal up to the assistant's last turn."""
     (prompt, chosen), (other, rejected) = (_parted(json_rows.text(row[name], f'"{name}"'), name) for name in _ANSWERS)
     if prompt != other:
@@ -106,7 +107,7 @@ def _parted_transcripts(row: dict[str, Any]) -> _Parted | None:
     return _dialogue(prompt.removesuffix(_ASSISTANT)), prompt, chosen, rejected
 
 
-def _number(row: dict[str, Any], name: str) -> float:
+def _number(row: json_rows.JsonRow, name: str) -> float:
     value = row.get(name, 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f'"{name}" must be a number, got {json_rows.kind(value)}.')

@@ -59,6 +59,8 @@ class PreferenceText:
     """Length in tokens to which longer prompts are cut, and counted; None: no limit."""
     keep_prompt: Literal["first", "last"] = "last"
     """Part of a longer prompt to keep.  The last tokens lead up to the answer."""
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a text spells out, as `<|im_end|>`, is read as text, or as the control token."""
 
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[TokenizedPair]:
         """Tokenize the pairs of a split; logs how many were kept and dropped.
@@ -193,10 +195,10 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
     report = (
         f"kept {len(kept):,} of {len(pairs):,} pairs ({sum(len(answer.tokens) for answer in answers):,} tokens, "
         f"{sum(len(answer.tokens) - answer.prompt_length for answer in answers):,} targets, "
-        f"{sum(not answer.ended for answer in answers):,} answers cut), dropped {len(pairs) - len(distinct):,} of "
-        f"one answer twice, {unequal:,} with answers of unequal lengths and {len(distinct) - len(kept) - unequal:,} "
-        f"with an answer that is empty, or longer than {text.targets // 2:,} tokens, or than {text.length // 2:,} with "
-        "its prompt"
+        f"{sum(not answer.ended for answer in answers):,} answers cut{_spelled(kept, text)}), dropped "
+        f"{len(pairs) - len(distinct):,} of one answer twice, {unequal:,} with answers of unequal lengths and "
+        f"{len(distinct) - len(kept) - unequal:,} with an answer that is empty, or longer than {text.targets // 2:,} "
+        f"tokens, or than {text.length // 2:,} with its prompt"
     )
     if not kept:
         raise ValueError(
@@ -205,6 +207,13 @@ def _tokenized(text: PreferenceText, split: Split, tokenizer: "PreTrainedTokeniz
         )
     _log.info("%s: %s", split, report)
     return kept
+
+
+def _spelled(pairs: list[TokenizedPair], text: PreferenceText) -> str:
+    """Return a clause on the pairs that spell out control tokens; empty if there are none."""
+    count = sum(any(answer.spells_control for answer in pair.answers) for pair in pairs)
+    way = "as text" if text.control_tokens == "text" else "as such"
+    return f", {count:,} pairs with spelled control tokens, read {way}" if count else ""
 
 
 def _alike(one: chat.Tokenized, two: chat.Tokenized, max_ratio: float | None) -> bool:
@@ -227,5 +236,6 @@ def _by_place(
         template=text.template,
         max_prompt=text.max_prompt,
         keep_prompt=text.keep_prompt,
+        control_tokens=text.control_tokens,
     )
     return {int(answer.key): answer for answer in tokenized}

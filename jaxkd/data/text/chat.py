@@ -6,7 +6,8 @@ generation, whatever the response begins with, and the boundary between them is 
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import jinja2
@@ -14,6 +15,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxkd.data.examples import Example
+from jaxkd.tokenizers import literal
+from jaxkd.tokenizers.literal import ControlTokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 Template: TypeAlias = Literal["chat", "plain"]
 Overlong: TypeAlias = Literal["drop", "truncate"]
 KeepPrompt: TypeAlias = Literal["first", "last"]
+
+_TOOL = re.compile(r"""['"]tool['"]""")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +42,8 @@ class Tokenized:
     """UTF-8 bytes of the response, or of the part that was kept; None if not counted."""
     ended: bool = True
     """Whether the last target ends the turn; False if the response was cut."""
+    spells_control: bool = False
+    """Whether prompt or response spell out a control token."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,13 +73,20 @@ class TokenizationReport:
     targets: int
     max_length: int
     max_response: int
+    spell_control: int
+    """Kept examples whose prompt or response spell out a control token."""
+    control_tokens: ControlTokens
 
     def __str__(self) -> str:
+        spelled = ""
+        if self.spell_control:
+            way = "read as text" if self.control_tokens == "text" else "read as such"
+            spelled = f"; {self.spell_control:,} spell out control tokens, which are {way}"
         return (
             f"kept {self.kept:,} of {self.examples:,} examples ({self.tokens:,} tokens, {self.targets:,} targets, "
             f"{self.truncated:,} responses cut, {self.prompts_cut:,} prompts cut), dropped {self.overlong:,} longer "
             f"than {self.max_length:,} tokens or {self.max_response:,} response tokens and {self.empty:,} without a "
-            "response"
+            f"response{spelled}"
         )
 
 
@@ -86,6 +100,7 @@ def tokenize(
     template: Template = "chat",
     max_prompt: int | None = None,
     keep_prompt: KeepPrompt = "last",
+    control_tokens: ControlTokens = "text",
 ) -> tuple[list[Tokenized], TokenizationReport]:
     """Render and tokenize examples; those that cannot be used are counted.
 
@@ -101,12 +116,15 @@ def tokenize(
         max_prompt: maximum number of tokens of a prompt; longer ones are cut first.  None: no limit.
         keep_prompt: which tokens of a longer prompt to keep, the first or the last.  With the last, a
             beginning-of-sequence token in front is kept too, and counts.
+        control_tokens: whether a control token that a prompt or a response spells out is text, or as Hugging Face
+            reads it, the control token.  Only the template writes them otherwise.
 
     Returns:
         The kept examples in their order, numbered from 0, and the report.
 
     Raises:
-        ValueError: an unknown choice, no chat template, or nothing kept.
+        TypeError: a control token in a text, and a tokenizer that does not run on the `tokenizers` library.
+        ValueError: an unknown choice, no chat template or one without a role that is used, or nothing kept.
     """
     if overlong not in ("drop", "truncate"):
         raise ValueError(f'overlong must be "drop" or "truncate", got {overlong!r}.')
@@ -118,11 +136,11 @@ def tokenize(
         raise ValueError("examples must hold at least one example, got none.")
     end = end_of_turn(tokenizer, template)
     used = [example for example in examples if example.response.strip()]
-    prompts = _encode_prompts(used, tokenizer, template)
-    responses = _encode([example.response for example in used], tokenizer)
+    prompts = _encode_prompts(used, tokenizer, template, control_tokens)
+    responses = literal.encode(tokenizer, [example.response for example in used], control_tokens)
     kept: list[Tokenized] = []
     truncated, prompts_cut, shortest = 0, 0, None
-    for example, whole, response in zip(used, prompts, responses, strict=True):
+    for example, (whole, in_prompt), (response, in_response) in zip(used, prompts, responses, strict=True):
         prompt = whole if max_prompt is None else _cut_prompt(whole, max_prompt, keep_prompt, tokenizer)
         size = (len(prompt) + len(response) + 1, len(response) + 1)
         shortest = size if shortest is None else min(shortest, size)
@@ -145,6 +163,7 @@ def tokenize(
                     prompt_length=len(prompt),
                     response_bytes=response_bytes,
                     ended=size[1] <= room,
+                    spells_control=in_prompt or in_response,
                 )
             )
     report = TokenizationReport(
@@ -158,6 +177,8 @@ def tokenize(
         targets=sum(len(example.tokens) - example.prompt_length for example in kept),
         max_length=max_length,
         max_response=max_response,
+        spell_control=sum(example.spells_control for example in kept),
+        control_tokens=control_tokens,
     )
     if not kept:
         advice = ""
@@ -182,14 +203,35 @@ def answered(example: Tokenized, answer: Answer) -> Tokenized:
     return dataclasses.replace(example, tokens=tokens, response_bytes=None, ended=answer.ended)
 
 
-def prompt_tokens(example: Example, tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> list[int]:
+def prompt_tokens(
+    example: Example,
+    tokenizer: "PreTrainedTokenizerBase",
+    template: Template = "chat",
+    *,
+    control_tokens: ControlTokens = "text",
+) -> list[int]:
     """Return the tokens of a prompt, the same as in training.
 
     Raises:
-        ValueError: an unknown template, no chat template, or a prompt without a token.
+        TypeError: as `tokenize`.
+        ValueError: an unknown choice, no chat template or one without a role that is used, or a prompt without a token.
     """
     _require_template(tokenizer, template)
-    return _encode_prompts([example], tokenizer, template)[0]
+    ((ids, _),) = _encode_prompts([example], tokenizer, template, control_tokens)
+    return ids
+
+
+def response_tokens(
+    text: str, tokenizer: "PreTrainedTokenizerBase", *, control_tokens: ControlTokens = "text"
+) -> list[int]:
+    """Return the tokens of a response without its end, the same as in training.
+
+    Raises:
+        TypeError: as `tokenize`.
+        ValueError: an unknown choice.
+    """
+    ((ids, _),) = literal.encode(tokenizer, [text], control_tokens)
+    return ids
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> int:
@@ -244,33 +286,63 @@ def _require_template(tokenizer: "PreTrainedTokenizerBase", template: Template) 
 
 
 def _encode_prompts(
-    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", template: Template
-) -> list[list[int]]:
+    examples: Sequence[Example],
+    tokenizer: "PreTrainedTokenizerBase",
+    template: Template,
+    control_tokens: ControlTokens,
+) -> list[tuple[list[int], bool]]:
+    """Return the tokens of prompts, and whether their messages spell out control tokens."""
     for example in examples:
         if not example.messages:
             raise ValueError(f"messages must hold at least one, got none in {example.key!r}.")
-    if template == "chat":
-        texts = [
-            _rendered(
-                [{"role": role, "content": text} for role, text in example.messages],
-                tokenizer,
-                add_generation_prompt=True,
-            )
-            for example in examples
-        ]
-        # The template has already written all control tokens.
-        prompts = _encode(texts, tokenizer)
-    else:
-        texts = [_plain(example) for example in examples]
-        first = _beginning(tokenizer)
-        prompts = [
-            first + ids if example.rendered is None else ids
-            for example, ids in zip(examples, _encode(texts, tokenizer), strict=True)
-        ]
-    for example, ids in zip(examples, prompts, strict=True):
+    render = _chat_renderer(tokenizer) if template == "chat" else _plain
+    _require_roles(examples, tokenizer, template)
+    contents = list(dict.fromkeys(text for example in examples for _, text in example.messages))
+    encoded = literal.encode(tokenizer, contents, control_tokens)
+    spelling = {text for text, (_, spells) in zip(contents, encoded, strict=True) if spells}
+    prompts = []
+    for example, ids in zip(examples, literal.ids(tokenizer, list(map(render, examples))), strict=True):
+        spells = not spelling.isdisjoint(text for _, text in example.messages)
+        if spells and control_tokens == "text":
+            copy = literal.literal(tokenizer)
+            ids = copy.encode_rendered(render(_masked(example, copy)))
+        if template == "plain" and example.rendered is None:
+            ids = _beginning(tokenizer) + ids
         if not ids:
             raise ValueError(f"the prompt must have at least one token, got none in {example.key!r}.")
+        prompts.append((ids, spells))
     return prompts
+
+
+def _masked(example: Example, copy: literal.LiteralTokenizer) -> Example:
+    """Mask control tokens in the messages, and where a rendered prompt repeats these; its other ones are its own."""
+    rendered = example.rendered
+    if rendered is not None:
+        # The source renders instruction and input apart.
+        for part in (part for _, text in example.messages for part in (text, *text.split("\n\n"))):
+            if (masked := copy.mask(part)) != part:
+                rendered = rendered.replace(part, masked)
+    messages = tuple((role, copy.mask(text)) for role, text in example.messages)
+    return dataclasses.replace(example, messages=messages, rendered=rendered)
+
+
+def _require_roles(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", template: Template) -> None:
+    if template == "plain" or _TOOL.search(str(tokenizer.chat_template)):
+        return
+    for example in examples:
+        if any(role == "tool" for role, _ in example.messages):
+            raise ValueError(
+                "the roles of a prompt must be system, user and assistant for a chat template without tools, got "
+                f'"tool" in {example.key!r}. Leave the example out, or set template="plain".'
+            )
+
+
+def _chat_renderer(tokenizer: "PreTrainedTokenizerBase") -> Callable[[Example], str]:
+    def render(example: Example) -> str:
+        messages = [{"role": role, "content": text} for role, text in example.messages]
+        return _rendered(messages, tokenizer, add_generation_prompt=True)
+
+    return render
 
 
 def _rendered(
@@ -295,10 +367,6 @@ def _plain(example: Example) -> str:
     if example.rendered is not None:
         return example.rendered
     return "\n\n".join(text for _, text in example.messages) + "\n"
-
-
-def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
-    return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 
 def _beginning(tokenizer: "PreTrainedTokenizerBase") -> list[int]:

@@ -1,64 +1,71 @@
-"""JSON Lines files, read so that every error is reported with its line."""
+"""JSON Lines files, read so that every error is reported with its line, and every unused field with its file."""
 
-import dataclasses
+import functools
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxkd.runtime.packages import file_sha256
-from jaxkd.typing import Split
+from jaxkd.data.text.file_format import require_json_lines
 
-Row = TypeVar("Row")
+_log = logging.getLogger(__name__)
 
+Parsed = TypeVar("Parsed")
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SplitFiles:
-    """A source with one file per split."""
+ROLES = ("system", "user", "assistant", "tool")
+"""Roles of messages."""
 
-    train: str | None = None
-    """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if unused."""
-    validation: str | None = None
-    test: str | None = None
-
-    def file(self, split: Split) -> Path:
-        """Return the file of a split.
-
-        Raises:
-            ValueError: no file for the split.
-            FileNotFoundError: a missing file.
-        """
-        field, name = f"{type(self).__name__}.{split}", getattr(self, split)
-        if name is None:
-            raise ValueError(f"{field} must name a file, got None. Give {split}=PATH.")
-        path = Path(name).expanduser()
-        if path.is_dir():
-            path /= f"{split}.jsonl"
-        if not path.is_file():
-            raise FileNotFoundError(f"{field} must name an existing file, got {name!r} ({path.absolute()}).")
-        return path
-
-    def input_hashes(self) -> dict[str, str]:
-        """Return the hash of the file that training reads."""
-        return {} if self.train is None else {"train": file_sha256(self.file("train"))}
+_ALIASES = {"human": "user", "gpt": "assistant"}
+"""ShareGPT's names of roles."""
 
 
-def read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[Row]:
+class JsonRow(dict[str, Any]):
+    """A JSON object that knows which of its fields were read."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, fields: dict[str, Any]):
+        super().__init__(fields)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field, or `default`."""
+        self.read.add(name)
+        return super().get(name, default)
+
+    def unread(self) -> set[str]:
+        """Return the fields that were not read, and those of objects in lists that were."""
+        found = {name for name in self if name not in self.read}
+        for name in self.keys() - found:
+            value = super().__getitem__(name)
+            for item in value if isinstance(value, list) else ():
+                if isinstance(item, JsonRow) and item.read:
+                    found |= {f"{name}[].{inner}" for inner in item.unread()}
+        return found
+
+
+def read(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> list[Parsed]:
     """Call `parse` on each row and its key, `FILE:LINE`; empty lines are skipped.
 
+    Fields that `parse` does not read are logged once per file and process.
+
     Raises:
-        ValueError: rows that are not JSON objects or that `parse` rejects (all are counted, the first is shown), no
-            rows.
+        ValueError: a file of another format, rows that are not JSON objects or that `parse` rejects (all are counted,
+            the first is shown), no rows.
     """
-    rows, faults = [], []
-    # Lines are decoded one by one, so that an invalid byte is reported with its line.
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(parse(_object(line), f"{path.name}:{number}"))
-        except ValueError as error:
-            faults.append((number, str(error)))
+    rows, faults, unread = [], [], set()
+    for number, row in _rows(path, parse):
+        if isinstance(row, ValueError):
+            faults.append((number, str(row)))
+        else:
+            parsed, ignored = row
+            rows.append(parsed)
+            unread |= ignored
     if faults:
         number, fault = faults[0]
         others = ", ".join(str(other) for other, _ in faults[1:6]) + (", ..." if len(faults) > 6 else "")
@@ -68,17 +75,57 @@ def read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[Row]:
         )
     if not rows:
         raise ValueError(f"{path} must hold at least one row, got an empty file.")
+    if unread:
+        _warn_of_unread(path, ", ".join(sorted(unread)))
     return rows
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def readable(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> Iterator[Parsed]:
+    """Yield the rows that `parse` accepts.
+
+    Raises:
+        ValueError: a file of another format.
+    """
+    for _, row in _rows(path, parse):
+        if not isinstance(row, ValueError):
+            yield row[0]
+
+
+def _rows(
+    path: Path, parse: Callable[[JsonRow, str], Parsed]
+) -> Iterator[tuple[int, tuple[Parsed, set[str]] | ValueError]]:
+    """Yield the number of each line, and its row with the unread fields or the fault."""
+    data = path.read_bytes()
+    require_json_lines(path, data)
+    # Lines are decoded one by one, so that an invalid byte is reported with its line.
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _object(line)
+            yield number, (parse(row, f"{path.name}:{number}"), row.unread())
+        except ValueError as error:
+            yield number, error
+
+
+@functools.cache
+def _warn_of_unread(path: Path, fields: str) -> None:
+    """Log once per process: the stages of a study read a file often."""
+    _log.warning("%s: ignored the fields %s", path, fields)
+
+
+def _object(line: bytes) -> JsonRow:
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        row = json.loads(line.decode("utf-8-sig"), object_hook=JsonRow)
     except UnicodeDecodeError as error:
         raise ValueError(f"a row must be UTF-8, got {error.reason} at byte {error.start}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"a row must be JSON, got {error.msg} at column {error.colno}.") from error
-    if not isinstance(row, dict):
+    except RecursionError as error:
+        raise ValueError(
+            "a row must be JSON of a few levels, got objects or lists nested too deeply to read."
+        ) from error
+    if not isinstance(row, JsonRow):
         raise ValueError(f"a row must be a JSON object, got {kind(row)}.")
     return row
 
@@ -86,30 +133,46 @@ def _object(line: bytes) -> dict[str, Any]:
 def turns(messages: Any, name: str, *, at_least: int) -> tuple[tuple[str, str], ...]:
     """Return a conversation as (role, text) pairs.
 
+    A message is `{"role": ..., "content": ...}`, or `{"from": ..., "value": ...}` as in ShareGPT.
+
     Raises:
-        ValueError: no conversation, or fewer messages.
+        ValueError: no conversation, fewer messages, or an unknown role.
     """
     if not isinstance(messages, list) or len(messages) < at_least:
         count = len(messages) if isinstance(messages, list) else kind(messages)
         needs = "a prompt and its response" if at_least > 1 else "one message"
         raise ValueError(f'"{name}" must be a list of at least {needs}, got {count}.')
-    found = []
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-            raise ValueError(f'"{name}"[{place}] must be an object with "role" and "content", got {kind(message)}.')
-        role, content = (text(message[field], f'"{name}"[{place}]["{field}"]') for field in ("role", "content"))
-        found.append((role, content))
-    return tuple(found)
+    return tuple(_turn(message, f'"{name}"[{place}]') for place, message in enumerate(messages))
+
+
+def _turn(message: Any, name: str) -> tuple[str, str]:
+    for fields in (("role", "content"), ("from", "value")):
+        if isinstance(message, dict) and message.keys() >= {*fields}:
+            role, content = (text(message[field], f'{name}["{field}"]') for field in fields)
+            role = _ALIASES.get(role, role)
+            if role not in ROLES:
+                raise ValueError(
+                    f'{name}["{fields[0]}"] must be one of {", ".join((*ROLES, *_ALIASES))}, got {role!r}.'
+                )
+            return role, content
+    raise ValueError(f'{name} must be an object with "role" and "content", got {kind(message)}.')
 
 
 def text(value: Any, name: str) -> str:
     """Return a field that must be a string.
 
     Raises:
-        ValueError: not a string.
+        ValueError: not a string, or one that is not Unicode.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, got {kind(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} must be Unicode text, got half of a surrogate pair, {value[error.start]!a}, at character "
+            f"{error.start + 1}. Replace it, or leave the row out."
+        ) from error
     return value
 
 

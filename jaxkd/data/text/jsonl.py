@@ -5,22 +5,32 @@ from typing import Any
 
 from jaxkd.data.examples import Example, Source
 from jaxkd.data.text import alpaca, json_rows
+from jaxkd.data.text.split_files import SplitFiles
 from jaxkd.typing import Split
+
+_CONVERSATIONS = ("messages", "conversations")
+_RESPONSES = (("response", "output"), ("completion", "answer"))
+"""Names of the response; those of the second group count in rows without one of the first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Jsonl(json_rows.SplitFiles, Source):
-    r"""Instruction data, one file per split, each line in one of three forms.
+class Jsonl(SplitFiles, Source):
+    r"""Instruction data, one file per split, each line in one of these forms.
 
     ```
     {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
+    {"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}
     {"instruction": "...", "input": "...", "output": "..."}
     {"prompt": "...", "response": "..."}
+    {"question": "...", "answer": "..."}
     ```
 
-    The last of `messages` is the response and must be the assistant's.  `prompt` becomes the user's
-    message.  `output` is another name for `response`; the first of a list of references is learnt.
-    Other fields and empty lines are ignored.
+    The last message of a conversation is the response and must be the assistant's.  Roles are system, user (human),
+    assistant (gpt) and tool.  `prompt` and `question` become the user's message.
+
+    `context` is another name for `input`, which may come with a question too; `output`, `completion` and `answer` are
+    other names for `response`, and the first of a list of references is learnt.  Other fields are ignored, which is
+    logged once per file, and so are empty lines.  Rows that two splits share are logged as well.
 
     An instruction, with its input if it has one, becomes the user's message under a chat template.  The
     plain template uses `Example.rendered`: the row's own `prompt`, or `alpaca.prompt` without one.
@@ -33,51 +43,66 @@ class Jsonl(json_rows.SplitFiles, Source):
             ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows.
             FileNotFoundError: the file does not exist.
         """
-        return json_rows.read(self.file(split), _example)
+        return self.rows(split, _example)
 
 
-def _example(row: dict[str, Any], key: str) -> Example:
+def _example(row: json_rows.JsonRow, key: str) -> Example:
     """Convert a row.
 
     Raises:
         ValueError: the row is malformed; the message says how.
     """
     rendered = None
-    if "messages" in row:
-        messages, response = _from_messages(row["messages"])
+    conversation = next((name for name in _CONVERSATIONS if name in row), None)
+    if conversation is not None:
+        messages, response = _from_conversation(row[conversation], conversation)
     elif "instruction" in row:
         messages, rendered = _from_instruction(row)
         response = _from_response(row, "instruction")
     elif "prompt" in row:
         messages = (("user", json_rows.text(row["prompt"], '"prompt"')),)
         response = _from_response(row, "prompt")
+    elif "question" in row:
+        messages = (("user", _with_input(json_rows.text(row["question"], '"question"'), _input(row))),)
+        response = _from_response(row, "question")
     else:
         raise ValueError(
-            'a row must have "messages", or "instruction" with "output", or "prompt" with "response", got the fields '
-            f"{sorted(row)}."
+            'a row must have "messages" or "conversations", or "instruction" with "output", or "prompt" with '
+            f'"response", or "question" with "answer", got the fields {sorted(row)}.'
         )
     return Example(key=key, group=key, messages=messages, response=response, rendered=rendered)
 
 
-def _from_messages(messages: Any) -> tuple[tuple[tuple[str, str], ...], str]:
-    *prompt, (role, response) = json_rows.turns(messages, "messages", at_least=2)
+def _from_conversation(messages: Any, name: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    *prompt, (role, response) = json_rows.turns(messages, name, at_least=2)
     if role != "assistant":
-        raise ValueError(f'the last of "messages" must be the assistant\'s, got {role!r}.')
+        raise ValueError(f'the last of "{name}" must be the assistant\'s, got {role!r}.')
     return tuple(prompt), response
 
 
-def _from_instruction(row: dict[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
+def _from_instruction(row: json_rows.JsonRow) -> tuple[tuple[tuple[str, str], ...], str]:
     """Return the messages, and the prompt as the row or Alpaca renders it."""
     instruction = json_rows.text(row["instruction"], '"instruction"')
-    given = json_rows.text(row.get("input", ""), '"input"')
+    given = _input(row)
     rendered = json_rows.text(row["prompt"], '"prompt"') if "prompt" in row else alpaca.prompt(instruction, given)
-    return (("user", f"{instruction}\n\n{given}" if given else instruction),), rendered
+    return (("user", _with_input(instruction, given)),), rendered
 
 
-def _from_response(row: dict[str, Any], prompt_field: str) -> str:
-    names = [name for name in ("response", "output") if name in row]
+def _input(row: json_rows.JsonRow) -> str:
+    """Return the text that an instruction or a question applies to; empty if there is none."""
+    name = "input" if "input" in row else "context"
+    return json_rows.text(row.get(name, ""), f'"{name}"')
+
+
+def _with_input(task: str, given: str) -> str:
+    return f"{task}\n\n{given}" if given else task
+
+
+def _from_response(row: json_rows.JsonRow, prompt_field: str) -> str:
+    names = next((found for group in _RESPONSES if (found := [name for name in group if name in row])), [])
     if len(names) != 1:
-        raise ValueError(f'"{prompt_field}" must come with one of "response" and "output", got {names or "neither"}.')
+        known = '"response", "output", "completion" and "answer"'
+        raise ValueError(f'"{prompt_field}" must come with one of {known}, got {names or "none"}.')
     (name,) = names
     value = row[name]
     if isinstance(value, list):

@@ -48,6 +48,8 @@ class PackedText:
     """Length in tokens to which longer prompts are cut, and counted; None: no limit."""
     keep_prompt: Literal["first", "last"] = "last"
     """Part of a longer prompt to keep.  The last tokens lead up to the response; DSKD keeps the first."""
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a text spells out, as `<|im_end|>`, is read as text, or as the control token."""
 
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
         """Tokenize the examples of a split; logs how many were kept and dropped."""
@@ -245,6 +247,7 @@ def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBa
         template=text.template,
         max_prompt=text.max_prompt,
         keep_prompt=text.keep_prompt,
+        control_tokens=text.control_tokens,
     )
     _log.info("%s: %s", split, report)
     return tokenized

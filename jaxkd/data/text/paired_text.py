@@ -54,7 +54,8 @@ class PairedText:
             if ours != theirs:
                 raise ValueError(
                     f"student and teacher must have the same {name}, got {ours} and {theirs}. Only what belongs to a "
-                    "tokenizer may differ: length, targets, template, overlong, max_prompt and keep_prompt."
+                    "tokenizer may differ: length, targets, template, overlong, max_prompt, keep_prompt and "
+                    "control_tokens."
                 )
 
     def pairs(self, split: Split, student: Reader, teacher: Reader) -> list[Pair]:
@@ -148,7 +149,8 @@ class PairedText:
     ) -> tuple[Tokenized, Spans]:
         """Return the teacher's side of an answer, cut to fit; at least an end, which then has an empty span."""
         try:
-            ids, spans = byte_spans.encode(pairing.teacher, text)
+            ids = chat.response_tokens(text, pairing.teacher, control_tokens=self.teacher.control_tokens)
+            spans = byte_spans.spans(pairing.teacher, ids, text)
         except ValueError:
             # The teacher's tokenizer lacks some characters.
             ids, spans, ended = [], np.zeros((0, 2), np.int32), False

@@ -67,6 +67,8 @@ class BitsPerByte(Evaluator):
     targets: int = 256
     """Answer tokens of a row.  Longer answers are left out."""
     template: Literal["chat", "plain"] = "chat"
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a text spells out, as `<|im_end|>`, is read as text, or as the control token."""
 
     @property
     def name(self) -> str:
@@ -80,6 +82,7 @@ class BitsPerByte(Evaluator):
             max_length=min(self.length, model.config.max_positions),
             max_response=self.targets,
             template=self.template,
+            control_tokens=self.control_tokens,
         )
 
     def __call__(self, model: LanguageModel) -> Evaluation:

@@ -27,6 +27,8 @@ class Samples(Evaluator):
     seed: int = 0
     """Random seed of the samples, if the temperature is not 0."""
     template: Literal["chat", "plain"] = "chat"
+    control_tokens: Literal["text", "allow"] = "text"
+    """Whether a control token that a text spells out, as `<|im_end|>`, is read as text, or as the control token."""
 
     @property
     def name(self) -> str:
@@ -41,7 +43,10 @@ class Samples(Evaluator):
         examples = subset(self.source.examples(self.split), self.count)
         answers = generate(
             model,
-            [chat.prompt_tokens(example, model.tokenizer, self.template) for example in examples],
+            [
+                chat.prompt_tokens(example, model.tokenizer, self.template, control_tokens=self.control_tokens)
+                for example in examples
+            ],
             max_new_tokens=self.max_new_tokens,
             sampling=self.sampling,
             stop=self.stop,

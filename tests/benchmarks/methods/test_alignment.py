@@ -75,6 +75,15 @@ def test_rows_of_speed_hold_the_bar_to_byte_spans_alone(sides, monkeypatch):
     assert len(rows["loop / byte spans"].samples) == alignment.REPEATS
 
 
+def test_the_speed_of_byte_spans_is_a_rate_with_a_bar(monkeypatch):
+    monkeypatch.setattr(alignment, "_seconds", lambda work: 0.5 * len(work()))
+    tokenizer = made("byte-level BPE")
+    row = alignment.spans_speed("prose", "student", tokenizer, CORPUS[:2])
+    count = sum(len(tokenizer(text)["input_ids"]) for text in CORPUS[:2])
+    assert (row.figure, row.unit) == ("prose, student: tokens with byte spans", "tokens/s")
+    assert (row.value, len(row.samples), str(row.bar)) == (count, alignment.REPEATS, ">= 50000")
+
+
 def test_a_rule_that_finds_other_pairs_is_not_timed(sides, monkeypatch):
     monkeypatch.setattr(alignment, "greedy_pairs", lambda *_, **__: [(0, 0)])
     with pytest.raises(ValueError, match="must find the 18 pairs of the loop, got .* for teacher to student"):

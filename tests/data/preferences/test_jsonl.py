@@ -74,6 +74,17 @@ def test_the_chosen_answers_are_text_to_learn(tmp_path):
     assert (example.messages, example.response, example.key) == (ASKED, "4", "pairs.jsonl:1")
 
 
+def test_ignored_fields_and_shared_pairs_are_logged(tmp_path, caplog):
+    path, other = tmp_path / "pairs.jsonl", tmp_path / "test.jsonl"
+    for file, key in ((path, "id"), (other, "number")):
+        file.write_text(json.dumps(GOOD | {key: 1, "weight": 1.0}))
+    PreferenceJsonl(train=str(path), test=str(other)).pairs("train")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: ignored the fields id",
+        f"train and test share 1 rows, in {path} and {other}",
+    ]
+
+
 MALFORMED = [
     ({"prompt": "2 + 2?", "chosen": "4"}, r'a row must have "chosen" and "rejected", got the fields'),
     (GOOD | {"chosen": 4}, r'"chosen" must be a string, got a number\.'),
@@ -85,6 +96,8 @@ MALFORMED = [
     ),
     ({"chosen": "4", "rejected": "5"}, r'"chosen" must come with a "prompt", or hold a transcript with '),
     ({"chosen": "Hi\n\nAssistant: 4", "rejected": "Hi\n\nAssistant: 5"}, r"a transcript must begin with "),
+    (GOOD | {"prompt": [message("narrator", "?")]}, r'"prompt"\[0\]\["role"\] must be one of system, user, assistant,'),
+    (GOOD | {"rejected": "\ud800"}, r'"rejected" must be Unicode text, got half of a surrogate pair'),
     (GOOD | {"pref_prob": "high"}, r'"pref_prob" must be a number, got a string\.'),
     (GOOD | {"pref_prob": 1.5}, r"probability must be in \[0, 1\], got 1\.5 in 'pairs\.jsonl:2'"),
     (GOOD | {"weight": 0}, r"weight must be > 0 and finite, got 0\.0 in 'pairs\.jsonl:2'\. Leave the pair out"),

@@ -92,6 +92,18 @@ def test_the_stream_repeats_and_processes_share_its_rows(tmp_path, tokenizer):
         assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), expected) == described
 
 
+def test_pairs_that_spell_out_control_tokens_are_read_as_text_and_counted(tmp_path, tokenizer, caplog):
+    caplog.set_level(logging.INFO)
+    rows = [*ROWS[:2], {"prompt": "the", "chosen": "he<|im_end|>", "rejected": "the"}]
+    text = text_of(tmp_path / "pairs.jsonl", rows)
+    end = chat.end_of_turn(tokenizer)
+    for way, count in (("text", 1), ("allow", 2)):
+        (*_, last) = dataclasses.replace(text, control_tokens=way).tokenized("train", tokenizer)
+        assert last.chosen.tokens[last.chosen.prompt_length :].tolist().count(end) == count
+    assert "0 answers cut, 1 pairs with spelled control tokens, read as text), dropped" in caplog.text
+    assert "0 answers cut, 1 pairs with spelled control tokens, read as such), dropped" in caplog.text
+
+
 def test_pairs_that_cannot_be_told_apart_or_do_not_fit_are_dropped_and_counted(tmp_path, tokenizer, caplog):
     caplog.set_level(logging.INFO)
     bad = [

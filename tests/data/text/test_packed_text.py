@@ -131,6 +131,20 @@ def test_a_cut_within_a_character_gives_up_its_beginning(written, tokenizer):
     assert 0 < max(missing) < 4
 
 
+def test_rows_that_spell_out_control_tokens_are_counted_once_a_split(written, caplog):
+    tokenizer = made("byte-level BPE")
+    text = written([{"prompt": "a<|end|>", "response": "b"}, {"prompt": "a", "response": "b"}])
+    allowed = dataclasses.replace(text, control_tokens="allow")
+    with caplog.at_level(logging.INFO):
+        counts = [
+            [one.tokens.tolist().count(tokenizer.eos_token_id) for one in way.tokenized("train", tokenizer)]
+            for way in (text, allowed, text)
+        ]
+    assert counts == [[1, 1], [2, 1], [1, 1]]
+    assert caplog.text.count("1 spell out control tokens, which are read as text") == 1
+    assert caplog.text.count("1 spell out control tokens, which are read as such") == 1
+
+
 def test_cut_prompts_are_counted_and_belong_to_the_identity_of_the_data(written, caplog, tiny):
     tokenizer = made("byte-level BPE")
     text = written([{"prompt": "a b c d e f", "response": "g"}, {"prompt": "a", "response": "g"}], max_prompt=4)

@@ -12,8 +12,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from jaxkd.alignment.exact_token import align
 from jaxkd.data import Jsonl, PairedText
+from jaxkd.data.text import chat
 from jaxkd.sharding import Share
-from jaxkd.tokenizers import pieces
+from jaxkd.tokenizers import literal, pieces
 from tests.tokenizers.tokenizer_families import wrapped
 
 
@@ -200,10 +201,35 @@ def test_empty_responses_are_on_neither_side_and_counted(tiny, tmp_path, caplog)
     assert caplog.text.count("and 2 without a response") == 2
 
 
-def test_a_control_token_that_the_text_spells_out_keeps_its_bytes(tiny, tmp_path):
-    """One token to the teacher and letters to the student; behind it both are where they were."""
+def test_a_control_token_that_the_text_spells_out_is_text_to_both(tiny, tmp_path):
     text = "the <|im_end|> he</s>"
     (pair,) = text_of(tiny, tmp_path / "rows.jsonl", text).pairs("train", tiny.foreign, tiny.teacher)
+    for checkpoint, side, spans in (
+        (tiny.foreign, pair.student, pair.student_spans),
+        (tiny.teacher, pair.teacher, pair.teacher_spans),
+    ):
+        assert b"".join(text.encode()[start:end] for start, end in spans) == text.encode()
+        targets = side.tokens[side.prompt_length :]
+        assert np.flatnonzero(targets == checkpoint.tokenizer().eos_token_id).tolist() == [len(targets) - 1]
+
+
+def test_a_control_token_in_an_answer_is_text_to_the_teacher(tiny, tmp_path):
+    """The student spells it in letters, and the teacher does not take them for the end of its turn."""
+    paired = text_of(tiny, tmp_path / "rows.jsonl", "the")
+    (pair,) = paired.pairs("train", tiny.foreign, tiny.teacher)
+    (letters,) = literal.encode(tiny.foreign.tokenizer(), ["he <|im_end|>"], "text")
+    answer = chat.Answer(tokens=(*letters[0], tiny.foreign.tokenizer().eos_token_id), ended=True)
+    found = paired.answered(pair, answer, tiny.foreign, tiny.teacher)
+    end = tiny.teacher.tokenizer().eos_token_id
+    assert found.teacher.tokens[found.teacher.prompt_length :].tolist().count(end) == 1
+
+
+def test_a_control_token_that_is_allowed_keeps_its_bytes(tiny, tmp_path):
+    """One token to the teacher and letters to the student; behind it both are where they were."""
+    text = "the <|im_end|> he</s>"
+    paired = text_of(tiny, tmp_path / "rows.jsonl", text)
+    paired = paired.reshaped(lambda side: dataclasses.replace(side, control_tokens="allow"))
+    (pair,) = paired.pairs("train", tiny.foreign, tiny.teacher)
     for checkpoint, side, spans in (
         (tiny.foreign, pair.student, pair.student_spans),
         (tiny.teacher, pair.teacher, pair.teacher_spans),

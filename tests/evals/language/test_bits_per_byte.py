@@ -166,3 +166,13 @@ def test_no_example_exceeds_the_positions_of_the_model(model):
 def test_the_split_is_the_one_that_was_asked_for(model):
     assert dataclasses.replace(EVALUATOR, split="validation")(model).keys[0] == "validation/0"
     assert EVALUATOR.name == "bits_per_byte"
+
+
+def test_a_control_token_in_an_answer_is_scored_as_its_letters(model):
+    """Its name has a token a byte in this vocabulary; the control token is one."""
+    source = Fixed(responses=("a<|im_end|>b",))
+    tokens = [
+        dataclasses.replace(EVALUATOR, source=source, control_tokens=way)(model).metrics["tokens"]
+        for way in ("text", "allow")
+    ]
+    assert tokens == [len("a<|im_end|>b") + 1, 4]
