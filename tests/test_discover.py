@@ -100,6 +100,8 @@ def test_one_record_is_cut_and_one_of_five_is_held_out():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--terms", "sin(x"], "error: terms must be expressions such as x*y or sin(x), got 'sin(x': '(' was never"),
+        (["--terms", "__import__('os').getcwd()"], "is no arithmetic"),
         (["--terms", "sin(w)"], "terms must be made of x, v, got w in 'sin(w)'"),
         (["--known", "z = v"], "known must be such as"),
         (["--signs", "v: x**9 < 0"], "signs must be of terms of the library"),
