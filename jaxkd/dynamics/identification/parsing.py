@@ -137,12 +137,12 @@ class _Reader:
         if not exponent.is_Number or abs(float(exponent)) > LARGEST_POWER:
             raise _invalid(self.text, f"exponents must be numbers of at most {LARGEST_POWER}")
         size = abs(float(exponent))
-        if base.is_Rational and max(int(base.p).bit_length(), int(base.q).bit_length()) * size > _BITS:
+        if isinstance(base, sympy.Rational) and max(int(base.p).bit_length(), int(base.q).bit_length()) * size > _BITS:
             raise _invalid(self.text, "a number in it is too large")
         if base == 0 and exponent < 0:
             raise _invalid(self.text, "it divides by 0")
         written = base**exponent
-        if written.is_Pow and written.exp.is_Number and abs(float(written.exp)) > LARGEST_POWER:
+        if isinstance(written, sympy.Pow) and abs(written.exp) > LARGEST_POWER:
             raise _invalid(self.text, f"exponents must be numbers of at most {LARGEST_POWER}")
         return written, math.comb(terms + math.ceil(size) - 1, math.ceil(size)) if terms > 1 else 1
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import sympy
-
 from sympy.parsing.sympy_parser import parse_expr
 
 from jaxkd.dynamics import pad, polynomials, systems
