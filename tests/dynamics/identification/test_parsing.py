@@ -9,7 +9,7 @@ from jaxkd.dynamics import pad, polynomials, systems
 from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.identification.units import unit_of
 
-X, V, U = sympy.symbols("x v u")
+X, V, U, N, A = sympy.symbols("x v u n a")
 
 
 def test_expressions_are_sympys():
@@ -135,12 +135,29 @@ def test_what_is_no_sign_is_refused(text, message):
         (X * V, "1/(h*m)"),
         (X**2, "1/(h*kg)"),
         (V / X, "kg^2/(h*m)"),
+        (2 * X, "1/h"),
+        (sympy.sqrt(X), "sqrt(kg)/h"),
         (sympy.sin(X), ""),  # of a number with a unit
-        (X * U, ""),  # whose column says none
+        (sympy.sin(U), ""),  # whose column says none
+        (X * U, ""),
+        (sympy.sin(N), "kg/h"),
+        (X * sympy.exp(-2 * N / 3), "1/h"),
+        (sympy.sin(A) * X, "1/h"),  # of an angle
+        (sympy.cos(2 * A + sympy.pi / 2), "kg/h"),
+        (sympy.sin(X / V), ""),
+        (sympy.tanh(X / (3 * X)), "kg/h"),
+        (sympy.Abs(X) * V, "1/(h*m)"),
+        (sympy.sign(U) * X, "1/h"),
+        (sympy.Max(0, X), "1/h"),
+        (X / (sympy.Abs(X) + 2), "kg/h"),
+        (1 / (2 + X**2), "kg^3/h"),
+        (1 / (X + V), ""),  # apples and pears
+        (2**N, "kg/h"),
+        (2**X, ""),
     ],
 )
 def test_units_of_coefficients(term, unit):
-    assert unit_of(term, X, "t", {"t": "h", "x": "kg", "v": "m"}) == unit
+    assert unit_of(term, X, "t", {"t": "h", "x": "kg", "v": "m", "n": "1", "a": "rad"}) == unit
 
 
 @pytest.mark.parametrize(
