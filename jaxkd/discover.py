@@ -1,12 +1,13 @@
 """`python -m jaxkd.discover`: the equations behind measured trajectories, and whether they can be trusted."""
 
 import dataclasses
-import logging
 import math
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from jaxkd.runtime.program import importing, run_program
 from jaxkd.runtime.storage.files import write_json, write_text
@@ -17,18 +18,19 @@ with importing(__name__):  # the extra may be missing
 if TYPE_CHECKING:
     from jaxkd.dynamics.validation.discovered import Discovered
 
-logger = logging.getLogger(__name__)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
     """Find y' = f(y, u) in a table of measurements.
 
-    Columns may state their units, as in `prey [1000]`.  Writes report.html, equations.json and equations.py.
+    Columns may state their units, as in `prey [1000]`.  Writes report.html, equations.json and, if there are equations,
+    equations.py.
     """
 
-    data: tuple[Path, ...]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")] = ()
     """Files of measurements: .csv, .tsv, .txt, .npz, or .nc (NetCDF 3)."""
+    data: tuple[Path, ...] = ()
+    """Further files, so that the commands of earlier reports still run."""
     time: str | None = None
     """Column of the time; by default the one called t or time, else the first."""
     states: tuple[str, ...] = ()
@@ -44,8 +46,6 @@ class Command:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read records, find and test equations, and write the results."""
-    import tyro
-
     # --degree, not --search.degree: no other option has such a name.
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.discover", config=(tyro.conf.OmitArgPrefixes,))
     given = sys.argv[1:] if arguments is None else arguments
@@ -56,32 +56,38 @@ def _discover(command: Command, typed: str) -> None:
     import jax
 
     from jaxkd.data.trajectories import measurements
-    from jaxkd.report import write_discovery
+    from jaxkd.report import print_discovery, write_discovery
 
     if command.output.exists() and not command.output.is_dir():
         raise ValueError(f"--output must be a folder, got the file {command.output}.")
     measured = measurements.read(
-        command.data,
+        command.files + command.data,
         time=command.time,
         states=command.states,
         inputs=command.inputs,
         trajectory=command.trajectory,
     )
-    for warning in measured.warnings:
-        logger.warning("%s", warning)
     title = "Equations of " + ", ".join(measured.states)
     with jax.enable_x64(True):
         discovered = discover(measured, command.search, title=title, command=typed)
     command.output.mkdir(parents=True, exist_ok=True)
     write_discovery(command.output / "report.html", discovered)
-    write_text(command.output / "equations.py", discovered.python)
     write_json(command.output / "equations.json", _record(discovered, command.search))
-    _print(discovered, command.output)
+    function, beside = command.output / "equations.py", "equations.json"
+    # No function of equations that were not found, also none of an earlier search.
+    function.unlink(missing_ok=True)
+    if not discovered.missing:
+        write_text(function, discovered.python)
+        beside = "equations.py and equations.json"
+    print_discovery(discovered)
+    sys.stdout.write(f"\n{command.output / 'report.html'} written, with {beside} beside it\n")
 
 
 def _record(discovered: "Discovered", search: Search) -> dict[str, Any]:
     """Return the results for programs, without the arrays of the figures."""
     return {
+        "verdict": discovered.verdict,
+        "missing": discovered.missing,
         "equations": discovered.equations.splitlines(),
         "latex": discovered.latex,
         "terms": [dataclasses.asdict(term) for term in discovered.terms],
@@ -92,20 +98,6 @@ def _record(discovered: "Discovered", search: Search) -> dict[str, Any]:
         "search": dataclasses.asdict(search),
         "command": discovered.command,
     }
-
-
-def _print(discovered: "Discovered", folder: Path) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
-    console.print(Text(discovered.equations, style="bold"))
-    console.print()
-    for check in discovered.checks:
-        mark = Text("yes  ", style="green") if check.holds else Text("no   ", style="bold red")
-        console.print(mark + Text(check.question, style="default"))
-        console.print(Text(f"     {check.found} (bar: {check.bar})", style="dim"))
-    console.print(f"\n{folder / 'report.html'} written, with equations.py and equations.json beside it")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Equations from files: the whole program, on measurements whose equations are known."""
 
 import dataclasses
+import html
 import json
+import re
 import runpy
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from jaxkd import discover
 from jaxkd.data.trajectories.measurements import Record
 from jaxkd.dynamics import Equations, systems
-from jaxkd.study.discovery import split
+from jaxkd.study.discovery import _short, _written, split
 from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL
@@ -35,17 +37,25 @@ def write(path, columns, *, system=SYSTEM, level=0.02, count=7):
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
-def test_the_report_and_the_function_say_the_same(tmp_path, capsys):
+def test_the_report_the_terminal_and_the_function_say_the_same(tmp_path, capsys):
     write(tmp_path / "measured.csv", (0,), system=GROWTH)
-    arguments = ["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", "--degree", "2"]
+    arguments = [str(tmp_path / "measured.csv"), "--trajectory", "run", "--degree", "2"]
     arguments += ["--signs", "x: x**2 < 0", "--replicates", "20", "--simulations", "2"]
-    folder = tmp_path / "[/b]"
+    folder = tmp_path / "[/b]"  # which is no markup
     discover.main([*arguments, "--output", str(folder)])
-    assert f"{folder / 'report.html'} written" in capsys.readouterr().out
     record = json.loads((folder / "equations.json").read_text())
     assert {term["term"]: round(term["coefficient"], 1) for term in record["terms"]} == {"x": 1.0, "x**2": -1.0}
     assert 0 <= record["coverage"] <= 1
     page = (folder / "report.html").read_text()
+    printed = capsys.readouterr().out
+    assert f"{folder / 'report.html'} written" in printed
+    assert printed.startswith("Equation found for x.\n")
+    for sentence in record["verdict"]:
+        assert sentence in printed
+        assert html.escape(sentence) in page
+    for term, unit in (("x ", "1/s"), ("x**2", "1/(m*s)")):
+        assert re.search(rf" {re.escape(term)} .* \S+ to \S+ .*{re.escape(unit)}", printed)
+    assert "In 2 simulations of" in printed.replace("in 2", "In 2")
     assert "measured.csv, trajectory 6" in page
     assert page.count("<svg") >= 5
     field = runpy.run_path(str(folder / "equations.py"))["vector_field"]
@@ -55,7 +65,7 @@ def test_the_report_and_the_function_say_the_same(tmp_path, capsys):
 @pytest.mark.slow
 def test_equations_are_found_and_pass(tmp_path):
     write(tmp_path / "measured.csv", (0, 1))
-    arguments = ["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
+    arguments = [str(tmp_path / "measured.csv"), "--trajectory", "run", "--known", "x = v"]
     arguments += ["--signs", "v: x < 0", "--replicates", "40", "--simulations", "2"]
     discover.main([*arguments, "--output", str(tmp_path / "out")])
     record = json.loads((tmp_path / "out/equations.json").read_text())
@@ -78,13 +88,59 @@ def test_equations_are_found_and_pass(tmp_path):
 @pytest.mark.slow
 def test_a_hidden_state_is_suspected(tmp_path, capsys):
     write(tmp_path / "half.csv", (0,))
-    arguments = ["--data", str(tmp_path / "half.csv"), "--trajectory", "run", "--states", "x"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "equations.py").write_text("of an earlier search")
+    arguments = [str(tmp_path / "half.csv"), "--trajectory", "run", "--states", "x"]
     discover.main([*arguments, "--replicates", "20", "--simulations", "0", "--output", str(tmp_path / "out")])
-    assert "a state that was not measured, or a term that the library lacks" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("No equation found for x, because its past explains how it moves and the measured states")
+    assert "a state that was not measured, or a term that the library lacks" in printed
     record = json.loads((tmp_path / "out" / "equations.json").read_text())
-    assert not record["checks"][0]["holds"]
-    assert not record["checks"][5]["holds"]
+    assert [check["holds"] for check in record["checks"]] == [None] * 5 + [False]
+    assert (record["missing"], record["equations"]) == (["x"], ["dx/dt: no equation found"])
+    assert record["verdict"][0] in html.unescape((tmp_path / "out" / "report.html").read_text())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["equations.json", "report.html"]
     assert record["coverage"] is None
+
+
+HARE = "30,47.2,70.2,77.4,36.3,20.6,18.1,21.4,22,25.4,27.1,40.3,57,76.6,52.3,19.5,11.2,7.6,14.6,16.2,24.7"
+LYNX = "4,6.1,9.8,35.2,59.4,41.7,19,13,8.3,9.1,7.4,8,12.3,19.5,45.7,51.1,29.7,15.8,9.7,10.1,8.6"
+"""Pelts of the Hudson's Bay Company in thousands, 1900 to 1920."""
+
+
+@pytest.mark.slow
+def test_twenty_one_years_run_with_warnings(tmp_path, capsys):
+    rows = [",".join(row) for row in zip(map(str, range(1900, 1921)), HARE.split(","), LYNX.split(","), strict=True)]
+    (tmp_path / "pelts.csv").write_text("\n".join(["year,hare,lynx", *rows]))
+    arguments = [str(tmp_path / "pelts.csv"), "--degree", "2", "--replicates", "20", "--simulations", "0"]
+    discover.main([*arguments, "--output", str(tmp_path / "out")])
+    page, printed = (tmp_path / "out" / "report.html").read_text(), capsys.readouterr().out
+    warning = "21 samples of one trajectory are too few to hold any out: NOTHING here was tested on data that the"
+    assert warning in page
+    assert f"warning: {warning}" in printed
+    assert "none was held out; on the same one" in printed
+    record = json.loads((tmp_path / "out" / "equations.json").read_text())
+    assert record["checks"][0]["holds"] is not True
+
+
+def test_short_records_are_warned_of():
+    assert _short(np.array([121] * 7), window=11, candidates=10, unseen=True) == []
+    first, second = _short(np.array([21]), window=9, candidates=10, unseen=False)
+    assert first == (
+        "21 samples of one trajectory are too few to hold any out: NOTHING here was tested on data that the equations "
+        "were not found on. Measure another trajectory, or 80 samples."
+    )
+    assert second == (
+        "21 samples make 7 windows, FEWER than the 10 candidate terms: such equations may be chance. Measure more, or "
+        "lower --degree."
+    )
+
+
+def test_no_equation_is_written_as_none():
+    x, v = SYSTEM.equations.states
+    equations = Equations.of([0 * x, -x], (x, v))
+    assert _written(equations, ("x",)) == "dx/dt: no equation found\ndv/dt = -x"
+    assert _written(equations, ()) == "dx/dt = 0\ndv/dt = -x"
 
 
 def test_one_record_is_cut_and_one_of_five_is_held_out():
@@ -93,18 +149,37 @@ def test_one_record_is_cut_and_one_of_five_is_held_out():
 
     train, test = split([record("long", 100)])
     assert (train[0].times.size, test[0].times.size, test[0].source) == (80, 20, "long, its last part")
-    with pytest.raises(ValueError, match=r"data must be several records, or one of at least 80 samples .* got 79 in"):
-        split([record("short", 79)])
+    short = (record("short", 79),)
+    assert split(short) == (short, ())
     train, test = split([record(str(index)) for index in range(11)])
     assert ([one.source for one in test], len(train)) == (["9", "10"], 9)
+
+
+def test_whole_trajectories_are_held_out():
+    def pieces(name, count=3):
+        whole = np.zeros((16, 1))
+        for number in range(count):
+            source, trajectory = (f"{name}, after {number}", name) if number else (name, "")
+            yield Record(source=source, times=whole[:, 0], states=whole, inputs=whole[:, :0], trajectory=trajectory)
+
+    train, test = split([*pieces("a"), *pieces("b")])
+    assert ([one.source for one in train], [one.source for one in test]) == (
+        ["a", "a, after 1", "a, after 2"],
+        ["b", "b, after 1", "b, after 2"],
+    )
+    train, test = split([*pieces("a", 6)])  # a single one
+    assert ([one.source for one in test], len(train)) == (["a, after 5"], 5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--terms", "sin(x"], "error: terms must be expressions such as x*y or sin(x), got 'sin(x': '(' was never"),
+        (["--terms", "__import__('os').getcwd()"], "is no arithmetic"),
         (["--terms", "sin(w)"], "terms must be made of x, v, got w in 'sin(w)'"),
         (["--known", "z = v"], "known must be such as"),
         (["--signs", "v: x**9 < 0"], "signs must be of terms of the library"),
+        (["--data", "{file}"], "paths must name each file once"),
         (["--states", "x", "w"], "there must be a column 'w'"),
         (["--output", "{file}"], "--output must be a folder, got the file"),
     ],
@@ -113,6 +188,12 @@ def test_mistakes_are_told_before_the_search(tmp_path, capsys, arguments, messag
     write(tmp_path / "measured.csv", (0, 1), count=2)
     given = [one.replace("{file}", str(tmp_path / "measured.csv")) for one in arguments]
     with pytest.raises(SystemExit):
-        discover.main(["--data", str(tmp_path / "measured.csv"), "--trajectory", "run", *given])
+        discover.main([str(tmp_path / "measured.csv"), "--trajectory", "run", *given])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "discovered").exists()
+
+
+def test_a_file_must_be_named(capsys):
+    with pytest.raises(SystemExit):
+        discover.main([])
+    assert "error: paths must name at least one file, got none." in capsys.readouterr().err

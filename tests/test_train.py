@@ -40,7 +40,7 @@ OPTIONS = {
     "cut": ("--model", "--to", "--layers", "--width", "--tokenizer"),
     "quantize": ("--model", "--quantizations", "--data"),
     "show_alignment": ("--text", "--a", "--b", "--output"),
-    "discover": ("--data", "--inputs", "--trajectory", "--known", "--signs", "--output"),
+    "discover": ("FILE...", "--inputs", "--trajectory", "--known", "--signs", "--output"),
 }
 
 # One process answers for all commands: most of what a program takes to say its options is the start of Python.

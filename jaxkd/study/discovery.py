@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from jaxkd.data.trajectories.measurements import SHORTEST, Measurements, Record
+from jaxkd.data.trajectories.measurements import SHORTEST, Measurements, Record, by_trajectory
 from jaxkd.data.trajectories.sources import arrays
 from jaxkd.dynamics import Bootstrap, Equations, Identified, bootstrap, identify, polynomials
 from jaxkd.dynamics.derivatives.trajectories import Trajectories
+from jaxkd.dynamics.derivatives.weak_form import window_stride
 from jaxkd.dynamics.identification import parsing
 from jaxkd.dynamics.identification.simulate import forecasts, positive, stays_near
 from jaxkd.dynamics.identification.units import unit_of
@@ -22,8 +24,9 @@ from jaxkd.dynamics.validation.bands import forecast_band
 from jaxkd.dynamics.validation.calibration import simulated_coverage
 from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm, Shown, SparsityPath
 from jaxkd.dynamics.validation.held_out import HeldOut, held_out
-from jaxkd.dynamics.validation.hidden_states import hidden_state_test
-from jaxkd.dynamics.validation.trust import trust
+from jaxkd.dynamics.validation.hidden_states import HiddenStateTest, hidden_state_test
+from jaxkd.dynamics.validation.trust import has_equation, suspected, trust
+from jaxkd.dynamics.validation.verdict import verdict
 from jaxkd.typing import Key
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ LEVEL = 0.9
 
 HELD_OUT = 5
 """Inverse of the held-out share: one of this many records, or the last such part of a single one."""
+
+LEAST_WINDOWS = 3
+"""Minimum number of windows of the hidden-state test."""
 
 LONGER = 4
 """Duration of the simulations that must stay near the data, relative to the measured one."""
@@ -63,21 +69,21 @@ class Search:
 
 
 def split(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Split records into training and held-out ones: the last fifth of several, or of a single one, is held out.
+    """Split records into training and held-out ones.
 
-    Raises:
-        ValueError: a single record that is too short to split.
+    The last fifth of several trajectories is held out, else of the records of one that has gaps, else of a single
+    record; nothing of one that is too short to be divided.
     """
-    if len(records) > 1:
-        count = max(1, len(records) // HELD_OUT)
-        return tuple(records[:-count]), tuple(records[-count:])
+    groups = by_trajectory(records)
+    if len(groups) == 1:
+        groups = [[record] for record in records]
+    if len(groups) > 1:
+        count = max(1, len(groups) // HELD_OUT)
+        return tuple(itertools.chain(*groups[:-count])), tuple(itertools.chain(*groups[-count:]))
     (record,) = records
-    cut = record.times.size * (HELD_OUT - 1) // HELD_OUT
     if record.times.size < HELD_OUT * SHORTEST:
-        raise ValueError(
-            f"data must be several records, or one of at least {HELD_OUT * SHORTEST} samples whose last part can be "
-            f"held out, got {record.times.size} in {record.source}. Measure longer, or more often."
-        )
+        return (record,), ()
+    cut = record.times.size * (HELD_OUT - 1) // HELD_OUT
     return (_part(record, slice(None, cut), ""),), (_part(record, slice(cut, None), ", its last part"),)
 
 
@@ -96,14 +102,14 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         command: command that makes the report again.
 
     Raises:
-        ValueError: invalid terms, known parts or signs, or records that are too few or too short.
+        ValueError: invalid terms, known parts or signs, or too few samples to compute anything.
     """
     states, inputs = parsing.symbols(measurements.states), parsing.symbols(measurements.inputs)
     terms = _library(search, (*states, *inputs))
     known = parsing.known(search.known, states, inputs)
     signs = parsing.signs(search.signs, terms, states, inputs)
     used, left_out = split(measurements.records)
-    train, test = (arrays(part, states, inputs) for part in (used, left_out))
+    train, test = (arrays(part, states, inputs) for part in (used, left_out or used))
 
     logger.info("1 of 5: smoothing of %d records and selection among %d terms", len(train.lengths), len(terms))
     identified = functools.partial(
@@ -118,60 +124,123 @@ def discover(measurements: Measurements, search: Search, *, title: str, command:
         signs=None if signs is None else jnp.asarray(signs),
     )
     found = identified(train.states)
-    for line in str(found.equations.rounded(4)).splitlines():
-        logger.info("  %s", line)
     logger.info("2 of 5: intervals of the coefficients, by %d resamples", search.replicates)
     draws, starts, again = jax.random.split(jax.random.key(search.seed), 3)
     drawn = bootstrap(found.fit, draws, replicates=search.replicates)
-    logger.info("3 of 5: forecasts of %d held-out records", len(test.lengths))
+    logger.info("3 of 5: forecasts of %s", _counted(test))
     held = held_out(found.equations, test.states, test.times, inputs=test.inputs, lengths=test.lengths.tolist())
-    shown = _shown(found, drawn, known, held, test, left_out[0], starts)
-    logger.info("4 of 5: the same search in %d simulations", search.simulations)
+    shown = _shown(found, drawn, known, held, test, (left_out or used)[0], starts, unseen=bool(left_out))
+    simulations = search.simulations if np.any(found.fit.support) else 0
+    logger.info("4 of 5: the same search in %d simulations", simulations)
     coverage = None
-    if search.simulations:
+    if simulations:
         coverage = simulated_coverage(
             found,
             train.times,
             train.inputs,
             identified=identified,
             key=again,
-            simulations=search.simulations,
+            simulations=simulations,
             replicates=search.replicates,
             level=LEVEL,
         )
     logger.info("5 of 5: checks of the equations")
-    smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
-    before = hidden_state_test(
-        smooth,
-        train.states,
-        train.times,
-        terms=found.equations.terms,
-        variables=(*states, *inputs),
-        window=found.window,
-        lengths=train.lengths.tolist(),
-    )
+    before = _hidden_states(found, train, (*states, *inputs))
     stable = _stable(found.equations, held, test, train)
-    checks = trust(found.fit, drawn, held, before, stable=stable, names=measurements.states)
+    checks = trust(
+        found.fit,
+        drawn,
+        held,
+        before,
+        stable=stable,
+        names=measurements.states,
+        known=known,
+        unseen=bool(left_out),
+    )
+    have = has_equation(found.fit, known)
+    constant = np.all([np.ptp(record.states, axis=0) == 0 for record in measurements.records], axis=0)
+    missing = tuple(name for name, there in zip(measurements.states, have | constant, strict=True) if not there)
     return Discovered(
         title=title,
-        facts=_facts(measurements, train, test, held, len(terms)),
+        verdict=verdict(
+            measurements.states,
+            checks,
+            found=have,
+            constant=constant,
+            suspect=np.zeros_like(have) if before is None else suspected(before),
+            noise=held.noise / positive(held.deviation),
+            candidates=len(terms),
+        ),
+        facts=_facts(measurements, train, test if left_out else None, held, len(terms)),
         time=measurements.time,
         states=measurements.states,
         units=measurements.units,
-        equations=str(found.equations.rounded(4)),
+        equations=_written(found.equations, missing),
+        missing=missing,
         latex=found.equations.latex(),
         python=found.equations.python(),
         terms=_terms(found, drawn, known, measurements),
         coverage=coverage,
-        simulations=search.simulations,
+        simulations=simulations,
         checks=checks,
-        warnings=measurements.warnings,
+        warnings=(
+            *measurements.warnings,
+            *_short(train.lengths, window=found.window, candidates=len(terms), unseen=bool(left_out)),
+        ),
         shown=shown,
         training=tuple(np.asarray(states[:length]) for states, length in zip(found.states, train.lengths, strict=True)),
         remainder=held.remainder,
         noise=held.noise,
         paths=_paths(found, measurements.states),
         command=command,
+    )
+
+
+def _hidden_states(
+    found: Identified, train: Trajectories, variables: "tuple[sympy.Symbol, ...]"
+) -> HiddenStateTest | None:
+    """Test for hidden states, unless too few windows are left behind the lag."""
+    if _windows(train.lengths - found.window // 2, found.window) < LEAST_WINDOWS:
+        return None
+    smooth = found.states if train.inputs is None else jnp.concatenate([found.states, train.inputs], axis=2)
+    return hidden_state_test(
+        smooth,
+        train.states,
+        train.times,
+        terms=found.equations.terms,
+        variables=variables,
+        window=found.window,
+        lengths=train.lengths.tolist(),
+    )
+
+
+def _windows(lengths: Int[np.ndarray, " records"], window: int) -> int:
+    """Return the number of windows of all records."""
+    return int(np.maximum((lengths - window) // window_stride(window) + 1, 0).sum())
+
+
+def _short(lengths: Int[np.ndarray, " records"], *, window: int, candidates: int, unseen: bool) -> list[str]:
+    """Warn of what too few samples do to the results."""
+    warnings, samples = [], int(lengths.sum())
+    if not unseen:
+        warnings.append(
+            f"{samples} samples of one trajectory are too few to hold any out: NOTHING here was tested on data that "
+            f"the equations were not found on. Measure another trajectory, or {HELD_OUT * SHORTEST} samples."
+        )
+    if (windows := _windows(lengths, window)) < candidates:
+        warnings.append(
+            f"{samples} samples make {windows} windows, FEWER than the {candidates} candidate terms: such equations "
+            "may be chance. Measure more, or lower --degree."
+        )
+    return warnings
+
+
+def _written(equations: Equations, missing: Sequence[str]) -> str:
+    """Format equations, one per line, without those that were not found."""
+    lines = str(equations.rounded(4)).splitlines()
+    return "\n".join(
+        f"d{state}/dt: no equation found" if str(state) in missing else line
+        for state, line in zip(equations.states, lines, strict=True)
     )
 
 
@@ -188,8 +257,10 @@ def _shown(
     test: Trajectories,
     record: Record,
     key: Key,
+    *,
+    unseen: bool,
 ) -> Shown:
-    """Return the first held-out record, and forecasts of the whole of it."""
+    """Return the first record of `test`, and forecasts of the whole of it."""
     length = test.lengths[0]
     times = test.times[0, :length]
     inputs = None if test.inputs is None else test.inputs[0, :length]
@@ -209,6 +280,7 @@ def _shown(
     )
     return Shown(
         source=record.source,
+        unseen=unseen,
         times=record.times,
         measured=record.states,
         slopes=np.asarray(slopes),
@@ -244,18 +316,23 @@ def _stable(equations: Equations, held: HeldOut, test: Trajectories, train: Traj
 
 
 def _facts(
-    measurements: Measurements, train: Trajectories, test: Trajectories, held: HeldOut, candidates: int
+    measurements: Measurements, train: Trajectories, test: Trajectories | None, held: HeldOut, candidates: int
 ) -> dict[str, str]:
     noise = ", ".join(
         f"{name} {noise:.2g} ({100 * noise / deviation:.2g} %)"
         for name, noise, deviation in zip(measurements.states, held.noise, positive(held.deviation), strict=True)
     )
     return {
-        "Found on": f"{len(train.lengths)} records, {sum(train.lengths):,} samples",
-        "Tried on": f"{len(test.lengths)} records, {sum(test.lengths):,} samples",
+        "Found on": _counted(train),
+        "Tried on": "the same" if test is None else _counted(test),
         "Candidate terms": str(candidates),
         "Noise of a sample (of the standard deviation)": noise,
     }
+
+
+def _counted(records: Trajectories) -> str:
+    count = len(records.lengths)
+    return f"{count} {'record' if count == 1 else 'records'}, {sum(records.lengths):,} samples"
 
 
 def _terms(

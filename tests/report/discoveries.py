@@ -24,6 +24,8 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
     width = size * (0.02 + 0.01 * times[:, None])
     table = {
         "title": "Prey and predators",
+        "verdict": ("Equations found for all.", "All 2 checks hold."),
+        "missing": (),
         "facts": {"measured": "3 files", "samples": f"{samples} each"},
         "time": "t",
         "states": names,
@@ -61,6 +63,7 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
         "warnings": (),
         "shown": Shown(
             source="run-4.csv",
+            unseen=True,
             times=times,
             measured=measured,
             slopes=slopes + size * 0.05 * generator.normal(size=slopes.shape),

@@ -9,7 +9,7 @@ import pytest
 from jaxkd.dynamics import Check
 from jaxkd.report import write_discovery
 from jaxkd.report.dynamics import discovery_figures
-from jaxkd.report.dynamics.discovery_page import _significant, _verdict
+from jaxkd.report.dynamics.discovery_text import significant
 from tests.report.discoveries import discovered
 from tests.report.test_page import parse
 
@@ -118,26 +118,32 @@ def test_without_units_there_are_no_brackets_and_no_column(tmp_path):
         assert "[" not in "".join(texts(svg))
 
 
-def test_a_check_that_holds_and_one_that_does_not_differ_in_more_than_colour(tmp_path, page):
-    assert "All 2 checks hold." in page
+def test_checks_differ_in_more_than_colour(tmp_path, page):
     assert page.count("✓") == 2
     assert "✗" not in page
     worse = Check(question="Is a state hidden?", found="the past explains 0.3", bar="at most 0.005", holds=False)
-    page = write(tmp_path, discovered(checks=(*discovered().checks, worse)))
-    assert "1 of 3 checks does not hold: “Is a state hidden?”" in page
-    assert page.count("✗") == 1
+    none = Check(question="Is it stable?", found="there is no equation", bar="all", holds=None)
+    page = write(tmp_path, discovered(checks=(*discovered().checks, worse, none)))
+    assert (page.count("✓"), page.count("✗")) == (2, 1)
     assert '<span class="mark" role="img" aria-label="fails">✗</span>' in page
+    assert '<span class="mark" role="img" aria-label="open">–</span>' in page
     text = " ".join(" ".join(parse(page).text).split())
     assert "Is a state hidden? the past explains 0.3 (to hold: at most 0.005)" in text
 
 
-def test_the_verdict_is_a_sentence():
-    good, *_ = discovered().checks
-    bad = [dataclasses.replace(good, question=f"{letter}?", holds=False) for letter in "abc"]
-    assert _verdict([]) == "Nothing was checked."
-    assert _verdict([good]) == "The one check holds."
-    assert _verdict([good, *bad[:2]]) == "2 of 3 checks do not hold: “a?” and “b?”"
-    assert _verdict(bad) == "3 of 3 checks do not hold: “a?”, “b?” and “c?”"
+def test_the_verdict_comes_first(tmp_path, page):
+    assert page.index("Equations found for all.") < page.index("Equations</h2>")
+    assert '<div class="verdict holds">' in page
+    verdict = ("No equation found for prey, because of & in it; try more.",)
+    checks = [dataclasses.replace(check, holds=None) for check in discovered().checks]
+    found = discovered(verdict=verdict, missing=("prey",), checks=tuple(checks))
+    page = write(tmp_path, with_shown(found, unseen=False))
+    assert '<div class="verdict fails">' in page
+    assert "No equation found for prey, because of &amp; in it; try more." in page
+    text = " ".join(" ".join(parse(page).text).split())
+    assert "Of run-4.csv, which the equations were found on , from its first sample on" in text
+    assert "LaTeX" not in text
+    assert "def vector_field" not in text
 
 
 def test_text_is_escaped(tmp_path):
@@ -253,7 +259,7 @@ def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
     page = write(tmp_path, with_shown(found, measured=measured, slopes=slopes))
     parse(page)
     assert "How many terms" not in page
-    assert "Nothing was checked." in page
+    assert '<div class="verdict fails">' in page
     assert "thin lines" not in page
 
 
@@ -298,4 +304,4 @@ def test_a_remainder_far_beyond_the_noise_is_counted():
     ],
 )
 def test_a_coefficient_has_four_digits(value, text):
-    assert _significant(value) == text
+    assert significant(value) == text

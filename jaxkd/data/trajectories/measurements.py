@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import itertools
 import keyword
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,16 @@ from jaxkd.data.trajectories import measurement_tables
 from jaxkd.data.trajectories.measurement_tables import Rows, Table
 
 SHORTEST = 16
-"""Minimum samples of a record; shorter ones are left out."""
+"""Minimum samples of a record; shorter ones are left out if there are others."""
+
+LEAST = 9
+"""Minimum samples of a record if all are short: one window."""
 
 GAP = 5.0
-"""Longest step of a record, in median steps: it is cut at longer ones."""
+"""Longest step of a record, in median steps: it is cut at longer ones, unless its steps are random."""
+
+BY_CHANCE = 1e-6
+"""Probability of a longer step than the longest random one, in a record."""
 
 FEWEST_TO_CUT = 8
 """Minimum samples for a meaningful median step."""
@@ -38,6 +45,8 @@ class Record:
     states: Float[np.ndarray, "times states"]
     inputs: Float[np.ndarray, "times inputs"]
     """Inputs, without columns if there are none."""
+    trajectory: str = ""
+    """Source of the trajectory that a gap cut it off from; empty if it begins one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +61,14 @@ class Measurements:
     records: tuple[Record, ...]
     warnings: tuple[str, ...]
     """Messages to the user about what was left out or cut, counted for each file."""
+
+
+def by_trajectory(records: Sequence[Record]) -> list[list[Record]]:
+    """Group records of one trajectory, in order of appearance."""
+    groups = collections.defaultdict(list)
+    for record in records:
+        groups[record.trajectory or record.source].append(record)
+    return list(groups.values())
 
 
 def read(
@@ -70,8 +87,9 @@ def read(
     a unit, `prey [kg]` or `prey (kg)`; in `.nc` the attribute `units` states it.
 
     Rows with a missing value (an empty cell, NA, nan, inf) and exact repetitions of the previous row are left out.  A
-    record is cut at gaps, steps of more than `GAP` median steps, and records of fewer than `SHORTEST` samples are left
-    out.  All of this is reported in `Measurements.warnings`.
+    record is cut at gaps, steps of more than `GAP` median steps and longer than any that random sample times would
+    make, see `longest_step`.  Records of fewer than `SHORTEST` samples are left out; if all are, those of at least
+    `LEAST` are read.  All of this is reported in `Measurements.warnings`.
 
     Args:
         paths: files of the same states and inputs, in any order, in the same units.
@@ -97,20 +115,27 @@ def read(
     """
     _require_distinct(paths, [*filter(None, [time, trajectory]), *states, *inputs])
     tables = [measurement_tables.read(path, source) for path, source in zip(paths, _sources(paths), strict=True)]
-    found = [_columns(table, time, states, inputs, trajectory) for table in tables]
-    columns = found[0]
-    for table, other in zip(tables[1:], found[1:], strict=True):
+    each = [_columns(table, time, states, inputs, trajectory) for table in tables]
+    columns = each[0]
+    for table, other in zip(tables[1:], each[1:], strict=True):
         _require_same(tables[0], columns, table, other)
+    pieces = {table.source: _records(table.rows(columns.all, trajectory), table.source, columns) for table in tables}
+    longest = max(record.times.size for found, _ in pieces.values() for record in found)
+    least = SHORTEST if longest >= SHORTEST else LEAST
     records, warnings = [], []
-    for table in tables:
-        pieces, messages = _records(table.rows(columns.all, trajectory), table.source, columns)
-        records += pieces
+    for source, (found, messages) in pieces.items():
+        records += [record for record in found if record.times.size >= least]
         warnings += messages
+        if short := [record for record in found if record.times.size < least]:
+            first = f"the first is {short[0].source}, with {short[0].times.size}"
+            warnings.append(f"{source}: {_counted(short, 'record')} of fewer than {least} samples left out ({first}).")
     if not records:
         raise ValueError(
-            f"paths must hold a record of at least {SHORTEST} samples, got none. {' '.join(warnings)} "
+            f"paths must hold a record of at least {LEAST} samples, got none. {' '.join(warnings)} "
             "Give longer records, or complete ones."
         )
+    if least < SHORTEST:
+        warnings.append(f"ALL records have fewer than {SHORTEST} samples, at most {longest}: expect little of them.")
     warnings += [
         f"{name} never changes in any record: its equation will be 0."
         for column, name in enumerate(columns.states)
@@ -237,9 +262,9 @@ def _records(rows: Rows, source: str, columns: _Columns) -> tuple[list[Record], 
                     times=values[start:end, 0],
                     states=values[start:end, 1 : 1 + len(columns.states)],
                     inputs=values[start:end, 1 + len(columns.states) :],
+                    trajectory="" if gap is None else called,
                 )
             )
-    short = [record for record in records if record.times.size < SHORTEST]
     missing = np.flatnonzero(~complete)
     warnings = []
     if missing.size:
@@ -249,11 +274,7 @@ def _records(rows: Rows, source: str, columns: _Columns) -> tuple[list[Record], 
         warnings.append(f"{_counted(repeated, 'repeated row')} left out (the first {rows.where(min(repeated))}).")
     if gaps:
         warnings.append(f"cut at {_counted(gaps, 'gap')} in {columns.time} (the first after {gaps[0]:.15g}).")
-    if short:
-        first = f"the first is {short[0].source}, with {short[0].times.size}"
-        warnings.append(f"{_counted(short, 'record')} of fewer than {SHORTEST} samples left out ({first}).")
-    long = [record for record in records if record.times.size >= SHORTEST]
-    return long, [f"{source}: {warning}" for warning in warnings]
+    return records, [f"{source}: {warning}" for warning in warnings]
 
 
 def _counted(things: Sequence | np.ndarray, kind: str) -> str:
@@ -301,4 +322,29 @@ def _after_gaps(times: Float[np.ndarray, " times"]) -> list[int]:
     if times.size < FEWEST_TO_CUT:
         return []
     steps = np.diff(times)
-    return (np.flatnonzero(steps > GAP * np.median(steps)) + 1).tolist()
+    return (np.flatnonzero(steps > longest_step(steps)) + 1).tolist()
+
+
+def longest_step(steps: Float[np.ndarray, " steps"]) -> float:
+    """Longest step that is no gap: `GAP` medians, or what random steps exceed in one record of 1 / `BY_CHANCE`.
+
+    Random steps have a Weibull distribution with the quartiles of the given ones, which a few gaps do not change, and
+    with three standard errors more between them.  It is exponential for a Poisson process, narrower for even steps with
+    jitter, and is never taken as wider than exponential.
+
+    Args:
+        steps: time from each sample to the next, at least one.
+
+    Example:
+        >>> longest_step(np.ones(100)), round(longest_step(-np.log(np.arange(0.5, 100) / 100)))
+        (5.0, 18)
+    """
+    median = float(np.median(steps))
+    low, high = np.quantile(steps, [0.25, 0.75])
+    if high == low:
+        return GAP * median
+    # The standard error of the distance of the logarithms is 1.26 / sqrt(n) of it.
+    distance = math.log(high / low) * (1 + 3 * 1.26 / math.sqrt(steps.size))
+    shape = max(1.0, math.log(math.log(4) / math.log(4 / 3)) / distance)
+    longest = median * (math.log(steps.size / BY_CHANCE) / math.log(2)) ** (1 / shape)
+    return max(GAP * median, longest)

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.data.trajectories import measurements
-from jaxkd.data.trajectories.measurements import SHORTEST, Record
+from jaxkd.data.trajectories.measurements import SHORTEST, Record, by_trajectory
 from jaxkd.dynamics import Equations, pad, systems
 from jaxkd.dynamics.derivatives.trajectories import Trajectories, trajectories
 from jaxkd.dynamics.identification import parsing
@@ -83,8 +84,8 @@ class TrajectorySource(abc.ABC):
 class MeasuredTrajectories(TrajectorySource):
     """Records in files, as `jaxkd.data.trajectories.measurements` reads them.
 
-    In file order, the last fifth of the records (at least one) is the test split, and as many before them the
-    validation split.  Fewer than three records are each divided in time.
+    In file order, the last fifth of the trajectories (at least one) is the test split, and as many before them the
+    validation split; a single one with gaps is divided at them.  Fewer than three records are each divided in time.
     """
 
     paths: tuple[str, ...]
@@ -103,10 +104,14 @@ class MeasuredTrajectories(TrajectorySource):
 
     def records(self, split: Split) -> tuple[Record, ...]:
         found = _measured(self).records
-        if len(found) < len(SPLITS):
+        groups = by_trajectory(found)
+        if len(groups) < len(SPLITS):
+            groups = [[record] for record in found]
+        if len(groups) < len(SPLITS):
             return tuple(_part(record, split) for record in found)
-        held = max(1, len(found) // HELD_OUT)
-        return {"train": found[: -2 * held], "validation": found[-2 * held : -held], "test": found[-held:]}[split]
+        held = max(1, len(groups) // HELD_OUT)
+        parts = {"train": groups[: -2 * held], "validation": groups[-2 * held : -held], "test": groups[-held:]}
+        return tuple(itertools.chain(*parts[split]))
 
     def input_hashes(self) -> dict[str, str]:
         """Return the hash of all files: their records are divided into the splits."""

@@ -31,6 +31,8 @@ class Shown:
     """A held-out trajectory."""
 
     source: str
+    unseen: bool
+    """Whether the equations were found without it."""
     times: Float[np.ndarray, " times"]
     measured: Float[np.ndarray, "times states"]
     slopes: Float[np.ndarray, "times states"]
@@ -63,6 +65,8 @@ class Discovered:
     """Everything that the report shows."""
 
     title: str
+    verdict: tuple[str, ...]
+    """Sentences on what was found, the most important one first."""
     facts: Mapping[str, str]
     """Facts for the head of the page, in this order."""
     time: str
@@ -70,13 +74,15 @@ class Discovered:
     units: Mapping[str, str]
     equations: str
     """Equations as text, one per line."""
+    missing: tuple[str, ...]
+    """States for which no equation was found, though they change."""
     latex: str
     python: str
     """Source of a function."""
     terms: tuple[FoundTerm, ...]
     coverage: float | None
     """Share of coefficients within their intervals in simulations of the equations; nan if these diverge, None if there
-    were none."""
+    were no simulations or no coefficients."""
     simulations: int
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]

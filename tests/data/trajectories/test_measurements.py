@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxkd.data.trajectories.measurements import Measurements, read
+from jaxkd.data.trajectories.measurements import Measurements, by_trajectory, longest_step, read
 
 TIMES = 0.1 * np.arange(20)
 STATES = np.stack([np.cos(TIMES), np.sin(TIMES)], axis=1)
@@ -278,8 +278,40 @@ def test_steps_up_to_five_medians_are_no_gap(write):
     times = np.arange(20.0) + 4 * (np.arange(20) >= 9)
     assert len(read([write("t,x,y", *lines(times))]).records) == 1
     times[9:] += 0.5
-    with pytest.raises(ValueError, match=r"cut at 1 gap in t \(the first after 8\)\. prey\.csv: 2 records of fewer"):
-        read([write("t,x,y", *lines(times))])
+    assert [record.times.size for record in read([write("t,x,y", *lines(times))]).records] == [9, 11]
+
+
+def test_even_steps_have_gaps_beyond_five_medians():
+    steps = np.full(100, 0.1)
+    assert longest_step(steps) == 0.5
+    rounded = np.diff(0.1 * np.arange(101))
+    assert longest_step(rounded) == 5 * np.median(rounded)
+    steps[:20] = 7.0  # gaps
+    assert longest_step(steps) == pytest.approx(0.5)
+    jitter = 1 + 0.1 * np.random.default_rng(0).normal(size=100)
+    assert longest_step(jitter) == 5 * np.median(jitter)
+
+
+def test_random_sample_times_have_no_gaps(write):
+    """One in 32 steps of a Poisson process is longer than five medians, hence some in almost each record of 100."""
+    generator = np.random.default_rng(0)
+    steps = generator.exponential(size=(1_000, 99))
+    assert np.mean([np.any(one > 5 * np.median(one)) for one in steps]) > 0.9
+    assert not any(np.any(one > longest_step(one)) for one in steps)
+    times = np.cumsum(steps[0])
+    states = np.resize(STATES, (99, 2))
+    assert len(read([write("t,x,y", *lines(times, states))]).records) == 1
+    times[50:] += 30.0  # far beyond
+    assert [record.times.size for record in read([write("t,x,y", *lines(times, states))]).records] == [50, 49]
+
+
+def test_records_of_one_trajectory_belong_together(write):
+    times = np.concatenate([TIMES, 3.2 + TIMES])
+    cut = lines(times, np.resize(STATES, (40, 2)), before="a,")
+    measured = read([write("run,t,x,y", *cut, *lines(before="b,"))], trajectory="run")
+    sources = [[record.source for record in group] for group in by_trajectory(measured.records)]
+    a = "prey.csv, trajectory a"
+    assert sources == [[a, f"{a}, after the gap at 1.9"], ["prey.csv, trajectory b"]]
 
 
 @pytest.mark.parametrize(("samples", "cut"), [(7, False), (8, True)])
@@ -291,15 +323,28 @@ def test_a_short_record_is_not_cut(write, samples, cut):
 
 
 def test_nothing_left_is_told_with_the_reasons(write):
-    few = write("t,x,y", *lines()[:15], name="few.csv")
+    few = write("t,x,y", *lines()[:8], name="few.csv")
     message = (
-        r"paths must hold a record of at least 16 samples, got none\. "
-        r"few\.csv: 1 record of fewer than 16 samples left out \(the first is few\.csv, with 15\)\. "
+        r"paths must hold a record of at least 9 samples, got none\. "
+        r"few\.csv: 1 record of fewer than 9 samples left out \(the first is few\.csv, with 8\)\. "
         r"prey\.csv: 20 rows with missing values left out \(the first in line 2\)\. .* Give longer records"
     )
     with pytest.raises(ValueError, match=message):
         read([few, write("t,x,y", *["0,,"] * 20)])
     assert len(read([few, write("t,x,y", *lines()[:16])]).records) == 1
+
+
+def test_short_records_are_read_with_a_warning_if_there_are_no_others(write):
+    few, fewer, long = (write("t,x,y", *lines()[:size], name=f"{size}.csv") for size in (15, 8, 16))
+    measured = read([few, fewer])
+    assert [record.source for record in measured.records] == ["15.csv"]
+    assert measured.warnings == (
+        "8.csv: 1 record of fewer than 9 samples left out (the first is 8.csv, with 8).",
+        "ALL records have fewer than 16 samples, at most 15: expect little of them.",
+    )
+    measured = read([few, long])
+    assert [record.source for record in measured.records] == ["16.csv"]
+    assert measured.warnings == ("15.csv: 1 record of fewer than 16 samples left out (the first is 15.csv, with 15).",)
 
 
 def test_a_state_that_never_changes_is_told(write):

@@ -16,9 +16,14 @@ from tests.tiny_dynamics import CLEAN, NOISY, OSCILLATOR, double_precision
 __all__ = ["double_precision"]
 
 
-def write(path, records, samples=20):
+def write(path, records, samples=20, gap=0):
+    """With a gap of 10 s before a sample of each record, if one is given."""
     lines = ["run,t [s],x [m],u"]
-    lines += [f"r{run},{0.1 * step},{run + step},{step % 3}" for run in range(records) for step in range(samples)]
+    lines += [
+        f"r{run},{0.1 * step + 10 * (0 < gap <= step)},{run + step},{step % 3}"
+        for run in range(records)
+        for step in range(samples)
+    ]
     path.write_text("\n".join(lines) + "\n")
     return str(path)
 
@@ -70,6 +75,14 @@ def test_measured_records_are_divided(tmp_path):
     assert given.states.shape == (5, 20, 1)
     assert given.inputs.shape == (5, 20, 1)
     assert source.equations() is None
+
+
+def test_a_trajectory_with_a_gap_is_in_one_split(tmp_path):
+    path = write(tmp_path / "a.csv", 3, samples=40, gap=20)
+    source = MeasuredTrajectories(paths=(path,), states=("x",), trajectory="run")
+    for run, split in enumerate(SPLITS):
+        name = f"a.csv, trajectory r{run}"
+        assert [record.source for record in source.records(split)] == [name, f"{name}, after the gap at 1.9"]
 
 
 def test_of_a_single_record_parts_of_its_time(tmp_path):
