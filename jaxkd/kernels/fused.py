@@ -51,7 +51,7 @@ def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]
     computed = functools.partial(_computed, kernel, divergence)
     if axes := explicit_axes():
         tokens = PartitionSpec(*jax.typeof(inputs.values["student"]).sharding.spec[:-1])
-        computed = jax.sharding.auto_axes(computed, axes=axes, out_sharding=(PartitionSpec(), tokens))
+        computed = jax.sharding.auto_axes(axes=axes, out_sharding=(PartitionSpec(), tokens))(computed)
     return computed(temperature, inputs.values, inputs.heads, inputs.targets)
 
 
