@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 
 from jaxkd.sharding.mesh import initialize_processes
+from jaxkd.study.data_preview import preview, require_sources
 from jaxkd.study.study import Study, run_study
 from jaxkd.study.summary import write_summary
 from jaxkd.training.train_stage import Train
@@ -32,7 +33,10 @@ def print_plans(study: Study, *, only: str | None = None) -> None:
     for stage in study.stages:
         if only in (None, stage.name):
             stage.validate()
+            require_sources([stage])
             sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
+            if examples := preview(stage):
+                sys.stdout.write(f"{examples}\n\n")
 
 
 def run_and_report(study: Study, workdir: Path, *, command: str, only: str | None = None) -> None:

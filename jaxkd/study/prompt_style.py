@@ -2,10 +2,10 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.study.data_preview import texts
 from jaxkd.training.train_stage import Train
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def of_run(train: Train, *, system: str | None = None) -> PromptStyle:
         train: the run.
         system: system message that takes the place of the rows', which are then not read.
     """
-    text = next(_texts(train.recipe), None)
+    text = next(texts(train.recipe), None)
     if text is None or system is not None:
         return PromptStyle(template="chat" if text is None else text.template, system=system)
     try:
@@ -62,15 +62,3 @@ def of_run(train: Train, *, system: str | None = None) -> PromptStyle:
         _log.info("the training rows have %d different system messages: none is added", len(systems))
         return PromptStyle(template=text.template, system=None)
     return PromptStyle(template=text.template, system=systems.pop())
-
-
-def _texts(config: Any) -> Iterator[Any]:
-    """Yield the configs of text in a recipe, the student's first."""
-    if isinstance(config, tuple):
-        for item in config:
-            yield from _texts(item)
-    elif dataclasses.is_dataclass(config):
-        if hasattr(config, "source") and hasattr(config, "template"):
-            yield config
-        for field in dataclasses.fields(config):
-            yield from _texts(getattr(config, field.name))

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxkd.evals.headline import BITS_PER_BYTE, Headline
 from jaxkd.runtime import host_memory
 from jaxkd.runtime.storage.free_space import check_writable
+from jaxkd.study.data_preview import require_sources
 from jaxkd.study.usage import Usage
 from jaxkd.training.stage import Stage, resolve
 from jaxkd.training.stage_folder import read_evaluations
@@ -70,7 +71,8 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
         only: name of a single stage to run; None runs all.
 
     Raises:
-        ValueError: a stage that rejects its config, or an unknown `only`.
+        ValueError: a stage that rejects its config, data that cannot be used, or an unknown `only`.
+        FileNotFoundError: a missing file of data.
         OSError: a workdir that cannot be written, or a disk without room for the checkpoints.
     """
     selected = [stage for stage in study.stages if only in (None, stage.name)]
@@ -82,6 +84,7 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
         stage.validate()
     runs = [(stage, seed, stage_folder(workdir, stage, seed)) for stage in selected for seed in study.seeds_of(stage)]
     unfinished = [(stage, folder) for stage, _, folder in runs if read_evaluations(folder) is None]
+    require_sources([stage for stage, _ in unfinished])
     check_writable(workdir, sum(stage.disk_bytes(folder) for stage, folder in unfinished))
     usage = Usage(workdir)
     for number, (stage, seed, folder) in enumerate(runs, start=1):

@@ -1,0 +1,97 @@
+"""Data of a study, read before anything trains."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxkd.data.examples import Source
+from jaxkd.data.preferences.examples import PreferenceSource
+from jaxkd.data.preferences.text import PreferenceText
+from jaxkd.data.text.chat import Tokenized
+from jaxkd.training.stage import STAGE_PREFIX, Stage
+from jaxkd.typing import Split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROWS = 3
+"""Number of examples that a preview shows."""
+
+
+def require_sources(stages: Sequence[Stage]) -> None:
+    """Read the examples of every split that the stages use, so that a bad file is noticed before anything trains.
+
+    Answers that an earlier stage of the study will write are left out.
+
+    Raises:
+        ValueError: a file or a row that cannot be used.
+        FileNotFoundError: a file that does not exist.
+    """
+    for source, split in dict.fromkeys(used for stage in stages for used in _sources(stage, "train")):
+        if isinstance(source, PreferenceSource):
+            source.pairs(split)
+        else:
+            source.examples(split)
+
+
+def preview(stage: Stage) -> str:
+    """Return the first training examples of a stage as its student reads them, with the targets in brackets.
+
+    Empty for a stage that trains no language model, or on answers of an earlier stage.
+    """
+    recipe = getattr(stage, "recipe", None)
+    text, student = next(texts(recipe), None), getattr(recipe, "student", None)
+    if text is None or student is None or _is_written_later(text.source):
+        return ""
+    tokenizer = student.tokenizer()
+    found = text.tokenized("train", tokenizer)
+    if isinstance(text, PreferenceText):
+        shown = [
+            (f"{number} {side}", getattr(pair, side))
+            for number, pair in enumerate(found[:ROWS], start=1)
+            for side in ("chosen", "rejected")
+        ]
+    else:
+        shown = [(str(number), example) for number, example in enumerate(found[:ROWS], start=1)]
+    return "\n".join(f"example {name}: {_rendered(example, tokenizer)}" for name, example in shown)
+
+
+def texts(config: object) -> Iterator[Any]:
+    """Yield the configs of text within a config, the student's first."""
+    if isinstance(config, tuple):
+        for item in config:
+            yield from texts(item)
+    elif dataclasses.is_dataclass(config):
+        if hasattr(config, "source") and hasattr(config, "template"):
+            yield config
+        for field in dataclasses.fields(config):
+            yield from texts(getattr(config, field.name))
+
+
+def _sources(config: Any, split: Split) -> Iterator[tuple[Source | PreferenceSource, Split]]:
+    """Yield the sources within a config, each with the split of the nearest config around it that names one."""
+    if isinstance(config, Source | PreferenceSource):
+        if not _is_written_later(config):
+            yield config, split
+    elif isinstance(config, tuple):
+        for item in config:
+            yield from _sources(item, split)
+    elif dataclasses.is_dataclass(config):
+        nearest: Split = getattr(config, "split", split)
+        for field in dataclasses.fields(config):
+            yield from _sources(getattr(config, field.name), nearest)
+
+
+def _is_written_later(config: object) -> bool:
+    if dataclasses.is_dataclass(config):
+        return any(_is_written_later(getattr(config, field.name)) for field in dataclasses.fields(config))
+    return isinstance(config, str) and config.startswith(STAGE_PREFIX)
+
+
+def _rendered(example: Tokenized, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return an example's tokens as one line of text, its targets in brackets."""
+    prompt, response = (
+        tokenizer.decode(ids.tolist())
+        for ids in (example.tokens[: example.prompt_length], example.tokens[example.prompt_length :])
+    )
+    return f"{prompt}[[{response}]]".replace("\n", "\\n")

@@ -1,0 +1,74 @@
+"""Data of a study, read before anything trains, and the first examples as a student reads them."""
+
+import dataclasses
+import json
+
+import pytest
+
+from jaxkd.data import Jsonl
+from jaxkd.evals import BitsPerByte
+from jaxkd.recipes.dpo import DPO
+from jaxkd.study import Generate, Study, run_study
+from jaxkd.study.data_preview import preview, require_sources
+from jaxkd.study.program import print_plans
+
+
+def with_test_file(train, source, path):
+    """The stage, measured at its end on the test split of another file."""
+    (evaluator,) = (one for one in train.evaluators if isinstance(one, BitsPerByte))
+    changed = dataclasses.replace(evaluator, source=dataclasses.replace(source, test=str(path)))
+    return dataclasses.replace(train, evaluators=(changed,))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (None, FileNotFoundError, r"Jsonl\.test must name an existing file"),
+        ('{"prompt"', ValueError, r"line 1: a row must"),
+    ],
+)
+def test_a_bad_test_file_is_noticed_before_training(tiny, tmp_path, content, error, message):
+    path = tmp_path / "test.jsonl"
+    if content is not None:
+        path.write_text(content)
+    train = with_test_file(tiny.train(tiny.sft()), tiny.text.source, path)
+    study = Study(name="tiny", title="", description="", stages=(train,))
+    for run in (lambda: run_study(study, tmp_path / "run"), lambda: print_plans(study)):
+        with pytest.raises(error, match=message):
+            run()
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").rglob("metrics.jsonl"))
+
+
+def test_answers_that_a_stage_will_write_are_not_read(tiny):
+    later = Jsonl(train="stage:generate", validation=tiny.text.source.validation)
+    recipe = tiny.sft(data=dataclasses.replace(tiny.text, source=later))
+    train = tiny.train(recipe, name="sft")
+    require_sources([Generate(name="generate", model=tiny.teacher, data=tiny.text), train])
+    assert preview(train) == ""
+
+
+def test_the_preview_shows_the_targets(tiny, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"the {n}", "response": f"he {n}\nhe"} for n in range(5)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = dataclasses.replace(tiny.text, source=Jsonl(train=str(path)))
+    lines = preview(tiny.train(tiny.sft(data=text))).splitlines()
+    assert len(lines) == 3
+    for n, line in enumerate(lines):
+        assert line.startswith(f"example {n + 1}: ")
+        prompt, _, targets = line.partition("[[")
+        assert f"the {n}" in prompt
+        assert targets.startswith(f"he {n}\\nhe")
+        assert targets.endswith("]]")
+
+
+def test_the_preview_of_pairs_shows_both_answers(tiny, tiny_preferences):
+    lines = preview(tiny.train(DPO(student=tiny.narrow, data=tiny_preferences))).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"example {number} {side}" for number in (1, 2, 3) for side in ("chosen", "rejected")
+    ]
+    assert "[[the he 0" in lines[0]
+
+
+def test_a_stage_without_training_has_no_preview(tiny):
+    assert preview(tiny.evaluate()) == ""
