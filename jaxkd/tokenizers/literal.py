@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from jaxkd.tokenizers import chat_template
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
@@ -68,8 +70,7 @@ def _controls(tokenizer: "PreTrainedTokenizerBase", added: int, template: str) -
     del added, template  # only in the key
     turns = ""
     if tokenizer.chat_template is not None:
-        probe = [{"role": role, "content": "text"} for role in ("user", "assistant", "user")]
-        turns = str(tokenizer.apply_chat_template(probe, tokenize=False))
+        turns = chat_template.rendered([(role, "text") for role in ("user", "assistant", "user")], tokenizer)
     return {
         token.content: index
         for index, token in tokenizer.added_tokens_decoder.items()

@@ -208,10 +208,10 @@ def test_refuses_other_shapes_labels_that_are_not_ids_and_options_out_of_range()
     with pytest.raises(TypeError, match=r"labels must be token ids of an integer dtype, got float32"):
         loss(logits, labels.astype(np.float32))
     for value in (-0.1, 1.0, math.nan):
-        with pytest.raises(ValueError, match=rf"label_smoothing must be in \[0, 1\), got {value}\. .* 0\.1, say"):
+        with pytest.raises(ValueError, match=rf"label_smoothing must be in \[0, 1\), got {value}\. .* such as 0\.1"):
             loss(logits, labels, label_smoothing=value)
     for value in (-1e-4, math.nan):
-        with pytest.raises(ValueError, match=rf"z_loss must be 0 or more, got {value}\. .* 1e-4, say"):
+        with pytest.raises(ValueError, match=rf"z_loss must be 0 or more, got {value}\. .* such as 1e-4"):
             loss(logits, labels, z_loss=value)
 
 

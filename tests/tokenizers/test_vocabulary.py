@@ -228,7 +228,7 @@ def test_smollm2_against_a_smaller_vocabulary_of_another_kind(smollm2_folder):
 @pytest.mark.parametrize(
     ("decoder", "message"),
     [
-        (decoders.CTC(), "the tokenizer's decoder must be made of BPEDecoder, .* got 'CTC': what its tokens stand for"),
+        (decoders.CTC(), "the tokenizer's decoder must be made of BPEDecoder, .* got 'CTC': the text of its tokens"),
         (
             decoders.Sequence([decoders.Metaspace(), decoders.CTC()]),
             "must be made of BPEDecoder, .*, WordPiece, got 'CTC'",

@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import jinja2
 import numpy as np
 from jaxtyping import Int
 
 from jaxkd.data.examples import Example
-from jaxkd.tokenizers import literal
+from jaxkd.tokenizers import chat_template, literal
 from jaxkd.tokenizers.literal import ControlTokens
 
 if TYPE_CHECKING:
@@ -245,9 +244,9 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat
     """
     _require_template(tokenizer, template)
     if template == "chat":
-        probe = [{"role": "user", "content": "prompt"}, {"role": "assistant", "content": "response"}]
-        rendered = _rendered(probe, tokenizer)
-        _, _, closing = rendered.rpartition("response")
+        _, _, closing = chat_template.rendered((("user", "prompt"), ("assistant", "response")), tokenizer).rpartition(
+            "response"
+        )
         ids = tokenizer(closing, add_special_tokens=False)["input_ids"]
         if ids and ids[0] in {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}:
             return ids[0]
@@ -339,28 +338,9 @@ def _require_roles(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerB
 
 def _chat_renderer(tokenizer: "PreTrainedTokenizerBase") -> Callable[[Example], str]:
     def render(example: Example) -> str:
-        messages = [{"role": role, "content": text} for role, text in example.messages]
-        return _rendered(messages, tokenizer, add_generation_prompt=True)
+        return chat_template.rendered(example.messages, tokenizer, add_generation_prompt=True)
 
     return render
-
-
-def _rendered(
-    messages: list[dict[str, str]], tokenizer: "PreTrainedTokenizerBase", *, add_generation_prompt: bool = False
-) -> str:
-    """Render messages by the chat template.
-
-    Raises:
-        ValueError: a template that fails, or that rejects the messages.
-    """
-    try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
-    except jinja2.TemplateError as error:
-        raise ValueError(
-            f"the chat template of {tokenizer.name_or_path or type(tokenizer).__name__!r} must render the roles "
-            f"{', '.join(message['role'] for message in messages)}, got {type(error).__name__}: {error}. Correct the "
-            'template or the messages, or set template="plain".'
-        ) from error
 
 
 def _plain(example: Example) -> str:
