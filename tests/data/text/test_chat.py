@@ -294,15 +294,21 @@ def test_a_tokenizer_without_a_chat_template_is_told_of_the_plain_one():
 @pytest.mark.parametrize(
     ("template", "kind"),
     [
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "SecurityError: access to attribute '__class__' of 'str'"),
-        ("{{ raise_exception('system messages are not supported') }}", "TemplateError: system messages are not"),
-        ("{% for m in messages %}{{ m['content'] }}", "TemplateSyntaxError: Unexpected end of template"),
+        (
+            "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+            ".*, got SecurityError: access to attribute '__class__' of 'str'",
+        ),
+        (
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system messages') }}{% endif %}",
+            "system, user, got TemplateError: no system messages",
+        ),
+        ("{% for m in messages %}{{ m['content'] }}", ".*, got TemplateSyntaxError: Unexpected end of template"),
     ],
 )
 def test_a_chat_template_that_fails_is_named(template, kind):
     tokenizer = _tokenizer()
     tokenizer.chat_template = template
-    with pytest.raises(ValueError, match=rf"the chat template of .* must render the roles system, user, got {kind}"):
+    with pytest.raises(ValueError, match=rf"the chat template of .* must render the roles {kind}"):
         chat.prompt_tokens(_example(), tokenizer)
 
 
