@@ -50,7 +50,9 @@ class Command:
     report: bool = False
     """Write the tables of the finished stages in the workdir, and run nothing."""
     dry_run: bool = False
-    """Print config, parameters, batch shapes and the memory of a compiled step, and stop."""
+    """Print what the stages work on, the first examples, the shapes and the memory of a compiled step, and stop."""
+    verbose: bool = False
+    """Print each stage's whole config too, in a dry run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,7 +68,7 @@ def _main(arguments: list[str]) -> None:
     workdir = command.workdir or Path("runs") / (study.name + ("" if command.size == "full" else f"-{command.size}"))
     typed = shlex.join([*PROGRAM.split(), *arguments])
     if command.dry_run:
-        print_plans(study, only=command.only)
+        print_plans(study, only=command.only, verbose=command.verbose)
     elif command.report:
         report(study, workdir, command=typed)
     else:

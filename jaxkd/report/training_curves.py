@@ -44,7 +44,7 @@ class Panel:
 
 
 def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
-    """Draw each metric that at least one method logged, the headline on the validation split first.
+    """Draw each metric that at least one method logged more than once, the headline on the validation split first.
 
     A metric that has no title here is named as the method logs it.
 
@@ -55,7 +55,8 @@ def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
     validation: _Quantity = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
     *before, learning_rate = _QUANTITIES
     quantities = (validation, *before, *_others(models), learning_rate)
-    drawn = {name: curves for name, *_ in quantities if (curves := _curves(models, name))}
+    logged = {name: _curves(models, name) for name, *_ in quantities}
+    drawn = {name: curves for name, curves in logged.items() if any(len(curve.values) > 1 for curve in curves)}
     # A panel without a neighbour takes the whole row, and so does one with many names beside it.
     alone = sum(name in drawn for name, _, _, size in quantities if size == "half") == 1
     crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())

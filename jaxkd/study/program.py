@@ -1,11 +1,13 @@
 """A study as a program runs it: plans, stages, and what is written at the end."""
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import jax
 
+from jaxkd.runtime import configs
 from jaxkd.sharding.mesh import initialize_processes
 from jaxkd.study.data_preview import preview, require_sources
 from jaxkd.study.study import Study, run_study
@@ -23,12 +25,13 @@ def prepare_process(study: Study) -> None:
     initialize_processes()
 
 
-def print_plans(study: Study, *, only: str | None = None) -> None:
-    """Validate the stages and print their plans; run nothing.
+def print_plans(study: Study, *, only: str | None = None, verbose: bool = False) -> None:
+    """Validate the stages, read their data and print their plans; run nothing.
 
     Args:
         study: study to plan.
         only: name of a single stage; None plans all.
+        verbose: whether to print each stage's whole config, as JSON, after its plan.
     """
     for stage in study.stages:
         if only in (None, stage.name):
@@ -37,6 +40,8 @@ def print_plans(study: Study, *, only: str | None = None) -> None:
             sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
             if examples := preview(stage):
                 sys.stdout.write(f"{examples}\n\n")
+            if verbose:
+                sys.stdout.write(f"{json.dumps(configs.encode(stage), indent=1)}\n\n")
 
 
 def run_and_report(study: Study, workdir: Path, *, command: str, only: str | None = None) -> None:

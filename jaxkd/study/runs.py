@@ -62,5 +62,8 @@ def language_model(folder: Path, *, precision: Precision | None = None) -> Langu
     """
     found = model(folder, precision=precision)
     if not isinstance(found, LanguageModel):
-        raise ValueError(f"run must be the folder of a run that trained a language model, got {folder}: {found}.")
+        raise ValueError(
+            f"run must be the folder of a run that trained a language model, got {folder}: {found}. Only these are "
+            "exported and generate text; read other models with jaxkd.study.runs.model."
+        )
     return found

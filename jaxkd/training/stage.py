@@ -2,12 +2,9 @@
 
 import abc
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-
-from jaxkd.runtime import configs
 
 STAGE_PREFIX = "stage:"
 
@@ -36,8 +33,8 @@ class Stage(abc.ABC):
         return 0
 
     def plan(self) -> str:
-        """Describe what the stage would do, and start nothing.  Default: its config as JSON."""
-        return json.dumps(configs.encode(self), indent=1)
+        """Describe what the stage would do, and start nothing.  Default: what it works on."""
+        return self.provenance()
 
     @abc.abstractmethod
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:

@@ -257,6 +257,19 @@ def test_a_study_of_dynamics_says_nothing_of_language(tmp_path):
         assert word not in text
 
 
+def test_a_curve_of_one_dot_is_not_drawn(tmp_path):
+    stage = StageReport(
+        name="s",
+        label="s",
+        metrics={"rollout_error": 0.1},
+        history=[{"step": step, "train/slope_error": 1 / step} for step in (1, 2)]
+        + [{"step": 2, "validation/rollout_error": 0.1}],
+    )
+    page = write(tmp_path, [stage], comparisons=[], headline=ROLLOUT_ERROR)
+    assert "Error of the rates of change" in page
+    assert "Validation split" not in page
+
+
 def test_no_more_records_are_drawn_than_a_reader_takes_in(tmp_path):
     of = tuple(forecast(f"record {number}") for number in range(6))
     stages = [StageReport(name="s", label="s", metrics={"rollout_error": 0.1}, forecasts=of)]

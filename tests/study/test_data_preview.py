@@ -72,3 +72,11 @@ def test_the_preview_of_pairs_shows_both_answers(tiny, tiny_preferences):
 
 def test_a_stage_without_training_has_no_preview(tiny):
     assert preview(tiny.evaluate()) == ""
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_dry_run_prints_plans_and_configs_if_asked(tiny, capsys, verbose):
+    print_plans(Study(name="tiny", title="", description="", stages=(tiny.evaluate(),)), verbose=verbose)
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"=== teacher\n{tiny.evaluate().provenance()}\n")
+    assert ('"limit": null' in printed) == verbose
