@@ -115,7 +115,7 @@ def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
         time.sleep(0.05)
     processes[1].terminate()
     outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [process.returncode for process in processes] == [75, 75], outputs
     assert "stopped by a request after step" in outputs[0]
     assert "stopped by SIGTERM after step" in outputs[1]
     (saved,) = (tmp_path / "run/kd/0/checkpoints").glob("[0-9]*")

@@ -23,7 +23,7 @@ from jaxkd.recipes.dskdv2 import DSKDv2
 from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.recipes.sft import SFT
 from jaxkd.records import TokenBatch
-from jaxkd.sharding import placement
+from jaxkd.sharding import MeshShape, placement
 from jaxkd.sharding.mesh import make, on_ambient
 from jaxkd.study import Cache, Evaluate
 from jaxkd.training import Optimizer, Train
@@ -33,6 +33,11 @@ from tests.tokenizers.tokenizer_families import sentence_piece_bpe
 Method = TypeVar("Method")
 
 ROWS, LENGTH, TARGETS = 8, 96, 40
+
+TWO_DEVICES = MeshShape(data=2)
+"""Mesh of a run that is not about meshes.  Now and then, on a busy machine, XLA's CPU devices wait for one another for
+ever (`rendezvous.cc`: 7 of 8 arrived), the more likely the more devices and steps there are; `test_mesh.py` and
+`test_eight_devices_equal_one` of the recipes take all eight."""
 
 
 @pytest.fixture(scope="session")
@@ -208,6 +213,7 @@ class Tiny:
             recipe=self.logit_kd() if recipe is None else recipe,
             steps=4,
             optimizer=Optimizer(learning_rate=1e-2, warmup_steps=1),
+            mesh=TWO_DEVICES,
             validation=(self.bits_per_byte("validation"),),
             evaluators=(self.bits_per_byte(), Samples(source=self.text.source, count=1, max_new_tokens=3)),
         )
