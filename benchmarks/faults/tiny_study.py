@@ -84,7 +84,7 @@ def _study(folder: Path) -> Study:
         title="A stage of each kind",
         description="Random weights, counted numbers.",
         stages=(
-            Cache(name="teacher_cache", model=teacher, data=data),
+            Cache(name="teacher_cache", model=teacher, data=data, mesh=MeshShape(data=1)),
             *(train(name, recipe) for name, recipe in stages.items()),
         ),
     )

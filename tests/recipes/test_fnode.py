@@ -191,7 +191,7 @@ def test_a_run_learns_and_is_read_again(tmp_path, capsys, single_precision):
     assert isinstance(learnt, VectorField)
     evaluate.main(["--run", str(tmp_path)])
     expected = read_evaluations(tmp_path)["rollout_error"].metrics["rollout_error"]
-    assert f"rollout_error/rollout_error  {expected:.6g}\n" in capsys.readouterr().out
+    assert f"rollout_error  {expected:.6g}\n" in capsys.readouterr().out
     assert RolloutError(data=NOISY)(learnt) == read_evaluations(tmp_path)["rollout_error"]
     with pytest.raises(ValueError, match="run must be the folder of a run that trained a language model, got"):
         runs.language_model(tmp_path)
