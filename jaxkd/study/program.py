@@ -26,7 +26,7 @@ def prepare_process(study: Study) -> None:
 
 
 def print_plans(study: Study, *, only: str | None = None, verbose: bool = False) -> None:
-    """Validate the stages, read their data and print their plans; run nothing.
+    """Validate the stages and print their plans and first examples, or which file is missing; run nothing.
 
     Args:
         study: study to plan.
@@ -36,9 +36,13 @@ def print_plans(study: Study, *, only: str | None = None, verbose: bool = False)
     for stage in study.stages:
         if only in (None, stage.name):
             stage.validate()
-            require_sources([stage])
             sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
-            if examples := preview(stage):
+            try:
+                require_sources([stage])
+                examples = preview(stage)
+            except FileNotFoundError as error:
+                examples = f"data: {error}"
+            if examples:
                 sys.stdout.write(f"{examples}\n\n")
             if verbose:
                 sys.stdout.write(f"{json.dumps(configs.encode(stage), indent=1)}\n\n")

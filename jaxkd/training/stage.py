@@ -33,8 +33,8 @@ class Stage(abc.ABC):
         return 0
 
     def plan(self) -> str:
-        """Describe what the stage would do, and start nothing.  Default: what it works on."""
-        return self.provenance()
+        """Describe what the stage would do, and start nothing.  Default: its kind."""
+        return type(self).__name__
 
     @abc.abstractmethod
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:

@@ -28,7 +28,7 @@ class Train(TrainConfig):
 
     def plan(self) -> str:
         with jax.set_mesh(meshes.make(self.mesh)):
-            return f"{super().plan()}\n{step_plan(self.compiled_step())}"
+            return f"{super().plan()}, {type(self.recipe).__name__}\n{step_plan(self.compiled_step())}"
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         # First, since a claim stores this config, even one that requests impossible steps.
