@@ -48,7 +48,7 @@ def newest_checkpoint(workdir: Path) -> Path:
 
 TARGETS: Mapping[str, Callable[[Path], Path]] = {
     "array of the newest checkpoint": lambda workdir: largest(newest_checkpoint(workdir)),
-    "hidden states of the cache": lambda workdir: workdir / "teacher_cache/all/hidden.npy",
+    "hidden states of the cache": lambda workdir: next((workdir / "teacher_cache").rglob("hidden.npy")),
     "config of the interrupted stage": lambda workdir: workdir / STAGE / "config.json",
     "log of the interrupted stage": lambda workdir: workdir / STAGE / "metrics.jsonl",
     "evaluation of a finished stage": lambda workdir: workdir / "sft/0/evaluation.json",
