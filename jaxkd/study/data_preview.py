@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxkd.data.examples import Source
-from jaxkd.data.preferences.examples import PreferenceSource
+from jaxkd.data.examples import Example, Source
+from jaxkd.data.preferences.examples import Preference, PreferenceSource
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.data.text.chat import Tokenized
 from jaxkd.training.stage import STAGE_PREFIX, Stage
@@ -28,10 +28,12 @@ def require_sources(stages: Sequence[Stage]) -> None:
         FileNotFoundError: a file that does not exist.
     """
     for source, split in dict.fromkeys(used for stage in stages for used in _sources(stage, "train")):
-        if isinstance(source, PreferenceSource):
-            source.pairs(split)
-        else:
-            source.examples(split)
+        read(source, split)
+
+
+def read(source: Source | PreferenceSource, split: Split) -> Sequence[Example | Preference]:
+    """Return the examples of a split, or its pairs of answers: both have the messages of a prompt."""
+    return source.pairs(split) if isinstance(source, PreferenceSource) else source.examples(split)
 
 
 def preview(stage: Stage) -> str:

@@ -5,7 +5,7 @@ import logging
 from typing import Literal
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.study.data_preview import texts
+from jaxkd.study.data_preview import read, texts
 from jaxkd.training.train_stage import Train
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def of_run(train: Train, *, system: str | None = None) -> PromptStyle:
     if text is None or system is not None:
         return PromptStyle(template="chat" if text is None else text.template, system=system)
     try:
-        examples = text.source.examples("train")
+        examples = read(text.source, "train")
     except (ValueError, OSError) as error:
         _log.warning("the training rows cannot be read, so their system message is unknown: %s", error)
         return PromptStyle(template=text.template, system=None)

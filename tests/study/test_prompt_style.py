@@ -7,6 +7,7 @@ from jaxkd.data import Jsonl, PackedText
 from jaxkd.data.examples import Example
 from jaxkd.data.text.chat import prompt_tokens
 from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.recipes.dpo import DPO
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.recipes.several_teachers import SeveralTeachers
 from jaxkd.recipes.uld import ULD
@@ -31,6 +32,11 @@ def test_a_system_message_that_all_rows_share_is_taken(tiny, tmp_path):
     (row, _), tokenizer = text.source.examples("train"), tiny.student.tokenizer()
     later = Example(key="", group="", messages=style.messages("the"), response="")
     assert prompt_tokens(later, tokenizer, style.template) == prompt_tokens(row, tokenizer, text.template)
+
+
+def test_a_run_on_pairs_of_answers_has_the_style_of_their_prompts(tiny, tiny_preferences):
+    recipe = DPO(student=tiny.narrow, data=tiny_preferences)
+    assert prompt_style.of_run(tiny.train(recipe)) == PromptStyle(template="chat", system=None)
 
 
 def test_rows_without_one_or_with_several_give_none(tiny, tmp_path, caplog):

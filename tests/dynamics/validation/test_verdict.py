@@ -1,4 +1,4 @@
-"""What is said about a search first."""
+"""The verdict of a search, which comes before its equations."""
 
 import dataclasses
 
