@@ -42,7 +42,8 @@ def test_a_run_on_pairs_of_answers_has_the_style_of_their_prompts(tiny, tiny_pre
 def test_rows_without_one_or_with_several_give_none(tiny, tmp_path, caplog):
     caplog.set_level("INFO", logger="jaxkd")
     assert prompt_style.of_run(tiny.train(tiny.sft())).system is None
-    assert not caplog.messages
+    assert not [message for message in caplog.messages if "system messages" in message]
+    caplog.clear()  # the first to read these files in a process is told that its splits share rows
     mixed = text_of(tiny, tmp_path, "Be brief.", None)
     assert prompt_style.of_run(tiny.train(tiny.sft(data=mixed))).system is None
     assert caplog.messages == ["the training rows have 2 different system messages: none is added"]
