@@ -215,7 +215,7 @@ CSV = "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(
     ("data", "found"),
     [
         (
-            gzip.compress(json.dumps(GOOD).encode()),
+            gzip.compress(json.dumps(GOOD).encode(), mtime=0),
             "a gzip archive. Decompress it, for instance with `gunzip -k 'FILE'`.",
         ),
         (b"\x28\xb5\x2f\xfd...", "a Zstandard archive. Decompress it, for instance with `zstd -dk 'FILE'`."),
@@ -244,6 +244,7 @@ CSV = "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(
             f"CSV. Convert it, for instance with `python -c \"{CSV}, delimiter=';')]\" < 'FILE'`.",
         ),
     ],
+    ids=["gzip", "zstandard", "zip", "parquet", "utf-16", "utf-16-big-endian", "array", "csv", "tsv", "semicolons"],
 )
 def test_a_file_of_another_format_is_named_with_what_to_do(tmp_path, data, found):
     path = tmp_path / "rows.json"
