@@ -13,7 +13,8 @@ from jaxkd.data import Jsonl
 from jaxkd.models import Pretrained
 from jaxkd.models.surgery import evenly_spaced
 from jaxkd.models.transformer.lora import LoRA
-from jaxkd.study.program import prepare_process, print_plans, run_and_report
+from jaxkd.study.plans import check_target, print_plans
+from jaxkd.study.program import prepare_process, run_and_report
 from jaxkd.two_models.method import PACKED, Method, chosen
 from jaxkd.two_models.split import split_file
 from jaxkd.two_models.study import TwoModels
@@ -67,7 +68,9 @@ class Command:
     write_config: Path | None = None
     """File to which the config is written, besides being printed."""
     dry_run: bool = False
-    """Print the config, the plans of the stages and the memory of a compiled step, and stop."""
+    """Print the config, whether the stages fit, their time and disk, and the first examples; and stop."""
+    target: str | None = None
+    """Accelerators that a dry run plans for, such as h100-80gb, 8xh100-80gb or v5e-8; None: the devices at hand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _distill(command: Command, typed: str) -> None:
+    check_target(command.target, dry_run=command.dry_run)
     models = two_models(command)
     text = models.config_file(typed)
     sys.stdout.write(f"{text}\n")
@@ -91,7 +95,7 @@ def _distill(command: Command, typed: str) -> None:
     study = models.study()
     prepare_process(study)
     if command.dry_run:
-        print_plans(study)
+        print_plans(study, _workdir(command), target=command.target)
     else:
         run_and_report(study, _workdir(command), command=typed)
 

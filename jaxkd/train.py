@@ -14,7 +14,8 @@ from typing import Any, Literal, NoReturn, get_args
 from jaxkd.command_line.options import options
 from jaxkd.command_line.short_help import short_help
 from jaxkd.command_line.suggestions import suggestions
-from jaxkd.study.program import prepare_process, print_plans, report, run_and_report
+from jaxkd.study.plans import check_target, print_plans
+from jaxkd.study.program import prepare_process, report, run_and_report
 from jaxkd.study.study import Study
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_stage import Train
@@ -50,7 +51,9 @@ class Command:
     report: bool = False
     """Write the tables of the finished stages in the workdir, and run nothing."""
     dry_run: bool = False
-    """Print what the stages work on, the first examples, the shapes and the memory of a compiled step, and stop."""
+    """Print whether the stages fit, their time and disk, what they work on, and the first examples; and stop."""
+    target: str | None = None
+    """Accelerators that a dry run plans for, such as h100-80gb, 8xh100-80gb or v5e-8; None: the devices at hand."""
     verbose: bool = False
     """Print each stage's whole config too, in a dry run."""
 
@@ -64,11 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: list[str]) -> None:
     command, study = parse(arguments)
+    check_target(command.target, dry_run=command.dry_run)
     prepare_process(study)
     workdir = command.workdir or Path("runs") / (study.name + ("" if command.size == "full" else f"-{command.size}"))
     typed = shlex.join([*PROGRAM.split(), *arguments])
     if command.dry_run:
-        print_plans(study, only=command.only, verbose=command.verbose)
+        print_plans(study, workdir, target=command.target, only=command.only, verbose=command.verbose)
     elif command.report:
         report(study, workdir, command=typed)
     else:

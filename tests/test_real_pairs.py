@@ -72,14 +72,14 @@ def test_smoke_has_the_shapes_of_full(path):
 def test_the_last_stage_is_planned_offline(name):
     (path,) = (path for path in CONFIGS if path.stem == name)
     *_, stage = load_study(path)("smoke").stages
-    assert "GiB a device" in dataclasses.replace(stage, mesh=MeshShape(data=1)).plan()
+    assert "GiB a device" in dataclasses.replace(stage, mesh=MeshShape(data=1)).plan().description
 
 
 @pytest.mark.slow
 def test_each_method_between_two_vocabularies_is_planned_offline():
     for stage in load_study(Path("configs/gpt2_from_qwen.py"))("smoke").stages[:-1]:
         if not isinstance(stage.recipe, SFT):
-            assert "GiB a device" in dataclasses.replace(stage, mesh=MeshShape(data=1)).plan()
+            assert "GiB a device" in dataclasses.replace(stage, mesh=MeshShape(data=1)).plan().description
 
 
 def test_a_path_and_a_field_are_options(tmp_path):

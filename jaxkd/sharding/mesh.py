@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxkd.sharding.devices import devices as available
 from jaxkd.sharding.logical_axes import ROWS
 from jaxkd.typing import DATA, FSDP, TENSOR, Params
 
@@ -43,14 +44,14 @@ class MeshShape:
 
 
 def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
-    """Make the mesh with axes data, fsdp, tensor over `devices` (None: all devices of all processes).
+    """Make the mesh with axes data, fsdp, tensor over `devices` (None: those of `jaxkd.sharding.devices`).
 
     In a run of one process, fully specified sizes may use fewer devices than there are: the first ones.
 
     Raises:
         ValueError: the sizes do not fit the number of devices, or one row would span processes.
     """
-    devices = jax.devices() if devices is None else list(devices)
+    devices = available() if devices is None else list(devices)
     sizes = {DATA: shape.data, FSDP: shape.fsdp, TENSOR: shape.tensor}
     known = math.prod(size for size in sizes.values() if size != -1)
     free = next((name for name, size in sizes.items() if size == -1), None)

@@ -1,15 +1,11 @@
-"""A study as a program runs it: plans, stages, and what is written at the end."""
+"""A study as a program runs it: settings of the process, stages, and what is written at the end."""
 
-import json
 import os
-import sys
 from pathlib import Path
 
 import jax
 
-from jaxkd.runtime import configs
 from jaxkd.sharding.mesh import initialize_processes
-from jaxkd.study.data_preview import preview, require_sources
 from jaxkd.study.study import Study, run_study
 from jaxkd.study.summary import write_summary
 from jaxkd.training.train_stage import Train
@@ -23,29 +19,6 @@ def prepare_process(study: Study) -> None:
     if any(stage.deterministic for stage in training):
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     initialize_processes()
-
-
-def print_plans(study: Study, *, only: str | None = None, verbose: bool = False) -> None:
-    """Validate the stages and print their plans and first examples, or which file is missing; run nothing.
-
-    Args:
-        study: study to plan.
-        only: name of a single stage; None plans all.
-        verbose: whether to print each stage's whole config, as JSON, after its plan.
-    """
-    for stage in study.stages:
-        if only in (None, stage.name):
-            stage.validate()
-            sys.stdout.write(f"=== {stage.name}\n{stage.plan()}\n\n")
-            try:
-                require_sources([stage])
-                examples = preview(stage)
-            except FileNotFoundError as error:
-                examples = f"data: {error}"
-            if examples:
-                sys.stdout.write(f"{examples}\n\n")
-            if verbose:
-                sys.stdout.write(f"{json.dumps(configs.encode(stage), indent=1)}\n\n")
 
 
 def run_and_report(study: Study, workdir: Path, *, command: str, only: str | None = None) -> None:

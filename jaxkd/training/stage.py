@@ -12,6 +12,22 @@ Config = TypeVar("Config")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Requirements of a stage, computed without running it."""
+
+    description: str
+    """Lines for a reader."""
+    memory: float | None = None
+    """Bytes of one device that a training step needs; None for a stage without one, or if it is not known."""
+    flops: float = 0.0
+    """Floating-point operations of the matrix products of all training steps, over all devices."""
+    devices: int = 1
+    """Devices that share them."""
+    bfloat16: bool = False
+    """Whether they are computed in bfloat16."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage(abc.ABC):
     """One step of a study; `--only NAME` runs it alone."""
 
@@ -32,9 +48,9 @@ class Stage(abc.ABC):
         del folder
         return 0
 
-    def plan(self) -> str:
+    def plan(self) -> Plan:
         """Describe what the stage would do, and start nothing.  Default: its kind."""
-        return type(self).__name__
+        return Plan(description=type(self).__name__)
 
     @abc.abstractmethod
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:

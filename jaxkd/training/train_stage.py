@@ -12,8 +12,8 @@ from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
 from jaxkd.training.loop import TrainingRun
-from jaxkd.training.plan import step_plan
-from jaxkd.training.stage import resolve
+from jaxkd.training.planning.step_plan import step_plan
+from jaxkd.training.stage import Plan, resolve
 from jaxkd.training.train_config import MAY_CHANGE, TrainConfig
 
 _log = logging.getLogger(__name__)
@@ -26,9 +26,16 @@ WORK = (stage_folder.EVALUATIONS, metric_writer.FILE, "checkpoints/[0-9]*")
 class Train(TrainConfig):
     """Train a recipe's student."""
 
-    def plan(self) -> str:
+    def plan(self) -> Plan:
         with jax.set_mesh(meshes.make(self.mesh)):
-            return f"{super().plan()}, {type(self.recipe).__name__}\n{step_plan(self.compiled_step())}"
+            step = step_plan(self.compiled_step())
+        return Plan(
+            description=f"{type(self).__name__}, {type(self.recipe).__name__}\n{step.description}",
+            memory=step.memory,
+            flops=float(step.flops) * self.steps,
+            devices=step.devices,
+            bfloat16=self.precision == "bfloat16",
+        )
 
     def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
         # First, since a claim stores this config, even one that requests impossible steps.

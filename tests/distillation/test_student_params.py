@@ -111,7 +111,7 @@ def test_bfloat16_and_a_quantised_checkpoint_train_and_evaluate(tiny, tmp_path):
     student = dataclasses.replace(tiny.student, quantization="int8")
     optimizer = Optimizer(learning_rate=1e-2, groups=(Group(name="lora", learning_rate=5e-2),))
     train = tiny.train(tiny.sft(lora=EVERY, student=student), steps=2, precision="bfloat16", optimizer=optimizer)
-    assert "trainable      lora" in train.plan()
+    assert "trainable      lora" in train.plan().description
     train.run(tmp_path, seed=0, stages={})
     assert np.isfinite(read_evaluations(tmp_path)["bits_per_byte"].metrics["bits_per_byte"])
 

@@ -15,7 +15,7 @@ from jaxkd.sharding.mesh import global_batch, make
 from jaxkd.training import Optimizer
 from jaxkd.training.compiled_step import CompiledStep
 from jaxkd.training.optimizer import build
-from jaxkd.training.plan import step_plan
+from jaxkd.training.planning.step_plan import step_plan
 from tests.models import tiny
 
 CONFIGS = {
@@ -263,7 +263,7 @@ def test_a_step_is_planned_and_run_with_a_quantised_teacher(tiny, tiny_batch):
             assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), frozen) == jax.tree.map(
                 lambda leaf: (leaf.shape, leaf.dtype), described
             )
-        assert "frozen         teacher:" in step_plan(step)
+        assert "frozen         teacher:" in step_plan(step).description
         batch = global_batch(tiny_batch, jax.sharding.get_mesh())
         _, metrics = step.jit()(step.initial_state(variables), frozen, batch, jax.random.key(1))
         assert np.isfinite(metrics["loss"])

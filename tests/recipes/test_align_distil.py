@@ -175,7 +175,7 @@ def test_bad_choices_are_refused(tiny, recipe):
 def test_it_is_planned_without_weights(tiny, recipe):
     with weights_by_numpy():
         assert recipe.abstract().frozen.keys() == initial(recipe).frozen.keys() == recipe.load_frozen().keys()
-    assert "trainable" in tiny.train(recipe, mesh=MeshShape(data=1)).plan()
+    assert "trainable" in tiny.train(recipe, mesh=MeshShape(data=1)).plan().description
 
 
 def test_a_contrast_of_two_references_is_refused(tiny, tiny_preferences, recipe, tmp_path):

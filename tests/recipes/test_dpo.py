@@ -260,4 +260,4 @@ def test_it_is_planned_without_weights(tiny, dpo, other):
         described, real = recipe.abstract(), initial(recipe)
         with weights_by_numpy():
             assert described.frozen.keys() == real.frozen.keys() == recipe.load_frozen().keys()
-    assert "trainable" in tiny.train(dpo(reference=other), mesh=MeshShape(data=1)).plan()
+    assert "trainable" in tiny.train(dpo(reference=other), mesh=MeshShape(data=1)).plan().description

@@ -10,7 +10,7 @@ from jaxkd.evals import BitsPerByte
 from jaxkd.recipes.dpo import DPO
 from jaxkd.study import Generate, Study, run_study
 from jaxkd.study.data_preview import preview, require_sources
-from jaxkd.study.program import print_plans
+from jaxkd.study.plans import print_plans
 
 
 def with_test_file(train, source, path):
@@ -37,7 +37,7 @@ def test_a_bad_test_file_is_noticed_before_training(tiny, tmp_path, content, err
         run_study(study, tmp_path / "run")
     if content is not None:
         with pytest.raises(error, match=message):
-            print_plans(study)
+            print_plans(study, tmp_path / "run")
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").rglob("metrics.jsonl"))
 
 
@@ -76,18 +76,10 @@ def test_a_stage_without_training_has_no_preview(tiny):
     assert preview(tiny.evaluate()) == ""
 
 
-@pytest.mark.parametrize("verbose", [False, True])
-def test_a_dry_run_prints_plans_and_configs_if_asked(tiny, capsys, verbose):
-    print_plans(Study(name="tiny", title="", description="", stages=(tiny.evaluate(),)), verbose=verbose)
-    printed = capsys.readouterr().out
-    assert printed.startswith("=== teacher\nEvaluate\n")
-    assert ('"limit": null' in printed) == verbose
-
-
 def test_a_plan_needs_no_files_and_says_which_are_missing(tiny, tmp_path, capsys):
     """As that of a published pair of models, on a machine that has neither."""
     train = with_test_file(tiny.train(tiny.sft()), tiny.text.source, tmp_path / "test.jsonl")
-    print_plans(Study(name="tiny", title="", description="", stages=(train,)))
+    print_plans(Study(name="tiny", title="", description="", stages=(train,)), tmp_path / "run")
     printed = capsys.readouterr().out
     assert "Train, SFT" in printed
     assert "data: Jsonl.test must name an existing file" in printed

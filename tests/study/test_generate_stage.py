@@ -144,4 +144,4 @@ def test_more_than_one_process_is_refused(answer, monkeypatch):
 def test_it_says_what_it_is(answer):
     assert configs.decode(configs.encode(answer)) == answer
     assert answer.provenance() == f"answers: {answer.model.provenance()}"
-    assert answer.plan() == "Generate"
+    assert answer.plan().description == "Generate"

@@ -408,7 +408,7 @@ def test_a_folder_without_a_run_lists_those_below(whole):
 
 def test_a_dry_run_plans_and_starts_nothing(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    plan = tiny.train(mesh=MeshShape(data=1, fsdp=2, tensor=2)).plan()
+    plan = tiny.train(mesh=MeshShape(data=1, fsdp=2, tensor=2)).plan().description
     assert plan.startswith("Train, LogitKD\n")
     for part in (
         "student: ",

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.models.transformer import splash
+from jaxkd.sharding.devices import is_planned, platform
 
 Queries: TypeAlias = Float[Array, "b t heads head_dim"]
 Keys: TypeAlias = Float[Array, "b s kv_heads head_dim"]
@@ -58,24 +59,19 @@ def choose(backend: BackendChoice, case: Case) -> Backend:
     Raises:
         ValueError: a backend, requested by name, that this platform lacks or that does not support the case.
     """
-    platform = _platform()
     if backend == "auto":
-        usable = [name for name in BACKENDS if _obstacle(name, case, platform) is None]
+        usable = [name for name in BACKENDS if _obstacle(name, case) is None]
         chosen = usable[-1] if usable[-1] in FUSED else "xla"
-        _log_choice(chosen, f"auto, on {platform}")
+        _log_choice(chosen, f"auto, on {platform()}")
         return chosen
     if backend not in BACKENDS:
         raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}, got {backend!r}.")
-    obstacle = _obstacle(backend, case, platform)
+    obstacle = _obstacle(backend, case)
     if obstacle is not None:
-        usable = [name for name in BACKENDS if _obstacle(name, case, platform) is None]
+        usable = [name for name in BACKENDS if _obstacle(name, case) is None]
         raise ValueError(f"backend must be one of {', '.join(usable)} here, got {backend!r}: {obstacle}.")
     _log_choice(backend, "as asked for")
     return backend
-
-
-def _platform() -> str:
-    return jax.default_backend()
 
 
 @functools.cache
@@ -83,14 +79,16 @@ def _log_choice(backend: Backend, reason: str) -> None:
     _log.info("attention runs on %s (%s)", backend, reason)
 
 
-def _obstacle(backend: Backend, case: Case, platform: str) -> str | None:
+def _obstacle(backend: Backend, case: Case) -> str | None:
     """Return why the backend cannot be used; None if it can."""
     match backend:
         case "xla_dot" if case.softcap:
             return "jax.nn.dot_product_attention has no soft-cap"
         case "cudnn":
-            if platform not in ("gpu", "cuda"):
-                return f"it needs an NVIDIA GPU, and JAX runs on {platform}"
+            if platform() not in ("gpu", "cuda"):
+                return f"it needs an NVIDIA GPU, and JAX runs on {platform()}"
+            if is_planned():
+                return "cuDNN plans on the GPU itself, and this process has none"
             if case.softcap:
                 return "cuDNN has no soft-cap"
             if case.segments:
@@ -100,8 +98,8 @@ def _obstacle(backend: Backend, case: Case, platform: str) -> str | None:
             if case.head_dim % 8 or case.head_dim > 128:
                 return f"cuDNN takes heads of a multiple of 8 up to 128, not {case.head_dim}"
         case "splash":
-            if platform != "tpu":
-                return f"it needs a TPU, and JAX runs on {platform}"
+            if platform() != "tpu":
+                return f"it needs a TPU, and JAX runs on {platform()}"
             if case.length % splash.BLOCK:
                 return f"the kernel takes a multiple of {splash.BLOCK} tokens, not {case.length}"
     if backend in FUSED and case.cached:

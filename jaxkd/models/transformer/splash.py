@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from jaxkd.sharding import partition_spec
+from jaxkd.sharding.devices import platform
 
 BLOCK = 128
 """Tile of the kernel; sequence lengths are a multiple of it."""
@@ -70,7 +71,7 @@ def _rows(
         head_shards=1,
         q_seq_shards=1,
         attn_logits_soft_cap=softcap,
-        interpret=jax.default_backend() != "tpu",
+        interpret=platform() != "tpu",
     )
 
     def row(queries: Array, keys: Array, values: Array, segments: Array) -> Array:

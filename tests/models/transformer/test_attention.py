@@ -41,7 +41,7 @@ def platform(monkeypatch):
         return real(*arrays, implementation="xla", **options)
 
     def elsewhere(name):
-        monkeypatch.setattr(attentions, "_platform", lambda: name)
+        monkeypatch.setattr(attentions, "platform", lambda: name)
         monkeypatch.setattr(jax.nn, "dot_product_attention", by_xla)
 
     return elsewhere

@@ -1,0 +1,1 @@
+"""Requirements of a training, computed without running it: memory, operations, time."""

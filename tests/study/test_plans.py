@@ -1,0 +1,119 @@
+"""Dry runs: what fits, what would fit, and what it costs."""
+
+import dataclasses
+import re
+
+import jax
+import pytest
+
+from jaxkd.sharding import MeshShape, devices, targets
+from jaxkd.sharding.targets import GIB, Target
+from jaxkd.study import Study
+from jaxkd.study.plans import UTILISATION, check_target, print_plans, training_seconds
+from jaxkd.training.planning.less_memory import advice, options
+from jaxkd.training.stage import Plan
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Processors(Target):
+    """Devices of this machine in the place of an accelerator."""
+
+    def devices(self):
+        return jax.devices()[: self.count]
+
+
+@pytest.fixture
+def target(monkeypatch):
+    """A function that makes a target of two devices with the given memory; returns its name."""
+
+    def make(memory):
+        made = Processors(name="two", count=2, memory=memory, bfloat16=2e6, float32=1e6)
+        monkeypatch.setitem(targets.TARGETS, "two", made)
+        return "two"
+
+    return make
+
+
+def study(*stages, **changes):
+    return Study(name="tiny", title="", description="", stages=stages, **changes)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_dry_run_prints_plans_and_configs_if_asked(tiny, tmp_path, capsys, verbose):
+    print_plans(study(tiny.evaluate()), tmp_path / "run", verbose=verbose)
+    printed = capsys.readouterr().out
+    assert printed.startswith("Planned for the devices at hand: 8 x cpu, ")
+    assert re.search(r"^teacher +- +- +-$", printed, re.M)
+    assert "=== teacher\nEvaluate\n" in printed
+    assert ('"limit": null' in printed) == verbose
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_summary_has_memory_time_and_disk_of_all_seeds(tiny, tmp_path, capsys, target):
+    train = tiny.train(steps=6, mesh=MeshShape())
+    print_plans(study(train, tiny.cache(), seeds=(0, 1, 2)), tmp_path, target=target(GIB))
+    head, table, details = capsys.readouterr().out.split("\n\n", 2)
+    assert head == "Planned for two: 2 x cpu, 1.0 GiB a device."
+    rows = {line.split()[0]: line for line in table.splitlines()}
+    assert "fits" in rows["kd"]
+    assert "mesh data 2 x fsdp 1 x tensor 1" in details
+    plan = train.plan()
+    seconds = 3 * plan.flops / (2 * 1e6 * UTILISATION)
+    assert f"{seconds / 3600:.1f} h" in rows["kd"]
+    assert f"{seconds / 3600:.1f} h" in rows["in"]
+    assert "40% of the peak" in details
+
+
+def test_what_does_not_fit_is_answered_with_options_that_do(tiny, tmp_path, capsys, target):
+    train = tiny.train(mesh=MeshShape())
+    with devices.planned(jax.devices()[:2]):
+        own = train.plan().memory
+        flags, memory = next(
+            (flags, memory) for flags, stage in options(train) if (memory := stage.plan().memory) < own
+        )
+    print_plans(study(train), tmp_path, target=target(memory))
+    printed = capsys.readouterr().out
+    assert ", does not fit" in printed
+    assert f"\nkd fits with {flags}: {memory / GIB:.1f} GiB.\n" in printed
+
+
+def test_what_fits_with_no_option_is_told_how_far_they_go(tiny):
+    rows = tiny.text.rows
+    last = tiny.train(tiny.sft(remat=True), mesh=MeshShape(data=1, fsdp=1), accumulation=rows)
+    with devices.planned(jax.devices()[:1]):
+        tried = advice(last, usable=1.0)
+        assert re.fullmatch(
+            r"kd does not fit: with --kd\.precision bfloat16 it needs [\d.]+ GiB\. Train adapters \(lora\), or take "
+            r"more or larger devices\.",
+            tried,
+        )
+        assert "no option that lowers" in advice(dataclasses.replace(last, precision="bfloat16"), usable=1.0)
+
+
+def test_options_that_lower_memory_leave_the_result_as_it_is_before_they_change_it(tiny):
+    found = list(options(tiny.train(mesh=MeshShape(data=2))))
+    flags = ["--kd.mesh.data 1 --kd.mesh.fsdp -1"]
+    flags.append(f"{flags[-1]} --kd.recipe.remat")
+    assert [one for one, _ in found][:2] == flags
+    assert all(re.fullmatch(rf"{flags[-1]} --kd\.accumulation \d+", one) for one, _ in found[2:-1])
+    assert found[-1][0].endswith("--kd.precision bfloat16")
+    for _, stage in found:
+        stage.validate()
+    assert found[-1][1].recipe.remat
+
+
+def test_the_time_is_that_of_the_peak_of_the_precision():
+    two = Processors(name="two", count=2, memory=1.0, bfloat16=4e12, float32=1e12)
+    plan = Plan(description="", flops=8e15, devices=2)
+    assert training_seconds(plan, two) == pytest.approx(8e15 / (2 * 1e12 * UTILISATION))
+    assert training_seconds(dataclasses.replace(plan, bfloat16=True), two) == pytest.approx(1000 / UTILISATION)
+    assert training_seconds(plan, None) == 0
+
+
+def test_a_target_needs_a_dry_run():
+    check_target(None, dry_run=False)
+    check_target("v5e-8", dry_run=True)
+    with pytest.raises(ValueError, match="target must come with --dry-run, got --target v5e-8 alone"):
+        check_target("v5e-8", dry_run=False)
+    with pytest.raises(ValueError, match="target must be one of"):
+        check_target("v5e8", dry_run=True)
