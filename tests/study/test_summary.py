@@ -25,9 +25,6 @@ class Measured(Stage):
     def validate(self):
         """Nothing to refuse."""
 
-    def plan(self):
-        return ""
-
     def run(self, folder, *, seed, stages):
         """Nothing to do."""
 
