@@ -14,6 +14,10 @@ _Quantity: TypeAlias = tuple[str, str, str, figures.Size]
 _QUANTITIES: tuple[_Quantity, ...] = (
     ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
     ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
+    ("train/t2s_divergence", "Divergence in the student's space", "nats a token", "half"),
+    ("train/s2t_divergence", "Divergence in the teacher's space", "nats a token", "half"),
+    ("train/accuracy", "Accuracy", "share of the labels", "half"),
+    ("train/aligned", "Aligned positions", "share of the targets", "half"),
     ("train/slope_error", "Error of the rates of change", "share of their standard deviation", "half"),
     ("train/segment_error", "Error of short forecasts", "share of the standard deviation", "half"),
     ("learning_rate", "Learning rate", "", "strip"),
@@ -46,7 +50,7 @@ class Panel:
 def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
     """Draw each metric that at least one method logged more than once, the headline on the validation split first.
 
-    A metric that has no title here is named as the method logs it.
+    A metric that has no title here has its name for one.
 
     Args:
         models: models in the order of the table.
@@ -73,7 +77,7 @@ def _others(models: Sequence[Model]) -> list[_Quantity]:
     names = dict.fromkeys(name for stage in stages for row in stage.history for name in row)
     known = {name for name, *_ in _QUANTITIES} | set(_OF_THE_LOOP)
     return [
-        (name, name.removeprefix(_LOGGED).replace("_", " "), _unit(name), "half")
+        (name, name.removeprefix(_LOGGED).replace("_", " ").capitalize(), _unit(name), "half")
         for name in names
         if name.startswith(_LOGGED) and name not in known
     ]
