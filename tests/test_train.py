@@ -188,7 +188,7 @@ def test_a_mistyped_config_gets_a_suggestion_and_the_list():
 
 def test_a_file_without_get_config_is_refused(tmp_path):
     (tmp_path / "empty.py").write_text("")
-    with pytest.raises(ValueError, match="empty.py must define get_config"):
+    with pytest.raises(ValueError, match=r"empty\.py must define get_config\(size\) -> Study, it does not"):
         train.load_study(tmp_path / "empty.py")
 
 

@@ -382,7 +382,10 @@ def test_a_row_says_what_a_person_wants_to_know(whole):
     [
         ({"steps": 0}, "steps must be >= 1, got 0"),
         ({"accumulation": 3}, "accumulation must divide the 8 rows of a batch, got 3"),
-        ({"keep_best": "bits_per_byte", "validation": ()}, "keep_best='bits_per_byte' needs validation evaluators"),
+        (
+            {"keep_best": "bits_per_byte", "validation": ()},
+            "keep_best='bits_per_byte' needs validation evaluators, got none",
+        ),
         ({"save_every": 0}, "save_every must be >= 1, got 0"),
         (
             {"mesh": MeshShape(data=8), "accumulation": 2},

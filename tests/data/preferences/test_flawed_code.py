@@ -1,5 +1,6 @@
 """Real bodies, each against itself with one flaw."""
 
+import ast
 from collections import Counter
 from typing import get_args
 
@@ -8,6 +9,7 @@ import pytest
 from jaxkd.data import FlawedCode, StandardLibrary
 from jaxkd.data.examples import stable_split
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
+from jaxkd.data.preferences.code_mutations import _Source
 from jaxkd.data.text.standard_library import signature
 from jaxkd.runtime import configs
 from tests.data.plain_modules import plain_modules
@@ -65,6 +67,11 @@ def test_the_draw_is_by_the_key_alone(pairs):
     assert found
     assert all(again[pair.key] == pair.rejected for pair in found)
     assert configs.decode(configs.encode(CODE)) == CODE
+
+
+def test_a_node_that_no_source_has_is_refused():
+    with pytest.raises(ValueError, match=r"node must come from a source, got Name\(id='x'"):
+        _Source("x = 1", 0).span(ast.Name("x"))
 
 
 def test_bad_choices_are_refused():

@@ -289,7 +289,8 @@ def test_what_cannot_be_packed_is_refused_at_once(batches):
     good = _tokenized(3)
     long = Tokenized(index=3, key="a.py::f", tokens=np.zeros(25, np.int32), prompt_length=20, response_bytes=5)
     with pytest.raises(
-        ValueError, match=r"rows of 24 tokens and 10 targets, got 25 tokens and 5 targets in 'a\.py::f'"
+        ValueError,
+        match=r"tokenized must fit into rows of 24 tokens and 10 targets, got 25 tokens and 5 targets in 'a\.py::f'",
     ):
         batches([*good, long])
     wordy = Tokenized(index=3, key="a.py::f", tokens=np.zeros(20, np.int32), prompt_length=9, response_bytes=5)

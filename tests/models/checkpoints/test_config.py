@@ -284,7 +284,10 @@ def test_a_combination_that_transformers_does_not_have_is_refused_with_the_neare
             "rope_type must be default, got 'linear'",
         ),
         ({"model_type": "gpt2"}, "config.json must have 'n_embd' for model_type 'gpt2'"),
-        ({"model_type": "gpt2", "scale_attn_weights": False}, "scale_attn_weights must be True, got False"),
+        (
+            {"model_type": "gpt2", "scale_attn_weights": False},
+            "scale_attn_weights must be True, got False: other values are not supported",
+        ),
         ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx must be"),
         ({"model_type": "gpt2", "add_cross_attention": True}, "add_cross_attention must be False, got True"),
     ],

@@ -152,7 +152,8 @@ def test_targets_choose_by_path():
 
 def test_a_target_that_is_found_nowhere_is_refused_with_the_paths():
     with pytest.raises(
-        ValueError, match=r"got 'q_proj'\. Paths: blocks\.attention\.key\.kernel, .*blocks\.mlp\.up\.kernel"
+        ValueError,
+        match=r"targets must each be found in a matrix's path, got 'q_proj'\. Paths: blocks\.attention\.key\.kernel, .*blocks\.mlp\.up\.kernel",
     ):
         decoder.abstract(adapted(tiny.LLAMA, targets=(".", "q_proj")))
 
