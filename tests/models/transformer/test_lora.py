@@ -151,10 +151,11 @@ def test_targets_choose_by_path():
 
 
 def test_a_target_that_is_found_nowhere_is_refused_with_the_paths():
-    with pytest.raises(
-        ValueError,
-        match=r"targets must each be found in a matrix's path, got 'q_proj'\. Paths: blocks\.attention\.key\.kernel, .*blocks\.mlp\.up\.kernel",
-    ):
+    message = (
+        r"targets must each be found in a matrix's path, got 'q_proj'\. "
+        r"Paths: blocks\.attention\.key\.kernel, .*blocks\.mlp\.up\.kernel"
+    )
+    with pytest.raises(ValueError, match=message):
         decoder.abstract(adapted(tiny.LLAMA, targets=(".", "q_proj")))
 
 
