@@ -9,7 +9,7 @@ import pytest
 from jaxkd.sharding import MeshShape, devices, targets
 from jaxkd.sharding.targets import GIB, Target
 from jaxkd.study import Study
-from jaxkd.study.plans import UTILISATION, check_target, print_plans, training_seconds
+from jaxkd.study.plans import UTILISATION, check_target, print_plans, summary, training_seconds
 from jaxkd.training.planning.less_memory import advice, options
 from jaxkd.training.stage import Plan
 
@@ -49,23 +49,28 @@ def test_a_dry_run_prints_plans_and_configs_if_asked(tiny, tmp_path, capsys, ver
     assert not list(tmp_path.iterdir())
 
 
-def test_a_summary_has_memory_time_and_disk_of_all_seeds(tiny, tmp_path, capsys, target):
-    train = tiny.train(steps=6, mesh=MeshShape())
-    print_plans(study(train, tiny.cache(), seeds=(0, 1, 2)), tmp_path, target=target(GIB))
-    head, table, details = capsys.readouterr().out.split("\n\n", 2)
+def test_a_summary_has_memory_time_and_disk_of_all_seeds(tiny, tmp_path):
+    train, cache = tiny.train(tiny.sft()), tiny.cache()
+    plans = {
+        train.name: Plan(description="", memory=0.5 * GIB, flops=9e9, devices=2),
+        cache.name: Plan(description=""),
+    }
+    two = Processors(name="two", count=2, memory=GIB, bfloat16=2e6, float32=1e6)
+    with devices.planned(two.devices()):
+        head, table, notes = summary(study(train, cache, seeds=(0, 1, 2)), tmp_path, [train, cache], plans, two).split(
+            "\n\n"
+        )
     assert head == "Planned for two: 2 x cpu, 1.0 GiB a device."
-    rows = {line.split()[0]: line for line in table.splitlines()}
-    assert "fits" in rows["kd"]
-    assert "mesh data 2 x fsdp 1 x tensor 1" in details
-    plan = train.plan()
-    seconds = 3 * plan.flops / (2 * 1e6 * UTILISATION)
-    assert f"{seconds / 3600:.1f} h" in rows["kd"]
-    assert f"{seconds / 3600:.1f} h" in rows["in"]
-    assert "40% of the peak" in details
+    hours = 3 * 9e9 / (2 * 1e6 * UTILISATION) / 3600
+    rows = {line.split()[0]: re.split(r" {2,}", line) for line in table.splitlines()}
+    assert rows["kd"][1:3] == ["0.5 GiB, fits", f"{hours:.1f} h"]
+    assert rows["teacher_cache"][1:3] == ["-", "-"]
+    assert rows["in"][1] == f"{hours:.1f} h"
+    assert "40% of the peak" in notes
 
 
 def test_what_does_not_fit_is_answered_with_options_that_do(tiny, tmp_path, capsys, target):
-    train = tiny.train(mesh=MeshShape())
+    train = tiny.train(tiny.sft(), mesh=MeshShape())
     with devices.planned(jax.devices()[:2]):
         own = train.plan().memory
         flags, memory = next(
