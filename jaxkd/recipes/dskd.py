@@ -74,7 +74,9 @@ class DSKD(Distillation):
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
 
     def abstract(self) -> Variables:
-        return student_params.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
+        return student_params.with_projectors(
+            super().abstract(), jax.eval_shape(lambda: self._projectors(jax.random.key(0)))
+        )
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)

@@ -109,7 +109,9 @@ class DSKDCrossAttention(Distillation):
             raise ValueError(f"teacher_temperature must be > 0 and finite, got {self.teacher_temperature}.")
 
     def abstract(self) -> Variables:
-        return student_params.with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
+        return student_params.with_projectors(
+            super().abstract(), jax.eval_shape(lambda: self._projectors(jax.random.key(0)))
+        )
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)

@@ -94,7 +94,7 @@ class FeatureKD(Distillation):
             )
 
     def abstract(self) -> Variables:
-        return self._with_projectors(super().abstract(), jax.eval_shape(self._projectors, jax.random.key(0)))
+        return self._with_projectors(super().abstract(), jax.eval_shape(lambda: self._projectors(jax.random.key(0))))
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)

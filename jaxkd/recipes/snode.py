@@ -95,7 +95,7 @@ class SNODEResidual(ShootingRecipe):
     def load_base(self) -> Params:
         frozen = super().load_base()
         target = sharding.with_shardings(
-            {FIELD: jax.eval_shape(self.field.symbolic.init, jax.random.key(0), frozen[SCALES])}
+            {FIELD: jax.eval_shape(lambda scales: self.field.symbolic.init(jax.random.key(0), scales), frozen[SCALES])}
         )
         return frozen | {SYMBOLIC: trained_params(Path(self.equations), target)[FIELD]}
 

@@ -76,6 +76,8 @@ class Tpu(Target):
 
     topology: str
     """Generation and shape, such as `v5e:2x4`."""
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Further options of the topology: of v4 alone, that the two cores of a chip are one device."""
 
     def devices(self) -> list[Any]:
         from jax.experimental import topologies
@@ -85,7 +87,7 @@ class Tpu(Target):
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", self.name)
         try:
-            return list(topologies.get_topology_desc(self.topology, platform="tpu").devices)
+            return list(topologies.get_topology_desc(self.topology, platform="tpu", **self.options).devices)
         except RuntimeError as error:
             if "not installed" not in str(error):
                 raise
@@ -170,7 +172,7 @@ TARGETS: dict[str, Target] = {
         _gpu("a100-80gb", "NVIDIA A100-SXM4-80GB", memory=79.2 * GIB, bandwidth=2.039e12, **_AMPERE),
         _gpu("h100-80gb", "NVIDIA H100 80GB HBM3", memory=79.1 * GIB, bandwidth=3.352e12, **_HOPPER),
         _gpu("h200-141gb", "NVIDIA H200", memory=139.8 * GIB, bandwidth=4.8e12, **_HOPPER),
-        Tpu(name="v4-8", topology="v4:2x2x1", count=4, **_V4),
+        Tpu(name="v4-8", topology="v4:2x2x1", count=4, options={"chip_config_name": "megacore"}, **_V4),
         Tpu(name="v5e-4", topology="v5e:2x2", count=4, **_V5E),
         Tpu(name="v5e-8", topology="v5e:2x4", count=8, **_V5E),
         Tpu(name="v5e-16", topology="v5e:4x4", count=16, **_V5E),

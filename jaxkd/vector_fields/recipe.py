@@ -52,7 +52,7 @@ class FieldRecipe(Recipe):
 
     def abstract(self) -> Variables:
         scales = self._abstract_scales()
-        params = jax.eval_shape(self.field.init, jax.random.key(0), scales)
+        params = jax.eval_shape(lambda given: self.field.init(jax.random.key(0), given), scales)
         return Variables(
             params=sharding.with_shardings({FIELD: params}),
             frozen=sharding.with_shardings({SCALES: scales}),

@@ -6,6 +6,10 @@ import re
 import jax
 import pytest
 
+from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
+from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
+from jaxkd.recipes.feature_kd import FeatureKD
+from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.sharding import MeshShape, devices, targets
 from jaxkd.sharding.targets import GIB, Target
 from jaxkd.study import Study
@@ -122,3 +126,32 @@ def test_a_target_needs_a_dry_run():
         check_target("v5e-8", dry_run=False)
     with pytest.raises(ValueError, match="target must be one of"):
         check_target("v5e8", dry_run=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        *((method, "h100-80gb") for method in ("DSKD", "DSKDv2", "DSKDCrossAttention", "FeatureKD", "OnPolicy")),
+        *((method, "v5e-4") for method in ("LogitKD", "DSKDv2ETA")),
+    ],
+)
+def test_recipes_are_planned_for_accelerators(tiny, method, name):
+    """Nothing that a plan traces is computed: the devices do not exist."""
+    pytest.importorskip("libtpu")
+    pytest.importorskip("jax_plugins.xla_cuda12")
+    found = targets.find(name)
+    recipe = {
+        "LogitKD": tiny.logit_kd,
+        "DSKD": tiny.dskd,
+        "DSKDv2": tiny.dskdv2,
+        "DSKDv2ETA": lambda: tiny.cross(DSKDv2ETA),
+        "DSKDCrossAttention": lambda: tiny.cross(DSKDCrossAttention),
+        "FeatureKD": lambda: FeatureKD(student=tiny.narrow, teacher=tiny.teacher, data=tiny.text),
+        "OnPolicy": lambda: OnPolicy(recipe=tiny.logit_kd(), max_new_tokens=4),
+    }[method]()
+    with devices.planned(found.devices()):
+        plan = tiny.train(recipe, mesh=MeshShape()).plan()
+    assert plan.devices == found.count
+    assert 0 < plan.memory < GIB
+    assert plan.flops > 0
