@@ -97,7 +97,7 @@ class Generate(Stage):
                 f"one answer at least must end within max_new_tokens={self.max_new_tokens}, got none of {len(rows)}. "
                 f'Raise it, or set unfinished="keep"; {written} shows what was written.'
             )
-        write_text(learnt, "".join(_line(row) for row in kept))
+        write_text(learnt, "".join(_line({"messages": row["messages"]}) for row in kept))
 
     def _keeps(self, row: Mapping[str, Any]) -> bool:
         return self.unfinished == "keep" or row["finish"] != Finish.LENGTH.name
@@ -131,7 +131,7 @@ def _write(answer: Generate, path: Path) -> None:
 
 
 def _row(prompt: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:
-    """Return the fields that `Jsonl` reads, and those that inform the user."""
+    """Return the conversation, and facts about the answer that inform the user."""
     messages = [*example.messages, ("assistant", text)]
     return {
         "messages": [{"role": role, "content": content} for role, content in messages],
