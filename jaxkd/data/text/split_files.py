@@ -55,9 +55,9 @@ class SplitFiles:
         _warn_of_shared_rows(tuple((one, path) for one, path in paths if path.is_file()), parse)
         return rows
 
-    def input_hashes(self) -> dict[str, str]:
-        """Return the hash of the file that training reads."""
-        return {} if self.train is None else {"train": file_sha256(self.file("train"))}
+    def input_hashes(self, split: Split) -> dict[str, str]:
+        """Return the hash of the file of a split."""
+        return {} if getattr(self, split) is None else {split: file_sha256(self.file(split))}
 
 
 def _path(name: str, split: Split) -> Path:
