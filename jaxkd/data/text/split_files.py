@@ -25,7 +25,9 @@ class SplitFiles:
     train: str | None = None
     """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if unused."""
     validation: str | None = None
+    """Path of the validation file, or of a folder with a `validation.jsonl`; None if unused."""
     test: str | None = None
+    """Path of the test file, or of a folder with a `test.jsonl`; None if unused."""
 
     def file(self, split: Split) -> Path:
         """Return the file of a split.
