@@ -37,6 +37,7 @@ SPANS_SPEED = Bar(relation=">=", limit=50_000)
 """Bound on the tokens per second whose byte spans are read on one core."""
 
 LOOP = "loop over strings, Python"
+"""Name of the loop in the rows of `speed`."""
 
 Make = Callable[[], Encoder]
 
@@ -44,7 +45,7 @@ TIMED: tuple[tuple[Make, Make], ...] = (
     (packaged_tokenizers.qwen, packaged_tokenizers.gpt2),
     (packaged_tokenizers.smollm2, packaged_tokenizers.mistral_v1),
 )
-"""Pairs (teacher, student)."""
+"""Pairs (teacher, student) whose alignment is timed, on code."""
 
 PAIRS: tuple[tuple[Make, Make], ...] = (
     *TIMED,
@@ -57,8 +58,7 @@ PAIRS: tuple[tuple[Make, Make], ...] = (
     (packaged_tokenizers.j2, packaged_tokenizers.mistral_v1),
     (packaged_tokenizers.smollm2, packaged_tokenizers.rwkv),
 )
-"""Pairs (teacher, student)."""
-
+"""Pairs (teacher, student) whose tokens are paired and counted, on code and on prose."""
 
 MODES = ("byte spans", "without leading space", "greedy rule")
 """Columns of the table of shares."""
@@ -151,7 +151,14 @@ def padded(spans: "Sequence[Spans]") -> "TokenSpans":
 
 
 def speed(student: Tokens, teacher: Tokens) -> Iterator[Row]:
-    """Yield seconds of the loop and of the device, in turn, and the ratios within a round.
+    """Yield the milliseconds to align all responses, and how many times as long as the device the loop takes.
+
+    The loop over strings, byte spans and the greedy rule on integers are timed in turn, `REPEATS` times; a ratio is one
+    of the same round.  Spans and integers are ready on the device, and compilation is not timed.
+
+    Args:
+        student: responses in the student's vocabulary, which must have strings.
+        teacher: the same responses in the teacher's, which must have strings.
 
     Raises:
         ValueError: the greedy rule on the device finds other pairs than the loop.

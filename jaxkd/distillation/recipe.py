@@ -33,7 +33,9 @@ class Distillation(StudentRecipe):
     """
 
     teacher: Pretrained
+    """Frozen model to learn from."""
     data: PackedText | PairedText
+    """Text to learn from, in the tokens of both models."""
     kd_rate: float = 0.5
     """Share of the teacher's terms in the loss, in (0, 1]; the rest is the cross entropy of the labels."""
     teacher_cache: str | None = None

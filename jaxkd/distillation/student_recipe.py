@@ -21,10 +21,13 @@ class StudentRecipe(Recipe):
     """
 
     student: Pretrained
+    """Checkpoint from which training starts."""
     lora: LoRA | None = None
     """Adapters to train beside the student's frozen checkpoint; None trains all of its parameters."""
     dropout: float = 0.0
+    """Probability that an activation of the student is dropped in training, at least 0 and below 1; 0 drops none."""
     remat: bool = False
+    """Recompute the student's activations in the backward pass: less memory, more time, the same result."""
 
     def abstract(self) -> Variables:
         student = student_params.abstract(self.student_config(), self.student)

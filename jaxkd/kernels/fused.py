@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,34 @@ class Kernel(Protocol):
         ...
 
 
+class _Arrays(NamedTuple):
+    """Arguments by which a loss is differentiated; not all of them get a gradient."""
+
+    temperature: Scalar | None
+    """Temperature of the divergence if it is an array."""
+    values: Values
+    heads: Heads
+    targets: Targets
+
+    @property
+    def inputs(self) -> Inputs:
+        """Arguments of the kernel."""
+        return Inputs(values=self.values, heads=self.heads, targets=self.targets)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Static:
+    """Arguments of a loss that can be hashed."""
+
+    kernel: Kernel
+    divergence: Any
+    layout: Layout
+
+    def at(self, temperature: Scalar | None) -> Any:
+        """Return the divergence; undoes `_hashable`."""
+        return self.divergence if temperature is None else dataclasses.replace(self.divergence, temperature=temperature)
+
+
 def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]:
     """Compute the differentiable total and the columns of the kernel, under the ambient mesh.
 
@@ -52,7 +80,7 @@ def fused(kernel: Kernel, divergence: Any, inputs: Inputs) -> tuple[Scalar, Any]
     if axes := explicit_axes():
         tokens = PartitionSpec(*jax.typeof(inputs.values["student"]).sharding.spec[:-1])
         computed = jax.sharding.auto_axes(axes=axes, out_sharding=(PartitionSpec(), tokens))(computed)
-    return computed(temperature, inputs.values, inputs.heads, inputs.targets)
+    return computed(_Arrays(temperature, inputs.values, inputs.heads, inputs.targets))
 
 
 def _hashable(divergence: Any) -> tuple[Any, Scalar | None]:
@@ -66,16 +94,9 @@ def _hashable(divergence: Any) -> tuple[Any, Scalar | None]:
     return dataclasses.replace(divergence, temperature=2.0), temperature
 
 
-def _at(divergence: Any, temperature: Scalar | None) -> Any:
-    """Undo `_hashable`."""
-    return divergence if temperature is None else dataclasses.replace(divergence, temperature=temperature)
-
-
-def _computed(
-    kernel: Kernel, divergence: Any, temperature: Scalar | None, values: Values, heads: Heads, targets: Targets
-) -> tuple[Scalar, Any]:
-    shape = values["student"].shape[:-1]
-    layout = ambient(heads)
+def _computed(kernel: Kernel, divergence: Any, arrays: _Arrays) -> tuple[Scalar, Any]:
+    shape = arrays.values["student"].shape[:-1]
+    layout = ambient(arrays.heads)
     missing = -(shape[0] if shape else 1) % layout.row_shards
 
     def flat(array: Array) -> Array:
@@ -84,89 +105,78 @@ def _computed(
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
         return array.reshape(-1, *array.shape[max(len(shape), 1) :])
 
-    values, targets = jax.tree.map(flat, values), jax.tree.map(flat, targets)
-    total, columns = _loss(kernel, divergence, layout, temperature, values, heads, targets)
+    arrays = arrays._replace(values=jax.tree.map(flat, arrays.values), targets=jax.tree.map(flat, arrays.targets))
+    total, columns = _loss(_Static(kernel=kernel, divergence=divergence, layout=layout), arrays)
     return total, jax.tree.map(lambda column: column[: math.prod(shape)].reshape(shape), columns)
 
 
-def _loss_value(
-    kernel: Kernel,
-    divergence: Any,
-    layout: Layout,
-    temperature: Scalar | None,
-    values: Values,
-    heads: Heads,
-    targets: Targets,
-) -> tuple[Scalar, Summed]:
-    def evaluate(inputs: Inputs, temperature: Scalar | None) -> Summed:
-        return kernel.evaluate(_at(divergence, temperature), inputs, layout)
+def _loss_value(static: _Static, arrays: _Arrays) -> tuple[Scalar, Summed]:
+    def evaluate(divergence: Any, inputs: Inputs) -> Summed:
+        return static.kernel.evaluate(divergence, inputs, static.layout)
 
-    inputs = Inputs(values=values, heads=heads, targets=targets)
-    columns = _spread(layout, evaluate, inputs, (temperature, PartitionSpec()), outputs=layout.tokens)
-    return columns.total(targets), columns
+    columns = _spread(static, evaluate, arrays, outputs=static.layout.tokens)
+    return columns.total(arrays.targets), columns
 
 
-def _loss_forward(
-    kernel: Kernel,
-    divergence: Any,
-    layout: Layout,
-    temperature: Scalar | None,
-    values: Values,
-    heads: Heads,
-    targets: Targets,
-) -> tuple[tuple[Scalar, Summed], Any]:
-    def forward(inputs: Inputs, temperature: Scalar | None) -> tuple[Summed, Any]:
-        return kernel.forward(_at(divergence, temperature), inputs, layout)
+def _loss_forward(static: _Static, arrays: _Arrays) -> tuple[tuple[Scalar, Summed], tuple[_Arrays, Any]]:
+    def forward(divergence: Any, inputs: Inputs) -> tuple[Summed, Any]:
+        return static.kernel.forward(divergence, inputs, static.layout)
 
-    inputs = Inputs(values=values, heads=heads, targets=targets)
-    outputs = layout.tokens, kernel.residual_specs(divergence, inputs, layout)
-    columns, residual = _spread(layout, forward, inputs, (temperature, PartitionSpec()), outputs=outputs)
-    return (columns.total(targets), columns), (temperature, values, heads, targets, residual)
+    outputs = static.layout.tokens, _residual_specs(static, arrays)
+    columns, residual = _spread(static, forward, arrays, outputs=outputs)
+    return (columns.total(arrays.targets), columns), (arrays, residual)
 
 
-def _loss_backward(
-    kernel: Kernel, divergence: Any, layout: Layout, saved: Any, cotangents: tuple[Scalar, Any]
-) -> tuple[None, Any, Any, None]:
-    temperature, values, heads, targets, residual = saved
-    scale, _ = cotangents
-    inputs = Inputs(values=values, heads=heads, targets=targets)
+def _loss_backward(static: _Static, saved: tuple[_Arrays, Any], cotangents: tuple[Scalar, Any]) -> tuple[Any]:
+    (arrays, residual), (scale, _) = saved, cotangents
 
-    def backward(inputs: Inputs, temperature: Scalar | None, residual: Any, scale: Scalar) -> Gradients:
-        return kernel.backward(_at(divergence, temperature), inputs, residual, scale, layout)
+    def backward(divergence: Any, inputs: Inputs, residual: Any, scale: Scalar) -> Gradients:
+        return static.kernel.backward(divergence, inputs, residual, scale, static.layout)
 
-    residual_specs = kernel.residual_specs(divergence, inputs, layout)
-    outputs = layout.gradient_specs(inputs, divergence)
-    others = (temperature, PartitionSpec()), (residual, residual_specs), (scale, PartitionSpec())
-    gradients = _spread(layout, backward, inputs, *others, outputs=outputs)
-    to_values = {side: gradients.values.get(side) for side in values}
-    to_heads = {side: gradients.heads.get(side) for side in heads}
-    return None, to_values, to_heads, None
+    outputs = static.layout.gradient_specs(arrays.inputs, static.divergence)
+    others = (residual, _residual_specs(static, arrays)), (scale, PartitionSpec())
+    gradients = _spread(static, backward, arrays, *others, outputs=outputs)
+    to_values = {side: gradients.values.get(side) for side in arrays.values}
+    to_heads = {side: gradients.heads.get(side) for side in arrays.heads}
+    return (arrays._replace(temperature=None, values=to_values, heads=to_heads, targets=None),)
 
 
-_loss = jax.custom_vjp(_loss_value, nondiff_argnums=(0, 1, 2))
+_loss = jax.custom_vjp(_loss_value, nondiff_argnums=(0,))
 _loss.defvjp(_loss_forward, _loss_backward)
 
 
+def _residual_specs(static: _Static, arrays: _Arrays) -> Any:
+    return static.kernel.residual_specs(static.divergence, arrays.inputs, static.layout)
+
+
 def _spread(
-    layout: Layout, function: Callable[..., Any], inputs: Inputs, *others: tuple[Any, Any], outputs: Any
+    static: _Static, function: Callable[..., Any], arrays: _Arrays, *others: tuple[Any, Any], outputs: Any
 ) -> Any:
-    """Run `function(inputs, *others)` on every device's own tokens and rows of the heads.
+    """Run `function(divergence, inputs, *others)` on every device's own tokens and rows of the heads.
 
     Args:
-        layout: layout of the arrays.
+        static: loss and layout of the arrays.
         function: runs on each device, on its own part of the arrays.
-        inputs: inputs of the whole loss.
+        arrays: arguments of the whole loss.
         others: further arguments, each with its partition specs.
         outputs: partition specs of what `function` returns.
     """
+    layout = static.layout
 
-    def local(values: Values, heads: Heads, targets: Targets, *others: Any) -> Any:
-        return function(Inputs(values=values, heads=layout.gathered(heads), targets=targets), *others)
+    def local(arrays: _Arrays, *others: Any) -> Any:
+        gathered = arrays._replace(heads=layout.gathered(arrays.heads))
+        return function(static.at(arrays.temperature), gathered.inputs, *others)
 
-    arguments = (inputs.values, inputs.heads, inputs.targets, *(argument for argument, _ in others))
+    arguments = (arrays, *(argument for argument, _ in others))
     if not layout.axes:
         return local(*arguments)
-    specs = (layout.tokens, layout.head_specs(inputs.heads), layout.tokens, *(specs for _, specs in others))
+    specs = arrays._replace(
+        temperature=PartitionSpec(),
+        values=layout.tokens,
+        heads=layout.head_specs(arrays.heads),
+        targets=layout.tokens,
+    )
+    all_specs = (specs, *(specs for _, specs in others))
     # Nothing is differentiated inside, so types need not record which values vary between devices.
-    spread = jax.shard_map(local, in_specs=specs, out_specs=outputs, axis_names=layout.axes, check_vma=False)
+    spread = jax.shard_map(local, in_specs=all_specs, out_specs=outputs, axis_names=layout.axes, check_vma=False)
     return jax.jit(spread)(*arguments)  # not jitted, shard_map takes all axes of the mesh or none

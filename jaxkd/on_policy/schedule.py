@@ -13,8 +13,11 @@ class Ramp:
     """
 
     start: float
+    """Value at step 0."""
     end: float
+    """Value from step `steps` on."""
     steps: int
+    """Number of steps of the ramp."""
 
     def at(self, step: int) -> float:
         """Return the value at `step`."""

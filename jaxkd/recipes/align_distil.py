@@ -56,6 +56,7 @@ class AlignDistil(Distillation):
     """Reverse DPO model, or the reference for the vanilla reward; must use the teacher's vocabulary.  Loading rejects
     two runs trained against different references."""
     kd_rate: float = 1.0
+    """Share of the teacher's term in the loss, in (0, 1]; the rest is the cross entropy of the labels."""
     scale: float = 20.0
     """Factor on the distance of the two models, >= 0; r in the paper."""
     floor: float = 1e-3
@@ -63,6 +64,8 @@ class AlignDistil(Distillation):
     beta: float = 0.1
     """Beta of the preference training, > 0."""
     reward: Reward = "contrastive"
+    """Reward that the teacher maximises: "contrastive" weighs the DPO model against the reverse model, "vanilla"
+    against the reference of the preference training."""
     mean: MeanOver = "answers"
     """Unit that the loss averages over: answers, each the mean of its tokens, or all tokens alike."""
     shift: Shift = "paper"

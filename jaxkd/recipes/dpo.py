@@ -45,7 +45,9 @@ class DPO(StudentRecipe):
     """
 
     data: PreferenceText
+    """Pairs of answers to learn from."""
     objective: PreferenceLoss = DPOLoss()
+    """Loss L of a pair, by default that of DPO."""
     prefer: Side = "chosen"
     """Answer of each pair to learn."""
     reference: Pretrained | None = None

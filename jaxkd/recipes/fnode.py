@@ -46,6 +46,7 @@ class FNODE(MatchingRecipe):
     """
 
     field: Field = Network()
+    """Vector field f to learn.  Default: a neural network."""
     rounds: int = 0
     """Number of rounds of simulation between the samples."""
     parts: int = 4

@@ -28,6 +28,7 @@ class LogitKD(Distillation):
 
     data: PackedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
+    """Divergence D between the distributions of student and teacher; its temperature divides the logits of both."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)

@@ -31,6 +31,7 @@ class MinED(Distillation):
 
     data: PairedText
     temperature: float = 2.0
+    """Divisor of the logits of student and teacher in the divergence, > 0."""
 
     @property
     def text(self) -> PairedText:

@@ -45,11 +45,13 @@ class MultipleShooting(SegmentRecipe):
     """
 
     field: Field = Network()
+    """Vector field f to learn.  Default: a neural network."""
     horizon: int = 10
     """Length of a piece, in sampling intervals."""
     continuity: float = 1.0
     """Weight of the gaps between pieces, >= 0."""
     integrator: Integrator = FixedSteps()
+    """Solver of the forecasts."""
 
     def validate(self) -> None:
         super().validate()

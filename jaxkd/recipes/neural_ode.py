@@ -18,3 +18,4 @@ class NeuralODE(ShootingRecipe):
     """
 
     field: Field = Network()
+    """Vector field f to learn.  Default: a neural network."""

@@ -55,6 +55,7 @@ class OnPolicy(Recipe):
     max_new_tokens: int = 256
     """Largest number of tokens of an answer; one that reaches it has no end to learn."""
     sampling: Sampling = AS_LEARNT
+    """Options of sampling the student's answers.  Default: from its own distribution, at temperature 1."""
     every: int = 1
     """Steps between rollouts: the student answers the prompts of that many batches at once, and learns from one batch
     per step.  An answer is at most `every - 1` steps old."""

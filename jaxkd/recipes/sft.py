@@ -25,6 +25,7 @@ class SFT(StudentRecipe):
     """
 
     data: PackedText
+    """Text to learn from."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         label_term = label_loss(self.student_hiddens(variables, batch, key), batch, rate=1.0, count=counts["targets"])

@@ -31,6 +31,7 @@ class SNODEMatching(MatchingRecipe):
     """
 
     field: Symbolic
+    """Candidate terms of the equations."""
     alpha: float = 0.0
     """Weight of the penalty that pulls coefficients towards 0, >= 0."""
 
@@ -59,6 +60,7 @@ class SNODETuning(ShootingRecipe):
     """
 
     field: Symbolic
+    """Terms of the equations of stage 1."""
     equations: str
     """Folder of the run that found the equations, or "stage:NAME"."""
 
@@ -77,6 +79,7 @@ class SNODEResidual(ShootingRecipe):
     """
 
     field: Corrected
+    """Terms of the equations, and the network that is added to them."""
     equations: str
     """Folder of the run that found the equations, or "stage:NAME"."""
 

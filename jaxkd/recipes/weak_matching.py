@@ -28,6 +28,7 @@ class WeakMatching(SegmentRecipe):
     """
 
     field: Field = Network()
+    """Vector field f to learn.  Default: a neural network."""
     window: int = 9
     """Number of samples in a window, odd and at least 5."""
 

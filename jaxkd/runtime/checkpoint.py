@@ -11,6 +11,7 @@ with them before it is read; a remote store does that itself.
 import dataclasses
 import functools
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,8 @@ class Checkpoints:
 
         self._read_only = read_only
         self._ocp = ocp
+        # Not before Orbax has imported absl, which makes a logger of its own class.
+        self._orbax_log = logging.getLogger("absl")
         self._policy = _LastAndBest(keep_last, keep_best, mode)
         self._folder = folder if is_remote(folder) else Path(folder).resolve()
         self._saved: SavedSteps | None = None
@@ -145,6 +148,7 @@ class Checkpoints:
             json.dumps(record)
         except (TypeError, ValueError) as error:
             raise TypeError(f"record must be made of what JSON can hold: {error}.") from error
+        self._orbax_log.addFilter(_is_no_traceback_of_orbax)
         self._manager.save(
             step,
             args=self._ocp.args.Composite(
@@ -193,11 +197,17 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Wait for the current save to complete, and raise its error if it failed."""
-        self._manager.wait_until_finished()
+        try:
+            self._manager.wait_until_finished()
+        finally:
+            self._orbax_log.removeFilter(_is_no_traceback_of_orbax)
 
     def close(self) -> None:
         """Call `wait`, then end the threads."""
-        self._manager.close()
+        try:
+            self._manager.close()
+        finally:
+            self._orbax_log.removeFilter(_is_no_traceback_of_orbax)
 
     def __enter__(self) -> Self:
         return self
@@ -246,6 +256,11 @@ class Checkpoints:
             target, restore_args=self._ocp.checkpoint_utils.construct_restore_args(target), partial_restore=True
         )
         return self._manager.restore(step, args=self._ocp.args.Composite(**{_ARRAYS: args}))[_ARRAYS]
+
+
+def _is_no_traceback_of_orbax(record: logging.LogRecord) -> bool:
+    """Return False for the traceback that Orbax logs of a save that failed: the error is raised as well."""
+    return not record.exc_info or "orbax" not in Path(record.pathname).parts
 
 
 def tree_bytes(tree: Any) -> int:

@@ -40,11 +40,15 @@ class Cache(Stage):
     """Cache final hidden states of `model` at each response token of a split, or log-probabilities for answer pairs."""
 
     model: Pretrained
+    """Frozen model whose outputs are stored."""
     data: PackedText | PreferenceText
+    """Text that the model reads, the same as that of the training run that uses the cache."""
     split: Split = "train"
+    """Split of the data that is cached."""
     dtype: StoredDtype = "float32"
     """Dtype in storage; bfloat16 halves the size and rounds to 8 bits of mantissa."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    """Number of devices along each axis of the mesh.  Default: rows are split over all devices."""
 
     def validate(self) -> None:
         self.data.check_fits(self.model.config())

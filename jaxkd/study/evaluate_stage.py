@@ -22,8 +22,11 @@ class Evaluate(Stage):
     """Evaluate a checkpoint as it is: the teacher, or the student before training."""
 
     model: Pretrained
+    """Checkpoint to evaluate."""
     evaluators: tuple[Evaluator, ...]
+    """Evaluators that run on the model, each on its own data."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    """Number of devices along each axis of the mesh.  Default: rows are split over all devices."""
 
     def validate(self) -> None:
         self.model.config()

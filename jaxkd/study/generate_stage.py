@@ -40,11 +40,15 @@ class Generate(Stage):
     """
 
     model: Pretrained
+    """Model that answers."""
     data: PackedText
     """Text whose prompts are answered, as a training run with the same data sees them."""
     split: Split = "train"
+    """Split of the data whose prompts are answered."""
     max_new_tokens: int = 256
+    """Largest number of tokens of an answer."""
     sampling: Sampling = GREEDY
+    """Options of sampling the answers.  Default: the most probable token at each step."""
     unfinished: Literal["drop", "keep"] = "drop"
     """Treatment of answers truncated by `max_new_tokens`: they teach a student to stop there."""
     rows: int = 32
@@ -52,6 +56,7 @@ class Generate(Stage):
     sample_seed: int = 0
     """Seed of the samples, if the temperature is not 0."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    """Number of devices along each axis of the mesh.  Default: rows are split over all devices."""
 
     def validate(self) -> None:
         self.data.check_fits(self.model.config())
@@ -97,7 +102,7 @@ class Generate(Stage):
                 f"one answer at least must end within max_new_tokens={self.max_new_tokens}, got none of {len(rows)}. "
                 f'Raise it, or set unfinished="keep"; {written} shows what was written.'
             )
-        write_text(learnt, "".join(_line(row) for row in kept))
+        write_text(learnt, "".join(_line({"messages": row["messages"]}) for row in kept))
 
     def _keeps(self, row: Mapping[str, Any]) -> bool:
         return self.unfinished == "keep" or row["finish"] != Finish.LENGTH.name
@@ -131,7 +136,7 @@ def _write(answer: Generate, path: Path) -> None:
 
 
 def _row(prompt: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:
-    """Return the fields that `Jsonl` reads, and those that inform the user."""
+    """Return the conversation, and facts about the answer that inform the user."""
     messages = [*example.messages, ("assistant", text)]
     return {
         "messages": [{"role": role, "content": content} for role, content in messages],

@@ -20,11 +20,15 @@ class Study:
     """Stages, seeds and comparisons of a study, as a config file returns them."""
 
     name: str
+    """Short name; the default folder is runs/NAME."""
     title: str
+    """Title of the report."""
     description: str
     """Paragraph at the head of the report."""
     stages: tuple[Stage, ...]
+    """Stages in the order in which they run; "stage:NAME" in one is the folder of an earlier one."""
     seeds: tuple[int, ...] = (0,)
+    """Random seeds; a stage that trains runs once for each, the others once."""
     comparisons: tuple[tuple[str, str], ...] = ()
     """Pairs of labels whose difference in bits per byte is reported with an interval."""
     headline: Headline = BITS_PER_BYTE

@@ -5,29 +5,24 @@ A span is `[start, end)` in the UTF-8 bytes of the text.  It is read off the tok
 a character.  Spans are what two tokenizations of a text have in common, and what `jaxkd.alignment` takes.
 """
 
-import dataclasses
-import functools
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Int
 
+from jaxkd.tokenizers import token_table
 from jaxkd.tokenizers.normalised_text import rewrite
-from jaxkd.tokenizers.pieces import token_bytes
+from jaxkd.tokenizers.token_table import TokenTable
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
 Spans: TypeAlias = Int[np.ndarray, "n 2"]
 """Start and end per token, int32."""
 
-_SPACE = "▁"
 _SPACES = re.compile(rb"[ \t\n\r\x0b\x0c]*")
-_DROP_SPACES = ("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "WhitespaceSplit")
-"""Pre-tokenizers after which no token stands for the space between words."""
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[list[int], Spans]:
@@ -66,17 +61,17 @@ def spans(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], text: str) -
 
     Source: inferred.  Deviation: none.
     """
-    table = _table(tokenizer)
+    table = token_table.first_read(tokenizer)
     try:
         return _spans(table, ids, text)
     except ValueError:
-        current = _current(tokenizer)
+        current = token_table.current(tokenizer)
         if current is table:
             raise
     return _spans(current, ids, text)
 
 
-def _spans(table: "_Table", ids: Sequence[int], text: str) -> Spans:
+def _spans(table: TokenTable, ids: Sequence[int], text: str) -> Spans:
     if unknown := [index for index in ids if index not in table.pieces]:
         raise ValueError(
             f"ids must be tokens of {table.name}, got {min(unknown)}, which it does not have. Padding rows of a "
@@ -161,118 +156,6 @@ def without_leading_space(spans: Spans, text: str) -> Spans:
     return np.stack([np.where(moved < ends, moved, starts), ends], axis=-1).astype(np.int32)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Added:
-    """Matching of an added token in a text."""
-
-    special: bool
-    left: bool
-    """Whether it includes the white space before it."""
-    right: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Table:
-    """Cached properties of a tokenizer."""
-
-    name: str
-    pieces: dict[int, bytes]
-    added: dict[int, _Added]
-    unknown: int | None
-    space_in_front: Literal["always", "where there is none", "never"]
-    """Whether a space is prepended to a text."""
-    drops_spaces: bool
-    normalize: Callable[[str], str] | None
-    """Normalisation before a text is split into words; None if it changes no bytes."""
-    normalizers: tuple[str, ...]
-
-    @functools.cached_property
-    def byte_values(self) -> frozenset[int]:
-        """Values of the bytes that are in a token."""
-        return frozenset(b"".join(self.pieces.values()))
-
-
-def pieces(tokenizer: "PreTrainedTokenizerBase") -> Mapping[int, bytes]:
-    """Return `pieces.token_bytes`, read once per tokenizer because it is slow."""
-    return _current(tokenizer).pieces
-
-
-def _current(tokenizer: "PreTrainedTokenizerBase") -> _Table:
-    """Return the table with all tokens that were added since the first call.
-
-    Counting them takes longer than the spans of a text: a tokenizer lists hundreds for it.
-    """
-    table, added = _table(tokenizer), len(tokenizer.added_tokens_decoder)
-    return table if added == len(table.added) else _table(tokenizer, added)
-
-
-@functools.lru_cache(maxsize=32)
-def _table(tokenizer: "PreTrainedTokenizerBase", added: int | None = None) -> _Table:
-    """Read a tokenizer once for each number of added tokens."""
-    del added  # only in the key
-    pieces = token_bytes(tokenizer)
-    state = json.loads(cast("PreTrainedTokenizerFast", tokenizer).backend_tokenizer.to_str())
-    steps = _flat(state["normalizer"], "normalizers")
-    model = state["model"]
-    unknown = model.get("unk_id", model.get("unk_token"))
-    cuts = _flat(state["pre_tokenizer"], "pretokenizers")
-    normalize, changing = _normalizer(steps, marked=_SPACE in json.dumps(state["decoder"], ensure_ascii=False))
-    return _Table(
-        name=tokenizer.name_or_path or type(tokenizer).__name__,
-        pieces=pieces,
-        added={
-            token["id"]: _Added(special=token["special"], left=token["lstrip"], right=token["rstrip"])
-            for token in state["added_tokens"]
-        },
-        unknown=tokenizer.get_vocab().get(unknown) if isinstance(unknown, str) else unknown,
-        space_in_front=_space_in_front(steps, cuts),
-        drops_spaces=any(cut["type"] in _DROP_SPACES or cut.get("behavior") == "Removed" for cut in cuts),
-        normalize=normalize,
-        normalizers=changing,
-    )
-
-
-def _space_in_front(
-    steps: list[dict[str, Any]], cuts: list[dict[str, Any]]
-) -> Literal["always", "where there is none", "never"]:
-    if any(step["type"] == "Prepend" for step in steps):
-        return "always"
-    for cut in cuts:
-        if cut.get("add_prefix_space") or cut.get("prepend_scheme") in ("always", "first"):
-            return "where there is none"
-    return "never"
-
-
-def _flat(step: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
-    if step is None:
-        return []
-    return [one for inner in step[key] for one in _flat(inner, key)] if step["type"] == "Sequence" else [step]
-
-
-def _normalizer(steps: list[dict[str, Any]], *, marked: bool) -> tuple[Callable[[str], str] | None, tuple[str, ...]]:
-    """Return the steps that change what tokens stand for, as a function, and their names.
-
-    A prepended space, and marks instead of spaces, show in the tokens.
-    """
-    from tokenizers import Tokenizer
-
-    to_mark = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
-    changing = [step for step in steps if step["type"] != "Prepend" and step != to_mark]
-    names = tuple(step["type"] for step in changing)
-    if not changing:
-        # A mark in the text itself is read as a space.
-        return (lambda text: text.replace(_SPACE, " ")) if marked else None, names
-    empty = json.loads(Tokenizer.from_str('{"model": {"type": "BPE", "vocab": {}, "merges": []}}').to_str())
-    empty["normalizer"] = {"type": "Sequence", "normalizers": changing}
-    normalizer = Tokenizer.from_str(json.dumps(empty)).normalizer
-
-    def normalize(text: str) -> str:
-        changed = normalizer.normalize_str(text)
-        return changed.replace(_SPACE, " ") if marked else changed
-
-    return normalize, names
-
-
 class _Differs(Exception):
     """Tokens and text differ at the token `number`, at the byte `place` of the text."""
 
@@ -280,7 +163,7 @@ class _Differs(Exception):
         self.number, self.place = number, place
 
 
-def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
+def _walk(table: TokenTable, ids: Sequence[int], text: bytes) -> Spans:
     """Return the spans in `text` of runs of ordinary tokens, and of added tokens between them."""
     found = np.zeros((len(ids), 2), np.int32)
     first = place = 0
@@ -296,7 +179,7 @@ def _walk(table: _Table, ids: Sequence[int], text: bytes) -> Spans:
     return found
 
 
-def _run(table: _Table, ids: Sequence[int], text: bytes, place: int, first: int) -> Spans:
+def _run(table: TokenTable, ids: Sequence[int], text: bytes, place: int, first: int) -> Spans:
     """Return the spans of ordinary tokens from `place` on; the first may begin with a space not in the text."""
     pieces = [table.pieces[index] for index in ids]
     without = [pieces[0].removeprefix(b" "), *pieces[1:]]
@@ -330,7 +213,7 @@ def _word_by_word(pieces: Sequence[bytes], text: bytes, place: int, first: int) 
     return np.array(found, np.int32)
 
 
-def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
+def _with_spaces_before(table: TokenTable, ids: Sequence[int], text: bytes, found: Spans) -> Spans:
     """Extend the spans of words by the space that they stand for, if the tokenizer drops it and the text has it."""
     if not table.drops_spaces:
         return found
@@ -341,7 +224,7 @@ def _with_spaces_before(table: _Table, ids: Sequence[int], text: bytes, found: S
     return found
 
 
-def _added(table: _Table, index: int, text: bytes, place: int, number: int) -> tuple[int, int]:
+def _added(table: TokenTable, index: int, text: bytes, place: int, number: int) -> tuple[int, int]:
     """Return the span of an added token: its text, with the spaces that it includes, or nothing."""
     piece, how = table.pieces[index], table.added[index]
     start = _behind_spaces(text, place) if how.left or table.drops_spaces else place
@@ -366,7 +249,7 @@ def _first_difference(pieces: Sequence[bytes], text: bytes, place: int, first: i
     return _Differs(first, place)
 
 
-def _through_rewritten(table: _Table, ids: Sequence[int], text: str) -> Spans:
+def _through_rewritten(table: TokenTable, ids: Sequence[int], text: str) -> Spans:
     """Return spans in a text that the tokenizer rewrites."""
     original = text.encode()
     kept = {table.pieces[index].decode() for index in ids if index in table.added}
@@ -390,7 +273,7 @@ _NORMALIZE_FIRST = (
 )
 
 
-def _refusal(table: _Table, ids: Sequence[int], text: bytes, difference: _Differs) -> ValueError:
+def _refusal(table: TokenTable, ids: Sequence[int], text: bytes, difference: _Differs) -> ValueError:
     """Return the error for the first difference."""
     number, place = difference.number, difference.place
     index = ids[number]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxkd.tokenizers import byte_spans
+from jaxkd.tokenizers import byte_spans, token_table
 from jaxkd.tokenizers.byte_spans import Spans
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def spelled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> tuple[s
     Raises:
         TypeError: as `byte_spans.spans`.
     """
-    count = _whole_characters(byte_spans.pieces(tokenizer), ids)
+    count = _whole_characters(token_table.current(tokenizer).pieces, ids)
     while count:
         text = str(tokenizer.decode(ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False))
         try:

@@ -22,7 +22,7 @@ from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
 from jaxkd.training.evaluator import Evaluation, Evaluator
 from jaxkd.training.step_log import StepLog, require_finite
-from jaxkd.training.train_config import TrainConfig
+from jaxkd.training.train_config import MAY_CHANGE, TrainConfig
 from jaxkd.training.train_step import TrainState, rollout_key
 from jaxkd.typing import Key, Params
 
@@ -63,7 +63,7 @@ class TrainingRun:
         """Start from the newest checkpoint in the folder, else from `start_from`, else from the recipe."""
         latest = checkpoints.latest()
         if latest is not None:
-            inputs.require_unchanged(self.folder, self.train.recipe)
+            inputs.require_unchanged(self.folder, self.train, may_differ=MAY_CHANGE)
             state, record = checkpoints.restore(latest, self.abstract)
             stream.set_state(record["stream"])
             _log.info("resuming at step %d of %s", latest, self.folder)
@@ -72,7 +72,7 @@ class TrainingRun:
         variables = self.train.recipe.init(jax.random.fold_in(jax.random.key(self.seed), 2**31))
         origins = self.train.recipe.origins()
         if jax.process_index() == 0:
-            inputs.store(self.folder, self.train.recipe)
+            inputs.store(self.folder, self.train, may_differ=MAY_CHANGE)
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
             variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))

@@ -57,6 +57,7 @@ class Optimizer:
     learning_rate: float = 1e-4
     """Peak learning rate, reached after `warmup_steps`."""
     schedule: Schedule = "cosine"
+    """Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay."""
     warmup_steps: int = 0
     """Steps over which the rate rises linearly from 0 at step 0."""
     final_fraction: float = 0.0
@@ -64,9 +65,14 @@ class Optimizer:
     decay_steps: int | None = None
     """Steps of the final linear decay of "wsd"; None uses the last fifth of the run."""
     weight_decay: float = 0.0
+    """Decoupled weight decay, at least 0, multiplied by the learning rate of the step; norms and biases have none."""
     b1: float = 0.9
+    """Decay rate of the average of the gradients, at least 0 and below 1."""
     b2: float = 0.999
+    """Decay rate of the average of the squared gradients, at least 0 and below 1."""
     eps: float = 1e-8
+    """Number that is added to the root of the averaged squared gradients, at least 0: it bounds the update of a
+    parameter whose gradients are tiny."""
     clip_norm: float | None = 1.0
     """Largest global norm of the gradient, over all groups together; None disables clipping."""
     groups: tuple[Group, ...] = ()

@@ -38,8 +38,11 @@ class TrainConfig(Stage):
     """Fields of a training run, and their validation; `Train` runs it."""
 
     recipe: Recipe
+    """Method, with its models and data."""
     steps: int
+    """Number of optimizer steps of the whole run, at least 1."""
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    """AdamW and its schedule."""
     accumulation: int = 1
     """Number of micro-batches that a batch is split into: less memory, the same result."""
     precision: Precision = "float32"
@@ -47,24 +50,29 @@ class TrainConfig(Stage):
     ema_decay: float | None = None
     """Decay of a moving average of the parameters, which is evaluated and exported; None keeps none."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    """Number of devices along each axis of the mesh.  Default: rows are split over all devices."""
     start_from: str | None = None
     """Folder of a run, or "stage:NAME", whose trained parameters replace the recipe's initial ones."""
     deterministic: bool = False
     """Request deterministic GPU kernels from XLA; CPU and TPU are always deterministic."""
     log_every: int = 1
+    """Steps between rows of `metrics.jsonl`; a row holds the values of its own step."""
     evaluate_every: int | None = None
     """Steps between validations; None validates at the end only."""
     save_every: int | None = None
     """Steps between checkpoints; None saves at the end and on an interrupt only."""
     keep_last: int = 1
+    """Number of newest checkpoints that are kept, at least 1, besides the one of `keep_best`."""
     keep_best: str | None = None
     """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
     validation: tuple[Evaluator, ...] = ()
+    """Evaluators that run every `evaluate_every` steps and at the end, on the student so far."""
     evaluators: tuple[Evaluator, ...] = ()
     """Evaluators that run once, on the finished student."""
     tensorboard: bool = True
     """Write TensorBoard event files if tensorboardX is installed."""
     wandb: bool = False
+    """Log to Weights & Biases as well, as its variables (WANDB_PROJECT, ...) set."""
 
     seeded: ClassVar[bool] = True
 

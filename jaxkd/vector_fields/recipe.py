@@ -28,7 +28,9 @@ class FieldRecipe(Recipe):
     """
 
     data: TrajectorySource
+    """Records to learn from."""
     field: Field
+    """Vector field f to learn."""
     slopes: SlopeEstimator = FourierSlopes()
     """Estimator of smoothed states and their rates of change."""
     rows: int = 256

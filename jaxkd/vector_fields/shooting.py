@@ -94,6 +94,7 @@ class ShootingRecipe(SegmentRecipe):
     """
 
     phases: tuple[Phase, ...] = (Phase(steps=1, horizon=20),)
+    """Phases of the run, in order.  Default: forecasts of 20 samples throughout."""
     smooth: bool = True
     """Start forecasts on the curve through the samples, not at the sample itself."""
 

@@ -18,6 +18,7 @@ from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh
 from jaxkd.training import Group, Optimizer
 from jaxkd.training.optimizer import build
+from tests.full_disk import no_file_longer_than
 
 
 def _arrays(offset=0.0):
@@ -220,6 +221,23 @@ def test_death_in_a_save_leaves_the_checkpoint_before_it(tmp_path):
         assert checkpoints.latest() == 3
         np.testing.assert_array_equal(checkpoints.restore(3, target)[0]["up"], np.full(4, 3.0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3"]
+
+
+def test_a_full_disk_is_one_error_and_no_traceback_of_orbax(tmp_path, caplog):
+    absl = logging.getLogger("absl")
+    filters = list(absl.filters)
+    arrays = {"up": jax.random.normal(jax.random.key(0), (100, 100))}
+    with (
+        pytest.raises((OSError, ValueError), match="File too large"),
+        no_file_longer_than(10_000),
+        Checkpoints(tmp_path) as checkpoints,
+    ):
+        checkpoints.save(1, arrays, {})
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert absl.filters == filters
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(2, arrays, {})
+        assert checkpoints.latest() == 2
 
 
 def test_tree_bytes_counts_abstract_arrays():

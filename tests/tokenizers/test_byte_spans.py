@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from benchmarks.methods import packaged_tokenizers
 from jaxkd.models import Pretrained
-from jaxkd.tokenizers import byte_spans, loading, pieces
+from jaxkd.tokenizers import byte_spans, loading, pieces, token_table
 from jaxkd.tokenizers.normalised_text import rewrite
 from tests.alignment import tokenizations
 from tests.assets import tiny_tokenizer_fields
@@ -285,9 +285,9 @@ class _Indexed(dict):
 def test_the_spans_of_a_text_read_no_more_of_the_tokenizer_than_its_tokens(family, monkeypatch):
     tokenizer, text = made(family), "The quick brown fox. \N{KELVIN SIGN}"
     ids, spans = byte_spans.encode(tokenizer, text)
-    table = byte_spans._table(tokenizer)
+    table = token_table.first_read(tokenizer)
     indexed = {"pieces": _Indexed(table.pieces), "added": _Indexed(table.added)}
-    monkeypatch.setattr(byte_spans, "_table", lambda *_: dataclasses.replace(table, **indexed))
+    monkeypatch.setattr(token_table, "first_read", lambda _: dataclasses.replace(table, **indexed))
     for name in ("added_tokens_decoder", "__len__", "get_vocab", "get_added_vocab"):
         monkeypatch.setattr(type(tokenizer), name, property(_Indexed._refused))
     np.testing.assert_array_equal(byte_spans.spans(tokenizer, ids, text), spans)

@@ -360,7 +360,10 @@ def other_contents(path):
 def test_changed_inputs_are_refused_and_named(everything, tiny, copy):
     (copy / "evaluation.json").unlink()
     rows, weights = Path(tiny.text.source.train), tiny.folder / "model.safetensors"
-    for path, name in ((rows, rf"data\.source\.train '{rows}'"), (weights, rf"teacher\.path '{tiny.folder}'.*")):
+    for path, name in (
+        (rows, rf"recipe\.data\.source\.train '{rows}', validation\.0\.source\.validation '{rows}'.*"),
+        (weights, rf"recipe\.teacher\.path '{tiny.folder}'.*"),
+    ):
         message = rf"{name} must have the contents with which the run in {copy} began, got others\. Restore them, or"
         with other_contents(path), pytest.raises(ValueError, match=message):
             everything.run(copy, seed=3, stages={})

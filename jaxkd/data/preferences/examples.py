@@ -52,6 +52,7 @@ class Chosen(Source):
     """Prompts of pairs with their better answers, as text for training or evaluation."""
 
     source: PreferenceSource
+    """Source of the pairs."""
 
     def examples(self, split: Split) -> list[Example]:
         return [pair.answered(pair.chosen) for pair in self.source.pairs(split)]

@@ -24,7 +24,9 @@ class FlawedCode(PreferenceSource):
     """
 
     source: StandardLibrary
+    """Functions whose own bodies are the chosen answers."""
     kinds: tuple[Flaw, ...] = get_args(Flaw)
+    """Kinds of flaws of the rejected answers.  Default: all."""
     held_out: tuple[Flaw, ...] = ()
     """Kinds that only the test split has, to test generalisation to unseen flaws."""
 

@@ -38,6 +38,7 @@ class PreferenceText:
     """
 
     source: PreferenceSource
+    """Source of the pairs of answers."""
     rows: int = 8
     """Rows of a global batch: one optimizer step, however it is split."""
     length: int = 1024
@@ -49,6 +50,7 @@ class PreferenceText:
     limit: int | None = None
     """Maximum number of pairs, selected by a hash of their keys; None keeps all."""
     template: Literal["chat", "plain"] = "chat"
+    """Rendering of a prompt: by the tokenizer's chat template, or as plain text, which needs none."""
     overlong: Literal["drop", "truncate"] = "drop"
     """Treatment of a pair with an answer that is too long, counted either way.  A cut answer has no end, and a model
     that learns from it does not learn to stop."""

@@ -3,11 +3,12 @@
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jaxkd.data.text.file_format import require_json_lines
+from jaxkd.runtime.packages import file_sha256
 
 _log = logging.getLogger(__name__)
 
@@ -52,60 +53,66 @@ class JsonRow(dict[str, Any]):
 def read(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> list[Parsed]:
     """Call `parse` on each row and its key, `FILE:LINE`; empty lines are skipped.
 
-    Fields that `parse` does not read are logged once per file and process.
+    Fields that `parse` does not read are logged once per file and process.  A file whose contents are unchanged is not
+    parsed again, and is kept in memory: `parse` must return values that nobody modifies.
 
     Raises:
         ValueError: a file of another format, rows that are not JSON objects or that `parse` rejects (all are counted,
             the first is shown), no rows.
     """
-    rows, faults, unread = [], [], set()
-    for number, row in _rows(path, parse):
-        if isinstance(row, ValueError):
-            faults.append((number, str(row)))
-        else:
-            parsed, ignored = row
-            rows.append(parsed)
-            unread |= ignored
-    if faults:
-        number, fault = faults[0]
-        others = ", ".join(str(other) for other, _ in faults[1:6]) + (", ..." if len(faults) > 6 else "")
+    found = _parsed(path, file_sha256(path), parse)
+    if found.faults:
+        number, fault = found.faults[0]
+        more = ", ..." if len(found.faults) > 6 else ""
+        others = ", ".join(str(other) for other, _ in found.faults[1:6]) + more
         raise ValueError(
-            f"{path}, line {number}: {fault} {len(rows)} rows were fine, {len(faults)} were not"
+            f"{path}, line {number}: {fault} {len(found.rows)} rows were fine, {len(found.faults)} were not"
             + (f"; the others: lines {others}." if others else ".")
         )
-    if not rows:
+    if not found.rows:
         raise ValueError(f"{path} must hold at least one row, got an empty file.")
-    if unread:
-        _warn_of_unread(path, ", ".join(sorted(unread)))
-    return rows
+    if found.unread:
+        _warn_of_unread(path, ", ".join(found.unread))
+    return list(found.rows)
 
 
-def readable(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> Iterator[Parsed]:
-    """Yield the rows that `parse` accepts.
+def readable(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> list[Parsed]:
+    """Return the rows that `parse` accepts.
 
     Raises:
         ValueError: a file of another format.
     """
-    for _, row in _rows(path, parse):
-        if not isinstance(row, ValueError):
-            yield row[0]
+    return list(_parsed(path, file_sha256(path), parse).rows)
 
 
-def _rows(
-    path: Path, parse: Callable[[JsonRow, str], Parsed]
-) -> Iterator[tuple[int, tuple[Parsed, set[str]] | ValueError]]:
-    """Yield the number of each line, and its row with the unread fields or the fault."""
+class _Parsed(NamedTuple):
+    """All lines of a file that are not empty."""
+
+    rows: tuple[Any, ...]
+    faults: tuple[tuple[int, str], ...]
+    """Number and fault of each line that is no row."""
+    unread: tuple[str, ...]
+    """Fields that were not read, in alphabetical order."""
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(path: Path, sha256: str, parse: Callable[[JsonRow, str], Any]) -> _Parsed:
+    """Parse a file once per process while its contents stay: the stages of a study read it often."""
+    del sha256  # only in the key
     data = path.read_bytes()
     require_json_lines(path, data)
+    rows, faults, unread = [], [], set()
     # Lines are decoded one by one, so that an invalid byte is reported with its line.
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             row = _object(line)
-            yield number, (parse(row, f"{path.name}:{number}"), row.unread())
+            rows.append(parse(row, f"{path.name}:{number}"))
+            unread |= row.unread()
         except ValueError as error:
-            yield number, error
+            faults.append((number, str(error)))
+    return _Parsed(tuple(rows), tuple(faults), tuple(sorted(unread)))
 
 
 @functools.cache

@@ -33,6 +33,7 @@ class PackedText:
     """Examples of a source, rendered, tokenized and packed into rows of fixed size."""
 
     source: Source
+    """Source of the examples."""
     rows: int = 8
     """Rows of a global batch: one optimizer step, however it is split."""
     length: int = 512
@@ -42,6 +43,7 @@ class PackedText:
     limit: int | None = None
     """Maximum number of examples, selected by a hash of their keys; None keeps all."""
     template: Literal["chat", "plain"] = "chat"
+    """Rendering of a prompt: by the tokenizer's chat template, or as plain text, which needs none."""
     overlong: Literal["drop", "truncate"] = "drop"
     """Treatment of an example that does not fit into a row, counted either way."""
     max_prompt: int | None = None

@@ -40,6 +40,7 @@ class PairedText:
     """The same examples in the tokens of a student and a teacher with different tokenizers."""
 
     student: PackedText
+    """Text as the student reads it."""
     teacher: PackedText
     """Teacher's text, with the same source, rows and limit; a teacher's cache is made from it."""
     spaces: Spaces = "kept"

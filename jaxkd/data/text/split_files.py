@@ -25,7 +25,9 @@ class SplitFiles:
     train: str | None = None
     """Path of the file, or of a folder with a `train.jsonl`, as a `Generate` stage writes; None if unused."""
     validation: str | None = None
+    """Path of the validation file, or of a folder with a `validation.jsonl`; None if unused."""
     test: str | None = None
+    """Path of the test file, or of a folder with a `test.jsonl`; None if unused."""
 
     def file(self, split: Split) -> Path:
         """Return the file of a split.
@@ -55,9 +57,9 @@ class SplitFiles:
         _warn_of_shared_rows(tuple((one, path) for one, path in paths if path.is_file()), parse)
         return rows
 
-    def input_hashes(self) -> dict[str, str]:
-        """Return the hash of the file that training reads."""
-        return {} if self.train is None else {"train": file_sha256(self.file("train"))}
+    def input_hashes(self, split: Split) -> dict[str, str]:
+        """Return the hash of the file of a split."""
+        return {} if getattr(self, split) is None else {split: file_sha256(self.file(split))}
 
 
 def _path(name: str, split: Split) -> Path:

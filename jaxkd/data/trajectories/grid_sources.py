@@ -18,6 +18,7 @@ class SimulatedOnGrid(TrajectorySource):
     """
 
     system: GridSystem
+    """Equation, grid and initial values that are simulated."""
     count: int = 10
     """Number of records per split."""
     noise: float = 0.0

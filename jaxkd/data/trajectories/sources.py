@@ -89,6 +89,7 @@ class MeasuredTrajectories(TrajectorySource):
     """
 
     paths: tuple[str, ...]
+    """Paths of the files of measurements."""
     time: str | None = None
     """Column of the time; None: the one named so, or the first."""
     states: tuple[str, ...] = ()
@@ -113,8 +114,9 @@ class MeasuredTrajectories(TrajectorySource):
         parts = {"train": groups[: -2 * held], "validation": groups[-2 * held : -held], "test": groups[-held:]}
         return tuple(itertools.chain(*parts[split]))
 
-    def input_hashes(self) -> dict[str, str]:
+    def input_hashes(self, split: Split) -> dict[str, str]:
         """Return the hash of all files: their records are divided into the splits."""
+        del split
         return {"paths": " ".join(file_sha256(path) for path in self.paths)}
 
 
@@ -123,11 +125,13 @@ class SimulatedTrajectories(TrajectorySource):
     """Records of a system with known equations: noisy for training, clean for testing."""
 
     states: tuple[str, ...]
+    """Names of the states."""
     right_hand_sides: tuple[str, ...]
     """Right-hand sides, one per state, such as "1.5*x - x*y"."""
     initial: Initial
     """Initial states."""
     duration: float
+    """Time from the first to the last sample of a record, in the unit of the equations."""
     samples: int
     """Number of samples per record, evenly spaced, both ends included."""
     count: int = 16

@@ -26,7 +26,7 @@ from jaxkd.runtime.storage.files import read_json
 from jaxkd.runtime.trained_params import trained_student
 from jaxkd.sharding import Layout
 from jaxkd.tokenizers import loading
-from jaxkd.typing import Params
+from jaxkd.typing import Params, Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -174,8 +174,9 @@ class Pretrained:
             kept.append(digest.hexdigest())
         return hashlib.sha256(json.dumps([parts, *kept]).encode()).hexdigest()
 
-    def input_hashes(self) -> dict[str, str]:
+    def input_hashes(self, split: Split) -> dict[str, str]:
         """Return the hash of the model and its tokenizer."""
+        del split
         tokenizer = self.folder() / "tokenizer.json"
         read = f"{self.fingerprint()} {_digest(tokenizer) if tokenizer.is_file() else ''}".rstrip()
         return {"path" if self.trained is None else "trained": read}

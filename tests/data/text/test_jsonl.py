@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from jaxkd.data import Jsonl
-from jaxkd.data.text import alpaca
+from jaxkd.data.text import alpaca, json_rows
 
 
 @pytest.fixture
@@ -278,6 +279,24 @@ def test_splits_that_share_rows_are_logged_once(tmp_path, caplog):
     # What cannot be read is left to its own split.
     paths["test"].write_text("{")
     Jsonl(train=str(paths["train"]), test=str(paths["test"]), validation="none.jsonl").examples("train")
+
+
+def test_a_file_is_parsed_once_while_its_contents_stay(tmp_path, monkeypatch):
+    parsed, parse = [], json_rows._object
+    monkeypatch.setattr(json_rows, "_object", lambda line: parsed.append(line) or parse(line))
+    paths = {split: tmp_path / f"{split}.jsonl" for split in ("train", "validation", "test")}
+    for split, path in paths.items():
+        path.write_text(json.dumps({"prompt": "?", "response": split}))
+    source = Jsonl(**{split: str(path) for split, path in paths.items()})
+    for _ in range(2):
+        for split in paths:
+            source.examples(split)
+    assert len(parsed) == len(paths)
+    stat = paths["train"].stat()
+    paths["train"].write_text(json.dumps({"prompt": "?", "response": "brain"}))
+    os.utime(paths["train"], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source.examples("train")[0].response == "brain"
+    assert len(parsed) == len(paths) + 1
 
 
 def test_splits_of_one_file_are_logged(tmp_path, caplog):

@@ -1,24 +1,13 @@
 """Small files under the faults of a real file system: a limit that a write runs into stands for a full disk."""
 
-import contextlib
 import json
 import math
 import os
-import resource
 
 import pytest
 
 from jaxkd.runtime.storage import files
-
-
-@contextlib.contextmanager
-def no_file_longer_than(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import no_file_longer_than
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
