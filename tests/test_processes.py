@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from jaxkd.on_policy import Replay
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.on_policy import OnPolicy
 from jaxkd.runtime import configs, metric_writer
+from jaxkd.runtime.program import INTERRUPTED
 from jaxkd.sampling import GREEDY
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study
@@ -28,19 +30,19 @@ def environment(**changes):
     return os.environ | {"XLA_FLAGS": flags} | {name: str(value) for name, value in changes.items()}
 
 
-def start(path, workdir, **changes):
+def start(path, workdir, stderr=subprocess.STDOUT, **changes):
     command = [sys.executable, "-m", "jaxkd.train", "--config", str(path), "--workdir", str(workdir)]
-    return subprocess.Popen(
-        command, env=environment(**changes), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen(command, env=environment(**changes), stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
-def start_several(path, workdir, count=2):
+def start_several(path, workdir, count=2, **options):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     return [
-        start(path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=count, JAXKD_PROCESS_ID=index)
+        start(
+            path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=count, JAXKD_PROCESS_ID=index, **options
+        )
         for index in range(count)
     ]
 
@@ -56,6 +58,14 @@ def assert_logs_close(one, other):
         assert first.keys() == second.keys()
         for name in first.keys() - metric_writer.WALL_CLOCK:
             np.testing.assert_allclose(first[name], second[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def assert_logs_equal(one, other):
+    first, second = (
+        [{name: row[name] for name in row.keys() - metric_writer.WALL_CLOCK} for row in metric_writer.read(folder)]
+        for folder in (one, other)
+    )
+    assert first == second
 
 
 def on_policy(recipe):
@@ -121,3 +131,27 @@ def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
     (saved,) = (tmp_path / "run/kd/0/checkpoints").glob("[0-9]*")
     assert f"after step {saved.name};" in outputs[0]
     assert f"after step {saved.name};" in outputs[1]
+
+
+@pytest.mark.slow
+def test_a_process_whose_run_lost_another_one_says_so_in_a_line_and_the_run_goes_on(tiny, tmp_path):
+    train = tiny.train(steps=120, save_every=20, mesh=MeshShape(data=-1), validation=(), evaluators=())
+    path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
+    log, saves = (tmp_path / "run/kd/0" / name for name in ("metrics.jsonl", "checkpoints"))
+    for victim, steps in ((1, 24), (0, 64)):
+        processes = start_several(path, tmp_path / "run", stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 240
+        while not (log.exists() and log.read_text().count("\n") >= steps):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        processes[victim].kill()
+        # At once from a step; from a save, when the heartbeats have failed to come for 100 seconds.
+        _, stderr = processes[1 - victim].communicate(timeout=200)
+        processes[victim].communicate()
+        assert processes[1 - victim].returncode == INTERRUPTED, stderr
+        newest = max(int(found.name) for found in saves.glob("[0-9]*") if found.name.isdigit())
+        line = f"lost process {victim} of 2, counted from 0; saved up to step {newest}. Run the same command to go on."
+        assert stderr.splitlines()[-1] == line
+        assert not re.search(r"Traceback|coordination|absl|terminate|^[EF]\d{4} ", stderr, flags=re.MULTILINE), stderr
+    finish([*start_several(path, tmp_path / "run"), *start_several(path, tmp_path / "whole")])
+    assert_logs_equal(tmp_path / "run/kd/0", tmp_path / "whole/kd/0")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
+from jaxkd.runtime import lost_process
 from jaxkd.runtime.compilation_cache import keep_compiled_programs
 from jaxkd.runtime.interrupt import Interrupted, raise_on_termination
 
@@ -13,7 +14,8 @@ EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, ImportError)
 """Errors that a user can fix, shown as messages.  Others are bugs and keep their traceback."""
 
 INTERRUPTED = 75
-"""Exit status of a program that was stopped on request and is to be started again: EX_TEMPFAIL of sysexits.h."""
+"""Exit status of a program that is to be started again, after a request to stop or the loss of another process:
+EX_TEMPFAIL of sysexits.h."""
 
 
 def run_program(body: Callable[[], None]) -> None:
@@ -21,14 +23,14 @@ def run_program(body: Callable[[], None]) -> None:
 
     Raises:
         SystemExit: status 1 for a mistake, 75 for a run that was stopped on request and goes on by the same command,
-            130 for Ctrl-C where nothing could be saved.
+            130 for Ctrl-C where nothing could be saved.  A process whose run lost another one ends at once, with 75.
     """
     # transformers would otherwise report at every start that it found no torch.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     keep_compiled_programs()
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("jaxkd").setLevel(logging.INFO)
-    with one_message():
+    with one_message(), lost_process.ends():
         try:
             with raise_on_termination():
                 body()

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from jaxkd.records import Rollout
+from jaxkd.runtime import lost_process
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.interrupt import Interrupt, Interrupted, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
@@ -45,7 +46,7 @@ class TrainingRun:
         check_writable(self.folder, train.disk_bytes(self.folder))
         checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
-        with checkpoints, writer, catch_interrupts() as interrupt:
+        with checkpoints, writer, catch_interrupts() as interrupt, lost_process.saved_in(self.folder / "checkpoints"):
             stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
             state, frozen = self._start(checkpoints, stream)
             writer.truncate_after(int(state.step))

@@ -1,0 +1,93 @@
+"""JAX's coordination service: the loss of process 0 is noticed by a process that computes nothing."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from jax._src import distributed
+
+from jaxkd.runtime.lost_process import coordination
+from jaxkd.runtime.program import INTERRUPTED
+
+PROCESS = """
+    import sys, time
+    from jaxkd.runtime.program import run_program
+    from jaxkd.sharding.mesh import initialize_processes
+
+    def wait():
+        initialize_processes()
+        print("ready", flush=True)
+        time.sleep(60)
+
+    run_program(wait)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["0", "2"])
+def test_a_process_that_only_waits_ends_with_a_line_when_process_0_is_lost(level):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(PROCESS)],
+            env=os.environ
+            | {
+                "JAXKD_COORDINATOR": address,
+                "JAXKD_NUM_PROCESSES": "2",
+                "JAXKD_PROCESS_ID": str(index),
+                "TF_CPP_MIN_LOG_LEVEL": level,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    )
+    assert first.stdout is not None
+    assert second.stdout is not None
+    assert [process.stdout.readline() for process in (first, second)] == ["ready\n", "ready\n"]
+    first.kill()
+    _, stderr = second.communicate(timeout=60)
+    first.communicate()
+    assert second.returncode == INTERRUPTED, stderr
+    line = "lost process 0 of 2, counted from 0. Run the same command to go on."
+    assert stderr.splitlines()[-1] == line
+    # All that the service prints is wanted by a user who sets the level so.
+    assert bool(re.search("coordination", stderr)) == (level == "0")
+    assert (stderr == f"{line}\n") == (level != "0")
+
+
+def test_jax_has_its_own_client_again_after_the_block():
+    before = coordination._jax.get_distributed_runtime_client
+    with coordination.calling(lambda: None):
+        assert coordination._jax.get_distributed_runtime_client is not before
+    assert coordination._jax.get_distributed_runtime_client is before
+
+
+def test_a_client_that_takes_no_callback_is_left_alone(monkeypatch):
+    def client(address, node_id):
+        """A client of another version."""
+
+    monkeypatch.setattr(coordination._jax, "get_distributed_runtime_client", client)
+    with coordination.calling(lambda: None):
+        assert coordination._jax.get_distributed_runtime_client is client
+
+
+def test_one_process_is_the_first_of_one():
+    assert coordination.processes() == coordination.Processes(index=0, count=1)
+
+
+def test_process_0_answers_while_it_listens(monkeypatch):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setattr(distributed.global_state, "coordinator_address", address)
+        assert not coordination.answers()
+        listening.listen()
+        assert coordination.answers()
