@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 _planned: ContextVar[Sequence[Any]] = ContextVar("planned devices", default=())
 
@@ -32,8 +33,19 @@ def planned(others: Sequence[Any]) -> Iterator[None]:
     Args:
         others: devices of `jaxkd.sharding.targets.Target.devices`; without any, nothing changes.
     """
-    token = _planned.set(tuple(others))
+    if not others:
+        yield
+        return
+    token, cached = _planned.set(tuple(others)), jax.config.jax_enable_compilation_cache
+    # Programs for devices that are not there can be kept, but not read again.
+    _keep_programs(False)
     try:
         yield
     finally:
         _planned.reset(token)
+        _keep_programs(cached)
+
+
+def _keep_programs(keep: bool) -> None:
+    jax.config.update("jax_enable_compilation_cache", keep)
+    compilation_cache.reset_cache()  # which decides once whether it is used
