@@ -165,12 +165,12 @@ def scales(fits: FourierFit, given: Trajectories, *, order: int) -> Float[np.nda
 
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "solver"))
 def _pieces(
-    coefficients: Float[Array, "terms states"],
-    begun: Float[Array, "pieces states"],
+    coefficients: Float[Array, "terms all_states"],
+    begun: Float[Array, "pieces all_states"],
     times: Float[Array, "pieces samples"],
     measured: Float[Array, "pieces samples states"],
     inputs: Float[Array, "pieces samples inputs"] | None,
-    deviation: Float[Array, " states"],
+    deviation: Float[Array, " all_states"],
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
