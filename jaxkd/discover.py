@@ -39,6 +39,12 @@ class Command:
     """Columns of the known quantities that drive the system: controls, parameters."""
     trajectory: str | None = None
     """Column that identifies trajectories."""
+    log: tuple[str, ...] = ()
+    """States to take the logarithm of, such as populations; they must be > 0."""
+    delays: int = 0
+    """Number of delay coordinates x(t - delay), x(t - 2 delay), ... of each state that join as further states."""
+    delay: float | None = None
+    """Time between delay coordinates, in the unit of time; a whole number of steps between samples."""
     search: Search = dataclasses.field(default_factory=Search)
     output: Path = Path("discovered")
     """Folder to write to."""
@@ -55,19 +61,34 @@ def main(arguments: list[str] | None = None) -> None:
 def _discover(command: Command, typed: str) -> None:
     import jax
 
-    from jaxkd.data.trajectories import measurements
+    from jaxkd.data.trajectories import coordinates, measurements
     from jaxkd.report import print_discovery, write_discovery
 
     if command.output.exists() and not command.output.is_dir():
         raise ValueError(f"--output must be a folder, got the file {command.output}.")
+    if command.delays and command.search.order == 2:
+        raise ValueError(
+            "--delays and --order 2 must not be combined, got both: either takes the place of what was not measured. "
+            "Leave one out."
+        )
+    if bool(command.delays) != (command.delay is not None):
+        raise ValueError(
+            f"--delays and --delay must be given together, got {command.delays} and {command.delay}. Add the other "
+            "one, as in --delays 1 --delay 0.5."
+        )
     measured = measurements.read(
         command.files + command.data,
         time=command.time,
         states=command.states,
         inputs=command.inputs,
         trajectory=command.trajectory,
+        positive=command.log,
     )
-    title = "Equations of " + ", ".join(measured.states)
+    if command.delay is not None:
+        measured = coordinates.delayed(measured, count=command.delays, delay=command.delay)
+    if command.log:
+        measured = coordinates.logarithms(measured, command.log)
+    title = "Equations of " + ", ".join(measured.labels)
     with jax.enable_x64(True):
         discovered = discover(measured, command.search, title=title, command=typed)
     command.output.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,12 @@ import runpy
 
 import numpy as np
 import pytest
+import sympy
 
 from jaxkd import discover
 from jaxkd.data.trajectories.measurements import Record
 from jaxkd.dynamics import Equations, systems
-from jaxkd.study.discovery import _short, _written, split
+from jaxkd.study.discovery.search import _short, split
 from tests.dynamics.records import clean, times, with_noise
 
 SYSTEM = systems.VAN_DER_POL
@@ -103,6 +104,71 @@ def test_a_hidden_state_is_suspected(tmp_path, capsys):
     assert record["coverage"] is None
 
 
+DAMPED = systems.System(
+    name="damped pendulum",
+    equations=Equations.of([sympy.Symbol("v"), -4 * sympy.sin(X) - 0.3 * sympy.Symbol("v")], (X, sympy.Symbol("v"))),
+    initial=systems.Uniform(low=(-2.4, -0.5), high=(2.4, 0.5)),
+    duration=8.0,
+    samples=81,
+)
+
+
+def found(tmp_path, capsys, *arguments):
+    """The record of a search and its print, which the page repeats."""
+    given = [str(tmp_path / "measured.csv"), "--trajectory", "run", *arguments]
+    discover.main([*given, "--replicates", "20", "--simulations", "2", "--output", str(tmp_path / "out")])
+    record, printed = json.loads((tmp_path / "out" / "equations.json").read_text()), capsys.readouterr().out
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    for line in (*record["equations"], *record["verdict"]):
+        assert line in printed
+        assert line in page
+    assert [check["holds"] for check in record["checks"]] == [True] * 6
+    return record, printed
+
+
+@pytest.mark.slow
+def test_a_pendulum_is_found_from_its_angle_alone(tmp_path, capsys):
+    write(tmp_path / "measured.csv", (0,), system=DAMPED, level=0.01)
+    options = ["--order", "2", "--degree", "1", "--terms", "sin(x)", "--signs", "x: dx_dt < 0"]
+    record, printed = found(tmp_path, capsys, *options)
+    assert printed.startswith("Equation found for x.")
+    terms = {term["term"]: term for term in record["terms"]}
+    assert terms.keys() == {"dx_dt", "sin(x)"}
+    assert terms["sin(x)"]["coefficient"] == pytest.approx(-4, abs=0.05)
+    assert terms["dx_dt"]["coefficient"] == pytest.approx(-0.3, abs=0.02)
+    assert terms["dx_dt"]["unit"] == "1/s"
+    assert record["equations"][0].startswith("d2x/dt2 = -0.")
+    assert record["search"]["order"] == 2
+    field = runpy.run_path(str(tmp_path / "out/equations.py"))["vector_field"]
+    assert field(np.pi / 2, 1.0) == pytest.approx([1.0, -4.3], abs=0.1)
+
+
+@pytest.mark.slow
+def test_an_oscillator_is_found_from_its_position_and_a_delay(tmp_path, capsys):
+    write(tmp_path / "measured.csv", (0,), system=systems.DAMPED_OSCILLATOR, level=0.01)
+    record, _ = found(tmp_path, capsys, "--delays", "1", "--delay", "1", "--degree", "2")
+    rate = np.sqrt(0.99)
+    b = -rate / (np.exp(0.1) * np.sin(rate))
+    terms = {(term["state"], term["term"]): term["coefficient"] for term in record["terms"]}
+    assert terms.keys() == {(of, term) for of in ("x", "x_delay1") for term in ("x", "x_delay1")}
+    assert terms["x", "x_delay1"] == pytest.approx(b, abs=0.02)
+    assert terms["x", "x"] == pytest.approx(-0.1 - b * np.exp(0.1) * np.cos(rate), abs=0.02)
+    assert "x_delay1 is x 1 s before" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_populations_are_found_from_their_logarithms(tmp_path, capsys):
+    write(tmp_path / "measured.csv", (0, 1), system=systems.LOTKA_VOLTERRA, level=0.01)
+    record, printed = found(tmp_path, capsys, "--log", "x", "v", "--degree", "2", "--known", "x = 1.5")
+    terms = {(term["state"], term["term"]): term for term in record["terms"]}
+    want = {("log x", "1"): 1.5, ("log x", "v"): -1, ("log v", "1"): -3, ("log v", "x"): 1}
+    assert {key: term["coefficient"] for key, term in terms.items()} == pytest.approx(want, abs=0.03)
+    assert terms["log x", "1"]["inclusion"] is None
+    assert [terms[key]["unit"] for key in want] == ["1/s", "1/m", "1/s", "1/(m*s)"]
+    assert printed.count("d(log x)/dt = 1.5 - ") == 1
+    assert printed.count("dx/dt = x (1.5 - ") == 1
+
+
 HARE = "30,47.2,70.2,77.4,36.3,20.6,18.1,21.4,22,25.4,27.1,40.3,57,76.6,52.3,19.5,11.2,7.6,14.6,16.2,24.7"
 LYNX = "4,6.1,9.8,35.2,59.4,41.7,19,13,8.3,9.1,7.4,8,12.3,19.5,45.7,51.1,29.7,15.8,9.7,10.1,8.6"
 """Pelts of the Hudson's Bay Company in thousands, 1900 to 1920."""
@@ -136,13 +202,6 @@ def test_short_records_are_warned_of():
     )
 
 
-def test_no_equation_is_written_as_none():
-    x, v = SYSTEM.equations.states
-    equations = Equations.of([0 * x, -x], (x, v))
-    assert _written(equations, ("x",)) == "dx/dt: no equation found\ndv/dt = -x"
-    assert _written(equations, ()) == "dx/dt = 0\ndv/dt = -x"
-
-
 def test_one_record_is_cut_and_one_of_five_is_held_out():
     def record(name, size=50):
         return Record(source=name, times=np.arange(float(size)), states=np.zeros((size, 1)), inputs=np.zeros((size, 0)))
@@ -151,6 +210,10 @@ def test_one_record_is_cut_and_one_of_five_is_held_out():
     assert (train[0].times.size, test[0].times.size, test[0].source) == (80, 20, "long, its last part")
     short = (record("short", 79),)
     assert split(short) == (short, ())
+    train, test = split([record("long", 100)], overlap=3)
+    assert (train[0].times[-1], test[0].times[0]) == (79.0, 83.0)
+    whole = (record("long", 100),)
+    assert split(whole, overlap=5) == (whole, ())
     train, test = split([record(str(index)) for index in range(11)])
     assert ([one.source for one in test], len(train)) == (["9", "10"], 9)
 
@@ -182,6 +245,22 @@ def test_whole_trajectories_are_held_out():
         (["--data", "{file}"], "paths must name each file once"),
         (["--states", "x", "w"], "there must be a column 'w'"),
         (["--output", "{file}"], "--output must be a folder, got the file"),
+        (["--log", "x"], "measured.csv:"),
+        (["--log", "x"], ": x must be > 0 for its logarithm (--log), got -"),
+        (["--log", "z"], "log must name states, which are x, v, got 'z'. Name one of them, or none."),
+        (
+            ["--delays", "2"],
+            "--delays and --delay must be given together, got 2 and None. Add the other one, as in --d",
+        ),
+        (["--delay", "2"], "--delays and --delay must be given together, got 0 and 2.0."),
+        (["--delays", "-1", "--delay", "1"], "delays must be at least 1 and delay > 0, got -1 and 1. Give both."),
+        (["--delays", "3", "--delay", "4"], "got 3 of 4, which leave 1 of 121 samples in measured.csv, trajectory 0."),
+        (["--delays", "1", "--delay", "0.25"], "delay must be a whole number of steps, got 0.25 with a step of 0.1 in"),
+        (
+            ["--delays", "1", "--delay", "1", "--order", "2"],
+            "--delays and --order 2 must not be combined, got both: eit",
+        ),
+        (["--order", "2", "--terms", "dw_dt"], "terms must be made of x, v, dx_dt, dv_dt, got dw_dt in 'dw_dt'. Did"),
     ],
 )
 def test_mistakes_are_told_before_the_search(tmp_path, capsys, arguments, message):

@@ -67,6 +67,7 @@ def write_report(
         best=best(models),
         palette=len(svg.PALETTE),
         panels=training_curves.panels(models, headline),
+        equations=_equations(models).items(),
         records=len(records),
         forecasts=[_forecast(key, names, of) for (key, names), of in list(records.items())[:_RECORDS]],
         samples=_samples(models),
@@ -112,6 +113,16 @@ def _forecast(key: str, names: tuple[str, ...], of: Sequence[tuple[Model, Foreca
     states = forecast_figures.STATES
     note = f"the first {states} of {len(names)} states" if len(names) > states else ""
     return key, note, forecast_figures.forecast(of)
+
+
+def _equations(models: Sequence[Model]) -> dict[str, list[tuple[Model | None, str]]]:
+    """Return the true right-hand side of each state, if known, and those of the models, from their first seeds."""
+    found: dict[str, list[tuple[Model | None, str]]] = {}
+    for model in models:
+        for one in next((stage.equations for stage in model.stages if stage.equations), ()):
+            rows = found.setdefault(one.state, [(None, one.truth)] if one.truth else [])
+            rows.append((model, one.learnt))
+    return found
 
 
 def _samples(models: Sequence[Model]) -> list[tuple[str, str, list[tuple[Model, str | None]]]]:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.headline import Headline
-from jaxkd.training.evaluator import Forecast, Sample
+from jaxkd.training.evaluator import Forecast, LearntEquation, Sample
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class StageReport:
     """Rows of metrics.jsonl; empty for a model that the study did not train."""
     samples: tuple[Sample, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    equations: tuple[LearntEquation, ...] = ()
     provenance: str = ""
     seed: int | None = None
 

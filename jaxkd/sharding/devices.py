@@ -36,7 +36,7 @@ def planned(others: Sequence[Any]) -> Iterator[None]:
     if not others:
         yield
         return
-    token, cached = _planned.set(tuple(others)), jax.config.jax_enable_compilation_cache
+    token, cached = _planned.set(tuple(others)), jax.config.values["jax_enable_compilation_cache"]
     # Programs for devices that are not there can be kept, but not read again.
     _keep_programs(False)
     try:

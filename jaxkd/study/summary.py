@@ -105,7 +105,7 @@ def _results(study: Study, workdir: Path) -> list[_Result]:
 
 
 def _stage_report(result: _Result) -> report.StageReport:
-    samples = result.others.get("samples")
+    samples, evaluations = result.others.get("samples"), (result.scored, *result.others.values())
     return report.StageReport(
         name=result.stage.name,
         label=result.label,
@@ -113,7 +113,8 @@ def _stage_report(result: _Result) -> report.StageReport:
         method=_method(result.stage.recipe) if isinstance(result.stage, Train) else "",
         history=metric_writer.read(result.folder) if result.stage.seeded else (),
         samples=samples.samples if samples is not None else (),
-        forecasts=next((one.forecasts for one in (result.scored, *result.others.values()) if one.forecasts), ()),
+        forecasts=next((one.forecasts for one in evaluations if one.forecasts), ()),
+        equations=next((one.equations for one in evaluations if one.equations), ()),
         provenance=result.stage.provenance(),
         seed=result.seed if result.stage.seeded else None,
     )

@@ -63,6 +63,16 @@ class Forecast:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LearntEquation:
+    """Right-hand side of one equation that a model has learnt, and the true one, as text."""
+
+    state: str
+    learnt: str
+    truth: str = ""
+    """True right-hand side; empty if it is not known."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Results of an evaluator.
 
@@ -78,6 +88,7 @@ class Evaluation:
     """Values per example, by column, from which paired intervals are computed."""
     samples: tuple[Sample, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    equations: tuple[LearntEquation, ...] = ()
 
     def __post_init__(self) -> None:
         for name, column in self.per_example.items():
@@ -106,8 +117,9 @@ class Evaluation:
                 keys=tuple(fields["keys"]),
                 per_example={name: tuple(map(float, column)) for name, column in fields["per_example"].items()},
                 samples=tuple(Sample(**sample) for sample in fields["samples"]),
-                # Older files have no forecasts.
+                # Older files have no forecasts and no equations.
                 forecasts=tuple(_forecast(one) for one in fields.get("forecasts", ())),
+                equations=tuple(LearntEquation(**one) for one in fields.get("equations", ())),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(

@@ -1,15 +1,18 @@
 """Equations in three stages."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
 import pytest
 
-from jaxkd.evals.dynamics import FieldError
+from jaxkd.evals.dynamics import FieldError, RolloutError
+from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
 from jaxkd.runtime import configs
 from jaxkd.study import Study, run_study, runs
+from jaxkd.study.summary import write_summary
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Corrected, Network, Phase
 from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC
@@ -34,7 +37,14 @@ RESIDUAL_STAGE = SNODEResidual(
 def study(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("snode")
     stages = tuple(
-        train(recipe, name=name, steps=3, optimizer=rate, evaluators=(FieldError(data=CLEAN),))
+        train(
+            recipe,
+            name=name,
+            label=name,
+            steps=3,
+            optimizer=rate,
+            evaluators=(RolloutError(data=CLEAN), FieldError(data=CLEAN)),
+        )
         for name, recipe, rate in (
             ("matching", MATCHING, train(MATCHING).optimizer),
             ("tuning", TUNING, dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)),
@@ -42,7 +52,9 @@ def study(tmp_path_factory):
         )
     )
     with jax.enable_x64(True):
-        run_study(Study(name="snode", title="", description="", stages=stages), workdir)
+        study = Study(name="snode", title="", description="", stages=stages, headline=ROLLOUT_ERROR)
+        run_study(study, workdir)
+        write_summary(study, workdir)
     return workdir
 
 
@@ -61,6 +73,17 @@ def test_stages_hand_their_equations_on(study):
     assert np.any(jax.tree.leaves(third.params[RESIDUAL])[-1] != 0)
     for name in ("matching", "tuning", "residual"):
         assert read_evaluations(study / name / "0")["field_error"].metrics["field_error"] < 0.1
+
+
+def test_the_report_has_the_equations_below_the_true_ones(study):
+    found = {name: read_evaluations(study / name / "0")["rollout_error"].equations for name in ("matching", "residual")}
+    assert [(one.state, one.truth) for one in found["matching"]] == [("x", "v"), ("v", "-x - 0.2 v")]
+    assert found["residual"][0].learnt.endswith(" v + network")
+    page = re.sub(r"\s*<[^>]*>\s*", "|", (study / "report.html").read_text())
+    for name in ("matching", "residual"):
+        for one in found[name]:
+            assert re.search(rf"\|{name}\|+{re.escape(one.learnt)}\|", page)
+    assert re.search(r"\|dv/dt\|+true\|+-x - 0\.2 v\|", page)
 
 
 def test_the_residual_begins_at_the_error_of_the_equations(study):

@@ -20,6 +20,7 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
 
     measured = curves(1.0) + size * noise * generator.normal(size=(samples, states))
     slopes = size * np.cos(times[:, None] + phases)
+    rough = slopes + size * 0.05 * generator.normal(size=slopes.shape)
     forecast = curves(1.0, 1.01)
     width = size * (0.02 + 0.01 * times[:, None])
     table = {
@@ -66,8 +67,9 @@ def discovered(*, states=2, samples=60, units=True, size=1.0, noise=0.1, states_
             unseen=True,
             times=times,
             measured=measured,
-            slopes=slopes + size * 0.05 * generator.normal(size=slopes.shape),
-            predicted_slopes=slopes,
+            slopes=rough,
+            left_hand_sides=rough,
+            right_hand_sides=slopes,
             forecast=forecast,
             low=forecast - width,
             high=forecast + width,

@@ -203,6 +203,19 @@ def test_axes_have_units_of_values_and_of_rates():
     assert "dprey/dt [kg/s]" in texts(drawn(discovered(states=1), "phase")["phase"])
 
 
+def test_derivatives_of_second_order_and_of_logarithms_have_their_names(tmp_path):
+    found = discovered(states=2, states_named=("theta", "log x"), order=2)
+    found = dataclasses.replace(found, units={"t": "s", "theta": "rad"})
+    page = html.unescape(write(tmp_path, found))
+    assert {"d2theta/dt2 [rad/s²]", "d2(log x)/dt2 [1/s²]"} <= set(texts(on(page)["slopes"]))
+    assert "second derivatives of the curves" in page
+    assert "<h3>Second derivatives" in page
+    for rate in ("d2theta/dt2", "d2(log x)/dt2"):
+        assert f'<th scope="rowgroup" rowspan="2">{rate}</th>' in page
+    single = drawn(dataclasses.replace(discovered(states=1), order=2), "phase")["phase"]
+    assert "dprey/dt [kg/s]" in texts(single)
+
+
 @pytest.mark.parametrize("states", [1, 3])
 def test_a_forecast_that_diverges_ends_there_and_says_so(states, tmp_path):
     found = diverging(discovered(states=states))
@@ -239,7 +252,8 @@ def test_numbers_of_any_size_have_short_labels(size, tmp_path):
 @pytest.mark.parametrize("value", [0.0, 101_325.0, -1e-7])
 def test_a_state_that_does_not_move(value, tmp_path):
     found = discovered()
-    still = {"measured": value, "forecast": value, "low": value, "high": value, "slopes": 0.0, "predicted_slopes": 0.0}
+    still = dict.fromkeys(("measured", "forecast", "low", "high"), value)
+    still |= dict.fromkeys(("slopes", "left_hand_sides", "right_hand_sides"), 0.0)
     arrays = {}
     for name, constant in still.items():
         arrays[name] = getattr(found.shown, name).copy()
@@ -256,7 +270,7 @@ def test_samples_that_are_missing_and_nothing_to_compare_with(tmp_path):
     found = discovered(training=(), paths=(), checks=(), terms=())
     measured, slopes = found.shown.measured.copy(), found.shown.slopes.copy()
     measured[::7, 0] = slopes[:2] = np.nan
-    page = write(tmp_path, with_shown(found, measured=measured, slopes=slopes))
+    page = write(tmp_path, with_shown(found, measured=measured, slopes=slopes, left_hand_sides=slopes))
     parse(page)
     assert "How many terms" not in page
     assert '<div class="verdict fails">' in page

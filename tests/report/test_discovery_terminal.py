@@ -31,6 +31,11 @@ def test_the_verdict_comes_first_and_then_equations_with_intervals_and_units():
     assert lines[-1] == "warning: measured.csv: 2 rows left out."
 
 
+def test_second_derivatives_are_named():
+    lines = printed(discovered(states=1, states_named=("log x",), order=2)).splitlines()
+    assert any(line.startswith("d2(log x)/dt2  ") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("coverage", "said"),
     [

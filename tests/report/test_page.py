@@ -10,6 +10,7 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
+from jaxkd.training.evaluator import LearntEquation
 from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study, wave
 
 VOID = {"meta", "br"}
@@ -108,6 +109,21 @@ def test_every_curve_of_the_history_is_shown(page):
     assert page.count("<figure>") == 6
     assert "running mean" not in page
     assert "nats a token, log axis" in page
+
+
+def test_equations_stand_below_the_true_ones(tmp_path):
+    equations = (
+        LearntEquation(state="x", learnt="1.5 x - 0.99 x y", truth="1.5 x - x y"),
+        LearntEquation(state="y", learnt="<b>"),
+    )
+    first, *others = dynamics()
+    stages = [first, *(dataclasses.replace(stage, equations=equations) for stage in others)]
+    page = write(tmp_path, stages, comparisons=[], headline=ROLLOUT_ERROR)
+    parser = parse(page)
+    text = " ".join(" ".join(parser.text).split())
+    assert "equation model right-hand side dx/dt true 1.5 x - x y student 1.5 x - 0.99 x y dy/dt student <b>" in text
+    assert "b" not in parser.tags
+    assert "The equations they learnt" not in write(tmp_path, dynamics(), comparisons=[], headline=ROLLOUT_ERROR)
 
 
 def test_what_a_method_logs_besides_is_a_curve(tmp_path):

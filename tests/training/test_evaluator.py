@@ -4,7 +4,7 @@ import json
 import pytest
 
 from jaxkd.training import Evaluation
-from jaxkd.training.evaluator import Forecast, Sample
+from jaxkd.training.evaluator import Forecast, LearntEquation, Sample
 
 FORECAST = Forecast(
     key="record <7>",
@@ -20,6 +20,7 @@ EVALUATION = Evaluation(
     per_example={"nats": (10.5, 0.1 + 0.2), "bytes": (12.0, 3.0)},
     samples=(Sample(prompt="def f(): <é>", reference="return 1\n", text='"\\n"'),),
     forecasts=(FORECAST, dataclasses.replace(FORECAST, key="b", forecast=())),
+    equations=(LearntEquation(state="x", learnt="-1.01 x", truth="-x"), LearntEquation(state="y", learnt="0")),
 )
 
 
@@ -29,10 +30,11 @@ def test_json_gives_an_equal_evaluation_back():
     assert Evaluation.from_json(empty.to_json()) == empty
 
 
-def test_a_file_that_was_written_before_there_were_forecasts_reads():
+@pytest.mark.parametrize("name", ["forecasts", "equations"])
+def test_a_file_that_was_written_before_there_were_forecasts_or_equations_reads(name):
     fields = json.loads(EVALUATION.to_json())
-    del fields["forecasts"]
-    assert Evaluation.from_json(json.dumps(fields)) == dataclasses.replace(EVALUATION, forecasts=())
+    del fields[name]
+    assert Evaluation.from_json(json.dumps(fields)) == dataclasses.replace(EVALUATION, **{name: ()})
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,17 @@ class Measurements:
     records: tuple[Record, ...]
     warnings: tuple[str, ...]
     """Messages to the user about what was left out or cut, counted for each file."""
+    logarithms: tuple[str, ...] = ()
+    """States of which the records hold the natural logarithm; `units` has the units of what it is of."""
+    delay: float = 0.0
+    """Time between delay coordinates; 0 if there are none."""
+    overlap: int = 0
+    """Samples by which delay coordinates reach back before a record's first sample."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the states for display: `hare`, or `log hare`."""
+        return tuple(f"log {name}" if name in self.logarithms else name for name in self.states)
 
 
 def by_trajectory(records: Sequence[Record]) -> list[list[Record]]:
@@ -78,6 +89,7 @@ def read(
     states: Sequence[str] = (),
     inputs: Sequence[str] = (),
     trajectory: str | None = None,
+    positive: Sequence[str] = (),
 ) -> Measurements:
     r"""Read the records of all files, in order.
 
@@ -99,10 +111,11 @@ def read(
         inputs: columns of the inputs.
         trajectory: column whose values, numbers or text, name the trajectory of each row.  Rows of one trajectory need
             not be adjacent.
+        positive: states that must be > 0, so that they have a logarithm.
 
     Raises:
         ValueError: unknown or malformed files, columns that do not exist, that differ between files or whose names are
-            not identifiers, times that do not increase, no record left.
+            not identifiers, times that do not increase, a value that is not positive, no record left.
         FileNotFoundError: a file does not exist.
 
     Example:
@@ -119,7 +132,16 @@ def read(
     columns = each[0]
     for table, other in zip(tables[1:], each[1:], strict=True):
         _require_same(tables[0], columns, table, other)
-    pieces = {table.source: _records(table.rows(columns.all, trajectory), table.source, columns) for table in tables}
+    for name in positive:
+        if name not in columns.states:
+            raise ValueError(
+                f"log must name states, which are {', '.join(columns.states)}, got {name!r}. Name one of them, or none."
+            )
+    pieces = {}
+    for table in tables:
+        rows = table.rows(columns.all, trajectory)
+        _require_positive(rows, columns, positive)
+        pieces[table.source] = _records(rows, table.source, columns)
     longest = max(record.times.size for found, _ in pieces.values() for record in found)
     least = SHORTEST if longest >= SHORTEST else LEAST
     records, warnings = [], []
@@ -238,6 +260,18 @@ def _require_same(table: Table, columns: _Columns, other_table: Table, other: _C
             raise ValueError(
                 f"{name} must have the same unit in all files, got {unit} in {table.source} and {got} in "
                 f"{other_table.source}. Convert one of them, or correct its header."
+            )
+
+
+def _require_positive(rows: Rows, columns: _Columns, positive: Sequence[str]) -> None:
+    for name in positive:
+        values = rows.values[:, columns.all.index(name)]
+        wrong = np.flatnonzero(np.isfinite(values) & (values <= 0))
+        if wrong.size:
+            raise ValueError(
+                f"{rows.at(int(wrong[0]))}: {name} must be > 0 for its logarithm (--log), got {values[wrong[0]]:.15g}, "
+                f"and {wrong.size - 1} more. Leave those cells empty if they are no measurements, or {name} out of "
+                "--log."
             )
 
 

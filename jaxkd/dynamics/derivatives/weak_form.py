@@ -21,9 +21,12 @@ def weak_form(
     *,
     window: int,
     stride: int = 1,
+    order: int = 1,
     mask: Bool[Array, " times"] | None = None,
 ) -> tuple[Float[Array, "windows terms"], Float[Array, "windows channels"]]:
     """Integrate y' = f(y) c times windows w(t): the integral of w f, and minus that of w' y.
+
+    For y'' = f(y, y') c, of order 2, the second is the integral of w'' y.
 
     Windows average white noise and never differentiate it.
 
@@ -33,18 +36,20 @@ def weak_form(
         times: increasing, not necessarily evenly spaced: integrals use the trapezoidal rule.
         window: samples per window, odd and at least 5.
         stride: samples from one window to the next.
+        order: order of the derivative, 1 or 2.
         mask: True for samples that exist; None: all.  A window with a missing sample is zero on both sides.
 
     Returns:
-        Both sides for each window, in units of features times time and of states; a window is dimensionless.
+        Both sides for each window, in units of features times time, and of states (over time if of order 2); a window
+        is dimensionless.
 
     Raises:
         TypeError: an array is not float64.
-        ValueError: a window or stride that does not fit the record.
+        ValueError: a window or stride that does not fit the record, or another order.
 
     Source: Schaeffer & McCalla 2017 (doi 10.1103/PhysRevE.96.023302); windows of Messenger & Bortz, Weak SINDy (arXiv
-    2005.04339), equation 4.1 with equal powers.  Deviation: rows are not whitened by the covariance of overlapping
-    windows.
+    2005.04339), equation 4.1 with equal powers, of order 2 as in their Weak SINDy for PDEs (arXiv 2007.02848).
+    Deviation: rows are not whitened by the covariance of overlapping windows.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -62,6 +67,8 @@ def weak_form(
             f"window must be odd, at least 5 and at most the {count} samples, and stride at least 1, got {window} and "
             f"{stride}."
         )
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, got {order}. Write equations of higher order as several of these.")
     rows = jnp.arange(0, count - window + 1, stride)[:, None] + jnp.arange(window)[None]
     moments = times[rows]
     half = (moments[:, -1:] - moments[:, :1]) / 2
@@ -70,11 +77,16 @@ def weak_form(
     present = jnp.ones((rows.shape[0], 1), bool) if mask is None else jnp.all(mask[rows], axis=1, keepdims=True)
     weights = _trapezoids(moments)
     bump = jnp.where(present, weights * inner**POWER, 0.0)
-    slope = jnp.where(present, weights * -2 * POWER * place * inner ** (POWER - 1) / half, 0.0)
+    derivative = -2 * POWER * place * inner ** (POWER - 1) / half
+    if order == 2:
+        derivative = 2 * POWER * (2 * (POWER - 1) * place**2 - inner) * inner ** (POWER - 2) / half**2
+    change = jnp.where(present, weights * derivative, 0.0)
     if mask is not None:
         features, states = (jnp.where(mask[:, None], side, 0.0) for side in (features, states))
     left = jnp.einsum("wn,wnf->wf", bump, features[rows])
-    right = -jnp.einsum("wn,wnc->wc", slope, states[rows])
+    # The integral of w'' is 0, its quadrature is not quite.
+    moved = states[rows] if order == 1 else states[rows] - states[rows][:, :1]
+    right = (-1) ** order * jnp.einsum("wn,wnc->wc", change, moved)
     return left, right
 
 

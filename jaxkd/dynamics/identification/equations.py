@@ -1,7 +1,8 @@
 """Equations y' = f(y, u) that are linear in their coefficients: printing, export and evaluation."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -59,13 +60,23 @@ class Equations:
         return dataclasses.replace(self, coefficients=np.reshape(values, np.shape(self.coefficients)))
 
     def __str__(self) -> str:
-        sides = self._sums(_plain, " ")
-        return "\n".join(f"d{state}/dt = {side}" for state, side in zip(self.states, sides, strict=True))
+        sides = zip(self.states, self.right_hand_sides(), strict=True)
+        return "\n".join(f"d{state}/dt = {side}" for state, side in sides)
 
-    def latex(self) -> str:
-        """Format one aligned equation per line, for an `aligned` environment."""
-        sides = zip(self.states, self._sums(sympy.latex, r" \, "), strict=True)
-        return " \\\\\n".join(rf"\dot{{{sympy.latex(state)}}} &= {side}" for state, side in sides)
+    def right_hand_sides(self) -> list[str]:
+        """Format the right-hand sides as text."""
+        return self._sums(_plain, " ")
+
+    def latex(self, *, left: Sequence[str] = (), names: Mapping[sympy.Symbol, str] | None = None) -> str:
+        """Format one aligned equation per line, for an `aligned` environment.
+
+        Args:
+            left: left-hand sides; empty: a dot over each state.
+            names: variables that have another name in LaTeX.
+        """
+        said = functools.partial(sympy.latex, symbol_names=dict(names or {}))
+        left = left or [rf"\dot{{{said(state)}}}" for state in self.states]
+        return " \\\\\n".join(f"{one} &= {side}" for one, side in zip(left, self._sums(said, r" \, "), strict=True))
 
     def python(self, name: str = "vector_field") -> str:
         """Return the source of a Python function of floats that imports only `math`."""

@@ -18,6 +18,7 @@ from jaxkd.dynamics.identification import library
 from jaxkd.dynamics.identification.blocks import blocks, gathered
 from jaxkd.dynamics.identification.equations import Equations
 from jaxkd.dynamics.identification.least_squares import independent, subset_fit, triangle
+from jaxkd.dynamics.identification.second_order import first_order
 from jaxkd.dynamics.identification.sparse_fit import SparseFit, sparse_fit
 from jaxkd.dynamics.identification.sparse_paths import SparsePath
 from jaxkd.dynamics.solvers.control import control
@@ -35,13 +36,23 @@ class Identified:
     """Identified equations, with the fit and the curves behind them."""
 
     equations: Equations
+    """Equations of the states' rates of change; or of their second derivatives, with velocities as the first inputs."""
     fit: SparseFit
     curves: FourierFit
     """Curves fitted to the samples alone, with a leading axis for the trajectories."""
-    states: Float[Array, "trajectories times states"]
-    """Smooth states after the last round, at which the terms are evaluated."""
+    states: Float[Array, "trajectories times all_states"]
+    """Smooth states after the last round, at which the terms are evaluated; then their velocities if of order 2."""
+    fine: Float[Array, "trajectories fine variables"]
+    """The same, then the inputs, at `SUBDIVISIONS` steps between two samples, where the windows are integrated."""
     window: int
     """Window length of the weak form, in samples."""
+    order: int = 1
+    """Order of the derivatives that the equations are of."""
+
+    @property
+    def system(self) -> Equations:
+        """The equations as a system of first order, to solve."""
+        return self.equations if self.order == 1 else first_order(self.equations)
 
 
 def identify(
@@ -52,6 +63,7 @@ def identify(
     terms: tuple[sympy.Expr, ...],
     inputs: Float[Array, "trajectories times inputs"] | None = None,
     input_names: tuple[sympy.Symbol, ...] = (),
+    velocities: tuple[sympy.Symbol, ...] = (),
     lengths: Sequence[int] | None = None,
     known: Equations | None = None,
     signs: Int[Array, "terms states"] | None = None,
@@ -67,13 +79,17 @@ def identify(
     together are fitted and integrated in time along them, and the samples are smoothed about that integral.  The
     integral contains the sharp turns, so that the rest is slow and retains less of the noise.
 
+    With `velocities` the equations are of second order, y'' = f(y, y', u), and y' is that of the smooth states: windows
+    are differentiated twice and samples never, and the refinement integrates twice.
+
     Args:
         states: measured states, float64, each in its own unit, which the coefficients inherit.
         times: sample times of all trajectories or of each, float64, increasing.
         names: symbols of the states.
-        terms: candidates for every equation, in `names` and `input_names`.
+        terms: candidates for every equation, in `names`, `velocities` and `input_names`.
         inputs: noise-free inputs at the same times; None if there are none.
         input_names: symbols of the inputs.
+        velocities: symbols of the states' rates of change, one per state, for equations of second order; empty: first.
         lengths: samples of each trajectory, if they differ; what follows them is not read.  None: all.
         known: known part of the right-hand sides, with its coefficients.  No coefficient is fitted for a term that an
             equation has here.
@@ -111,32 +127,46 @@ def identify(
         dy/dt = -3 y + x y
     """
     measured = trajectories(states, times, inputs, lengths, names=names, input_names=input_names)
+    if velocities and len(velocities) != len(names):
+        raise ValueError(f"velocities must be one per state, got {velocities} for {names}. Name {len(names)}, or none.")
+    order = 2 if velocities else 1
     there = jnp.asarray(measured.there)
     fits = curves(measured.states, measured.times, there)
     timescale = _timescale(fits, measured.states, measured.times, there)
     if window is None:
-        window = window_length(int(np.median(measured.lengths)), float(timescale))
+        window = window_length(order * int(np.median(measured.lengths)), float(timescale))
     stride = window_stride(window)
-    smooth, features, targets = _integrated(
+    fine, features, targets = _integrated(
         fits,
         measured.states,
         measured.times,
         measured.inputs,
         jnp.asarray(measured.lengths),
         terms=terms,
-        variables=names + input_names,
+        variables=names + velocities + input_names,
         known=known,
         window=window,
         stride=stride,
         rounds=rounds,
+        order=order,
     )
     table = blocks(measured.lengths, samples=times.shape[-1], window=window, stride=stride, folds=folds)
     features, targets = (gathered(side, table) for side in (features, targets))
     fit = _fitted(features, targets, path=path, folds=folds, allowed=_allowed(terms, names, known), signs=signs)
-    equations = Equations(states=names, inputs=input_names, terms=terms, coefficients=np.asarray(fit.coefficients))
+    equations = Equations(
+        states=names, inputs=velocities + input_names, terms=terms, coefficients=np.asarray(fit.coefficients)
+    )
     if known is not None:
         equations = equations + known
-    return Identified(equations=equations, fit=fit, curves=fits, states=smooth, window=window)
+    return Identified(
+        equations=equations,
+        fit=fit,
+        curves=fits,
+        states=fine[:, ::SUBDIVISIONS, : order * len(names)],
+        fine=fine,
+        window=window,
+        order=order,
+    )
 
 
 @jax.jit
@@ -156,7 +186,7 @@ def _timescale(
     return timescale / jnp.median(jnp.diff(times, axis=1))
 
 
-@functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds"))
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "known", "window", "stride", "rounds", "order"))
 def _integrated(
     fits: FourierFit,
     states: Float[Array, "trajectories times states"],
@@ -170,50 +200,64 @@ def _integrated(
     window: int,
     stride: int,
     rounds: int,
+    order: int,
 ) -> tuple[
-    Float[Array, "trajectories times states"],
+    Float[Array, "trajectories fine variables"],
     Float[Array, "trajectories windows terms"],
     Float[Array, "trajectories windows states"],
 ]:
-    """Smooth states, and both sides of the unknown part of the equations in each window."""
-    values = library.values(terms, variables)
+    """Variables of the terms between the samples, and both sides of the equations' unknown part in each window."""
+    values, count = library.values(terms, variables), states.shape[2]
     there = jnp.arange(times.shape[1])[None] < lengths[:, None]
     fine = jax.vmap(lambda one: subdivided(one, SUBDIVISIONS))(times)
     # A curve is meaningless beyond its end.
     within = jnp.minimum(fine, jnp.take_along_axis(times, lengths[:, None] - 1, axis=1))
-    at = jax.vmap(lambda curve, times: curve.at(times))
     controls = None if inputs is None else jax.vmap(_interpolated)(inputs, times, fine)
 
-    def variables_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine variables"]:
+    def at(fits: FourierFit) -> Float[Array, "trajectories fine all_states"]:
+        derivatives = [jax.vmap(lambda c, t, n=n: c.at(t, derivative=n))(fits, within) for n in range(order)]
+        return jnp.concatenate(derivatives, axis=2)
+
+    def integrals(slopes: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine all_states"]:
+        found = [jax.vmap(_cumulative)(slopes, within)]
+        for _ in range(order - 1):
+            found.insert(0, jax.vmap(_cumulative)(found[0], within))
+        return jnp.concatenate(found, axis=2)
+
+    def variables_at(
+        smooth: Float[Array, "trajectories fine all_states"],
+    ) -> Float[Array, "trajectories fine variables"]:
         return smooth if controls is None else jnp.concatenate([smooth, controls], axis=2)
 
-    def known_at(smooth: Float[Array, "trajectories fine states"]) -> Float[Array, "trajectories fine states"]:
+    def known_at(smooth: Float[Array, "trajectories fine all_states"]) -> Float[Array, "trajectories fine states"]:
         if known is None:
-            return jnp.zeros_like(smooth)
+            return jnp.zeros_like(smooth[..., :count])
         return library.values(known.terms, variables)(variables_at(smooth)) @ known.coefficients
 
     def sides(features: Array, given: Array, smooth: Array, states: Array, times: Array, fine: Array, there: Array):
         # The smooth part on the fine grid, so that quadrature errors do not add to the noise; then the rest.
         fine_there = jnp.repeat(there, SUBDIVISIONS)[: fine.size]
         windows = {"window": SUBDIVISIONS * (window - 1) + 1, "stride": SUBDIVISIONS * stride, "mask": fine_there}
-        both, right = weak_form(jnp.concatenate([features, given], axis=1), smooth, fine, **windows)
+        both, right = weak_form(jnp.concatenate([features, given], axis=1), smooth, fine, order=order, **windows)
         left, right = both[:, : len(terms)], right - both[:, len(terms) :]
         rest = states - smooth[::SUBDIVISIONS]
-        return left, right + weak_form(rest, rest, times, window=window, stride=stride, mask=there)[1]
+        noise = weak_form(rest, rest, times, window=window, stride=stride, order=order, mask=there)[1]
+        return left, right + noise
 
     def equations(smooth: Array) -> tuple[Array, Array]:
         features = values(variables_at(smooth))
-        return jax.vmap(sides)(features, known_at(smooth), smooth, states, times, fine, there)
+        return jax.vmap(sides)(features, known_at(smooth), smooth[..., :count], states, times, fine, there)
 
-    smooth = at(fits, within)
+    smooth = at(fits)
     for _ in range(rounds):
         slopes = values(variables_at(smooth)) @ _all_terms(*equations(smooth)) + known_at(smooth)
-        integral = jax.vmap(_cumulative)(slopes, within)
-        smooth = integral + at(curves(states - integral[:, ::SUBDIVISIONS], times, there), within)
+        integral = integrals(slopes)
+        smooth = integral + at(curves(states - integral[:, ::SUBDIVISIONS, :count], times, there))
     left, right = equations(smooth)
     # Windows of a constant state contain only rounding errors, which must not be fitted.
-    moves = jnp.abs(right) > ROUNDING * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
-    return smooth[:, ::SUBDIVISIONS], left, jnp.where(moves, right, 0.0)
+    unit = jnp.median(jnp.diff(times, axis=1)) ** (order - 1)
+    moves = jnp.abs(right) > ROUNDING / unit * jnp.max(jnp.abs(states), axis=(0, 1))[None, None]
+    return variables_at(smooth), left, jnp.where(moves, right, 0.0)
 
 
 def _interpolated(

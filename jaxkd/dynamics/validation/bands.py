@@ -27,6 +27,8 @@ def forecast_band(
 ) -> tuple[Float[np.ndarray, "times states"], Float[np.ndarray, "times states"]]:
     """Band of a record's noise-free states, from its curve's first value and the equations.
 
+    If there are twice as many states as the curve has, the others are their velocities.
+
     Args:
         coefficients: replicates, as of `bootstrap`.
         curve: curve through the record's samples.
@@ -41,7 +43,8 @@ def forecast_band(
     Returns:
         Lower and upper end, in the states' units; nan where too many forecasts diverge.
     """
-    starts = _starts(curve, times, key, count=len(coefficients))
+    order = len(deviation) // curve.noise.size
+    starts = _starts(curve, times, key, count=len(coefficients), order=order)
     bundle = np.asarray(
         forecasts(coefficients, starts, times, inputs, terms=terms, variables=variables, deviation=deviation)
     )
@@ -51,11 +54,15 @@ def forecast_band(
     return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
-@functools.partial(jax.jit, static_argnames="count")
-def _starts(curve: FourierFit, times: Float[Array, " times"], key: Key, *, count: int) -> Float[Array, "count states"]:
+@functools.partial(jax.jit, static_argnames=("count", "order"))
+def _starts(
+    curve: FourierFit, times: Float[Array, " times"], key: Key, *, count: int, order: int
+) -> Float[Array, "count states"]:
     """First values of curves through resampled data: the curve, plus noise of its size."""
     clean = curve.at(times)
     noise = curve.noise[None, None] * jax.random.normal(key, (count, *clean.shape), clean.dtype)
     # Channels with the same times share one decomposition, the main cost of a curve.
     samples = jnp.reshape(jnp.moveaxis(clean[None] + noise, 0, 1), (times.size, -1))
-    return jnp.reshape(fourier_fit(samples, times).at(times[:1])[0], (count, -1))
+    fits = fourier_fit(samples, times)
+    parts = [jnp.reshape(fits.at(times[:1], derivative=derivative)[0], (count, -1)) for derivative in range(order)]
+    return jnp.concatenate(parts, axis=1)

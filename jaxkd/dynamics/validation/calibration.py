@@ -44,15 +44,16 @@ def simulated_coverage(
     Returns:
         The share; nan if a trajectory cannot be simulated to its end.
     """
+    system = found.system
     clean = _simulated(
-        jnp.asarray(found.equations.coefficients),
+        jnp.asarray(system.coefficients),
         found.states[:, 0],
         times,
         inputs,
-        terms=found.equations.terms,
-        variables=found.equations.variables,
+        terms=system.terms,
+        variables=system.variables,
         deviation=jnp.asarray(positive(np.std(np.asarray(found.states), axis=(0, 1)))),
-    )
+    )[..., : found.curves.noise.shape[-1]]
     if not jnp.all(jnp.isfinite(clean)):
         return float("nan")
     truth, held = np.asarray(found.fit.coefficients), []

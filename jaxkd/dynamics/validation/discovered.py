@@ -9,6 +9,17 @@ from jaxtyping import Float, Int
 from jaxkd.dynamics.validation.trust import Check
 
 
+def derivative(state: str, time: str, *, order: int = 1) -> str:
+    """Return the name of a derivative.
+
+    Example:
+        >>> derivative("x", "t"), derivative("log x", "t"), derivative("x", "t", order=2)
+        ('dx/dt', 'd(log x)/dt', 'd2x/dt2')
+    """
+    power = str(order) if order > 1 else ""
+    return f"d{power}{f'({state})' if ' ' in state else state}/d{time}{power}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundTerm:
     """A term of one equation."""
@@ -37,8 +48,10 @@ class Shown:
     measured: Float[np.ndarray, "times states"]
     slopes: Float[np.ndarray, "times states"]
     """Slopes of the curves through the samples."""
-    predicted_slopes: Float[np.ndarray, "times states"]
-    """The equations' right-hand sides along those curves."""
+    left_hand_sides: Float[np.ndarray, "times states"]
+    """Derivatives of those curves of the equations' order: the slopes, or second derivatives."""
+    right_hand_sides: Float[np.ndarray, "times states"]
+    """The equations' right-hand sides along the curves."""
     forecast: Float[np.ndarray, "times states"]
     """Forecast from the first sample; nan where it diverges."""
     low: Float[np.ndarray, "times states"]
@@ -71,7 +84,9 @@ class Discovered:
     """Facts for the head of the page, in this order."""
     time: str
     states: tuple[str, ...]
+    """Names for display, `x` or `log x`."""
     units: Mapping[str, str]
+    """Units of the time and of the states that have one."""
     equations: str
     """Equations as text, one per line."""
     missing: tuple[str, ...]
@@ -95,3 +110,5 @@ class Discovered:
     """Standard deviation of a sample about its curve."""
     paths: tuple[SparsityPath, ...]
     command: str
+    order: int = 1
+    """Order of the derivatives that the equations are of."""

@@ -12,7 +12,7 @@ import sympy
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxkd.dynamics.derivatives.fourier_fit import FourierFit
-from jaxkd.dynamics.derivatives.trajectories import curves, trajectories
+from jaxkd.dynamics.derivatives.trajectories import Trajectories, curves, trajectories
 from jaxkd.dynamics.identification import simulate
 from jaxkd.dynamics.identification.equations import Equations
 from jaxkd.dynamics.identification.simulate import positive
@@ -76,6 +76,7 @@ def held_out(
     *,
     inputs: Float[Array, "trajectories times inputs"] | None = None,
     lengths: Sequence[int] | None = None,
+    order: int = 1,
     solver: Solver | None = None,
 ) -> HeldOut:
     """Forecast pieces of each trajectory, from their smoothed starts and from the best ones.
@@ -86,6 +87,7 @@ def held_out(
         times: sample times of all trajectories or of each, float64, increasing.
         inputs: values at the same times.
         lengths: samples of each trajectory, if they differ.
+        order: 2 if only the first half of the equations' states was measured, and the others are their velocities.
         solver: solver with a forward-mode adjoint.  None: `SOLVER`.
 
     Returns:
@@ -106,7 +108,8 @@ def held_out(
         >>> held.forecast.shape, bool(held.forecast_error[0] < 1e-3)
         ((4, 9, 1), True)
     """
-    given = trajectories(states, times, inputs, lengths, names=equations.states, input_names=equations.inputs)
+    names = equations.states[: len(equations.states) // order]
+    given = trajectories(states, times, inputs, lengths, names=names, input_names=equations.inputs)
     fits = curves(given.states, given.times, jnp.asarray(given.there))
     samples = int(given.lengths.min()) // PIECES + 1
     pieces = [
@@ -118,7 +121,7 @@ def held_out(
     rows = start[:, None] + np.arange(samples)[None]
     moments, measured = (side[trajectory[:, None], rows] for side in (given.times, given.states))
     driven = None if given.inputs is None else given.inputs[trajectory[:, None], rows]
-    begun = jax.vmap(lambda curve, time: curve.at(time[None])[0])(
+    begun = jax.vmap(functools.partial(start_of, order=order))(
         jax.tree.map(lambda leaf: leaf[trajectory], fits), moments[:, 0]
     )
     deviation = np.std(np.asarray(given.states), axis=(0, 1), where=given.there[:, :, None])
@@ -128,7 +131,7 @@ def held_out(
         moments,
         measured,
         driven,
-        jnp.asarray(positive(deviation)),
+        jnp.asarray(scales(fits, given, order=order)),
         terms=equations.terms,
         variables=equations.variables,
         solver=SOLVER if solver is None else solver,
@@ -146,14 +149,28 @@ def held_out(
     )
 
 
+def start_of(curve: FourierFit, time: Float[Array, ""], *, order: int) -> Float[Array, " states"]:
+    """Return the states of a curve at one time, then their velocities if of order 2."""
+    return jnp.concatenate([curve.at(time[None], derivative=derivative)[0] for derivative in range(order)])
+
+
+def scales(fits: FourierFit, given: Trajectories, *, order: int) -> Float[np.ndarray, " states"]:
+    """Return the standard deviation of the samples, then that of their curves' slopes if of order 2; 1 for none."""
+    parts = [given.states]
+    if order == 2:
+        parts.append(jax.vmap(lambda curve, times: curve.at(times, derivative=1))(fits, given.times))
+    found = [np.std(np.asarray(part), axis=(0, 1), where=given.there[:, :, None]) for part in parts]
+    return positive(np.concatenate(found))
+
+
 @functools.partial(jax.jit, static_argnames=("terms", "variables", "solver"))
 def _pieces(
-    coefficients: Float[Array, "terms states"],
-    begun: Float[Array, "pieces states"],
+    coefficients: Float[Array, "terms all_states"],
+    begun: Float[Array, "pieces all_states"],
     times: Float[Array, "pieces samples"],
     measured: Float[Array, "pieces samples states"],
     inputs: Float[Array, "pieces samples inputs"] | None,
-    deviation: Float[Array, " states"],
+    deviation: Float[Array, " all_states"],
     *,
     terms: tuple[sympy.Expr, ...],
     variables: tuple[sympy.Symbol, ...],
@@ -164,10 +181,12 @@ def _pieces(
         simulate.simulate, terms=terms, variables=variables, deviation=deviation, solver=solver
     )
 
+    count = measured.shape[2]
+
     def piece(begun: Array, times: Array, measured: Array, inputs: Array | None) -> tuple[Array, Array, Array]:
         def left(start: Array) -> tuple[Array, Solution]:
             solution = simulated(coefficients, start, times, inputs)
-            return (measured - solution.states) / deviation[None], solution
+            return (measured - solution.states[:, :count]) / deviation[None, :count], solution
 
         def corrected(_: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
             start, rest = best
@@ -179,6 +198,6 @@ def _pieces(
 
         rest, first = left(begun)
         _, rest = jax.lax.fori_loop(0, CORRECTIONS, corrected, (begun, rest))
-        return first.states, rest * deviation[None], first.succeeded
+        return first.states[:, :count], rest * deviation[None, :count], first.succeeded
 
     return jax.lax.map(lambda each: piece(*each), (begun, times, measured, inputs))

@@ -10,6 +10,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxkd.dynamics.derivatives.subdivision import subdivided
 from jaxkd.dynamics.derivatives.weak_form import weak_form, window_stride
 from jaxkd.dynamics.identification import library
 from jaxkd.dynamics.identification.blocks import blocks, gathered
@@ -41,7 +42,7 @@ class _All(SparsePath):
 
 
 def hidden_state_test(
-    smooth: Float[Array, "trajectories times variables"],
+    smooth: Float[Array, "trajectories fine variables"],
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
     *,
@@ -49,6 +50,7 @@ def hidden_state_test(
     variables: tuple[sympy.Symbol, ...],
     window: int,
     lengths: Sequence[int],
+    order: int = 1,
 ) -> HiddenStateTest:
     """Compare what the library leaves unexplained without and with lagged states.
 
@@ -56,13 +58,16 @@ def hidden_state_test(
     information about what was not measured.
 
     Args:
-        smooth: noise-free states, then inputs: `Identified.states`.
+        smooth: noise-free variables at the samples, or also at evenly spaced times between them: `Identified.fine`.
+            Unevenly spaced samples need the latter: the trapezoidal rule over them alone has errors that look like
+            motion that nothing explains.
         states: measured states, float64.
         times: sample times of each trajectory, increasing.
         terms: the library.
-        variables: states, then inputs.
+        variables: states, then inputs; velocities between them if of order 2.
         window: samples of a window of the weak form.
         lengths: samples of each trajectory.
+        order: order of the states' derivatives that the terms are to explain.
 
     Returns:
         Two shares for each state; 0 for a constant one.
@@ -83,20 +88,33 @@ def hidden_state_test(
         >>> bool(shares.by_present[0] > 0.9), bool(shares.by_past[0] < 1e-3)
         (True, True)
     """
-    lag = window // 2
+    delay, lag = delay_of(times, window=window)
     after = np.asarray(lengths) - lag
     rows = blocks(after, samples=states.shape[1] - lag, window=window, stride=window_stride(window), folds=FOLDS)
-    present, both = _shares(
-        smooth, states, times, jnp.asarray(after), rows, terms=terms, variables=variables, window=window, lag=lag
-    )
+    options = {"terms": terms, "variables": variables, "window": window, "lag": lag, "order": order}
+    present, both = _shares(smooth, states, times, delay, jnp.asarray(after), rows, **options)
     return HiddenStateTest(by_present=np.asarray(present), by_past=np.asarray(both))
 
 
-@functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "lag"))
+def delay_of(times: Float[Array, "trajectories times"], *, window: int) -> tuple[Float[Array, ""], int]:
+    """Return the delay of the lagged states, half a window at the mean step, and how many samples it takes at most.
+
+    Args:
+        times: sample times of each trajectory, increasing.
+        window: samples of a window of the weak form.
+    """
+    since = np.asarray(times) - np.asarray(times)[:, :1]
+    delay = np.median(since[:, -1]) / (times.shape[1] - 1) * (window // 2)
+    # A rounding error is no sample.
+    return jnp.asarray(delay), int(np.argmax(np.min(since, axis=0) > (1 - 1e-9) * delay))
+
+
+@functools.partial(jax.jit, static_argnames=("terms", "variables", "window", "lag", "order"))
 def _shares(
-    smooth: Float[Array, "trajectories times variables"],
+    smooth: Float[Array, "trajectories fine variables"],
     states: Float[Array, "trajectories times states"],
     times: Float[Array, "trajectories times"],
+    delay: Float[Array, ""],
     after: Int[Array, " trajectories"],
     rows: Int[Array, "blocks rows"],
     *,
@@ -104,18 +122,30 @@ def _shares(
     variables: tuple[sympy.Symbol, ...],
     window: int,
     lag: int,
+    order: int,
 ) -> list[Float[Array, " states"]]:
+    parts = (smooth.shape[1] - 1) // (times.shape[1] - 1)
+    count, stride = states.shape[2], window_stride(window)
+    fine = jax.vmap(lambda one: subdivided(one, parts))(times)
     there = jnp.arange(times.shape[1] - lag)[None] < after[:, None]
     deviation = jnp.std(smooth, axis=(0, 1))
     unit = smooth / jnp.where(deviation > 0, deviation, 1.0)[None, None]
-    now, before = unit[:, lag:], unit[:, :-lag, : states.shape[2]]
-    present = library.values(terms, variables)(smooth)[:, lag:]
+    each = jax.vmap(jnp.interp, in_axes=(None, None, 1), out_axes=1)
+    before = jax.vmap(lambda t, y: each(t - delay, t, y))(fine, unit[..., : order * count])[:, parts * lag :]
+    now, present = unit[:, parts * lag :], library.values(terms, variables)(smooth)[:, parts * lag :]
     products = jnp.reshape(before[..., :, None] * now[..., None, :], (*before.shape[:2], -1))
+    rest = (states - smooth[:, ::parts, :count])[:, lag:]
+
+    def sides(features: Array, smooth: Array, fine: Array, rest: Array, times: Array, there: Array) -> tuple:
+        options = {"window": parts * (window - 1) + 1, "stride": parts * stride, "order": order}
+        fine_there = jnp.repeat(there, parts)[: fine.size]
+        left, right = weak_form(features, smooth, fine, mask=fine_there, **options)
+        noise = weak_form(rest, rest, times, window=window, stride=stride, order=order, mask=there)[1]
+        return left, right + noise
 
     def unexplained(features: Float[Array, "trajectories samples terms"]) -> Float[Array, " states"]:
-        windows = functools.partial(weak_form, window=window, stride=window_stride(window))
-        sides = jax.vmap(lambda f, y, t, there: windows(f, y, t, mask=there))
-        left, right = (gathered(side, rows) for side in sides(features, states[:, lag:], times[:, lag:], there))
+        at = (smooth[:, parts * lag :, :count], fine[:, parts * lag :], rest, times[:, lag:], there)
+        left, right = (gathered(side, rows) for side in jax.vmap(sides)(features, *at))
         fit = sparse_fit(left, right, path=_All(), folds=FOLDS)
         moves = jnp.sum(right**2, axis=(0, 1)) / jnp.sum(rows >= 0)
         return jnp.mean(fit.errors[:, 0], axis=1) / jnp.where(moves > 0, moves, 1.0)

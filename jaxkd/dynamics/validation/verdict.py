@@ -7,6 +7,12 @@ from jaxtyping import Bool, Float
 
 from jaxkd.dynamics.validation.trust import Check
 
+ADVICE = (
+    "--order 2 (equations of second order) if its rate of change was not measured",
+    "--delays (its own past as further states)",
+)
+"""Means that take the place of a state that was not measured."""
+
 NOISY = 0.25
 """Noise of a sample, as a share of the standard deviation, that is named as a reason."""
 
@@ -20,6 +26,7 @@ def verdict(
     suspect: Bool[np.ndarray, " states"],
     noise: Float[np.ndarray, " states"],
     candidates: int,
+    advice: Sequence[str] = ADVICE,
 ) -> tuple[str, ...]:
     """Describe which equations were found, why others were not, and what the checks say.
 
@@ -31,6 +38,7 @@ def verdict(
         suspect: whether the past of each state explains what the measured states do not.
         noise: standard deviation of the noise, as a share of each state's.
         candidates: number of terms in the library.
+        advice: means to try where the measured states do not suffice.
 
     Returns:
         Sentences, the most important one first.
@@ -42,9 +50,10 @@ def verdict(
         ('Equation found for x.', 'The one check holds.')
     """
     sentences = [
-        f"No equation found for {name}, because {_reason(bool(suspect[state]), float(noise[state]), candidates)}."
+        f"No equation found for {name}, because {reason}."
         for state, name in enumerate(states)
         if not found[state] and not constant[state]
+        for reason in [_reason(bool(suspect[state]), float(noise[state]), candidates, advice)]
     ]
     have = [name for state, name in enumerate(states) if found[state]]
     if have:
@@ -77,16 +86,17 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
-def _reason(suspect: bool, noise: float, candidates: int) -> str:
+def _reason(suspect: bool, noise: float, candidates: int, advice: Sequence[str]) -> str:
     """Say why there is no equation, and what to try."""
     if suspect:
         return (
             "its past explains how it moves and the measured states do not: a state was not measured, or a term is "
-            "missing; try further columns as states, such as its rate of change, or --terms"
+            f"missing; try {', '.join(advice)}, further columns as states, or --terms"
         )
     reason = f"no sum of the {candidates} candidate terms predicts how it moves in data left out"
-    advice = "further columns as states, other terms (--terms, --degree), or more records"
+    less = ()
     if noise > NOISY:
         reason += f", and noise is {100 * noise:.0f} % of its standard deviation"
-        advice = f"less noise, {advice}"
-    return f"{reason}; try {advice}"
+        less = ("less noise",)
+    further = "further columns as states, other terms (--terms, --degree), or more records"
+    return f"{reason}; try {', '.join((*less, *advice, further))}"

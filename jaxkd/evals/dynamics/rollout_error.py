@@ -13,6 +13,7 @@ from jaxkd.dynamics.derivatives.slopes import fourier_slopes
 from jaxkd.dynamics.identification.simulate import SOLVER, positive
 from jaxkd.dynamics.solvers.control import control
 from jaxkd.dynamics.solvers.solve import solve
+from jaxkd.evals.dynamics.learnt_equations import learnt_equations
 from jaxkd.training.evaluator import Evaluation, Evaluator, Forecast
 from jaxkd.typing import Split
 from jaxkd.vector_fields.field import VectorField
@@ -51,7 +52,8 @@ class RolloutError(Evaluator):
 
         Returns:
             Metrics `rollout_error`, `diverged`, the share of pieces whose forecast reached `CAP`, and `pieces`;
-            the column `square`, the mean square error of each piece over times and states; some forecasts.
+            the column `square`, the mean square error of each piece over times and states; some forecasts; and the
+            equations, if the field has any.
 
         Raises:
             ValueError: records that are too short for the pieces.
@@ -91,6 +93,7 @@ class RolloutError(Evaluator):
                 _forecast(keys[one], self.data, times[one], measured[one], forecast[one])
                 for one in range(min(SHOWN, len(keys)))
             ),
+            equations=learnt_equations(model, self.data, given),
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from jaxkd.dynamics.validation.discovered import Discovered, SparsityPath
+from jaxkd.dynamics.validation.discovered import Discovered, SparsityPath, derivative
 from jaxkd.report import panels, svg
 from jaxkd.report.scale import Scale, logarithmic
 
@@ -67,7 +67,7 @@ def phase(discovered: Discovered) -> str:
         measured, forecast = shown.measured[:, :2], shown.forecast[:length, :2]
     else:
         # The rates of the other trajectories are unknown.
-        second, unit = _rate(discovered, first), _rate_unit(discovered, first)
+        second, unit = derivative(first, discovered.time), _rate_unit(discovered, first, order=1)
         known, color = [], svg.color(0)
         measured = np.stack([shown.measured[:, 0], shown.slopes[:, 0]], axis=-1)
         forecast = shown.forecast[:length, 0]
@@ -95,21 +95,22 @@ def phase(discovered: Discovered) -> str:
 
 def slopes(discovered: Discovered) -> str:
     """Draw derivatives of the curves through the samples, and the equations' right-hand sides along them."""
-    shown = discovered.shown
+    shown, order = discovered.shown, discovered.order
     keys = [
-        panels.LegendEntry(kind="thick", label="slopes of the curves"),
+        panels.LegendEntry(kind="thick", label=f"{'slopes' if order == 1 else 'second derivatives'} of the curves"),
         panels.LegendEntry(kind="line", label="right-hand sides"),
     ]
     figure, each, times = _over_time(discovered, height=1.1, keys=keys)
     fine = slice(None, None, panels.stride(len(times), panels.POINTS))
     for state, axes in enumerate(each):
         name = discovered.states[state]
-        measured, predicted = shown.slopes[:, state], shown.predicted_slopes[:, state]
+        measured, predicted = shown.left_hand_sides[:, state], shown.right_hand_sides[:, state]
         scale = Scale.over(measured, predicted)
         scale.on_y(axes)
         axes.plot(times[fine], scale.of(measured)[fine], color=svg.NEUTRAL, linewidth=4, alpha=0.5)
         axes.plot(times[fine], scale.of(predicted)[fine], color=svg.color(state), linewidth=1.5)
-        label = scale.label(_rate(discovered, name), _rate_unit(discovered, name))
+        rate = derivative(name, discovered.time, order=order)
+        label = scale.label(rate, _rate_unit(discovered, name, order=order))
         panels.title(axes, label, color=svg.color(state))
     return svg.element(figure, f"Rates of change of {_names(discovered)}, of the curves and of the equations")
 
@@ -219,11 +220,7 @@ def _names(discovered: Discovered) -> str:
     return ", ".join(discovered.states[:STATES])
 
 
-def _rate(discovered: Discovered, name: str) -> str:
-    return f"d{name}/d{discovered.time}"
-
-
-def _rate_unit(discovered: Discovered, name: str) -> str:
-    """Return the unit of a rate, empty if time has none: the state's unit alone would be wrong."""
+def _rate_unit(discovered: Discovered, name: str, *, order: int) -> str:
+    """Return the unit of a derivative, empty if time has none: the state's unit alone would be wrong."""
     unit, time = discovered.units.get(name, ""), discovered.units.get(discovered.time, "")
-    return f"{unit or '1'}/{time}" if time else ""
+    return f"{unit or '1'}/{time}{'²' if order == 2 else ''}" if time else ""

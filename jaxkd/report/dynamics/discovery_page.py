@@ -3,7 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
-from jaxkd.dynamics.validation.discovered import Discovered
+from jaxkd.dynamics.validation.discovered import Discovered, derivative
 from jaxkd.report import document
 from jaxkd.report.dynamics import discovery_figures, discovery_text
 
@@ -23,7 +23,7 @@ def write_discovery(path: Path, discovered: Discovered) -> None:
         facts=discovered.facts.items(),
         found=discovered,
         equations=[
-            (f"d{state}/d{discovered.time}", [discovery_text.row(term) for term in terms])
+            (derivative(state, discovered.time, order=discovered.order), [discovery_text.row(term) for term in terms])
             for state, terms in groupby(discovered.terms, key=lambda term: term.state)
         ],
         alarm=alarm,

@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import TextIO
 
-from jaxkd.dynamics.validation.discovered import Discovered, FoundTerm
+from jaxkd.dynamics.validation.discovered import Discovered, derivative
 from jaxkd.report.dynamics import discovery_text
 
 _MARKS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("-", "yellow")}
@@ -30,7 +30,7 @@ def print_discovery(discovered: Discovered, *, file: TextIO | None = None) -> No
     if discovered.terms:
         console.print()
         wide = console if console.is_terminal else Console(file=file, highlight=False, width=_WIDEST)
-        wide.print(_table(discovered.terms, discovered.time))
+        wide.print(_table(discovered))
         alarm, said = discovery_text.coverage(discovered)
         console.print(Text(f"{alarm}: {said}" if alarm else said, style="bold red" if alarm else "dim"))
     console.print()
@@ -42,18 +42,19 @@ def print_discovery(discovered: Discovered, *, file: TextIO | None = None) -> No
         console.print(Text(f"warning: {warning}", style="yellow"))
 
 
-def _table(terms: tuple[FoundTerm, ...], time: str):
+def _table(discovered: Discovered):
     from rich.table import Table
     from rich.text import Text
 
-    united = any(term.unit for term in terms)
+    united = any(term.unit for term in discovered.terms)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
     for name in ("equation", "term", "coefficient", "90 % interval", "chosen in", *(["unit"] if united else [])):
         table.add_column(name, no_wrap=True, justify="right" if name == "coefficient" else "left")
-    for state, group in groupby(terms, key=lambda term: term.state):
+    for state, group in groupby(discovered.terms, key=lambda term: term.state):
         for number, term in enumerate(group):
             texts = discovery_text.row(term)
             if not united:
                 del texts["unit"]
-            table.add_row("" if number else Text(f"d{state}/d{time}"), *map(Text, texts.values()))
+            rate = derivative(state, discovered.time, order=discovered.order)
+            table.add_row("" if number else Text(rate), *map(Text, texts.values()))
     return table

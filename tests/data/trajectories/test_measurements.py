@@ -244,6 +244,26 @@ def test_rows_with_missing_values_are_left_out(write, missing):
     assert measured.warnings == ("prey.csv: 2 rows with missing values left out (the first in line 13).",)
 
 
+def test_what_has_no_logarithm_is_refused(write, npz):
+    rows = lines(states=1.0 + np.abs(STATES))
+    assert len(read([write("t,x,y", *rows)], positive=["y"]).records) == 1
+    rows[10], rows[12] = "1.0,1,0", "1.2,1,-3"
+    path = write("t,x,y", *rows)
+    assert len(read([path], positive=["x"]).records) == 1
+    with pytest.raises(ValueError) as raised:
+        read([path], positive=["x", "y"])
+    assert str(raised.value) == (
+        "prey.csv:12: y must be > 0 for its logarithm (--log), got 0, and 1 more. Leave those cells empty if they are "
+        "no measurements, or y out of --log."
+    )
+    with pytest.raises(
+        ValueError, match=r"prey\.npz, sample 0: y must be > 0 for its logarithm \(--log\), got 0, and 3"
+    ):
+        read([npz(t=TIMES, x=STATES[:, 0], y=STATES[:, 1] * (TIMES > 0.35))], positive=["y"])
+    with pytest.raises(ValueError, match=r"log must name states, which are x, got 'y'\. Name one of them, or none\."):
+        read([path], inputs=["y"], positive=["y"])
+
+
 def test_repeated_rows_are_left_out(write):
     rows = lines()
     measured = read([write("t,x,y", *rows[:5], rows[4], rows[4], *rows[5:])])

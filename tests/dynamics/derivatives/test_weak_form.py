@@ -13,7 +13,7 @@ TIMES = np.linspace(0.0, 2.0, 61)
 UNEVEN = TIMES + 0.05 * np.sin(np.pi * TIMES)
 LONG = np.linspace(0.0, 2.0, 401)
 
-weak = jax.jit(weak_form, static_argnames=("window", "stride"))
+weak = jax.jit(weak_form, static_argnames=("window", "stride", "order"))
 
 
 def record(times):
@@ -45,6 +45,15 @@ def test_equals_an_integral_by_scipy():
         np.testing.assert_allclose(left[0, channel], want, rtol=1e-6)
         slope, _ = quad(lambda t, f=function: 8 * (t - 1) * (1 - (t - 1) ** 2) ** 3 * f(t), 0, 2)
         np.testing.assert_allclose(right[0, channel], slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize("times", [TIMES, UNEVEN], ids=["even", "uneven"])
+def test_second_derivatives_are_those_of_the_window(times):
+    """exp(-t)'' = exp(-t) and sin'' = -sin; a constant has none, whatever the quadrature."""
+    states = np.concatenate([record(times), np.full((61, 1), 1e6)], axis=1)
+    left, right = weak(states, states, times, window=31, stride=5, order=2)
+    np.testing.assert_allclose(right[:, :2], np.asarray(left)[:, :2] * [1.0, -1.0], atol=5e-3)
+    np.testing.assert_array_equal(right[:, 2], 0.0)
 
 
 def test_a_window_with_a_missing_sample_is_zeros_and_the_others_are_as_before():
@@ -85,6 +94,8 @@ def test_what_does_not_fit_is_refused():
     for window, stride in ((4, 1), (3, 1), (63, 1), (11, 0)):
         with pytest.raises(ValueError, match=rf"window must be odd, at least 5 and at most the 61 .*got {window} and"):
             weak(states, states, TIMES, window=window, stride=stride)
+    with pytest.raises(ValueError, match=r"order must be 1 or 2, got 3\. Write equations of higher order as several"):
+        weak(states, states, TIMES, window=11, order=3)
     with pytest.raises(TypeError, match=r"features must be of float64, got float32"):
         weak(np.float32(states), states, TIMES, window=11)
 

@@ -103,3 +103,11 @@ def test_a_simulation_that_leaves_the_box_of_the_data_does_not_stay_near_it():
     grows = Equations.of((x / 2,), (x,))
     near = [stays_near(grows, jnp.asarray(np.array([start])), moments, low=low, high=high) for start in (0.0, 0.1, 0.5)]
     assert near == [True, True, False]
+
+
+def test_velocities_that_were_not_measured_are_those_of_the_curve():
+    x, v = sympy.symbols("x v")
+    times = jnp.linspace(0.0, 4.0, 33)[None]
+    found = held_out(Equations.of([v, -x], (x, v)), jnp.cos(times)[..., None], times, order=2)
+    assert found.forecast.shape == found.remainder.shape == (4, 9, 1)
+    assert found.forecast_error[0] < 0.02

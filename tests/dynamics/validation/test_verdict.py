@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxkd.dynamics import Check
-from jaxkd.dynamics.validation.verdict import listed, of_checks, verdict
+from jaxkd.dynamics.validation.verdict import ADVICE, listed, of_checks, verdict
 
 GOOD = Check(question="Good?", found="", bar="", holds=True)
 NO, YES = np.zeros(2, bool), np.ones(2, bool)
@@ -30,7 +30,8 @@ def test_what_was_not_found_comes_first_with_a_reason_and_advice():
     first, second, third = said(found=np.array([True, False]))
     assert first == (
         "No equation found for v, because no sum of the 10 candidate terms predicts how it moves in data left out; try "
-        "further columns as states, other terms (--terms, --degree), or more records."
+        "--order 2 (equations of second order) if its rate of change was not measured, --delays (its own past as "
+        "further states), further columns as states, other terms (--terms, --degree), or more records."
     )
     assert (second, third) == ("Equation found for x.", "All 2 checks hold.")
 
@@ -44,8 +45,10 @@ def test_without_any_equation_no_check_is_counted():
     ("change", "part"),
     [
         ({"suspect": YES}, "because its past explains how it moves and the measured states do not"),
-        ({"suspect": YES}, "; try further columns as states, such as its rate of change, or --terms."),
-        ({"noise": np.full(2, 0.4)}, "and noise is 40 % of its standard deviation; try less noise, further columns"),
+        ({"suspect": YES}, "; try --order 2 (equations of second order) if its rate of change was not measured, --de"),
+        ({"suspect": YES}, "--delays (its own past as further states), further columns as states, or --terms."),
+        ({"suspect": YES, "advice": ADVICE[1:]}, "; try --delays (its own past as further states), further columns"),
+        ({"noise": np.full(2, 0.4)}, "and noise is 40 % of its standard deviation; try less noise, --order 2 (equa"),
     ],
 )
 def test_reasons(change, part):
