@@ -154,12 +154,12 @@ def start_of(curve: FourierFit, time: Float[Array, ""], *, order: int) -> Float[
     return jnp.concatenate([curve.at(time[None], derivative=derivative)[0] for derivative in range(order)])
 
 
-def scales(fits: FourierFit, given: Trajectories, *, order: int) -> Float[np.ndarray, " states"]:
+def scales(fits: FourierFit, measured: Trajectories, *, order: int) -> Float[np.ndarray, " states"]:
     """Return the standard deviation of the samples, then that of their curves' slopes if of order 2; 1 for none."""
-    parts = [given.states]
+    parts = [measured.states]
     if order == 2:
-        parts.append(jax.vmap(lambda curve, times: curve.at(times, derivative=1))(fits, given.times))
-    found = [np.std(np.asarray(part), axis=(0, 1), where=given.there[:, :, None]) for part in parts]
+        parts.append(jax.vmap(lambda curve, times: curve.at(times, derivative=1))(fits, measured.times))
+    found = [np.std(np.asarray(part), axis=(0, 1), where=measured.there[:, :, None]) for part in parts]
     return positive(np.concatenate(found))
 
 

@@ -18,20 +18,20 @@ LEAST = 0.001
 """Smallest contribution of a term that is shown, as a share of its right-hand side."""
 
 
-def learnt_equations(model: VectorField, data: TrajectorySource, given: Trajectories) -> tuple[LearntEquation, ...]:
+def learnt_equations(model: VectorField, data: TrajectorySource, measured: Trajectories) -> tuple[LearntEquation, ...]:
     """Return the equations of a field of terms; none of a network alone.
 
     Args:
         model: the field.
         data: source of the records, which may know the true equations.
-        given: records at whose samples the terms' contributions are measured.
+        measured: records at whose samples the terms' contributions are measured.
     """
     field, params, rest = model.field, model.params, ""
     if isinstance(field, Corrected):
         field, params, rest = field.symbolic, params[SYMBOLIC], " + network"
     if not isinstance(field, Symbolic):
         return ()
-    records = field.records(given, np.asarray(given.states))
+    records = field.records(measured, np.asarray(measured.states))
     parts = [records.states] if records.inputs is None else [records.states, records.inputs]
     points = jnp.concatenate(parts, axis=2)[records.there]
     found = simplified(field.equations(params, model.scales), points, least=LEAST).rounded(DIGITS)
