@@ -61,11 +61,10 @@ def test_smoke_has_the_shapes_of_full(path):
     "name",
     [
         "tinyllama_from_llama2",  # DSKD, adapters
-        "gpt2_from_gpt2_xl",  # DSKDv2, learned positions
         "llama3_2_1b_from_qwen2_5_math",  # DSKDv2ETA, two vocabularies, accumulation
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("gpt2_from_qwen", "qwen2_5_1_5b_from_7b", "tinyllama_from_mistral")
+            for name in ("gpt2_from_gpt2_xl", "gpt2_from_qwen", "qwen2_5_1_5b_from_7b", "tinyllama_from_mistral")
         ),
     ],
 )

@@ -145,10 +145,10 @@ def described_parameters(config, quantization):
     ("quantization", "sizes"),
     [
         ("int8", (2, 2, 2)),
-        ("int8", (1, 8, 1)),
-        ("int4", (2, 2, 2)),
         ("int4", (1, 1, 8)),
+        pytest.param("int8", (1, 8, 1), marks=pytest.mark.slow),
         pytest.param("int8", (1, 1, 8), marks=pytest.mark.slow),
+        pytest.param("int4", (2, 2, 2), marks=pytest.mark.slow),
         pytest.param("int4", (1, 8, 1), marks=pytest.mark.slow),
     ],
 )

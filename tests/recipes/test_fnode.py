@@ -197,6 +197,7 @@ def test_a_run_learns_and_is_read_again(tmp_path, capsys, single_precision):
         runs.language_model(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_with_rounds_that_was_stopped_continues_bitwise(tmp_path, monkeypatch):
     one = train(
         dataclasses.replace(RECIPE, rounds=2),

@@ -55,11 +55,9 @@ def one_length(monkeypatch):
 @pytest.mark.parametrize(
     "method",
     [
-        LogitKD,
         DSKDv2ETA,
         DSKDCrossAttention,
-        MinED,
-        *(pytest.param(method, marks=pytest.mark.slow) for method in (DSKD, DSKDv2, ULD)),
+        *(pytest.param(method, marks=pytest.mark.slow) for method in (LogitKD, DSKD, DSKDv2, MinED, ULD)),
     ],
     ids=lambda method: method.__name__,
 )

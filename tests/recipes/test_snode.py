@@ -64,6 +64,7 @@ def test_matching_begins_at_the_terms_that_are_found():
     assert str(equations.rounded(1)) == "dx/dt = v\ndv/dt = -x - 0.2 v"
 
 
+@pytest.mark.slow
 def test_stages_hand_their_equations_on(study):
     first, second, third = (runs.model(study / name / "0") for name in ("matching", "tuning", "residual"))
     for learnt in (first, second):
@@ -75,6 +76,7 @@ def test_stages_hand_their_equations_on(study):
         assert read_evaluations(study / name / "0")["field_error"].metrics["field_error"] < 0.1
 
 
+@pytest.mark.slow
 def test_the_report_has_the_equations_below_the_true_ones(study):
     found = {name: read_evaluations(study / name / "0")["rollout_error"].equations for name in ("matching", "residual")}
     assert [(one.state, one.truth) for one in found["matching"]] == [("x", "v"), ("v", "-x - 0.2 v")]

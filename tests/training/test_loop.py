@@ -244,6 +244,7 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
     assert len(read_evaluations(copied)["bits_per_byte"].keys) == 5
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_on_another_mesh(everything, copy, tmp_path):
     """As on fewer or more devices than before: the sums are added up in another order, which Adam may magnify."""
     moved = shutil.copytree(copy, tmp_path / "moved")

@@ -59,6 +59,7 @@ def test_what_processes_wrote_adds_up():
     assert rows["cold: peaks of all processes, added up"].holds is False
 
 
+@pytest.mark.slow
 def test_a_suite_is_measured_in_processes_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "test_two.py").write_text(TESTS)
     monkeypatch.setattr(suite, "QUICK", ("test_two.py",))

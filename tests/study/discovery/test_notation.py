@@ -66,6 +66,7 @@ def test_terms_of_logarithms_are_products_of_the_columns():
     assert names.latex(names.known(["hare = lynx"])).startswith(r"\frac{d \log hare}{dt} &= lynx")
 
 
+@pytest.mark.slow
 def test_lotka_volterra_is_linear_in_its_columns_if_found_from_logarithms():
     system = systems.LOTKA_VOLTERRA
     names = notation(states=("x", "y"), logarithms=("x", "y"))
