@@ -8,9 +8,8 @@ from typing import Any
 import jax
 
 from jaxkd.sharding.devices import devices
+from jaxkd.sharding.targets import GIB
 from jaxkd.training.train_stage import Train
-
-GIB = 2**30
 
 _log = logging.getLogger(__name__)
 

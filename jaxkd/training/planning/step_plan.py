@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxkd.runtime.checkpoint import tree_bytes
+from jaxkd.sharding.targets import GIB
 from jaxkd.training.compiled_step import CompiledStep
 from jaxkd.training.planning.matmul_flops import matmul_flops
-
-GIB = 2**30
 
 _OUT_OF_MEMORY = re.compile(r"(?:Used |HLO temporaries \()(?P<size>[\d.]+)(?P<unit>[KMG])(?: of |\) exceeds)")
 """Two messages of the compiler of TPUs: all arrays of a program, or its temporary ones alone, exceed the memory."""
