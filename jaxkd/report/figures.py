@@ -181,6 +181,10 @@ def intervals(comparisons: Sequence[Comparison], *, width: float = PAGE) -> str:
     return svg.element(figure, "Paired differences: " + " ".join(str(one) for one in comparisons), variant=width)
 
 
+_FEW_DECADES = 1e3
+"""Ratio of the ends of a logarithmic axis below which it has ticks between powers of ten."""
+
+
 def is_logarithmic(curves: Sequence[Line]) -> bool:
     """Whether `lines` draws these on a logarithmic axis: all are positive and span a factor of 4."""
     low = min(min(curve.values) for curve in curves)
@@ -193,7 +197,11 @@ def _scale(axes: "Axes", *, logarithmic: bool) -> None:
     axes.grid(axis="y", color=svg.RULE, linewidth=0.8)
     if logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        low, high = axes.get_ylim()
+        # Between powers of ten only where few of them are: LogLocator would else place no tick at all.
+        axes.yaxis.set_major_locator(
+            ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high < _FEW_DECADES * low else (1.0,), numticks=6)
+        )
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:

@@ -50,6 +50,8 @@ class Panel:
 def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
     """Draw each metric that at least one method logged more than once, the headline on the validation split first.
 
+    One that is 0 throughout, such as the share of forecasts that diverged, is left out.
+
     A metric that has no title here has its name for one.
 
     Args:
@@ -60,7 +62,11 @@ def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
     *before, learning_rate = _QUANTITIES
     quantities = (validation, *before, *_others(models), learning_rate)
     logged = {name: _curves(models, name) for name, *_ in quantities}
-    drawn = {name: curves for name, curves in logged.items() if any(len(curve.values) > 1 for curve in curves)}
+    drawn = {
+        name: curves
+        for name, curves in logged.items()
+        if any(len(curve.values) > 1 for curve in curves) and any(any(curve.values) for curve in curves)
+    }
     # A panel without a neighbour takes the whole row, and so does one with many names beside it.
     alone = sum(name in drawn for name, _, _, size in quantities if size == "half") == 1
     crowded = any(len({curve.label for curve in curves}) > len(svg.PALETTE) for curves in drawn.values())

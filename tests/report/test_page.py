@@ -128,7 +128,14 @@ def test_equations_stand_below_the_true_ones(tmp_path):
 
 def test_what_a_method_logs_besides_is_a_curve(tmp_path):
     rows = [
-        row | {"train/t2s_divergence": 1.0, "train/known_pairs": 0.9, "train/loss": 3.0, "train/grad_norm": 2.0}
+        row
+        | {
+            "train/t2s_divergence": 1.0,
+            "train/known_pairs": 0.9,
+            "train/diverged": 0.0,
+            "train/loss": 3.0,
+            "train/grad_norm": 2.0,
+        }
         for row in history(1.0)
         if "train/cross_entropy" in row
     ]
