@@ -77,10 +77,11 @@ def weak_form(
     present = jnp.ones((rows.shape[0], 1), bool) if mask is None else jnp.all(mask[rows], axis=1, keepdims=True)
     weights = _trapezoids(moments)
     bump = jnp.where(present, weights * inner**POWER, 0.0)
-    derivative = -2 * POWER * place * inner ** (POWER - 1) / half
-    if order == 2:
-        derivative = 2 * POWER * (2 * (POWER - 1) * place**2 - inner) * inner ** (POWER - 2) / half**2
-    change = jnp.where(present, weights * derivative, 0.0)
+    if order == 1:
+        change = weights * -2 * POWER * place * inner ** (POWER - 1) / half
+    else:
+        change = weights * 2 * POWER * (2 * (POWER - 1) * place**2 - inner) * inner ** (POWER - 2) / half**2
+    change = jnp.where(present, change, 0.0)
     if mask is not None:
         features, states = (jnp.where(mask[:, None], side, 0.0) for side in (features, states))
     left = jnp.einsum("wn,wnf->wf", bump, features[rows])
