@@ -80,12 +80,10 @@ def test_planned_devices_are_those_of_meshes():
     assert mesh.make(MeshShape()).devices.size == len(real)
 
 
-@pytest.mark.slow
+@pytest.mark.targets
 @pytest.mark.parametrize("name", ["2xh100-80gb", "a100-40gb", "h200-141gb", "v4-8", "v5e-8", "v5p-8", "v6e-8"])
 def test_a_target_compiles_and_tells_its_memory(name):
     """The product of two bfloat16 matrices, of which each device has some rows."""
-    pytest.importorskip("libtpu")
-    pytest.importorskip("jax_plugins.xla_cuda12")
     target = find(name)
     found = target.devices()
     assert len(found) == target.count

@@ -128,7 +128,7 @@ def test_a_target_needs_a_dry_run():
         check_target("v5e8", dry_run=True)
 
 
-@pytest.mark.slow
+@pytest.mark.targets
 @pytest.mark.parametrize(
     ("method", "name"),
     [
@@ -138,8 +138,6 @@ def test_a_target_needs_a_dry_run():
 )
 def test_recipes_are_planned_for_accelerators(tiny, method, name):
     """Nothing that a plan traces is computed: the devices do not exist."""
-    pytest.importorskip("libtpu")
-    pytest.importorskip("jax_plugins.xla_cuda12")
     found = targets.find(name)
     recipe = {
         "LogitKD": tiny.logit_kd,
