@@ -101,9 +101,11 @@ def _damages(config: Path, folder: Path, expected: dict[str, Any], kinds: int) -
 
 
 def _told(name: str, ended: runs.Ended, workdir: Path, expected: dict[str, Any]) -> Row:
-    """Return 1 if the study ended as the undisturbed one, or refused in one line; 0 otherwise."""
+    """Return 1 if the study ended as the undisturbed one, or said in a line what is damaged; 0 otherwise."""
     if ended.status == 0:
         equal = _learnt(runs.outcome(workdir)) == _learnt(expected)
+        if not equal and (lines := [line for line in ended.output.splitlines() if "is damaged" in line]):
+            return Row(figure=f"{name}: {lines[0].replace(str(workdir.parent), '...')}", value=1.0, unit="")
         return Row(figure=f"{name}: {'equal' if equal else 'BELIEVED'}", value=float(equal), unit="")
     if ended.says_one_line:
         return Row(figure=f"{name}: {ended.error.replace(str(workdir.parent), '...')}", value=1.0, unit="")

@@ -7,6 +7,7 @@ of a killed process is cut off.
 import hashlib
 import importlib
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ import jax
 import numpy as np
 
 from jaxkd.runtime.storage.files import append
+
+_log = logging.getLogger(__name__)
 
 FILE = "metrics.jsonl"
 
@@ -84,19 +87,35 @@ class MetricWriter:
         if self._wandb is not None:
             self._wandb.log(numbers, step=int(step))
 
-    def truncate_after(self, step: int) -> None:
+    def truncate_after(self, step: int, *, every: int = 1) -> None:
         """Drop the rows after `step`, the restored step: the run writes them again.
 
-        wandb keeps the rows that it has and ignores repeated ones.
+        Rows before it that are missing, as after damage to the file, are reported: no run writes them again.  wandb
+        keeps the rows that it has and ignores repeated ones.
+
+        Args:
+            step: restored step.
+            every: steps between two rows.
         """
         if not self._active:
             return
-        kept = 0
+        kept, steps = 0, [0]
         content = _complete(self._folder / FILE)
         for line, row in zip(content.splitlines(keepends=True), read(self._folder), strict=True):
             if row["step"] > step:
                 break
             kept += len(line)
+            steps.append(row["step"])
+        # An earlier part of the run may have written fewer rows.
+        every = max([every, *np.diff(steps)])
+        if step - steps[-1] >= every:
+            _log.warning(
+                "%s must have rows up to step %d, got them up to step %d: it is damaged, and curves lack the rest. "
+                "Remove the run's folder to train it anew",
+                self._folder / FILE,
+                step,
+                steps[-1],
+            )
         self._cut(kept)
         self._purge_step = step + 1
         if self._summary is not None:

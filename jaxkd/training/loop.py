@@ -49,7 +49,7 @@ class TrainingRun:
         with checkpoints, writer, catch_interrupts() as interrupt, lost_process.saved_in(self.folder / "checkpoints"):
             stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
             state, frozen = self._start(checkpoints, stream)
-            writer.truncate_after(int(state.step))
+            writer.truncate_after(int(state.step), every=train.log_every)
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()

@@ -67,6 +67,26 @@ def test_truncate_after_zero_starts_over(tmp_path):
         assert read(tmp_path) == []
 
 
+@pytest.mark.parametrize("lost", ["all", "the second half", "none"])
+def test_rows_that_a_damaged_file_has_lost_are_reported(tmp_path, caplog, lost):
+    path = tmp_path / metric_writer.FILE
+    with MetricWriter(tmp_path, tensorboard=False) as writer:
+        for step in (2, 4, 6, 8):
+            writer.write(step, {"loss": float(step)})
+    content = path.read_bytes()
+    match lost:
+        case "all":
+            path.unlink()
+        case "the second half":
+            path.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    with MetricWriter(tmp_path, tensorboard=False) as writer:
+        writer.truncate_after(9, every=2)
+    last = {"all": 0, "the second half": 4, "none": 8}[lost]
+    message = f"{path} must have rows up to step 9, got them up to step {last}: it is damaged, and curves lack the rest"
+    assert (message in caplog.text) == (lost != "none")
+    assert [row["step"] for row in read(tmp_path)] == list(range(2, last + 1, 2))
+
+
 def test_torn_last_line_is_not_a_row_and_is_cut(tmp_path):
     path = tmp_path / metric_writer.FILE
     path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
