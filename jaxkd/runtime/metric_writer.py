@@ -6,6 +6,7 @@ of a killed process is cut off.
 
 import hashlib
 import importlib
+import itertools
 import json
 import logging
 import math
@@ -107,8 +108,7 @@ class MetricWriter:
             kept += len(line)
             steps.append(row["step"])
         # An earlier part of the run may have written fewer rows.
-        every = max([every, *np.diff(steps)])
-        if step - steps[-1] >= every:
+        if step - steps[-1] >= max([every, *(after - before for before, after in itertools.pairwise(steps))]):
             _log.warning(
                 "%s must have rows up to step %d, got them up to step %d: it is damaged, and curves lack the rest. "
                 "Remove the run's folder to train it anew",
