@@ -104,6 +104,6 @@ def test_curves_call_none_in_batches():
     assert not batched(jax.vmap(fourier_fit), jnp.ones((3, 12, 2)), jnp.stack([times] * 3))
 
     def starts(samples):
-        return _starts(fourier_fit(samples, times), times, jax.random.key(0), count=4)
+        return _starts(fourier_fit(samples, times), times, jax.random.key(0), count=4, order=1)
 
     assert not batched(starts, jnp.ones((12, 2)))
