@@ -4,6 +4,7 @@ The compiler of a target is a package: `libtpu` for TPUs, `jax-cuda12-plugin` an
 neither of which needs the hardware or its driver.  The extra `targets` installs them.
 """
 
+import abc
 import dataclasses
 import difflib
 import os
@@ -17,7 +18,7 @@ MEM_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Target:
+class Target(abc.ABC):
     """A number of accelerators of one kind.
 
     Source:
@@ -34,13 +35,13 @@ class Target:
     float32: float
     """The same for float32 ones, at JAX's default precision: TF32 on GPUs, bfloat16 passes on TPUs."""
 
+    @abc.abstractmethod
     def devices(self) -> list[Any]:
         """Return devices that programs can be compiled for.
 
         Raises:
             ValueError: the compiler is not installed.
         """
-        raise NotImplementedError
 
     def usable(self) -> float:
         """Return the bytes of one device that arrays and programs can fill."""

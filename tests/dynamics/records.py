@@ -18,21 +18,31 @@ def right_hand_side(equations):
     return field
 
 
-@functools.cache
-def clean(system, count=8, seed=0):
-    """From starts in the system's box, by twenty steps of the classical Runge-Kutta method from sample to sample."""
-    field, step = right_hand_side(system.equations), system.duration / (system.samples - 1) / 20
-    low, high = system.initial.low, system.initial.high
-    states = [np.random.default_rng(seed).uniform(low, high, (count, len(low)))]
-    for _ in range(system.samples - 1):
+SUBSTEPS = 20
+"""Steps of the solver from sample to sample."""
+
+
+def solved(equations, starts, steps):
+    """States at the start and after every `SUBSTEPS` steps of the classical Runge-Kutta method, of the given sizes."""
+    field, states = right_hand_side(equations), [np.asarray(starts)]
+    for step in steps:
         y = states[-1]
-        for _ in range(20):
+        for _ in range(SUBSTEPS):
             first = field(0.0, y)
             second = field(0.0, y + step / 2 * first)
             third = field(0.0, y + step / 2 * second)
             y = y + step / 6 * (first + 2 * second + 2 * third + field(0.0, y + step * third))
         states.append(y)
     return np.stack(states, axis=1)
+
+
+@functools.cache
+def clean(system, count=8, seed=0):
+    """From starts in the system's box."""
+    low, high = system.initial.low, system.initial.high
+    starts = np.random.default_rng(seed).uniform(low, high, (count, len(low)))
+    step = system.duration / (system.samples - 1) / SUBSTEPS
+    return solved(system.equations, starts, [step] * (system.samples - 1))
 
 
 def with_noise(states, level, seed=1):

@@ -93,7 +93,7 @@ def test_uneven_samples_have_no_delays():
 
 
 def test_an_oscillator_seen_in_one_coordinate_closes_with_one_delay():
-    """Of x'' = -x - 0.2 x', whose rates are s = -0.1 +- i w: a + b exp(-s delay) = s."""
+    """The oscillator is x'' = -x - 0.2 x', whose rates are s = -0.1 +- i w: a + b exp(-s delay) = s."""
     times, rate, delay = 0.1 * np.arange(60), np.sqrt(0.99), 0.8
     rotation = np.exp((-0.1 + 1j * rate) * times)
     given = measured(60, states=("x", "slope"))

@@ -7,7 +7,7 @@ import sympy
 
 from jaxkd.dynamics import Equations, identify, polynomials
 from jaxkd.dynamics.identification.second_order import first_order, first_order_table, velocities
-from tests.dynamics.records import right_hand_side
+from tests.dynamics.records import SUBSTEPS, solved
 
 X, Y, U = sympy.symbols("x y u")
 DX, DY = velocities((X, Y))
@@ -27,24 +27,11 @@ def test_tables_of_replicates_are_systems_too():
     np.testing.assert_array_equal(whole, [[[0, 0], [1, 1]], [[0, 2], [1, 3]]])
 
 
-def pendulums(moments, starts):
-    """Angles and speeds at any times, by twenty Runge-Kutta steps between them."""
-    field, states = right_hand_side(PENDULUM), [np.asarray(starts)]
-    for step in np.diff(moments) / 20:
-        y = states[-1]
-        for _ in range(20):
-            first = field(0.0, y)
-            second = field(0.0, y + step / 2 * first)
-            third = field(0.0, y + step / 2 * second)
-            y = y + step / 6 * (first + 2 * second + 2 * third + field(0.0, y + step * third))
-        states.append(y)
-    return np.stack(states, axis=1)
-
-
 def test_a_damped_pendulum_is_found_from_its_angle_at_random_times():
     generator = np.random.default_rng(0)
     moments = np.sort(np.append(0.0, generator.uniform(0, 8, 80)))
-    states = pendulums(moments, generator.uniform((-2.4, -0.5), (2.4, 0.5), (8, 2)))
+    starts = generator.uniform((-2.4, -0.5), (2.4, 0.5), (8, 2))
+    states = solved(PENDULUM, starts, np.diff(moments) / SUBSTEPS)
     angles = states[..., :1] + 0.01 * generator.standard_normal(states[..., :1].shape)
     terms = (*polynomials((X, DX), degree=1), sympy.sin(X), sympy.cos(X))
     found = identify(jnp.asarray(angles), jnp.asarray(moments), names=(X,), velocities=(DX,), terms=terms)
