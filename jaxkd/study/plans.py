@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 
+from jaxkd.report.cells import duration
 from jaxkd.runtime import configs
 from jaxkd.sharding import devices
 from jaxkd.sharding.targets import GIB, MEM_FRACTION, Target, find
@@ -75,22 +76,22 @@ def summary(
 ) -> str:
     """Return the table of the stages: memory of a device, time and disk; and what would make a stage fit."""
     usable = _usable(target)
-    rows, notes, hours, disk = [], [], 0.0, 0
+    rows, notes, total, disk = [], [], 0.0, 0
     for stage in stages:
         plan, seeds = plans[stage.name], study.seeds_of(stage)
         seconds = training_seconds(plan, target) * len(seeds)
         size = sum(stage.disk_bytes(stage_folder(workdir, stage, seed)) for seed in seeds)
-        hours, disk = hours + seconds / 3600, disk + size
-        rows.append((stage.name, _memory(plan, usable), _hours(seconds / 3600), _gigabytes(size)))
+        total, disk = total + seconds, disk + size
+        rows.append((stage.name, _memory(plan, usable), _time(seconds), _gigabytes(size)))
         if usable is not None and plan.memory is not None and plan.memory > usable and isinstance(stage, Train):
             notes.append(advice(stage, usable))
-    rows.append(("in all", "", _hours(hours), _gigabytes(disk)))
+    rows.append(("in all", "", _time(total), _gigabytes(disk)))
     table = [("stage", "memory of a device", "time", "disk"), *rows]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
     free = shutil.disk_usage(_existing(workdir)).free
     lines += ["", *notes, f"Free on the disk of {workdir}: {_gigabytes(free)}{_short(disk, free)}."]
-    if hours:
+    if total:
         lines.append(f"The time is that of the matrix products at {UTILISATION:.0%} of the peak, of training alone.")
     return "\n".join([_head(target, usable), "", *lines])
 
@@ -135,10 +136,8 @@ def _memory(plan: Plan, usable: float | None) -> str:
     return f"{plan.memory / GIB:.1f} GiB{fits}"
 
 
-def _hours(hours: float) -> str:
-    if not hours:
-        return "-"
-    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds else "-"
 
 
 def _gigabytes(size: float) -> str:

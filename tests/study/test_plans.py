@@ -10,6 +10,7 @@ from jaxkd.recipes.dskd_cross_attention import DSKDCrossAttention
 from jaxkd.recipes.dskdv2_eta import DSKDv2ETA
 from jaxkd.recipes.feature_kd import FeatureKD
 from jaxkd.recipes.on_policy import OnPolicy
+from jaxkd.report.cells import duration
 from jaxkd.sharding import MeshShape, devices, targets
 from jaxkd.sharding.targets import GIB, Target
 from jaxkd.study import Study
@@ -65,11 +66,11 @@ def test_a_summary_has_memory_time_and_disk_of_all_seeds(tiny, tmp_path):
             "\n\n"
         )
     assert head == "Planned for two: 2 x cpu, 1.0 GiB a device."
-    hours = 3 * 9e9 / (2 * 1e6 * UTILISATION) / 3600
+    time = duration(3 * 9e9 / (2 * 1e6 * UTILISATION))
     rows = {line.split()[0]: re.split(r" {2,}", line) for line in table.splitlines()}
-    assert rows["kd"][1:3] == ["0.5 GiB, fits", f"{hours:.1f} h"]
+    assert rows["kd"][1:3] == ["0.5 GiB, fits", time]
     assert rows["teacher_cache"][1:3] == ["-", "-"]
-    assert rows["in"][1] == f"{hours:.1f} h"
+    assert rows["in"][1] == time
     assert "40% of the peak" in notes
 
 
