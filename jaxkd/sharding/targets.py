@@ -87,6 +87,8 @@ class Tpu(Target):
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", self.name)
+        # A compiler takes no device, so that several processes can plan at once, or beside one that trains.
+        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
         try:
             return list(topologies.get_topology_desc(self.topology, platform="tpu", **self.options).devices)
         except RuntimeError as error:
