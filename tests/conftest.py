@@ -1,5 +1,6 @@
 """The environment of the tests: eight CPU devices, shapes that are checked."""
 
+import collections
 import gc
 import os
 import signal
@@ -54,6 +55,16 @@ def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
     if report.skipped and os.environ.get("JAXKD_SKIP_NOTHING") == "1":
         report.outcome, report.longrepr = "failed", f"JAXKD_SKIP_NOTHING=1 allows no skipped test: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, lest one process is left with a long one at the end.
+
+    Those have the most tests, but in the slow level the fewest, of which each runs programs.
+    """
+    tests = collections.Counter(item.path for item in items)
+    items.sort(key=lambda item: tests[item.path], reverse=config.getoption("markexpr") != "slow")
 
 
 def pytest_collection_finish() -> None:

@@ -111,7 +111,7 @@ def test_what_matters_most_is_worth_more_than_what_comes_first(smollm2_folder):
 
     model = Pretrained(path=str(smollm2_folder))
     config, params, tokenizer = model.config(), model.load(), model.tokenizer()
-    text = PackedText(source=StandardLibrary(), rows=2, length=256, targets=192, limit=6, overlong="truncate")
+    text = PackedText(source=StandardLibrary(), rows=1, length=256, targets=192, limit=3, overlong="truncate")
     random = np.random.default_rng(0)
     with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])):
         whole = LanguageModel(config=config, params=params, tokenizer=tokenizer)

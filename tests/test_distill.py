@@ -46,23 +46,6 @@ def test_a_file_is_a_study_whose_config_is_written_and_which_is_run(tiny, data, 
     ]
 
 
-@pytest.mark.slow
-def test_a_file_is_distilled_from_end_to_end(tiny, data, tmp_path, capsys):
-    config = tmp_path / "configs/mine.py"
-    distill.main(described(tiny, data, "--steps", "2", "--write-config", str(config)))
-    printed = capsys.readouterr().out
-    assert printed.startswith(config.read_text())
-    assert "student_distilled" in printed
-    assert {"sft", "kd", "teacher", "untouched", "data", "report.html"} <= {
-        one.name for one in (tmp_path / "run").iterdir()
-    }
-    page = (tmp_path / "run/report.html").read_text()
-    assert "python -m jaxkd.distill --teacher" in page
-    # The config file is the same study: nothing is left to do.
-    train.main(["--config", str(config), "--workdir", str(tmp_path / "run")])
-    assert "student_distilled" in capsys.readouterr().out
-
-
 def test_options_reach_the_study(tiny, data, tmp_path):
     (tmp_path / "own.jinja").write_text("{% for m in messages %}{{ m['content'] }}<|endoftext|>{% endfor %}")
     files = ["--validation", str(data), "--test", str(data)]

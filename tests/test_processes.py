@@ -47,6 +47,11 @@ def start_several(path, workdir, count=2, **options):
     ]
 
 
+def run_alone(train, folder):
+    """Run on one device of this process."""
+    dataclasses.replace(train, mesh=MeshShape(data=1)).run(folder, seed=0, stages={})
+
+
 def finish(processes):
     for process in processes:
         output, _ = process.communicate(timeout=300)
@@ -88,7 +93,8 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
         recipe, steps=3, evaluate_every=2, save_every=2, mesh=sizes, validation=validation, evaluators=test
     )
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    finish([start(path, tmp_path / "one"), *start_several(path, tmp_path / "two")])
+    finish(start_several(path, tmp_path / "two"))
+    run_alone(train, tmp_path / "one/kd/0")
     assert_logs_close(tmp_path / "one/kd/0", tmp_path / "two/kd/0")
     scores = [
         read_evaluations(tmp_path / name / "kd/0")["bits_per_byte"].metrics["bits_per_byte"] for name in ("one", "two")
@@ -99,23 +105,21 @@ def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
 
 @pytest.mark.slow
 def test_four_processes_go_on_where_two_stopped(tiny, tmp_path):
-    def config(steps):
-        # Rates that do not depend on the length of the run, as those of a schedule would.
-        optimizer = Optimizer(learning_rate=1e-2, warmup_steps=1, schedule="constant")
-        train = tiny.train(steps=steps, mesh=MeshShape(data=-1), optimizer=optimizer, validation=(), evaluators=())
-        folder = tmp_path / str(steps)
-        folder.mkdir()
-        return write_config(Study(name="tiny", title="", description="", stages=(train,)), folder)
-
-    two, four = config(2), config(4)
-    finish([start(four, tmp_path / "one"), *start_several(two, tmp_path / "run")])
-    finish(start_several(four, tmp_path / "run", count=4))
+    # Rates that do not depend on the length of the run, as those of a schedule would.
+    optimizer = Optimizer(learning_rate=1e-2, warmup_steps=1, schedule="constant")
+    train = tiny.train(tiny.sft(), steps=4, mesh=MeshShape(data=-1), optimizer=optimizer, validation=(), evaluators=())
+    for count in (2, 4):
+        (tmp_path / str(count)).mkdir()
+        stages = (dataclasses.replace(train, steps=count),)
+        path = write_config(Study(name="tiny", title="", description="", stages=stages), tmp_path / str(count))
+        finish(start_several(path, tmp_path / "run", count=count))
+    run_alone(train, tmp_path / "one/kd/0")
     assert_logs_close(tmp_path / "one/kd/0", tmp_path / "run/kd/0")
 
 
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
-    train = dataclasses.replace(tiny.train(steps=100_000), mesh=MeshShape(data=-1))
+    train = tiny.train(tiny.sft(), steps=100_000, mesh=MeshShape(data=-1))
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
     processes = start_several(path, tmp_path / "run")
     log = tmp_path / "run/kd/0/metrics.jsonl"
@@ -135,10 +139,10 @@ def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_a_process_whose_run_lost_another_one_says_so_in_a_line_and_the_run_goes_on(tiny, tmp_path):
-    train = tiny.train(steps=120, save_every=20, mesh=MeshShape(data=-1), validation=(), evaluators=())
+    train = tiny.train(tiny.sft(), steps=60, save_every=10, mesh=MeshShape(data=-1), validation=(), evaluators=())
     path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
     log, saves = (tmp_path / "run/kd/0" / name for name in ("metrics.jsonl", "checkpoints"))
-    for victim, steps in ((1, 24), (0, 64)):
+    for victim, steps in ((1, 14), (0, 34)):
         processes = start_several(path, tmp_path / "run", stderr=subprocess.PIPE)
         deadline = time.monotonic() + 240
         while not (log.exists() and log.read_text().count("\n") >= steps):

@@ -5,7 +5,11 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
+
+from jaxkd import train
+from jaxkd.sharding import devices
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("smollm2_folder")]
 
@@ -59,8 +63,10 @@ def test_the_programs_take_the_run(study, environment, tmp_path):
     assert "read back equal" in printed
 
 
-def test_a_dry_run_plans_it(environment):
-    plan = python("-m", "jaxkd.train", "--size", "smoke", "--dry-run", env=environment)
+def test_a_dry_run_plans_it(capsys):
+    with devices.planned(jax.devices()[:1]):
+        train.main(["--size", "smoke", "--dry-run"])
+    plan = capsys.readouterr().out
     for part in (
         "=== kd",
         "student: 35.4 M parameters",

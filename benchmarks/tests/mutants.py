@@ -30,8 +30,8 @@ LIMIT_S = 3600.0
 KILLED = Bar(relation=">=", limit=0.85)
 
 _COPIED = ("jaxkd", "tests", "benchmarks", "docs", "configs", "launch", "conftest.py", "pyproject.toml", "README.md")
-_FAILED, _PASSED = (1, 2), 0
-"""Exit codes of pytest: a failed test or one that could not be collected, and all passed."""
+_FAILED, _PASSED = (1, 2, 3, 4), 0
+"""Exit codes of pytest: a test that failed; a test file, a plugin or a conftest that cannot be imported; all passed."""
 
 
 def measure(quick: bool) -> Measured:
@@ -84,9 +84,12 @@ def _run(sample: list[tuple[str, Mutation]]) -> dict[Mutation, bool]:
             pool.submit(contextvars.copy_context().run, units.kept, _noticed, room, mutation, tests): mutation
             for room, mutation in sample
         }
-        for finished in concurrent.futures.as_completed(running):
-            killed[running[finished]] = finished.result()
-            bar.update(len(killed), killed=sum(killed.values()))
+        try:
+            for finished in concurrent.futures.as_completed(running):
+                killed[running[finished]] = finished.result()
+                bar.update(len(killed), killed=sum(killed.values()))
+        finally:
+            pool.shutdown(cancel_futures=True)
     return {mutation: killed[mutation] for _, mutation in sample}
 
 

@@ -136,6 +136,8 @@ def test_the_commands_lead_from_files_to_a_model_that_transformers_runs(smollm2_
     table, stderr = run(again, tmp_path)
     assert "resuming at step" in stderr
     assert "student_distilled" in table
+    page = (tmp_path / "runs/student_from_teacher/report.html").read_text()
+    assert "python -m jaxkd.distill --teacher models/teacher" in page
     assert "read back equal" in run(export, tmp_path)[0]
     ours, theirs = (run(command, tmp_path)[0] for command in (generate, transformers))
     assert len(ours.strip()) > 10

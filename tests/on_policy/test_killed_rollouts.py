@@ -51,15 +51,22 @@ DIES = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept", ["replayed", "in rounds"])
-def test_a_run_that_was_killed_at_each_of_them_ends_bitwise_as_one_that_was_not(tiny, tmp_path, kept):
-    # Until the buffer is full, in the second step, answers are new in each; a round is written in the first and fourth.
-    own = {"every": 3} if kept == "in rounds" else {"replay": Replay(start=1.0, steps=9, capacity=16)}
-    recipe = OnPolicy(recipe=tiny.logit_kd(dropout=0.1), max_new_tokens=5, **own)
+@pytest.mark.parametrize(
+    ("kept", "moments"),
+    [
+        # Until the buffer is full, in the second step, answers are new in each.
+        ({"replay": Replay(start=1.0, steps=9, capacity=16)}, ["buffer"]),
+        # A round is written in the first and in the fourth step.
+        ({"every": 3}, ["rollout", "save"]),
+    ],
+    ids=["replayed", "in rounds"],
+)
+def test_a_run_that_was_killed_ends_bitwise_as_one_that_was_not(tiny, tmp_path, kept, moments):
+    recipe = OnPolicy(recipe=tiny.logit_kd(dropout=0.1), max_new_tokens=5, **kept)
     train = tiny.train(recipe, steps=5, save_every=1, mesh=MeshShape(data=2), validation=(), evaluators=())
     train.run(tmp_path / "whole", seed=3, stages={})
     configs.save(tmp_path / "train.json", train)
-    for moment in ("rollout", "buffer", "save"):
+    for moment in moments:
         died = subprocess.run(
             [
                 sys.executable,
