@@ -107,6 +107,12 @@ def test_prepare_counts_characters_without_markers():
     assert (prepared.common.tolist(), prepared.student.count.tolist()) == ([4], [3])
 
 
+def test_room_is_for_the_longest_example_by_default():
+    ours, theirs, _ = prepare([["a"], ["a", "bc", END]], [["abc", END], []], student_end=END, teacher_end=END)
+    np.testing.assert_array_equal(ours.lengths, [[1, 0, 0], [1, 2, len(END)]])
+    np.testing.assert_array_equal(theirs.lengths, [[3, len(END)], [0, 0]])
+
+
 def test_transforms_change_nothing():
     prepared = prepare([strings("gpt2")] * 2, [strings("qwen")] * 2, student_end=END, teacher_end=END)
     expected = GREEDY_PAIRS["qwen", "gpt2"]

@@ -420,9 +420,9 @@ def test_smollm2s_head_leads_there_and_back(smollm2_folder):
             r"rows must be ids from 0 to 39, the rows of the head, got 0 to 40. Student ids go with",
         ),
         (
-            lambda: projector.token_rows(head(0, 3), np.array([-1])),
+            lambda: projector.token_rows(head(0, 3), np.array([3, -1])),
             ValueError,
-            "rows must be ids from 0 to 39, the rows of the head, got -1 to -1",
+            "rows must be ids from 0 to 39, the rows of the head, got -1 to 3",
         ),
         (
             lambda: projector.token_rows(head(0, 3), np.zeros(0, np.int32)),
