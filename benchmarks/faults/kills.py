@@ -144,7 +144,7 @@ def _changed_text(config: Path, stopped: Path, folder: Path) -> Row:
 
 def _second_run(config: Path, folder: Path, expected: dict[str, Any]) -> Row:
     """Start a second run in the folder of one that is under way: the first must end, the second say that it may not."""
-    workdir = folder / "shared"
+    workdir = folder / "occupied"
     first = runs.start(config, workdir)
     while not (workdir / "sft/0/metrics.jsonl").exists():
         time.sleep(0.01)
