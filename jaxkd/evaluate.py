@@ -1,14 +1,14 @@
 """`python -m jaxkd.evaluate`: evaluate the model of a run, or any checkpoint."""
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import Literal
 
 import jax
 
-from jaxkd.models.checkpoints.language_model import LanguageModel, language_model
-from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.report.cells import metric_name
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
@@ -17,7 +17,7 @@ from jaxkd.training.evaluator import Evaluation, Evaluator
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Evaluate the model of a training run again, or any checkpoint.
+    """Evaluate a model: a run's again, by its own evaluators, or any by bits per byte or a suite of questions.
 
     Give either --run or --model.
     """
@@ -25,21 +25,41 @@ class Command:
     run: Path | None = None
     """Folder of a training run, whose own evaluators are used."""
     model: str | None = None
-    """Packaged model, GGUF file, Hugging Face folder or hub id."""
+    """Packaged model, GGUF file, Hugging Face folder, hub id, or folder of a training run."""
     layers: tuple[int, ...] | None = None
     """Layers of --model to keep; all by default."""
+    suite: str | None = None
+    """Suite to ask --model: a folder with suite.yaml, or `transport`."""
+    rows_per_task: int | None = None
+    """Number of rows of each task of --suite, chosen by a hash of their ids; all by default."""
+    max_input_tokens: int | None = None
+    """Tokens of a prompt of --suite; longer ones are skipped, and counted.  Default: those of the suite."""
+    max_new_tokens: int | None = None
+    """Tokens of a reply to --suite.  Default: those of the suite."""
+    judge: str | None = None
+    """Model that rates replies to --suite where it asks for judge4; with --judge-url its name there."""
+    judge_url: str | None = None
+    """OpenAI-compatible server of --judge, such as http://127.0.0.1:8000/v1; its key is read from OPENAI_API_KEY."""
+    beside: tuple[Path, ...] = ()
+    """Folders of finished evaluations of --suite, to compare --model with."""
+    write_suite: Path | None = None
+    """Folder to which --suite is written, if it is one by name; nothing is evaluated."""
+    seed: int = 0
+    """Random seed of the replies to --suite and of the intervals."""
     data: Path | None = None
     """JSONL with `prompt` and `response`, or `messages`, in place of the standard library's functions."""
     limit: int | None = 256
-    """Number of rows to score with --model, chosen by a hash of their names; None scores all."""
+    """Number of rows to score without --suite, chosen by a hash of their names; None scores all."""
     length: int = 512
-    """Tokens of a row with --model, prompt and answer; longer ones are left out, and counted."""
+    """Tokens of a row without --suite, prompt and answer; longer ones are left out, and counted."""
     targets: int = 256
-    """Answer tokens of a row with --model; longer answers are left out, and counted."""
+    """Answer tokens of a row without --suite; longer answers are left out, and counted."""
     template: Literal["chat", "plain"] | None = None
     """Rendering of prompts with --model; by default chat for a model that has a chat template."""
+    system: str | None = None
+    """System message in front of each prompt of --suite."""
     output: Path | None = None
-    """File to which the evaluations are written as JSON."""
+    """File to which the evaluations are written as JSON; with --suite, folder of answers, results and page."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,22 +69,29 @@ def main(arguments: list[str] | None = None) -> None:
     from jaxkd.runtime.program import run_program
 
     command = tyro.cli(Command, args=arguments, prog="python -m jaxkd.evaluate")
-    run_program(lambda: _evaluate(command))
+    shown = shlex.join(["python", "-m", "jaxkd.evaluate", *(sys.argv[1:] if arguments is None else arguments)])
+    run_program(lambda: _evaluate(command, shown))
 
 
-def _evaluate(command: Command) -> None:
+def _evaluate(command: Command, shown: str) -> None:
     from jaxkd.study import runs
 
+    if command.write_suite is not None:
+        _write_suite(command, command.write_suite)
+        return
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
+    if command.suite is not None:
+        _ask(command, command.suite, shown)
+        return
     train = None if command.run is None else runs.read_train(command.run)
-    if train is not None and train.precision == "float64":
+    if train is not None and train.double_precision:
         jax.config.update("jax_enable_x64", True)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if train is not None and command.run is not None:
             evaluators, model = train.evaluators, runs.model(command.run)
         else:
-            model = language_model(Pretrained(path=command.model or "", layers=command.layers))
+            model = _language_model(command)
             evaluators = (_bits_per_byte(command, model),)
         results: dict[str, Evaluation] = {one.name: one(model) for one in evaluators}
     for name, result in results.items():
@@ -72,6 +99,48 @@ def _evaluate(command: Command) -> None:
             sys.stdout.write(f"{metric_name(name, metric)}  {value:.6g}\n")
     if command.output is not None:
         write_json(command.output, {name: dataclasses.asdict(result) for name, result in results.items()})
+
+
+def _ask(command: Command, suite: str, shown: str) -> None:
+    from jaxkd.evals.suites.named import named
+    from jaxkd.study.suite_evaluation import evaluate_suite, judge, model_source
+
+    if command.model is None:
+        raise ValueError("--model must name the model that answers --suite, got --run. It takes a run's folder too.")
+    asked = named(suite).subset(command.rows_per_task)
+    source = model_source(command.model, layers=command.layers)
+    source.validate()
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
+        evaluate_suite(
+            asked.with_lengths(max_input_tokens=command.max_input_tokens, max_new_tokens=command.max_new_tokens),
+            source,
+            output=command.output,
+            template=command.template,
+            system=command.system,
+            judge=judge(command.judge, command.judge_url, command.output),
+            seed=command.seed,
+            beside=command.beside,
+            command=shown,
+        )
+
+
+def _write_suite(command: Command, folder: Path) -> None:
+    from jaxkd.evals.suites.named import BUILT
+
+    if command.suite not in BUILT:
+        raise ValueError(f"--suite must be one of {', '.join(BUILT)} to be written, got {command.suite}.")
+    _, write = BUILT[command.suite]
+    write(folder)
+    sys.stdout.write(f"{folder}\n")
+
+
+def _language_model(command: Command) -> LanguageModel:
+    from jaxkd.study.suite_evaluation import model_source
+
+    model = model_source(command.model or "", layers=command.layers).load_model()
+    if not isinstance(model, LanguageModel):
+        raise ValueError(f"--model must be a language model, got {command.model}. Name it as --run.")
+    return model
 
 
 def _bits_per_byte(command: Command, model: LanguageModel) -> Evaluator:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.storage.files import append, write_text
+from jaxkd.runtime.storage.json_lines import whole_rows
 from jaxkd.sampling import GREEDY, Finish, Sampling, generate
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
@@ -94,7 +95,7 @@ class Generate(Stage):
         written = folder / ANSWERS
         with jax.set_mesh(meshes.make(self.mesh)):
             _write(resolve(self, stages), written)
-        rows = list(_rows(written))
+        rows = list(whole_rows(written))
         kept = [row for row in rows if row["messages"][-1]["content"].strip() and self._keeps(row)]
         _log.info("%s: %d of %d answers are kept, the others are empty or do not end", folder, len(kept), len(rows))
         if not kept:
@@ -114,7 +115,7 @@ def _write(answer: Generate, path: Path) -> None:
     # Prompts of similar length run together, so that little of a batch is padding.
     prompts = sorted(answer.data.tokenized(answer.split, model.tokenizer), key=lambda one: one.prompt_length)
     examples = {example.key: example for example in answer.data.source.examples(answer.split)}
-    done = sum(1 for _ in _rows(path))
+    done = sum(1 for _ in whole_rows(path))
     with progress(len(prompts), answer.name, start=done) as bar:
         for start in range(done, len(prompts), answer.rows):
             batch = prompts[start : start + answer.rows]
@@ -148,15 +149,3 @@ def _row(prompt: Tokenized, example: Example, text: str, tokens: int, finish: Fi
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines of a file; a partial line left by an interrupted write is cut off."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        path.write_bytes(whole)
-    # Not `str.splitlines`: an answer may hold other line breaks, which JSON leaves unescaped.
-    yield from map(json.loads, whole.split(b"\n")[:-1])

@@ -85,6 +85,16 @@ def readable(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> list[Parsed
     return list(_parsed(path, file_sha256(path), parse).rows)
 
 
+def checked(path: Path, parse: Callable[[JsonRow, str], Parsed]) -> tuple[list[Parsed], list[tuple[int, str]]]:
+    """Return the rows that `parse` accepts, and the line and the fault of each other one.
+
+    Raises:
+        ValueError: a file of another format.
+    """
+    found = _parsed(path, file_sha256(path), parse)
+    return list(found.rows), list(found.faults)
+
+
 class _Parsed(NamedTuple):
     """All lines of a file that are not empty."""
 

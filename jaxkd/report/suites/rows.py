@@ -1,0 +1,89 @@
+"""Rows of the tables of a suite's report: each metric of each task, with the values of every model."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from jaxkd.evals.bootstrap import Interval
+from jaxkd.evals.suites.results import MetricResult, SuiteResult, TaskResult, paired_difference
+
+NOT_APPLICABLE = "n/a"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportRow:
+    """One metric of a task: a result per model, None where it is not applicable."""
+
+    task: TaskResult
+    title: str
+    results: tuple[MetricResult | None, ...]
+    tasks: tuple[TaskResult, ...]
+    """The task of each model."""
+    differences: tuple[Interval | None, ...]
+    """Difference of the first model to each later one, on the rows that both answered."""
+
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of a guess in percent, for metrics that have one."""
+        return self.task.chance if self.title.startswith("accuracy") else None
+
+
+def report_rows(results: Sequence[SuiteResult]) -> list[ReportRow]:
+    """Return a row for each metric that a task of the suite has.
+
+    Args:
+        results: results of one suite, a model each.
+
+    Raises:
+        ValueError: results of different suites.
+    """
+    names = {result.suite for result in results}
+    if len(names) != 1:
+        raise ValueError(f"results must be of one suite, got those of {', '.join(sorted(names)) or 'none'}.")
+    found = []
+    for tasks in zip(*(result.tasks for result in results), strict=True):
+        for metric in dict.fromkeys(one.metric for task in tasks for one in task.metrics) or [""]:
+            values = tuple(next((one for one in task.metrics if one.metric == metric), None) for task in tasks)
+            found.append(
+                ReportRow(
+                    task=tasks[0],
+                    title=next((one.title for one in values if one is not None), "no row was asked"),
+                    results=values,
+                    tasks=tasks,
+                    differences=tuple(paired_difference(values[0], other) for other in values[1:]),
+                )
+            )
+    return found
+
+
+def cell(result: MetricResult | None) -> str:
+    """Format a value and its interval, in percent."""
+    if result is None:
+        return NOT_APPLICABLE
+    interval = result.interval
+    return f"{interval.estimate:.1f} ({interval.low:.1f} to {interval.high:.1f})"
+
+
+def difference(interval: Interval | None) -> str:
+    """Format a paired difference; in brackets if its interval includes 0."""
+    if interval is None:
+        return NOT_APPLICABLE
+    text = f"{interval.estimate:+.1f} ({interval.low:+.1f} to {interval.high:+.1f})".replace("-", "\N{MINUS SIGN}")
+    return text if interval.excludes_zero else f"not distinguishable: {text}"
+
+
+def remarks(task: TaskResult) -> list[str]:
+    """Name what a reader must know about a model's values of a task."""
+    found = []
+    if task.above_chance is False:
+        found.append("not distinguishable from chance")
+    if task.bias is not None and task.bias.found:
+        found.append(f"prefers {task.bias.letter}: {task.bias.interval.estimate:.0f} % of its choices")
+    found += [f"{count} skipped: {reason}" for reason, count in task.skipped.items()]
+    for count, text in (
+        (task.unparsed, "replies without an answer"),
+        (task.unrated, "replies without a rating"),
+        (task.unended, "replies cut at their limit"),
+    ):
+        if count:
+            found.append(f"{count} of {task.replies} {text}")
+    return found

@@ -1,0 +1,129 @@
+"""Evaluation of a model on a suite, with its page."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxkd.data.text.chat import Template
+from jaxkd.evals.judges.chat import Chat
+from jaxkd.evals.judges.endpoint import Endpoint
+from jaxkd.evals.judges.judge4 import Judge4
+from jaxkd.evals.judges.local_model import LocalModel
+from jaxkd.evals.judges.recorded_chat import RecordedChat
+from jaxkd.evals.suites.language_model import TextRespondent
+from jaxkd.evals.suites.results import SuiteResult
+from jaxkd.evals.suites.run import SCORES, evaluate, read_result
+from jaxkd.evals.suites.suite import Suite
+from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.report.suites.page import write_page
+from jaxkd.report.suites.terminal import print_results
+from jaxkd.runtime.storage.json_lines import whole_rows
+from jaxkd.study import prompt_style, runs
+from jaxkd.study.runs import TrainedModel
+from jaxkd.training.evaluator import ModelSource
+
+PAGE = "suite.html"
+_RATINGS = "ratings.jsonl"
+
+
+def model_source(name: str, *, layers: tuple[int, ...] | None = None) -> ModelSource:
+    """Reference to whatever a name stands for: the folder of a training run, or a checkpoint.
+
+    Args:
+        name: folder of a training run, packaged model, GGUF file, Hugging Face folder or hub id.
+        layers: layers of a checkpoint to keep; None keeps all.
+    """
+    if (Path(name) / "checkpoints").is_dir() and layers is None:
+        return TrainedModel(run=name)
+    return Pretrained(path=name, layers=layers)
+
+
+def judge(model: str | None, url: str | None, folder: Path | None) -> Judge4 | None:
+    """Return the judge of `judge4`, whose answers are kept in the folder.
+
+    Args:
+        model: checkpoint, or with a URL the name of the model there; None: no judge.
+        url: base address of an OpenAI-compatible server.
+        folder: folder of the evaluation.
+
+    Raises:
+        ValueError: a URL without a model.
+    """
+    if model is None:
+        if url is not None:
+            raise ValueError("--judge must name the model at --judge-url, got none.")
+        return None
+    chat: Chat = LocalModel(model=Pretrained(path=model)) if url is None else Endpoint(url=url, model=model)
+    return Judge4(chat=chat if folder is None else RecordedChat(chat=chat, path=str(folder / _RATINGS)))
+
+
+def evaluate_suite(
+    suite: Suite,
+    source: ModelSource,
+    *,
+    output: Path | None,
+    template: Template | None = None,
+    system: str | None = None,
+    judge: Judge4 | None = None,
+    seed: int = 0,
+    beside: Sequence[Path] = (),
+    command: str = "",
+) -> SuiteResult:
+    """Evaluate a model on a suite, print the results, and write them and their page.
+
+    Args:
+        suite: the questions.
+        source: the model.
+        output: folder of the answers, results and page; None writes nothing.
+        template: rendering of prompts; None: as a run was trained, or the chat template of a checkpoint that has one.
+        system: system message; None: as a run was trained, or none.
+        judge: judge of `judge4`.
+        seed: random seed of the samples and of the intervals.
+        beside: folders of finished evaluations of other models on the same suite, to compare with.
+        command: command that the page shows.
+
+    Raises:
+        ValueError: a model that generates no text, an evaluation of another suite beside, or as `run.evaluate`.
+    """
+    others = [read_result(folder) for folder in beside]
+    for folder, other in zip(beside, others, strict=True):
+        if other.suite != suite.name:
+            raise ValueError(f"--beside must be evaluations on {suite.name}, got one on {other.suite} in {folder}.")
+    respondent = _respondent(source, template, system)
+    sys.stdout.write(f"{suite.name} {suite.version}: {respondent.provenance()}\n")
+    result = evaluate(suite, respondent, folder=output, judge=judge, seed=seed)
+    results = [result, *others]
+    labels = _labels([source.provenance(), *(str(folder) for folder in beside)])
+    print_results(results, labels)
+    if output is not None:
+        page = output / PAGE
+        write_page(
+            page,
+            results,
+            labels,
+            description=suite.description,
+            answers=list(whole_rows(output / SCORES)),
+            command=command,
+        )
+        sys.stdout.write(f"{page}\n")
+    return result
+
+
+def _respondent(source: ModelSource, template: Template | None, system: str | None) -> TextRespondent:
+    model = source.load_model()
+    if not isinstance(model, LanguageModel):
+        raise ValueError(f"--model must be a language model to answer a suite, got {source.provenance()}.")
+    if isinstance(source, TrainedModel):
+        style = prompt_style.of_run(runs.read_train(Path(source.run)), system=system)
+    else:
+        style = prompt_style.of_model(model, system=system)
+    return TextRespondent(
+        model=model, template=template or style.template, system=style.system, name=source.provenance()
+    )
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Shorten names to their last parts, if they still differ."""
+    short = [name.split(",")[0].split(" ")[0].rstrip("/").rpartition("/")[2] for name in names]
+    return short if len(set(short)) == len(names) and all(short) else list(names)
