@@ -30,26 +30,21 @@ def environment(**changes):
     return os.environ | {"XLA_FLAGS": flags} | {name: str(value) for name, value in changes.items()}
 
 
-def start(path, workdir, stderr=subprocess.STDOUT, **changes):
-    command = [sys.executable, "-m", "jaxkd.train", "--config", str(path), "--workdir", str(workdir)]
-    return subprocess.Popen(command, env=environment(**changes), stdout=subprocess.PIPE, stderr=stderr, text=True)
-
-
-def start_several(path, workdir, count=2, **options):
+def start_two(path, workdir, stderr=subprocess.STDOUT):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "jaxkd.train", "--config", str(path), "--workdir", str(workdir)]
     return [
-        start(
-            path, workdir, JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=count, JAXKD_PROCESS_ID=index, **options
+        subprocess.Popen(
+            command,
+            env=environment(JAXKD_COORDINATOR=coordinator, JAXKD_NUM_PROCESSES=2, JAXKD_PROCESS_ID=index),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
         )
-        for index in range(count)
+        for index in range(2)
     ]
-
-
-def run_alone(train, folder):
-    """Run on one device of this process."""
-    dataclasses.replace(train, mesh=MeshShape(data=1)).run(folder, seed=0, stages={})
 
 
 def finish(processes):
@@ -77,54 +72,48 @@ def on_policy(recipe):
     return OnPolicy(recipe=recipe, max_new_tokens=4, sampling=GREEDY, replay=Replay(start=1.0, steps=2, capacity=ROWS))
 
 
+def write_study(train, folder):
+    folder.mkdir()
+    return write_config(Study(name="tiny", title="", description="", stages=(train,)), folder)
+
+
+def assert_evaluations_close(one, other):
+    scores = [read_evaluations(folder)["bits_per_byte"].metrics["bits_per_byte"] for folder in (one, other)]
+    np.testing.assert_allclose(*scores, rtol=1e-5)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("sizes", "writes"),
-    [(MeshShape(data=-1), False), (MeshShape(data=1, fsdp=-1), True)],
-    ids=["data", "fsdp, the student's own answers"],
-)
-def test_two_processes_equal_one(tiny, tmp_path, sizes, writes):
-    recipe = on_policy(tiny.cross(DSKDv2ETA)) if writes else tiny.logit_kd()
-    template = "plain" if writes else "chat"  # which the tokenizer of another vocabulary has none of
+def test_two_processes_that_split_parameters_and_answer_themselves_equal_one(tiny, tmp_path):
+    # The tokenizer of the other vocabulary has no chat template.
     validation, test = (
-        (dataclasses.replace(tiny.bits_per_byte(split), template=template),) for split in ("validation", "test")
+        (dataclasses.replace(tiny.bits_per_byte(split), template="plain"),) for split in ("validation", "test")
     )
     train = tiny.train(
-        recipe, steps=3, evaluate_every=2, save_every=2, mesh=sizes, validation=validation, evaluators=test
+        on_policy(tiny.cross(DSKDv2ETA)),
+        steps=3,
+        evaluate_every=2,
+        save_every=2,
+        mesh=MeshShape(data=1, fsdp=-1),
+        validation=validation,
+        evaluators=test,
     )
-    path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    finish(start_several(path, tmp_path / "two"))
-    run_alone(train, tmp_path / "one/kd/0")
+    finish(start_two(write_study(train, tmp_path / "study"), tmp_path / "two"))
+    dataclasses.replace(train, mesh=MeshShape(data=1)).run(tmp_path / "one/kd/0", seed=0, stages={})
     assert_logs_close(tmp_path / "one/kd/0", tmp_path / "two/kd/0")
-    scores = [
-        read_evaluations(tmp_path / name / "kd/0")["bits_per_byte"].metrics["bits_per_byte"] for name in ("one", "two")
-    ]
-    np.testing.assert_allclose(*scores, rtol=1e-5)
+    assert_evaluations_close(tmp_path / "one/kd/0", tmp_path / "two/kd/0")
     assert configs.load(tmp_path / "two/kd/0/config.json") == train
 
 
 @pytest.mark.slow
-def test_four_processes_go_on_where_two_stopped(tiny, tmp_path):
+def test_a_signal_to_one_process_stops_both_at_one_step_and_one_goes_on_where_two_stopped(tiny, tmp_path):
     # Rates that do not depend on the length of the run, as those of a schedule would.
     optimizer = Optimizer(learning_rate=1e-2, warmup_steps=1, schedule="constant")
-    train = tiny.train(tiny.sft(), steps=4, mesh=MeshShape(data=-1), optimizer=optimizer, validation=(), evaluators=())
-    for count in (2, 4):
-        (tmp_path / str(count)).mkdir()
-        stages = (dataclasses.replace(train, steps=count),)
-        path = write_config(Study(name="tiny", title="", description="", stages=stages), tmp_path / str(count))
-        finish(start_several(path, tmp_path / "run", count=count))
-    run_alone(train, tmp_path / "one/kd/0")
-    assert_logs_close(tmp_path / "one/kd/0", tmp_path / "run/kd/0")
-
-
-@pytest.mark.slow
-def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
-    train = tiny.train(tiny.sft(), steps=100_000, mesh=MeshShape(data=-1))
-    path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
-    processes = start_several(path, tmp_path / "run")
-    log = tmp_path / "run/kd/0/metrics.jsonl"
+    train = tiny.train(tiny.logit_kd(), steps=100_000, evaluate_every=2, mesh=MeshShape(data=-1), optimizer=optimizer)
+    processes = start_two(write_study(train, tmp_path / "study"), tmp_path / "run")
+    folder = tmp_path / "run/kd/0"
+    log = folder / "metrics.jsonl"
     deadline = time.monotonic() + 240
-    while not (log.exists() and log.read_text().count("\n") >= 2):
+    while not (log.exists() and log.read_text().count("\n") >= 3):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     processes[1].terminate()
@@ -132,18 +121,24 @@ def test_a_signal_to_one_process_stops_both_at_one_step(tiny, tmp_path):
     assert [process.returncode for process in processes] == [75, 75], outputs
     assert "stopped by a request after step" in outputs[0]
     assert "stopped by SIGTERM after step" in outputs[1]
-    (saved,) = (tmp_path / "run/kd/0/checkpoints").glob("[0-9]*")
+    (saved,) = (folder / "checkpoints").glob("[0-9]*")
     assert f"after step {saved.name};" in outputs[0]
     assert f"after step {saved.name};" in outputs[1]
+    assert metric_writer.read(folder)[-1]["step"] == int(saved.name) > 1
+    whole = dataclasses.replace(train, steps=int(saved.name) + 2, mesh=MeshShape(data=1))
+    for run in (folder, tmp_path / "one/kd/0"):
+        whole.run(run, seed=0, stages={})
+    assert_logs_close(tmp_path / "one/kd/0", folder)
+    assert_evaluations_close(tmp_path / "one/kd/0", folder)
 
 
 @pytest.mark.slow
 def test_a_process_whose_run_lost_another_one_says_so_in_a_line_and_the_run_goes_on(tiny, tmp_path):
     train = tiny.train(tiny.sft(), steps=60, save_every=10, mesh=MeshShape(data=-1), validation=(), evaluators=())
-    path = write_config(Study(name="tiny", title="", description="", stages=(train,)), tmp_path)
+    path = write_study(train, tmp_path / "study")
     log, saves = (tmp_path / "run/kd/0" / name for name in ("metrics.jsonl", "checkpoints"))
     for victim, steps in ((1, 14), (0, 34)):
-        processes = start_several(path, tmp_path / "run", stderr=subprocess.PIPE)
+        processes = start_two(path, tmp_path / "run", stderr=subprocess.PIPE)
         deadline = time.monotonic() + 240
         while not (log.exists() and log.read_text().count("\n") >= steps):
             assert time.monotonic() < deadline
@@ -157,5 +152,6 @@ def test_a_process_whose_run_lost_another_one_says_so_in_a_line_and_the_run_goes
         line = f"lost process {victim} of 2, counted from 0; saved up to step {newest}. Run the same command to go on."
         assert stderr.splitlines()[-1] == line
         assert not re.search(r"Traceback|coordination|absl|terminate|^[EF]\d{4} ", stderr, flags=re.MULTILINE), stderr
-    finish([*start_several(path, tmp_path / "run"), *start_several(path, tmp_path / "whole")])
+    for name in ("run", "whole"):
+        finish(start_two(path, tmp_path / name))
     assert_logs_equal(tmp_path / "run/kd/0", tmp_path / "whole/kd/0")
