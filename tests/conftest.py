@@ -35,6 +35,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
+        "jaxkd.metrics.rouge",
         "jaxkd.dynamics",
         "jaxkd.models",
         "jaxkd.sampling.decode",

@@ -11,6 +11,7 @@ PURE = (
     "jaxkd.alignment",
     "jaxkd.alignment.cross_model_attention",
     "jaxkd.projector",
+    "jaxkd.metrics",
     "jaxkd.dynamics",
     "jaxkd.kernels",
     "jaxkd.records",
@@ -48,6 +49,10 @@ def test_a_pure_layer_loads_nothing_heavy(loaded, module):
 
 def test_the_package_itself_loads_not_even_jax(loaded):
     assert loaded["jaxkd"] == ""
+
+
+def test_metrics_load_no_jax_either():
+    assert lines("import sys, jaxkd.metrics; print('jax' in sys.modules)") == ["False"]
 
 
 @pytest.fixture(scope="module")

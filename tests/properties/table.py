@@ -10,6 +10,7 @@ from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
 from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE
+from tests.properties.metrics import METRICS
 from tests.properties.preferences import PREFERENCES
 from tests.properties.projectors import PROJECTORS
 from tests.properties.row import KINDS, Row, address
@@ -27,6 +28,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.alignment: tokens": TOKEN_ALIGNMENTS,
     "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
+    "jaxkd.metrics": METRICS,
     "jaxkd.dynamics": DYNAMICS,
 }
 TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
