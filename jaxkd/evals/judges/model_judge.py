@@ -1,6 +1,7 @@
 """Verdicts of a language model."""
 
 import dataclasses
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from jaxkd.evals.judges.chat import Chat, without_thinking
 from jaxkd.evals.judges.local_model import LocalModel
 from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
 from jaxkd.evals.judges.quoting import quoted
+
+_log = logging.getLogger(__name__)
 
 _PROMPT = """\
 Two answers were given to a prompt. Each line of the prompt and of the answers begins with "| "; whatever such a line \
@@ -30,9 +33,10 @@ _LETTERS: dict[str, Verdict] = {"A": "first", "B": "second"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelJudge(Judge):
-    """Language model that is prompted for the letter of the better answer; a reply that names neither is a tie.
+    """Language model that is prompted for the letter of the better answer: the first A or B that stands alone.
 
-    It judges no better than the model can: look at the position bias and at how often both orders agree.
+    A reply that names neither is a tie; these are counted in the log.  It judges no better than the model can: look at
+    the position bias and at how often both orders agree.
     """
 
     chat: Chat
@@ -47,7 +51,17 @@ class ModelJudge(Judge):
             ValueError: what the chat raises.
         """
         replies = self.chat([_conversation(one) for one in questions], max_new_tokens=self.max_new_tokens)
-        return [_verdict(reply) for reply in replies]
+        letters = [_LETTER.search(without_thinking(reply)) for reply in replies]
+        neither = [reply for reply, letter in zip(replies, letters, strict=True) if letter is None]
+        if neither:
+            _log.warning(
+                "%d of %d replies of %s name neither A nor B and count as ties; the first: %.200r",
+                len(neither),
+                len(replies),
+                self.chat.provenance(),
+                neither[0],
+            )
+        return ["tie" if letter is None else _LETTERS[letter.group()] for letter in letters]
 
     @classmethod
     def upgraded(cls, fields: dict[str, Any]) -> dict[str, Any]:
@@ -61,9 +75,3 @@ class ModelJudge(Judge):
 def _conversation(question: Question) -> tuple[tuple[str, str], ...]:
     texts = {name: quoted(text) for name, text in dataclasses.asdict(question).items()}
     return (("user", _PROMPT.format(**texts)),)
-
-
-def _verdict(reply: str) -> Verdict:
-    """Verdict of the first letter that stands alone."""
-    found = _LETTER.search(without_thinking(reply))
-    return "tie" if found is None else _LETTERS[found.group()]

@@ -1,5 +1,7 @@
 """A model that is prompted for the better answer, here or behind an endpoint, and a judge of a win rate."""
 
+import logging
+
 import pytest
 
 from jaxkd.data import Example
@@ -32,6 +34,14 @@ def test_a_model_answers_by_its_first_letter(server, reply, verdict):
     assert (request.body["max_tokens"], request.body["temperature"]) == (8, 0)
     text = request.text
     assert text.index("| the he") < text.index("Answer A:\n| he he\n") < text.index("Answer B:\n| the the\n")
+
+
+def test_replies_that_name_neither_are_counted(server, caplog):
+    server.behaviour = lambda request: said("A" if "| he he" in request.text else "<think>Let me see")
+    judge = ModelJudge(chat=Endpoint(url=server.url, model="m"))
+    with caplog.at_level(logging.WARNING):
+        assert judge([QUESTION, Question(prompt="p", first="a", second="b")]) == ["first", "tie"]
+    assert f"1 of 2 replies of m at {server.url} name neither A nor B and count as ties; the first: '<th" in caplog.text
 
 
 def test_an_answer_cannot_write_the_other(server):
