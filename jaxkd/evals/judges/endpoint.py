@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from jaxkd.evals.judges.chat import Chat, Messages, Received
-from jaxkd.evals.judges.post import post
+from jaxkd.evals.judges.post import beginning, post
 from jaxkd.runtime.progress import progress
 
 _PATH = "/chat/completions"
@@ -23,7 +23,8 @@ _PATH = "/chat/completions"
 class Endpoint(Chat):
     """Model of an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, or a service.
 
-    The key itself is in no config, log or error: it is read from the environment for each call.
+    The key itself is in no config, log or error: it is read from the environment for each call.  Requests have
+    `max_tokens` and `temperature`, which some hosted models that think refuse.
 
     Raises:
         ValueError: a URL that is not a base address, or a value outside its range.
@@ -43,13 +44,12 @@ class Endpoint(Chat):
     """Number of requests at a time."""
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.username is not None or parts.query or parts.fragment:
+        if re.search("[@?#]", self.url):
             raise ValueError(
                 "url must hold no user, password or query, got one, which is not repeated here. Put the key into "
                 "the environment variable that key_variable names."
             )
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.rstrip("/").endswith(_PATH):
+        if not _is_base(self.url):
             raise ValueError(
                 f"url must be the base of an API, such as 'http://127.0.0.1:8000/v1', to which {_PATH!r} is added, "
                 f"got {self.url!r}."
@@ -148,16 +148,29 @@ class Endpoint(Chat):
             "temperature": temperature,
         }
         answer = post(url, body, key=key, seconds=self.seconds, attempts=self.attempts, stopped=stopped)
-        return _content(url, answer)
+        return _content(url, answer, key)
 
 
-def _content(url: str, answer: Any) -> str:
+def _is_base(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0  # raises for what is no port
+            and not parts.path.rstrip("/").endswith(_PATH)
+        )
+    except ValueError:
+        return False
+
+
+def _content(url: str, answer: Any, key: str) -> str:
     match answer:
         case {"choices": [{"message": {"content": str(text)}}, *_]}:
             return text
         case {"choices": [{"message": {"content": None}}, *_]}:
             return ""  # a refusal, or a model that thought until its tokens ran out
     raise ValueError(
-        f"{url} must answer with choices[0].message.content, got {json.dumps(answer)[:300]}. Is it an "
-        "OpenAI-compatible server?"
+        f"{url} must answer with choices[0].message.content, got {beginning(json.dumps(answer).encode(), key)}. Is it "
+        "an OpenAI-compatible server?"
     )

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed."""
 _FIRST_WAIT_S = 1.0
-"""Seconds before the second attempt; doubled for each further one."""
+"""Seconds before the second attempt; doubled for each further one, up to a minute."""
 _LONGEST_WAIT_S = 600.0
 """Longest wait for which a server may ask."""
 _SHOWN = 300
@@ -68,12 +68,12 @@ def post(
     if key:
         request.add_unredirected_header("Authorization", f"Bearer {key}")
     for attempt in itertools.count(1):
-        wait = _FIRST_WAIT_S * 2 ** (attempt - 1)
+        wait = min(60.0, _FIRST_WAIT_S * 2 ** (attempt - 1))
         try:
             with urllib.request.build_opener(_NoRedirects).open(request, timeout=seconds) as response:
                 return _parsed(url, response.status, response.read(), key)
         except urllib.error.HTTPError as error:
-            failure, advice = f"status {error.code} ({_start(_body(error), key)})", _advice(error.code)
+            failure, advice = f"status {error.code} ({beginning(_body(error), key)})", _advice(error.code)
             passes = error.code in _PASSING
             wait = _retry_after(error.headers.get("Retry-After"), wait)
         except (OSError, http.client.HTTPException) as error:
@@ -103,7 +103,7 @@ def _parsed(url: str, status: int, content: bytes, key: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{url} must answer with JSON, got status {status} and {_start(content, key)}. Is it the URL of an API?"
+            f"{url} must answer with JSON, got status {status} and {beginning(content, key)}. Is it the URL of an API?"
         ) from error
 
 
@@ -114,8 +114,8 @@ def _body(error: urllib.error.HTTPError) -> bytes:
         return b""
 
 
-def _start(content: bytes, key: str) -> str:
-    """Beginning of a body, on one line."""
+def beginning(content: bytes, key: str) -> str:
+    """Return the beginning of a body for an error, on one line and without the key."""
     text = _redacted(" ".join(content.decode("utf-8", "replace").split()), key)
     return repr(text[:_SHOWN] + ("..." if len(text) > _SHOWN else "")) if text else "an empty body"
 

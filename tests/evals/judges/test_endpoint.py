@@ -108,6 +108,11 @@ def test_failures_that_pass_are_tried_again(server, waits):
 
 
 def test_failures_that_stay_are_told_with_url_status_and_body(server, waits):
+    server.behaviour = lambda request: failing(502)
+    with pytest.raises(ValueError, match="got status 502"):
+        Endpoint(url=server.url, model="m", attempts=9)(user("?"), max_new_tokens=1)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    waits.clear()
     server.behaviour = lambda request: failing(500, "out of memory " + "x" * 1000)
     with pytest.raises(ValueError, match="must answer with status 200, got status 500") as caught:
         Endpoint(url=server.url, model="m")(user("?"), max_new_tokens=1)
@@ -167,7 +172,7 @@ def test_an_answer_that_is_cut_off_is_requested_again(server, waits):
     assert Endpoint(url=server.url, model="m")(user("?"), max_new_tokens=1) == ["whole"]
 
 
-def test_answers_of_something_else_are_refused(server, waits):
+def test_answers_of_something_else_are_refused(server, waits, monkeypatch):
     chat = Endpoint(url=server.url, model="m")
     server.behaviour = lambda request: Response(body=b"<html>\n <title>Welcome</title>")
     with pytest.raises(ValueError, match=r"must answer with JSON, got status 200 and '<html> <title>Welcome</title>'"):
@@ -177,6 +182,10 @@ def test_answers_of_something_else_are_refused(server, waits):
         with pytest.raises(ValueError, match=r"must answer with choices\[0\]\.message\.content, got") as caught:
             chat(user("?"), max_new_tokens=1)
         assert json.dumps(other) in str(caught.value)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.behaviour = lambda request: Response(body=json.dumps({"error": KEY}).encode())
+    with pytest.raises(ValueError, match=r'got \'{"error": "\[key\]"}'):
+        chat(user("?"), max_new_tokens=1)
     server.behaviour = lambda request: said(None)
     assert chat(user("?"), max_new_tokens=1) == [""]
 
@@ -247,6 +256,8 @@ def test_a_key_is_sent_and_shown_nowhere(server, waits, monkeypatch, caplog):
     [
         ({"url": "127.0.0.1:8000/v1"}, "url must be the base of an API"),
         ({"url": "http://127.0.0.1/v1/chat/completions"}, "url must be the base of an API"),
+        ({"url": "http://127.0.0.1:99999/v1"}, "url must be the base of an API"),
+        ({"url": "http://[::1/v1"}, "url must be the base of an API"),
         ({"url": f"http://me:{KEY}@127.0.0.1/v1"}, "url must hold no user, password or query"),
         ({"url": f"https://127.0.0.1/v1?key={KEY}"}, "url must hold no user, password or query"),
         ({"key_variable": KEY}, "key_variable must be the name of an environment variable"),
