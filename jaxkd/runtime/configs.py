@@ -1,8 +1,9 @@
 """Configs as JSON: frozen dataclasses encoded and decoded to equal objects, and the differences of two.
 
 A dataclass is written as its fields plus `"type": "package:Class"`, the public path by which users import it, so
-that files can move within a package and stored configs stay readable.  This is the only place in the library where a
-string names code; a test decodes every config that the repository ships.
+that files can move within a package and stored configs stay readable.  A class whose fields have changed turns those of
+older configs into today's by a class method `upgraded`.  This is the only place in the library where a string names
+code; a test decodes every config that the repository ships.
 """
 
 import dataclasses
@@ -83,7 +84,8 @@ def decode(value: Any) -> Any:
         ) from error
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise ValueError(f"type must name a dataclass, as 'module:Class', got {name!r}.")
-    fields = {key: decode(item) for key, item in value.items() if key != "type"}
+    stored = {key: decode(item) for key, item in value.items() if key != "type"}
+    fields = getattr(kind, "upgraded", dict)(stored)
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(fields) - known)
     if unknown:

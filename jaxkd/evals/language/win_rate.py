@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxkd.evals.bootstrap import Interval, mean_interval
+from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
-from jaxkd.evals.language.judges import Judge, Question, Verdict
 from jaxkd.evals.language.samples import readable
 from jaxkd.training.evaluator import Evaluation
 

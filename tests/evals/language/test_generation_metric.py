@@ -1,6 +1,5 @@
 """Generation metrics: flaws of code, health beside another model, and a judge's verdicts."""
 
-import json
 import logging
 
 import numpy as np
@@ -8,11 +7,10 @@ import pytest
 
 from jaxkd.data import Example
 from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
-from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged, ModelJudge, RecordedJudge
+from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged
+from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.generation_metric import Generation, baseline
-from jaxkd.evals.language.judges import Judge, Question
 from jaxkd.evals.language.win_rate import win_rate
-from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
 from jaxkd.training.evaluator import Sample
 from jaxkd.training.stage_folder import write_evaluations
@@ -141,57 +139,6 @@ def test_the_other_side_has_the_rest():
     np.testing.assert_allclose(np.add(ours.scores, theirs.scores), 1)
     assert ours.position_bias == theirs.position_bias
     assert ours.consistent == theirs.consistent
-
-
-def test_verdicts_are_read_from_a_file_which_asks_for_those_that_are_missing(tmp_path):
-    path = tmp_path / "verdicts.jsonl"
-    judge = RecordedJudge(path=str(path))
-    questions = [Question(prompt="p", first=first, second=second) for first, second in ("ab", "ba", "ab")]
-    with pytest.raises(ValueError, match=r"for each of the 3 questions, got none for 2, of which 2 were added now"):
-        judge(questions)
-    with pytest.raises(ValueError, match=r"got none for 2, of which 0 were added now"):
-        judge(questions)
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [row["verdict"] for row in rows] == [None, None]
-    rows[0]["verdict"], rows[1]["verdict"] = "first", "tie"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert judge(questions) == ["first", "tie", "first"]
-    path.write_text(json.dumps(rows[0] | {"verdict": "A"}) + "\n")
-    with pytest.raises(
-        ValueError, match=r"line 1: \"verdict\" must be one of 'first', 'second', 'tie' or null, got 'A'"
-    ):
-        judge(questions)
-    assert configs.decode(configs.encode(judge)) == judge
-
-
-@pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [("A", "first"), ("B.", "second"), ("Answer B is", "second"), ("Neither", "tie"), ("", "tie"), ("AB", "tie")],
-)
-def test_a_model_answers_by_its_first_letter(tiny, monkeypatch, reply, verdict):
-    from jaxkd.evals.language import judges
-
-    asked = []
-
-    class Reply:
-        text = reply
-
-    def generate(model, prompts, **options):
-        asked.extend(model.tokenizer.decode(prompt) for prompt in prompts)
-        return [Reply() for _ in prompts]
-
-    monkeypatch.setattr(judges, "generate", generate)
-    questions = [Question(prompt="the he", first="he he", second="the the")]
-    assert ModelJudge(model=tiny.teacher)(questions) == [verdict]
-    (text,) = asked
-    assert text.index("the he") < text.index("he he") < text.index("the the")
-
-
-def test_a_model_judges(tiny):
-    """A model of two layers gives worthless verdicts, but it gives them."""
-    verdicts = ModelJudge(model=tiny.teacher, max_new_tokens=2)([Question(prompt="he", first="the", second="he")] * 2)
-    assert len(verdicts) == 2
-    assert len(set(verdicts)) == 1
 
 
 def test_a_measure_of_your_own_needs_a_name_and_a_call():
