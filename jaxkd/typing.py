@@ -33,6 +33,9 @@ Params: TypeAlias = dict[str, Any]
 Split: TypeAlias = Literal["train", "validation", "test"]
 """Part of a data source."""
 
+Better: TypeAlias = Literal["lower", "higher"]
+"""Direction in which a metric is better."""
+
 Key: TypeAlias = PRNGKeyArray
 """A typed key, made by `jax.random.key`."""
 

@@ -17,6 +17,7 @@ OF_TRAINING = (
     "evaluate-every",
     "save-every",
     "keep-best",
+    "better",
     "optimizer.learning-rate",
     "optimizer.schedule",
     "optimizer.warmup-steps",

@@ -1,24 +1,77 @@
-"""Headline metrics by which the models of a study are compared."""
+"""Headline metrics by which the models of a study are ranked and compared."""
 
 import dataclasses
+import math
+from typing import Literal, get_args
+
+from jaxkd.typing import Better
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Headline:
-    """A metric by which models are ranked; lower is better."""
+    """A metric by which models are ranked, and the columns of `Evaluation.per_example` that it is computed from.
+
+    `metric = sum(numerator) / (unit_size * sum(denominator))`, or the root of that; with these columns, the difference
+    between two models has a paired interval.
+
+    Raises:
+        ValueError: another direction, or a denominator without a numerator.
+
+    Example:
+        >>> Headline(metric="reward_accuracy", evaluator="preference_accuracy", better="higher",
+        ...     title="Preferences predicted", unit="share of the pairs", numerator="reward_accuracy").columns
+        ('reward_accuracy',)
+    """
 
     metric: str
-    """Name of the evaluator and of its metric."""
+    """Name of the metric."""
     title: str
     """Title of the plot."""
     unit: str
-    """Unit in table columns and on axes."""
+    """Unit in table columns, on axes and after a difference."""
     examples: str = "examples"
     """Plural noun for the items that the evaluator has keys for."""
+    evaluator: str | None = None
+    """Name of the evaluator; None: that of the metric."""
+    better: Better = "lower"
+    """Whether a lower or a higher value is better."""
+    numerator: str | None = None
+    """Column that is summed; None: the evaluator has none, and models cannot be compared with an interval."""
+    denominator: str | None = None
+    """Column by whose sum it is divided, equal under all models; None: each example counts once, which is a mean."""
+    unit_size: float = 1.0
+    """Size of the metric's unit in that of the ratio of the columns: a bit is ln 2 nats."""
+    form: Literal["ratio", "root"] = "ratio"
+    """Whether the metric is that ratio or its square root, as a root mean square is."""
+
+    def __post_init__(self) -> None:
+        if self.better not in get_args(Better):
+            raise ValueError(f"better must be 'lower' or 'higher', got {self.better!r} for {self.metric}.")
+        if self.numerator is None and self.denominator is not None:
+            raise ValueError(
+                f"denominator must come with a numerator, got {self.denominator!r} alone for {self.metric}. Name the "
+                "column whose sum it divides."
+            )
+
+    @property
+    def measured_by(self) -> str:
+        """Name of the evaluator that measures the metric."""
+        return self.evaluator or self.metric
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that the metric is computed from; empty if there are none."""
+        return tuple(name for name in (self.numerator, self.denominator) if name is not None)
 
 
 BITS_PER_BYTE = Headline(
-    metric="bits_per_byte", title="Bits per byte of the answers", unit="bits per byte", examples="answers"
+    metric="bits_per_byte",
+    title="Bits per byte of the answers",
+    unit="bits per byte",
+    examples="answers",
+    numerator="nats",
+    denominator="bytes",
+    unit_size=math.log(2),
 )
 """Headline of language models, with any vocabularies."""
 
@@ -27,5 +80,7 @@ ROLLOUT_ERROR = Headline(
     title="Error of forecasts of held-out records",
     unit="error / standard deviation",
     examples="records",
+    numerator="square",
+    form="root",
 )
 """Headline of models of dynamics, relative to the standard deviation of the data."""

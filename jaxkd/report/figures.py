@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from jaxkd.evals.bootstrap import Comparison
+from jaxkd.evals.comparison import Comparison
 from jaxkd.report import cells, svg
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
 
 
 def intervals(comparisons: Sequence[Comparison], *, width: float = PAGE) -> str:
-    """Draw differences with their intervals; left of 0, the first model of the pair is better.
+    """Draw differences with their intervals, and a note that says on which side of 0 the first of a pair is better.
 
     Args:
-        comparisons: pairs of models, from top to bottom.
+        comparisons: pairs of models by one headline, from top to bottom.
         width: width in inches, `PAGE` or `NARROW`, where a pair takes two lines.
     """
     between = " − " if width == PAGE else "\n− "
@@ -168,11 +168,13 @@ def intervals(comparisons: Sequence[Comparison], *, width: float = PAGE) -> str:
     margin = 0.06 * (max(ends) - min(ends) or 1.0)
     axes.set_xlim(min(ends) - margin, max(ends) + margin)
     axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
+    headline = comparisons[0].headline
+    side = "below" if headline.better == "lower" else "above"
     # Below the whole figure, as the axis of a narrow one is shorter than this.
     figure.text(
         1 - 0.1 / width,
         0.02,
-        "difference in bits per byte; below 0 the first is better",
+        f"difference in {headline.unit}; {side} 0 the first is better",
         color=svg.MUTED,
         fontsize=svg.FONT_PT,
         ha="right",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxkd.evals.bootstrap import Comparison
+from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
 from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures

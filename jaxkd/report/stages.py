@@ -92,6 +92,9 @@ def by_label(stages: Sequence[StageReport], headline: Headline) -> list[Model]:
 
 
 def best(models: Sequence[Model]) -> Model | None:
-    """Return the trained model with the lowest figure, or None unless several models were trained."""
+    """Return the trained model with the best figure of its headline, or None unless several models were trained."""
     trained = [model for model in models if model.color is not None and model.is_scored()]
-    return min(trained, key=lambda model: model.mean() or 0.0) if len(trained) > 1 else None
+    if len(trained) < 2:
+        return None
+    extreme = min if trained[0].headline.better == "lower" else max
+    return extreme(trained, key=lambda model: model.mean() or 0.0)

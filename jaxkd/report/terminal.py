@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TextIO
 
-from jaxkd.evals.bootstrap import Comparison
+from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
 from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, best, by_label
@@ -35,7 +35,7 @@ def print_summary(
     from rich.text import Text
 
     models = by_label(stages, headline)
-    lowest = best(models)
+    first = best(models)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
     table.add_column("model", no_wrap=True)
     table.add_column(headline.unit, justify="right", no_wrap=True)
@@ -45,7 +45,7 @@ def print_summary(
     for model in models:
         table.add_row(
             Text(model.label),
-            Text(cells.headline(model), style="bold green" if model is lowest else "bold"),
+            Text(cells.headline(model), style="bold green" if model is first else "bold"),
             *(cell(model) for _, cell in further),
         )
     console = Console(file=file, highlight=False, markup=False)

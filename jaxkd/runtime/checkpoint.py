@@ -16,13 +16,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, get_args
 
 import jax
 from jax.sharding import SingleDeviceSharding
 
 from jaxkd.runtime.storage.free_space import is_remote
 from jaxkd.runtime.storage.saved_steps import METRICS, SavedSteps, finalize_with_checksums
+from jaxkd.typing import Better
 
 _ARRAYS, _RECORD = "arrays", "record"
 
@@ -33,7 +34,7 @@ class _LastAndBest:
 
     last: int
     metric: str | None
-    mode: Literal["min", "max"]
+    better: Better
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
         """Return True for each checkpoint, oldest first, to keep."""
@@ -44,7 +45,7 @@ class _LastAndBest:
 
     def best(self, metrics: Mapping[int, Mapping[str, float] | None]) -> int | None:
         """Return the step of the best score, the earliest of equals; None if all scores are missing or nan."""
-        sign = 1 if self.mode == "min" else -1
+        sign = 1 if self.better == "lower" else -1
         scores = {
             step: sign * values[self.metric]
             for step, values in metrics.items()
@@ -60,7 +61,7 @@ class Checkpoints:
         folder: local path, or an address such as gs://bucket/run on a pod; created if missing.
         keep_last: number of latest checkpoints to keep.
         keep_best: name of the metric whose best checkpoint is kept as well; None: none.
-        mode: whether the best metric is the smallest or the largest.
+        better: whether a lower or a higher value of that metric is better.
         read_only: for programs that read a run's checkpoints while it may still train.  A writer removes what a
             killed process left half written; in a reader, that would be what the run is writing now.
 
@@ -77,13 +78,13 @@ class Checkpoints:
         *,
         keep_last: int = 2,
         keep_best: str | None = None,
-        mode: Literal["min", "max"] = "min",
+        better: Better = "lower",
         read_only: bool = False,
     ) -> None:
         if keep_last < 1:
             raise ValueError(f"keep_last must be 1 or more, got {keep_last}: a run resumes from its latest checkpoint.")
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode must be 'min' or 'max', got {mode!r}.")
+        if better not in get_args(Better):
+            raise ValueError(f"better must be 'lower' or 'higher', got {better!r}.")
         if read_only and not is_remote(folder) and not Path(folder).is_dir():
             raise ValueError(
                 f"folder must be one that holds checkpoints, got {os.fspath(folder)}, which does not exist."
@@ -94,7 +95,7 @@ class Checkpoints:
         self._ocp = ocp
         # Not before Orbax has imported absl, which makes a logger of its own class.
         self._orbax_log = logging.getLogger("absl")
-        self._policy = _LastAndBest(keep_last, keep_best, mode)
+        self._policy = _LastAndBest(keep_last, keep_best, better)
         self._folder = folder if is_remote(folder) else Path(folder).resolve()
         self._saved: SavedSteps | None = None
         arrays = ocp.PyTreeCheckpointHandler()

@@ -5,21 +5,22 @@ from pathlib import Path
 
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.storage.files import read_json, write_json
-from jaxkd.typing import Params
+from jaxkd.typing import Better, Params
 
 STUDENT = "student"
 """Parameter group that holds the whole student."""
 
 
-def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None) -> dict:
+def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None, better: Better) -> dict:
     """Return the record that a checkpoint stores beside its arrays.
 
     Args:
         stream: state of the data iterator.
         averaged: whether the moving average is the result, not the parameters.
         ranked_by: metric whose best checkpoint is the result; None: the last.
+        better: whether a lower or a higher value of it is better.
     """
-    return {"stream": stream, "averaged": averaged, "ranked_by": ranked_by}
+    return {"stream": stream, "averaged": averaged, "ranked_by": ranked_by, "better": better}
 
 
 def trained_params(run: Path, target: Params) -> Params:
@@ -38,8 +39,10 @@ def trained_params(run: Path, target: Params) -> Params:
             raise ValueError(f"run must have a checkpoint, got {run} without one. Let it run until its first save.")
         record = checkpoints.record(latest)
     item = "ema" if record["averaged"] else "params"
-    with Checkpoints(run / "checkpoints", keep_best=record["ranked_by"], read_only=True) as checkpoints:
-        best = checkpoints.best() if record["ranked_by"] is not None else None
+    # Older records have no direction: lower was better.
+    ranked_by, better = record["ranked_by"], record.get("better", "lower")
+    with Checkpoints(run / "checkpoints", keep_best=ranked_by, better=better, read_only=True) as checkpoints:
+        best = checkpoints.best() if ranked_by is not None else None
         return checkpoints.restore_part(latest if best is None else best, {item: target})[item]
 
 

@@ -3,5 +3,6 @@
 from jaxkd.study.cache_stage import Cache as Cache
 from jaxkd.study.evaluate_stage import Evaluate as Evaluate
 from jaxkd.study.generate_stage import Generate as Generate
+from jaxkd.study.runs import TrainedModel as TrainedModel
 from jaxkd.study.study import Study as Study
 from jaxkd.study.study import run_study as run_study

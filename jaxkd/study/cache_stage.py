@@ -23,7 +23,7 @@ from jaxkd.runtime.hidden_cache import HiddenCacheWriter, StoredDtype
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
-from jaxkd.training.stage import Stage, resolve
+from jaxkd.training.stage import Stage, refers_to_stage, resolve
 from jaxkd.typing import Params, Split
 
 if TYPE_CHECKING:
@@ -61,18 +61,10 @@ class Cache(Stage):
 
     def disk_bytes(self, folder: Path) -> int:
         # A cache that was begun has all of its disk.
-        if (folder / hidden_cache.MANIFEST).exists() or self._waits_for_data():
+        if (folder / hidden_cache.MANIFEST).exists() or refers_to_stage(self.data):
             return 0
         examples = _examples(self.data, self.split, self.model.tokenizer())
         return hidden_cache.disk_bytes(_sizes(examples), width=self._width(), dtype=self.dtype)
-
-    def _waits_for_data(self) -> bool:
-        """Return whether the text is written by an earlier stage."""
-        try:
-            resolve(self.data, {})
-        except ValueError:
-            return True
-        return False
 
     def _width(self) -> int:
         return 1 if isinstance(self.data, PreferenceText) else self.model.config().width

@@ -8,7 +8,7 @@ from jaxkd.data.examples import Example, Source
 from jaxkd.data.preferences.examples import Preference, PreferenceSource
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.data.text.chat import Tokenized
-from jaxkd.training.stage import STAGE_PREFIX, Stage
+from jaxkd.training.stage import Stage, refers_to_stage
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def preview(stage: Stage) -> str:
     """
     recipe = getattr(stage, "recipe", None)
     text, student = next(texts(recipe), None), getattr(recipe, "student", None)
-    if text is None or student is None or _is_written_later(text.source):
+    if text is None or student is None or refers_to_stage(text.source):
         return ""
     tokenizer = student.tokenizer()
     found = text.tokenized("train", tokenizer)
@@ -73,7 +73,7 @@ def texts(config: object) -> Iterator[Any]:
 def _sources(config: Any, split: Split) -> Iterator[tuple[Source | PreferenceSource, Split]]:
     """Yield the sources within a config, each with the split of the nearest config around it that names one."""
     if isinstance(config, Source | PreferenceSource):
-        if not _is_written_later(config):
+        if not refers_to_stage(config):
             yield config, split
     elif isinstance(config, tuple):
         for item in config:
@@ -82,12 +82,6 @@ def _sources(config: Any, split: Split) -> Iterator[tuple[Source | PreferenceSou
         nearest: Split = getattr(config, "split", split)
         for field in dataclasses.fields(config):
             yield from _sources(getattr(config, field.name), nearest)
-
-
-def _is_written_later(config: object) -> bool:
-    if dataclasses.is_dataclass(config):
-        return any(_is_written_later(getattr(config, field.name)) for field in dataclasses.fields(config))
-    return isinstance(config, str) and config.startswith(STAGE_PREFIX)
 
 
 def _rendered(example: Tokenized, tokenizer: "PreTrainedTokenizerBase") -> str:

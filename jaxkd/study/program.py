@@ -14,7 +14,7 @@ from jaxkd.training.train_stage import Train
 def prepare_process(study: Study) -> None:
     """Apply the settings that must be decided before JAX touches a device."""
     training = [stage for stage in study.stages if isinstance(stage, Train)]
-    if any(stage.precision == "float64" for stage in training):
+    if any(stage.double_precision for stage in study.stages):
         jax.config.update("jax_enable_x64", True)
     if any(stage.deterministic for stage in training):
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"

@@ -1,16 +1,57 @@
 """Read a training run, finished or interrupted: its config and its trained model."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
+
+import jax.numpy as jnp
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.records import Variables
 from jaxkd.runtime import configs
 from jaxkd.runtime.trained_params import trained_params
 from jaxkd.training import train_step as steps
-from jaxkd.training.stage import resolve
+from jaxkd.training.evaluator import ModelSource
+from jaxkd.training.stage import refers_to_stage, resolve
 from jaxkd.training.train_stage import Train
 from jaxkd.training.train_step import Precision
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedModel(ModelSource):
+    """Result of a training run so far, whichever recipe trained it, as the run's own evaluators take it."""
+
+    run: str
+    """Folder of a training run, or "stage:NAME" in a study."""
+
+    @property
+    def double_precision(self) -> bool:
+        train = _stored(Path(self.run))
+        return train is not None and train.double_precision
+
+    def validate(self) -> None:
+        """Reject a folder without a training run, or a run in float64 where JAX computes in float32.
+
+        The stage that "stage:NAME" stands for validates itself.
+
+        Raises:
+            ValueError: one of them.
+        """
+        if refers_to_stage(self):
+            return
+        if read_train(Path(self.run)).double_precision and jnp.asarray(0.0).dtype != jnp.float64:
+            raise ValueError(
+                f"run must be trained in float32 where JAX computes in it, got {self.run} in float64. Set "
+                "JAX_ENABLE_X64=1."
+            )
+
+    def provenance(self) -> str:
+        train = _stored(Path(self.run))
+        return f"{'' if train is None else f'{train.provenance()}, '}trained by {self.run}"
+
+    def load_model(self) -> Any:
+        """Load the model on the ambient mesh; exceptions as in `model`."""
+        return model(Path(self.run))
 
 
 def read_train(folder: Path) -> Train:
@@ -19,15 +60,21 @@ def read_train(folder: Path) -> Train:
     Raises:
         ValueError: a folder that holds no training run; the runs below it are listed.
     """
-    path = folder / "config.json"
-    train = configs.load(path) if path.exists() else None
-    if isinstance(train, Train) and (folder / "checkpoints").is_dir():
+    train = _stored(folder)
+    if train is not None and (folder / "checkpoints").is_dir():
         return _with_stages(train, folder)
     found = sorted(str(checkpoint.parent.parent) for checkpoint in folder.glob("**/checkpoints/[0-9]*"))
     below = f" Runs below it: {', '.join(dict.fromkeys(found))}." if found else ""
     raise ValueError(
         f"run must be the folder of a training run, with config.json and checkpoints, got {folder}.{below}"
     )
+
+
+def _stored(folder: Path) -> Train | None:
+    """Return the config in a folder as it was written; None if there is none, or that of another kind of stage."""
+    path = folder / "config.json"
+    found = configs.load(path) if path.exists() else None
+    return found if isinstance(found, Train) else None
 
 
 def _with_stages(train: Train, folder: Path) -> Train:

@@ -11,6 +11,7 @@ from jaxkd.study.data_preview import require_sources
 from jaxkd.study.usage import Usage
 from jaxkd.training.stage import Stage, resolve
 from jaxkd.training.stage_folder import read_evaluations
+from jaxkd.training.train_config import TrainConfig
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     """Random seeds; a stage that trains runs once for each, the others once."""
     comparisons: tuple[tuple[str, str], ...] = ()
-    """Pairs of labels whose difference in bits per byte is reported with an interval."""
+    """Pairs of labels whose difference in the headline is reported with an interval."""
     headline: Headline = BITS_PER_BYTE
     """Metric by which the models are compared."""
 
@@ -48,11 +49,21 @@ class Study:
         for label in (label for pair in self.comparisons for label in pair):
             if label not in labels:
                 raise ValueError(f"comparisons must name labels of stages, got {label!r}. Labels: {', '.join(labels)}.")
-        if self.comparisons and self.headline != BITS_PER_BYTE:
+        if self.comparisons and not self.headline.columns:
             raise ValueError(
-                f"comparisons must be empty where the headline is not bits_per_byte, got {len(self.comparisons)} with "
-                f"{self.headline.metric}: their intervals come from bits per byte of each answer. Remove them."
+                f"comparisons must be empty where the headline names no columns, got {len(self.comparisons)} with "
+                f"{self.headline.metric}. Name its numerator, from which the intervals come, or remove them."
             )
+        for stage in self.stages:
+            if (
+                isinstance(stage, TrainConfig)
+                and stage.keep_best == self.headline.metric
+                and stage.better != self.headline.better
+            ):
+                raise ValueError(
+                    f"better must be {self.headline.better!r} in {stage.name!r}, as in the headline, got "
+                    f"{stage.better!r} with keep_best={stage.keep_best!r}. Set it there: a stage is also read alone."
+                )
         for number, stage in enumerate(self.stages):
             resolve(stage, {name: Path(name) for name in names[:number]})
 

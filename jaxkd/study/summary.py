@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxkd import report
-from jaxkd.evals.bootstrap import Comparison, compare
+from jaxkd.evals.comparison import Comparison, compare
+from jaxkd.evals.headline import Headline
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.study.study import Study, stage_folder
@@ -95,13 +96,22 @@ def _results(study: Study, workdir: Path) -> list[_Result]:
         for seed in study.seeds_of(stage):
             folder = stage_folder(workdir, stage, seed)
             others = read_evaluations(folder) or {}
-            scored = others.pop(study.headline.metric, None)
+            scored = others.pop(study.headline.measured_by, None)
             if stage.label and scored is not None:
+                _require_metric(scored, study.headline, folder)
                 found.append(
                     _Result(stage=stage, label=stage.label, seed=seed, folder=folder, scored=scored, others=others)
                 )
     # Models that no training changes come first, whenever their stages ran: they are what the others stand beside.
     return sorted(found, key=lambda result: result.stage.seeded)
+
+
+def _require_metric(scored: Evaluation, headline: Headline, folder: Path) -> None:
+    if headline.metric not in scored.metrics:
+        raise ValueError(
+            f"headline.metric must be a metric of {headline.measured_by}, got {headline.metric!r}. {folder} has "
+            f"{', '.join(scored.metrics)}. Name one of them: nothing has to run again."
+        )
 
 
 def _stage_report(result: _Result) -> report.StageReport:
@@ -149,7 +159,7 @@ def _comparisons(study: Study, results: list[_Result], seeds: tuple[int, ...]) -
         both = [seed for seed in seeds if seed in scored.get(first, {}) and seed in scored.get(second, {})]
         if both:
             sides = (tuple(scored[label][seed] for seed in both) for label in (first, second))
-            found.append(compare(first, next(sides), second, next(sides)))
+            found.append(compare(first, next(sides), second, next(sides), headline=study.headline))
     return found
 
 
@@ -157,6 +167,9 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "first": comparison.first,
         "second": comparison.second,
+        "metric": comparison.headline.metric,
+        "unit": comparison.headline.unit,
+        "better": comparison.headline.better,
         **dataclasses.asdict(comparison.interval),
         "sentence": str(comparison),
     }

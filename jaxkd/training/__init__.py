@@ -2,6 +2,7 @@
 
 from jaxkd.training.evaluator import Evaluation as Evaluation
 from jaxkd.training.evaluator import Evaluator as Evaluator
+from jaxkd.training.evaluator import ModelSource as ModelSource
 from jaxkd.training.optimizer import Group as Group
 from jaxkd.training.optimizer import Optimizer as Optimizer
 from jaxkd.training.recipe import Recipe as Recipe

@@ -1,4 +1,4 @@
-"""Interface of evaluators: a model goes in, results that can be restored from a file come out."""
+"""Interfaces of an evaluation: where a model comes from, its evaluator, and results that a file can restore."""
 
 import abc
 import dataclasses
@@ -137,6 +137,32 @@ def _forecast(fields: dict[str, Any]) -> Forecast:
         # Older files have no places.
         places=tuple(fields.get("places", ())),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSource(abc.ABC):
+    """Reference to a model of any kind, by a config: a checkpoint's files, the folder of a run, ..."""
+
+    @property
+    def double_precision(self) -> bool:
+        """Whether the model computes in float64, which must be decided before JAX touches a device.  Default: no."""
+        return False
+
+    @abc.abstractmethod
+    def validate(self) -> None:
+        """Reject a model that cannot be loaded, before anything long starts; loads no weights.
+
+        Raises:
+            ValueError: the reason, and the fix.
+        """
+
+    @abc.abstractmethod
+    def provenance(self) -> str:
+        """Return one line that names the model, without loading it."""
+
+    @abc.abstractmethod
+    def load_model(self) -> Any:
+        """Load the model on the ambient mesh, as its evaluators take it: a `LanguageModel`, or a `VectorField`."""
 
 
 class Evaluator(abc.ABC):

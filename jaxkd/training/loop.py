@@ -44,7 +44,9 @@ class TrainingRun:
     def go(self) -> None:
         train = self.train
         check_writable(self.folder, train.disk_bytes(self.folder))
-        checkpoints = Checkpoints(self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best)
+        checkpoints = Checkpoints(
+            self.folder / "checkpoints", keep_last=train.keep_last, keep_best=train.keep_best, better=train.better
+        )
         writer = MetricWriter(self.folder, tensorboard=None if train.tensorboard else False, wandb=train.wandb)
         with checkpoints, writer, catch_interrupts() as interrupt, lost_process.saved_in(self.folder / "checkpoints"):
             stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
@@ -156,6 +158,7 @@ class TrainingRun:
             stream=stream.get_state(),
             averaged=self.train.ema_decay is not None,
             ranked_by=self.train.keep_best,
+            better=self.train.better,
         )
         checkpoints.save(step, state, record, values if validated == step else None)
 

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 STAGE_PREFIX = "stage:"
 
@@ -36,8 +36,15 @@ class Stage(abc.ABC):
     label: str | None = None
     """Label of the stage's row in the study's table; None leaves it out."""
 
-    seeded: ClassVar[bool] = False
-    """Whether the stage runs once for each seed of the study."""
+    @property
+    def seeded(self) -> bool:
+        """Whether the stage runs once for each seed of the study.  Default: no."""
+        return False
+
+    @property
+    def double_precision(self) -> bool:
+        """Whether the stage computes in float64, for which a program sets up JAX.  Default: no."""
+        return False
 
     @abc.abstractmethod
     def validate(self) -> None:
@@ -65,6 +72,15 @@ class Stage(abc.ABC):
     @abc.abstractmethod
     def provenance(self) -> str:
         """Return one line that names the models actually used."""
+
+
+def refers_to_stage(config: object) -> bool:
+    """Whether a "stage:NAME" stands in a config: what it describes is made by an earlier stage."""
+    if dataclasses.is_dataclass(config):
+        return any(refers_to_stage(getattr(config, field.name)) for field in dataclasses.fields(config))
+    if isinstance(config, tuple):
+        return any(map(refers_to_stage, config))
+    return isinstance(config, str) and config.startswith(STAGE_PREFIX)
 
 
 def resolve(config: Config, stages: Mapping[str, Path]) -> Config:

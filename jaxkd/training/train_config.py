@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
 
 import jax
 
@@ -14,6 +13,7 @@ from jaxkd.training.optimizer import Optimizer, build
 from jaxkd.training.recipe import Recipe
 from jaxkd.training.stage import Stage
 from jaxkd.training.train_step import Precision
+from jaxkd.typing import Better
 
 MAY_CHANGE = frozenset(
     {
@@ -64,7 +64,9 @@ class TrainConfig(Stage):
     keep_last: int = 1
     """Number of newest checkpoints that are kept, at least 1, besides the one of `keep_best`."""
     keep_best: str | None = None
-    """Validation metric, lower is better, whose best checkpoint is kept and evaluated at the end."""
+    """Validation metric whose best checkpoint is kept and evaluated at the end."""
+    better: Better = "lower"
+    """Whether a lower or a higher value of `keep_best` is better."""
     validation: tuple[Evaluator, ...] = ()
     """Evaluators that run every `evaluate_every` steps and at the end, on the student so far."""
     evaluators: tuple[Evaluator, ...] = ()
@@ -74,7 +76,13 @@ class TrainConfig(Stage):
     wandb: bool = False
     """Log to Weights & Biases as well, as its variables (WANDB_PROJECT, ...) set."""
 
-    seeded: ClassVar[bool] = True
+    @property
+    def seeded(self) -> bool:
+        return True
+
+    @property
+    def double_precision(self) -> bool:
+        return self.precision == "float64"
 
     def validate(self) -> None:
         self.recipe.validate()

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxkd.evals.bootstrap import Comparison, Interval, compare, mean_interval, paired_bootstrap
-from jaxkd.training import Evaluation
+from jaxkd.evals.bootstrap import Interval, mean_interval, paired_bootstrap
 
 
 def synthetic(number: int, *, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -14,41 +13,40 @@ def synthetic(number: int, *, gap: float, seed: int) -> tuple[np.ndarray, np.nda
     return difficulty + gap * np.log(2) * byte_counts + noise, difficulty, byte_counts
 
 
-def evaluation(nats: list[float], byte_counts: list[float], keys: tuple[str, ...] | None = None) -> Evaluation:
-    keys = keys or tuple(f"f{number}" for number in range(len(nats)))
-    return Evaluation(metrics={}, keys=keys, per_example={"nats": tuple(nats), "bytes": tuple(byte_counts)})
+def bits(nats_a, nats_b, byte_counts, **settings) -> Interval:
+    return paired_bootstrap(nats_a, nats_b, byte_counts, unit_size=np.log(2), **settings)
 
 
 def test_the_estimate_is_the_difference_of_the_corpus_ratios():
     nats_a, nats_b = np.log([4.0, 16.0, 2.0]), np.log([2.0, 2.0, 2.0])
-    interval = paired_bootstrap(nats_a, nats_b, np.array([1, 2, 3]), samples=50)
+    interval = bits(nats_a, nats_b, np.array([1, 2, 3]), samples=50)
     assert interval.estimate == pytest.approx((2 + 4 + 1) / 6 - 3 / 6)
 
 
 def test_a_model_against_itself_is_exactly_zero():
     nats, _, byte_counts = synthetic(50, gap=0.3, seed=0)
-    interval = paired_bootstrap(nats, nats, byte_counts, samples=200)
+    interval = bits(nats, nats, byte_counts, samples=200)
     assert (interval.estimate, interval.low, interval.high) == (0.0, 0.0, 0.0)
     assert not interval.excludes_zero
 
 
 def test_swapping_the_models_negates_the_interval():
     nats_a, nats_b, byte_counts = synthetic(60, gap=0.1, seed=1)
-    forth = paired_bootstrap(nats_a, nats_b, byte_counts, samples=500)
-    back = paired_bootstrap(nats_b, nats_a, byte_counts, samples=500)
+    forth = bits(nats_a, nats_b, byte_counts, samples=500)
+    back = bits(nats_b, nats_a, byte_counts, samples=500)
     np.testing.assert_allclose([back.estimate, back.low, back.high], [-forth.estimate, -forth.high, -forth.low])
 
 
 def test_a_constant_difference_per_byte_leaves_no_width():
     _, nats, byte_counts = synthetic(40, gap=0.0, seed=2)
-    interval = paired_bootstrap(nats + 0.25 * np.log(2) * byte_counts, nats, byte_counts, samples=300)
+    interval = bits(nats + 0.25 * np.log(2) * byte_counts, nats, byte_counts, samples=300)
     np.testing.assert_allclose([interval.estimate, interval.low, interval.high], 0.25, rtol=1e-9)
     assert interval.excludes_zero
 
 
 def test_the_interval_matches_the_two_ratios_recomputed_by_hand():
     nats_a, nats_b, byte_counts = synthetic(12, gap=0.1, seed=3)
-    interval = paired_bootstrap(nats_a, nats_b, byte_counts, samples=400, seed=5, confidence=0.8)
+    interval = bits(nats_a, nats_b, byte_counts, samples=400, seed=5, confidence=0.8)
     rows = np.random.default_rng(5).integers(0, 12, (400, 12))
     ratios = [
         nats_a[row].sum() / (np.log(2) * byte_counts[row].sum())
@@ -62,14 +60,14 @@ def test_a_mean_of_ratios_would_give_another_answer():
     # One long answer decides: model a is better on it and worse on two short ones.
     nats_a, nats_b = np.array([10.0, 2.0, 2.0]), np.array([20.0, 1.0, 1.0])
     byte_counts = np.array([100, 1, 1])
-    assert paired_bootstrap(nats_a, nats_b, byte_counts, samples=10).estimate < 0
+    assert bits(nats_a, nats_b, byte_counts, samples=10).estimate < 0
     assert ((nats_a - nats_b) / byte_counts).mean() > 0
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     covered = 0
     for seed in range(200):
-        interval = paired_bootstrap(*synthetic(80, gap=0.05, seed=seed), samples=300, confidence=0.9)
+        interval = bits(*synthetic(80, gap=0.05, seed=seed), samples=300, confidence=0.9)
         covered += interval.low <= 0.05 <= interval.high
     # 200 trials of a 0.9 event have a standard deviation of 0.021.
     assert 0.84 <= covered / 200 <= 0.96
@@ -77,16 +75,16 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 def test_more_confidence_is_a_wider_interval():
     inputs = synthetic(80, gap=0.05, seed=4)
-    narrow = paired_bootstrap(*inputs, samples=500, confidence=0.5)
-    wide = paired_bootstrap(*inputs, samples=500, confidence=0.99)
+    narrow = bits(*inputs, samples=500, confidence=0.5)
+    wide = bits(*inputs, samples=500, confidence=0.99)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_seeds_that_disagree_widen_the_interval():
     nats_a, nats_b, byte_counts = synthetic(80, gap=0.05, seed=6)
     shift = 0.2 * byte_counts
-    agree = paired_bootstrap(np.stack([nats_a] * 3), np.stack([nats_b] * 3), byte_counts, samples=500)
-    disagree = paired_bootstrap(
+    agree = bits(np.stack([nats_a] * 3), np.stack([nats_b] * 3), byte_counts, samples=500)
+    disagree = bits(
         np.stack([nats_a - shift, nats_a, nats_a + shift]), np.stack([nats_b] * 3), byte_counts, samples=500
     )
     assert disagree.estimate == pytest.approx(agree.estimate)
@@ -95,16 +93,16 @@ def test_seeds_that_disagree_widen_the_interval():
 
 def test_seeds_that_are_equal_change_nothing():
     nats_a, nats_b, byte_counts = synthetic(30, gap=0.05, seed=7)
-    one = paired_bootstrap(nats_a, nats_b, byte_counts, samples=100)
-    two = paired_bootstrap(np.stack([nats_a] * 2), np.stack([nats_b] * 2), byte_counts, samples=100)
+    one = bits(nats_a, nats_b, byte_counts, samples=100)
+    two = bits(np.stack([nats_a] * 2), np.stack([nats_b] * 2), byte_counts, samples=100)
     np.testing.assert_allclose([two.estimate, two.low, two.high], [one.estimate, one.low, one.high])
 
 
 def test_the_chunks_do_not_show(monkeypatch):
     inputs = synthetic(30, gap=0.05, seed=8)
-    whole = paired_bootstrap(*inputs, samples=2_000)
+    whole = bits(*inputs, samples=2_000)
     monkeypatch.setattr("jaxkd.evals.bootstrap._CHUNK_ELEMENTS", 7 * 30)
-    parts = paired_bootstrap(*inputs, samples=2_000)
+    parts = bits(*inputs, samples=2_000)
     assert parts.estimate == whole.estimate
     np.testing.assert_allclose([parts.low, parts.high], [whole.low, whole.high], atol=0.01)
 
@@ -112,27 +110,72 @@ def test_the_chunks_do_not_show(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        ((np.ones(3), np.ones(2), np.ones(3)), {}, r"nats_b must have the shape of nats_a, got \(2,\) and \(3,\)"),
+        ((np.ones(3), np.ones(2), np.ones(3)), {}, r"second must have the shape of first, got \(2,\) and \(3,\)"),
         ((np.ones(3), np.ones(3), np.ones(4)), {}, "one value an example, got 4 for 3 examples"),
         ((np.ones(1), np.ones(1), np.ones(1)), {}, "at least 2 examples to resample, got 1"),
-        ((np.ones(2), np.ones(2), np.array([0.0, 3.0])), {}, "byte_counts must be at least 1 everywhere, got 0"),
+        ((np.ones(2), np.ones(2), np.array([0.0, 3.0])), {}, "denominators must be greater than 0 everywhere, got 0"),
         ((np.array([np.inf, 1.0]), np.ones(2), np.ones(2)), {}, "must be finite, got inf or nan"),
         ((np.ones(2), np.ones(2), np.ones(2)), {"samples": 0}, "samples must be at least 1, got 0"),
         ((np.ones(2), np.ones(2), np.ones(2)), {"confidence": 95.0}, "confidence must lie between 0 and 1, got 95"),
+        ((np.array([1.0, -2.0]), np.ones(2), np.ones(2)), {"form": "root"}, "at least 0 where roots .*, got -2"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(arguments, settings, message):
     with pytest.raises(ValueError, match=message):
-        paired_bootstrap(*arguments, **settings)
+        bits(*arguments, **settings)
 
 
 def test_the_mean_of_a_difference_is_the_ratio_to_a_byte_an_example():
     nats_a, nats_b, _ = synthetic(30, gap=0.3, seed=9)
     differences = np.stack([nats_a - nats_b, nats_b - nats_a, nats_a])
-    ratio = paired_bootstrap(differences * np.log(2), np.zeros_like(differences), np.ones(30), samples=200, seed=3)
+    ratio = bits(differences * np.log(2), np.zeros_like(differences), np.ones(30), samples=200, seed=3)
     mean = mean_interval(differences, samples=200, seed=3)
     np.testing.assert_allclose([mean.estimate, mean.low, mean.high], [ratio.estimate, ratio.low, ratio.high])
     assert mean.estimate == pytest.approx(differences.mean())
+
+
+def test_roots_are_those_of_the_two_ratios_recomputed_by_hand():
+    generator = np.random.default_rng(10)
+    first, second = generator.gamma(1.0, 1.0, (2, 2, 9))
+    counts = generator.integers(1, 4, 9)
+    interval = paired_bootstrap(first, second, counts, unit_size=4.0, form="root", samples=300, seed=5, confidence=0.8)
+    draws = np.random.default_rng(5)
+    rows, seeds = draws.integers(0, 9, (300, 9)), draws.integers(0, 2, (2, 300))
+
+    def root(values, row):
+        return np.sqrt(values[row].sum() / (4 * counts[row].sum()))
+
+    gaps = [
+        np.mean([root(first[seed], row) - root(second[seed], row) for seed in pair])
+        for row, pair in zip(rows, seeds.T, strict=True)
+    ]
+    np.testing.assert_allclose([interval.low, interval.high], np.quantile(gaps, [0.1, 0.9]), rtol=1e-12)
+    every = np.arange(9)
+    assert interval.estimate == pytest.approx(
+        np.mean([root(first[seed], every) - root(second[seed], every) for seed in (0, 1)])
+    )
+
+
+def test_the_interval_of_a_mean_is_as_it_was():
+    """Numbers of the code before headlines had columns."""
+    answers = np.array([[1.0, 0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.5]])
+    found = mean_interval(answers, samples=500, seed=2)
+    expected = ("0x1.199999999999ap-1", "0x1.999999999999ap-3", "0x1.0000000000000p+0")
+    assert (found.estimate, found.low, found.high) == tuple(map(float.fromhex, expected))
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "message"),
+    [
+        (np.array([]), {}, "values must be at least one number and all finite, got 0 of which 0 are finite"),
+        (np.array([1.0, np.nan]), {}, "all finite, got 2 of which 1 are finite. Leave examples without a value out"),
+        (np.ones(2), {"samples": 0}, "samples must be at least 1, got 0"),
+        (np.ones(2), {"confidence": 0.0}, "confidence must lie between 0 and 1, got 0"),
+    ],
+)
+def test_what_has_no_mean_is_refused(values, settings, message):
+    with pytest.raises(ValueError, match=message):
+        mean_interval(values, **settings)
 
 
 def test_an_interval_prints_its_sign_and_level():
@@ -146,68 +189,3 @@ def test_an_interval_prints_its_sign_and_level():
 )
 def test_zero_is_excluded_only_when_the_whole_interval_is_on_one_side(low, high, excludes):
     assert Interval(estimate=0.05, low=low, high=high, confidence=0.95).excludes_zero is excludes
-
-
-@pytest.mark.parametrize(
-    ("interval", "sentence"),
-    [
-        (
-            Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95),
-            "distilled is better than SFT by 0.120 bits per byte: the 95 % interval from 0.090 to 0.150 excludes 0.",
-        ),
-        (
-            Interval(estimate=0.12, low=0.09, high=0.15, confidence=0.9),
-            "distilled is worse than SFT by 0.120 bits per byte: the 90 % interval from 0.090 to 0.150 excludes 0.",
-        ),
-        (
-            Interval(estimate=-0.01, low=-0.04, high=0.02, confidence=0.95),
-            "distilled and SFT are not distinguishable: they differ by -0.010 bits per byte, and the 95 % interval "
-            "from -0.040 to +0.020 includes 0.",
-        ),
-    ],
-)
-def test_a_comparison_is_a_plain_sentence(interval, sentence):
-    assert str(Comparison(first="distilled", second="SFT", interval=interval)) == sentence
-
-
-def test_compare_pairs_the_seeds():
-    byte_counts = [10.0, 20.0, 30.0]
-    first = [evaluation([4.0, 8.0, 9.0], byte_counts), evaluation([5.0, 9.0, 10.0], byte_counts)]
-    second = [evaluation([6.0, 9.0, 9.0], byte_counts), evaluation([7.0, 10.0, 10.0], byte_counts)]
-    comparison = compare("a", first, "b", second, samples=50)
-    assert (comparison.first, comparison.second) == ("a", "b")
-    assert comparison.interval.estimate == pytest.approx(-3 / 60 / np.log(2))
-
-
-def test_compare_holds_one_evaluation_against_every_seed():
-    byte_counts = [10.0, 20.0]
-    seeds = [evaluation([4.0, 8.0], byte_counts), evaluation([6.0, 10.0], byte_counts)]
-    teacher = [evaluation([3.0, 7.0], byte_counts)]
-    assert compare("a", seeds, "teacher", teacher, samples=20).interval.estimate == pytest.approx(4 / 30 / np.log(2))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "message"),
-    [
-        ([], [evaluation([1.0], [1.0])], "got 0 of 'a' and 1 of 'b'"),
-        ([evaluation([1.0], [1.0])] * 2, [evaluation([1.0], [1.0])] * 3, "got 2 of 'a' and 3 of 'b'"),
-        (
-            [evaluation([1.0, 2.0], [1.0, 2.0], ("x", "y"))],
-            [evaluation([1.0, 2.0], [1.0, 2.0], ("x", "z"))],
-            "'a' and 'b' must be scored on the same answers, got 2 and 2 answers that share 1 keys",
-        ),
-        (
-            [evaluation([1.0, 2.0], [1.0, 2.0])],
-            [evaluation([1.0, 2.0], [1.0, 3.0])],
-            "must be scored on the same answers",
-        ),
-        (
-            [Evaluation(metrics={}, keys=("x",), per_example={"nats": (1.0,)})],
-            [evaluation([1.0], [1.0])],
-            r"must have the columns 'nats' and 'bytes', got \['nats'\]",
-        ),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(first, second, message):
-    with pytest.raises(ValueError, match=message):
-        compare("a", first, "b", second)

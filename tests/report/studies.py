@@ -2,15 +2,23 @@
 
 import numpy as np
 
-from jaxkd.evals.bootstrap import Comparison, Interval
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.evals.bootstrap import Interval
+from jaxkd.evals.comparison import Comparison
 from jaxkd.report import StageReport
 from jaxkd.training.evaluator import Forecast, Sample
 
 BETTER = Comparison(
-    first="distilled", second="SFT", interval=Interval(estimate=-0.06, low=-0.08, high=-0.04, confidence=0.95)
+    first="distilled",
+    second="SFT",
+    interval=Interval(estimate=-0.06, low=-0.08, high=-0.04, confidence=0.95),
+    headline=BITS_PER_BYTE,
 )
 UNCLEAR = Comparison(
-    first="distilled", second="teacher", interval=Interval(estimate=0.01, low=-0.02, high=0.03, confidence=0.95)
+    first="distilled",
+    second="teacher",
+    interval=Interval(estimate=0.01, low=-0.02, high=0.03, confidence=0.95),
+    headline=BITS_PER_BYTE,
 )
 
 

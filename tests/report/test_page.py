@@ -205,6 +205,21 @@ def test_the_best_trained_model_is_marked_and_the_teacher_is_not(page):
     assert "distilled" in row
 
 
+def test_a_headline_that_is_better_higher_turns_every_word_round(tmp_path, page):
+    higher = dataclasses.replace(BITS_PER_BYTE, better="higher")
+    comparisons = [dataclasses.replace(one, headline=higher) for one in (BETTER, UNCLEAR)]
+    turned = write(tmp_path, headline=higher, comparisons=comparisons)
+    for text, other in (
+        ("lower is better", "higher is better"),
+        ("Distilled is better than SFT by 0.060 bits per byte", "Distilled is worse than SFT by 0.060 bits per byte"),
+        ("below 0 the first is better", "above 0 the first is better"),
+    ):
+        assert (text in page, other in page) == (True, False)
+        assert (text in turned, other in turned) == (False, True)
+    (row,) = [part for part in turned.split("<tr ") if part.startswith('class="best"')]
+    assert "SFT" in row
+
+
 def test_text_is_escaped(tmp_path):
     evil = "<script>alert('&\"')</script>"
     stages = [
@@ -280,6 +295,14 @@ def test_a_study_of_dynamics_says_nothing_of_language(tmp_path):
         assert part in text
     for word in ("bits", "byte", "answer", "token", "nats"):
         assert word not in text
+
+
+def test_records_are_compared_in_their_own_unit(tmp_path):
+    comparison = dataclasses.replace(BETTER, headline=ROLLOUT_ERROR)
+    page = write(tmp_path, dynamics(), comparisons=[comparison], headline=ROLLOUT_ERROR)
+    assert "Distilled is better than SFT by 0.060 error / standard deviation" in page
+    assert "difference in error / standard deviation; below 0 the first is better" in page
+    assert "the same records under both models, resampled" in page
 
 
 def test_a_curve_of_one_dot_is_not_drawn(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -29,6 +30,15 @@ def test_the_best_is_the_lowest_of_those_that_were_trained():
     models = by_label(study(), BITS_PER_BYTE)
     assert best(models).label == "distilled"
     assert best(models[:3]) is None, "one trained model has nothing to be compared with"
+
+
+def test_the_best_is_the_highest_where_that_is_better():
+    higher = dataclasses.replace(BITS_PER_BYTE, better="higher")
+    assert best(by_label(study(), higher)).label == "SFT"
+    signs = [
+        dataclasses.replace(stage, metrics={"bits_per_byte": -stage.metrics["bits_per_byte"]}) for stage in study()
+    ]
+    assert best(by_label(signs, higher)).label == best(by_label(study(), BITS_PER_BYTE)).label == "distilled"
 
 
 def test_a_seed_that_is_not_finite_is_not_averaged_away():

@@ -90,16 +90,16 @@ def test_donated_arrays_are_saved_as_they_were(tmp_path):
     np.testing.assert_array_equal(arrays["up"], np.arange(1 << 16))
 
 
-@pytest.mark.parametrize(("mode", "best"), [("min", 2), ("max", 3)])
-def test_the_last_and_the_best_stay(tmp_path, mode, best):
+@pytest.mark.parametrize(("better", "best"), [("lower", 2), ("higher", 3)])
+def test_the_last_and_the_best_stay(tmp_path, better, best):
     scores = {1: float("nan"), 2: 0.1, 3: 0.9, 4: 0.4, 5: float("nan"), 6: None}
-    with Checkpoints(tmp_path, keep_last=2, keep_best="loss", mode=mode) as checkpoints:
+    with Checkpoints(tmp_path, keep_last=2, keep_best="loss", better=better) as checkpoints:
         for step, score in scores.items():
             metrics = None if score is None else {"loss": score, "other": 1.0}
             checkpoints.save(step, {"up": jnp.float32(step)}, {"step": step}, metrics)
         assert checkpoints.best() == best
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == [best, 5, 6]
-    with Checkpoints(tmp_path, keep_last=2, keep_best="loss", mode=mode) as checkpoints:
+    with Checkpoints(tmp_path, keep_last=2, keep_best="loss", better=better) as checkpoints:
         assert (checkpoints.best(), checkpoints.latest()) == (best, 6)
         checkpoints.save(7, {"up": jnp.float32(7)}, {}, {"loss": 0.3})
         assert checkpoints.best() == best
@@ -182,8 +182,8 @@ def test_reader_leaves_alone_what_a_writer_is_writing(tmp_path):
 def test_bad_options_are_refused(tmp_path):
     with pytest.raises(ValueError, match="keep_last must be 1 or more, got 0"):
         Checkpoints(tmp_path, keep_last=0)
-    with pytest.raises(ValueError, match="mode must be 'min' or 'max', got 'best'"):
-        Checkpoints(tmp_path, mode="best")
+    with pytest.raises(ValueError, match="better must be 'lower' or 'higher', got 'more'"):
+        Checkpoints(tmp_path, better="more")
 
 
 DIES_IN_A_SAVE = """

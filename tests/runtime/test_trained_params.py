@@ -3,15 +3,18 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd.models import LoRA
 from jaxkd.runtime import configs, trained_params
+from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding import mesh as meshes
-from jaxkd.study import Study, run_study, runs
+from jaxkd.study import Study, TrainedModel, run_study, runs
 from jaxkd.training import Optimizer
+from jaxkd.training.stage_folder import read_evaluations
 from tests.tiny_runs import Tiny, weights_by_numpy
 
 
@@ -45,6 +48,15 @@ def test_it_has_the_parameters_of_the_run(tiny, run):
     assert (expected["embedding"] != tiny.student.load()["embedding"]).any()
     assert model.load(np.float16)["embedding"].dtype == np.float16
     assert model.provenance() == f"{tiny.student.provenance()}, trained by {run}"
+
+
+def test_it_is_evaluated_as_a_checkpoint_and_as_a_run(tiny, run, tmp_path):
+    sources = (dataclasses.replace(tiny.student, trained=str(run)), TrainedModel(run=str(run)))
+    for number, source in enumerate(sources):
+        tiny.evaluate(model=source).run(tmp_path / str(number), seed=0, stages={})
+    first, second = (read_evaluations(tmp_path / str(number)) for number in (0, 1))
+    assert first == second
+    assert sources[1].provenance() == f"{tiny.sft().provenance()}, trained by {run}"
 
 
 def test_it_is_another_model_than_its_files(tiny, run):
@@ -100,6 +112,15 @@ def test_what_is_no_such_model_is_refused(tiny, run, tmp_path):
     adapters.run(tmp_path / "lora", seed=0, stages={})
     with pytest.raises(ValueError, match=r"saved nothing, .*merged by `python -m jaxkd.export`, whose folder is"):
         dataclasses.replace(tiny.student, trained=str(tmp_path / "lora")).load_sharded()
+
+
+@pytest.mark.parametrize(("record", "step"), [({"better": "higher"}, 2), ({"better": "lower"}, 1), ({}, 1)])
+def test_the_best_is_that_of_the_records_direction_and_the_lowest_of_older_ones(tmp_path, record, step):
+    stored = {"stream": {}, "averaged": False, "ranked_by": "figure"} | record
+    with Checkpoints(tmp_path / "checkpoints", keep_last=3, keep_best="figure") as checkpoints:
+        for number, figure in enumerate((0.1, 0.9, 0.5), start=1):
+            checkpoints.save(number, {"params": {"up": jnp.float32(number)}}, stored, {"figure": figure})
+    assert trained_params.trained_params(tmp_path, {"up": jax.ShapeDtypeStruct((), jnp.float32)})["up"] == step
 
 
 def test_origins_are_those_of_the_last_try(tmp_path):

@@ -42,33 +42,35 @@ class PreferenceAccuracy(Evaluator):
         Returns:
             Metrics `log_prob_accuracy`, `mean_log_prob_accuracy` and `pairs`; with a reference `reward_accuracy`, and
             in nats per answer `reward_margin`, `log_ratio_chosen` and `log_ratio_rejected`, means of
-            log pi(y | x) - log pi_ref(y | x); columns `log_prob_margin` and `reward_margin`, one value per pair.
+            log pi(y | x) - log pi_ref(y | x); columns `log_prob_margin` and `reward_margin`, one value per
+            pair, and 1, 0.5 or 0 under the name of each accuracy, which is their mean.
         """
         pairs = self.data.tokenized(self.split, model.tokenizer)
         lengths = np.array([[len(one.tokens) - one.prompt_length for one in pair.answers] for pair in pairs])
         log_probs = self._log_probs(model.config, model.params, model, len(pairs), "preferences")
         margins = log_probs[:, 0] - log_probs[:, 1]
         means = log_probs / lengths
-        metrics = {
-            "log_prob_accuracy": _accuracy(margins),
-            "mean_log_prob_accuracy": _accuracy(means[:, 0] - means[:, 1]),
-            "pairs": float(len(pairs)),
-        }
-        columns = {"log_prob_margin": tuple(margins.tolist())}
+        right = {"log_prob_accuracy": _points(margins), "mean_log_prob_accuracy": _points(means[:, 0] - means[:, 1])}
+        metrics = {"pairs": float(len(pairs))}
+        columns = {"log_prob_margin": margins}
         if self.reference is not None:
             params = self.reference.load_sharded()
             ratios = log_probs - self._log_probs(
                 self.reference.config(), params, model, len(pairs), "preferences of the reference"
             )
             rewards = ratios[:, 0] - ratios[:, 1]
+            right["reward_accuracy"] = _points(rewards)
             metrics |= {
-                "reward_accuracy": _accuracy(rewards),
                 "reward_margin": float(rewards.mean()),
                 "log_ratio_chosen": float(ratios[:, 0].mean()),
                 "log_ratio_rejected": float(ratios[:, 1].mean()),
             }
-            columns["reward_margin"] = tuple(rewards.tolist())
-        return Evaluation(metrics=metrics, keys=tuple(pair.key for pair in pairs), per_example=columns)
+            columns["reward_margin"] = rewards
+        return Evaluation(
+            metrics={name: float(points.mean()) for name, points in right.items()} | metrics,
+            keys=tuple(pair.key for pair in pairs),
+            per_example={name: tuple(column.tolist()) for name, column in (columns | right).items()},
+        )
 
     def _log_probs(
         self, config: DecoderConfig, params: Params, model: LanguageModel, pairs: int, title: str
@@ -94,5 +96,6 @@ def _scores(config: DecoderConfig, params: Params, batch: PreferenceBatch) -> Fl
     return constrain(answer_log_probs.of_frozen(config, params, batch.answers), None, None)
 
 
-def _accuracy(margins: Float[np.ndarray, " n"]) -> float:
-    return float((np.sign(margins) + 1).mean() / 2)
+def _points(margins: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """1 where the margin is positive, 0 where it is negative, a half where it is 0."""
+    return (np.sign(margins) + 1) / 2

@@ -1,15 +1,45 @@
 """A model together with its tokenizer."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from jaxkd.models.checkpoints import huggingface
-from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.typing import Params
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@runtime_checkable
+class Checkpoint(Protocol):
+    """Files of a language model; `jaxkd.models.Pretrained` names them."""
+
+    @property
+    def layers(self) -> tuple[int, ...] | None:
+        """Layers kept, in this order; None keeps all."""
+        ...
+
+    def folder(self) -> Path:
+        """Hugging Face folder of the files."""
+        ...
+
+    def reference(self) -> str:
+        """Identifier of the same weights for other programs."""
+        ...
+
+    def config(self) -> DecoderConfig:
+        """Architecture of the layers that are kept."""
+        ...
+
+    def load_sharded(self) -> Params:
+        """Parameters of `config()`, on the ambient mesh."""
+        ...
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """Tokenizer of the model."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +49,7 @@ class LanguageModel:
     config: DecoderConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
-    source: Pretrained | None = None
+    source: Checkpoint | None = None
     """Checkpoint that the model was made from, if any; an export copies its settings."""
 
     @property
@@ -30,11 +60,11 @@ class LanguageModel:
         return tuple(sorted({*others, *([own] if isinstance(own, int) else [])}))
 
 
-def language_model(pretrained: Pretrained) -> LanguageModel:
+def language_model(checkpoint: Checkpoint) -> LanguageModel:
     """Load a checkpoint on the ambient mesh."""
     return LanguageModel(
-        config=pretrained.config(),
-        params=pretrained.load_sharded(),
-        tokenizer=pretrained.tokenizer(),
-        source=pretrained,
+        config=checkpoint.config(),
+        params=checkpoint.load_sharded(),
+        tokenizer=checkpoint.tokenizer(),
+        source=checkpoint,
     )

@@ -17,6 +17,7 @@ from jaxkd import sharding
 from jaxkd.models import surgery
 from jaxkd.models.checkpoints import config as model_config
 from jaxkd.models.checkpoints import huggingface, weights
+from jaxkd.models.checkpoints.language_model import LanguageModel, language_model
 from jaxkd.models.transformer import decoder
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.networks import quantized
@@ -26,6 +27,7 @@ from jaxkd.runtime.storage.files import read_json
 from jaxkd.runtime.trained_params import trained_student
 from jaxkd.sharding import Layout
 from jaxkd.tokenizers import loading
+from jaxkd.training.evaluator import ModelSource
 from jaxkd.typing import Params, Split
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _HUB_EXTRAS = ["*/*", "consolidated*"]  # exports to other runtimes, and a secon
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pretrained:
+class Pretrained(ModelSource):
     """Reference to a checkpoint, with the layers to keep and the storage of its parameters."""
 
     path: str
@@ -118,6 +120,14 @@ class Pretrained:
             return config
         surgery.check_layers(config, self.layers)
         return config.with_layers(self.layers)
+
+    def validate(self) -> None:
+        """Reject files that cannot be found or understood; exceptions as in `config`."""
+        self.config()
+
+    def load_model(self) -> LanguageModel:
+        """Load parameters and tokenizer on the ambient mesh."""
+        return language_model(self)
 
     def load(self, dtype: DTypeLike = np.float32) -> Params:
         """Load the parameters of `config()` as host arrays."""

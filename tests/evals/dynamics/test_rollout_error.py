@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from jaxkd.data.trajectories import MeasuredTrajectories
+from jaxkd.evals.comparison import compare
 from jaxkd.evals.dynamics import FieldError, RolloutError
 from jaxkd.evals.dynamics.rollout_error import CAP
+from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.training import Evaluation
 from jaxkd.vector_fields import Terms
 from jaxkd.vector_fields.field import VectorField
@@ -41,6 +43,16 @@ def test_the_error_is_that_of_a_solution_by_hand():
     off = (states[:, 1:] - states[:, :1]) / states.std(axis=(0, 1))
     assert found.metrics["rollout_error"] == pytest.approx(np.sqrt(np.mean(off**2)))
     np.testing.assert_allclose(found.per_example["square"], np.mean(off**2, axis=(1, 2)))
+
+
+def test_two_fields_are_compared_by_it():
+    """The difference of two root mean squares, not a mean of squares."""
+    found = [RolloutError(data=CLEAN, smooth=False, pieces=2)(truth(factor)) for factor in (0.9, 0.5)]
+    comparison = compare("near", found[:1], "far", found[1:], headline=ROLLOUT_ERROR, samples=200)
+    first, second = (one.metrics["rollout_error"] for one in found)
+    assert comparison.interval.estimate == pytest.approx(first - second)
+    assert comparison.interval.high < 0
+    assert str(comparison).startswith("near is better than far by ")
 
 
 def test_pieces_begin_where_the_last_one_ends():

@@ -52,6 +52,8 @@ def test_equals_float64_of_all_logits(tiny, tiny_preferences):
         "pairs": 13,
     }
     assert evaluation.metrics == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    for name, margin in (("log_prob", margins), ("mean_log_prob", means), ("reward", rewards)):
+        np.testing.assert_array_equal(evaluation.per_example[f"{name}_accuracy"], margin > 0)
     assert evaluation.keys == tuple(f"pairs.jsonl:{line}" for line in range(1, 14))
 
 
