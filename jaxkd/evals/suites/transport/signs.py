@@ -129,7 +129,7 @@ def turn_arrow(side: int) -> list[Point]:
     return [(-side * 0.32, -0.55), (-side * 0.32, 0.14), (side * 0.58, 0.14)]
 
 
-U_TURN: Sequence[Point] = ((0.28, -0.5), *arc((0.0, 0.15), 0.28, 0.0, 180.0), (-0.28, -0.5))
+U_TURN: Sequence[Point] = ((0.28, -0.6), *arc((0.0, 0.18), 0.28, 0.0, 180.0), (-0.28, -0.6))
 """An arrow that turns back to the left."""
 
 
