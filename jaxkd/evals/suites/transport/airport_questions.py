@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from rapidfuzz import fuzz
+
 from jaxkd.evals.suites.transport.choices import OPTIONS, JsonLine, choice, half, numbered
 from jaxkd.evals.suites.transport.sources import Airport, Sources
 
@@ -22,6 +24,8 @@ LARGEST_SHARE = 4
 _NAME = re.compile(r"[A-Z][A-Za-z'. -]{3,40} International Airport")
 """Airports have no size in the data; those that are international by name are the larger ones."""
 _CITY = re.compile(r"[A-Z][A-Za-z' -]{2,24}")
+_ALIKE = 75.0
+"""Percent of two words that are the same letters, above which one may be a spelling of the other."""
 _TERRITORIES = (
     "AI AQ AS AW AX BL BM BQ BV CC CK CW CX EH FK FO GF GG GI GL GP GS GU HK HM IM IO JE KY MF MO MP MQ MS NC NF NU PF "
     "PM PN PR PS RE SH SJ SX TC TF TK TW UM VG VI WF XK YT"
@@ -57,12 +61,12 @@ class _Fact:
 _QUESTIONS: dict[Kind, str] = {
     "city": "Which city does {name} serve?",
     "country": "In which country is {name}?",
-    "zone": "In which IANA time zone is {name}?",
+    "zone": "Which IANA time zone has the local time of {name}?",
 }
 _STATEMENTS: dict[Kind, str] = {
     "city": "{name} serves the city of {value}.",
     "country": "{name} is in the following country: {value}.",
-    "zone": "{name} is in the IANA time zone {value}.",
+    "zone": "The local time at {name} is that of the IANA time zone {value}.",
 }
 
 
@@ -222,5 +226,6 @@ def _words(text: str) -> set[str]:
 
 
 def _shares_word(text: str, name: str) -> bool:
-    """Whether a text repeats a word of a name, which would give the answer away or name it twice."""
-    return bool(_words(text) & _words(name)) or text.lower() in name.lower()
+    """Whether a text has a word of a name, as Arbil does that of Erbil's airport: it gives away what it names."""
+    pairs = itertools.product(_words(text), _words(name))
+    return text.lower() in name.lower() or any(fuzz.ratio(one, other) > _ALIKE for one, other in pairs)

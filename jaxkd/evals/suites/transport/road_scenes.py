@@ -87,7 +87,7 @@ OBSTACLES: Mapping[str, Callable[[Canvas, float, float], None]] = {
     "施工护栏和锥桶": _barrier,
     "几个散落的货箱": _boxes,
 }
-"""What may stand on a lane or a track: its description, and a function that draws it at a centre."""
+"""Description of each thing that may stand on a lane or a track, and a function that draws it at a centre."""
 _ON_RAILS = ("一辆白色小汽车", "一辆红色小汽车", "一棵倒下的树", "几块落石", "几个散落的货箱")
 
 

@@ -81,6 +81,7 @@ def test_options_of_zones_are_no_aliases(tiny):
         ("New York", "Newark Liberty International Airport", False),
         ("Buenos Aires", "Buenos Airport", True),
         ("Ub", "Ubari Airport", True),
+        ("Arbil", "Erbil International Airport", True),
         ("Port_Moresby", "Jacksons International Airport", False),
     ],
 )

@@ -119,7 +119,7 @@ def test_the_real_suite(transport_sources, tmp_path):
         "T1_tf": 100,
         "T2": 111,
         "T2_tf": 80,
-        "T2_law": 30,
+        "T2_law": 29,
         "T2_recite": 63,
         "T3": 48,
         "T4": 4,
