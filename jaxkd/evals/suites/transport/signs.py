@@ -62,13 +62,18 @@ def slash(canvas: Canvas) -> None:
     canvas.stroke([(-0.6, 0.6), (0.6, -0.6)], 0.16, RED)
 
 
-def pedestrian(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
-    """Draw a walking person; `size` is the height."""
-    x, y = centre
+def _scaled(centre: Point, size: float) -> Callable[..., list[Point]]:
+    """Return a function that places points of a pictogram, which is drawn about the origin with size 1."""
 
     def at(*points: Point) -> list[Point]:
-        return [(x + size * px, y + size * py) for px, py in points]
+        return [(centre[0] + size * x, centre[1] + size * y) for x, y in points]
 
+    return at
+
+
+def pedestrian(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
+    """Draw a walking person; `size` is the height."""
+    at = _scaled(centre, size)
     canvas.circle(at((0.03, 0.42))[0], 0.09 * size, colour)
     canvas.stroke(at((0.02, 0.28), (-0.02, -0.02)), 0.15 * size, colour, cap="round")
     canvas.stroke(at((-0.02, -0.04), (0.12, -0.22), (0.14, -0.46)), 0.085 * size, colour, cap="round")
@@ -79,11 +84,7 @@ def pedestrian(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
 
 def bicycle(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
     """Draw a bicycle; `size` is the width."""
-    x, y = centre
-
-    def at(*points: Point) -> list[Point]:
-        return [(x + size * px, y + size * py) for px, py in points]
-
+    at = _scaled(centre, size)
     for wheel in at((-0.29, -0.12), (0.29, -0.12)):
         canvas.ring(wheel, 0.19 * size, 0.05 * size, colour)
     frame = at((-0.29, -0.12), (-0.12, 0.14), (0.18, 0.14), (0.0, -0.12), (-0.12, 0.14))
@@ -96,11 +97,7 @@ def bicycle(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
 
 def car(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
     """Draw a car from behind; `size` is the width."""
-    x, y = centre
-
-    def at(*points: Point) -> list[Point]:
-        return [(x + size * px, y + size * py) for px, py in points]
-
+    at = _scaled(centre, size)
     canvas.polygon(at((-0.5, -0.25), (0.5, -0.25), (0.5, 0.08), (0.34, 0.4), (-0.34, 0.4), (-0.5, 0.08)), colour)
     canvas.polygon(at((-0.34, 0.08), (0.34, 0.08), (0.25, 0.3), (-0.25, 0.3)), WHITE)
     for left in (-0.44, 0.24):
@@ -111,11 +108,7 @@ def car(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
 
 def lorry(canvas: Canvas, centre: Point, size: float, colour: str) -> None:
     """Draw a lorry from its left; `size` is the length."""
-    x, y = centre
-
-    def at(*points: Point) -> list[Point]:
-        return [(x + size * px, y + size * py) for px, py in points]
-
+    at = _scaled(centre, size)
     canvas.polygon(at((-0.14, -0.16), (0.5, -0.16), (0.5, 0.3), (-0.14, 0.3)), colour)
     canvas.polygon(at((-0.5, -0.16), (-0.18, -0.16), (-0.18, 0.2), (-0.36, 0.2), (-0.5, 0.02)), colour)
     canvas.polygon(at((-0.43, 0.02), (-0.25, 0.02), (-0.25, 0.13), (-0.34, 0.13)), WHITE)
