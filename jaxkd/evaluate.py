@@ -125,12 +125,9 @@ def _ask(command: Command, suite: str, shown: str) -> None:
 
 
 def _write_suite(command: Command, folder: Path) -> None:
-    from jaxkd.evals.suites.named import BUILT
+    from jaxkd.evals.suites.named import build
 
-    if command.suite not in BUILT:
-        raise ValueError(f"--suite must be one of {', '.join(BUILT)} to be written, got {command.suite}.")
-    _, write = BUILT[command.suite]
-    write(folder)
+    build(command.suite or "", folder)
     sys.stdout.write(f"{folder}\n")
 
 

@@ -6,6 +6,7 @@ Source: arXiv 2401.04471 and the leaderboard of its site: accuracies, Rouge-L an
 from collections.abc import Mapping, Sequence
 
 from benchmarks.row import Bar, Row
+from jaxkd.evals.suites.aggregates import Aggregate, parse
 from jaxkd.evals.suites.transport.folder import SUM, SUM_MULTIMODAL
 
 TEXT_TASKS = ("T1", "T2", "T4", "T5", "T6", "T9", "T10")
@@ -84,8 +85,6 @@ def published(model: str, task: str) -> float:
 
 
 def _difference(expression: str, values: Mapping[str, float], expected: float) -> float:
-    from jaxkd.evals.suites.aggregates import Aggregate, parse
-
     found = Aggregate(name="SUM", expression=parse(expression)).of(values)
     if found.value is None or found.partial:
         raise ValueError(f"the aggregate must be complete, got none of {', '.join(found.missing)}.")

@@ -55,6 +55,7 @@ def read(folder: Path) -> Suite:
     suite = _suite(path, faults)
     if faults or suite is None:
         more = "" if len(faults) <= _SHOWN else f"\n... and {len(faults) - _SHOWN} more"
+        faults.sort(key=lambda fault: (fault.path != path, fault.path, fault.line))
         listed = "\n".join(map(str, faults[:_SHOWN]))
         raise ValueError(f"{folder} must be a suite without faults, got {len(faults)}:\n{listed}{more}")
     return suite
@@ -71,11 +72,14 @@ def _suite(path: Path, faults: list[_Fault]) -> Suite | None:
     defaults = fields.mapping("defaults", required=False)
     if defaults is not None:
         defaults.known(_SAMPLED)
-    tasks = [task for one in fields.mappings("tasks") if (task := _task(one, defaults)) is not None]
-    first: dict[str, int] = {}
-    for place, task in enumerate(tasks):
-        if first.setdefault(task.id, place) != place:
-            fields.fault("tasks", f"the ids of tasks must differ, got {task.id} twice.")
+    tasks, ids = [], set[str]()
+    for one in fields.mappings("tasks"):
+        task = _task(one, defaults)
+        if task is not None and task.id in ids:
+            one.fault("id", f"the ids of tasks must differ, got {task.id} twice.")
+        elif task is not None:
+            ids.add(task.id)
+            tasks.append(task)
     values = {f"{task.id}.{metric.title}" for task in tasks for metric in task.metrics}
     parsed = _aggregates(fields, values)
     if faults:
@@ -166,6 +170,8 @@ def _task(fields: _Fields, defaults: _Fields | None) -> Task | None:
     fields.known((*_TASK, "metrics", *_SAMPLED))
     before = len(fields.faults)
     task_type = _type(fields)
+    if task_type is None:
+        return None
     generated = task_type not in ("choice", "truefalse")
     words = fields.texts("words", ("true", "false"))
     if len(words) != 2 or words[0] == words[1]:
@@ -199,9 +205,10 @@ def _task(fields: _Fields, defaults: _Fields | None) -> Task | None:
     return task if len(fields.faults) == before else None
 
 
-def _type(fields: _Fields) -> TaskType:
+def _type(fields: _Fields) -> TaskType | None:
+    before = len(fields.faults)
     found = fields.one_of("type", get_args(TaskType))
-    return next(one for one in METRICS if one == found)
+    return next(one for one in METRICS if one == found) if len(fields.faults) == before else None
 
 
 def _task_id(fields: _Fields) -> str:
@@ -245,7 +252,7 @@ def _sampled(fields: _Fields, defaults: _Fields | None) -> Sampled:
             found[name] = source.number(name, default, least=whole.get(name, 0), whole=name in whole)
     if found["replies"] > 1 and found["temperature"] == 0:
         fields.fault(
-            "replies", f"temperature must be above 0 for {found['replies']} replies, got 0. All would be the same."
+            "temperature", f"temperature must be above 0 for {found['replies']} replies, got 0. All would be the same."
         )
     return Sampled(**found)
 
@@ -310,7 +317,7 @@ def _aggregates(fields: _Fields, values: set[str]) -> tuple[Aggregate, ...]:
             named.fault(name, str(error))
             continue
         unknown = [term for term in aggregate.terms if term not in values]
-        if unknown:
+        if unknown and not fields.faults:  # of a task with a fault the metrics are not known
             known = ", ".join(sorted(values)) or "none"
             named.fault(name, f"{name} must name metrics of the tasks, got {', '.join(unknown)}; there are {known}.")
         found.append(aggregate)

@@ -1,14 +1,14 @@
 """Suites by name: those that the package builds, and folders."""
 
+import importlib
 from pathlib import Path
 
 from jaxkd.evals.suites import folder
 from jaxkd.evals.suites.suite import Suite
-from jaxkd.evals.suites.transport import VERSION, write_suite
 from jaxkd.runtime.packages import cache_folder
 
-BUILT = {"transport": (VERSION, write_suite)}
-"""Version of each suite that is built from the texts of ordinary packages, and the function that writes its folder."""
+BUILT = {"transport": 1}
+"""Version of each suite that is built from the texts of ordinary packages, by its name, which is its module's too."""
 
 
 def named(name: str) -> Suite:
@@ -28,8 +28,20 @@ def named(name: str) -> Suite:
         raise FileNotFoundError(
             f"suite must be a folder with {folder.FILE}, or one of {', '.join(BUILT)}, got {name!r}."
         )
-    version, write = BUILT[name]
-    built = cache_folder() / "suites" / f"{name}-{version}"
+    built = cache_folder() / "suites" / f"{name}-{BUILT[name]}"
     if not (built / folder.FILE).is_file():
-        write(built)
+        build(name, built)
     return folder.read(built)
+
+
+def build(name: str, path: Path) -> None:
+    """Write a suite of `BUILT` into a folder.
+
+    Raises:
+        ValueError: a name that is none of them.
+        ConnectionError: a package of texts that could not be downloaded.
+    """
+    if name not in BUILT:
+        raise ValueError(f"suite must be one of {', '.join(BUILT)} to be written, got {name!r}.")
+    # Drawing loads Matplotlib, which other suites do without.
+    importlib.import_module(f"jaxkd.evals.suites.{name}").write_suite(path)

@@ -92,7 +92,7 @@ def _fitting(task: Task, respondent: Respondent) -> tuple[list[Presented], list[
     """Split a task's questions into those that can be asked, and the others with the reason."""
     questions = list(presented(task))
     if not respondent.accepts_images:
-        skipped = [Skipped(question=one, reason="image") for one in questions if one.row.images]
+        skipped = [Skipped(question=one, reason="the model takes no images") for one in questions if one.row.images]
         questions = [one for one in questions if not one.row.images]
     else:
         skipped = []

@@ -12,6 +12,9 @@ from jaxkd.evals.suites.scores import Scored
 from jaxkd.evals.suites.suite import Metric, Suite, Task
 from jaxkd.metrics.rouge import resolve_tokens
 
+_ROUNDING = 1e-9
+"""Bound on the rounding of a mean of percentages."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricResult:
@@ -43,7 +46,7 @@ class PositionBias:
     @property
     def found(self) -> bool:
         """Whether the interval lies above the fair share."""
-        return self.interval.low > self.fair
+        return self.interval.low > self.fair + _ROUNDING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,9 @@ class TaskResult:
     name: str
     level: str
     metrics: tuple[MetricResult, ...]
-    """Empty if no row was asked: the task is not applicable."""
+    """Metrics that have a value; none if no row was asked."""
+    missing: tuple[str, ...]
+    """Metrics that have none: all of a task of which no row was asked, `judge4` without a judge."""
     scored: int
     """Rows that were asked."""
     skipped: dict[str, int]
@@ -62,8 +67,8 @@ class TaskResult:
     replies: int
     unparsed: int
     """Replies that the metric cannot read."""
-    unrated: int
-    """Replies without a rating by the judge."""
+    unrated: int | None
+    """Replies without a rating by the judge; None if no judge was asked for one."""
     unended: int
     """Replies that were cut at `max_new_tokens`."""
     chance: float | None
@@ -76,7 +81,8 @@ class TaskResult:
         if self.chance is None or not self.metrics:
             return None
         interval = self.metrics[0].interval
-        return not interval.low <= self.chance <= interval.high
+        # Every resample of a model that always answers A gives chance, up to the rounding of a mean.
+        return not interval.low - _ROUNDING <= self.chance <= interval.high + _ROUNDING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +120,13 @@ def summarise(
         seed: random seed of the samples and of the bootstrap.
     """
     tasks = tuple(
-        _task(task, scored[task.id], [one for one in skipped if one.question.task.id == task.id], seed)
+        _task(
+            task,
+            scored[task.id],
+            [one for one in skipped if one.question.task.id == task.id],
+            judged=judge is not None,
+            seed=seed,
+        )
         for task in suite.tasks
     )
     values = {f"{task.id}.{one.metric}": one.interval.estimate for task in tasks for one in task.metrics}
@@ -130,20 +142,23 @@ def summarise(
     )
 
 
-def _task(task: Task, scored: Sequence[Scored], skipped: Sequence[Skipped], seed: int) -> TaskResult:
+def _task(
+    task: Task, scored: Sequence[Scored], skipped: Sequence[Skipped], *, judged: bool, seed: int
+) -> TaskResult:
     metrics = tuple(found for metric in task.metrics if (found := _metric(task, metric, scored, seed)) is not None)
     asked = {one.answered.question.row.id for one in scored}
-    rated = any(metric.name == "judge4" for metric in task.metrics)
+    rated = judged and any(metric.name == "judge4" for metric in task.metrics)
     return TaskResult(
         id=task.id,
         name=task.name,
         level=task.level,
         metrics=metrics,
+        missing=tuple(one.title for one in task.metrics if one.title not in {found.metric for found in metrics}),
         scored=len(asked),
         skipped=reasons([one for one in skipped if one.question.row.id not in asked and one.question.rotation == 0]),
         replies=len(scored),
         unparsed=sum(not one.parsed for one in scored),
-        unrated=sum(one.values["judge4"] is None for one in scored) if rated else 0,
+        unrated=sum(one.values["judge4"] is None for one in scored) if rated else None,
         unended=sum(not one.answered.ended for one in scored),
         chance=task.chance,
         bias=_bias(task, scored, seed),

@@ -125,7 +125,7 @@ def _task(found: Mapping[str, Any]) -> TaskResult:
         for one in found["metrics"]
     )
     bias = found["bias"] and PositionBias(**{**found["bias"], "interval": Interval(**found["bias"]["interval"])})
-    return TaskResult(**{**found, "metrics": metrics, "bias": bias})
+    return TaskResult(**{**found, "metrics": metrics, "missing": tuple(found["missing"]), "bias": bias})
 
 
 def _claim(folder: Path, suite: Suite) -> None:

@@ -9,9 +9,11 @@ from jaxkd.evals.suites.replies import Answered
 from jaxkd.evals.suites.suite import Metric, Task
 from jaxkd.metrics.numbers import equal_numbers, final_number
 from jaxkd.metrics.pass_at_k import pass_at_k
-from jaxkd.metrics.replies import option, truth
+from jaxkd.metrics.options import option
 from jaxkd.metrics.rouge import resolve_tokens, rouge_l_values
-from jaxkd.runtime.sandbox import Limits, run_all
+from jaxkd.metrics.verdicts import truth
+from jaxkd.runtime.progress import progress
+from jaxkd.runtime.sandbox import Limits, Outcome, run_all
 
 _BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL | re.IGNORECASE)
 
@@ -77,8 +79,14 @@ def _named(task: Task, one: Answered) -> int | None:
     said = truth(one.text)
     if said is not None:
         return 0 if said else 1
-    named = [place for place, word in enumerate(task.words) if word.casefold() in one.text.casefold()]
+    named = [place for place, word in enumerate(task.words) if _names(one.text, word)]
     return named[0] if len(named) == 1 else None
+
+
+def _names(text: str, word: str) -> bool:
+    """Whether a word stands in a text, by itself where its script separates words."""
+    edges = (r"(?<![^\W_])", r"(?![^\W_])") if word.isascii() else ("", "")
+    return re.search(re.escape(word.casefold()).join(edges), text.casefold()) is not None
 
 
 def _texts(task: Task, answers: Sequence[Answered]) -> list[Scored]:
@@ -135,16 +143,22 @@ def _rated(found: Sequence[Scored], judge: RatingJudge | None) -> list[Scored]:
 def _programs(task: Task, answers: Sequence[Answered], limits: Limits) -> list[Scored]:
     """Run the programs; `pass@k` of a row is estimated from all of its replies, and stands with each of them."""
     programs = [f"{one.question.row.prefix}{code(one.text)}\n{one.question.row.test}\n" for one in answers]
-    outcomes = run_all(programs, limits=limits)
+    outcomes: list[Outcome] = []
+    with progress(max(len(programs), 1), f"programs of {task.id}") as bar:
+        for outcome in run_all(programs, limits=limits):
+            outcomes.append(outcome)
+            bar.update(len(outcomes))
     passed: dict[str, list[bool]] = {}
     for one, outcome in zip(answers, outcomes, strict=True):
-        passed.setdefault(one.question.key, []).append(outcome.verdict == "passed")
+        passed.setdefault(one.question.key, []).append(outcome.passed)
     values = {
         key: {metric.title: 100.0 * pass_at_k(len(row), sum(row), metric.k) for metric in task.metrics}
         for key, row in passed.items()
     }
     return [
-        Scored(answered=one, values=dict(values[one.question.key]), remark=outcome.verdict)
+        Scored(
+            answered=one, values=dict(values[one.question.key]), remark=f"{outcome.verdict} {outcome.reason}".strip()
+        )
         for one, outcome in zip(answers, outcomes, strict=True)
     ]
 

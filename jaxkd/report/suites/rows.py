@@ -41,12 +41,13 @@ def report_rows(results: Sequence[SuiteResult]) -> list[ReportRow]:
         raise ValueError(f"results must be of one suite, got those of {', '.join(sorted(names)) or 'none'}.")
     found = []
     for tasks in zip(*(result.tasks for result in results), strict=True):
-        for metric in dict.fromkeys(one.metric for task in tasks for one in task.metrics) or [""]:
+        names = [name for task in tasks for name in (*(one.metric for one in task.metrics), *task.missing)]
+        for metric in dict.fromkeys(names):
             values = tuple(next((one for one in task.metrics if one.metric == metric), None) for task in tasks)
             found.append(
                 ReportRow(
                     task=tasks[0],
-                    title=next((one.title for one in values if one is not None), "no row was asked"),
+                    title=next((one.title for one in values if one is not None), metric),
                     results=values,
                     tasks=tasks,
                     differences=tuple(paired_difference(values[0], other) for other in values[1:]),
@@ -78,7 +79,9 @@ def remarks(task: TaskResult) -> list[str]:
         found.append("not distinguishable from chance")
     if task.bias is not None and task.bias.found:
         found.append(f"prefers {task.bias.letter}: {task.bias.interval.estimate:.0f} % of its choices")
-    found += [f"{count} skipped: {reason}" for reason, count in task.skipped.items()]
+    found += [f"{count} rows skipped: {reason}" for reason, count in task.skipped.items()]
+    if task.scored and task.missing:
+        found.append(f"{', '.join(task.missing)} needs a judge")
     for count, text in (
         (task.unparsed, "replies without an answer"),
         (task.unrated, "replies without a rating"),

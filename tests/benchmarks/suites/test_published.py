@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from benchmarks.suites.published import COUNTS, IMAGE_MODELS, IMAGE_TASKS, TEXT_MODELS, TEXT_TASKS, metrics, published
+from benchmarks.suites.published import COUNTS, IMAGE_MODELS, IMAGE_TASKS, TEXT_MODELS, TEXT_TASKS, metrics, published, rows
 from jaxkd.evals.suites.transport.folder import SUM, SUM_MULTIMODAL
 
 
@@ -24,3 +24,9 @@ def test_counts_give_the_published_accuracies():
     found = {names: round(100 * right / asked, 2) for names, (right, asked) in COUNTS.items()}
     assert found == {("GPT-4", "T1"): 81.33, ("GPT-4", "T2"): 80.89, ("Qwen-VL-Chat", "T3"): 54.47}
     assert all(published(*names) == value for names, value in found.items())
+
+
+def test_every_bar_holds():
+    found = rows(True)
+    assert len(found) == 5
+    assert all(row.holds is not False for row in found)

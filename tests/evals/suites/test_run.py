@@ -95,7 +95,7 @@ def test_rows_with_images_and_long_prompts_are_skipped_and_counted(tmp_path):
     )
     result = evaluate(folder.read(tmp_path), dataclasses.replace(KNOWS))
     capitals, facts, *_ = result.tasks
-    assert (capitals.metrics, capitals.scored, capitals.skipped) == ((), 0, {"image": 2})
+    assert (capitals.metrics, capitals.scored, capitals.skipped) == ((), 0, {"the model takes no images": 2})
     assert (facts.scored, facts.skipped) == (2, {"prompt longer than 64 tokens": 1})
     assert result.aggregates["MEAN"].missing == ("capitals.accuracy",)
     assert result.aggregates["MEAN"].value == 100

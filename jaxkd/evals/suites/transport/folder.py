@@ -54,6 +54,7 @@ _TASKS: tuple[dict[str, Any], ...] = (
         "level": "memorise",
         "type": "choice",
         "mode": "loglik",
+        "rotations": "all",
         "prompt": "Answer the question with the letter of the one correct option.\n{question}\n{options}\nAnswer:",
     },
     {
@@ -69,6 +70,7 @@ _TASKS: tuple[dict[str, Any], ...] = (
         "name": "Traffic regulations",
         "level": "memorise",
         "type": "choice",
+        "rotations": "all",
         **_COMPARED,
         "prompt": _CHOOSE,
     },
@@ -86,6 +88,7 @@ _TASKS: tuple[dict[str, Any], ...] = (
         "name": "Traffic regulations, the law of an article",
         "level": "memorise",
         "type": "choice",
+        "rotations": "all",
         **_COMPARED,
         "prompt": _CHOOSE,
     },
