@@ -1,0 +1,1 @@
+"""Suites of questions: their aggregates beside published ones, and their harness beside others."""
