@@ -1,9 +1,11 @@
 """Scores of a model's replies: Rouge-L, options and numbers read from free text, pass@k.  Loads NumPy, not JAX."""
 
+from jaxkd.metrics.numbers import NumberRule as NumberRule
 from jaxkd.metrics.numbers import equal_numbers as equal_numbers
 from jaxkd.metrics.numbers import final_number as final_number
 from jaxkd.metrics.options import option as option
 from jaxkd.metrics.pass_at_k import pass_at_k as pass_at_k
+from jaxkd.metrics.rouge import Tokenization as Tokenization
 from jaxkd.metrics.rouge import resolve_tokens as resolve_tokens
 from jaxkd.metrics.rouge import rouge_l as rouge_l
 from jaxkd.metrics.rouge import rouge_l_values as rouge_l_values

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from jaxkd.metrics.half_width import half_width
 
 WINDOW = 48
-"""Characters before and after a place that tell how strongly it states an answer: reading them takes linear time."""
+"""Characters before a place that are searched for what it states: bounded, so that long replies take linear time."""
 
 OPEN = r"[\s(\[{<\"'“‘*_`$「『【《]{0,6}"
 CLOSE = r"[)\]}>\"'”’*_`$」』】》]{0,6}"

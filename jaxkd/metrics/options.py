@@ -18,24 +18,27 @@ _LETTER = re.compile(
 # "A train is ...", "I think ...": an article and a pronoun, unless the next word has a letter for its subject.
 _ARTICLE = re.compile(
     r" (?!(?:is|was|isn|because|since|as|and|or|nor|but|would|seems|over|instead|rather|vs|cannot|can['’]?t|does|doesn"
-    r")\b)[A-Za-zÀ-ɏ]"
+    r")\b)[A-Za-zÀ-ɏ]{2}"
 )
-_PRONOUN = re.compile(r" (?!is\b)[A-Za-zÀ-ɏ]")
+_PRONOUN = re.compile(r" (?!is\b)[A-Za-zÀ-ɏ]{2}")
+
+_NEXT = r"(?<![A-Za-z0-9]['’])(?=[A-Za-z](?![A-Za-z0-9]))"
+"""The place of a letter."""
+
 # "class B", "A级", "A = 5": the letter is a name of something else.
 _NAMED_BEFORE = re.compile(
     r"\b(?:class|type|category|group|plan|vitamin|grade|level|model|point|car|vehicle|driver|line|phase|section|part"
-    r"|annex|appendix|zone|lane|route|platform|schedule|exit|gate|terminal) (?=[A-Z]\b)",
+    r"|annex|appendix|zone|lane|route|platform|schedule|exit|gate|terminal) "
+    rf"{_NEXT}",
     re.IGNORECASE,
 )
 _NAMED_AFTER = re.compile(
     "[级类型股柱字座段班组证照票站口超]|车(?![辆道速距身流主])|[点线区](?![亮火路段别间分])| ?(?:[=>+]|<(?!/))"
 )
 
-_NEXT = r"(?<![A-Za-z0-9]['’])(?=[A-Za-z](?![A-Za-z0-9]))"
-"""The place of a letter."""
 _FILLED = (
-    r"(?:['’]s\b|[\s:=>,*_\"'}\]-]|\b(?:is|was|be|would|should|must|will|likely|probably|most|clearly|definitely|therefore|thus"
-    r"|then|choice|option|letter|answer|the|correct|best|right|to|this|question|here|so|i|think|believe|it)\b"
+    r"(?:['’]s\b|[\s:=>,*_\"'})\]】」』—–-]|\b(?:is|was|be|would|should|must|will|likely|probably|most|clearly|obviously|definitely|therefore"
+    r"|thus|then|choice|option|letter|answer|the|correct|best|right|to|this|question|here|so|i|think|believe|it)\b"
     r"|应该|应当|应|就|是|为|选项|选择|选|项|的|我|会|该|最终|正确){0,8}"
 )
 _FINAL = re.compile(
@@ -86,7 +89,7 @@ _ALL_DENIED_AFTER = re.compile(
 _AND = re.compile(
     rf"{CLOSE} ?(?:/|、|&|\band|\bor|\bnor|\bvs\.?|和|或者?|与|及|跟) ?(?:option |选项)?{OPEN}", re.IGNORECASE
 )
-_COMMA = re.compile(rf"{CLOSE} ?, ?(?:(?:and|or) )?(?:option |选项)?{OPEN}", re.IGNORECASE)
+_COMMA = re.compile(rf"{CLOSE} ?, ?(?:(?:and|or) )?(?:option |选项)?{OPEN}| ", re.IGNORECASE)
 
 
 class _Link(enum.Enum):
@@ -94,7 +97,9 @@ class _Link(enum.Enum):
 
     NONE = enum.auto()
     COMMA = enum.auto()
+    """After a comma or a space: announced, or denied in the plural, together."""
     AND = enum.auto()
+    """As in "A or B": announced or denied together."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -215,9 +220,8 @@ def option(reply: str, count: int) -> int | None:
     if not 1 <= count <= len(string.ascii_uppercase):
         raise ValueError(f"count must be from 1 to 26 options, one a letter, got {count}.")
     groups = [_mentions(group) for group in _groups(_Statements.of(plain(reply)), count)]
-    bare = [group for group in groups if all(mention.strength == Strength.BARE for mention in group)]
-    clearer = [mention for group in groups if group not in bare for mention in group]
-    chosen = unanimous(_without_a_list(clearer) or next(filter(None, bare), []))
+    clearer = [mention for group in groups for mention in group if mention.strength > Strength.BARE]
+    chosen = unanimous(_unlisted(clearer) or next(filter(None, groups), []))
     return chosen if chosen is not None and chosen < count else None
 
 
@@ -247,7 +251,9 @@ def _mentions(group: Sequence[_Letter]) -> list[Mention[int]]:
         letter.denied_before |= letter.link is _Link.AND and before.denied_before
     for after, letter in itertools.pairwise(reversed(group)):
         letter.all_denied_after |= after.all_denied_after
-        letter.denied_after |= after.link is _Link.AND and after.denied_after
+        if after.link is _Link.AND:
+            letter.denied_after |= after.denied_after
+            letter.strength = max(letter.strength, after.strength)
     return [
         Mention(value=letter.value, strength=letter.strength)
         for letter in group
@@ -255,7 +261,7 @@ def _mentions(group: Sequence[_Letter]) -> list[Mention[int]]:
     ]
 
 
-def _without_a_list(mentions: Sequence[Mention[int]]) -> list[Mention[int]]:
+def _unlisted(mentions: Sequence[Mention[int]]) -> list[Mention[int]]:
     """Take letters that begin lines for letters that are set apart where they are those of the options, from A on."""
     lists = [m.value for m in mentions if m.strength in (Strength.MARKED, Strength.START)]
     if list(dict.fromkeys(lists))[:2] != [0, 1]:

@@ -86,6 +86,18 @@ CHOSEN = [
     ("$\\boxed{\\text{C}}$", C),
     ("最终答案：D", D),
     ("Final answer: B. I first thought that the answer is A.", B),
+    # With an explanation.
+    ("**Final Answer**: **C**", C),
+    ("I'm not sure, but I would guess B.", B),
+    ("Correct answer: B) because A) and C) are wrong", B),
+    ("The answer is obviously (A), although (B) is tempting.", A),
+    ("Let's see. A) is false. B) is false. C) is true. D) is false. So C.", C),
+    ("The options are A, B, C and D. I choose D.", D),
+    ("【答案】B【解析】A错误，C. 也错", B),
+    ("B. 减速慢行\n\n解析：A选项错误，因为机动车应当减速。", B),
+    ("这道题的答案是C，因为A、B、D都不符合规定。", C),
+    ("综上所述，本题应选 D 项。", D),
+    ("A项违反了规定。B项也不对。C项符合规定，所以选C。", C),
     # Denied.
     ("选Ｂ，不选A", B),
     ("不应选A，应选B", B),
@@ -116,6 +128,9 @@ NOT_CHOSEN = [
     "A or B",
     "A和B",
     "A/B",
+    "A B",
+    "A or (B)",
+    "A or B is correct",
     "选A和B",
     "答案：AB",
     "答案：A、C",
@@ -190,7 +205,9 @@ def test_full_width_letters_are_letters(place, form):
     assert option(form.format(chr(ord(letter) + 0xFEE0)), 26) == place
 
 
-@pytest.mark.parametrize("text", ["A ", "B,", "(", "*", "answer ", "The answer is ", "不选A", "选项", " ", "a", "not "])
+@pytest.mark.parametrize(
+    "text", ["A ", "B,", "B (C). ", "(", "*", "answer ", "The answer is ", "不选A", "选项", " ", "a", "not "]
+)
 def test_long_replies_take_no_longer_than_their_length(text):
     """Backtracking that is quadratic in 1e5 characters would take hours."""
     option(text * (100_000 // len(text)), 4)
