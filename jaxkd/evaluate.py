@@ -58,7 +58,7 @@ def _evaluate(command: Command) -> None:
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
     train = None if command.run is None else runs.read_train(command.run)
-    if train is not None and train.double_precision:
+    if train is not None and train.precision == "float64":
         jax.config.update("jax_enable_x64", True)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if train is not None and command.run is not None:
