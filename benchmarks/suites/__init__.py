@@ -1,1 +1,1 @@
-"""Suites of questions: their aggregates beside published ones, and their harness beside others."""
+"""Evaluation on suites: measures, harnesses, generated programs and the suite of transport texts."""
