@@ -1,0 +1,1 @@
+"""Evaluation: scores of continuations, and the harnesses."""
