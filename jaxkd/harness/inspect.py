@@ -54,7 +54,7 @@ class _Request:
 
 
 class InspectAdapter:
-    """What Inspect asks of a provider; `provider` makes it a subclass of its `ModelAPI`."""
+    """Methods of a model provider of Inspect; `provider` makes the class a subclass of its `ModelAPI`."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ _SAMPLING = {
 
 
 class LMEvalAdapter:
-    """What lm-eval asks of a model; `harness_model` makes it a subclass of the harness's `TemplateLM`."""
+    """Methods of a model of lm-eval; `harness_model` makes the class a subclass of the harness's `TemplateLM`."""
 
     cache_hook: Any
     """Set by the harness."""
