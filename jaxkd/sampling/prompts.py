@@ -1,11 +1,14 @@
 """Padding of prompts to arrays of few shapes, so that few samplers are compiled."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
+import jax
 import numpy as np
 
 from jaxkd.sampling.records import Prompts
+from jaxkd.sharding import ROWS
 
 SHORTEST_BUCKET = 16
 """Number of tokens of the smallest bucket."""
@@ -65,6 +68,12 @@ def batches(lengths: Sequence[int], *, rows: int, parts: int, limit: int) -> Ite
             rows=-(-filled // parts) * parts,
             length=bucket(lengths[indices[-1]], limit=limit),
         )
+
+
+def row_parts() -> int:
+    """Return the number of devices over which the ambient mesh splits rows."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else math.prod(mesh.shape[name] for name in ROWS)
 
 
 def pad(

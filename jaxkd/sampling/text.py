@@ -1,7 +1,6 @@
 """Generation of texts from lists of prompts: checks, batches and strings around the compiled sampler."""
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
 import jax
@@ -11,10 +10,9 @@ from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.sampling.decode import sample
 from jaxkd.sampling.options import GREEDY, Sampling
-from jaxkd.sampling.prompts import batches, check_example_ids, pad
+from jaxkd.sampling.prompts import batches, check_example_ids, pad, row_parts
 from jaxkd.sampling.records import Finish, Generated, Mixture, StopTable
 from jaxkd.sampling.stop_strings import before_stop, stop_table
-from jaxkd.sharding import ROWS
 from jaxkd.tokenizers.pieces import token_bytes
 from jaxkd.typing import Key
 
@@ -78,7 +76,7 @@ def generate(
     for batch in batches(
         [len(prompt) for prompt in prompts],
         rows=rows,
-        parts=_row_parts(),
+        parts=row_parts(),
         limit=positions - max_new_tokens,
     ):
         generated = sample(
@@ -140,12 +138,6 @@ def _stop_table(model: LanguageModel, stop: Sequence[str]) -> StopTable | None:
     table = stop_table(token_bytes(model.tokenizer), stop, vocab_size=model.config.vocab_size)
     # Moved to the device once, not with every batch; a NumPy array is the same on every process.
     return table if jax.process_count() > 1 else jax.device_put(table)
-
-
-def _row_parts() -> int:
-    """Number of devices over which the ambient mesh splits rows."""
-    mesh = jax.sharding.get_abstract_mesh()
-    return 1 if mesh.empty else math.prod(mesh.shape[name] for name in ROWS)
 
 
 def _texts(model: LanguageModel, generated: Generated, stop: Sequence[str]) -> Iterable[Text]:
