@@ -28,13 +28,13 @@ class TextRespondent(Respondent):
     system: str | None = None
     """System message in front of each prompt; None adds none."""
     name: str = ""
-    """Provenance of the model; by default that of its checkpoint."""
+    """Provenance of the model; by default the identifier of its checkpoint's weights."""
     rows: int = 32
     """Prompts that run at a time."""
 
     def provenance(self) -> str:
         source = self.model.source
-        name = self.name or ("a model" if source is None else source.provenance())
+        name = self.name or ("a model" if source is None else source.reference())
         system = "" if self.system is None else f", system message {self.system!r}"
         return f"{name}, {self.template} template{system}"
 

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from jaxkd.evals.suites import folder
+from jaxkd.evals.suites.reading import folder
 from jaxkd.evals.suites.suite import Suite
 from jaxkd.runtime.packages import cache_folder
 

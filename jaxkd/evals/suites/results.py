@@ -142,9 +142,7 @@ def summarise(
     )
 
 
-def _task(
-    task: Task, scored: Sequence[Scored], skipped: Sequence[Skipped], *, judged: bool, seed: int
-) -> TaskResult:
+def _task(task: Task, scored: Sequence[Scored], skipped: Sequence[Skipped], *, judged: bool, seed: int) -> TaskResult:
     metrics = tuple(found for metric in task.metrics if (found := _metric(task, metric, scored, seed)) is not None)
     asked = {one.answered.question.row.id for one in scored}
     rated = judged and any(metric.name == "judge4" for metric in task.metrics)

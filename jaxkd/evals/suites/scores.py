@@ -8,8 +8,8 @@ from jaxkd.evals.judges.rating import Rating, RatingJudge, RatingQuestion
 from jaxkd.evals.suites.replies import Answered
 from jaxkd.evals.suites.suite import Metric, Task
 from jaxkd.metrics.numbers import equal_numbers, final_number
-from jaxkd.metrics.pass_at_k import pass_at_k
 from jaxkd.metrics.options import option
+from jaxkd.metrics.pass_at_k import pass_at_k
 from jaxkd.metrics.rouge import resolve_tokens, rouge_l_values
 from jaxkd.metrics.verdicts import truth
 from jaxkd.runtime.progress import progress

@@ -10,6 +10,10 @@ from jaxkd.metrics.numbers import NumberRule
 from jaxkd.metrics.rouge import Tokenization
 
 TaskType: TypeAlias = Literal["choice", "truefalse", "exact", "math", "generate", "code"]
+Mode: TypeAlias = Literal["generate", "loglik"]
+Continuations: TypeAlias = Literal["letters", "texts"]
+Rotations: TypeAlias = Literal["none", "all"]
+RougeTokens: TypeAlias = Tokenization | Literal["auto"]
 
 METRICS: dict[TaskType, tuple[str, ...]] = {
     "choice": ("accuracy", "accuracy_per_character"),
@@ -27,7 +31,7 @@ class Metric:
     """A metric of a task, in percent."""
 
     name: str
-    tokens: Tokenization | Literal["auto"] = "auto"
+    tokens: RougeTokens = "auto"
     """What `rouge_l` compares; "auto" is resolved from all references of the task."""
     number: NumberRule = "auto"
     """Rule that finds the number of a `math` reply."""
@@ -97,11 +101,11 @@ class Task:
     level: str = ""
     """Group in reports, such as a level of Bloom's taxonomy."""
     type: TaskType
-    mode: Literal["generate", "loglik"] = "generate"
+    mode: Mode = "generate"
     """Whether the reply is generated and read, or the options are compared by their log-likelihood."""
-    continuations: Literal["letters", "texts"] = "letters"
+    continuations: Continuations = "letters"
     """What is scored of an option: its letter or its text."""
-    rotations: Literal["none", "all"] = "none"
+    rotations: Rotations = "none"
     """Whether a question is asked once, or once for each rotation of its options."""
     words: tuple[str, str] = ("true", "false")
     """Words for true and false."""

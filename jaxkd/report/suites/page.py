@@ -54,7 +54,6 @@ def write_page(
                 row,
                 [cell(one) for one in row.results],
                 [difference(one) for one in row.differences],
-                [(label, remark) for label, task in zip(labels, row.tasks, strict=True) for remark in remarks(task)],
             )
             for row in rows
         ],
@@ -69,9 +68,20 @@ def write_page(
             )
             for name in first.aggregates
         ],
+        remarks=_remarks(results, labels).items(),
         samples=_samples(first, answers),
         command=command,
     )
+
+
+def _remarks(results: Sequence[SuiteResult], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Return what a reader must know, and the tasks and models of which it holds."""
+    found: dict[str, list[str]] = {}
+    for label, result in zip(labels, results, strict=True):
+        for task in result.tasks:
+            for remark in remarks(task):
+                found.setdefault(remark, []).append(task.id if len(labels) == 1 else f"{task.id} ({label})")
+    return found
 
 
 def _samples(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from jaxkd.evals.suites.results import SuiteResult
-from jaxkd.report.suites.rows import NOT_APPLICABLE, cell, difference, remarks, report_rows
+from jaxkd.report.suites.rows import NOT_APPLICABLE, ReportRow, cell, difference, remarks, report_rows
 
 _WIDEST = 160
 """Width of the table in characters if the output is not a terminal."""
@@ -29,6 +29,7 @@ def print_results(results: Sequence[SuiteResult], labels: Sequence[str], *, file
     for name in ("rows", *labels, *(f"{labels[0]} \N{MINUS SIGN} {label}" for label in labels[1:]), "chance"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
+    remarked = set[str]()
     for row in report_rows(results):
         table.add_row(
             row.task.level,
@@ -38,14 +39,9 @@ def print_results(results: Sequence[SuiteResult], labels: Sequence[str], *, file
             *(Text(cell(one), style="bold" if one is not None else "dim") for one in row.results),
             *map(difference, row.differences),
             "" if row.chance is None else f"{row.chance:.0f}",
-            "; ".join(
-                dict.fromkeys(
-                    remark if len(labels) == 1 else f"{label}: {remark}"
-                    for label, task in zip(labels, row.tasks, strict=True)
-                    for remark in remarks(task)
-                )
-            ),
+            "" if row.task.id in remarked else "; ".join(_remarks(row, labels)),
         )
+        remarked.add(row.task.id)
     for name in results[0].aggregates:
         values = [result.aggregates[name] for result in results]
         missing = ", ".join(dict.fromkeys(term for one in values for term in one.missing))
@@ -62,3 +58,12 @@ def print_results(results: Sequence[SuiteResult], labels: Sequence[str], *, file
     console = Console(file=file or sys.stdout, highlight=False, markup=False)
     wide = console if console.is_terminal else Console(file=console.file, highlight=False, markup=False, width=_WIDEST)
     wide.print(table)
+
+
+def _remarks(row: ReportRow, labels: Sequence[str]) -> list[str]:
+    """Remarks on the task of each model, by its name if there are several."""
+    return [
+        remark if len(labels) == 1 else f"{label}: {remark}"
+        for label, task in zip(labels, row.tasks, strict=True)
+        for remark in remarks(task)
+    ]

@@ -2,7 +2,16 @@ import re
 
 import pytest
 
-from benchmarks.suites.published import COUNTS, IMAGE_MODELS, IMAGE_TASKS, TEXT_MODELS, TEXT_TASKS, metrics, published, rows
+from benchmarks.suites.published import (
+    COUNTS,
+    IMAGE_MODELS,
+    IMAGE_TASKS,
+    TEXT_MODELS,
+    TEXT_TASKS,
+    metrics,
+    published,
+    rows,
+)
 from jaxkd.evals.suites.transport.folder import SUM, SUM_MULTIMODAL
 
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from jaxkd.evals.suites import folder
+from jaxkd.evals.suites.reading import folder
 from tests.evals.suites import folders
 from tests.evals.suites.folders import ROWS, YAML
 
@@ -64,7 +64,12 @@ _CHOICE = ROWS["capitals.jsonl"][0]
         ("facts", [{"id": 1, "question": "x", "answer": "true"}], 1, "\"answer\" must be true or false, got 'true'"),
         ("spelling", [{"id": 1, "question": "x"}], 1, '"reference" must be a string, got null'),
         ("spelling", [{"id": 1, "question": "x", "reference": []}], 1, '"reference" must be a text or a list'),
-        ("sums", [{"id": 1, "question": "x", "reference": "none"}], 1, "must end in a number in a math task, got 'none'"),
+        (
+            "sums",
+            [{"id": 1, "question": "x", "reference": "none"}],
+            1,
+            "must end in a number in a math task, got 'none'",
+        ),
         ("programs", [{"id": 1, "question": "x", "test": "assert ("}], 1, '"test" must be Python, got'),
         ("facts", "", 1, "the file must hold at least one row, got an empty file"),
         ("facts", '{"id": 1}\n{"id"\n', 2, "a row must be JSON"),
@@ -111,7 +116,9 @@ def test_faults_of_the_yaml_have_their_line(tmp_path, old, new, text):
         folder.read(folders.write(tmp_path, yaml=YAML.replace(old, new)))
     line = YAML[: YAML.index(old)].count("\n") + 1
     named = int(re.search(r"suite\.yaml, line (\d+): ", str(error.value)).group(1))
-    assert named == line + {"type: exact\n    mode: loglik": 1, "version: 1\nname: twice": 1, "replies: 1": 2}.get(new, 0)
+    assert named == line + {"type: exact\n    mode: loglik": 1, "version: 1\nname: twice": 1, "replies: 1": 2}.get(
+        new, 0
+    )
 
 
 @pytest.mark.parametrize(

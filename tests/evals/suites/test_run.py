@@ -3,9 +3,9 @@ import json
 import re
 
 import pytest
-from jaxkd.evals.judges.rating import RatingJudge
 
-from jaxkd.evals.suites import folder
+from jaxkd.evals.judges.rating import RatingJudge
+from jaxkd.evals.suites.reading import folder
 from jaxkd.evals.suites.run import evaluate, read_result
 from tests.evals.suites import folders
 from tests.evals.suites.respondents import Planted
