@@ -233,6 +233,18 @@ def response_tokens(
     return ids
 
 
+def text_tokens(
+    text: str, tokenizer: "PreTrainedTokenizerBase", *, control_tokens: ControlTokens = "text"
+) -> list[int]:
+    """Return the tokens of a whole text, after the beginning-of-sequence token if the tokenizer prepends one.
+
+    Raises:
+        TypeError: as `tokenize`.
+        ValueError: an unknown choice.
+    """
+    return _beginning(tokenizer) + response_tokens(text, tokenizer, control_tokens=control_tokens)
+
+
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> int:
     """Return the token that ends a response.
 

@@ -72,6 +72,9 @@ class TextRespondent(Respondent):
         return Continuation(context=tuple(context), continuation=tuple(tokens))
 
     def _tokens(self, prompt: str) -> list[int]:
+        if self.template == "plain":
+            text = prompt if self.system is None else f"{self.system}\n\n{prompt}"
+            return chat.text_tokens(text, self.model.tokenizer)
         system = () if self.system is None else (("system", self.system),)
         example = Example(key="prompt", group="", messages=(*system, ("user", prompt)), response="")
-        return chat.prompt_tokens(example, self.model.tokenizer, self.template)
+        return chat.prompt_tokens(example, self.model.tokenizer)

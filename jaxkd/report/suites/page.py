@@ -68,20 +68,10 @@ def write_page(
             )
             for name in first.aggregates
         ],
-        remarks=_remarks(results, labels).items(),
+        remarks=remarks(results, labels).items(),
         samples=_samples(first, answers),
         command=command,
     )
-
-
-def _remarks(results: Sequence[SuiteResult], labels: Sequence[str]) -> dict[str, list[str]]:
-    """Return what a reader must know, and the tasks and models of which it holds."""
-    found: dict[str, list[str]] = {}
-    for label, result in zip(labels, results, strict=True):
-        for task in result.tasks:
-            for remark in remarks(task):
-                found.setdefault(remark, []).append(task.id if len(labels) == 1 else f"{task.id} ({label})")
-    return found
 
 
 def _samples(

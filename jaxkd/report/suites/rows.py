@@ -72,8 +72,17 @@ def difference(interval: Interval | None) -> str:
     return text if interval.excludes_zero else f"not distinguishable: {text}"
 
 
-def remarks(task: TaskResult) -> list[str]:
-    """Name what a reader must know about a model's values of a task."""
+def remarks(results: Sequence[SuiteResult], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Return what a reader must know beside the values, and the tasks, and models if there are several, it holds of."""
+    found: dict[str, list[str]] = {}
+    for label, result in zip(labels, results, strict=True):
+        for task in result.tasks:
+            for remark in _remarks(task):
+                found.setdefault(remark, []).append(task.id if len(labels) == 1 else f"{task.id} ({label})")
+    return found
+
+
+def _remarks(task: TaskResult) -> list[str]:
     found = []
     if task.above_chance is False:
         found.append("not distinguishable from chance")
