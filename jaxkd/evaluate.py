@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _evaluate(command: Command, shown: str) -> None:
+    from jaxkd.harness.opened import open_model
     from jaxkd.study import runs
 
     if command.write_suite is not None:
@@ -91,7 +92,7 @@ def _evaluate(command: Command, shown: str) -> None:
         if train is not None and command.run is not None:
             evaluators, model = train.evaluators, runs.model(command.run)
         else:
-            model = _language_model(command)
+            model = open_model(command.model or "", layers=command.layers).model
             evaluators = (_bits_per_byte(command, model),)
         results: dict[str, Evaluation] = {one.name: one(model) for one in evaluators}
     for name, result in results.items():
@@ -103,25 +104,22 @@ def _evaluate(command: Command, shown: str) -> None:
 
 def _ask(command: Command, suite: str, shown: str) -> None:
     from jaxkd.evals.suites.named import named
-    from jaxkd.study.suite_evaluation import evaluate_suite, judge, model_source
+    from jaxkd.harness.opened import open_model
+    from jaxkd.harness.suite_evaluation import evaluate_suite, judge
 
     if command.model is None:
         raise ValueError("--model must name the model that answers --suite, got --run. It takes a run's folder too.")
     asked = named(suite).subset(command.rows_per_task)
-    source = model_source(command.model, layers=command.layers)
-    source.validate()
-    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
-        evaluate_suite(
-            asked.with_lengths(max_input_tokens=command.max_input_tokens, max_new_tokens=command.max_new_tokens),
-            source,
-            output=command.output,
-            template=command.template,
-            system=command.system,
-            judge=judge(command.judge, command.judge_url, command.output),
-            seed=command.seed,
-            beside=command.beside,
-            command=shown,
-        )
+    rating = judge(command.judge, command.judge_url, command.output)
+    evaluate_suite(
+        asked.with_lengths(max_input_tokens=command.max_input_tokens, max_new_tokens=command.max_new_tokens),
+        open_model(command.model, layers=command.layers, template=command.template, system=command.system),
+        output=command.output,
+        judge=rating,
+        seed=command.seed,
+        beside=command.beside,
+        command=shown,
+    )
 
 
 def _write_suite(command: Command, folder: Path) -> None:
@@ -129,15 +127,6 @@ def _write_suite(command: Command, folder: Path) -> None:
 
     build(command.suite or "", folder)
     sys.stdout.write(f"{folder}\n")
-
-
-def _language_model(command: Command) -> LanguageModel:
-    from jaxkd.study.suite_evaluation import model_source
-
-    model = model_source(command.model or "", layers=command.layers).load_model()
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"--model must be a language model, got {command.model}. Name it as --run.")
-    return model
 
 
 def _bits_per_byte(command: Command, model: LanguageModel) -> Evaluator:

@@ -10,6 +10,7 @@ from jaxkd import evaluate, export, generate, sampling, show_alignment
 from jaxkd.models import LoRA, Pretrained
 from jaxkd.study import runs
 from jaxkd.training.stage_folder import read_evaluations
+from tests.evals.suites import folders
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +200,52 @@ def test_an_alignment_is_printed_and_drawn(tiny_folder, tmp_path, capsys):
     with pytest.raises(SystemExit):
         show_alignment.main([*command[2:], "--text", ""])
     assert "error: text must hold at least one token on both sides" in capsys.readouterr().err
+
+
+def test_a_run_answers_a_suite_beside_another_model(finished, tiny_folder, tmp_path, capsys):
+    yaml = folders.YAML.partition("  - id: programs")[0]
+    suite = str(folders.write(tmp_path / "small", yaml=yaml))
+    options = ["--suite", suite, "--template", "plain", "--rows-per-task", "1", "--max-new-tokens", "2"]
+    evaluate.main(["--model", str(tiny_folder), *options, "--output", str(tmp_path / "folder")])
+    assert capsys.readouterr().out.startswith(
+        f"small 1: {Pretrained(path=str(tiny_folder)).provenance()}, plain template\n"
+    )
+    output = tmp_path / "run"
+    evaluate.main(["--model", str(finished), *options, "--output", str(output), "--beside", str(tmp_path / "folder")])
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"{output / 'suite.html'}\n")
+    assert f"trained by {finished}, plain template" in printed.splitlines()[0]
+    assert f"{finished.name} \N{MINUS SIGN} folder" in printed
+    page = (output / "suite.html").read_text()
+    assert f"--model {finished} --suite {suite}" in page
+    assert len((output / "samples.jsonl").read_text().splitlines()) == 3 + 4
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--suite", "x"], "one of --run and --model must be given"),
+        (["--suite", "x", "--model", "m"], "suite must be a folder with suite.yaml, or one of transport, got 'x'"),
+        (["--suite", "{suite}", "--run", "r"], "--model must name the model that answers --suite, got --run"),
+        (["--suite", "{suite}", "--write-suite", "w"], "suite must be one of transport to be written, got"),
+        (["--suite", "{suite}", "--model", "m", "--judge-url", "http://x/v1"], "--judge must name the model at"),
+        (["--model", "{run}", "--layers", "0"], "layers must be left out for a run, whose model has them all"),
+        (["--suite", "{suite}", "--model", "{model}", "--beside", "{suite}"], "a finished evaluation must hold result"),
+    ],
+)
+def test_mistakes_of_a_suites_evaluation(finished, tiny_folder, tmp_path, capsys, options, text):
+    names = {"suite": folders.write(tmp_path / "small"), "run": finished, "model": tiny_folder}
+    with pytest.raises(SystemExit):
+        evaluate.main([option.format(**names) for option in options])
+    assert text in capsys.readouterr().err
+
+
+def test_an_evaluation_beside_must_be_of_the_same_suite(tiny_folder, tmp_path, capsys):
+    suite = folders.write(tmp_path / "small", yaml=folders.YAML.partition("  - id: facts")[0])
+    options = ["--model", str(tiny_folder), "--template", "plain"]
+    evaluate.main([*options, "--suite", str(suite), "--output", str(tmp_path / "out")])
+    yaml = (suite / "suite.yaml").read_text().replace("name: small", "name: other")
+    (suite / "suite.yaml").write_text(yaml)
+    with pytest.raises(SystemExit):
+        evaluate.main([*options, "--suite", str(suite), "--beside", str(tmp_path / "out")])
+    assert "--beside must be evaluations on other, got one on small in" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Adapters that put a model of this library under the evaluation harnesses lm-eval and Inspect.
+"""Harnesses: this package's own for suites, and adapters for lm-eval and Inspect.
 
 `jaxkd-lm-eval` is lm-eval's own command line with the model `jaxkd`; `inspect eval TASK --model jaxkd/PATH` finds its
 provider by itself.  Each harness is an extra, and is imported when its adapter is used.

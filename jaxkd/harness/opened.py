@@ -11,6 +11,7 @@ from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.sharding import mesh as meshes
 from jaxkd.study import prompt_style, runs
 from jaxkd.study.prompt_style import PromptStyle
+from jaxkd.study.runs import TrainedModel
 from jaxkd.training import train_step as steps
 from jaxkd.training.train_step import Precision
 
@@ -20,6 +21,8 @@ class OpenedModel:
     """A model on its mesh, and how its prompts are rendered."""
 
     name: str
+    provenance: str
+    """One line that names the model's files."""
     model: LanguageModel
     style: PromptStyle
     mesh: jax.sharding.Mesh
@@ -29,6 +32,7 @@ class OpenedModel:
 def open_model(
     path: str,
     *,
+    layers: tuple[int, ...] | None = None,
     precision: Precision | None = None,
     template: Literal["chat", "plain"] | None = None,
     system: str | None = None,
@@ -37,6 +41,7 @@ def open_model(
 
     Args:
         path: packaged model, GGUF file, Hugging Face folder or hub id; or the folder of a training run.
+        layers: layers of a checkpoint to keep; None keeps all.
         precision: precision of the parameters; None is float32, or that of the run.
         template: rendering of messages; by default that of a run's training rows, or chat for a model with a template.
         system: system message for prompts without one; by default that of a run's training rows.
@@ -49,12 +54,18 @@ def open_model(
     run = Path(path).expanduser()
     with jax.set_mesh(mesh):
         if (run / "checkpoints").is_dir():
+            if layers is not None:
+                raise ValueError(
+                    f"layers must be left out for a run, whose model has them all, got {layers} for {path}."
+                )
             model = runs.language_model(run, precision=precision)
             style = prompt_style.of_run(runs.read_train(run), system=system)
+            provenance = TrainedModel(run=str(run)).provenance()
         else:
-            model = language_model(Pretrained(path=path))
+            checkpoint = Pretrained(path=path, layers=layers)
+            model, provenance = language_model(checkpoint), checkpoint.provenance()
             style = prompt_style.of_model(model, system=system)
         if precision is not None:
             model = dataclasses.replace(model, params=steps.cast(model.params, steps.compute_dtype(precision)))
     style = style if template is None else dataclasses.replace(style, template=template)
-    return OpenedModel(name=path, model=model, style=style, mesh=mesh)
+    return OpenedModel(name=path, provenance=provenance, model=model, style=style, mesh=mesh)

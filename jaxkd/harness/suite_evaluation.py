@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxkd.data.text.chat import Template
+import jax
+
 from jaxkd.evals.judges.chat import Chat
 from jaxkd.evals.judges.endpoint import Endpoint
 from jaxkd.evals.judges.judge4 import Judge4
@@ -14,29 +15,14 @@ from jaxkd.evals.suites.language_model import TextRespondent
 from jaxkd.evals.suites.results import SuiteResult
 from jaxkd.evals.suites.run import SCORES, evaluate, read_result
 from jaxkd.evals.suites.suite import Suite
-from jaxkd.models.checkpoints.language_model import LanguageModel
+from jaxkd.harness.opened import OpenedModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.report.suites.page import write_page
 from jaxkd.report.suites.terminal import print_results
 from jaxkd.runtime.storage.json_lines import whole_rows
-from jaxkd.study import prompt_style, runs
-from jaxkd.study.runs import TrainedModel
-from jaxkd.training.evaluator import ModelSource
 
 PAGE = "suite.html"
 _RATINGS = "ratings.jsonl"
-
-
-def model_source(name: str, *, layers: tuple[int, ...] | None = None) -> ModelSource:
-    """Reference to whatever a name stands for: the folder of a training run, or a checkpoint.
-
-    Args:
-        name: folder of a training run, packaged model, GGUF file, Hugging Face folder or hub id.
-        layers: layers of a checkpoint to keep; None keeps all.
-    """
-    if (Path(name) / "checkpoints").is_dir() and layers is None:
-        return TrainedModel(run=name)
-    return Pretrained(path=name, layers=layers)
 
 
 def judge(model: str | None, url: str | None, folder: Path | None) -> Judge4 | None:
@@ -60,11 +46,9 @@ def judge(model: str | None, url: str | None, folder: Path | None) -> Judge4 | N
 
 def evaluate_suite(
     suite: Suite,
-    source: ModelSource,
+    opened: OpenedModel,
     *,
     output: Path | None,
-    template: Template | None = None,
-    system: str | None = None,
     judge: Judge4 | None = None,
     seed: int = 0,
     beside: Sequence[Path] = (),
@@ -74,27 +58,28 @@ def evaluate_suite(
 
     Args:
         suite: the questions.
-        source: the model.
+        opened: the model.
         output: folder of the answers, results and page; None writes nothing.
-        template: rendering of prompts; None: as a run was trained, or the chat template of a checkpoint that has one.
-        system: system message; None: as a run was trained, or none.
         judge: judge of `judge4`.
         seed: random seed of the samples and of the intervals.
         beside: folders of finished evaluations of other models on the same suite, to compare with.
         command: command that the page shows.
 
     Raises:
-        ValueError: a model that generates no text, an evaluation of another suite beside, or as `run.evaluate`.
+        ValueError: an evaluation of another suite beside, or as `run.evaluate`.
     """
     others = [read_result(folder) for folder in beside]
     for folder, other in zip(beside, others, strict=True):
         if other.suite != suite.name:
             raise ValueError(f"--beside must be evaluations on {suite.name}, got one on {other.suite} in {folder}.")
-    respondent = _respondent(source, template, system)
+    respondent = TextRespondent(
+        model=opened.model, template=opened.style.template, system=opened.style.system, name=opened.provenance
+    )
     sys.stdout.write(f"{suite.name} {suite.version}: {respondent.provenance()}\n")
-    result = evaluate(suite, respondent, folder=output, judge=judge, seed=seed)
+    with jax.set_mesh(opened.mesh):
+        result = evaluate(suite, respondent, folder=output, judge=judge, seed=seed)
     results = [result, *others]
-    labels = _labels([source.provenance(), *(str(folder) for folder in beside)])
+    labels = _labels([opened.name, *map(str, beside)])
     print_results(results, labels)
     if output is not None:
         page = output / PAGE
@@ -110,20 +95,7 @@ def evaluate_suite(
     return result
 
 
-def _respondent(source: ModelSource, template: Template | None, system: str | None) -> TextRespondent:
-    model = source.load_model()
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"--model must be a language model to answer a suite, got {source.provenance()}.")
-    if isinstance(source, TrainedModel):
-        style = prompt_style.of_run(runs.read_train(Path(source.run)), system=system)
-    else:
-        style = prompt_style.of_model(model, system=system)
-    return TextRespondent(
-        model=model, template=template or style.template, system=style.system, name=source.provenance()
-    )
-
-
 def _labels(names: Sequence[str]) -> list[str]:
-    """Shorten names to their last parts, if they still differ."""
-    short = [name.split(",")[0].split(" ")[0].rstrip("/").rpartition("/")[2] for name in names]
-    return short if len(set(short)) == len(names) and all(short) else list(names)
+    """Shorten paths to their last parts, if these differ."""
+    short = [Path(name).name for name in names]
+    return short if len(set(short)) == len(names) else list(names)
