@@ -34,5 +34,5 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     if not 1 <= k <= samples:
         raise ValueError(f"k must be from 1 to the {samples} samples, got {k}. Generate at least k programs a problem.")
     if samples - correct < k:
-        return 1.0  # every subset of k holds a correct one, and the product would reach i = 0
+        return 1.0  # the factor of i = k is 0, but those before it are large, and their product may overflow
     return float(1 - np.prod(1 - k / np.arange(samples - correct + 1, samples + 1)))

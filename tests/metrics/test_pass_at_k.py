@@ -52,6 +52,7 @@ def test_grows_with_tries_and_correct_samples(case):
 
 def test_many_samples_do_not_overflow():
     assert pass_at_k(100_000, 1, 50_000) == pytest.approx(0.5)
+    assert pass_at_k(100_000, 99_999, 50_000) == 1
 
 
 def test_counts_that_no_run_has_are_refused():
