@@ -44,6 +44,8 @@ class Command:
     """Folders of finished evaluations of --suite, to compare --model with."""
     write_suite: Path | None = None
     """Folder to which --suite is written, if it is one by name; nothing is evaluated."""
+    write_harness_tasks: Path | None = None
+    """Folder to which --suite is written as tasks of lm-evaluation-harness; nothing is evaluated."""
     seed: int = 0
     """Random seed of the replies to --suite and of the intervals."""
     data: Path | None = None
@@ -79,6 +81,9 @@ def _evaluate(command: Command, shown: str) -> None:
 
     if command.write_suite is not None:
         _write_suite(command, command.write_suite)
+        return
+    if command.write_harness_tasks is not None:
+        _write_harness_tasks(command, command.write_harness_tasks)
         return
     if (command.run is None) == (command.model is None):
         raise ValueError("one of --run and --model must be given, got both or none.")
@@ -127,6 +132,22 @@ def _write_suite(command: Command, folder: Path) -> None:
 
     build(command.suite or "", folder)
     sys.stdout.write(f"{folder}\n")
+
+
+def _write_harness_tasks(command: Command, folder: Path) -> None:
+    from jaxkd.evals.suites.named import named
+    from jaxkd.harness.export import export_suite
+
+    if command.suite is None:
+        raise ValueError("--suite must name the suite that is written as tasks, got none.")
+    suite = named(command.suite)
+    left_out = export_suite(suite.subset(command.rows_per_task), folder)
+    for task, reason in left_out.items():
+        sys.stdout.write(f"left out: {task} ({reason})\n")
+    tasks = ",".join(f"{suite.name}_{task.id}" for task in suite.tasks if task.id not in left_out)
+    sys.stdout.write(
+        f"jaxkd-lm-eval run --model jaxkd --model_args path=MODEL --include_path {folder} --tasks {tasks}\n"
+    )
 
 
 def _bits_per_byte(command: Command, model: LanguageModel) -> Evaluator:

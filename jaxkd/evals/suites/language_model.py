@@ -63,13 +63,14 @@ class TextRespondent(Respondent):
         return [tuple(next(scores).log_prob for _ in one.continuations) for one in questions]
 
     def _continuation(self, one: Compared, continuation: str) -> Continuation:
-        context = self._tokens(one.prompt)
         if self.template == "plain":
-            # A tokenizer may join the last characters of the prompt and the first of the continuation.
-            both = self._tokens(one.prompt + one.separator + continuation)
+            # A tokenizer may join the last characters of a prompt and the first of a continuation; spaces at the end of
+            # the prompt go with the continuation, as in lm-evaluation-harness.
+            prompt = one.prompt.rstrip()
+            context, both = self._tokens(prompt), self._tokens(one.prompt + one.separator + continuation)
             return Continuation(context=tuple(both[: len(context)]), continuation=tuple(both[len(context) :]))
         tokens = chat.response_tokens(continuation, self.model.tokenizer)
-        return Continuation(context=tuple(context), continuation=tuple(tokens))
+        return Continuation(context=tuple(self._tokens(one.prompt)), continuation=tuple(tokens))
 
     def _tokens(self, prompt: str) -> list[int]:
         if self.template == "plain":
