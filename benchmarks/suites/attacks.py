@@ -124,24 +124,6 @@ PROCESSES = {
     "forks": Attack(program="import os; os.fork()", verdict="refused"),
     "starts a shell": Attack(program="import os; os.system('sleep 60 &')", verdict="refused"),
     "becomes a shell": Attack(program="import os; os.execv('/bin/sh', ['sh', '-c', 'exit 0'])", verdict="refused"),
-    "fork bomb": Attack(program="import os\nwhile True: os.fork()", verdict="refused", limits=_FOUR),
-    "daemon": Attack(
-        program=(
-            "import os, time\n"
-            "if os.fork() == 0:\n"
-            "  os.setsid()\n"
-            "  if os.fork() == 0:\n"
-            "    os.closerange(0, 64)\n"
-            "    time.sleep(60)\n"
-            "  os._exit(0)\n"
-            "time.sleep(0.1)"
-        ),
-        verdict="passed",
-        limits=_FOUR,
-    ),
-    "child that passes while its parent fails": Attack(
-        program="import os, time\nif os.fork():\n  time.sleep(0.2)\n  raise ValueError", verdict="failed", limits=_FOUR
-    ),
     "threads that go on": Attack(
         program="import threading\ndef f():\n  while True: print(end='.')\nthreading.Thread(target=f).start()",
         verdict="passed",
@@ -234,3 +216,30 @@ BY_C_CODE = {
     "system call of a socket": Attack(program="import _socket; _socket.socket(_socket.AF_UNIX)", verdict="refused"),
 }
 """Attacks that Python's functions do not report, so that the kernel alone denies them."""
+
+WITH_PROCESSES = {
+    "fork bomb": Attack(program="import os\nwhile True: os.fork()", verdict="refused", limits=_FOUR),
+    "fork bomb that leaves its group": Attack(
+        program="import os\nwhile True:\n  os.fork()\n  try: os.setsid()\n  except OSError: pass",
+        verdict="refused",
+        limits=_FOUR,
+    ),
+    "daemon": Attack(
+        program=(
+            "import os, time\n"
+            "if os.fork() == 0:\n"
+            "  os.setsid()\n"
+            "  if os.fork() == 0:\n"
+            "    os.closerange(0, 64)\n"
+            "    time.sleep(60)\n"
+            "  os._exit(0)\n"
+            "time.sleep(0.1)"
+        ),
+        verdict="passed",
+        limits=_FOUR,
+    ),
+    "child that passes while its parent fails": Attack(
+        program="import os, time\nif os.fork():\n  time.sleep(0.2)\n  raise ValueError", verdict="failed", limits=_FOUR
+    ),
+}
+"""Attacks by programs that may start processes, for which they need seccomp."""

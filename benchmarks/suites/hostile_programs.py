@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Bar, Row
-from benchmarks.suites.attacks import ATTACKS, BY_C_CODE, Attack
+from benchmarks.suites.attacks import ATTACKS, BY_C_CODE, WITH_PROCESSES, Attack
 from jaxkd.runtime.packages import PackagedFile, fetch
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.sandbox import Outcome, layers, run, run_all
@@ -68,22 +68,32 @@ def attack(hostile: Attack) -> Attacked:
 
 def rows(quick: bool) -> tuple[Row, ...]:
     """Return the rows of all attacks, and of HumanEval's solutions; quick: every sixteenth of HumanEval."""
-    kernel = {"landlock", "seccomp"} <= set(layers())
-    return (*_attacks(ATTACKS | BY_C_CODE if kernel else ATTACKS), *_human_eval(QUICK_ROWS if quick else 1))
+    return (*_attacks(attacks()), *_human_eval(QUICK_ROWS if quick else 1))
 
 
-def _attacks(attacks: Mapping[str, Attack]) -> Iterator[Row]:
+def attacks() -> dict[str, Attack]:
+    """Return the attacks that the layers of this machine hold off."""
+    held = set(layers())
+    found = dict(ATTACKS)
+    if {"landlock", "seccomp"} <= held:
+        found |= BY_C_CODE
+    if "seccomp" in held:
+        found |= WITH_PROCESSES
+    return found
+
+
+def _attacks(hostile: Mapping[str, Attack]) -> Iterator[Row]:
     done: dict[str, Attacked] = {}
-    with progress(len(attacks), "attacks") as bar:
-        for name, hostile in attacks.items():
-            done[name] = attack(hostile)
+    with progress(len(hostile), "attacks") as bar:
+        for name, one in hostile.items():
+            done[name] = attack(one)
             bar.update(len(done))
     for name, attacked in done.items():
         outcome = attacked.outcome
         figure = f"{name}: {outcome.verdict}" + (f" ({outcome.reason})" if outcome.reason else "")
-        limit = Bar(relation="<=", limit=attacks[name].limits.seconds + 2)
+        limit = Bar(relation="<=", limit=hostile[name].limits.seconds + 2)
         yield Row(figure=figure, value=outcome.seconds, unit="s", bar=limit)
-    right = [attacked.outcome.verdict == attacks[name].verdict for name, attacked in done.items()]
+    right = [attacked.outcome.verdict == hostile[name].verdict for name, attacked in done.items()]
     yield Row.share("hostile programs with the right verdict", right, bar=ALL)
     yield Row.share("honest programs after them that passed", [one.honest for one in done.values()], bar=ALL)
     for field in ("processes", "files", "descriptors"):

@@ -55,6 +55,7 @@ def run(program: str, *, limits: Limits = Limits()) -> Outcome:
 
     Raises:
         RuntimeError: Python could not be started.
+        ValueError: `processes` is more than the system can hold a program to.
 
     Example:
         >>> run("assert sorted([2, 1]) == [1, 2]").verdict
@@ -79,7 +80,7 @@ def run_all(programs: Iterable[str], *, limits: Limits = Limits(), workers: int 
         Iterator over one outcome per program.
 
     Raises:
-        ValueError: workers is not positive.
+        ValueError: workers is not positive; or `processes` is more than the system can hold a program to.
         RuntimeError: Python could not be started.
     """
     count = workers if workers is not None else os.cpu_count() or 1
@@ -165,6 +166,11 @@ class _Supervised:
                 "layers": (),
             }
         found = json.loads(answer) if answer else {"error": errors.decode(errors="replace")}
+        if "missing" in found:
+            raise ValueError(
+                f"processes must be 1 where the kernel cannot ask before one starts, got {self._limits.processes}. "
+                "Leave it out: it takes Linux 5.5 or later on x86_64 or aarch64, and a container that permits seccomp."
+            )
         if "error" in found:
             raise RuntimeError(
                 f"Python must start in the sandbox, and did not: {found['error'].strip()}\n"
