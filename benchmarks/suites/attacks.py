@@ -15,7 +15,7 @@ class Attack:
     limits: Limits = dataclasses.field(default_factory=Limits)
 
 
-_SHORT = Limits(seconds=0.7)
+_SHORT = Limits(seconds=0.5)
 _SMALL = Limits(memory_mib=128)
 _FOUR = Limits(processes=4)
 
@@ -55,7 +55,7 @@ MEMORY = {
     "memory, errors caught": Attack(
         program="x = []\nwhile True:\n  try: x.append(bytearray(1 << 20))\n  except MemoryError: pass",
         verdict="out_of_time",
-        limits=Limits(seconds=0.7, memory_mib=128),
+        limits=Limits(seconds=0.5, memory_mib=128),
     ),
     "recursion": Attack(program="def f(): f()\nf()", verdict="failed"),
     "recursion in C": Attack(
@@ -188,7 +188,7 @@ DECEIT = {
     "jumps over its tests": Attack(
         program=(
             "import sys\ndef trace(frame, event, arg):\n  frame.f_lineno = 7\n"
-            "sys.settrace(trace)\nsys._getframe().f_trace = trace\nassert False\npass"
+            "sys.settrace(trace)\nsys._getframe().f_trace = trace\nassert False\nx = 1"
         ),
         verdict="refused",
     ),

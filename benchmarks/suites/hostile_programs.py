@@ -50,25 +50,25 @@ class Attacked:
 
 def attack(hostile: Attack) -> Attacked:
     """Run a hostile program and an honest one after it, and look for what the first left."""
-    with tempfile.TemporaryDirectory(prefix="jaxkd-attack-") as name, _temporary_folders_in(name) as temporary:
+    with tempfile.TemporaryDirectory(prefix="jaxkd-attack-") as name, temporary_folders_in(name) as temporary:
         outside = Path(name, "outside")
         outside.mkdir()
         (outside / "victim").write_text("unharmed")
-        before = _open_files()
+        before = open_files()
         outcome = run(hostile.program.replace("OUTSIDE", str(outside)), limits=hostile.limits)
         unharmed = os.listdir(outside) == ["victim"] and (outside / "victim").read_text() == "unharmed"
         return Attacked(
             outcome=outcome,
-            processes=_processes_of(name),
+            processes=processes_of(name),
             files=len(os.listdir(temporary)) + (not unharmed),
-            descriptors=_open_files() - before,
+            descriptors=open_files() - before,
             honest=run(HONEST).passed,
         )
 
 
 def rows(quick: bool) -> tuple[Row, ...]:
     """Return the rows of all attacks, and of HumanEval's solutions; quick: every sixteenth of HumanEval."""
-    return (*_attacks(attacks()), *_human_eval(QUICK_ROWS if quick else 1))
+    return (*attack_rows(attacks()), *human_eval_rows(QUICK_ROWS if quick else 1))
 
 
 def attacks() -> dict[str, Attack]:
@@ -82,7 +82,8 @@ def attacks() -> dict[str, Attack]:
     return found
 
 
-def _attacks(hostile: Mapping[str, Attack]) -> Iterator[Row]:
+def attack_rows(hostile: Mapping[str, Attack]) -> Iterator[Row]:
+    """Yield a row for each attack, and what they left together."""
     done: dict[str, Attacked] = {}
     with progress(len(hostile), "attacks") as bar:
         for name, one in hostile.items():
@@ -101,7 +102,12 @@ def _attacks(hostile: Mapping[str, Attack]) -> Iterator[Row]:
         yield Row(figure=f"{field} left by hostile programs", value=left, unit="", bar=NONE)
 
 
-def _human_eval(step: int) -> Iterator[Row]:
+def human_eval_rows(step: int) -> Iterator[Row]:
+    """Yield how many of HumanEval's solutions pass, and how many functions without a body.
+
+    Args:
+        step: take every so many rows.
+    """
     problems = [json.loads(line) for line in gzip.decompress(fetch(HUMAN_EVAL).read_bytes()).splitlines()][::step]
     begun = time.monotonic()
     solved = _passed(problems, [problem["canonical_solution"] for problem in problems], "solutions")
@@ -126,7 +132,7 @@ def _passed(problems: list[dict[str, Any]], bodies: list[str], description: str)
 
 
 @contextlib.contextmanager
-def _temporary_folders_in(folder: str) -> Iterator[str]:
+def temporary_folders_in(folder: str) -> Iterator[str]:
     """Have temporary folders made in an empty folder of their own."""
     before, tempfile.tempdir = tempfile.tempdir, os.path.join(folder, "temporary")
     os.mkdir(tempfile.tempdir)
@@ -136,7 +142,7 @@ def _temporary_folders_in(folder: str) -> Iterator[str]:
         tempfile.tempdir = before
 
 
-def _processes_of(folder: str) -> int:
+def processes_of(folder: str) -> int:
     """Number of processes whose environment names a folder: what a program starts inherits its home."""
     count = 0
     for process in Path("/proc").glob("[0-9]*"):
@@ -145,5 +151,6 @@ def _processes_of(folder: str) -> int:
     return count
 
 
-def _open_files() -> int:
+def open_files() -> int:
+    """Number of files and sockets that this process has open."""
     return len(os.listdir("/proc/self/fd"))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from jaxkd.runtime.confinement import linux, namespaces, process_tree, seccomp
 from jaxkd.runtime.confinement.channels import LISTENER, MISSING, REPORT, TOKEN, TOKEN_BYTES, bootstrap
+from jaxkd.runtime.confinement.removal import remove
 
 TAIL_BYTES = 4096
 """Most bytes of output that are kept."""
@@ -37,10 +38,14 @@ class _Stopped(Exception):
 
 
 def main() -> None:
-    """Read a job from stdin, a file, run it, and write the outcome to stdout, both as JSON."""
+    """Read a job from stdin, a file, run it, remove its folder, and write the outcome to stdout, both as JSON."""
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(_Stopped):
-        outcome = _Run(json.loads(sys.stdin.buffer.read())).outcome()
+        job = json.loads(sys.stdin.buffer.read())
+        try:
+            outcome = _Run(job).outcome()
+        finally:
+            remove(job["folder"])
         sys.stdout.write(json.dumps(outcome))
         sys.stdout.flush()
 

@@ -33,9 +33,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from jaxkd.runtime.confinement.channels import bootstrap
+from jaxkd.runtime.confinement.removal import remove
 from jaxkd.runtime.sandbox.limits import Limits
 from jaxkd.runtime.sandbox.outcome import Outcome
-from jaxkd.runtime.sandbox.removal import remove
 
 _LAYERS = ("namespaces", "landlock", "seccomp", "audit")
 """Layers to use where the system has them."""
@@ -121,6 +121,7 @@ class _Supervised:
     def __init__(self, program: str, limits: Limits) -> None:
         self._program, self._limits = program, limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def answer(self) -> dict[str, Any]:
         """Run the program, and return what the supervisor reports."""
@@ -128,10 +129,11 @@ class _Supervised:
         try:
             return self._answer(folder)
         finally:
-            remove(folder)
+            remove(folder)  # as the supervisor did, unless it was ended
 
     def stop(self) -> None:
-        """End the program if it is running."""
+        """End the program if it is running, or as soon as it would."""
+        self._stopped = True
         if self._process is not None:
             self._process.terminate()
 
@@ -154,6 +156,8 @@ class _Supervised:
                 start_new_session=True,  # a Ctrl-C is for the caller, which ends it in order
             )
         with self._process as process:
+            if self._stopped:  # before there was a process to end
+                process.terminate()
             try:
                 answer, errors = process.communicate()
             except BaseException:
