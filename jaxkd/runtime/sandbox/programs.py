@@ -28,7 +28,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -66,7 +66,9 @@ def run(program: str, *, limits: Limits = Limits()) -> Outcome:
     return _outcome(_Supervised(program, limits).answer())
 
 
-def run_all(programs: Iterable[str], *, limits: Limits = Limits(), workers: int | None = None) -> Iterator[Outcome]:
+def run_all(
+    programs: Iterable[str], *, limits: Limits = Limits(), workers: int | None = None
+) -> Generator[Outcome, None, None]:
     """Run programs side by side, and return their outcomes in order, each as soon as it is there.
 
     An iterator that is closed, or interrupted, ends the programs that are running.
@@ -94,7 +96,7 @@ def layers() -> tuple[str, ...]:
     return tuple(_Supervised("", Limits()).answer()["layers"])
 
 
-def _in_order(programs: Iterator[str], limits: Limits, workers: int) -> Iterator[Outcome]:
+def _in_order(programs: Iterator[str], limits: Limits, workers: int) -> Generator[Outcome, None, None]:
     pending: collections.deque[tuple[_Supervised, Future[dict[str, Any]]]] = collections.deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="sandbox") as pool:
         try:

@@ -35,6 +35,7 @@ def test_attacks_through_pythons_functions_are_refused(alone, tmp_path):
     outcomes = list(run_all([attack.program.replace("OUTSIDE", str(tmp_path)) for attack in HELD]))
     assert [outcome.verdict for outcome in outcomes] == ["refused"] * len(HELD)
     assert outcomes[0].reason == f"open '{tmp_path}/new'"
+    assert f"not permitted in the sandbox: open '{tmp_path}/new'" in outcomes[0].output
     assert [path.read_text() for path in tmp_path.iterdir()] == ["unharmed"]
 
 

@@ -11,5 +11,5 @@ def test_a_limit_is_positive(name):
 
 def test_a_count_is_an_integer():
     with pytest.raises(ValueError, match="cpu_seconds must be a positive integer, got 0.5"):
-        Limits(cpu_seconds=0.5)
+        Limits(cpu_seconds=0.5)  # pyright: ignore[reportArgumentType]
     assert Limits(seconds=0.5).seconds == 0.5
