@@ -174,6 +174,10 @@ DECEIT = {
         ),
         verdict="failed",
     ),
+    "sends a file to the supervisor": Attack(
+        program=("import _socket, array\n_socket.socket(fileno=5).sendmsg([b' '], [(1, 1, array.array('i', [1]))])"),
+        verdict="failed",
+    ),
     "searches the frames for the token": Attack(
         program=(
             "import os, sys\nf = sys._getframe()\nwhile f:\n"
@@ -218,6 +222,11 @@ BY_C_CODE = {
 """Attacks that Python's functions do not report, so that the kernel alone denies them."""
 
 WITH_PROCESSES = {
+    "sends a file to the supervisor, with children": Attack(
+        program=("import _socket, array\n_socket.socket(fileno=5).sendmsg([b' '], [(1, 1, array.array('i', [1]))])"),
+        verdict="failed",
+        limits=_FOUR,
+    ),
     "fork bomb": Attack(program="import os\nwhile True: os.fork()", verdict="refused", limits=_FOUR),
     "fork bomb that leaves its group": Attack(
         program="import os\nwhile True:\n  os.fork()\n  try: os.setsid()\n  except OSError: pass",

@@ -35,7 +35,7 @@ QUICK_ROWS = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attacked:
-    """What came of a hostile program."""
+    """Result of a hostile program."""
 
     outcome: Outcome
     processes: int

@@ -70,6 +70,8 @@ def _confine(job: dict[str, Any]) -> list[str]:
     layers, folder, several = job["layers"], job["folder"], job["processes"] > 1
     paths = readable.readable()
     sys.path[:] = [path for path in sys.path if f"{os.path.realpath(path)}/".startswith(tuple(f"{p}/" for p in paths))]
+    if not several:
+        os.close(LISTENER)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, job["cpu_seconds"], job["cpu_seconds"] + 1)  # a signal, then the end
     _limit(resource.RLIMIT_FSIZE, job["file_bytes"])

@@ -39,19 +39,16 @@ class _Stopped(Exception):
 
 def main() -> None:
     """Read a job from stdin, a file, run it, remove its folder, and write the outcome to stdout, both as JSON."""
-    signal.signal(signal.SIGTERM, _stop)
+    job = json.loads(sys.stdin.buffer.read())
+    run = _Run(job)
+    signal.signal(signal.SIGTERM, run.stop)
     with contextlib.suppress(_Stopped):
-        job = json.loads(sys.stdin.buffer.read())
         try:
-            outcome = _Run(job).outcome()
+            outcome = run.outcome()
         finally:
             remove(job["folder"])
         sys.stdout.write(json.dumps(outcome))
         sys.stdout.flush()
-
-
-def _stop(*_: object) -> None:
-    raise _Stopped
 
 
 class _Run:
@@ -61,12 +58,16 @@ class _Run:
         self._job = job
         self._token = os.urandom(TOKEN_BYTES // 2).hex().encode()
         self._size, self._tail, self._report = 0, b"", b""
-        self._namespaces = False
+        self._namespaces = self._stopped = False
         self._listener: int | None = None
         self._readers: dict[int, bool] = {}
         """Descriptor -> whether it is the report."""
         self._poll = select.poll()
         self._poll.register(sys.stdout.fileno(), 0)  # reports that the other side is closed
+
+    def stop(self, *_: object) -> None:
+        """End the program at the next look: a signal may come at any moment of a start."""
+        self._stopped = True
 
     def outcome(self) -> dict[str, Any]:
         """Run the program and return verdict, reason, seconds, output and layers; or what went wrong before."""
@@ -79,7 +80,6 @@ class _Run:
         try:
             verdict, reason = self._watch(child, begun + self._job["seconds"])
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             process_tree.end(child)
         seconds = time.monotonic() - begun
         output = self._tail.decode(errors="replace")
@@ -114,7 +114,8 @@ class _Run:
             _be_process_1(spawn)
         for descriptor in (output[1], report[1], *token, other.detach()):
             os.close(descriptor)
-        self._poll.register(self._socket, select.POLLIN)
+        if self._job["processes"] > 1:
+            self._poll.register(self._socket, select.POLLIN)
         self._readers = {output[0]: False, report[0]: True}
         for descriptor in self._readers:
             os.set_blocking(descriptor, False)
@@ -124,7 +125,7 @@ class _Run:
     def _watch(self, child: int, deadline: float) -> End:
         """Wait for the end of the program, or for a limit."""
         next_look = 0.0
-        while True:
+        while not self._stopped:
             for descriptor, event in self._poll.poll(1000 * _TICK_S):
                 if descriptor == sys.stdout.fileno():
                     raise _Stopped
@@ -158,6 +159,7 @@ class _Run:
                     return over
                 pause = (time.process_time() - begun) / _LOOK_SHARE
                 next_look = time.monotonic() + min(max(pause, _LOOK_S[0]), _LOOK_S[1])
+        raise _Stopped
 
     def _receive_listener(self) -> None:
         """Take the right to decide about new processes, which a harness may send once."""

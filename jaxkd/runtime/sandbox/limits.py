@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one program may use.
+    """Bounds on what one program may use.
 
     Raises:
         ValueError: a limit is not positive.
