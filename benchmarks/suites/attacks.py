@@ -15,7 +15,7 @@ class Attack:
     limits: Limits = dataclasses.field(default_factory=Limits)
 
 
-_SHORT = Limits(seconds=0.7)
+_SHORT = Limits(seconds=0.5)
 _SMALL = Limits(memory_mib=128)
 _FOUR = Limits(processes=4)
 
@@ -55,7 +55,7 @@ MEMORY = {
     "memory, errors caught": Attack(
         program="x = []\nwhile True:\n  try: x.append(bytearray(1 << 20))\n  except MemoryError: pass",
         verdict="out_of_time",
-        limits=Limits(seconds=0.7, memory_mib=128),
+        limits=Limits(seconds=0.5, memory_mib=128),
     ),
     "recursion": Attack(program="def f(): f()\nf()", verdict="failed"),
     "recursion in C": Attack(
@@ -124,24 +124,6 @@ PROCESSES = {
     "forks": Attack(program="import os; os.fork()", verdict="refused"),
     "starts a shell": Attack(program="import os; os.system('sleep 60 &')", verdict="refused"),
     "becomes a shell": Attack(program="import os; os.execv('/bin/sh', ['sh', '-c', 'exit 0'])", verdict="refused"),
-    "fork bomb": Attack(program="import os\nwhile True: os.fork()", verdict="refused", limits=_FOUR),
-    "daemon": Attack(
-        program=(
-            "import os, time\n"
-            "if os.fork() == 0:\n"
-            "  os.setsid()\n"
-            "  if os.fork() == 0:\n"
-            "    os.closerange(0, 64)\n"
-            "    time.sleep(60)\n"
-            "  os._exit(0)\n"
-            "time.sleep(0.1)"
-        ),
-        verdict="passed",
-        limits=_FOUR,
-    ),
-    "child that passes while its parent fails": Attack(
-        program="import os, time\nif os.fork():\n  time.sleep(0.2)\n  raise ValueError", verdict="failed", limits=_FOUR
-    ),
     "threads that go on": Attack(
         program="import threading\ndef f():\n  while True: print(end='.')\nthreading.Thread(target=f).start()",
         verdict="passed",
@@ -192,6 +174,10 @@ DECEIT = {
         ),
         verdict="failed",
     ),
+    "sends a file to the supervisor": Attack(
+        program=("import _socket, array\n_socket.socket(fileno=5).sendmsg([b' '], [(1, 1, array.array('i', [1]))])"),
+        verdict="failed",
+    ),
     "searches the frames for the token": Attack(
         program=(
             "import os, sys\nf = sys._getframe()\nwhile f:\n"
@@ -206,7 +192,7 @@ DECEIT = {
     "jumps over its tests": Attack(
         program=(
             "import sys\ndef trace(frame, event, arg):\n  frame.f_lineno = 7\n"
-            "sys.settrace(trace)\nsys._getframe().f_trace = trace\nassert False\npass"
+            "sys.settrace(trace)\nsys._getframe().f_trace = trace\nassert False\nx = 1"
         ),
         verdict="refused",
     ),
@@ -234,3 +220,35 @@ BY_C_CODE = {
     "system call of a socket": Attack(program="import _socket; _socket.socket(_socket.AF_UNIX)", verdict="refused"),
 }
 """Attacks that Python's functions do not report, so that the kernel alone denies them."""
+
+WITH_PROCESSES = {
+    "sends a file to the supervisor, with children": Attack(
+        program=("import _socket, array\n_socket.socket(fileno=5).sendmsg([b' '], [(1, 1, array.array('i', [1]))])"),
+        verdict="failed",
+        limits=_FOUR,
+    ),
+    "fork bomb": Attack(program="import os\nwhile True: os.fork()", verdict="refused", limits=_FOUR),
+    "fork bomb that leaves its group": Attack(
+        program="import os\nwhile True:\n  os.fork()\n  try: os.setsid()\n  except OSError: pass",
+        verdict="refused",
+        limits=_FOUR,
+    ),
+    "daemon": Attack(
+        program=(
+            "import os, time\n"
+            "if os.fork() == 0:\n"
+            "  os.setsid()\n"
+            "  if os.fork() == 0:\n"
+            "    os.closerange(0, 64)\n"
+            "    time.sleep(60)\n"
+            "  os._exit(0)\n"
+            "time.sleep(0.1)"
+        ),
+        verdict="passed",
+        limits=_FOUR,
+    ),
+    "child that passes while its parent fails": Attack(
+        program="import os, time\nif os.fork():\n  time.sleep(0.2)\n  raise ValueError", verdict="failed", limits=_FOUR
+    ),
+}
+"""Attacks by programs that may start processes, for which they need seccomp."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Bar, Row
-from benchmarks.suites.attacks import ATTACKS, BY_C_CODE, Attack
+from benchmarks.suites.attacks import ATTACKS, BY_C_CODE, WITH_PROCESSES, Attack
 from jaxkd.runtime.packages import PackagedFile, fetch
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.sandbox import Outcome, layers, run, run_all
@@ -35,7 +35,7 @@ QUICK_ROWS = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Attacked:
-    """What came of a hostile program."""
+    """Result of a hostile program."""
 
     outcome: Outcome
     processes: int
@@ -50,40 +50,51 @@ class Attacked:
 
 def attack(hostile: Attack) -> Attacked:
     """Run a hostile program and an honest one after it, and look for what the first left."""
-    with tempfile.TemporaryDirectory(prefix="jaxkd-attack-") as name, _temporary_folders_in(name) as temporary:
+    with tempfile.TemporaryDirectory(prefix="jaxkd-attack-") as name, temporary_folders_in(name) as temporary:
         outside = Path(name, "outside")
         outside.mkdir()
         (outside / "victim").write_text("unharmed")
-        before = _open_files()
+        before = open_files()
         outcome = run(hostile.program.replace("OUTSIDE", str(outside)), limits=hostile.limits)
         unharmed = os.listdir(outside) == ["victim"] and (outside / "victim").read_text() == "unharmed"
         return Attacked(
             outcome=outcome,
-            processes=_processes_of(name),
+            processes=processes_of(name),
             files=len(os.listdir(temporary)) + (not unharmed),
-            descriptors=_open_files() - before,
+            descriptors=open_files() - before,
             honest=run(HONEST).passed,
         )
 
 
 def rows(quick: bool) -> tuple[Row, ...]:
     """Return the rows of all attacks, and of HumanEval's solutions; quick: every sixteenth of HumanEval."""
-    kernel = {"landlock", "seccomp"} <= set(layers())
-    return (*_attacks(ATTACKS | BY_C_CODE if kernel else ATTACKS), *_human_eval(QUICK_ROWS if quick else 1))
+    return (*attack_rows(attacks()), *human_eval_rows(QUICK_ROWS if quick else 1))
 
 
-def _attacks(attacks: Mapping[str, Attack]) -> Iterator[Row]:
+def attacks() -> dict[str, Attack]:
+    """Return the attacks that the layers of this machine hold off."""
+    held = set(layers())
+    found = dict(ATTACKS)
+    if {"landlock", "seccomp"} <= held:
+        found |= BY_C_CODE
+    if "seccomp" in held:
+        found |= WITH_PROCESSES
+    return found
+
+
+def attack_rows(hostile: Mapping[str, Attack]) -> Iterator[Row]:
+    """Yield a row for each attack, and what they left together."""
     done: dict[str, Attacked] = {}
-    with progress(len(attacks), "attacks") as bar:
-        for name, hostile in attacks.items():
-            done[name] = attack(hostile)
+    with progress(len(hostile), "attacks") as bar:
+        for name, one in hostile.items():
+            done[name] = attack(one)
             bar.update(len(done))
     for name, attacked in done.items():
         outcome = attacked.outcome
         figure = f"{name}: {outcome.verdict}" + (f" ({outcome.reason})" if outcome.reason else "")
-        limit = Bar(relation="<=", limit=attacks[name].limits.seconds + 2)
+        limit = Bar(relation="<=", limit=hostile[name].limits.seconds + 2)
         yield Row(figure=figure, value=outcome.seconds, unit="s", bar=limit)
-    right = [attacked.outcome.verdict == attacks[name].verdict for name, attacked in done.items()]
+    right = [attacked.outcome.verdict == hostile[name].verdict for name, attacked in done.items()]
     yield Row.share("hostile programs with the right verdict", right, bar=ALL)
     yield Row.share("honest programs after them that passed", [one.honest for one in done.values()], bar=ALL)
     for field in ("processes", "files", "descriptors"):
@@ -91,7 +102,12 @@ def _attacks(attacks: Mapping[str, Attack]) -> Iterator[Row]:
         yield Row(figure=f"{field} left by hostile programs", value=left, unit="", bar=NONE)
 
 
-def _human_eval(step: int) -> Iterator[Row]:
+def human_eval_rows(step: int) -> Iterator[Row]:
+    """Yield how many of HumanEval's solutions pass, and how many functions without a body.
+
+    Args:
+        step: take every so many rows.
+    """
     problems = [json.loads(line) for line in gzip.decompress(fetch(HUMAN_EVAL).read_bytes()).splitlines()][::step]
     begun = time.monotonic()
     solved = _passed(problems, [problem["canonical_solution"] for problem in problems], "solutions")
@@ -116,7 +132,7 @@ def _passed(problems: list[dict[str, Any]], bodies: list[str], description: str)
 
 
 @contextlib.contextmanager
-def _temporary_folders_in(folder: str) -> Iterator[str]:
+def temporary_folders_in(folder: str) -> Iterator[str]:
     """Have temporary folders made in an empty folder of their own."""
     before, tempfile.tempdir = tempfile.tempdir, os.path.join(folder, "temporary")
     os.mkdir(tempfile.tempdir)
@@ -126,7 +142,7 @@ def _temporary_folders_in(folder: str) -> Iterator[str]:
         tempfile.tempdir = before
 
 
-def _processes_of(folder: str) -> int:
+def processes_of(folder: str) -> int:
     """Number of processes whose environment names a folder: what a program starts inherits its home."""
     count = 0
     for process in Path("/proc").glob("[0-9]*"):
@@ -135,5 +151,6 @@ def _processes_of(folder: str) -> int:
     return count
 
 
-def _open_files() -> int:
+def open_files() -> int:
+    """Number of files and sockets that this process has open."""
     return len(os.listdir("/proc/self/fd"))

@@ -8,6 +8,7 @@ import linecache
 import os
 import resource
 import signal
+import socket
 import sys
 import traceback
 import types
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from jaxkd.runtime.confinement import audit_hook, landlock, linux, readable, seccomp
-from jaxkd.runtime.confinement.channels import REPORT, TOKEN, TOKEN_BYTES
+from jaxkd.runtime.confinement.channels import LISTENER, MISSING, REPORT, TOKEN, TOKEN_BYTES
 
 _NAME = "<program>"
 _OPEN_FILES = 64
@@ -67,10 +68,10 @@ def _kind(error: BaseException) -> str:
 def _confine(job: dict[str, Any]) -> list[str]:
     """Apply the limits and the layers of a job, and return the names of the layers that hold."""
     layers, folder, several = job["layers"], job["folder"], job["processes"] > 1
-    if several:
-        os.nice(10)  # else the supervisor would be one of very many that wait for a core
     paths = readable.readable()
     sys.path[:] = [path for path in sys.path if f"{os.path.realpath(path)}/".startswith(tuple(f"{p}/" for p in paths))]
+    if not several:
+        os.close(LISTENER)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, job["cpu_seconds"], job["cpu_seconds"] + 1)  # a signal, then the end
     _limit(resource.RLIMIT_FSIZE, job["file_bytes"])
@@ -81,8 +82,11 @@ def _confine(job: dict[str, Any]) -> list[str]:
         linux.drop_privileges()
         if "landlock" in layers and landlock.restrict(paths, folder, execute=several):
             held.append("landlock")
-        if "seccomp" in layers and seccomp.restrict(start_processes=several):
+        if "seccomp" in layers and (_ask() if several else seccomp.restrict()):
             held.append("seccomp")
+    if several and "seccomp" not in held:
+        os.write(REPORT, MISSING)
+        os._exit(1)
     if "audit" in layers:
         _out_of_reach(audit_hook.install)(folder, paths, start_processes=several, denied=_reporting())
         held.append("audit")
@@ -90,6 +94,16 @@ def _confine(job: dict[str, Any]) -> list[str]:
         del sys.modules[name]
     _limit(resource.RLIMIT_AS, job["memory_mib"] << 20)
     return held
+
+
+def _ask() -> bool:
+    """Let the supervisor decide about every new process, and return whether the kernel can ask it."""
+    listener = seccomp.restrict_and_ask()
+    with socket.socket(fileno=LISTENER) as supervisor:
+        if listener is not None:
+            socket.send_fds(supervisor, [b" "], [listener])
+            os.close(listener)
+    return listener is not None
 
 
 def _limit(kind: int, soft: int, hard: int | None = None) -> None:

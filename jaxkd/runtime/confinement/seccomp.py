@@ -1,15 +1,18 @@
 """Filter of system calls: the kernel denies network, signals to others, tracing and privileges (without root)."""
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import struct
 
-from jaxkd.runtime.confinement.linux import ARCHITECTURE, prctl
+from jaxkd.runtime.confinement.linux import ARCHITECTURE, syscall
 
-_SET_SECCOMP, _FILTER_MODE = 22, 2
+_SET_FILTER, _NEW_LISTENER = 1, 1 << 3
+_RECEIVE, _SEND, _CONTINUE, _QUESTION_BYTES = 0xC0502100, 0xC0182101, 1, 80
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_KILL, _ERROR, _ASK, _ALLOW = 0x80000000, 0x00050000, 0x7FC00000, 0x7FFF0000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 """Offsets in the record that the filter is given."""
 _FIRST_X32 = 0x40000000
@@ -43,28 +46,61 @@ _WITHOUT_EFFECT = """
     chmod 90, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452, utime 132, utimes 235, futimesat 261, utimensat 280 88
 """
 """Calls that succeed and do nothing: Landlock does not know them, and `shutil.copy` makes them on its copies."""
-_STARTS = "fork 57, vfork 58, execve 59 221, execveat 322 281"
+_FORKS, _EXECUTES = "fork 57, vfork 58", "execve 59 221, execveat 322 281"
 _ON_ITSELF = "kill 62 129, tgkill 234 131"
 _ON_ITSELF_OR_0 = "prlimit64 302 261, sched_setaffinity 203 122"
 _CLONE, _CLONE3 = "clone 56 220", "clone3 435 435"
+_SECCOMP = "seccomp 317 277"
 
 
-def restrict(*, start_processes: bool) -> bool:
+def restrict() -> bool:
     """Filter the system calls of this process and its children for good, and return whether the kernel does.
 
-    Args:
-        start_processes: whether processes may be started, and not threads alone.
+    Threads may be started, and no processes.
     """
-    if ARCHITECTURE not in _AUDIT:
-        return False
-    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in _program(start_processes))
-    instructions = ctypes.create_string_buffer(program, len(program))
-    described = ctypes.create_string_buffer(struct.pack("HP", len(program) // 8, ctypes.addressof(instructions)))
     try:
-        prctl(_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(described))
+        _install(start_processes=False, flags=0)
     except OSError:
         return False
     return True
+
+
+def restrict_and_ask() -> int | None:
+    """As `restrict`, but whoever holds the returned descriptor decides about every new process.
+
+    Returns:
+        Descriptor for `question` and `permit`; None where the kernel has none (before Linux 5.5).
+    """
+    try:
+        return _install(start_processes=True, flags=_NEW_LISTENER)
+    except OSError:
+        return None
+
+
+def question(listener: int) -> bytes | None:
+    """Return the name of the question of a process that waits to start another; None if it has ended."""
+    asked = bytearray(_QUESTION_BYTES)
+    try:
+        fcntl.ioctl(listener, _RECEIVE, asked)
+    except FileNotFoundError:
+        return None
+    return bytes(asked[:8])
+
+
+def permit(listener: int, name: bytes) -> None:
+    """Let a process start another."""
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        fcntl.ioctl(listener, _SEND, struct.pack("=8sqiI", name, 0, 0, _CONTINUE))
+
+
+def _install(*, start_processes: bool, flags: int) -> int:
+    if ARCHITECTURE not in _AUDIT:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in _program(start_processes))
+    instructions = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HP", len(program) // 8, ctypes.addressof(instructions))
+    number = _numbers(_SECCOMP)[0]
+    return syscall(number, ctypes.c_uint(_SET_FILTER), ctypes.c_uint(flags), ctypes.c_char_p(described))
 
 
 Instruction = tuple[int, int, int, int]
@@ -92,12 +128,11 @@ def _program(start_processes: bool) -> list[Instruction]:
         program += _where(number, [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ALLOW), *same])
     # The flags of clone3 lie in memory, where a filter cannot look: the C library falls back to clone.
     program += _where(_numbers(_CLONE3)[0], [(_RETURN, 0, 0, _ERROR | errno.ENOSYS)])
-    if start_processes:
-        program += _where(_numbers(_CLONE)[0], _first_argument((_ANY_BIT, _NEW_NAMESPACES), denied, _ALLOW))
-    else:
-        program += _where(_numbers(_CLONE)[0], _first_argument((_ANY_BIT, _NEW_THREAD), _ALLOW, denied))
-        for number in _numbers(_STARTS):
-            program += _where(number, [(_RETURN, 0, 0, denied)])
+    program += _where(_numbers(_CLONE)[0], _clone(_ASK if start_processes else denied, denied))
+    for number in _numbers(_FORKS):
+        program += _where(number, [(_RETURN, 0, 0, _ASK if start_processes else denied)])
+    for number in () if start_processes else _numbers(_EXECUTES):
+        program += _where(number, [(_RETURN, 0, 0, denied)])
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
@@ -119,4 +154,14 @@ def _first_argument(condition: tuple[int, int], holds: int, otherwise: int) -> l
         (operation, 0, 1, constant),
         (_RETURN, 0, 0, holds),
         (_RETURN, 0, 0, otherwise),
+    ]
+
+
+def _clone(process: int, denied: int) -> list[Instruction]:
+    """Return the filter of the flags of clone."""
+    return [
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_ANY_BIT, 0, 1, _NEW_NAMESPACES),
+        (_RETURN, 0, 0, denied),
+        *_first_argument((_ANY_BIT, _NEW_THREAD), _ALLOW, process),
     ]

@@ -6,13 +6,15 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from jaxkd.runtime.confinement import linux, namespaces, process_tree
-from jaxkd.runtime.confinement.channels import REPORT, TOKEN, TOKEN_BYTES, bootstrap
+from jaxkd.runtime.confinement import linux, namespaces, process_tree, seccomp
+from jaxkd.runtime.confinement.channels import LISTENER, MISSING, REPORT, TOKEN, TOKEN_BYTES, bootstrap
+from jaxkd.runtime.confinement.removal import remove
 
 TAIL_BYTES = 4096
 """Most bytes of output that are kept."""
@@ -36,16 +38,17 @@ class _Stopped(Exception):
 
 
 def main() -> None:
-    """Read a job from stdin, a file, run it, and write the outcome to stdout, both as JSON."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Read a job from stdin, a file, run it, remove its folder, and write the outcome to stdout, both as JSON."""
+    job = json.loads(sys.stdin.buffer.read())
+    run = _Run(job)
+    signal.signal(signal.SIGTERM, run.stop)
     with contextlib.suppress(_Stopped):
-        outcome = _Run(json.loads(sys.stdin.buffer.read())).outcome()
+        try:
+            outcome = run.outcome()
+        finally:
+            remove(job["folder"])
         sys.stdout.write(json.dumps(outcome))
         sys.stdout.flush()
-
-
-def _stop(*_: object) -> None:
-    raise _Stopped
 
 
 class _Run:
@@ -55,14 +58,19 @@ class _Run:
         self._job = job
         self._token = os.urandom(TOKEN_BYTES // 2).hex().encode()
         self._size, self._tail, self._report = 0, b"", b""
-        self._namespaces = False
+        self._namespaces = self._stopped = False
+        self._listener: int | None = None
         self._readers: dict[int, bool] = {}
         """Descriptor -> whether it is the report."""
         self._poll = select.poll()
         self._poll.register(sys.stdout.fileno(), 0)  # reports that the other side is closed
 
+    def stop(self, *_: object) -> None:
+        """End the program at the next look: a signal may come at any moment of a start."""
+        self._stopped = True
+
     def outcome(self) -> dict[str, Any]:
-        """Run the program and return verdict, reason, seconds, output and layers; or an error of the sandbox."""
+        """Run the program and return verdict, reason, seconds, output and layers; or what went wrong before."""
         if linux.ARCHITECTURE:
             linux.adopt_orphans()
             self._namespaces = "namespaces" in self._job["layers"] and namespaces.enter()
@@ -72,11 +80,12 @@ class _Run:
         try:
             verdict, reason = self._watch(child, begun + self._job["seconds"])
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             process_tree.end(child)
         seconds = time.monotonic() - begun
         output = self._tail.decode(errors="replace")
         first, *lines = self._lines() or [""]
+        if f"{first}\n".encode() == MISSING:
+            return {"missing": "seccomp"}
         if verdict == "failed" and not first.startswith("layers"):
             return {"error": f"{reason}\n{output}"}
         refused = next((line.partition(" ")[2] for line in lines if line.startswith("refused ")), None)
@@ -91,19 +100,22 @@ class _Run:
         output, report, token = os.pipe(), os.pipe(), os.pipe()
         os.write(token[1], self._token)
         os.lseek(0, 0, os.SEEK_SET)
-        actions = [(output[1], 1), (output[1], 2), (report[1], REPORT), (token[0], TOKEN)]
+        self._socket, other = socket.socketpair()
+        targets = {1: output[1], 2: output[1], REPORT: report[1], TOKEN: token[0], LISTENER: other.fileno()}
         spawn = functools.partial(
             os.posix_spawn,
             sys.executable,
             [sys.executable, *_OPTIONS, "-c", bootstrap("harness")],
             self._job["environment"],
-            file_actions=[(os.POSIX_SPAWN_DUP2, *action) for action in actions],
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in targets.items()],
         )
         child = os.fork() if self._namespaces else spawn()
         if child == 0:
             _be_process_1(spawn)
-        for descriptor in (output[1], report[1], *token):
+        for descriptor in (output[1], report[1], *token, other.detach()):
             os.close(descriptor)
+        if self._job["processes"] > 1:
+            self._poll.register(self._socket, select.POLLIN)
         self._readers = {output[0]: False, report[0]: True}
         for descriptor in self._readers:
             os.set_blocking(descriptor, False)
@@ -113,11 +125,20 @@ class _Run:
     def _watch(self, child: int, deadline: float) -> End:
         """Wait for the end of the program, or for a limit."""
         next_look = 0.0
-        while True:
-            for descriptor, _ in self._poll.poll(1000 * _TICK_S):
-                if descriptor not in self._readers:
+        while not self._stopped:
+            for descriptor, event in self._poll.poll(1000 * _TICK_S):
+                if descriptor == sys.stdout.fileno():
                     raise _Stopped
-                self._read(descriptor)
+                if descriptor == self._socket.fileno():
+                    self._receive_listener()
+                elif descriptor != self._listener:
+                    self._read(descriptor)
+                elif not event & select.POLLIN:
+                    self._poll.unregister(descriptor)  # nobody is left to ask
+                elif (question := seccomp.question(descriptor)) is not None:
+                    if len(self._members(child)) >= self._job["processes"]:
+                        return self._too_many()
+                    seccomp.permit(descriptor, question)
             finished = self._last_line() in self._lines()
             ended = None if finished else _wait(child)
             if finished or ended is not None:
@@ -138,6 +159,21 @@ class _Run:
                     return over
                 pause = (time.process_time() - begun) / _LOOK_SHARE
                 next_look = time.monotonic() + min(max(pause, _LOOK_S[0]), _LOOK_S[1])
+        raise _Stopped
+
+    def _receive_listener(self) -> None:
+        """Take the right to decide about new processes, which a harness may send once."""
+        _, found, _, _ = socket.recv_fds(self._socket, 1, 1)
+        self._poll.unregister(self._socket)
+        if found:
+            self._listener = found[0]
+            self._poll.register(self._listener, select.POLLIN)
+
+    def _members(self, child: int) -> list[process_tree.Member]:
+        return [member for member in process_tree.members() if not self._namespaces or member.pid != child]
+
+    def _too_many(self) -> End:
+        return "refused", f"more than {self._job['processes']} processes"
 
     def _read(self, descriptor: int) -> None:
         """Read what is there now; of the output no more than its limit allows, and a little."""
@@ -191,9 +227,9 @@ class _Run:
         return "failed", f"exit status {code} before the last line"
 
     def _over_a_limit(self, child: int) -> End | None:
-        found = [member for member in process_tree.members() if not self._namespaces or member.pid != child]
+        found = self._members(child)
         if len(found) > self._job["processes"]:
-            return "refused", f"more than {self._job['processes']} processes"
+            return self._too_many()
         if sum(member.threads for member in found) > MOST_THREADS * len(found):
             return "refused", f"more than {MOST_THREADS} threads"
         if sum(member.memory for member in found) > self._job["memory_mib"] << 20:

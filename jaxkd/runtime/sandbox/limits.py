@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one program may use.
+    """Bounds on what one program may use.
 
     Raises:
         ValueError: a limit is not positive.
@@ -18,7 +18,7 @@ class Limits:
     memory_mib: int = 512
     """Address space of each process, and resident memory of all together, in MiB."""
     processes: int = 1
-    """Processes at a time, the program itself included.  With 1, starting another is denied."""
+    """Processes at a time, the program itself included.  With 1, starting another is denied; more need seccomp."""
     output_bytes: int = 64 << 10
     """Bytes written to stdout and stderr together."""
     file_bytes: int = 1 << 20

@@ -28,14 +28,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from jaxkd.runtime.confinement.channels import bootstrap
+from jaxkd.runtime.confinement.removal import remove
 from jaxkd.runtime.sandbox.limits import Limits
 from jaxkd.runtime.sandbox.outcome import Outcome
-from jaxkd.runtime.sandbox.removal import remove
 
 _LAYERS = ("namespaces", "landlock", "seccomp", "audit")
 """Layers to use where the system has them."""
@@ -55,6 +55,7 @@ def run(program: str, *, limits: Limits = Limits()) -> Outcome:
 
     Raises:
         RuntimeError: Python could not be started.
+        ValueError: `processes` is more than the system can hold a program to.
 
     Example:
         >>> run("assert sorted([2, 1]) == [1, 2]").verdict
@@ -65,7 +66,9 @@ def run(program: str, *, limits: Limits = Limits()) -> Outcome:
     return _outcome(_Supervised(program, limits).answer())
 
 
-def run_all(programs: Iterable[str], *, limits: Limits = Limits(), workers: int | None = None) -> Iterator[Outcome]:
+def run_all(
+    programs: Iterable[str], *, limits: Limits = Limits(), workers: int | None = None
+) -> Generator[Outcome, None, None]:
     """Run programs side by side, and return their outcomes in order, each as soon as it is there.
 
     An iterator that is closed, or interrupted, ends the programs that are running.
@@ -79,7 +82,7 @@ def run_all(programs: Iterable[str], *, limits: Limits = Limits(), workers: int 
         Iterator over one outcome per program.
 
     Raises:
-        ValueError: workers is not positive.
+        ValueError: workers is not positive; or `processes` is more than the system can hold a program to.
         RuntimeError: Python could not be started.
     """
     count = workers if workers is not None else os.cpu_count() or 1
@@ -93,7 +96,7 @@ def layers() -> tuple[str, ...]:
     return tuple(_Supervised("", Limits()).answer()["layers"])
 
 
-def _in_order(programs: Iterator[str], limits: Limits, workers: int) -> Iterator[Outcome]:
+def _in_order(programs: Iterator[str], limits: Limits, workers: int) -> Generator[Outcome, None, None]:
     pending: collections.deque[tuple[_Supervised, Future[dict[str, Any]]]] = collections.deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="sandbox") as pool:
         try:
@@ -120,6 +123,7 @@ class _Supervised:
     def __init__(self, program: str, limits: Limits) -> None:
         self._program, self._limits = program, limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def answer(self) -> dict[str, Any]:
         """Run the program, and return what the supervisor reports."""
@@ -127,10 +131,11 @@ class _Supervised:
         try:
             return self._answer(folder)
         finally:
-            remove(folder)
+            remove(folder)  # as the supervisor did, unless it was ended
 
     def stop(self) -> None:
-        """End the program if it is running."""
+        """End the program if it is running, or as soon as it would."""
+        self._stopped = True
         if self._process is not None:
             self._process.terminate()
 
@@ -153,6 +158,8 @@ class _Supervised:
                 start_new_session=True,  # a Ctrl-C is for the caller, which ends it in order
             )
         with self._process as process:
+            if self._stopped:  # before there was a process to end
+                process.terminate()
             try:
                 answer, errors = process.communicate()
             except BaseException:
@@ -165,6 +172,11 @@ class _Supervised:
                 "layers": (),
             }
         found = json.loads(answer) if answer else {"error": errors.decode(errors="replace")}
+        if "missing" in found:
+            raise ValueError(
+                f"processes must be 1 where the kernel cannot ask before one starts, got {self._limits.processes}. "
+                "Leave it out: it takes Linux 5.5 or later on x86_64 or aarch64, and a container that permits seccomp."
+            )
         if "error" in found:
             raise RuntimeError(
                 f"Python must start in the sandbox, and did not: {found['error'].strip()}\n"

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 
 
 def remove(folder: str) -> None:
@@ -11,12 +10,14 @@ def remove(folder: str) -> None:
     Folders move up to the top until none holds another.
 
     Args:
-        folder: path; its parent must be writable.
+        folder: path; it may be missing.
     """
+    if not os.path.exists(folder):
+        return
     while below := _without_files(folder):
         for path in below:
             for deeper in _without_files(path):
-                os.rename(deeper, os.path.join(folder, secrets.token_hex()))
+                os.rename(deeper, os.path.join(folder, os.urandom(16).hex()))
             os.rmdir(path)
     os.rmdir(folder)
 
