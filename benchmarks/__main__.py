@@ -21,6 +21,7 @@ from benchmarks.methods import (
 )
 from benchmarks.models import install, models_compile, models_forward, models_load, rollout, sampler, surgery
 from benchmarks.runner import main
+from benchmarks.suites import suites
 from benchmarks.tests import mutants, suite
 
 BENCHMARKS = (
@@ -52,6 +53,7 @@ BENCHMARKS = (
     suite.BENCHMARK,
     mutants.BENCHMARK,
     kills.BENCHMARK,
+    suites.BENCHMARK,
 )
 
 if __name__ == "__main__":

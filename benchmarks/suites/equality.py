@@ -216,7 +216,9 @@ def _rouge(ours: SuiteResult, samples: Mapping[str, Sequence[str]]) -> Row:
         abs(value / 100 - scorer.score(references[row], samples[f"endings/{row}"][0])["rougeL"].fmeasure)
         for row, value in zip(metric.rows, metric.values, strict=True)
     ]
-    return Row(figure="harness: largest difference of Rouge-L and rouge_score", value=max(differences), unit="", bar=ROUGE)
+    return Row(
+        figure="harness: largest difference of Rouge-L and rouge_score", value=max(differences), unit="", bar=ROUGE
+    )
 
 
 def _gsm8k(tasks: Path, suite: Suite) -> list[Row]:
