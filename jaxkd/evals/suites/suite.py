@@ -32,7 +32,7 @@ class Metric:
 
     name: str
     tokens: RougeTokens = "auto"
-    """What `rouge_l` compares; "auto" is resolved from all references of the task."""
+    """Unit of text that `rouge_l` compares; "auto" is resolved from all references of the task."""
     number: NumberRule = "auto"
     """Rule that finds the number of a `math` reply."""
     k: int = 1
@@ -104,7 +104,7 @@ class Task:
     mode: Mode = "generate"
     """Whether the reply is generated and read, or the options are compared by their log-likelihood."""
     continuations: Continuations = "letters"
-    """What is scored of an option: its letter or its text."""
+    """Part of an option that is scored: its letter or its text."""
     rotations: Rotations = "none"
     """Whether a question is asked once, or once for each rotation of its options."""
     words: tuple[str, str] = ("true", "false")
