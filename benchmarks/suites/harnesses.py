@@ -84,7 +84,7 @@ def _theory_of_mind(limit: int) -> list[Row]:
         task.write_text(THEORY_OF_MIND, encoding="utf-8")
         inspect = str(Path(sys.executable).with_name("inspect"))
         options = ["--limit", str(limit), "--max-tokens", "64", "--log-format", "json", "--log-dir", str(logs)]
-        program = [inspect, "eval", str(task), "--model", f"jaxkd/{MODEL}", "--display", "plain", *options]
+        program = [inspect, "eval", task.name, "--model", f"jaxkd/{MODEL}", "--display", "plain", *options]
         run = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
         written = sorted(logs.glob("*.json"))
         if run.returncode or not written:

@@ -6,16 +6,24 @@ read.  Trees of any shape fill rows to nearly the last column, so little is comp
 
 import bisect
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxkd.sampling.prompts import batches, bucket
+from jaxkd.sampling.prompts import bucket
 
-WIDTH = 512
-"""Columns of a row, unless a single tree needs more.  Attention reads all of them for each token."""
+WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512)
+"""Columns that rows may have; a longer tree has a row of its own length."""
+WIDEST = WIDTHS[-1]
+
+ATTENTION = 768
+"""Columns of a row whose attention costs as much as everything else, for a small model on a CPU."""
+
+DIGITS = 4
+"""Leading binary digits of the number of rows of a group, the others being 0: few programs, and few rows of padding."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,7 +121,7 @@ def grow(requests: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[Co
     latest: dict[tuple[int, ...], int] = {}
     for index, (trunk, branch) in enumerate(requests):
         held = latest.get(trunk)
-        if held is not None and grown[held].tokens + len(branch) - 1 <= max(WIDTH, 2 * len(trunk)):
+        if held is not None and grown[held].tokens + len(branch) - 1 <= max(WIDEST, 2 * len(trunk)):
             tree = grown[held]
             branches, indices = (*tree.branches, branch), (*tree.indices, index)
             grown[held] = dataclasses.replace(tree, branches=branches, indices=indices)
@@ -124,25 +132,29 @@ def grow(requests: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[Co
 
 
 def fill(trees: Sequence[ContextTree], *, rows: int, parts: int) -> Iterator[FilledRows]:
-    """Fill rows with trees, the longest first, each into the row that it fills best; group rows of similar length.
+    """Fill rows with trees, and group the rows of one width into groups of one size.
+
+    The width is that with the least to compute: narrow rows have less attention, wide ones less padding.
 
     Args:
         trees: the trees.
-        rows: maximum rows of `WIDTH` columns in a group; of longer rows there are fewer.
-        parts: divisor of the rows of a group, as in `prompts.batches`.
+        rows: maximum number of rows of `WIDEST` columns in a group; of wider rows there are fewer, of others more.
+        parts: divisor of the number of rows of a group: 1, or the number of devices over which they are split.
     """
-    filled = _filled(trees)
-    sizes = [max(WIDTH, 1 << (_tokens(row) - 1).bit_length()) for row in filled]
-    for size in sorted(set(sizes)):
-        alike = [row for row, own in zip(filled, sizes, strict=True) if own == size]
+    filled = min((_filled(trees, width) for width in WIDTHS), key=_cost)
+    for width in sorted({row.width for row in filled}):
+        alike = [row.trees for row in filled if row.width == width]
+        at_once = max(1, rows * WIDEST // width)
+        even = math.ceil(len(alike) / math.ceil(len(alike) / at_once))
+        step = math.lcm(1 << max(0, even.bit_length() - DIGITS), parts)
+        size = math.ceil(even / step) * step
         most = max(sum(tree.targets for tree in row) for row in alike)
-        at_once = max(1, rows * WIDTH // size)
-        for batch in batches([_tokens(row) for row in alike], rows=at_once, parts=parts, limit=size):
+        for start in range(0, len(alike), size):
             yield FilledRows(
-                trees=tuple(alike[index] for index in batch.indices),
-                rows=batch.rows,
-                length=batch.length,
-                targets=bucket(most, limit=most + WIDTH),
+                trees=tuple(alike[start : start + size]),
+                rows=size,
+                length=width,
+                targets=bucket(most, limit=1 << (most - 1).bit_length()),
             )
 
 
@@ -151,21 +163,29 @@ def _read(tree: ContextTree) -> Iterator[tuple[tuple[int, ...], int]]:
     return ((branch[:-1], len(tree.trunk)) for branch in tree.branches)
 
 
-def _tokens(row: Sequence[ContextTree]) -> int:
-    return sum(tree.tokens for tree in row)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Row:
+    width: int
+    trees: tuple[ContextTree, ...]
 
 
-def _filled(trees: Sequence[ContextTree]) -> list[tuple[ContextTree, ...]]:
-    """Best-fit decreasing bin packing."""
+def _cost(filled: Sequence[_Row]) -> float:
+    return sum(row.width * (1 + row.width / ATTENTION) for row in filled)
+
+
+def _filled(trees: Sequence[ContextTree], width: int) -> list[_Row]:
+    """Best-fit decreasing bin packing: the longest first, each into the row that it fills best."""
     rows: list[list[ContextTree]] = []
+    widths: list[int] = []
     room: list[tuple[int, int]] = []  # free columns and index of each row, ascending
     for tree in sorted(trees, key=lambda tree: -tree.tokens):
         place = bisect.bisect_left(room, (tree.tokens, 0))
         if place == len(room):
+            widths.append(width if tree.tokens <= width else bucket(tree.tokens, limit=2 * tree.tokens))
             rows.append([])
-            free, row = max(WIDTH, tree.tokens), len(rows) - 1
+            free, row = widths[-1], len(rows) - 1
         else:
             free, row = room.pop(place)
         rows[row].append(tree)
         bisect.insort(room, (free - tree.tokens, row))
-    return [tuple(row) for row in rows]
+    return [_Row(width=one, trees=tuple(row)) for one, row in zip(widths, rows, strict=True)]

@@ -12,7 +12,7 @@ from jaxkd.models import LanguageModel, Pretrained
 from jaxkd.models.checkpoints.language_model import language_model as load
 from jaxkd.models.transformer import decoder
 from jaxkd.sampling import Continuation, continuation_log_probs
-from jaxkd.sampling.context_trees import WIDTH, fill, grow
+from jaxkd.sampling.context_trees import fill, grow
 from jaxkd.sampling.continuations import tree_log_probs
 from jaxkd.sharding import shard
 from tests.models import tiny
@@ -106,12 +106,26 @@ def test_a_context_is_read_once_and_a_row_holds_many_trees():
     assert [tree.tokens for tree in trees] == [50 + 4 * 10] * 20
     assert [tree.indices for tree in trees[:2]] == [(0, 1, 2, 3), (4, 5, 6, 7)]
     (batch,) = fill(trees, rows=8, parts=1)
-    assert (batch.rows, batch.length, sorted(map(len, batch.trees))) == (4, WIDTH, [5, 5, 5, 5])
+    assert (batch.rows, batch.length, set(map(len, batch.trees))) == (20, 96, {1})
     arrays = batch.arrays()
     assert (arrays.trees > 0).sum() == 20 * 90
     assert arrays.mask.sum() == 20 * 44
     options = grow([((1,) * 60, (branch,)) for branch in range(26)])
     assert [tree.tokens for tree in options] == [60]
+
+
+def test_rows_are_as_wide_as_costs_least():
+    def shapes(*lengths, rows=8, parts=1):
+        trees = grow([((number,) * length, (1,)) for number, length in enumerate(lengths)])
+        return [(one.rows, one.length) for one in fill(trees, rows=rows, parts=parts)]
+
+    assert shapes(18) == [(1, 32)]
+    assert shapes(*[130] * 60) == [(20, 192)] * 3, "wider rows would have less padding and more attention"
+    assert shapes(*[60] * 1000) == [(64, 64)] * 16, "at most 128 rows, in groups of one size"
+    assert shapes(*[60] * 33) == [(36, 64)], "few sizes"
+    assert shapes(*[60] * 9, parts=8) == [(16, 64)]
+    assert shapes(600, 600, 600, rows=1) == [(1, 768)] * 3
+    assert shapes(*[100] * 3, 1700) == [(1, 2048)], "short ones fill the row of a long one"
 
 
 def test_many_long_continuations_of_a_context_become_several_trees():
