@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import sqlite3
 
 import pytest
 
@@ -83,26 +82,3 @@ def test_sentences_are_those_of_documentation_in_ascii(monkeypatch):
     assert sorted(pairs.references) == sorted(rouge.sentences())
     assert pairs.hypotheses != pairs.references
     assert pairs == rouge.sentence_pairs(2)
-
-
-def test_articles_are_those_in_force_of_the_seven_laws(tmp_path):
-    file = tmp_path / "laws.db"
-    with sqlite3.connect(file) as connection:
-        connection.execute("CREATE TABLE laws (law_id TEXT, law_name TEXT, status TEXT)")
-        connection.execute(
-            "CREATE TABLE articles (id INTEGER, law_id TEXT, law_name TEXT, status TEXT, article_text TEXT)"
-        )
-        laws = [
-            ("b", "中华人民共和国港口法", "现行有效"),
-            ("a", "中华人民共和国铁路法", "现行有效"),
-            ("c", "中华人民共和国公路法", "历史版本"),
-            ("d", "中华人民共和国民法典", "现行有效"),
-        ]
-        connection.executemany("INSERT INTO laws VALUES (?, ?, ?)", laws)
-        connection.executemany(
-            "INSERT INTO articles VALUES (?, ?, '', '', ?)",
-            [(number, law, f"{law}{number}") for number, law in enumerate("ccbbaadd")],
-        )
-    connection.close()
-    assert rouge.articles(file) == ("a4", "a5", "b2", "b3")
-    assert len(rouge.TRANSPORT_LAWS) == 7
