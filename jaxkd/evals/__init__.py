@@ -6,6 +6,7 @@ from jaxkd.evals.judges.chat import Chat as Chat
 from jaxkd.evals.judges.endpoint import Endpoint as Endpoint
 from jaxkd.evals.judges.judge4 import Judge4 as Judge4
 from jaxkd.evals.judges.local_model import LocalModel as LocalModel
+from jaxkd.evals.judges.model_judge import LikelihoodJudge as LikelihoodJudge
 from jaxkd.evals.judges.model_judge import ModelJudge as ModelJudge
 from jaxkd.evals.judges.pairwise import Judge as Judge
 from jaxkd.evals.judges.rating import RatingJudge as RatingJudge
@@ -20,6 +21,7 @@ from jaxkd.evals.language.health import Health as Health
 from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy as PreferenceAccuracy
 from jaxkd.evals.language.reference_kl import ReferenceKL as ReferenceKL
 from jaxkd.evals.language.samples import Samples as Samples
+from jaxkd.evals.language.suite_scores import SuiteScores as SuiteScores
 from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy as SurfaceAccuracy
 from jaxkd.evals.language.win_rate import Judged as Judged
 from jaxkd.evals.language.win_rate import WinRate as WinRate

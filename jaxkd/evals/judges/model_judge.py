@@ -1,4 +1,4 @@
-"""Verdicts of a language model."""
+"""Verdicts of a language model, by its reply or by the likelihood of either letter."""
 
 import dataclasses
 import logging
@@ -6,10 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from jaxkd.data.examples import Example
+from jaxkd.data.text.chat import Template, prompt_tokens, response_tokens
 from jaxkd.evals.judges.chat import Chat, without_thinking
 from jaxkd.evals.judges.local_model import LocalModel
 from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
 from jaxkd.evals.judges.quoting import quoted
+from jaxkd.models.checkpoints.language_model import language_model
+from jaxkd.models.checkpoints.pretrained import Pretrained
+from jaxkd.sampling import Continuation, continuation_log_probs
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +75,41 @@ class ModelJudge(Judge):
             return fields
         older = {name: fields[name] for name in ("model", "template") if name in fields}
         return {"chat": LocalModel(**older)} | {name: fields[name] for name in fields.keys() - older.keys()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LikelihoodJudge(Judge):
+    """Language model that is prompted as by `ModelJudge`, and whose likelier letter, A or B, is its verdict.
+
+    Every question has a verdict, also with a model that would reply something else; equal likelihoods are a tie.
+    """
+
+    model: Pretrained
+    """Model that is prompted, on the ambient mesh."""
+    template: Template = "chat"
+    """Rendering of the prompt."""
+
+    def __call__(self, questions: Sequence[Question]) -> list[Verdict]:
+        """Score both letters after each prompt.
+
+        Raises:
+            ValueError: a question that exceeds the model's positions.
+        """
+        model = language_model(self.model)
+        letters = [tuple(response_tokens(letter, model.tokenizer)) for letter in _LETTERS]
+        contexts = [
+            tuple(prompt_tokens(example, model.tokenizer, self.template))
+            for example in (
+                Example(key=str(index), group="", messages=_conversation(question), response="")
+                for index, question in enumerate(questions)
+            )
+        ]
+        requests = [Continuation(context=context, continuation=letter) for context in contexts for letter in letters]
+        scores = [score.log_prob for score in continuation_log_probs(model, requests)]
+        return [
+            "tie" if first == second else "first" if first > second else "second"
+            for first, second in zip(scores[::2], scores[1::2], strict=True)
+        ]
 
 
 def _conversation(question: Question) -> tuple[tuple[str, str], ...]:

@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxkd.evals.judges.chat import Chat, Messages, Received
 from jaxkd.runtime.storage.files import append
+from jaxkd.runtime.storage.json_lines import whole_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,18 +74,13 @@ def _key(source: str, messages: Messages, max_new_tokens: int) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Read the complete rows, and cut off the one that a killed process left incomplete."""
-    content = path.read_bytes() if path.exists() else b""
-    complete = content[: content.rfind(b"\n") + 1]
-    if len(complete) < len(content):
-        os.truncate(path, len(complete))
     replies: dict[str, str] = {}
-    for number, line in enumerate(complete.splitlines(), start=1):
+    for number, row in enumerate(whole_rows(path), start=1):
         try:
-            row = json.loads(line)
             replies[row["key"]] = row["reply"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(
-                f'{path}, line {number}, must be a JSON object with "key" and "reply", got {line[:80]!r}. Remove it.'
+                f'{path}, line {number}, must be a JSON object with "key" and "reply", got {str(row)[:60]!r}. '
+                "Remove it."
             ) from error
     return replies

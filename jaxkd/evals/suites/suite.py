@@ -89,6 +89,13 @@ class Sampled:
     stop: tuple[str, ...] = ()
     """Strings that end a reply."""
 
+    def __str__(self) -> str:
+        """One line for a result."""
+        chosen = f"temperature {self.temperature:g}" if self.temperature else "the most probable tokens"
+        ngram = "" if self.no_repeat_ngram is None else f", no sequence of {self.no_repeat_ngram} tokens twice"
+        count = "a reply" if self.replies == 1 else f"{self.replies} replies"
+        return f"{count} of at most {self.max_new_tokens:,} tokens, {chosen}{ngram}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:

@@ -5,9 +5,14 @@ import logging
 import pytest
 
 from jaxkd.data import Example
-from jaxkd.evals import Endpoint, Judged, LocalModel, ModelJudge
+from jaxkd.evals import Endpoint, Judged, LikelihoodJudge, LocalModel, ModelJudge
+from jaxkd.evals.judges import model_judge
 from jaxkd.evals.judges.pairwise import Question
 from jaxkd.evals.language.generation_metric import Generation
+from jaxkd.evals.suites.language_model import TextRespondent
+from jaxkd.evals.suites.respondent import Compared
+from jaxkd.models import Pretrained
+from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from tests.evals.judges.server import said
 
@@ -87,3 +92,17 @@ def test_a_judge_of_an_older_config_is_read(tiny):
     assert configs.decode(configs.encode(now)) == now
     with pytest.raises(ValueError, match="jaxkd.evals:ModelJudge has no field letters"):
         configs.decode(stored | {"letters": "AB"})
+
+
+def test_the_likelier_letter_is_the_verdict(tiny_folder):
+    questions = [QUESTION, Question(prompt="the he", first="the the", second="he he")]
+    verdicts = LikelihoodJudge(model=Pretrained(path=str(tiny_folder)))(questions)
+    respondent = TextRespondent(model=language_model(Pretrained(path=str(tiny_folder))))
+    for question, verdict in zip(questions, verdicts, strict=True):
+        ((_, prompt),) = model_judge._conversation(question)
+        ((first, second),) = respondent.log_likelihoods(
+            [Compared(prompt=prompt, separator="", continuations=("A", "B"))]
+        )
+        assert verdict == ("first" if first > second else "second")
+    judged = Judged(judge=LikelihoodJudge(model=Pretrained(path=str(tiny_folder))))
+    assert configs.decode(configs.encode(judged)) == judged

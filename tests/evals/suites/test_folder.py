@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pytest
@@ -22,6 +23,10 @@ def test_a_suite_of_every_type(tmp_path):
     assert [metric.title for metric in programs.metrics] == ["pass@1", "pass@2"]
     assert programs.sampled.replies == 3
     assert programs.sampled.max_input_tokens == 64
+    assert str(programs.sampled) == "3 replies of at most 8 tokens, temperature 1"
+    dskd = dataclasses.replace(programs.sampled, replies=5, no_repeat_ngram=6, max_new_tokens=1024)
+    assert str(dskd) == "5 replies of at most 1,024 tokens, temperature 1, no sequence of 6 tokens twice"
+    assert str(sums.sampled) == "a reply of at most 8 tokens, the most probable tokens"
     assert [one.name for one in suite.aggregates] == ["SUM", "MEAN"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from jaxkd.data import Example
 from jaxkd.data.text import chat
-from jaxkd.evals.language.suite_scores import SuiteScores
+from jaxkd.evals import SuiteScores
 from jaxkd.evals.suites.language_model import TextRespondent
 from jaxkd.evals.suites.reading import folder
 from jaxkd.evals.suites.respondent import Compared
