@@ -97,7 +97,7 @@ def _fitting(task: Task, respondent: Respondent) -> tuple[list[Presented], list[
     else:
         skipped = []
     new = 0 if task.mode == "loglik" else task.sampled.max_new_tokens
-    limit = min(task.sampled.max_input_tokens, respondent.max_prompt_tokens(new))
+    limit = max(min(task.sampled.max_input_tokens, respondent.max_prompt_tokens(new)), 0)
     kept = []
     for one, tokens in zip(questions, respondent.prompt_tokens([one.prompt for one in questions]), strict=True):
         if tokens <= limit:

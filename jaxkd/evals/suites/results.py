@@ -64,7 +64,7 @@ class TaskResult:
     """Rows that were asked."""
     skipped: dict[str, int]
     """Rows that were not asked, by reason."""
-    asked: str
+    settings: str
     """Way in which the rows were asked: log-likelihoods, or the settings of the sampling."""
     replies: int
     unparsed: int
@@ -156,7 +156,7 @@ def _task(task: Task, scored: Sequence[Scored], skipped: Sequence[Skipped], *, j
         missing=tuple(one.title for one in task.metrics if one.title not in {found.metric for found in metrics}),
         scored=len(asked),
         skipped=reasons([one for one in skipped if one.question.row.id not in asked and one.question.rotation == 0]),
-        asked="the log-likelihood of each option" if task.mode == "loglik" else str(task.sampled),
+        settings="the log-likelihood of each option" if task.mode == "loglik" else str(task.sampled),
         replies=len(scored),
         unparsed=sum(not one.parsed for one in scored),
         unrated=sum(one.values["judge4"] is None for one in scored) if rated else None,

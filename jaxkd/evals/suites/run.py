@@ -17,6 +17,7 @@ from jaxkd.evals.suites.respondent import Respondent
 from jaxkd.evals.suites.results import MetricResult, PositionBias, SuiteResult, TaskResult, summarise
 from jaxkd.evals.suites.scores import Scored, score
 from jaxkd.evals.suites.suite import Suite
+from jaxkd.metrics import rouge_l
 from jaxkd.runtime.environment import environment
 from jaxkd.runtime.sandbox import Limits
 from jaxkd.runtime.storage.files import read_json, write_json, write_text
@@ -54,8 +55,12 @@ def evaluate(
 
     Raises:
         BlockingIOError: another process writes to the folder.
+        ModuleNotFoundError: a suite that asks for jieba where it is not installed.
         ValueError: a folder with the answers to another suite.
     """
+    for task in suite.tasks:
+        for metric in task.metrics:
+            rouge_l("", "", tokens=metric.tokens)  # fails where jieba is asked for and not installed
     with contextlib.nullcontext() if folder is None else locked(folder):
         if folder is not None:
             _claim(folder, suite)

@@ -90,7 +90,7 @@ def _remarks(task: TaskResult) -> list[str]:
         found.append(f"prefers {task.bias.letter}: {task.bias.interval.estimate:.0f} % of its choices")
     found += [f"{count} rows skipped: {reason}" for reason, count in task.skipped.items()]
     if task.scored:
-        found.append(f"asked for {task.asked}")
+        found.append(f"asked for {task.settings}")
     if task.scored and task.missing:
         found.append(f"{', '.join(task.missing)} needs a judge")
     for count, text in (

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from jaxkd.evals.judges.rating import RatingJudge
+from jaxkd.evals.judges.rating import Rating, RatingJudge, Unparsed
 from jaxkd.evals.suites.reading import folder
 from jaxkd.evals.suites.run import evaluate, read_result
+from jaxkd.metrics import rouge
 from tests.evals.suites import folders
 from tests.evals.suites.respondents import Planted
 
@@ -136,6 +137,16 @@ def test_a_folder_that_changed_is_named_and_only_its_changes_are_asked(suite, tm
         evaluate(other, again, folder=output)
 
 
+def test_a_package_that_is_missing_is_named_before_anything_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(rouge, "find_spec", lambda name: None)
+    rouge._jieba.cache_clear()
+    yaml = folders.YAML.replace("tokens: word", "tokens: jieba")
+    model = dataclasses.replace(KNOWS, asked=[])
+    with pytest.raises(ModuleNotFoundError, match="needs jieba"):
+        evaluate(folder.read(folders.write(tmp_path / "small", yaml=yaml)), model)
+    assert model.asked == []
+
+
 def test_every_answer_is_kept_with_its_score(suite, tmp_path):
     evaluate(suite, dataclasses.replace(KNOWS), folder=tmp_path / "out")
     rows = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
@@ -157,5 +168,28 @@ def test_a_folder_without_a_result(tmp_path):
         read_result(tmp_path)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Judge(RatingJudge):
-    """Judge that rates every second reply."""
+    """Judge that gives each of some ratings in turn."""
+
+    ratings: tuple
+
+    def __call__(self, questions):
+        assert [question.references for question in questions] == [("Hello, world!",)] * len(self.ratings)
+        return list(self.ratings)
+
+    def provenance(self):
+        return "a judge"
+
+
+def test_a_judge_rates_and_its_garbage_is_counted(tmp_path):
+    yaml = folders.YAML.replace("    type: generate\n", "    type: generate\n    replies: 2\n    temperature: 1.0\n")
+    suite = folder.read(folders.write(tmp_path / "small", yaml=yaml))
+    judge = _Judge(ratings=(Rating(score=70.0, aspects={}, text="{...}"), Unparsed(fault="no JSON", text="Good!")))
+    result = evaluate(suite, dataclasses.replace(KNOWS), judge=judge, folder=tmp_path / "out")
+    (summaries,) = [task for task in result.tasks if task.id == "summaries"]
+    assert {one.metric: one.interval.estimate for one in summaries.metrics} == {"rouge_l": 100.0, "judge4": 70.0}
+    assert (summaries.replies, summaries.unrated, result.judge) == (2, 1, "a judge")
+    assert not result.aggregates["SUM"].partial
+    rows = [json.loads(line) for line in (tmp_path / "out/scores.jsonl").read_text().splitlines()]
+    assert [row["remark"] for row in rows if row["task"] == "summaries"] == ["{...}", "Good!"]
