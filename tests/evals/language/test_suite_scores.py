@@ -12,11 +12,11 @@ def test_a_suite_is_asked_at_the_cadence_of_the_validation_and_chooses_the_best_
         evaluate_every=1,
         validation=(scores,),
         evaluators=(),
-        keep_best="suite/capitals.accuracy",
+        keep_best="capitals.accuracy",
         better="higher",
     )
     train.run(tmp_path / "run", seed=0, stages={})
-    name = "validation/suite/capitals.accuracy"
+    name = "validation/capitals.accuracy"
     found = [row[name] for row in metric_writer.read(tmp_path / "run") if name in row]
     assert len(found) == 2
     assert all(0 <= value <= 100 for value in found)
