@@ -10,7 +10,7 @@ from benchmarks.row import Bar, Row
 from jaxkd.evals.suites.language_model import TextRespondent
 from jaxkd.evals.suites.questions import presented
 from jaxkd.evals.suites.reading import folder
-from jaxkd.evals.suites.respondent import Compared, Reply, Respondent
+from jaxkd.evals.suites.respondent import Compared, Prompt, Reply, Respondent
 from jaxkd.evals.suites.results import TaskResult
 from jaxkd.evals.suites.run import evaluate
 from jaxkd.evals.suites.suite import Sampled, Suite
@@ -36,18 +36,18 @@ class Planted(Respondent):
     def provenance(self) -> str:
         return self.name
 
-    def prompt_tokens(self, prompts: Sequence[str]) -> list[int]:
+    def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         return [1] * len(prompts)
 
     def max_prompt_tokens(self, new_tokens: int) -> int:
         return 1
 
-    def replies(self, prompts: Sequence[str], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
-        return [Reply(text=self.letters.get(prompt, "A")) for prompt in prompts]
+    def replies(self, prompts: Sequence[Prompt], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
+        return [Reply(text=self.letters.get(prompt.text, "A")) for prompt in prompts]
 
     def log_likelihoods(self, questions: Sequence[Compared]) -> list[tuple[float, ...]]:
         return [
-            tuple(float(letter == self.letters.get(one.prompt, "A")) for letter in one.continuations)
+            tuple(float(letter == self.letters.get(one.prompt.text, "A")) for letter in one.continuations)
             for one in questions
         ]
 

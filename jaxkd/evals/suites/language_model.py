@@ -8,7 +8,7 @@ import jax
 from jaxkd.data.examples import Example
 from jaxkd.data.text import chat
 from jaxkd.data.text.chat import Template
-from jaxkd.evals.suites.respondent import Compared, Reply, Respondent
+from jaxkd.evals.suites.respondent import Compared, Prompt, Reply, Respondent
 from jaxkd.evals.suites.suite import Sampled
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.sampling import Finish, Sampling, generate
@@ -38,16 +38,16 @@ class TextRespondent(Respondent):
         system = "" if self.system is None else f", system message {self.system!r}"
         return f"{name}, {self.template} template{system}"
 
-    def prompt_tokens(self, prompts: Sequence[str]) -> list[int]:
-        return [len(tokens) for tokens in map(self._tokens, prompts)]
+    def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        return [len(self._tokens(prompt.text)) for prompt in prompts]
 
     def max_prompt_tokens(self, new_tokens: int) -> int:
         return self.model.config.max_positions - new_tokens
 
-    def replies(self, prompts: Sequence[str], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
+    def replies(self, prompts: Sequence[Prompt], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
         texts = generate(
             self.model,
-            [self._tokens(prompt) for prompt in prompts],
+            [self._tokens(prompt.text) for prompt in prompts],
             max_new_tokens=sampled.max_new_tokens,
             sampling=Sampling(temperature=sampled.temperature, no_repeat_ngram=sampled.no_repeat_ngram),
             stop=sampled.stop,
@@ -66,11 +66,11 @@ class TextRespondent(Respondent):
         if self.template == "plain":
             # A tokenizer may join the last characters of a prompt and the first of a continuation; spaces at the end of
             # the prompt go with the continuation, as in lm-evaluation-harness.
-            prompt = one.prompt.rstrip()
-            context, both = self._tokens(prompt), self._tokens(one.prompt + one.separator + continuation)
+            text = one.prompt.text
+            context, both = self._tokens(text.rstrip()), self._tokens(text + one.separator + continuation)
             return Continuation(context=tuple(both[: len(context)]), continuation=tuple(both[len(context) :]))
         tokens = chat.response_tokens(continuation, self.model.tokenizer)
-        return Continuation(context=tuple(self._tokens(one.prompt)), continuation=tuple(tokens))
+        return Continuation(context=tuple(self._tokens(one.prompt.text)), continuation=tuple(tokens))
 
     def _tokens(self, prompt: str) -> list[int]:
         if self.template == "plain":

@@ -7,6 +7,7 @@ import string
 from collections.abc import Iterator
 
 from jaxkd.evals.suites.suite import Row, Task
+from jaxkd.runtime.packages import file_sha256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,8 @@ class Presented:
             if task.mode == "loglik"
             else [dataclasses.asdict(task.sampled) | {"max_input_tokens": None, "replies": None}]
         )
-        text = json.dumps([respondent, self.prompt, self.row.images, *asked], ensure_ascii=False)
+        images = [file_sha256(image) for image in self.row.images]
+        text = json.dumps([respondent, self.prompt, images, *asked], ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxkd.evals.suites.questions import Presented, presented
-from jaxkd.evals.suites.respondent import Compared, Respondent
+from jaxkd.evals.suites.respondent import Compared, Prompt, Respondent
 from jaxkd.evals.suites.suite import Suite, Task
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.storage.files import append
@@ -84,6 +84,10 @@ def reasons(skipped: Sequence[Skipped]) -> dict[str, int]:
     return dict(Counter(one.reason for one in skipped))
 
 
+def _prompt(one: Presented) -> Prompt:
+    return Prompt(text=one.prompt, images=one.row.images)
+
+
 def _draws(task: Task) -> int:
     return 1 if task.mode == "loglik" else task.sampled.replies
 
@@ -99,7 +103,7 @@ def _fitting(task: Task, respondent: Respondent) -> tuple[list[Presented], list[
     new = 0 if task.mode == "loglik" else task.sampled.max_new_tokens
     limit = max(min(task.sampled.max_input_tokens, respondent.max_prompt_tokens(new)), 0)
     kept = []
-    for one, tokens in zip(questions, respondent.prompt_tokens([one.prompt for one in questions]), strict=True):
+    for one, tokens in zip(questions, respondent.prompt_tokens(list(map(_prompt, questions))), strict=True):
         if tokens <= limit:
             kept.append(one)
         else:
@@ -123,13 +127,14 @@ def _ask(batch: Sequence[tuple[Presented, int]], respondent: Respondent, seed: i
     task = questions[0].task
     if task.mode == "loglik":
         compared = [
-            Compared(prompt=one.prompt, separator=task.separator, continuations=one.continuations) for one in questions
+            Compared(prompt=_prompt(one), separator=task.separator, continuations=one.continuations)
+            for one in questions
         ]
         scores = respondent.log_likelihoods(compared)
         return [Answered(question=one, log_likelihoods=score) for one, score in zip(questions, scores, strict=True)]
     numbers = {one.key: number for number, one in enumerate(presented(task))}
     replies = respondent.replies(
-        [one.prompt for one in questions],
+        list(map(_prompt, questions)),
         task.sampled,
         seed=seed + draw,
         ids=[numbers[one.key] for one in questions],

@@ -3,8 +3,18 @@
 import abc
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaxkd.evals.suites.suite import Sampled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """Question as it is put to a model."""
+
+    text: str
+    images: tuple[Path, ...] = ()
+    """Files of images that belong to it; none for a model that takes none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +30,7 @@ class Reply:
 class Compared:
     """A prompt and the continuations whose log-likelihoods are compared."""
 
-    prompt: str
+    prompt: Prompt
     separator: str
     continuations: tuple[str, ...]
 
@@ -36,7 +46,7 @@ class Respondent(abc.ABC):
         """Identity of the model and of how it is prompted; replies are kept under it."""
 
     @abc.abstractmethod
-    def prompt_tokens(self, prompts: Sequence[str]) -> list[int]:
+    def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Number of tokens of each prompt as the model sees it."""
 
     @abc.abstractmethod
@@ -44,11 +54,11 @@ class Respondent(abc.ABC):
         """Number of tokens that a prompt may have beside `new_tokens` new ones."""
 
     @abc.abstractmethod
-    def replies(self, prompts: Sequence[str], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
+    def replies(self, prompts: Sequence[Prompt], sampled: Sampled, *, seed: int, ids: Sequence[int]) -> list[Reply]:
         """Reply to each prompt, in order.
 
         Args:
-            prompts: texts of the prompts.
+            prompts: prompts, all with the same settings.
             sampled: settings of the generation.
             seed: random seed of the samples.
             ids: number of each prompt, on which its samples depend.

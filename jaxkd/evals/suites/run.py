@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -136,11 +135,7 @@ def _task(found: Mapping[str, Any]) -> TaskResult:
 def _claim(folder: Path, suite: Suite) -> None:
     """Give a folder to a suite; name the rows that changed since answers were stored in it."""
     path = folder / _ASKED
-    rows = {
-        f"{task.id}/{row.id}": hashlib.sha256(repr((task.prompt, row)).encode()).hexdigest()[:16]
-        for task in suite.tasks
-        for row in task.rows
-    }
+    rows = {f"{task.id}/{row.id}": row.fingerprint() for task in suite.tasks for row in task.rows}
     if path.is_file():
         before = read_json(path)
         if before["name"] != suite.name:

@@ -1,6 +1,7 @@
 """A suite: tasks of questions in a folder, and the metrics by which the answers are scored."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -8,6 +9,7 @@ from jaxkd.data.examples import subset
 from jaxkd.evals.suites.aggregates import Aggregate
 from jaxkd.metrics.numbers import NumberRule
 from jaxkd.metrics.rouge import Tokenization
+from jaxkd.runtime.packages import file_sha256
 
 TaskType: TypeAlias = Literal["choice", "truefalse", "exact", "math", "generate", "code"]
 Mode: TypeAlias = Literal["generate", "loglik"]
@@ -56,8 +58,8 @@ class Row:
     """Index of the right option; of a true/false question 0 for true and 1 for false."""
     references: tuple[str, ...] = ()
     """Right answers, of which one has to be met."""
-    images: tuple[str, ...] = ()
-    """Paths of images, relative to the folder."""
+    images: tuple[Path, ...] = ()
+    """Files of images that belong to the question."""
     test: str = ""
     """Source code that checks a program and runs after it."""
     prefix: str = ""
@@ -67,6 +69,12 @@ class Row:
     def key(self) -> str:
         """Permanent name, by whose hash a part of the rows is chosen."""
         return self.id
+
+    def fingerprint(self) -> str:
+        """Hash of all fields and of the images' contents, wherever they lie."""
+        images = [file_sha256(image) for image in self.images]
+        text = repr((dataclasses.replace(self, images=()), images))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

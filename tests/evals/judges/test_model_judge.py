@@ -10,7 +10,7 @@ from jaxkd.evals.judges import model_judge
 from jaxkd.evals.judges.pairwise import Question
 from jaxkd.evals.language.generation_metric import Generation
 from jaxkd.evals.suites.language_model import TextRespondent
-from jaxkd.evals.suites.respondent import Compared
+from jaxkd.evals.suites.respondent import Compared, Prompt
 from jaxkd.models import Pretrained
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
@@ -101,7 +101,7 @@ def test_the_likelier_letter_is_the_verdict(tiny_folder):
     for question, verdict in zip(questions, verdicts, strict=True):
         ((_, prompt),) = model_judge._conversation(question)
         ((first, second),) = respondent.log_likelihoods(
-            [Compared(prompt=prompt, separator="", continuations=("A", "B"))]
+            [Compared(prompt=Prompt(text=prompt), separator="", continuations=("A", "B"))]
         )
         assert verdict == ("first" if first > second else "second")
     judged = Judged(judge=LikelihoodJudge(model=Pretrained(path=str(tiny_folder))))

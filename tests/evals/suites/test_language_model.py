@@ -10,7 +10,7 @@ from jaxkd.data.text import chat
 from jaxkd.evals import SuiteScores
 from jaxkd.evals.suites.language_model import TextRespondent
 from jaxkd.evals.suites.reading import folder
-from jaxkd.evals.suites.respondent import Compared
+from jaxkd.evals.suites.respondent import Compared, Prompt
 from jaxkd.evals.suites.run import evaluate
 from jaxkd.evals.suites.suite import Sampled
 from jaxkd.models import LanguageModel
@@ -31,7 +31,9 @@ def model():
 
 def test_a_plain_prompt_and_its_continuation_are_tokenized_together(model):
     plain = TextRespondent(model=model, template="plain")
-    (found,) = plain.log_likelihoods([Compared(prompt="the", separator=" ", continuations=("he", "the 1"))])
+    (found,) = plain.log_likelihoods(
+        [Compared(prompt=Prompt(text="the"), separator=" ", continuations=("he", "the 1"))]
+    )
     prompt = model.tokenizer("the")["input_ids"]
     for text, value in zip((" he", " the 1"), found, strict=True):
         joint = model.tokenizer("the" + text)["input_ids"]
@@ -42,12 +44,12 @@ def test_a_plain_prompt_and_its_continuation_are_tokenized_together(model):
 
 def test_a_chat_prompt_is_that_of_training_and_takes_no_separator(model):
     asked = TextRespondent(model=model, system="Be brief.")
-    (found,) = asked.log_likelihoods([Compared(prompt="the 1", separator=" ", continuations=("he",))])
+    (found,) = asked.log_likelihoods([Compared(prompt=Prompt(text="the 1"), separator=" ", continuations=("he",))])
     example = Example(key="", group="", messages=(("system", "Be brief."), ("user", "the 1")), response="")
     prompt = chat.prompt_tokens(example, model.tokenizer)
     request = Continuation(context=tuple(prompt), continuation=tuple(chat.response_tokens("he", model.tokenizer)))
     assert found[0] == pytest.approx(continuation_log_probs(model, [request])[0].log_prob, abs=1e-5)
-    assert asked.prompt_tokens(["the 1"]) == [len(prompt)]
+    assert asked.prompt_tokens([Prompt(text="the 1")]) == [len(prompt)]
     assert asked.max_prompt_tokens(8) == 88
     assert asked.provenance() == "a model, chat template, system message 'Be brief.'"
 
@@ -56,7 +58,7 @@ def test_replies_are_what_the_sampler_writes_for_the_seed_and_the_ids(model):
     respondent = TextRespondent(model=model, template="plain")
     sampled = Sampled(max_new_tokens=6, temperature=1.0, no_repeat_ngram=2)
     prompts = ["the 1", "the 2"]
-    replies = respondent.replies(prompts, sampled, seed=3, ids=[5, 9])
+    replies = respondent.replies([Prompt(text=prompt) for prompt in prompts], sampled, seed=3, ids=[5, 9])
     texts = generate(
         model,
         [model.tokenizer(prompt)["input_ids"] for prompt in prompts],
@@ -66,7 +68,7 @@ def test_replies_are_what_the_sampler_writes_for_the_seed_and_the_ids(model):
         example_ids=[5, 9],
     )
     assert [reply.text for reply in replies] == [text.text for text in texts]
-    (alone,) = respondent.replies(prompts[1:], sampled, seed=3, ids=[9])
+    (alone,) = respondent.replies([Prompt(text=prompts[1])], sampled, seed=3, ids=[9])
     assert alone == replies[1]
 
 

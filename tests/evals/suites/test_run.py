@@ -102,6 +102,21 @@ def test_rows_with_images_and_long_prompts_are_skipped_and_counted(tmp_path):
     assert result.aggregates["MEAN"].value == 100
 
 
+def test_a_model_that_takes_images_is_given_them_and_another_image_is_another_question(tmp_path):
+    image = tmp_path / "small/images/map.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"one")
+    yaml = folders.YAML.partition("tasks:\n")[0] + "tasks:\n  - {id: facts, file: facts.jsonl, type: truefalse}\n"
+    rows = [{**row, "images": ["images/map.png"]} for row in folders.ROWS["facts.jsonl"][:1]]
+    suite = folder.read(folders.write(tmp_path / "small", yaml=yaml, rows={"facts.jsonl": rows}))
+    models = [dataclasses.replace(KNOWS, accepts_images=True, asked=[], images=[]) for _ in range(3)]
+    assert evaluate(suite, models[0], folder=tmp_path / "out").tasks[0].metrics[0].interval.estimate == 100
+    evaluate(suite, models[1], folder=tmp_path / "out")
+    image.write_bytes(b"two")
+    evaluate(folder.read(suite.folder), models[2], folder=tmp_path / "out")
+    assert [model.images for model in models] == [[image], [], [image]]
+
+
 def test_an_interrupted_evaluation_goes_on(suite, tmp_path):
     output = tmp_path / "out"
     first = dataclasses.replace(KNOWS, asked=[])

@@ -100,7 +100,7 @@ def _fingerprint(path: Path, found: LinedMapping, tasks: Sequence[Task]) -> str:
     names = {
         FILE,
         *(one["file"] for one in found["tasks"]),
-        *(image for task in tasks for row in task.rows for image in row.images),
+        *(image.relative_to(path.parent).as_posix() for task in tasks for row in task.rows for image in row.images),
     }
     digest = hashlib.sha256()
     for name in sorted(names):

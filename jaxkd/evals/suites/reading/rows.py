@@ -109,7 +109,7 @@ def _references(value: Any, task_type: TaskType) -> tuple[str, ...]:
     return found
 
 
-def _images(value: Any, folder: Path) -> tuple[str, ...]:
+def _images(value: Any, folder: Path) -> tuple[Path, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -121,7 +121,7 @@ def _images(value: Any, folder: Path) -> tuple[str, ...]:
             raise ValueError(f'"images" must lie in the folder of the suite, got {image!r}.')
         if not path.is_file():
             raise ValueError(f'"images" must be files of the suite, got {image!r}, which does not exist.')
-    return found
+    return tuple(folder / image for image in found)
 
 
 def _test(value: Any) -> str:
