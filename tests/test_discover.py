@@ -113,10 +113,10 @@ DAMPED = systems.System(
 )
 
 
-def found(tmp_path, capsys, *arguments, simulations="0"):
+def found(tmp_path, capsys, *arguments):
     """The record of a search and its print, which the page repeats."""
     given = [str(tmp_path / "measured.csv"), "--trajectory", "run", *arguments]
-    discover.main([*given, "--replicates", "20", "--simulations", simulations, "--output", str(tmp_path / "out")])
+    discover.main([*given, "--replicates", "20", "--simulations", "2", "--output", str(tmp_path / "out")])
     record, printed = json.loads((tmp_path / "out" / "equations.json").read_text()), capsys.readouterr().out
     page = html.unescape((tmp_path / "out" / "report.html").read_text())
     for line in (*record["equations"], *record["verdict"]):
@@ -130,7 +130,7 @@ def found(tmp_path, capsys, *arguments, simulations="0"):
 def test_a_pendulum_is_found_from_its_angle_alone(tmp_path, capsys):
     write(tmp_path / "measured.csv", (0,), system=DAMPED, level=0.01)
     options = ["--order", "2", "--degree", "1", "--terms", "sin(x)", "--signs", "x: dx_dt < 0"]
-    record, printed = found(tmp_path, capsys, *options, simulations="2")
+    record, printed = found(tmp_path, capsys, *options)
     assert printed.startswith("Equation found for x.")
     terms = {term["term"]: term for term in record["terms"]}
     assert terms.keys() == {"dx_dt", "sin(x)"}
