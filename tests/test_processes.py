@@ -152,6 +152,6 @@ def test_a_process_whose_run_lost_another_one_says_so_in_a_line_and_the_run_goes
         line = f"lost process {victim} of 2, counted from 0; saved up to step {newest}. Run the same command to go on."
         assert stderr.splitlines()[-1] == line
         assert not re.search(r"Traceback|coordination|absl|terminate|^[EF]\d{4} ", stderr, flags=re.MULTILINE), stderr
-    for name in ("run", "whole"):
-        finish(start_two(path, tmp_path / name))
+    finish(start_two(path, tmp_path / "run"))
+    dataclasses.replace(train, mesh=MeshShape(data=2)).run(tmp_path / "whole/kd/0", seed=0, stages={})
     assert_logs_equal(tmp_path / "run/kd/0", tmp_path / "whole/kd/0")

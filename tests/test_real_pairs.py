@@ -95,7 +95,7 @@ def test_the_commands_of_a_docstring_in_miniature(tiny, tmp_path):
     """The first stage makes the teacher, which is exported to where the others look for it; then the whole study."""
     architecture = tiny.teacher.config()
     later = Pretrained(path=str(tmp_path / "teacher_model"), architecture=architecture)
-    nothing = {"validation": (), "evaluators": ()}
+    nothing = {"validation": (), "evaluators": (), "mesh": MeshShape(data=1)}
     stages = (
         tiny.train(tiny.sft(student=tiny.teacher), name="teacher", label=None, steps=2, **nothing),
         tiny.train(tiny.dskd(teacher=later), name="dskd", steps=2, **nothing),

@@ -247,7 +247,8 @@ def test_a_study_runs_reports_and_resumes(study, tmp_path, capsys):
 
 def test_seeds_have_folders_and_a_mean(study, tmp_path):
     pair = ("student_sft", "teacher")
-    two = dataclasses.replace(study, seeds=(1, 2), stages=study.stages[1:2] + study.stages[3:4], comparisons=(pair,))
+    stages = study.stages[1], dataclasses.replace(study.stages[3], evaluators=study.stages[1].evaluators)
+    two = dataclasses.replace(study, seeds=(1, 2), stages=stages, comparisons=(pair,))
     summary = run_and_summarise(two, tmp_path)
     assert sorted(path.name for path in (tmp_path / "sft").iterdir()) == ["1", "2"]
     by_seed = summary["bits_per_byte_by_seed"]["student_sft"]
@@ -304,7 +305,7 @@ def test_a_study_refuses_names_that_clash_and_labels_that_do_not_exist(study):
 @pytest.mark.slow
 def test_a_killed_command_continues_bitwise(study, tmp_path):
     """SIGKILL at whatever moment it lands, then the same command again, against a run without a kill."""
-    sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2)
+    sft = dataclasses.replace(study.stages[3], steps=12, save_every=3, keep_last=2, evaluators=())
     path = write_config(Study(name="tiny", title="", description="", stages=(sft,)), tmp_path)
     command = ["-m", "jaxkd.train", "--config", str(path), "--workdir"]
     process = subprocess.Popen([sys.executable, *command, str(tmp_path / "parts")], stderr=subprocess.DEVNULL)

@@ -220,11 +220,12 @@ class Tiny:
         return dataclasses.replace(train, **changes)
 
     def cache(self, **changes) -> Cache:
-        return dataclasses.replace(Cache(name="teacher_cache", model=self.teacher, data=self.text), **changes)
+        stage = Cache(name="teacher_cache", model=self.teacher, data=self.text, mesh=MeshShape(data=1))
+        return dataclasses.replace(stage, **changes)
 
     def evaluate(self, **changes) -> Evaluate:
-        stage = Evaluate(name="teacher", label="teacher", model=self.teacher, evaluators=(self.bits_per_byte(),))
-        return dataclasses.replace(stage, **changes)
+        fields = {"name": "teacher", "label": "teacher", "model": self.teacher, "evaluators": (self.bits_per_byte(),)}
+        return Evaluate(**({"mesh": MeshShape(data=1)} | fields | changes))
 
 
 @pytest.fixture(scope="session")

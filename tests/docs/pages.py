@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from jaxkd import train
+
 
 def shown_file(page: str, path: str) -> str:
     """The text of the file `path` that a page shows."""
@@ -27,3 +29,10 @@ def on_the_tiny_model(text: str, tiny) -> str:
     }.items():
         text = text.replace(shown, here)
     return text
+
+
+def on_one_device(path: Path) -> list[str]:
+    """Options that run every stage of a config on one of the tests' eight devices, which compiles faster."""
+    _, study = train.parse(["--config", str(path), "--size", "smoke"])
+    names = [stage.name.replace("_", "-") for stage in study.stages]
+    return [part for name in names for part in (f"--{name}.mesh.data", "1")]

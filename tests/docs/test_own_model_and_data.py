@@ -7,7 +7,7 @@ import pytest
 
 from jaxkd import train
 from jaxkd.runtime import configs
-from tests.docs.pages import on_the_tiny_model, shown_file
+from tests.docs.pages import on_one_device, on_the_tiny_model, shown_file
 
 PAGES = ["README.md", "docs/own_model_and_data.md"]
 
@@ -29,7 +29,8 @@ def test_the_shown_config_parses_as_it_stands(page, tmp_path):
 def test_the_shown_config_runs_on_the_tiny_model(page, tiny, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(on_the_tiny_model(shown_file(page, "configs/mine.py"), tiny))
-    train.main(["--config", str(path), "--size", "smoke", "--workdir", str(tmp_path / "run")])
+    here = ["--size", "smoke", "--workdir", str(tmp_path / "run"), *on_one_device(path)]
+    train.main(["--config", str(path), *here])
     _, study = train.parse(["--config", str(path)])
     scored = json.loads((tmp_path / "run/summary.json").read_text())["bits_per_byte"]
     assert list(scored) == [stage.label for stage in study.stages if stage.label]

@@ -8,7 +8,7 @@ import pytest
 from jaxkd import train
 from jaxkd.data import PreferenceJsonl
 from jaxkd.runtime import configs
-from tests.docs.pages import on_the_tiny_model, shown_file
+from tests.docs.pages import on_one_device, on_the_tiny_model, shown_file
 
 
 def shown(tiny, tiny_preferences, tmp_path):
@@ -30,7 +30,8 @@ def test_the_shown_config_runs_on_the_tiny_model(tiny, tiny_preferences, tmp_pat
     assert study.stages[1].recipe.objective.beta == 0.2
     configs.save(tmp_path / "study.json", study)
     assert configs.load(tmp_path / "study.json") == study
-    train.main(["--config", str(path), "--size", "smoke", "--workdir", str(tmp_path / "run")])
+    here = ["--size", "smoke", "--workdir", str(tmp_path / "run"), *on_one_device(path)]
+    train.main(["--config", str(path), *here])
     folder = tmp_path / "run"
     for stage in ("dpo", "reverse_dpo", "align_distil"):
         (path,) = (folder / stage).glob("*/evaluation.json")

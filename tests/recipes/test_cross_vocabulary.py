@@ -15,6 +15,7 @@ from jaxkd.recipes.gold import GOLD
 from jaxkd.recipes.mined import MinED
 from jaxkd.recipes.uld import ULD
 from jaxkd.records import PairedBatch, TokenBatch, TokenSpans
+from jaxkd.runtime import metric_writer
 from jaxkd.sharding import MeshShape
 from jaxkd.tokenizers import vocabulary, vocabulary_mapping
 from tests.recipes import numpy_losses as oracle
@@ -327,13 +328,22 @@ def alone(batch, row, segment):
 
 
 @pytest.mark.slow
-@METHODS
-def test_eight_devices_equal_one(tiny, batch, method):
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        (DSKDv2ETA, MeshShape(data=2, fsdp=2, tensor=2)),
+        (DSKDCrossAttention, MeshShape(data=1, tensor=8)),
+        (ULD, MeshShape(data=2, fsdp=2, tensor=2)),
+        (MinED, MeshShape(data=1, tensor=8)),
+        (ALM, MeshShape(data=1, tensor=8)),
+        (GOLD, MeshShape(data=2, fsdp=2, tensor=2)),
+    ],
+)
+def test_eight_devices_equal_one(tiny, batch, method, shape):
     recipe = build(tiny, method)
     value, _, (gradient, _), _ = loss_and_gradients(recipe, batch)
-    for shape in (MeshShape(data=2, fsdp=2, tensor=2), MeshShape(data=1, tensor=8)):
-        found = loss_and_gradient_on(shape, recipe, batch)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, (value, gradient))
+    found = loss_and_gradient_on(shape, recipe, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, (value, gradient))
 
 
 @pytest.mark.parametrize(
@@ -349,19 +359,33 @@ def test_abstract_variables_describe_the_real_ones(tiny, method, lora):
         )
 
 
+@METHODS
+def test_a_cached_teacher_needs_only_its_embedding(tiny, method):
+    assert set(tiny.cross(method, teacher_cache="somewhere").load_frozen()["teacher"]) == {"embedding"}
+
+
 @pytest.mark.slow
 @METHODS
+def test_hidden_states_of_a_cache_cost_what_those_of_a_live_teacher_cost(tiny, batch, method):
+    live, cached = build(tiny, method), build(tiny, method, teacher_cache="somewhere")
+    value, *_ = loss_and_gradients(live, batch)
+    filled = paired_batches.with_teacher_hiddens(cached, batch)
+    np.testing.assert_allclose(loss_alone(cached, filled)[0], value, rtol=1e-5)
+
+
+@pytest.mark.slow
+# Of those that read the teacher's embedding too, and those that read its hidden states alone.
+@pytest.mark.parametrize("method", [DSKDCrossAttention, MinED])
 def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, method):
     tiny.cache(data=tiny.paired.teacher).run(tmp_path / "cache", seed=0, stages={})
     losses = []
     for name, cache in (("live", None), ("cached", str(tmp_path / "cache"))):
-        train = tiny.train(
-            tiny.cross(method, teacher_cache=cache), steps=2, validation=(), evaluators=(), accumulation=2
-        )
-        train.run(tmp_path / name, seed=0, stages={})
-        losses.append([line for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines() if "loss" in line])
-    assert len(losses[0]) == len(losses[1]) > 0
-    assert set(tiny.cross(method, teacher_cache="somewhere").load_frozen()["teacher"]) == {"embedding"}
+        recipe = tiny.cross(method, teacher_cache=cache)
+        options = {"validation": (), "evaluators": (), "mesh": MeshShape(data=1)}
+        tiny.train(recipe, steps=2, accumulation=2, **options).run(tmp_path / name, seed=0, stages={})
+        losses.append([row["train/loss"] for row in metric_writer.read(tmp_path / name) if "train/loss" in row])
+    assert len(losses[0]) == 2
+    np.testing.assert_allclose(*losses, rtol=2e-5)
 
 
 # What the vocabularies share is part of the compiled step of ALM and GOLD, which cannot be planned without it.

@@ -46,9 +46,14 @@ def require_small(finer, field):
 
 @pytest.mark.slow
 def test_the_equation_is_found_and_handed_on(tmp_path):
+    # The equations of the first two are part of the last one.
     stages = tuple(
-        train(recipe, name=name, label=name, steps=2, evaluators=EVALUATORS)
-        for name, recipe in (("matching", MATCHING), ("tuning", TUNING), ("residual", RESIDUAL_STAGE))
+        train(recipe, name=name, label=name, steps=2, evaluators=evaluators)
+        for name, recipe, evaluators in (
+            ("matching", MATCHING, ()),
+            ("tuning", TUNING, ()),
+            ("residual", RESIDUAL_STAGE, EVALUATORS),
+        )
     )
     rate = dataclasses.replace(stages[0].optimizer, learning_rate=1e-4)
     stages = tuple(dataclasses.replace(stage, optimizer=rate) for stage in stages)
@@ -57,9 +62,8 @@ def test_the_equation_is_found_and_handed_on(tmp_path):
     assert str(first.field.equations(first.params, first.scales).rounded(1)) == "ds/dt = 0.01 s_xx + u"
     np.testing.assert_array_equal(third.params[SYMBOLIC]["coefficients"], second.params["coefficients"])
     assert np.any(jax.tree.leaves(third.params[RESIDUAL])[-1] != 0)
-    for name in ("matching", "tuning", "residual"):
-        found = read_evaluations(tmp_path / name / "0")
-        require_small(found["finer"], found["field_error"])
+    found = read_evaluations(tmp_path / "residual/0")
+    require_small(found["finer"], found["field_error"])
 
 
 def test_what_is_learnt_is_solved_on_another_grid():

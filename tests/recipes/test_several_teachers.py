@@ -78,7 +78,7 @@ def test_a_member_may_learn_from_what_the_student_writes(members):
 @pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_bitwise(tiny, members, tmp_path):
     recipe = SeveralTeachers(recipes=members)
-    changes = {"validation": (), "evaluators": (), "accumulation": 2}
+    changes = {"validation": (), "evaluators": (), "accumulation": 2, "mesh": MeshShape(data=1)}
     tiny.train(recipe, steps=3, **changes).run(tmp_path / "whole", seed=0, stages={})
     for steps in (2, 3):
         tiny.train(recipe, steps=steps, **changes).run(tmp_path / "parts", seed=0, stages={})

@@ -18,7 +18,7 @@ from jaxkd.study import Study, cache_stage, run_study
 
 
 def test_the_cache_holds_the_live_hidden_states(tiny, tmp_path):
-    tiny.cache().run(tmp_path, seed=0, stages={})
+    tiny.cache(mesh=MeshShape()).run(tmp_path, seed=0, stages={})
     tokenizer = tiny.teacher.tokenizer()
     cache = HiddenCache(tmp_path, tiny.text.identity("train", tiny.teacher, tokenizer))
     tokenized = tiny.text.tokenized("train", tokenizer)

@@ -98,7 +98,7 @@ def test_a_tokenizer_of_another_library_reads_texts_without_control_tokens_alone
 def test_real_tokenizers_on_real_texts(name):
     """Functions of the standard library: alone, and with each of a few control tokens in front of each line."""
     tokenizer = getattr(packaged_tokenizers, name)().tokenizer
-    texts = [example.response for example in subset(StandardLibrary().examples("train"), 200)]
+    texts = [example.response for example in subset(StandardLibrary().examples("train"), 60)]
     as_ever = tokenizer(texts, add_special_tokens=False)["input_ids"]
     assert literal.encode(tokenizer, texts, "text") == [(ids, False) for ids in as_ever]
     assert literal.literal(tokenizer).encode(texts) == as_ever

@@ -248,7 +248,7 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
 def test_a_run_goes_on_on_another_mesh(everything, copy, tmp_path):
     """As on fewer or more devices than before: the sums are added up in another order, which Adam may magnify."""
     moved = shutil.copytree(copy, tmp_path / "moved")
-    longer = dataclasses.replace(everything, steps=6)
+    longer = dataclasses.replace(everything, steps=6, evaluators=())
     longer.run(copy, seed=3, stages={})
     other = dataclasses.replace(longer, mesh=MeshShape(data=2, fsdp=4))
     other.run(moved, seed=3, stages={})
