@@ -108,12 +108,6 @@ def test_no_answer_that_ends_is_refused(answer, tmp_path):
     assert not (tmp_path / "train.jsonl").exists()
 
 
-def test_line_ends_inside_an_answer_stay_inside(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_text(generate_stage._line({"text": "a\u2028b\x85c\nd"}), encoding="utf-8")
-    assert list(generate_stage._rows(path)) == [{"text": "a\u2028b\x85c\nd"}]
-
-
 def test_sequence_level_distillation_is_a_study_of_two_stages(tiny, answer, tmp_path, caplog):
     source = Jsonl(train="stage:teacher_answers")
     data = dataclasses.replace(tiny.text, source=source, overlong="truncate")

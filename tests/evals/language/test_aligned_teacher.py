@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import evaluate
 from jaxkd.data import PairedText
 from jaxkd.distillation import forward
 from jaxkd.evals import AlignedTeacher
+from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
@@ -36,7 +36,7 @@ def inner_products(states):
 
 @weights_by_numpy()
 def test_equals_float64_numpy_answer_by_answer(tiny):
-    model = evaluate.language_model(tiny.foreign)
+    model = language_model(tiny.foreign)
     found = evaluator(tiny)(model).metrics
     teacher = tiny.teacher.load_sharded()
     shared = vocabulary.relation(tiny.foreign, tiny.teacher)
@@ -75,7 +75,7 @@ def test_equals_float64_numpy_answer_by_answer(tiny):
 @weights_by_numpy()
 def test_a_teacher_agrees_with_itself(tiny):
     same = PairedText(student=tiny.text, teacher=tiny.text)
-    found = evaluator(tiny, student=tiny.teacher, data=same)(evaluate.language_model(tiny.teacher)).metrics
+    found = evaluator(tiny, student=tiny.teacher, data=same)(language_model(tiny.teacher)).metrics
     assert (found["coverage"], found["agreement"]) == (1, 1)
     assert found["cosine_distance"] == found["inner_product_distance"] == pytest.approx(0, abs=1e-6)
 
@@ -84,15 +84,15 @@ def test_eight_devices_equal_one_and_its_config_is_json(tiny):
     one = evaluator(tiny)
     assert configs.decode(configs.encode(one)) == one
     with weights_by_numpy():
-        expected = one(evaluate.language_model(tiny.foreign)).metrics
+        expected = one(language_model(tiny.foreign)).metrics
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        found = one(evaluate.language_model(tiny.foreign)).metrics
+        found = one(language_model(tiny.foreign)).metrics
     assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_cache_of_the_teacher_stands_in_for_it(tiny, tmp_path):
     with weights_by_numpy():
-        model = evaluate.language_model(tiny.foreign)
+        model = language_model(tiny.foreign)
     with jax.set_mesh(make(MeshShape(data=1), jax.devices()[:1])):
         live = evaluator(tiny)(model).metrics
         tiny.cache(data=tiny.paired.teacher, split="test", mesh=MeshShape(data=1)).run(tmp_path, seed=0, stages={})

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import evaluate
 from jaxkd.distillation import forward
 from jaxkd.evals import GenerationMetric, Generations
+from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
@@ -27,7 +27,7 @@ def evaluator(tiny, **changes):
 def test_equals_float64_numpy_over_the_same_answers(tiny):
     asked = evaluator(tiny)
     assert configs.decode(configs.encode(asked)) == asked
-    model, teacher = evaluate.language_model(tiny.narrow), tiny.teacher.load_sharded()
+    model, teacher = language_model(tiny.narrow), tiny.teacher.load_sharded()
     found = asked(model).metrics
     rollouts = Rollouts(text=tiny.text, student=tiny.narrow, teacher=tiny.teacher, max_new_tokens=6)
     known = list(tiny.text.by_index("test", tiny.narrow, tiny.teacher).values())
@@ -60,7 +60,7 @@ def test_the_text_is_kept_and_measured(tiny):
                 per_example={"count": counts},
             )
 
-    model = evaluate.language_model(tiny.narrow)
+    model = language_model(tiny.narrow)
     found = evaluator(tiny, teacher=None, metrics=(Letters(),))(model)
     assert set(found.metrics) == {"entropy", "length", "ended", "repeated", "letters/mean"}
     assert set(found.per_example) == {"ended", "length", "letters/count"}
@@ -85,14 +85,14 @@ def test_the_text_is_kept_and_measured(tiny):
 
 @weights_by_numpy()
 def test_a_teacher_of_another_vocabulary_reads_what_is_written(tiny):
-    found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(evaluate.language_model(tiny.foreign))
+    found = evaluator(tiny, student=tiny.foreign, data=tiny.paired, count=8)(language_model(tiny.foreign))
     assert set(found.metrics) == {"teacher_nats", "entropy", "length", "ended", "repeated"}
     assert np.isfinite(found.metrics["teacher_nats"])
 
 
 @weights_by_numpy()
 def test_a_model_is_no_distance_from_itself(tiny):
-    found = evaluator(tiny, student=tiny.teacher, count=8)(evaluate.language_model(tiny.teacher))
+    found = evaluator(tiny, student=tiny.teacher, count=8)(language_model(tiny.teacher))
     np.testing.assert_allclose(found.metrics["reverse_kl"], 0, atol=1e-6)
     # Its cross entropy of what it draws is its own nats.
     assert found.metrics["entropy"] == pytest.approx(found.metrics["teacher_nats"], rel=1e-5)
@@ -104,4 +104,4 @@ def test_a_count_that_is_not_there_is_refused(tiny):
         evaluator(tiny, count=12)
     asked = dataclasses.replace(evaluator(tiny), count=24)
     with pytest.raises(ValueError, match="count must be at most the 20 prompts of the test split, got 24"):
-        asked(evaluate.language_model(tiny.narrow))
+        asked(language_model(tiny.narrow))

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxkd import evaluate
 from jaxkd.evals import ReferenceKL
 from jaxkd.evals.language.reference_kl import reference_kl
 from jaxkd.models import LanguageModel
+from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
@@ -73,7 +73,7 @@ def test_eight_devices_equal_one(models, tiny_text, tiny):
     expected = reference_kl(models[0], models[2], batches)
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
         placed = [
-            evaluate.language_model(one) for one in (tiny.teacher, dataclasses.replace(tiny.teacher, layers=(1,)))
+            language_model(one) for one in (tiny.teacher, dataclasses.replace(tiny.teacher, layers=(1,)))
         ]
         found = reference_kl(*placed, batches)
     np.testing.assert_allclose(found["kl"].value(), expected["kl"].value(), rtol=1e-5)

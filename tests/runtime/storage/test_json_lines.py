@@ -9,7 +9,7 @@ from jaxkd.runtime.storage.json_lines import whole_rows
 def test_rows_are_read_as_they_were_appended(tmp_path):
     path = tmp_path / "rows.jsonl"
     assert list(whole_rows(path)) == []
-    rows = [{"text": "a\u2028b\nc"}, {"text": ""}]
+    rows = [{"text": "a\u2028b\x85c\nd"}, {"text": ""}]
     for row in rows:
         append(path, json.dumps(row, ensure_ascii=False) + "\n")
     assert list(whole_rows(path)) == rows
