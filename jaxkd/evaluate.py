@@ -91,7 +91,7 @@ def _evaluate(command: Command, shown: str) -> None:
         _ask(command, command.suite, shown)
         return
     train = None if command.run is None else runs.read_train(command.run)
-    if train is not None and train.precision == "float64":
+    if train is not None and train.double_precision:
         jax.config.update("jax_enable_x64", True)
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         if train is not None and command.run is not None:

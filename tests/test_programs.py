@@ -249,3 +249,7 @@ def test_an_evaluation_beside_must_be_of_the_same_suite(tiny_folder, tmp_path, c
     with pytest.raises(SystemExit):
         evaluate.main([*options, "--suite", str(suite), "--beside", str(tmp_path / "out")])
     assert "--beside must be evaluations on other, got one on small in" in capsys.readouterr().err
+    (suite / "suite.yaml").write_text(yaml.replace("name: other", "name: small").replace("id: capitals", "id: towns"))
+    with pytest.raises(SystemExit):
+        evaluate.main([*options, "--suite", str(suite), "--beside", str(tmp_path / "out")])
+    assert "--beside must be evaluations with the tasks of" in capsys.readouterr().err

@@ -72,6 +72,8 @@ def evaluate_suite(
     for folder, other in zip(beside, others, strict=True):
         if other.suite != suite.name:
             raise ValueError(f"--beside must be evaluations on {suite.name}, got one on {other.suite} in {folder}.")
+        if [task.id for task in other.tasks] != [task.id for task in suite.tasks]:
+            raise ValueError(f"--beside must be evaluations with the tasks of {suite.folder}, got others in {folder}.")
     respondent = TextRespondent(
         model=opened.model, template=opened.style.template, system=opened.style.system, name=opened.provenance
     )

@@ -34,11 +34,15 @@ def report_rows(results: Sequence[SuiteResult]) -> list[ReportRow]:
         results: results of one suite, a model each.
 
     Raises:
-        ValueError: results of different suites.
+        ValueError: results of different suites, or of versions with different tasks.
     """
     names = {result.suite for result in results}
     if len(names) != 1:
         raise ValueError(f"results must be of one suite, got those of {', '.join(sorted(names)) or 'none'}.")
+    tasks = {tuple(task.id for task in result.tasks) for result in results}
+    if len(tasks) != 1:
+        versions = ", ".join(f"{result.suite} {result.version}" for result in results)
+        raise ValueError(f"results must have the same tasks, got those of {versions}. Evaluate again.")
     found = []
     for tasks in zip(*(result.tasks for result in results), strict=True):
         names = [name for task in tasks for name in (*(one.metric for one in task.metrics), *task.missing)]

@@ -72,9 +72,7 @@ def test_eight_devices_equal_one(models, tiny_text, tiny):
     batches = tiny_text.each_once("test", models[0].tokenizer)
     expected = reference_kl(models[0], models[2], batches)
     with jax.set_mesh(make(MeshShape(data=2, fsdp=2, tensor=2))):
-        placed = [
-            language_model(one) for one in (tiny.teacher, dataclasses.replace(tiny.teacher, layers=(1,)))
-        ]
+        placed = [language_model(one) for one in (tiny.teacher, dataclasses.replace(tiny.teacher, layers=(1,)))]
         found = reference_kl(*placed, batches)
     np.testing.assert_allclose(found["kl"].value(), expected["kl"].value(), rtol=1e-5)
     assert float(found["kl"].count) == float(expected["kl"].count)

@@ -37,6 +37,9 @@ def test_rows_have_paired_differences_and_metrics_without_a_value(evaluated):
     other = dataclasses.replace(evaluated[0][1], suite="other")
     with pytest.raises(ValueError, match="results must be of one suite, got those of other, small"):
         report_rows([evaluated[0][0], other])
+    shorter = dataclasses.replace(evaluated[0][1], tasks=evaluated[0][1].tasks[1:], version="2")
+    with pytest.raises(ValueError, match="results must have the same tasks, got those of small 1, small 2"):
+        report_rows([evaluated[0][0], shorter])
 
 
 def test_the_page_shows_both_models_their_differences_and_the_answers(evaluated, tmp_path):
