@@ -105,6 +105,7 @@ def test_faults_of_rows_have_their_file_and_line(tmp_path, file, rows, line, tex
         ("yes or no?", "{yes or no?", "prompt must be a template"),
         ("judge4]", "bleu]", "name must be one of rouge_l, judge4, got 'bleu'"),
         ("judge4]", "rouge_l]", "metrics must differ, got rouge_l twice"),
+        ("mode: loglik", "mode: generate", "accuracy_per_character must come with mode loglik"),
         ("replies: 3", "replies: 1", "k must be at most the number of replies, got 2 and 1"),
         ("temperature: 1.0", "temperature: 0", "temperature must be above 0 for 3 replies, got 0"),
         ("max_new_tokens: 8", "max_new_tokens: 0", "max_new_tokens must be a whole number of at least 1, got 0"),
@@ -121,9 +122,12 @@ def test_faults_of_the_yaml_have_their_line(tmp_path, old, new, text):
         folder.read(folders.write(tmp_path, yaml=YAML.replace(old, new)))
     line = YAML[: YAML.index(old)].count("\n") + 1
     named = int(re.search(r"suite\.yaml, line (\d+): ", str(error.value)).group(1))
-    assert named == line + {"type: exact\n    mode: loglik": 1, "version: 1\nname: twice": 1, "replies: 1": 2}.get(
-        new, 0
-    )
+    assert named == line + {
+        "type: exact\n    mode: loglik": 1,
+        "version: 1\nname: twice": 1,
+        "replies: 1": 2,
+        "mode: generate": 3,
+    }.get(new, 0)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ def read_task(fields: Fields, defaults: Fields | None) -> Task | None:
     if generated and mode != "generate":
         fields.fault("mode", f"mode must be generate for type {task_type}, got {mode}. There are no options to score.")
     metrics = tuple(_metrics(fields, task_type))
+    if mode == "generate" and any(metric.name == "accuracy_per_character" for metric in metrics):
+        fields.fault("metrics", "accuracy_per_character must come with mode loglik, whose log-likelihoods it divides.")
     sampled = _sampled(fields, defaults)
     largest = max((metric.k for metric in metrics), default=1)
     if largest > sampled.replies:
