@@ -53,7 +53,7 @@ def write_page(
             (
                 row,
                 [cell(one) for one in row.results],
-                [difference(one) for one in row.differences],
+                [(one is not None and one.excludes_zero, difference(one)) for one in row.differences],
             )
             for row in rows
         ],

@@ -69,11 +69,10 @@ def cell(result: MetricResult | None) -> str:
 
 
 def difference(interval: Interval | None) -> str:
-    """Format a paired difference; in brackets if its interval includes 0."""
+    """Format a paired difference, in percentage points."""
     if interval is None:
         return NOT_APPLICABLE
-    text = f"{interval.estimate:+.1f} ({interval.low:+.1f} to {interval.high:+.1f})".replace("-", "\N{MINUS SIGN}")
-    return text if interval.excludes_zero else f"not distinguishable: {text}"
+    return f"{interval.estimate:+.1f} ({interval.low:+.1f} to {interval.high:+.1f})".replace("-", "\N{MINUS SIGN}")
 
 
 def remarks(results: Sequence[SuiteResult], labels: Sequence[str]) -> dict[str, list[str]]:
@@ -83,6 +82,10 @@ def remarks(results: Sequence[SuiteResult], labels: Sequence[str]) -> dict[str, 
         for task in result.tasks:
             for remark in _remarks(task):
                 found.setdefault(remark, []).append(task.id if len(labels) == 1 else f"{task.id} ({label})")
+    for row in report_rows(results):
+        for label, interval in zip(labels[1:], row.differences, strict=True):
+            if interval is not None and not interval.excludes_zero:
+                found.setdefault(f"no distinguishable difference to {label}", []).append(f"{row.task.id} {row.title}")
     return found
 
 
