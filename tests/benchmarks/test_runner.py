@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import environment
@@ -165,6 +166,7 @@ def test_a_benchmark_that_cannot_run_ends_with_its_message(capsys):
 def test_a_bar_compares_as_it_reads(relation, below, equal, above):
     bar = Bar(relation=relation, limit=2.0)
     assert [bar.holds(value) for value in (1.9, 2.0, 2.1)] == [below, equal, above]
+    assert isinstance(bar.holds(np.float64(2.0)), bool)  # as JSON needs it
     assert str(bar) == f"{relation} 2"
 
 
