@@ -1,4 +1,4 @@
-"""What the harnesses open: a checkpoint, or a run, in a precision."""
+"""A checkpoint or a run as the harnesses open it, in a precision."""
 
 import dataclasses
 

@@ -10,13 +10,13 @@ import yaml
 
 from jaxkd.evals.suites.transport.airport_questions import airport_choices, airport_statements
 from jaxkd.evals.suites.transport.choices import JsonLine
+from jaxkd.evals.suites.transport.drawings.road_scenes import road_occupations
 from jaxkd.evals.suites.transport.regulation_questions import (
     cloze_choices,
     law_choices,
     recitations,
     regulation_statements,
 )
-from jaxkd.evals.suites.transport.road_scenes import road_occupations
 from jaxkd.evals.suites.transport.sign_questions import sign_choices, sign_errors
 from jaxkd.evals.suites.transport.sources import PACKAGED_TEXTS, Sources, read_sources
 from jaxkd.evals.suites.transport.written_rows import WRITTEN, written_rows

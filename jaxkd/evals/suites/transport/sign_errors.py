@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 
-from jaxkd.evals.suites.transport import signs
-from jaxkd.evals.suites.transport.drawing import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, Canvas, mirrored
-from jaxkd.evals.suites.transport.signs import Picture
+from jaxkd.evals.suites.transport.drawings import sign_shapes, signs
+from jaxkd.evals.suites.transport.drawings.drawing import BLACK, BLUE, GREEN, RED, WHITE, YELLOW, Canvas, mirrored
+from jaxkd.evals.suites.transport.drawings.signs import Picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ _LIMIT, _TRIANGLE = "白底红圈黑字的圆形", "顶角朝上、白底红边�
 
 
 def _inverted_warning(canvas: Canvas) -> None:
-    signs.plate(canvas, 3, WHITE, pointing_up=False, border=RED)
-    signs.pedestrian(canvas, (0.0, 0.2), 0.7, BLACK)
+    sign_shapes.plate(canvas, 3, WHITE, pointing_up=False, border=RED)
+    sign_shapes.pedestrian(canvas, (0.0, 0.2), 0.7, BLACK)
 
 
 _ERRORS: tuple[tuple[str, Picture, str, str], ...] = (
@@ -66,7 +66,7 @@ _ERRORS: tuple[tuple[str, Picture, str, str], ...] = (
     ),
     (
         "禁止掉头",
-        _with(signs.no_way, arrow=mirrored(signs.U_TURN)),
+        _with(signs.no_way, arrow=mirrored(sign_shapes.U_TURN)),
         "箭头方向错误，画成了向右掉头",
         "白底红圈红斜杠，箭头向左掉头",
     ),

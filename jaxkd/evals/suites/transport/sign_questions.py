@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.suites.transport.choices import OPTIONS, JsonLine, choice, numbered
-from jaxkd.evals.suites.transport.drawing import GREY, Canvas
+from jaxkd.evals.suites.transport.drawings.drawing import GREY, Canvas
+from jaxkd.evals.suites.transport.drawings.signs import INFORMATION, MANDATORY, ROAD_SIGNS, Picture, RoadSign
 from jaxkd.evals.suites.transport.sign_errors import DRAWING_ERRORS
-from jaxkd.evals.suites.transport.signs import INFORMATION, MANDATORY, ROAD_SIGNS, Picture, RoadSign
 
 _SKIES = ("#bcd3e6", "#dfe7ea", "#c9dcc4", "#e6dccb")
 _GENERAL = "注意危险"

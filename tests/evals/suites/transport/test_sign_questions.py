@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jaxkd.evals.suites.transport import signs
-from jaxkd.evals.suites.transport.drawing import Canvas
+from jaxkd.evals.suites.transport.drawings import signs
+from jaxkd.evals.suites.transport.drawings.drawing import Canvas
+from jaxkd.evals.suites.transport.drawings.signs import ROAD_SIGNS
 from jaxkd.evals.suites.transport.sign_errors import DRAWING_ERRORS
 from jaxkd.evals.suites.transport.sign_questions import sign_choices, sign_errors
-from jaxkd.evals.suites.transport.signs import ROAD_SIGNS
 
 
 def pixels(draw):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jaxkd.evals.suites.transport.road_scenes import OBSTACLES, WIDTHS, RoadScene, _scenes, road_occupations
+from jaxkd.evals.suites.transport.drawings.road_scenes import OBSTACLES, WIDTHS, RoadScene, _scenes, road_occupations
 
 
 def pixels(scene, seed=0):

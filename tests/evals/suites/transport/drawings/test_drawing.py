@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jaxkd.evals.suites.transport.drawing import SIZE_PX, Canvas, arc, mirrored, regular
+from jaxkd.evals.suites.transport.drawings.drawing import SIZE_PX, Canvas, arc, mirrored, regular
 
 
 def pixels(canvas):

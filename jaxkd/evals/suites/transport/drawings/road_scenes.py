@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from jaxkd.evals.suites.transport.choices import JsonLine, numbered
-from jaxkd.evals.suites.transport.drawing import RED, WHITE, YELLOW, Canvas
+from jaxkd.evals.suites.transport.drawings.drawing import RED, WHITE, YELLOW, Canvas
 
 WIDTHS = {"lane": 0.52, "track": 0.8}
 _EDGE = 1.3

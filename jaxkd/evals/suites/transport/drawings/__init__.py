@@ -1,0 +1,1 @@
+"""Drawings of road signs and of roads seen from above, as vectors."""
