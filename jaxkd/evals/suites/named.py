@@ -1,14 +1,33 @@
 """Suites by name: those that the package builds, and folders."""
 
-import importlib
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxkd.evals.suites.reading import folder
 from jaxkd.evals.suites.suite import Suite
 from jaxkd.runtime.packages import cache_folder
 
-BUILT = {"transport": 1}
-"""Version of each suite that is built from the texts of ordinary packages, by its name, which is its module's too."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuiltSuite:
+    """A suite that is built from the texts of ordinary packages."""
+
+    version: int
+    """Version of what `write` writes: another one is built anew."""
+    write: Callable[[Path], None]
+    """Function that writes the suite into a folder."""
+
+
+def _write_transport(path: Path) -> None:
+    # Its drawings load Matplotlib, which other suites do without.
+    from jaxkd.evals.suites.transport import write_suite
+
+    write_suite(path)
+
+
+BUILT = {"transport": BuiltSuite(version=1, write=_write_transport)}
+"""Suites that the package builds, by name."""
 
 
 def named(name: str) -> Suite:
@@ -28,7 +47,7 @@ def named(name: str) -> Suite:
         raise FileNotFoundError(
             f"suite must be a folder with {folder.FILE}, or one of {', '.join(BUILT)}, got {name!r}."
         )
-    built = cache_folder() / "suites" / f"{name}-{BUILT[name]}"
+    built = cache_folder() / "suites" / f"{name}-{BUILT[name].version}"
     if not (built / folder.FILE).is_file():
         build(name, built)
     return folder.read(built)
@@ -43,5 +62,4 @@ def build(name: str, path: Path) -> None:
     """
     if name not in BUILT:
         raise ValueError(f"suite must be one of {', '.join(BUILT)} to be written, got {name!r}.")
-    # Drawing loads Matplotlib, which other suites do without.
-    importlib.import_module(f"jaxkd.evals.suites.{name}").write_suite(path)
+    BUILT[name].write(path)

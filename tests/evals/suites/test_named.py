@@ -1,5 +1,4 @@
-import sys
-import types
+import dataclasses
 
 import pytest
 
@@ -9,42 +8,38 @@ from tests.evals.suites import folders
 
 
 @pytest.fixture
-def built(monkeypatch, tmp_path):
-    """A suite by name that counts how often it is built."""
-    module = types.ModuleType("jaxkd.evals.suites.small")
-    module.count = 0
+def builds(monkeypatch, tmp_path):
+    """A suite by name; the folders in which it was built."""
+    found = []
 
-    def write_suite(path):
-        module.count += 1
+    def write(path):
+        found.append(path)
         folders.write(path)
 
-    module.write_suite = write_suite
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(named.BUILT, "small", 3)
+    monkeypatch.setitem(named.BUILT, "small", named.BuiltSuite(version=3, write=write))
     monkeypatch.setattr(named, "cache_folder", lambda: tmp_path / "cache")
-    return module
+    return found
 
 
-def test_a_suite_is_built_once_for_each_version(built, tmp_path, monkeypatch):
+def test_a_suite_is_built_once_for_each_version(builds, tmp_path, monkeypatch):
     for _ in range(2):
         assert named.named("small").folder == tmp_path / "cache/suites/small-3"
-    assert built.count == 1
-    monkeypatch.setitem(named.BUILT, "small", 4)
+    monkeypatch.setitem(named.BUILT, "small", dataclasses.replace(named.BUILT["small"], version=4))
     named.named("small")
-    assert built.count == 2
+    assert builds == [tmp_path / "cache/suites/small-3", tmp_path / "cache/suites/small-4"]
 
 
-def test_a_folder_of_the_same_name_comes_first(built, tmp_path, monkeypatch):
+def test_a_folder_of_the_same_name_comes_first(builds, tmp_path, monkeypatch):
     folders.write(tmp_path / "here/small")
     monkeypatch.chdir(tmp_path / "here")
     assert named.named("small").name == "small"
-    assert built.count == 0
+    assert builds == []
 
 
-def test_the_program_writes_a_suite(built, tmp_path, capsys):
+def test_the_program_writes_a_suite(builds, tmp_path, capsys):
     evaluate.main(["--suite", "small", "--write-suite", str(tmp_path / "mine")])
     assert capsys.readouterr().out == f"{tmp_path / 'mine'}\n"
-    assert (tmp_path / "mine/suite.yaml").is_file()
+    assert builds == [tmp_path / "mine"]
 
 
 @pytest.mark.slow
