@@ -139,17 +139,16 @@ class _Run:
                     if len(self._members(child)) >= self._job["processes"]:
                         return self._too_many()
                     seccomp.permit(descriptor, question)
-            finished = self._last_line() in self._lines()
-            ended = None if finished else _wait(child)
-            if finished or ended is not None:
+            ended = None if self._finished() else _wait(child)
+            if self._finished() or ended is not None:
                 for descriptor in list(self._readers):
                     self._read(descriptor)
             if self._size > self._job["output_bytes"]:
                 return "too_much_output", f"more than {self._job['output_bytes']} bytes of output"
+            if self._finished():  # also a process that reported and ended since the last look
+                return self._end_of_report()
             if ended is not None:
                 return self._end(*ended)
-            if finished:
-                return self._end_of_report()
             if time.monotonic() >= deadline:
                 return "out_of_time", f"more than {self._job['seconds']:g} s"
             if time.monotonic() >= next_look:
@@ -195,10 +194,11 @@ class _Run:
     def _lines(self) -> list[str]:
         return self._report.decode(errors="replace").split("\n")[:-1]
 
-    def _last_line(self) -> str:
-        """Report of the end of the program by the process that the harness started as."""
-        first = (self._lines() or [""])[0].split()
-        return f"{self._token.decode()} {first[1] if len(first) > 1 else ''}"
+    def _finished(self) -> bool:
+        """Whether the process that the harness started as has reported the end of the program."""
+        lines = self._lines()
+        first = lines[0].split() if lines else []
+        return f"{self._token.decode()} {first[1] if len(first) > 1 else ''}" in lines
 
     def _end_of_report(self) -> End:
         """Judge the report of a program whose last line ran."""

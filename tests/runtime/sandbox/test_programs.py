@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.suites import attacks, hostile_programs
 from benchmarks.suites.hostile_programs import open_files, processes_of, temporary_folders_in
+from jaxkd.runtime.confinement.channels import bootstrap
 from jaxkd.runtime.sandbox import Limits, Outcome, programs, run, run_all
 
 ATTACKS = hostile_programs.attacks()
@@ -217,6 +218,14 @@ def test_python_that_does_not_start_is_not_the_programs_fault(monkeypatch):
     monkeypatch.setattr(programs, "bootstrap", lambda module: "raise SystemExit('broken')")
     with pytest.raises(RuntimeError, match="Python must start in the sandbox, and did not: broken"):
         run("pass")
+
+
+def test_a_program_that_reports_and_ends_between_two_looks_has_passed(monkeypatch):
+    start, call = bootstrap("supervisor").rsplit("; ", 1)
+    late = "import time; from jaxkd.runtime.confinement import supervisor as s; wait = s._wait"
+    late += "; s._wait = lambda child: time.sleep(1) or wait(child)"
+    monkeypatch.setattr(programs, "bootstrap", lambda _: f"{start}; {late}; {call}")
+    assert run("pass").passed
 
 
 def test_the_sandbox_loads_nothing_heavy():
