@@ -2,7 +2,7 @@
 
 Modules define networks; the rest of the library passes nested dicts of arrays.  `Functional` stores the definition of a
 module without its arrays, and calls it with given arrays.  A module's parameters name their logical axes in the
-metadata `axes`.
+metadata `axes`.  `Stateful` is the same for a module that also has running statistics, and names no axes.
 """
 
 import dataclasses
@@ -69,3 +69,36 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     # Under an ambient mesh the abstract values refer to it, and this object outlives that mesh.
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(state))
     return Functional(make=make, definition=definition, abstract=abstract, axes=nnx.to_pure_dict(axes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Stateful:
+    """An nnx module split from its parameters and its running statistics: its constructor and its definition."""
+
+    make: Callable[[nnx.Rngs], nnx.Module]
+    definition: nnx.GraphDef
+    params: Params
+    """`jax.ShapeDtypeStruct` of each parameter."""
+    state: Params
+    """`jax.ShapeDtypeStruct` of each running statistic; an empty dict if there are none."""
+
+    def init(self, key: Key) -> tuple[Params, Params]:
+        """Initialise parameters and running statistics."""
+        module = self.make(nnx.Rngs(params=key))
+        return nnx.to_pure_dict(nnx.state(module, nnx.Param)), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def apply(self, params: Params, state: Params, *args: Any, **kwargs: Any) -> tuple[Any, Params]:
+        """Call the module with these arrays, and return its outputs and the running statistics after the call."""
+        module = nnx.merge(self.definition, params, state)
+        return module(*args, **kwargs), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+
+def stateful(make: Callable[[nnx.Rngs], nnx.Module]) -> Stateful:
+    """Split the module that `make` returns from its arrays, without computing any of them."""
+    definition, *parts = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)
+    # Under an ambient mesh the abstract values refer to it, and this object outlives that mesh.
+    params, state = (
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(part))
+        for part in parts
+    )
+    return Stateful(make=make, definition=definition, params=params, state=state)

@@ -1,0 +1,1 @@
+"""Networks on images: their descriptions, layers and architectures, and the recipe that trains them."""

@@ -1,0 +1,8 @@
+"""Layers of networks on images, with the conventions of torch where published networks rely on them."""
+
+from jaxkd.vision.layers.batch_norm import BatchNorm as BatchNorm
+from jaxkd.vision.layers.convolution import conv as conv
+from jaxkd.vision.layers.pooling import average_pool as average_pool
+from jaxkd.vision.layers.pooling import max_pool as max_pool
+from jaxkd.vision.layers.resizing import repeat_pixels as repeat_pixels
+from jaxkd.vision.layers.resizing import resize as resize

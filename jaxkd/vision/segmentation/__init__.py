@@ -1,0 +1,1 @@
+"""Networks that assign each pixel to classes."""
