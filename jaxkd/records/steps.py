@@ -58,7 +58,8 @@ class Variables:
     params: Params
     """Trainable leaves only.  Its top-level keys are the optimizer's groups."""
     state: Params = dataclasses.field(default_factory=dict)
-    """Buffers that a step may change; they pass through micro-batches in order."""
+    """Buffers that a step may change; they pass through micro-batches in order.  Those under the name of a parameter
+    group are running statistics of its module, which a later run or a teacher restores with the parameters."""
     frozen: Params = dataclasses.field(default_factory=dict)
     """Teachers, references and tables: an argument of the step, never trained, never in a checkpoint."""
     rollout_state: Params = dataclasses.field(default_factory=dict)
@@ -71,3 +72,7 @@ class Variables:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
         return dataclasses.replace(self, **changes)
+
+    def statistics(self) -> Params:
+        """Return the running statistics of trained modules, the part of `state` under names of parameter groups."""
+        return {group: tree for group, tree in self.state.items() if group in self.params}

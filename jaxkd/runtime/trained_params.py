@@ -1,4 +1,4 @@
-"""Trained parameters of a run, from its checkpoints alone, and the hashes of its initial models."""
+"""Trained parameters and running statistics of a run, from its checkpoints alone, and hashes of its initial models."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None, be
 
     Args:
         stream: state of the data iterator.
-        averaged: whether the moving average is the result, not the parameters.
+        averaged: whether the moving averages are the result, not the parameters.
         ranked_by: metric whose best checkpoint is the result; None: the last.
         better: whether a lower or a higher value of it is better.
     """
@@ -24,26 +24,37 @@ def checkpoint_record(*, stream: dict, averaged: bool, ranked_by: str | None, be
 
 
 def trained_params(run: Path, target: Params) -> Params:
-    """Return the result of a run so far: the average, if any, of the best or the last checkpoint.
+    """Return the trained parameters of a run so far; arguments and exceptions as in `trained_variables`."""
+    return trained_variables(run, target, {})[0]
+
+
+def trained_variables(run: Path, params: Params, statistics: Params) -> tuple[Params, Params]:
+    """Return the result of a run so far: the averages, if any, of the best or the last checkpoint.
 
     Args:
         run: folder of the run.
-        target: `jax.ShapeDtypeStruct`s of the parameters, with the desired shardings.
+        params: `jax.ShapeDtypeStruct`s of the parameters, with the desired shardings.
+        statistics: the same for the running statistics; an empty dict if the modules have none.
 
     Raises:
-        ValueError: no checkpoint yet, or parameters of other shapes.
+        ValueError: no checkpoint yet, or arrays of other shapes.
     """
     with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
         latest = checkpoints.latest()
         if latest is None:
             raise ValueError(f"run must have a checkpoint, got {run} without one. Let it run until its first save.")
         record = checkpoints.record(latest)
-    item = "ema" if record["averaged"] else "params"
+    items = ("ema", "ema_statistics") if record["averaged"] else ("params", "state")
+    target = dict(zip(items, (params, statistics), strict=True))
     # Older records have no direction: lower was better.
     ranked_by, better = record["ranked_by"], record.get("better", "lower")
     with Checkpoints(run / "checkpoints", keep_best=ranked_by, better=better, read_only=True) as checkpoints:
         best = checkpoints.best() if ranked_by is not None else None
-        return checkpoints.restore_part(latest if best is None else best, {item: target})[item]
+        # Without an empty dict, which Orbax does not restore from one that holds arrays.
+        wanted = {item: tree for item, tree in target.items() if tree}
+        restored = checkpoints.restore_part(latest if best is None else best, wanted)
+    first, second = (restored.get(item, {}) for item in items)
+    return first, second
 
 
 def trained_student(run: Path, target: Params) -> Params:

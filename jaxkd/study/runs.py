@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.records import Variables
 from jaxkd.runtime import configs
-from jaxkd.runtime.trained_params import trained_params
+from jaxkd.runtime.trained_params import trained_variables
 from jaxkd.training import train_step as steps
 from jaxkd.training.evaluator import ModelSource
 from jaxkd.training.stage import refers_to_stage, resolve
@@ -97,8 +97,10 @@ def model(folder: Path, *, precision: Precision | None = None) -> Any:
     """
     train = read_train(folder)
     base = steps.cast(train.recipe.load_base(), steps.compute_dtype(precision or train.precision))
-    target = steps.cast(train.recipe.abstract().params, steps.master_dtype(train.precision))
-    return train.recipe.model(Variables(params=trained_params(folder, target), frozen=base))
+    wanted = train.recipe.abstract()
+    target = steps.cast(wanted.params, steps.master_dtype(train.precision))
+    params, statistics = trained_variables(folder, target, wanted.statistics())
+    return train.recipe.model(Variables(params=params, state=statistics, frozen=base))
 
 
 def language_model(folder: Path, *, precision: Precision | None = None) -> LanguageModel:

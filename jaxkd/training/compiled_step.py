@@ -63,6 +63,7 @@ class CompiledStep:
                 lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state, shardings
             ),
             ema=params if self.ema_decay is not None else {},
+            ema_statistics=variables.statistics() if self.ema_decay is not None else {},
             state=variables.state,
             rollout_state=variables.rollout_state,
             step=step,

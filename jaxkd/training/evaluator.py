@@ -162,7 +162,7 @@ class ModelSource(abc.ABC):
 
     @abc.abstractmethod
     def load_model(self) -> Any:
-        """Load the model on the ambient mesh, as its evaluators take it: a `LanguageModel`, or a `VectorField`."""
+        """Load the model on the ambient mesh, as its evaluators take it: a `LanguageModel`, a `VectorField`, ..."""
 
 
 class Evaluator(abc.ABC):

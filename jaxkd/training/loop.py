@@ -17,7 +17,7 @@ from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import progress
 from jaxkd.runtime.storage import inputs
 from jaxkd.runtime.storage.free_space import check_writable
-from jaxkd.runtime.trained_params import checkpoint_record, trained_params, write_origins
+from jaxkd.runtime.trained_params import checkpoint_record, trained_variables, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
@@ -78,7 +78,9 @@ class TrainingRun:
             inputs.store(self.folder, self.train, may_differ=MAY_CHANGE)
             write_origins(self.folder, origins)
         if self.train.start_from is not None:
-            variables = variables.replace(params=trained_params(Path(self.train.start_from), self.abstract.params))
+            wanted = self.abstract.variables({})
+            params, statistics = trained_variables(Path(self.train.start_from), wanted.params, wanted.statistics())
+            variables = variables.replace(params=params, state=variables.state | statistics)
         shardings = jax.tree.map(lambda leaf: leaf.sharding, self.abstract)
         state = jax.device_put(self.step.initial_state(variables), shardings)
         return state, self.step.frozen(variables.frozen)

@@ -90,6 +90,10 @@ class Recipe(abc.ABC):
         del metrics
         return rollout_state
 
+    def reads_whole_batches(self) -> bool:
+        """Whether the loss of a batch is not the sum of its micro-batches', as with batch statistics.  Default: no."""
+        return False
+
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Return denominators that depend on the data alone.  The loop sums them over the accumulation window."""
@@ -108,7 +112,7 @@ class Recipe(abc.ABC):
 
     @abc.abstractmethod
     def model(self, variables: Variables) -> Any:
-        """Return the trained model as evaluators take it: a `LanguageModel`, or a `VectorField`."""
+        """Return the trained model as evaluators take it: a `LanguageModel`, a `VectorField`, ..."""
 
     @abc.abstractmethod
     def provenance(self) -> str:

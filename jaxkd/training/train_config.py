@@ -44,11 +44,13 @@ class TrainConfig(Stage):
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
     """AdamW and its schedule."""
     accumulation: int = 1
-    """Number of micro-batches that a batch is split into: less memory, the same result."""
+    """Number of micro-batches that a batch is split into: less memory, the same result.  A network with statistics of
+    the batch takes it whole."""
     precision: Precision = "float32"
     """Precision of the matrix products; parameters stay float32 under bfloat16."""
     ema_decay: float | None = None
-    """Decay of a moving average of the parameters, which is evaluated and exported; None keeps none."""
+    """Decay of a moving average of the parameters and running statistics, which is evaluated and exported; None keeps
+    none."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
     """Number of devices along each axis of the mesh.  Default: rows are split over all devices."""
     start_from: str | None = None
@@ -92,6 +94,11 @@ class TrainConfig(Stage):
         if self.accumulation < 1 or rows % self.accumulation:
             raise ValueError(
                 f"accumulation must divide the {rows} rows of a batch, got {self.accumulation}. Change either of them."
+            )
+        if self.accumulation > 1 and self.recipe.reads_whole_batches():
+            raise ValueError(
+                f"accumulation must be 1 for a network with statistics of the batch, got {self.accumulation}: those of "
+                "its parts are others, and so would be the result. Take fewer rows."
             )
         if self.keep_best is not None and not self.validation:
             raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")

@@ -30,17 +30,21 @@ class TrainState:
     optimizer: Any
     ema: Params
     """Moving average of `params`; an empty dict if there is none."""
+    ema_statistics: Params
+    """Moving average of the running statistics; an empty dict if there is none."""
     state: Params
     rollout_state: Params
     """State of the rollouts, which a compiled step does not receive."""
     step: Int[Array, ""]
 
     def variables(self, frozen: Params, *, averaged: bool = False) -> Variables:
-        """Return the variables that a recipe reads; `averaged` takes the moving average of the parameters."""
-        params = self.ema if averaged and self.ema else self.params
-        return Variables(
-            params=params, state=self.state, frozen=frozen, rollout_state=self.rollout_state, step=self.step
+        """Return the variables that a recipe reads; `averaged` takes the moving averages, if there are any."""
+        own = Variables(
+            params=self.params, state=self.state, frozen=frozen, rollout_state=self.rollout_state, step=self.step
         )
+        if not averaged or not self.ema:
+            return own
+        return own.replace(params=self.ema, state=self.state | self.ema_statistics)
 
     def without_rollout_state(self) -> Self:
         """Drop the rollout state, for a compiled step: it is neither donated to the step nor waits for it."""
@@ -78,6 +82,7 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
         params=variables.params,
         optimizer=jax.jit(optimizer.init)(variables.params),
         ema=jax.tree.map(jnp.copy, variables.params) if ema else {},
+        ema_statistics=jax.tree.map(jnp.copy, variables.statistics()) if ema else {},
         state=variables.state,
         rollout_state=variables.rollout_state,
         step=jnp.asarray(variables.step, jnp.int32),
@@ -99,7 +104,7 @@ def train_step(
         optimizer: receives the gradient of the whole batch, `value`, `grad` and `value_fn`.
         accumulation: number of micro-batches per batch; it changes memory, not results.
         precision: "bfloat16" casts parameters for the forward and backward pass only.
-        ema_decay: decay of the moving average of the parameters; None keeps none.
+        ema_decay: decay of the moving average of parameters and running statistics; None keeps none.
     """
     compute = compute_dtype(precision)
 
@@ -141,6 +146,10 @@ def train_step(
             gradient, state.optimizer, state.params, value=loss, grad=gradient, value_fn=value_fn
         )
         params = _with_updates(state.params, updates)
+        ema, ema_statistics = state.ema, state.ema_statistics
+        if ema_decay is not None:
+            ema = ema_update(ema, params, ema_decay)
+            ema_statistics = ema_update(ema_statistics, variables.replace(state=buffers).statistics(), ema_decay)
         reported = {
             "loss": loss,
             **{name: jax.tree.map(lambda part: jnp.sum(part, axis=0), mean).value() for name, mean in metrics.items()},
@@ -151,7 +160,8 @@ def train_step(
             TrainState(
                 params=params,
                 optimizer=optimizer_state,
-                ema=state.ema if ema_decay is None else ema_update(state.ema, params, ema_decay),
+                ema=ema,
+                ema_statistics=ema_statistics,
                 state=buffers,
                 rollout_state=state.rollout_state,
                 step=state.step + 1,
