@@ -1,0 +1,1 @@
+"""Images and their targets: sources, augmentation, and batches for training."""

@@ -1,0 +1,80 @@
+"""Images with their targets, and sources of them."""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxkd.typing import Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ImageExample:
+    """An image, and the target to learn.
+
+    Raises:
+        ValueError: an image that is not uint8 of shape [h, w, 3].
+    """
+
+    key: str
+    """Permanent name, which does not change when examples are added."""
+    group: str
+    """Group, all of whose examples are in one split: a patient, a slab, a photograph."""
+    image: UInt8[np.ndarray, "h w 3"]
+    """Red, green and blue, from 0 to 255."""
+    target: np.ndarray
+    """Mask `[h w]` of 0 and 1, uint8, for segmentation; other tasks have others."""
+    stratum: str = ""
+    """Subset whose results are given separately, such as a level of severity; empty if there is none."""
+
+    def __post_init__(self) -> None:
+        # `Any`: callers may not have checked their types.
+        image: Any = self.image
+        dtype, shape = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", ())
+        if dtype != np.uint8 or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+            raise ValueError(
+                f"image must be uint8 of shape [height, width, 3], got {dtype} of shape {shape} in {self.key!r}. "
+                "Scale it to 0 to 255, and repeat a grey channel three times."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSource(abc.ABC):
+    """Source of images of one size: a frozen description, read on demand."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+
+    @abc.abstractmethod
+    def examples(self, split: Split) -> Sequence[ImageExample]:
+        """Return the examples of one split, in a fixed order; empty if there are none.
+
+        The sequence may be lazy, reading a file when it is indexed, and may be indexed by several threads.
+        """
+
+    def validate(self) -> None:
+        """Check all files and groups, before anything long starts; errors name the file.  Default: nothing."""
+
+
+def require_disjoint_groups(source: ImageSource) -> None:
+    """Reject a source with one group in two splits: its test results would be those of images much like learnt ones.
+
+    Every example is read.
+
+    Raises:
+        ValueError: a group in two splits; it and an example of either are named.
+    """
+    found: dict[str, tuple[Split, str]] = {}
+    for split in get_args(Split):
+        for example in source.examples(split):
+            other, key = found.setdefault(example.group, (split, example.key))
+            if other != split:
+                raise ValueError(
+                    f"the group {example.group!r} must be in one split of {type(source).__name__}, got {key!r} in "
+                    f"{other} and {example.key!r} in {split}. Move all of its examples to one of them."
+                )
