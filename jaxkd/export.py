@@ -1,4 +1,4 @@
-"""`python -m jaxkd.export`: a trained student as a folder that Hugging Face transformers loads."""
+"""`python -m jaxkd.export`: a trained model as a folder, of a language model one that Hugging Face transformers loads."""
 
 import dataclasses
 import sys
@@ -15,11 +15,17 @@ from jaxkd.models.transformer import decoder, lora
 from jaxkd.networks import quantized
 from jaxkd.runtime.checkpoint import tree_bytes
 from jaxkd.sharding import mesh as meshes
+from jaxkd.vision import exported
+from jaxkd.vision.network import NetworkModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Write config.json, safetensors and tokenizer files, and read them back to check."""
+    """Write a trained model, and read it back to check.
+
+    A language model becomes config.json, safetensors and tokenizer files.  A network on images becomes network.json,
+    safetensors, and logits.stablehlo, a function from images to logits that needs JAX alone.
+    """
 
     run: Path
     """Folder of a training run."""
@@ -43,21 +49,25 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def export(command: Command) -> None:
-    """Write the student of `command.run` to `command.to`.
+    """Write the model of `command.run` to `command.to`.
 
     Raises:
-        ValueError: the target already holds a model, a requested adapter has no base checkpoint, or what was
-            read back differs.
+        ValueError: the target already holds a model, a requested adapter has no base checkpoint, the run trained a
+            model of a kind that is not exported, or what was read back differs.
     """
     from jaxkd.study import runs
 
-    for name in ("config.json", "adapter_config.json"):
+    for name in ("config.json", "adapter_config.json", exported.CONFIG):
         if (command.to / name).exists():
             raise ValueError(f"to must be a folder without a model, got {command.to}. Name another one.")
     with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
         # Adapters are merged into the checkpoint as it is stored, whatever the run rounded it to.
-        model = runs.language_model(command.run, precision="float32")
-        written = _write_adapter(command, model) if command.form == "adapter" else _write_model(command, model)
+        model = runs.model(command.run, precision="float32")
+        if isinstance(model, NetworkModel):
+            written = _write_network(command, model)
+        else:
+            model = runs.require_language_model(model, command.run)
+            written = _write_adapter(command, model) if command.form == "adapter" else _write_model(command, model)
     sys.stdout.write(f"{command.to}: {written}\n")
 
 
@@ -80,6 +90,19 @@ def _write_model(command: Command, model: LanguageModel) -> str:
     if not all(jax.tree.leaves(same)):
         raise ValueError(f"{command.to} must hold the parameters that were written, but reads back differently.")
     return f"{tree_bytes(read_back) / 1e6:.0f} MB, read back equal"
+
+
+def _write_network(command: Command, model: NetworkModel) -> str:
+    """Write a network on images, and return a description of what was written."""
+    from jaxkd.study import runs
+
+    size: tuple[int, int] = getattr(runs.read_train(command.run).recipe, "data").size
+    exported.save(command.to, model, size=size)
+    read_back = exported.load(command.to)
+    same = jax.tree.map(lambda one, other: bool((one == other).all()), model, read_back)
+    if not all(jax.tree.leaves(same)):
+        raise ValueError(f"{command.to} must hold the arrays that were written, but reads back differently.")
+    return f"{tree_bytes(read_back) / 1e6:.2f} MB for images of {size[0]} x {size[1]}, read back equal"
 
 
 def _write_adapter(command: Command, model: LanguageModel) -> str:

@@ -109,10 +109,14 @@ def language_model(folder: Path, *, precision: Precision | None = None) -> Langu
     Raises:
         ValueError: a run that trained something else.
     """
-    found = model(folder, precision=precision)
+    return require_language_model(model(folder, precision=precision), folder)
+
+
+def require_language_model(found: Any, folder: Path) -> LanguageModel:
+    """Return the model of a run if it is a language model; exceptions as in `language_model`."""
     if not isinstance(found, LanguageModel):
         raise ValueError(
-            f"run must be the folder of a run that trained a language model, got {folder}: {found}. Only these are "
-            "exported and generate text; read other models with jaxkd.study.runs.model."
+            f"run must be the folder of a run that trained a language model, got {folder}: {found}. Only these "
+            "generate text; read other models with jaxkd.study.runs.model."
         )
     return found

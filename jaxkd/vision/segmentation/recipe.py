@@ -1,0 +1,70 @@
+"""Base recipe for binary segmentation: Dice loss and cross entropy at each pixel."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxkd.losses import binary_cross_entropy, dice_loss
+from jaxkd.records import ImageBatch, Mean
+from jaxkd.vision.recipe import NetworkRecipe
+from jaxkd.vision.segmentation.maps import SegmentationMaps
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentationRecipe(NetworkRecipe):
+    """Recipe that trains a network with one class, foreground against background.
+
+    The label loss of an image is `dice_weight` times its Dice loss plus `bce_weight` times the mean binary cross
+    entropy of its pixels, and the same of each auxiliary head times its weight.
+    """
+
+    dice_weight: float = 0.6
+    """Weight of the Dice loss."""
+    bce_weight: float = 0.4
+    """Weight of the binary cross entropy; 0 is what the released VFFM-UNet was trained with, whose cross entropy over
+    one class is identically 0."""
+    auxiliary_weights: tuple[float, ...] = ()
+    """Weights of the label losses of the network's auxiliary heads, the coarsest first; empty: they are not trained."""
+
+    def validate(self) -> None:
+        super().validate()
+        for name in ("dice_weight", "bce_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        maps = jax.eval_shape(
+            lambda variables, batch, key: self.outputs(variables, batch, key)[0],
+            self.abstract(),
+            self.abstract_batch(),
+            jax.random.key(0),
+        )
+        if maps.logits.shape[-1] != 1:
+            raise ValueError(
+                f"network must have one class, foreground against background, got {maps.logits.shape[-1]}. Set its "
+                "classes to 1."
+            )
+        if self.auxiliary_weights and len(self.auxiliary_weights) != len(maps.auxiliary):
+            raise ValueError(
+                f"auxiliary_weights must have one weight for each auxiliary head, got {len(self.auxiliary_weights)} "
+                f"for {len(maps.auxiliary)}."
+            )
+
+    def label_loss(self, maps: SegmentationMaps, batch: ImageBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
+        """Return the label loss of each image, and the metrics of its terms."""
+        losses = []
+        for logits in (maps.logits, *(maps.auxiliary if self.auxiliary_weights else ())):
+            dice = dice_loss(logits[..., 0], batch.targets)
+            nats = jnp.mean(binary_cross_entropy(logits[..., 0], batch.targets), axis=(1, 2))
+            losses.append((dice, nats))
+        total = sum(
+            weight * (self.dice_weight * dice + self.bce_weight * nats)
+            for weight, (dice, nats) in zip((1.0, *self.auxiliary_weights), losses, strict=True)
+        )
+        dice, nats = losses[0]
+        return total, {"dice_loss": over_images(dice), "cross_entropy": over_images(nats)}
+
+
+def over_images(values: Float[Array, " b"]) -> Mean:
+    """Return the mean over images of a reported quantity, gradient-stopped."""
+    return Mean(total=jax.lax.stop_gradient(jnp.sum(values)), count=jnp.asarray(values.size, values.dtype))
