@@ -36,6 +36,7 @@ jaxtyping.install_import_hook(
         "jaxkd.alignment",
         "jaxkd.projector",
         "jaxkd.metrics.rouge",
+        "jaxkd.metrics.segmentation",
         "jaxkd.dynamics",
         "jaxkd.models",
         "jaxkd.sampling.decode",

@@ -2,6 +2,8 @@
 
 from jaxkd.losses import feature as feature
 from jaxkd.losses import preference as preference
+from jaxkd.losses.bernoulli import bernoulli_divergence as bernoulli_divergence
+from jaxkd.losses.bernoulli import binary_cross_entropy as binary_cross_entropy
 from jaxkd.losses.binary import binary_divergence as binary_divergence
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
@@ -32,3 +34,5 @@ from jaxkd.losses.linear.contrast import linear_contrast as linear_contrast
 from jaxkd.losses.linear.event_log_probs import event_log_probs as event_log_probs
 from jaxkd.losses.reduce import masked_mean as masked_mean
 from jaxkd.losses.reduce import mean_weights as mean_weights
+from jaxkd.losses.segmentation import bce_dice_loss as bce_dice_loss
+from jaxkd.losses.segmentation import dice_loss as dice_loss

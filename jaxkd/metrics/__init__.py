@@ -1,4 +1,7 @@
-"""Scores of a model's replies: Rouge-L, options and numbers read from free text, pass@k.  Loads NumPy, not JAX."""
+"""Scores of what a model returns, beside a reference, as pure functions that load NumPy, not JAX.
+
+Replies: Rouge-L, options and numbers read from free text, pass@k.  Images: confusion matrices of masks.
+"""
 
 from jaxkd.metrics.numbers import NumberRule as NumberRule
 from jaxkd.metrics.numbers import equal_numbers as equal_numbers
@@ -9,4 +12,7 @@ from jaxkd.metrics.rouge import Tokenization as Tokenization
 from jaxkd.metrics.rouge import resolve_tokens as resolve_tokens
 from jaxkd.metrics.rouge import rouge_l as rouge_l
 from jaxkd.metrics.rouge import rouge_l_values as rouge_l_values
+from jaxkd.metrics.segmentation import BinarySegmentationMetrics as BinarySegmentationMetrics
+from jaxkd.metrics.segmentation import Confusion as Confusion
+from jaxkd.metrics.segmentation import binary_segmentation_metrics as binary_segmentation_metrics
 from jaxkd.metrics.verdicts import truth as truth

@@ -8,6 +8,7 @@ from jaxkd.losses.feature.activation import attention_transfer as attention_tran
 from jaxkd.losses.feature.attention import attention_kl as attention_kl
 from jaxkd.losses.feature.attention import attention_mse as attention_mse
 from jaxkd.losses.feature.attention import value_relation_kl as value_relation_kl
+from jaxkd.losses.feature.channelwise import channelwise_kd as channelwise_kd
 from jaxkd.losses.feature.contrastive import info_nce as info_nce
 from jaxkd.losses.feature.hidden import hidden_cosine as hidden_cosine
 from jaxkd.losses.feature.hidden import hidden_mse as hidden_mse
