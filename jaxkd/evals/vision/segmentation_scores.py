@@ -61,17 +61,17 @@ class SegmentationScores(Evaluator):
         truth = np.stack([one.target for one in examples]).astype(bool)
         scores = binary_segmentation_metrics(found, truth)
         strata = dict.fromkeys(one.stratum for one in examples)
-        metrics = {"dice": float(np.mean(scores.image_dice)), "iou": float(np.mean(scores.image_iou))}
-        metrics |= {f"pooled_{name}": getattr(scores, name) for name in _POOLED}
+        metrics = {"dice": float(np.mean(scores.per_image.dice)), "iou": float(np.mean(scores.per_image.iou))}
+        metrics |= {f"pooled_{name}": float(getattr(scores.micro, name)) for name in _POOLED}
         if len(strata) > 1:
             member = np.array([one.stratum for one in examples])
-            metrics |= {f"dice_{name}": float(np.mean(scores.image_dice[member == name])) for name in strata}
+            metrics |= {f"dice_{name}": float(np.mean(scores.per_image.dice[member == name])) for name in strata}
         shown = _spread([one.stratum for one in examples], SHOWN)
         return Evaluation(
             metrics=metrics,
             keys=tuple(one.key for one in examples),
-            per_example={"dice": tuple(scores.image_dice.tolist()), "iou": tuple(scores.image_iou.tolist())},
-            pictures=tuple(_shown(examples[one], found[one], float(scores.image_dice[one])) for one in shown),
+            per_example={"dice": tuple(scores.per_image.dice.tolist()), "iou": tuple(scores.per_image.iou.tolist())},
+            pictures=tuple(_shown(examples[one], found[one], float(scores.per_image.dice[one])) for one in shown),
         )
 
 

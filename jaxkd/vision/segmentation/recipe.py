@@ -4,9 +4,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
-from jaxkd.losses import binary_cross_entropy, dice_loss
+from jaxkd.losses import bce_dice_loss, binary_cross_entropy, dice_loss
 from jaxkd.records import ImageBatch, Mean
 from jaxkd.vision.recipe import NetworkRecipe
 from jaxkd.vision.segmentation.maps import SegmentationMaps
@@ -52,17 +52,15 @@ class SegmentationRecipe(NetworkRecipe):
 
     def label_loss(self, maps: SegmentationMaps, batch: ImageBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
         """Return the label loss of each image, and the metrics of its terms."""
-        losses = []
-        for logits in (maps.logits, *(maps.auxiliary if self.auxiliary_weights else ())):
-            dice = dice_loss(logits[..., 0], batch.targets)
-            nats = jnp.mean(binary_cross_entropy(logits[..., 0], batch.targets), axis=(1, 2))
-            losses.append((dice, nats))
-        total = sum(
-            weight * (self.dice_weight * dice + self.bce_weight * nats)
-            for weight, (dice, nats) in zip((1.0, *self.auxiliary_weights), losses, strict=True)
-        )
-        dice, nats = losses[0]
-        return total, {"dice_loss": over_images(dice), "cross_entropy": over_images(nats)}
+        logits, targets = maps.logits[..., 0], batch.targets
+        total = self._weighted(logits, targets)
+        for weight, auxiliary in zip(self.auxiliary_weights, maps.auxiliary):
+            total += weight * self._weighted(auxiliary[..., 0], targets)
+        nats = jnp.mean(binary_cross_entropy(logits, targets), axis=(1, 2))
+        return total, {"dice_loss": over_images(dice_loss(logits, targets)), "cross_entropy": over_images(nats)}
+
+    def _weighted(self, logits: Float[Array, "b h w"], targets: UInt8[Array, "b h w"]) -> Float[Array, " b"]:
+        return bce_dice_loss(logits, targets, bce_weight=self.bce_weight, dice_weight=self.dice_weight)
 
 
 def over_images(values: Float[Array, " b"]) -> Mean:
