@@ -1,4 +1,4 @@
-"""`python -m jaxkd.export`: a trained model as a folder, of a language model one that Hugging Face transformers loads."""
+"""`python -m jaxkd.export`: a trained model as a folder, which transformers loads if it is a language model."""
 
 import dataclasses
 import sys
@@ -17,6 +17,7 @@ from jaxkd.runtime.checkpoint import tree_bytes
 from jaxkd.sharding import mesh as meshes
 from jaxkd.vision import exported
 from jaxkd.vision.network import NetworkModel
+from jaxkd.vision.recipe import NetworkRecipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,10 @@ def _write_network(command: Command, model: NetworkModel) -> str:
     """Write a network on images, and return a description of what was written."""
     from jaxkd.study import runs
 
-    size: tuple[int, int] = getattr(runs.read_train(command.run).recipe, "data").size
+    recipe = runs.read_train(command.run).recipe
+    if not isinstance(recipe, NetworkRecipe):
+        raise ValueError(f"run must be one of a recipe for networks on images, got {type(recipe).__name__}.")
+    size = recipe.data.size
     exported.save(command.to, model, size=size)
     read_back = exported.load(command.to)
     same = jax.tree.map(lambda one, other: bool((one == other).all()), model, read_back)

@@ -21,8 +21,8 @@ _SEPARATOR = "."
 def save(folder: Path, model: NetworkModel, *, size: tuple[int, int]) -> None:
     """Write a network: `network.json`, `model.safetensors`, and `logits.stablehlo`.
 
-    The last is the whole computation from uint8 images [b, height, width, 3] to logits, for any number b of images, with
-    the weights in it: `jax.export.deserialize(bytes).call(images)` runs it without this library.
+    The last is the whole computation from uint8 images [b, height, width, 3] to logits, for any number b of images,
+    with the weights in it: `jax.export.deserialize(bytes).call(images)` runs it without this library.
 
     Args:
         folder: folder; created if missing.

@@ -31,9 +31,11 @@ def run(tmp_path_factory):
 
 def recipe(run, **changes):
     teachers = (TrainedNetwork(network=TEACHER, path=run),)
-    return dataclasses.replace(
-        SegmentationKD(data=Discs(), network=STUDENT, rows=4, teachers=teachers), **changes
-    )
+    return dataclasses.replace(SegmentationKD(data=Discs(), network=STUDENT, rows=4, teachers=teachers), **changes)
+
+
+def first_batch(given):
+    return jax.device_put(next(iter(given.batches("train", 0))))
 
 
 def sigmoid(values):
@@ -43,7 +45,7 @@ def sigmoid(values):
 def test_the_loss_is_its_formula(run):
     given = recipe(run, kd_rate=0.3, temperature=2.0)
     given.validate()
-    variables, batch = given.init(jax.random.key(0)), next(iter(given.batches("train", 0)))
+    variables, batch = given.init(jax.random.key(0)), first_batch(given)
     output = given.loss(variables, batch, given.counts(batch), jax.random.key(1))
     maps, _ = given.outputs(variables, batch, jax.random.key(1))
     label, _ = given.label_loss(maps, batch)
@@ -59,7 +61,7 @@ def test_the_loss_is_its_formula(run):
 def test_a_student_like_its_teacher_has_no_divergence(run):
     given = recipe(run, network=TEACHER, channelwise_rate=1.0, attention_rate=1.0, layers=((0, 0),))
     given.validate()
-    variables, batch = given.init(jax.random.key(0)), next(iter(given.batches("train", 0)))
+    variables, batch = given.init(jax.random.key(0)), first_batch(given)
     assert given.loss(variables, batch, given.counts(batch), jax.random.key(1)).metrics["divergence"].value() > 1e-4
     teacher = given.teachers[0].model(variables.frozen["0"])
     maps = teacher(batch.images)
@@ -71,7 +73,7 @@ def test_a_student_like_its_teacher_has_no_divergence(run):
 def test_the_teachers_statistics_count(run):
     given = recipe(run)
     frozen = given.load_frozen()["0"]
-    images = jnp.asarray(next(iter(given.batches("train", 0))).images)
+    images = first_batch(given).images
     fresh = TEACHER.abstract()[1]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape) + 1, fresh)
     one, other = (given.teachers[0].model(each)(images).logits for each in (frozen, frozen | {"state": state}))
@@ -81,10 +83,13 @@ def test_the_teachers_statistics_count(run):
 def test_several_teachers_count_equally(run):
     one = recipe(run, kd_rate=1.0)
     two = dataclasses.replace(one, teachers=one.teachers * 2)
-    variables, batch = one.init(jax.random.key(0)), next(iter(one.batches("train", 0)))
+    variables, batch = one.init(jax.random.key(0)), first_batch(one)
     both = variables.replace(frozen=two.load_frozen())
     counts = one.counts(batch)
-    losses = [given.loss(given_variables, batch, counts, jax.random.key(1)).loss for given, given_variables in ((one, variables), (two, both))]
+    losses = [
+        given.loss(given_variables, batch, counts, jax.random.key(1)).loss
+        for given, given_variables in ((one, variables), (two, both))
+    ]
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 

@@ -62,7 +62,7 @@ def test_weights_of_another_network_are_refused(folder, model, tmp_path):
     stored = read_json(tmp_path / exported.CONFIG)
     stored["network"]["width"] = 5
     write_json(tmp_path / exported.CONFIG, stored)
-    with pytest.raises(ValueError, match=r"must hold first\.bias of shape \(5,\), got shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"must hold first\.kernel of shape \(3, 3, 3, 5\), got shape \(3, 3, 3, 2\)"):
         exported.load(tmp_path)
     with pytest.raises(ValueError, match=r"network must be the one in .*, got others in width: 5 -> 2"):
         TrainedNetwork(network=model.network, path=str(tmp_path)).validate()

@@ -38,7 +38,8 @@ class Discs(ImageSource):
 
 class _Layers(nnx.Module):
     def __init__(self, network, rngs):
-        self.first = conv(3, network.width, 3, rngs=rngs)
+        # A bias would be taken off again: its gradient is rounding alone, and Adam makes steps of it.
+        self.first = conv(3, network.width, 3, bias=not network.normalised, rngs=rngs)
         self.norm = BatchNorm(network.width) if network.normalised else None
         self.dropout = nnx.Dropout(network.dropout)
         self.last = conv(network.width, network.classes, 1, rngs=rngs)

@@ -50,7 +50,7 @@ class BatchNorm(nnx.Module):
     def _move(self, mean: Float[Array, " c"], variance: Float[Array, " c"]) -> None:
         for running, value in ((self.mean, mean), (self.variance, variance)):
             moved = (1 - self.momentum) * running[...] + self.momentum * value
-            running[...] = moved.astype(running[...].dtype)
+            running.set_value(moved.astype(running[...].dtype))  # indexing would write into an array of NumPy
 
 
 def _along(channels: Float[Array, " c"], values: Float[Array, "..."]) -> Float[Array, "..."]:

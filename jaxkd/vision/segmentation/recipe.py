@@ -54,7 +54,8 @@ class SegmentationRecipe(NetworkRecipe):
         """Return the label loss of each image, and the metrics of its terms."""
         logits, targets = maps.logits[..., 0], batch.targets
         total = self._weighted(logits, targets)
-        for weight, auxiliary in zip(self.auxiliary_weights, maps.auxiliary):
+        # Without weights the auxiliary heads are not trained.
+        for weight, auxiliary in zip(self.auxiliary_weights, maps.auxiliary, strict=False):
             total += weight * self._weighted(auxiliary[..., 0], targets)
         nats = jnp.mean(binary_cross_entropy(logits, targets), axis=(1, 2))
         return total, {"dice_loss": over_images(dice_loss(logits, targets)), "cross_entropy": over_images(nats)}
