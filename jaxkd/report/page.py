@@ -10,7 +10,7 @@ from jaxkd.evals.headline import Headline
 from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures
 from jaxkd.report.stages import Model, StageReport, best, by_label
-from jaxkd.training.evaluator import Forecast
+from jaxkd.training.results.forecast import Forecast
 
 _RECORDS = 4
 """Maximum number of records whose forecasts are drawn."""

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.headline import Headline
-from jaxkd.training.evaluator import Forecast, LearntEquation, Sample
+from jaxkd.training.results.evaluation import LearntEquation, Sample
+from jaxkd.training.results.forecast import Forecast
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
-from jaxkd.training.evaluator import Evaluation
 from jaxkd.training.recipe import Recipe
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage import Stage
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.train_stage import Train
