@@ -12,7 +12,8 @@ from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.report.cells import metric_name
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -75,8 +75,7 @@ def outcome(workdir: Path) -> dict[str, Any]:
     for path in sorted(workdir.rglob("*")):
         name = str(path.relative_to(workdir))
         if path.name == "metrics.jsonl":
-            rows = metric_writer.read(path.parent)
-            found[name] = [{key: row[key] for key in row.keys() - metric_writer.WALL_CLOCK} for row in rows]
+            found[name] = [metric_writer.without_wall_clock(row) for row in metric_writer.read(path.parent)]
         elif path.name == "evaluation.json":
             found[name] = json.loads(path.read_text())
         elif path.suffix == ".npy":

@@ -9,8 +9,14 @@ from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.models.transformer.lora import LoRA
 from jaxkd.records import Hiddens, TokenBatch, Variables
-from jaxkd.training.recipe import Recipe
+from jaxkd.training.recipe import Count, Curve, Recipe
 from jaxkd.typing import Key, Params
+
+ANSWER_TOKENS = Count(name="targets", word="tokens", column="answer tokens\ntrained on")
+"""Count of methods that train a language model."""
+
+NATS = "nats a token"
+"""Unit of cross entropies and divergences."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,21 @@ class StudentRecipe(Recipe):
 
     def load_base(self) -> Params:
         return student_params.load_frozen(self.student_config(), self.student)
+
+    @property
+    def counted(self) -> Count:
+        return ANSWER_TOKENS
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (
+            Curve(metric="cross_entropy", title="Cross entropy", unit=NATS),
+            Curve(metric="divergence", title="Divergence from the teacher", unit=NATS),
+            Curve(metric="t2s_divergence", title="Divergence in the student's space", unit=NATS),
+            Curve(metric="s2t_divergence", title="Divergence in the teacher's space", unit=NATS),
+            Curve(metric="accuracy", title="Accuracy", unit="share of the labels"),
+            Curve(metric="aligned", title="Aligned positions", unit="share of the targets"),
+            Curve(metric="t2s_cross_entropy", unit=NATS),
+        )
 
     def parts(self) -> dict[str, Part]:
         """Return the frozen variables besides the student's base, by name.  Default: none."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxkd.evals.bootstrap import Interval, paired_bootstrap
 from jaxkd.evals.headline import Headline
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,14 @@ from jaxkd.alignment.chunks import chunks
 from jaxkd.data.text.paired_text import PairedText
 from jaxkd.distillation import forward
 from jaxkd.distillation.recipe import Distillation
+from jaxkd.distillation.student_recipe import NATS
 from jaxkd.kernels import SeparableDivergence, linear_log_probs
 from jaxkd.losses import AnyDivergence, ForwardKL, binary_divergence, event_log_probs
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.records import Hiddens, LossOutput, Mean, PairedBatch, Variables
 from jaxkd.tokenizers import pieces
+from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key
 
 BOUNDARIES = (b" ", b"\t", b"\n")
@@ -86,6 +88,9 @@ class ALM(Distillation):
             "chunk_divergence": reported(nats, compared),
         }
         return LossOutput(loss=label_term + jnp.sum(weights * nats), state=variables.state, metrics=metrics)
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (*super().curves(), Curve(metric="chunk_divergence", unit=NATS))
 
     def validate(self) -> None:
         super().validate()

@@ -12,6 +12,7 @@ from jaxkd import sharding
 from jaxkd.distillation import forward
 from jaxkd.distillation.label_loss import label_loss
 from jaxkd.distillation.recipe import Distillation
+from jaxkd.distillation.student_recipe import NATS
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.on_policy.fresh import Fresh
@@ -25,7 +26,7 @@ from jaxkd.on_policy.schedule import Ramp
 from jaxkd.records import LossOutput, OnPolicyBatch, Rollout, Variables
 from jaxkd.sampling import Sampling
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.training.recipe import Recipe
+from jaxkd.training.recipe import Count, Curve, Recipe
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ class OnPolicy(Recipe):
     def counts(self, batch: OnPolicyBatch) -> dict[str, Array]:
         off_policy = {} if batch.off_policy is None else {"off_policy": jnp.sum(batch.off_policy.loss_mask)}
         return {**self.recipe.counts(batch.on_policy), **off_policy}
+
+    @property
+    def counted(self) -> Count:
+        return self.recipe.counted
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (*self.recipe.curves(), Curve(metric=_ON_POLICY["cross_entropy"], unit=NATS))
 
     def prepare(self, variables: Variables) -> Params:
         return self.recipe.prepare(variables)

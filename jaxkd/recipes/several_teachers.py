@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxkd.distillation.student_params import PROJECTORS
+from jaxkd.distillation.student_recipe import ANSWER_TOKENS
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.records import LossOutput, Rollout, Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.training.recipe import Batch, Recipe
+from jaxkd.training.recipe import Batch, Count, Curve, Recipe
 from jaxkd.typing import Key, Params, Split
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ class SeveralTeachers(Recipe):
             counts |= {f"{name}/{count}": value for count, value in recipe.counts(batch[name]).items()}
         targets = [value for count, value in counts.items() if count.endswith("/targets")]
         return counts | {"targets": sum(targets[1:], targets[0])}
+
+    @property
+    def counted(self) -> Count:
+        return ANSWER_TOKENS
+
+    def curves(self) -> tuple[Curve, ...]:
+        """Return the methods' curves, of which each is titled by its name: that begins with the method's number."""
+        return tuple(
+            Curve(metric=f"{name}/{one.metric}", unit=one.unit)
+            for name, recipe, _ in self._members()
+            for one in recipe.curves()
+        )
 
     def prepare(self, variables: Variables) -> Params:
         return {name: recipe.prepare(_seen(variables, name)) for name, recipe, _ in self._members()}

@@ -5,21 +5,15 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from jaxkd.report.stages import Model
+from jaxkd.report.stages import Model, StageReport
+from jaxkd.training.evaluator import Column
+from jaxkd.training.recipe import Count
+from jaxkd.training.train_step import COUNT_PREFIX
 
 NOTHING = "–"
 
-Column: TypeAlias = tuple[str, Callable[[Model], str]]
+Cells: TypeAlias = tuple[str, Callable[[Model], str]]
 """Name of a column, and the function that formats its cell for a model."""
-
-OTHER_METRICS = (
-    ("agreement", "reference_kl/agreement"),
-    ("KL to teacher", "reference_kl/kl"),
-    ("aligned", "aligned_teacher/coverage"),
-    ("agreement there", "aligned_teacher/agreement"),
-    ("error of the field", "field_error/field_error"),
-)
-"""Columns for metrics of evaluators other than the headline's: name and metric."""
 
 
 def headline(model: Model) -> str:
@@ -27,12 +21,25 @@ def headline(model: Model) -> str:
     return number(model.mean())
 
 
-def others() -> list[Column]:
-    """Return the columns of `OTHER_METRICS`."""
-    return [(name, lambda model, key=key: number(model.mean(key))) for name, key in OTHER_METRICS]
+def named(columns: Sequence[Column]) -> list[Cells]:
+    """Return the cells of the columns that evaluators ask for.
+
+    Args:
+        columns: columns of `StageReport.metrics`.
+    """
+    return [(one.name, lambda model, metric=one.metric: number(model.mean(metric))) for one in columns]
 
 
-def filled(columns: Sequence[Column], models: Sequence[Model]) -> list[Column]:
+def trained_on(counts: Sequence[Count]) -> list[Cells]:
+    """Return cells with what one seed was trained on; a step that was not logged counts as the mean step.
+
+    Args:
+        counts: what the methods' steps count.
+    """
+    return [(one.column, lambda model, one=one: _trained_on(model, one)) for one in counts]
+
+
+def filled(columns: Sequence[Cells], models: Sequence[Model]) -> list[Cells]:
     """Return the columns in which at least one model has a value."""
     return [(name, cell) for name, cell in columns if any(cell(model) != NOTHING for model in models)]
 
@@ -75,15 +82,9 @@ def steps(model: Model) -> str:
     return f"{max(last):,}" if last else NOTHING
 
 
-def trained_tokens(model: Model) -> str:
-    """Format the answer tokens that one seed was trained on; a step that was not logged counts as the mean step."""
-    totals = _totals(model, "count/targets", statistics.fmean)
-    return f"{statistics.fmean(totals):,.0f}" if totals else NOTHING
-
-
 def training_time(model: Model) -> str:
     """Format one seed's median step time times its steps, which leaves out compilation and validation."""
-    totals = _totals(model, "seconds", statistics.median)
+    totals = _totals(model.stages, "seconds", statistics.median)
     return duration(statistics.fmean(totals)) if totals else NOTHING
 
 
@@ -101,7 +102,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _totals(model: Model, name: str, average: Callable[[Sequence[float]], float]) -> list[float]:
+def _trained_on(model: Model, count: Count) -> str:
+    stages = [stage for stage in model.stages if stage.counted == count]
+    totals = _totals(stages, f"{COUNT_PREFIX}{count.name}", statistics.fmean)
+    return f"{statistics.fmean(totals):,.0f}" if totals else NOTHING
+
+
+def _totals(stages: Sequence[StageReport], name: str, average: Callable[[Sequence[float]], float]) -> list[float]:
     """Return the average value of a step times the number of steps, for each seed."""
-    series = [stage.series(name) for stage in model.stages]
+    series = [stage.series(name) for stage in stages]
     return [average(values) * last_steps[-1] for last_steps, values in series if values]

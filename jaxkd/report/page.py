@@ -9,8 +9,8 @@ from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
 from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures
-from jaxkd.report.stages import Model, StageReport, best, by_label
-from jaxkd.training.evaluator import Forecast
+from jaxkd.report.stages import Model, StageReport, all_columns, all_counts, best, by_label
+from jaxkd.training.results.forecast import Forecast
 
 _RECORDS = 4
 """Maximum number of records whose forecasts are drawn."""
@@ -47,7 +47,7 @@ def write_report(
     models = by_label(stages, headline)
     scored = [model for model in models if model.is_scored()]
     bars = [figures.Bar(label=model.label, color=model.color, values=model.values()) for model in scored]
-    columns = cells.filled(_columns(headline), models)
+    columns = cells.filled(_columns(headline, models), models)
     records = _records(models)
     metrics = sorted({name for stage in stages for name in stage.metrics})
     members = [stage for model in models for stage in model.stages]
@@ -84,15 +84,14 @@ def _both_widths(draw: Callable[..., str], data: Sequence[object]) -> tuple[str,
     return (draw(data, width=figures.PAGE), draw(data, width=figures.NARROW)) if data else None
 
 
-def _columns(headline: Headline) -> list[cells.Column]:
+def _columns(headline: Headline, models: Sequence[Model]) -> list[cells.Cells]:
     return [
         (headline.unit, cells.headline),
         ("by seed", cells.seeds),
         ("method", cells.method),
-        ("nats per token", lambda model: cells.number(model.mean("nats_per_token"))),
-        *cells.others(),
+        *cells.named(all_columns(models)),
         ("steps", cells.steps),
-        ("answer tokens\ntrained on", cells.trained_tokens),
+        *cells.trained_on(all_counts(models)),
         ("time\nof the steps", cells.training_time),
     ]
 

@@ -5,7 +5,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.headline import Headline
-from jaxkd.training.evaluator import Forecast, LearntEquation, Sample
+from jaxkd.training.evaluator import Column
+from jaxkd.training.recipe import Count, Curve
+from jaxkd.training.results.evaluation import LearntEquation, Sample
+from jaxkd.training.results.forecast import Forecast
+from jaxkd.training.results.picture import Picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,13 @@ class StageReport:
     samples: tuple[Sample, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     equations: tuple[LearntEquation, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    """Names of the metrics that its method logs."""
+    counted: Count | None = None
+    """What a step of its method counts."""
+    columns: tuple[Column, ...] = ()
+    """Columns that its evaluators ask for, by the names in `metrics`."""
     provenance: str = ""
     seed: int | None = None
 
@@ -89,6 +100,33 @@ def by_label(stages: Sequence[StageReport], headline: Headline) -> list[Model]:
         )
         for label, members in found.items()
     ]
+
+
+def all_curves(models: Sequence[Model]) -> list[Curve]:
+    """Return the names of the metrics that methods log, in the order of the models; a metric has its first name."""
+    found: dict[str, Curve] = {}
+    for stage in _stages(models):
+        for one in stage.curves:
+            found.setdefault(one.metric, one)
+    return list(found.values())
+
+
+def all_columns(models: Sequence[Model]) -> list[Column]:
+    """Return the columns that evaluators ask for, in the order of the models; a metric has its first name."""
+    found: dict[str, Column] = {}
+    for stage in _stages(models):
+        for one in stage.columns:
+            found.setdefault(one.metric, one)
+    return list(found.values())
+
+
+def all_counts(models: Sequence[Model]) -> list[Count]:
+    """Return what the methods' steps count, in the order of the models; a column's head stands once."""
+    return list({stage.counted.column: stage.counted for stage in _stages(models) if stage.counted}.values())
+
+
+def _stages(models: Sequence[Model]) -> list[StageReport]:
+    return [stage for model in models for stage in model.stages]
 
 
 def best(models: Sequence[Model]) -> Model | None:

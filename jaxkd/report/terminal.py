@@ -6,7 +6,7 @@ from typing import TextIO
 from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
 from jaxkd.report import cells
-from jaxkd.report.stages import StageReport, best, by_label
+from jaxkd.report.stages import StageReport, all_columns, best, by_label
 
 _WIDEST = 160
 """Width of the table in characters if the output is not a terminal."""
@@ -39,7 +39,8 @@ def print_summary(
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
     table.add_column("model", no_wrap=True)
     table.add_column(headline.unit, justify="right", no_wrap=True)
-    further = cells.filled([("by seed", cells.seeds), *cells.others(), ("steps", cells.steps)], models)
+    named = cells.named([one for one in all_columns(models) if one.on_terminal])
+    further = cells.filled([("by seed", cells.seeds), *named, ("steps", cells.steps)], models)
     for name, _ in further:
         table.add_column(name, justify="right", no_wrap=True)
     for model in models:

@@ -6,31 +6,18 @@ from typing import TypeAlias
 
 from jaxkd.evals.headline import Headline
 from jaxkd.report import figures, svg
-from jaxkd.report.stages import Model
+from jaxkd.report.stages import Model, all_curves
 
 _Quantity: TypeAlias = tuple[str, str, str, figures.Size]
 """A metric, the title of its panel, its unit, and the panel's size."""
 
-_QUANTITIES: tuple[_Quantity, ...] = (
-    ("train/cross_entropy", "Cross entropy", "nats a token", "half"),
-    ("train/divergence", "Divergence from the teacher", "nats a token", "half"),
-    ("train/t2s_divergence", "Divergence in the student's space", "nats a token", "half"),
-    ("train/s2t_divergence", "Divergence in the teacher's space", "nats a token", "half"),
-    ("train/accuracy", "Accuracy", "share of the labels", "half"),
-    ("train/aligned", "Aligned positions", "share of the targets", "half"),
-    ("train/slope_error", "Error of the rates of change", "share of their standard deviation", "half"),
-    ("train/segment_error", "Error of short forecasts", "share of the standard deviation", "half"),
-    ("learning_rate", "Learning rate", "", "strip"),
-)
+_LEARNING_RATE: _Quantity = ("learning_rate", "Learning rate", "", "strip")
 
 _LOGGED = "train/"
 """Prefix of the metrics that a method logs, and the loop beside them."""
 
 _OF_THE_LOOP = ("train/loss", "train/grad_norm")
 """Not compared: each method has a loss of its own."""
-
-_UNITS = (("divergence", "nats a token"), ("cross_entropy", "nats a token"))
-"""Units by the end of a metric's name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,15 +39,14 @@ def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
 
     One that is 0 throughout, such as the share of forecasts that diverged, is left out.
 
-    A metric that has no title here has its name for one.
+    Methods name their metrics (`StageReport.curves`); one without a title is titled by its name.
 
     Args:
         models: models in the order of the table.
         headline: figure by which the models are compared.
     """
     validation: _Quantity = (f"validation/{headline.metric}", "Validation split", headline.unit, "wide")
-    *before, learning_rate = _QUANTITIES
-    quantities = (validation, *before, *_others(models), learning_rate)
+    quantities = (validation, *_of_the_methods(models), _LEARNING_RATE)
     logged = {name: _curves(models, name) for name, *_ in quantities}
     drawn = {
         name: curves
@@ -77,20 +63,18 @@ def panels(models: Sequence[Model], headline: Headline) -> list[Panel]:
     ]
 
 
-def _others(models: Sequence[Model]) -> list[_Quantity]:
-    """Return the metrics that methods log besides those with a title, in the order of their first rows."""
-    stages = [stage for model in models for stage in model.stages]
-    names = dict.fromkeys(name for stage in stages for row in stage.history for name in row)
-    known = {name for name, *_ in _QUANTITIES} | set(_OF_THE_LOOP)
-    return [
-        (name, name.removeprefix(_LOGGED).replace("_", " ").capitalize(), _unit(name), "half")
-        for name in names
+def _of_the_methods(models: Sequence[Model]) -> list[_Quantity]:
+    """Return the metrics that have a title, and behind them those without, in the order of their first rows."""
+    curves = {f"{_LOGGED}{curve.metric}": curve for curve in all_curves(models)}
+    titled: list[_Quantity] = [(name, curve.title, curve.unit, "half") for name, curve in curves.items() if curve.title]
+    known = {name for name, *_ in titled} | set(_OF_THE_LOOP)
+    logged = dict.fromkeys(name for model in models for stage in model.stages for row in stage.history for name in row)
+    units = {name: curve.unit for name, curve in curves.items()}
+    return titled + [
+        (name, name.removeprefix(_LOGGED).replace("_", " ").capitalize(), units.get(name, ""), "half")
+        for name in logged
         if name.startswith(_LOGGED) and name not in known
     ]
-
-
-def _unit(name: str) -> str:
-    return next((unit for end, unit in _UNITS if name.endswith(end)), "")
 
 
 def _panel(curves: list[figures.Line], title: str, unit: str, size: figures.Size) -> Panel:

@@ -24,8 +24,10 @@ _log = logging.getLogger(__name__)
 
 FILE = "metrics.jsonl"
 
-WALL_CLOCK = frozenset({"seconds", "tokens_per_second", "train/rollout/seconds"})
-"""Fields that differ between two runs that are otherwise equal bit for bit."""
+RATE_SUFFIX = "_per_second"
+"""End of the name of what a run counts in a second, such as `tokens_per_second`."""
+
+_WALL_CLOCK = frozenset({"seconds", "train/rollout/seconds"})
 
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """Values that JSON lacks, which the file stores as strings."""
@@ -150,6 +152,16 @@ def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ValueError: a line that is not a row, with its file and number.
     """
     return list(_rows(Path(folder) / FILE))
+
+
+def without_wall_clock(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the fields that differ between two runs that are otherwise equal bit for bit.
+
+    Example:
+        >>> without_wall_clock({"step": 1, "train/loss": 0.5, "seconds": 2.0, "images_per_second": 32.0})
+        {'step': 1, 'train/loss': 0.5}
+    """
+    return {name: row[name] for name in row if name not in _WALL_CLOCK and not name.endswith(RATE_SUFFIX)}
 
 
 def _complete(path: Path) -> bytes:

@@ -19,17 +19,17 @@ Show: TypeAlias = Callable[[int, Callable[[], str]], None]
 class ProgressBar:
     """Handle that `progress` yields."""
 
-    def __init__(self, total: int, show: Show, clock: Callable[[], float]) -> None:
-        self._total, self._show, self._clock = total, show, clock
+    def __init__(self, total: int, show: Show, clock: Callable[[], float], counted: str) -> None:
+        self._total, self._show, self._clock, self._counted = total, show, clock, counted
         self._first: tuple[int, float] | None = None
-        self._tokens = 0
+        self._count = 0
 
-    def update(self, step: int, *, tokens: int = 0, **values: Any) -> None:
+    def update(self, step: int, *, count: int = 0, **values: Any) -> None:
         """Report that `step` steps are done.
 
         Args:
             step: number of steps done, including those of an earlier process.
-            tokens: tokens of the steps since the last update.
+            count: tokens, or what else the bar counts, of the steps since the last update.
             **values: name -> number to show, such as a loss already fetched from the device.
         """
         now = self._clock()
@@ -37,14 +37,14 @@ class ProgressBar:
             # Rates leave out the time before the first update, which includes the compilation.
             self._first = (step, now)
         else:
-            self._tokens += tokens
+            self._count += count
         first_step, began = self._first
         elapsed = now - began
 
         def text() -> str:
             parts = [f"{name} {float(value):.4g}" for name, value in values.items()]
-            if elapsed > 0 and self._tokens:
-                parts.append(f"{self._tokens / elapsed:,.0f} tokens/s")
+            if elapsed > 0 and self._count:
+                parts.append(f"{self._count / elapsed:,.0f} {self._counted}/s")
             if elapsed > 0 and step > first_step:
                 seconds = round((self._total - step) * elapsed / (step - first_step))
                 parts.append(f"eta {datetime.timedelta(seconds=seconds)}")
@@ -59,6 +59,7 @@ def progress(
     description: str,
     start: int = 0,
     *,
+    counted: str = "tokens",
     interval_s: float = 10.0,
     console: "Console | None" = None,
     clock: Callable[[], float] = time.monotonic,
@@ -69,6 +70,7 @@ def progress(
         total: number of steps of the whole run.
         description: first word of the line.
         start: number of steps done by an earlier process.
+        counted: plural noun for what updates count, of which the line has the rate.
         interval_s: seconds between lines in a log; the first and last update always get one.
         console: console to write to; None: stderr.
         clock: seconds since some fixed time.
@@ -76,7 +78,7 @@ def progress(
     Example:
         >>> with progress(2, "train") as bar:
         ...     for step in (1, 2):
-        ...         bar.update(step, loss=0.5, tokens=1024)
+        ...         bar.update(step, loss=0.5, count=1024)
     """
     if total < 1 or not 0 <= start <= total:
         raise ValueError(f"start must lie between 0 and total, and total be 1 or more, got {start} and {total}.")
@@ -84,12 +86,12 @@ def progress(
 
     console = console or Console(file=sys.stderr)
     if jax.process_index() != 0:
-        yield ProgressBar(total, lambda step, text: None, clock)
+        yield ProgressBar(total, lambda step, text: None, clock, counted)
     elif console.is_terminal:
         with _live(total, description, start, console) as show:
-            yield ProgressBar(total, show, clock)
+            yield ProgressBar(total, show, clock, counted)
     else:
-        yield ProgressBar(total, _lines(total, description, interval_s, console, clock), clock)
+        yield ProgressBar(total, _lines(total, description, interval_s, console, clock), clock, counted)
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ class Cache(Stage):
                 )
                 if number % FLUSH_EVERY == 0:
                     writer.flush()
-                bar.update(number, tokens=int(np.sum(batch.segment_ids > 0)))
+                bar.update(number, count=int(np.sum(batch.segment_ids > 0)))
         writer.finish()
 
 

@@ -133,7 +133,7 @@ def _write(answer: Generate, path: Path) -> None:
                 for one, text in zip(batch, texts, strict=True)
             ]
             append(path, "".join(map(_line, rows)))
-            bar.update(start + len(batch), tokens=sum(len(text.tokens) for text in texts))
+            bar.update(start + len(batch), count=sum(len(text.tokens) for text in texts))
 
 
 def _row(prompt: Tokenized, example: Example, text: str, tokens: int, finish: Finish) -> dict[str, Any]:

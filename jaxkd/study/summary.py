@@ -11,10 +11,12 @@ from jaxkd.evals.comparison import Comparison, compare
 from jaxkd.evals.headline import Headline
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.storage.files import write_json
+from jaxkd.study.evaluate_stage import Evaluate
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.study.usage import Usage
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.evaluator import Column
 from jaxkd.training.recipe import Recipe
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage import Stage
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.train_stage import Train
@@ -73,7 +75,7 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
     }
     write_json(workdir / "summary.json", summary)
     if results:
-        stages = [_stage_report(result) for result in results]
+        stages = [_stage_report(result, headline) for result in results]
         report.write_report(
             workdir / "report.html",
             title=study.title,
@@ -114,17 +116,22 @@ def _require_metric(scored: Evaluation, headline: Headline, folder: Path) -> Non
         )
 
 
-def _stage_report(result: _Result) -> report.StageReport:
+def _stage_report(result: _Result, headline: Headline) -> report.StageReport:
     samples, evaluations = result.others.get("samples"), (result.scored, *result.others.values())
+    recipe = result.stage.recipe if isinstance(result.stage, Train) else None
     return report.StageReport(
         name=result.stage.name,
         label=result.label,
         metrics=result.scored.metrics | _other_metrics(result),
-        method=_method(result.stage.recipe) if isinstance(result.stage, Train) else "",
+        method="" if recipe is None else _method(recipe),
         history=metric_writer.read(result.folder) if result.stage.seeded else (),
         samples=samples.samples if samples is not None else (),
         forecasts=next((one.forecasts for one in evaluations if one.forecasts), ()),
         equations=next((one.equations for one in evaluations if one.equations), ()),
+        pictures=next((one.pictures for one in evaluations if one.pictures), ()),
+        curves=() if recipe is None else recipe.curves(),
+        counted=None if recipe is None else recipe.counted,
+        columns=_columns(result.stage, headline),
         provenance=result.stage.provenance(),
         seed=result.seed if result.stage.seeded else None,
     )
@@ -136,6 +143,19 @@ def _method(recipe: Recipe) -> str:
     each = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
     within = ", ".join(_method(one) for one in each if isinstance(one, Recipe))
     return f"{type(recipe).__name__} ({within})" if within else type(recipe).__name__
+
+
+def _columns(stage: Stage, headline: Headline) -> tuple[Column, ...]:
+    """Return the columns of a stage's evaluators, the headline's first, by the metrics' names in a report."""
+    evaluators = stage.evaluators if isinstance(stage, Train | Evaluate) else ()
+    own = [one for evaluator in evaluators if evaluator.name == headline.measured_by for one in evaluator.columns()]
+    others = [
+        dataclasses.replace(one, metric=f"{evaluator.name}/{one.metric}")
+        for evaluator in evaluators
+        if evaluator.name != headline.measured_by
+        for one in evaluator.columns()
+    ]
+    return (*(one for one in own if one.metric != headline.metric), *others)
 
 
 def _other_metrics(result: _Result) -> dict[str, float]:

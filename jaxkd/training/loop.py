@@ -21,7 +21,8 @@ from jaxkd.runtime.trained_params import checkpoint_record, trained_variables, w
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.step_log import StepLog, require_finite
 from jaxkd.training.train_config import MAY_CHANGE, TrainConfig
 from jaxkd.training.train_step import TrainState, rollout_key
@@ -97,8 +98,12 @@ class TrainingRun:
         train, root_key = self.train, jax.random.key(self.seed)
         mesh = jax.sharding.get_mesh()
         start = int(state.step)
-        with progress(train.steps, f"{train.name}, seed {self.seed}", start=start) as bar:
-            log = StepLog(writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every)
+        counted = train.recipe.counted
+        word = "" if counted is None else counted.word
+        with progress(train.steps, f"{train.name}, seed {self.seed}", start=start, counted=word) as bar:
+            log = StepLog(
+                writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every, counted=counted
+            )
             for step in range(start + 1, train.steps + 1):
                 if interrupt.agreed():
                     break

@@ -20,6 +20,38 @@ Batch: TypeAlias = Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Name under which a report draws a metric that a method logs."""
+
+    metric: str
+    """Name in `LossOutput.metrics` or `Rollout.metrics`."""
+    title: str = ""
+    """Title of the curve; empty: the metric's name, and a place behind the curves that have a title."""
+    unit: str = ""
+    """Unit of the values; empty if there is none to state."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Count:
+    """What a training step counts, such as tokens or images: the measure of a method's speed and of its data.
+
+    Raises:
+        ValueError: a word that cannot be a part of a metric's name.
+    """
+
+    name: str
+    """Name in `Recipe.counts`."""
+    word: str
+    """Plural noun: the log has `WORD_per_second`, the progress bar WORD/s."""
+    column: str
+    """Head of the column of a study's table that has the sum over a run; a line break where it may take two lines."""
+
+    def __post_init__(self) -> None:
+        if not self.word.isidentifier():
+            raise ValueError(f"word must be one word, letters without spaces, got {self.word!r}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe(abc.ABC):
     """Training method: its fields are the hyper-parameters of the paper, its methods are pure.
 
@@ -97,6 +129,18 @@ class Recipe(abc.ABC):
     @abc.abstractmethod
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Return denominators that depend on the data alone.  The loop sums them over the accumulation window."""
+
+    @property
+    def counted(self) -> Count | None:
+        """What a step counts, one of `counts`; None leaves out its rate.  Default: None."""
+        return None
+
+    def curves(self) -> tuple[Curve, ...]:
+        """Return names of metrics for a report, in the order of their curves.  Default: none.
+
+        It may name metrics that a method does not log; one that it logs and does not name is titled by its name.
+        """
+        return ()
 
     def prepare(self, variables: Variables) -> Params:
         """Return quantities derived from the variables once per optimizer step, gradient-stopped."""

@@ -12,7 +12,7 @@ from jaxkd.runtime import configs
 from jaxkd.runtime.environment import environment
 from jaxkd.runtime.storage.files import read_json, write_json
 from jaxkd.runtime.storage.folder_lock import locked
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage import Stage
 
 EVALUATIONS = "evaluation.json"

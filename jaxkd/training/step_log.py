@@ -2,14 +2,17 @@
 
 import math
 import time
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxkd.runtime import metric_writer
 from jaxkd.runtime.metric_writer import MetricWriter
 from jaxkd.runtime.progress import ProgressBar
 from jaxkd.training.optimizer import Optimizer, learning_rate_at
+from jaxkd.training.recipe import Count
 from jaxkd.training.train_step import COUNT_PREFIX
 from jaxkd.typing import Params, Scalar
 
@@ -36,9 +39,18 @@ def require_finite(params: Params, step: int) -> None:
 class StepLog:
     """Log that holds back a step's metrics until the next step runs, so that the device never waits for the host."""
 
-    def __init__(self, writer: MetricWriter, bar: ProgressBar, *, optimizer: Optimizer, steps: int, every: int):
+    def __init__(
+        self,
+        writer: MetricWriter,
+        bar: ProgressBar,
+        *,
+        optimizer: Optimizer,
+        steps: int,
+        every: int,
+        counted: Count | None = None,
+    ):
         self._writer, self._bar = writer, bar
-        self._optimizer, self._steps, self._every = optimizer, steps, every
+        self._optimizer, self._steps, self._every, self._counted = optimizer, steps, every, counted
         self._pending: tuple[int, dict[str, Scalar]] | None = None
         self._clock = time.perf_counter()
 
@@ -50,7 +62,7 @@ class StepLog:
             metrics: scalars, and counts under `COUNT_PREFIX`.
 
         Raises:
-            FloatingPointError: as in `flush`, for the previous step.
+            FloatingPointError, ValueError: as in `flush`, for the previous step.
         """
         self.flush()
         self._pending = (step, metrics)
@@ -60,6 +72,7 @@ class StepLog:
 
         Raises:
             FloatingPointError: a metric that is not finite; the message gives its name and the step.
+            ValueError: `counted` is not among the counts.
         """
         if self._pending is None:
             return
@@ -72,9 +85,24 @@ class StepLog:
             if not math.isfinite(value):
                 raise FloatingPointError(f"{name} must be finite, got {value} at step {step}. {_FIX}")
         counts = {name: round(values.pop(name)) for name in list(values) if name.startswith(COUNT_PREFIX)}
-        targets = counts.get(f"{COUNT_PREFIX}targets", 0)
-        self._bar.update(step, loss=values["loss"], tokens=targets)
+        done = self._done(counts)
+        self._bar.update(step, loss=values["loss"], count=done)
         if step % self._every == 0 or step == self._steps:
             row = {f"train/{name}": value for name, value in values.items()} | counts
             row["learning_rate"] = float(learning_rate_at(self._optimizer, self._steps, step - 1))
-            self._writer.write(step, row | {"seconds": seconds, "tokens_per_second": targets / seconds})
+            row["seconds"] = seconds
+            if self._counted is not None:
+                row[f"{self._counted.word}{metric_writer.RATE_SUFFIX}"] = done / seconds
+            self._writer.write(step, row)
+
+    def _done(self, counts: Mapping[str, int]) -> int:
+        """Return what the step has counted, by the recipe's word; 0 without one."""
+        if self._counted is None:
+            return 0
+        name = f"{COUNT_PREFIX}{self._counted.name}"
+        if name not in counts:
+            known = ", ".join(one.removeprefix(COUNT_PREFIX) for one in counts)
+            raise ValueError(
+                f"counted must be one of the recipe's counts, got {self._counted.name!r}. It has {known or 'none'}."
+            )
+        return counts[name]

@@ -12,7 +12,7 @@ from jaxkd.data.trajectories.sources import TrajectorySource
 from jaxkd.dynamics.derivatives.slopes import FourierSlopes, SlopeEstimator
 from jaxkd.dynamics.derivatives.trajectories import Trajectories
 from jaxkd.records import Variables
-from jaxkd.training.recipe import Recipe
+from jaxkd.training.recipe import Curve, Recipe
 from jaxkd.typing import Key, Params
 from jaxkd.vector_fields.field import Field, Scales, VectorField, listed
 
@@ -92,6 +92,12 @@ class FieldRecipe(Recipe):
             field=self.field,
             params=variables.params[FIELD],
             scales=variables.frozen[SCALES],
+        )
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (
+            Curve(metric="slope_error", title="Error of the rates of change", unit="share of their standard deviation"),
+            Curve(metric="segment_error", title="Error of short forecasts", unit="share of the standard deviation"),
         )
 
     def provenance(self) -> str:

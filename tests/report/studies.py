@@ -6,7 +6,8 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.bootstrap import Interval
 from jaxkd.evals.comparison import Comparison
 from jaxkd.report import StageReport
-from jaxkd.training.evaluator import Forecast, Sample
+from jaxkd.training.results.evaluation import Sample
+from jaxkd.training.results.forecast import Forecast
 
 BETTER = Comparison(
     first="distilled",

@@ -10,7 +10,7 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
-from jaxkd.training.evaluator import LearntEquation
+from jaxkd.training.results.evaluation import LearntEquation
 from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study, wave
 
 VOID = {"meta", "br"}

@@ -25,8 +25,10 @@ def test_rows_come_back_exactly(tmp_path):
     assert isinstance(rows[1]["count"], int)
 
 
-def test_wall_clock_fields_are_named():
-    assert sorted(metric_writer.WALL_CLOCK) == ["seconds", "tokens_per_second", "train/rollout/seconds"]
+def test_what_reads_the_clock_is_left_out_whatever_is_counted():
+    same = {"step": 3, "train/loss": 0.5, "count/images": 8, "train/rollout/share": 1.0}
+    clock = {"seconds": 2.0, "tokens_per_second": 9.0, "images_per_second": 4.0, "train/rollout/seconds": 1.0}
+    assert metric_writer.without_wall_clock(clock | same) == same
 
 
 def test_not_finite_values_are_json_and_come_back(tmp_path):

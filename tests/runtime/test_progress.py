@@ -25,7 +25,7 @@ def test_log_gets_a_line_every_interval_and_the_last():
     with progress(1000, "train", interval_s=10, console=console, clock=clock) as bar:
         for step in range(1, 1001):
             clock.now += 1
-            bar.update(step, loss=2.0 / step, tokens=2048)
+            bar.update(step, loss=2.0 / step, count=2048)
             if step == 25:
                 break
         bar.update(1000, loss=0.5)
@@ -34,6 +34,15 @@ def test_log_gets_a_line_every_interval_and_the_last():
     assert lines[1] == "train 11/1000  loss 0.1818  2,048 tokens/s  eta 0:16:29"
     assert [line.split()[1] for line in lines] == ["1/1000", "11/1000", "21/1000", "1000/1000"]
     assert lines[-1].endswith("eta 0:00:00")
+
+
+def test_the_rate_has_the_word_for_what_is_counted():
+    console, clock = _log(), Clock()
+    with progress(3, "train", counted="images", interval_s=1, console=console, clock=clock) as bar:
+        for step in (1, 2, 3):
+            clock.now += 2
+            bar.update(step, count=32)
+    assert console.file.getvalue().splitlines()[-1] == "train 3/3  16 images/s  eta 0:00:00"
 
 
 def test_resumed_run_counts_from_where_it_was():
@@ -63,7 +72,7 @@ def test_terminal_gets_one_live_line():
     with progress(4, "train", 1, console=console, clock=clock) as bar:
         for step in (2, 3, 4):
             clock.now += 1
-            bar.update(step, loss=0.25, tokens=10)
+            bar.update(step, loss=0.25, count=10)
     shown = console.file.getvalue()
     assert "4/4" in shown
     assert "loss 0.25  10 tokens/s  eta 0:00:00" in shown

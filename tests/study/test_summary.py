@@ -14,7 +14,7 @@ from jaxkd.study import Study
 from jaxkd.study.study import stage_folder
 from jaxkd.study.summary import _method, write_summary
 from jaxkd.training import Evaluation, Stage
-from jaxkd.training.evaluator import Forecast
+from jaxkd.training.results.forecast import Forecast
 from jaxkd.training.stage_folder import write_evaluations
 
 

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from jaxkd.training import Evaluation
-from jaxkd.training.evaluator import Forecast, LearntEquation, Sample
+from jaxkd.training.results.evaluation import LearntEquation, Sample
+from jaxkd.training.results.forecast import Forecast
 
 FORECAST = Forecast(
     key="record <7>",

@@ -35,10 +35,7 @@ from jaxkd.training.step_log import StepLog
 
 
 def rows(folder):
-    return [
-        {name: value for name, value in row.items() if name not in metric_writer.WALL_CLOCK}
-        for row in metric_writer.read(folder)
-    ]
+    return [metric_writer.without_wall_clock(row) for row in metric_writer.read(folder)]
 
 
 def saved_state(train, folder):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxkd.data.trajectories.sources import TrajectorySource
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Split
 from jaxkd.vector_fields.field import VectorField
 
@@ -23,6 +24,9 @@ class FieldError(Evaluator):
     @property
     def name(self) -> str:
         return "field_error"
+
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(metric="field_error", name="error of the field"),)
 
     def __call__(self, model: VectorField) -> Evaluation:
         """Compare the fields.

@@ -7,7 +7,7 @@ from jaxkd.data.trajectories.sources import TrajectorySource
 from jaxkd.dynamics import simplified
 from jaxkd.dynamics.derivatives.trajectories import Trajectories
 from jaxkd.dynamics.systems.grid_equations import GridEquations
-from jaxkd.training.evaluator import LearntEquation
+from jaxkd.training.results.evaluation import LearntEquation
 from jaxkd.vector_fields.field import VectorField
 from jaxkd.vector_fields.symbolic import SYMBOLIC, Corrected, Symbolic
 

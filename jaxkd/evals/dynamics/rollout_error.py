@@ -14,7 +14,9 @@ from jaxkd.dynamics.identification.simulate import SOLVER, positive
 from jaxkd.dynamics.solvers.control import control
 from jaxkd.dynamics.solvers.solve import solve
 from jaxkd.evals.dynamics.learnt_equations import learnt_equations
-from jaxkd.training.evaluator import Evaluation, Evaluator, Forecast
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
+from jaxkd.training.results.forecast import Forecast
 from jaxkd.typing import Split
 from jaxkd.vector_fields.field import VectorField
 

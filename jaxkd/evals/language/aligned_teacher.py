@@ -20,7 +20,8 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import Mean, PairedBatch
 from jaxkd.sharding import mesh
 from jaxkd.tokenizers import vocabulary
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class AlignedTeacher(Evaluator):
     @property
     def name(self) -> str:
         return "aligned_teacher"
+
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(metric="coverage", name="aligned"), Column(metric="agreement", name="agreement there"))
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Compute the metrics.

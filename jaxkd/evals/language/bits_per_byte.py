@@ -17,7 +17,8 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import TokenBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import Share, constrain, mesh
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
 
@@ -74,6 +75,9 @@ class BitsPerByte(Evaluator):
     def name(self) -> str:
         return "bits_per_byte"
 
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(metric="nats_per_token", name="nats per token", on_terminal=False),)
+
     def tokenized(self, model: LanguageModel) -> tuple[list[chat.Tokenized], chat.TokenizationReport]:
         """Return the answers that are scored, in a model's tokens, and how many were kept and left out."""
         return chat.tokenize(
@@ -113,7 +117,7 @@ class BitsPerByte(Evaluator):
                 np.add.at(nats, numbers, row_nats[found].astype(np.float64))
                 np.add.at(tokens, numbers, 1)
                 scored += np.unique(numbers).size
-                bar.update(scored, tokens=int(tokens.sum()))
+                bar.update(scored, count=int(tokens.sum()))
         byte_counts = np.array([example.response_bytes for example in examples], np.int64)
         return Evaluation(
             metrics={

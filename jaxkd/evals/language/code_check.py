@@ -8,7 +8,7 @@ from typing import get_args
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
 from jaxkd.data.text.standard_library import signature
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxkd.data.examples import Example
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage_folder import read_evaluations
 
 GENERATIONS = "generations"

@@ -29,7 +29,8 @@ from jaxkd.sampling import Sampling
 from jaxkd.sampling.degeneration import degeneration
 from jaxkd.sharding import constrain, mesh
 from jaxkd.tokenizers import vocabulary
-from jaxkd.training.evaluator import Evaluation, Evaluator, Sample
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation, Sample
 from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
 from jaxkd.evals.language.text_statistics import findings, text_statistics
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 
 _log = logging.getLogger(__name__)
 

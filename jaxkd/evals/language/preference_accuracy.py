@@ -15,7 +15,8 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import constrain, mesh
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
 
@@ -86,7 +87,7 @@ class PreferenceAccuracy(Evaluator):
                 # The two answers of a pair have consecutive ids, the first even.
                 np.add.at(found.reshape(-1), np.asarray(answers.example_ids)[present], values[present])
                 done += int(np.count_nonzero(batch.weights))
-                bar.update(done, tokens=int(np.count_nonzero(answers.segment_ids)))
+                bar.update(done, count=int(np.count_nonzero(answers.segment_ids)))
         return found
 
 

@@ -18,7 +18,8 @@ from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import Mean, TokenBatch
 from jaxkd.sharding import mesh
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,9 @@ class ReferenceKL(Evaluator):
     @property
     def name(self) -> str:
         return "reference_kl"
+
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(metric="agreement", name="agreement"), Column(metric="kl", name="KL to teacher"))
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Compute the metrics.

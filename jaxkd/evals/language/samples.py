@@ -9,7 +9,8 @@ from jaxkd.data.examples import Example, Source, subset
 from jaxkd.data.text import chat
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.sampling import GREEDY, Sampling, generate
-from jaxkd.training.evaluator import Evaluation, Evaluator, Sample
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation, Sample
 from jaxkd.typing import Split
 
 

@@ -7,7 +7,8 @@ from jaxkd.evals.suites.language_model import TextRespondent
 from jaxkd.evals.suites.named import named
 from jaxkd.evals.suites.run import evaluate
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from scipy import optimize, sparse, special
 from jaxkd.data.preferences.rows import TokenizedPair
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.training.evaluator import Evaluation, Evaluator
+from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Split
 
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)

@@ -10,7 +10,7 @@ from jaxkd.evals.bootstrap import Interval, mean_interval
 from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
 from jaxkd.evals.language.samples import readable
-from jaxkd.training.evaluator import Evaluation
+from jaxkd.training.results.evaluation import Evaluation
 
 _log = logging.getLogger(__name__)
 

@@ -1,3 +1,3 @@
-"""Evaluators of networks on images."""
+"""Evaluators of networks that read images, and the small pictures that show what these found."""
 
 from jaxkd.evals.vision.segmentation_scores import SegmentationScores as SegmentationScores

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxkd.report import panels, svg
 from jaxkd.report.scale import Scale
 from jaxkd.report.stages import Model
-from jaxkd.training.evaluator import Forecast
+from jaxkd.training.results.forecast import Forecast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from jaxkd.report import panels, svg
 from jaxkd.report.dynamics import forecast_figures
 from jaxkd.report.scale import Scale
 from jaxkd.report.stages import Model
-from jaxkd.training.evaluator import Forecast
+from jaxkd.training.results.forecast import Forecast
 
 TIMES = 6
 """Maximum number of times that are drawn, evenly spaced from the first sample to the last."""

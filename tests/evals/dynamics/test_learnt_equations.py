@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxkd.data.trajectories import MeasuredTrajectories
 from jaxkd.evals.dynamics.learnt_equations import learnt_equations
-from jaxkd.training.evaluator import LearntEquation
+from jaxkd.training.results.evaluation import LearntEquation
 from jaxkd.vector_fields import Corrected, Network, Terms, TermsOnGrid
 from jaxkd.vector_fields.field import VectorField
 from jaxkd.vector_fields.grid import LOCAL

@@ -12,7 +12,7 @@ from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.generation_metric import Generation, baseline
 from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.training import Evaluation
-from jaxkd.training.evaluator import Sample
+from jaxkd.training.results.evaluation import Sample
 from jaxkd.training.stage_folder import write_evaluations
 
 BODIES = ["    return width", "    return width * height", "    return (width"]

@@ -6,7 +6,7 @@ import pytest
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report.dynamics import profile_figures
 from jaxkd.report.stages import Model
-from jaxkd.training.evaluator import Forecast
+from jaxkd.training.results.forecast import Forecast
 from tests.report.studies import wave
 
 

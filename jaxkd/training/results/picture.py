@@ -1,0 +1,107 @@
+"""A small picture with what is drawn over it: the truth, and what a model found."""
+
+import base64
+import binascii
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Self, TypeAlias
+
+Point: TypeAlias = tuple[float, float]
+"""x and y in pixels of the picture, whose top left corner is (0, 0); the centre of its first pixel is (.5, .5)."""
+Outline: TypeAlias = tuple[Point, ...]
+"""Corners of a closed polygon; the last one is joined to the first."""
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom edge, in the coordinates of `Point`."""
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Overlay:
+    """Outlines, boxes and points over a picture.
+
+    Raises:
+        ValueError: an outline of fewer than three corners, a box whose edges are exchanged, or a coordinate that is not
+            finite.
+    """
+
+    outlines: tuple[Outline, ...] = ()
+    """Borders of regions; that of a hole is an outline of its own."""
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+
+    def __post_init__(self) -> None:
+        for outline in self.outlines:
+            if len(outline) < 3:
+                raise ValueError(f"outlines must have at least three corners each, got {outline}. Leave it out.")
+        for left, top, right, bottom in self.boxes:
+            if left > right or top > bottom:
+                raise ValueError(
+                    f"boxes must be (left, top, right, bottom), got {(left, top, right, bottom)}. Exchange the edges."
+                )
+        pairs = (*(point for outline in self.outlines for point in outline), *self.points)
+        for one in (*pairs, *self.boxes):
+            if not all(map(math.isfinite, one)):
+                raise ValueError(f"coordinates of an overlay must be finite, got {one}. Leave out what was not found.")
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the overlay whose fields a JSON file holds.
+
+        Raises:
+            KeyError, TypeError, ValueError: fields of something else.
+        """
+        return cls(
+            outlines=tuple(tuple((float(x), float(y)) for x, y in outline) for outline in fields["outlines"]),
+            boxes=tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in fields["boxes"]),
+            points=tuple((float(x), float(y)) for x, y in fields["points"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One image, what is true of it, and what a model found in it.
+
+    Raises:
+        ValueError: an empty size, or an image that is not a PNG in base64.
+    """
+
+    key: str
+    """Key of the image."""
+    group: str = ""
+    """Group of images that the report shows together, such as a severity."""
+    width: int
+    height: int
+    """Size in the pixels in which overlays are measured; the image itself may be smaller."""
+    png: str
+    """The image as a small PNG, in base64."""
+    truth: Overlay = Overlay()
+    found: Overlay = Overlay()
+    note: str = ""
+    """A few words on what was found, such as its Dice coefficient."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(
+                f"width and height must be at least 1 pixel, got {self.width} and {self.height} in {self.key!r}."
+            )
+        try:
+            is_png = base64.b64decode(self.png, validate=True).startswith(_SIGNATURE)
+        except (binascii.Error, ValueError):
+            is_png = False
+        if not is_png:
+            raise ValueError(
+                f"png must be a PNG in base64, got {self.png[:20]!r} in {self.key!r}. Make it with "
+                "jaxkd.evals.vision.pictures.thumbnail."
+            )
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the picture whose fields a JSON file holds.
+
+        Raises:
+            KeyError, TypeError, ValueError: fields of something else.
+        """
+        overlays = {name: Overlay.from_fields(fields[name]) for name in ("truth", "found")}
+        return cls(**{**fields, **overlays})
