@@ -75,6 +75,17 @@ BITS_PER_BYTE = Headline(
 )
 """Headline of language models, with any vocabularies."""
 
+DICE = Headline(
+    metric="dice",
+    title="Dice of held-out images",
+    unit="Dice",
+    examples="images",
+    evaluator="segmentation",
+    better="higher",
+    numerator="dice",
+)
+"""Headline of segmentation: the mean over images of the Dice coefficient."""
+
 ROLLOUT_ERROR = Headline(
     metric="rollout_error",
     title="Error of forecasts of held-out records",

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxkd.losses import bernoulli_divergence
 from jaxkd.losses.feature import attention_transfer, channelwise_kd
 from jaxkd.records import ImageBatch, LossOutput, Variables
+from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key, Params
 from jaxkd.vision.segmentation.maps import SegmentationMaps
 from jaxkd.vision.segmentation.recipe import SegmentationRecipe, over_images
@@ -48,7 +49,7 @@ class SegmentationKD(SegmentationRecipe):
         student, state = self.outputs(variables, batch, key)
         label, metrics = self.label_loss(student, batch)
         taught = [self._imitation(student, maps) for maps in self._teacher_maps(variables.frozen, batch)]
-        divergence, features = (sum(terms) / len(taught) for terms in zip(*taught, strict=True))
+        divergence, features = (jnp.mean(jnp.stack(terms), axis=0) for terms in zip(*taught, strict=True))
         total = (1 - self.kd_rate) * label + self.kd_rate * self.temperature**2 * divergence + features
         metrics["divergence"] = over_images(divergence)
         if self.channelwise_rate or self.attention_rate:
@@ -77,6 +78,13 @@ class SegmentationKD(SegmentationRecipe):
         super().validate()
         # Shapes of features and classes, before anything is trained.
         jax.eval_shape(self.loss, self.abstract(), self.abstract_batch(), {"images": jnp.ones(())}, jax.random.key(0))
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (
+            *super().curves(),
+            Curve(metric="divergence", title="Divergence from the teacher", unit="nats a pixel"),
+            Curve(metric="feature_distance", title="Distance of features"),
+        )
 
     def abstract_teachers(self) -> Params:
         return {str(place): teacher.abstract() for place, teacher in enumerate(self.teachers)}

@@ -71,9 +71,11 @@ class ImageNetwork(abc.ABC):
             ValueError: a size that the network does not take, or no key in training.
         """
         self.require_size(*images.shape[1:3])
-        if train and key is None:
-            raise ValueError("key must be given in training, where units are dropped at random, got None.")
-        rngs = nnx.Rngs(dropout=key) if train else None
+        rngs = None
+        if train:
+            if key is None:
+                raise ValueError("key must be given in training, where units are dropped at random, got None.")
+            rngs = nnx.Rngs(dropout=key)
         values = normalised(images, self.pixels, jax.tree.leaves(params)[0].dtype)
         return _stateful(self).apply(params, state, values, train=train, rngs=rngs)
 

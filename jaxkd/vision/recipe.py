@@ -14,7 +14,7 @@ from jaxkd.data.images.source import ImageSource
 from jaxkd.records import ImageBatch, Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
-from jaxkd.training.recipe import Recipe
+from jaxkd.training.recipe import Count, Recipe
 from jaxkd.typing import Key, Params, Split
 from jaxkd.vision.network import ImageNetwork, NetworkModel
 
@@ -55,12 +55,12 @@ class NetworkRecipe(Recipe):
         return bool(self.network.abstract()[1])
 
     def abstract(self) -> Variables:
-        return _variables(
-            *map(sharding.with_shardings, self.network.abstract()), sharding.with_shardings(self.abstract_teachers())
-        )
+        params, state = map(sharding.with_shardings, self.network.abstract())
+        return _variables(params, state, sharding.with_shardings(self.abstract_teachers()))
 
     def init(self, key: Key) -> Variables:
-        return _variables(*map(sharding.shard, self.network.init(key)), self.load_frozen())
+        params, state = map(sharding.shard, self.network.init(key))
+        return _variables(params, state, self.load_frozen())
 
     def load_frozen(self) -> Params:
         return sharding.shard(self.load_teachers())
@@ -93,6 +93,10 @@ class NetworkRecipe(Recipe):
 
     def counts(self, batch: ImageBatch) -> dict[str, jax.Array]:
         return {"images": jnp.asarray(batch.images.shape[0], jnp.float32)}
+
+    @property
+    def counted(self) -> Count:
+        return Count(name="images", word="images", column="images\ntrained on")
 
     def outputs(self, variables: Variables, batch: ImageBatch, key: Key) -> tuple[Any, Params]:
         """Return the network's outputs in training, and the state of `variables` after them."""

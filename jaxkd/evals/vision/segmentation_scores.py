@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
-from jaxkd.evals.vision.pictures import outlines, picture
+from jaxkd.evals.vision.pictures import outlines, thumbnail
 from jaxkd.metrics import binary_segmentation_metrics
-from jaxkd.training.evaluator import Evaluation, Evaluator, Overlay, Picture
+from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.results.evaluation import Evaluation
+from jaxkd.training.results.picture import Overlay, Picture
 from jaxkd.typing import Split
 from jaxkd.vision.network import NetworkModel
 
@@ -37,6 +39,9 @@ class SegmentationScores(Evaluator):
     @property
     def name(self) -> str:
         return self.label
+
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(metric="iou", name="IoU"),)
 
     def __call__(self, model: NetworkModel) -> Evaluation:
         """Segment the images.
@@ -99,10 +104,13 @@ def _spread(strata: Sequence[str], count: int) -> list[int]:
 
 
 def _shown(example: ImageExample, found: Bool[np.ndarray, "h w"], dice: float) -> Picture:
-    return picture(
-        example.key,
-        example.image,
+    height, width = example.target.shape
+    return Picture(
+        key=example.key,
         group=example.stratum,
+        width=width,
+        height=height,
+        png=thumbnail(example.image),
         truth=Overlay(outlines=outlines(example.target.astype(bool))),
         found=Overlay(outlines=outlines(found)),
         note=f"Dice {dice:.2f}",

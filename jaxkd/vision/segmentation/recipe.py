@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxkd.losses import bce_dice_loss, binary_cross_entropy, dice_loss
 from jaxkd.records import ImageBatch, Mean
+from jaxkd.training.recipe import Curve
 from jaxkd.vision.recipe import NetworkRecipe
 from jaxkd.vision.segmentation.maps import SegmentationMaps
 
@@ -49,6 +50,12 @@ class SegmentationRecipe(NetworkRecipe):
                 f"auxiliary_weights must have one weight for each auxiliary head, got {len(self.auxiliary_weights)} "
                 f"for {len(maps.auxiliary)}."
             )
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (
+            Curve(metric="dice_loss", title="Dice loss", unit="1 - Dice of probabilities"),
+            Curve(metric="cross_entropy", title="Cross entropy", unit="nats a pixel"),
+        )
 
     def label_loss(self, maps: SegmentationMaps, batch: ImageBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
         """Return the label loss of each image, and the metrics of its terms."""
