@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxkd.runtime import configs
-from jaxkd.study import Study
+from jaxkd.study.study import Study
 
 _WIDTH = 120
 _INDENT = "    "

@@ -1,0 +1,208 @@
+"""`python -m jaxkd.segment`: a network learns masks from a folder of images, without a config file."""
+
+import dataclasses
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jaxkd.data.images import BrainTissue, ImageFolder, ImageSource, Lesions, Nuclei
+from jaxkd.evals.headline import DICE
+from jaxkd.evals.vision import SegmentationScores
+from jaxkd.recipes.segmentation import Segmentation
+from jaxkd.recipes.segmentation_kd import SegmentationKD
+from jaxkd.study import Study
+from jaxkd.study.config_file import Constant, config_file
+from jaxkd.study.plans import check_target, print_plans
+from jaxkd.study.program import prepare_process, run_and_report
+from jaxkd.training import Optimizer, Recipe, Train
+from jaxkd.vision.network import ImageNetwork
+from jaxkd.vision.segmentation import EGEUNet, MISSFormer, UNet, VFFMUNet
+from jaxkd.vision.trained_network import TrainedNetwork, stored_network
+
+PROGRAM = "python -m jaxkd.segment"
+
+SMOKE_STEPS = 4
+"""Optimizer steps of the study in miniature."""
+
+PACKAGED = ("lesions", "grey-matter", "white-matter", "nuclei")
+"""Names of the data that packages hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Train a network on images with masks of one foreground class, and report its Dice coefficient on a test split.
+
+    With --teacher, a second network learns from the teachers' probabilities as well, beside the one without.  The config
+    file that says the same is printed: continue with it and `python -m jaxkd.train --config FILE` where these options do
+    not suffice.  The same command again resumes.  Exit status: 0 if all is done, 1 for a mistake, 75 if the run was
+    stopped by SIGTERM or Ctrl-C and saved.
+    """
+
+    data: str
+    """Folder with train/images, train/masks, val/images, val/masks (and test/...), or images and masks; or one of the
+    packaged lesions, grey-matter, white-matter, nuclei."""
+    network: Literal["vffm-unet", "unet", "ege-unet", "missformer"] = "vffm-unet"
+    """Architecture."""
+    widths: tuple[int, ...] | None = None
+    """Channels of the stages of vffm-unet, unet or ege-unet; their own by default."""
+    teacher: tuple[str, ...] = ()
+    """Folders of finished runs, or of their exports, that a second network learns from."""
+    size: int | None = None
+    """Height and width of the images; by default 256, of packaged data their own."""
+    group_pattern: str | None = None
+    """Regular expression whose first group names the patient, all of whose images are in one split."""
+    mask_threshold: int | None = None
+    """Grey level from which a pixel of a JPEG or antialiased mask is foreground; such masks are refused by default."""
+    steps: int = 2000
+    """Optimizer steps of each network."""
+    rows: int = 8
+    """Images of a batch."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of the trainings."""
+    workdir: Path | None = None
+    """Folder of the study; runs/NETWORK_DATA by default."""
+    write_config: Path | None = None
+    """File to which the config is written, besides being printed."""
+    dry_run: bool = False
+    """Print the config, whether the stages fit, their time and disk; and stop."""
+    target: str | None = None
+    """Accelerators that a dry run plans for, such as h100-80gb, 8xh100-80gb or v5e-8; None: the devices at hand."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Describe the study, print its config file, run it and print its table."""
+    import tyro
+
+    from jaxkd.runtime.program import run_program
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = tyro.cli(Command, args=given, prog=PROGRAM, config=(tyro.conf.FlagCreatePairsOff,))
+    run_program(lambda: _segment(command, shlex.join([*PROGRAM.split(), *given])))
+
+
+def _segment(command: Command, typed: str) -> None:
+    check_target(command.target, dry_run=command.dry_run)
+    made = study(command)
+    text = _config_text(command, made, typed)
+    sys.stdout.write(f"{text}\n")
+    if command.write_config is not None:
+        command.write_config.parent.mkdir(parents=True, exist_ok=True)
+        command.write_config.write_text(text, encoding="utf-8")
+    prepare_process(made)
+    workdir = command.workdir or Path("runs") / made.name
+    if command.dry_run:
+        print_plans(made, workdir, target=command.target)
+    else:
+        run_and_report(made, workdir, command=typed)
+
+
+def study(command: Command) -> Study:
+    """Return the study that a command describes.
+
+    Raises:
+        ValueError: widths of a network that has none, or a teacher's folder without a network.
+    """
+    source, network = images(command), architecture(command)
+    shared = {"data": source, "network": network, "rows": command.rows}
+    recipes: dict[str, Recipe] = {"supervised": Segmentation(**shared)}
+    if command.teacher:
+        teachers = tuple(TrainedNetwork(network=stored_network(Path(path)), path=path) for path in command.teacher)
+        recipes["distilled"] = SegmentationKD(**shared, teachers=teachers)
+    name = re.sub(r"\W+", "_", f"{command.network}_{Path(command.data).name}").strip("_").lower()
+    return Study(
+        name=name,
+        title=f"{command.network} on {Path(command.data).name}",
+        description=(
+            "Both networks see the same images; one learns from the masks alone, the other also from the teachers."
+            if command.teacher
+            else "A network learns from images and masks; the checkpoint with the best Dice on the validation split is "
+            "kept."
+        ),
+        stages=tuple(_train(label, recipe, command) for label, recipe in recipes.items()),
+        seeds=command.seeds,
+        comparisons=(("distilled", "supervised"),) if command.teacher else (),
+        headline=DICE,
+    )
+
+
+def images(command: Command) -> ImageSource:
+    """Return the images that a command names."""
+    sized = {} if command.size is None else {"side": command.size}
+    match command.data:
+        case "lesions":
+            return Lesions(**sized)
+        case "grey-matter":
+            return BrainTissue(tissue="grey", **sized)
+        case "white-matter":
+            return BrainTissue(tissue="white", **sized)
+        case "nuclei":
+            return Nuclei(**sized)
+    side = command.size or 256
+    return ImageFolder(
+        path=command.data,
+        height=side,
+        width=side,
+        group_pattern=command.group_pattern,
+        mask_threshold=command.mask_threshold,
+    )
+
+
+def architecture(command: Command) -> ImageNetwork:
+    """Return the network that a command names.
+
+    Raises:
+        ValueError: widths of a network that has none.
+    """
+    if command.network == "missformer":
+        if command.widths is not None:
+            raise ValueError(f"--widths must be left out for missformer, got {command.widths}.")
+        return MISSFormer(classes=1)
+    kind = {"vffm-unet": VFFMUNet, "unet": UNet, "ege-unet": EGEUNet}[command.network]
+    return kind() if command.widths is None else kind(widths=command.widths)
+
+
+def _train(label: str, recipe: Segmentation | SegmentationKD | Recipe, command: Command) -> Train:
+    cadence = max(command.steps // 10, 1)
+    source = images(command)
+    return Train(
+        name=label,
+        label=label,
+        recipe=recipe,
+        steps=command.steps,
+        optimizer=Optimizer(learning_rate=command.learning_rate, warmup_steps=command.steps // 20, weight_decay=1e-2),
+        log_every=max(command.steps // 200, 1),
+        evaluate_every=cadence,
+        save_every=cadence,
+        keep_best="dice",
+        better="higher",
+        validation=(SegmentationScores(data=source, split="validation", rows=command.rows),),
+        evaluators=(SegmentationScores(data=source, rows=command.rows),),
+    )
+
+
+def _config_text(command: Command, made: Study, typed: str) -> str:
+    return config_file(
+        made,
+        docstring=f"{made.title}.",
+        command=typed,
+        constants=[Constant(name="DATA", value=images(command)), Constant(name="NETWORK", value=architecture(command))],
+        assignments={
+            "steps": f'{command.steps} if size == "full" else {SMOKE_STEPS}',
+            "cadence": "max(steps // 10, 1)",
+        },
+        expressions={
+            "steps": "steps",
+            "warmup_steps": "steps // 20",
+            "evaluate_every": "cadence",
+            "save_every": "cadence",
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
