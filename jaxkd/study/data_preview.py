@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxkd.data.examples import Example, Source
+from jaxkd.data.images import ImageSource, require_disjoint_groups
 from jaxkd.data.preferences.examples import Preference, PreferenceSource
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.data.text.chat import Tokenized
@@ -21,14 +22,25 @@ ROWS = 3
 def require_sources(stages: Sequence[Stage]) -> None:
     """Read the examples of every split that the stages use, so that a bad file is noticed before anything trains.
 
-    Answers that an earlier stage of the study will write are left out.
+    Sources of images check all of their splits.  Answers that an earlier stage of the study will write are left out.
 
     Raises:
-        ValueError: a file or a row that cannot be used.
+        ValueError: a file or a row that cannot be used, one group of images in two splits, or no images in a split that
+            a stage uses.
         FileNotFoundError: a file that does not exist.
     """
-    for source, split in dict.fromkeys(used for stage in stages for used in _sources(stage, "train")):
-        read(source, split)
+    used = dict.fromkeys(used for stage in stages for used in _sources(stage, "train"))
+    for images in dict.fromkeys(source for source, _ in used if isinstance(source, ImageSource)):
+        images.validate()
+        require_disjoint_groups(images)
+    for source, split in used:
+        if not isinstance(source, ImageSource):
+            read(source, split)
+        elif not len(source.examples(split)):
+            raise ValueError(
+                f"{type(source).__name__} must have images in its {split} split, which a stage uses, got none. Add "
+                "images, or use another split."
+            )
 
 
 def read(source: Source | PreferenceSource, split: Split) -> Sequence[Example | Preference]:
@@ -70,9 +82,9 @@ def texts(config: object) -> Iterator[Any]:
             yield from texts(getattr(config, field.name))
 
 
-def _sources(config: Any, split: Split) -> Iterator[tuple[Source | PreferenceSource, Split]]:
+def _sources(config: Any, split: Split) -> Iterator[tuple[Source | PreferenceSource | ImageSource, Split]]:
     """Yield the sources within a config, each with the split of the nearest config around it that names one."""
-    if isinstance(config, Source | PreferenceSource):
+    if isinstance(config, Source | PreferenceSource | ImageSource):
         if not refers_to_stage(config):
             yield config, split
     elif isinstance(config, tuple):

@@ -57,6 +57,10 @@ class ImageSource(abc.ABC):
         The sequence may be lazy, reading a file when it is indexed, and may be indexed by several threads.
         """
 
+    def groups(self, split: Split) -> list[tuple[str, str]]:
+        """Return key and group of each example.  Default: those of the examples, which are read for it."""
+        return [(example.key, example.group) for example in self.examples(split)]
+
     def validate(self) -> None:
         """Check all files and groups, before anything long starts; errors name the file.  Default: nothing."""
 
@@ -64,17 +68,16 @@ class ImageSource(abc.ABC):
 def require_disjoint_groups(source: ImageSource) -> None:
     """Reject a source with one group in two splits: its test results would be those of images much like learnt ones.
 
-    Every example is read.
-
     Raises:
         ValueError: a group in two splits; it and an example of either are named.
     """
     found: dict[str, tuple[Split, str]] = {}
     for split in get_args(Split):
-        for example in source.examples(split):
-            other, key = found.setdefault(example.group, (split, example.key))
+        for key, group in source.groups(split):
+            other, first = found.setdefault(group, (split, key))
             if other != split:
                 raise ValueError(
-                    f"the group {example.group!r} must be in one split of {type(source).__name__}, got {key!r} in "
-                    f"{other} and {example.key!r} in {split}. Move all of its examples to one of them."
+                    f"the group {group!r} must be in one split of {type(source).__name__}, got {first!r} in {other} "
+                    f"and {key!r} in {split}. Move all of its examples to one of them, or, if they have only the name "
+                    "in common, give them other groups, for instance by group_pattern."
                 )
