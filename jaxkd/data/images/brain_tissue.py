@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.runtime.packages import PackagedFile, fetch
@@ -136,8 +137,6 @@ def _group(slab: int) -> str:
 
 def _upright(volume_slice: UInt8[np.ndarray, "x y"], side: int) -> UInt8[np.ndarray, "side side"]:
     """Return the square around the brain, with the forehead at the top."""
-    from PIL import Image
-
     top, left = (centre - _WIDTH // 2 for centre in _CENTRE)
     square = np.rot90(volume_slice)[top : top + _WIDTH, left : left + _WIDTH]
     if side == _WIDTH:

@@ -1,4 +1,4 @@
-"""Cell nuclei under a microscope, with the outlines that were drawn by hand."""
+"""Cell nuclei under a microscope, with the mask that a package ships for them."""
 
 import dataclasses
 import functools
@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
+from PIL import Image
 
 from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.runtime.packages import SourceArchive, fetch_archive
@@ -18,7 +19,7 @@ STARDIST = SourceArchive(
     sha256="65120fe0a092608f3d76fc664c67cdf147d02ac4a101937fb806a60a7bcb055a",
     size=890_804,
 )
-"""Source archive of StarDist, which has the image; its wheels have it too, but there is one a platform (BSD-3-Clause)."""
+"""Source archive of StarDist (BSD-3-Clause).  Its wheels have the image too, but each is for one platform."""
 
 _IMAGE, _MASK = (f"stardist-0.9.2/stardist/data/images/{name}2d.tif" for name in ("img", "mask"))
 
@@ -38,12 +39,12 @@ _REGIONS: dict[Split, tuple[str, tuple[int, int], tuple[int, int]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Nuclei(ImageSource):
-    """Tiles of one fluorescence image of 512 by 512 pixels with 125 nuclei, segmented by hand.
+    """Tiles of one fluorescence image of 512 by 512 pixels with a mask of 125 nuclei.
 
-    The splits are regions, apart by 32 pixels, so no nucleus is in two of them; the region is the group.  Training has the
-    upper half (60 nuclei), validation the lower left (38), testing the lower right (22).  Tiles are spread evenly over a
-    region and overlap within it where their size does not divide it.  It is one image: results tell whether a method
-    learns from few pixels, and nothing about other images.
+    The splits are regions, apart by 32 pixels, so no nucleus is in two of them; the region is the group.  Training has
+    the upper half (60 nuclei), validation the lower left (38) and testing the lower right (22).  Tiles are spread
+    evenly over a region and overlap within it where their size does not divide it.  It is one image: results tell
+    whether a method learns from few pixels, and nothing about other images.
     """
 
     side: int = 128
@@ -81,8 +82,6 @@ def read_nuclei() -> tuple[UInt8[np.ndarray, "512 512"], UInt16[np.ndarray, "512
     Raises:
         ConnectionError: the package is neither in the cache nor to be had from the package index.
     """
-    from PIL import Image
-
     with tarfile.open(fetch_archive(STARDIST)) as archive:
         contents = [archive.extractfile(member) for member in (_IMAGE, _MASK)]
         image, numbers = (np.asarray(Image.open(io.BytesIO(file.read()))) for file in contents if file is not None)

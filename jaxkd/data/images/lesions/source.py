@@ -24,12 +24,12 @@ class Lesions(ImageSource):
 
     An image is drawn, and no photograph: a random outline, filled with texture from a photograph's lesion, on texture
     from its skin, under hairs and uneven light.  The target is the outline that was drawn, exactly; no annotator has
-    that.  `stratum` is the level, "mild", "moderate" or "severe", a third of each split each: the border gets softer, the
-    contrast lower, hairs more and light less even.  Results tell how methods compare on such images, and nothing about
-    patients.
+    that.  `stratum` is the level of severity, "mild", "moderate" or "severe", each a third of a split: from one to the
+    next, borders get softer, contrast lower, hairs more and light less even.  Results tell how methods compare on such
+    images, and nothing about patients.
 
-    The textures are patches of PH2, whose images are for research only; the terms of the package that passes them on are
-    unclear (`jaxkd.data.images.lesions.photographs`).  They are read at run time.  The group is the photograph: the
+    The textures are patches of PH2, whose images are for research only; the terms of the package that passes them on
+    are unclear (`jaxkd.data.images.lesions.photographs`).  They are read at run time.  The group is the photograph: the
     splits, whatever their seeds, share none.
     """
 
@@ -121,7 +121,7 @@ def _draw(source: Lesions, split: Split, index: int) -> ImageExample:
     lesion = lesion + np.float32(np.clip(factor, 0.5, 1)) * lesion_detail
     image = skin + skin_detail + opacity[..., None] * (lesion - skin - skin_detail)
 
-    hairs = appearance.draw_hairs(rng, side, rng.integers(*look.hairs, endpoint=True))[..., None]
+    hairs = appearance.draw_hairs(rng, side, int(rng.integers(*look.hairs, endpoint=True)))[..., None]
     image = image + hairs * (_HAIR - image)
     vignette, gradient = rng.uniform(*look.vignette), rng.uniform(*look.gradient)
     image = image * appearance.draw_light(rng, side, vignette=vignette, gradient=gradient)[..., None]
@@ -137,6 +137,6 @@ def _draw(source: Lesions, split: Split, index: int) -> ImageExample:
 def _choices(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     """Return a patch for each window: neighbours mostly have the same, so that a texture has regions of colour."""
     windows = textures.windows_across(side)
-    places = np.stack(np.mgrid[:windows, :windows], axis=-1)[:, :, None] + rng.normal(size=(windows, windows, 1, 2))
+    places = np.moveaxis(np.indices((windows, windows)), 0, -1)[:, :, None] + rng.normal(size=(windows, windows, 1, 2))
     centres = rng.uniform(0, windows, size=(count, 2))
     return ((places - centres) ** 2).sum(-1).argmin(-1)

@@ -49,10 +49,10 @@ def blend(
     draws = rng.random((count, count, 2))
     turns = rng.integers(8, size=(count, count))
     for place in np.ndindex(count, count):
-        patch = patches[choices[place]]
+        patch, turn = patches[int(choices[place])], int(turns[place])
         top, left = (int(draw * (extent - WINDOW + 1)) for draw, extent in zip(draws[place], patch.shape, strict=False))
-        window = np.rot90(patch[top : top + WINDOW, left : left + WINDOW], turns[place] % 4)
-        windows[place] = window[::-1] if turns[place] >= 4 else window
+        window = np.rot90(patch[top : top + WINDOW, left : left + WINDOW], turn % 4)
+        windows[place] = window[::-1] if turn >= 4 else window
     weights, scale = _weights(count)
     chosen = means[choices][:, :, None, None]
     colour = _overlapped(np.broadcast_to(chosen, windows.shape) * weights)
