@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 
 from jaxkd.data import Jsonl
+from jaxkd.data.images import ImageExample, ImageSource
 from jaxkd.evals import BitsPerByte
 from jaxkd.recipes.dpo import DPO
 from jaxkd.study import Generate, Study, run_study
@@ -83,3 +86,54 @@ def test_a_plan_needs_no_files_and_says_which_are_missing(tiny, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "Train, SFT" in printed
     assert "data: Jsonl.test must name an existing file" in printed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pictures(ImageSource):
+    """Groups of the images of each split."""
+
+    train: tuple[str, ...] = ("a",)
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    damaged: bool = False
+
+    @property
+    def size(self):
+        return 2, 2
+
+    def examples(self, split):
+        pixels = np.zeros((2, 2, 3), np.uint8)
+        return [
+            ImageExample(key=group, group=group, image=pixels, target=pixels[..., 0]) for group in getattr(self, split)
+        ]
+
+    def validate(self):
+        if self.damaged:
+            raise ValueError("a.png cannot be read")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Stands for a stage, or for an evaluator with a split of its own."""
+
+    source: Any
+    split: str = "train"
+    evaluators: tuple = ()
+
+
+def test_images_are_checked_before_training():
+    good = Pictures(validation=("b",))
+    require_sources([Seen(source=good, evaluators=(Seen(source=good, split="validation"),))])
+    with pytest.raises(ValueError, match=r"a\.png cannot be read"):
+        require_sources([Seen(source=Pictures(damaged=True))])
+    with pytest.raises(ValueError, match=r"the group 'a' must be in one split of Pictures"):
+        require_sources([Seen(source=Pictures(test=("a",)))])
+
+
+def test_a_split_without_images_is_refused_where_it_is_used():
+    source = Pictures()
+    require_sources([Seen(source=source)])
+    with pytest.raises(
+        ValueError, match=r"Pictures must have images in its validation split, which a stage uses, got none\. Add"
+    ):
+        require_sources([Seen(source=source, evaluators=(Seen(source=source, split="validation"),))])

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 from jaxkd.data.images import reading
 from jaxkd.data.images.folder_layout import Pair, split_pairs
@@ -92,8 +93,7 @@ class ImageFolder(ImageSource):
             FileNotFoundError: a missing folder.
         """
         require_disjoint_groups(self)
-        splits = split_pairs(self._folder(), group_pattern=self.group_pattern)
-        _validate(self, tuple((split, _stamped(pairs)) for split, pairs in splits.items()))
+        _validate(self, tuple((split, _stamped(self._pairs(split))) for split in get_args(Split)))
 
     def input_hashes(self, split: Split) -> dict[str, str]:
         """Return the hash of names and contents of the files of a split."""
