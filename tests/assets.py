@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
+from jaxkd.data.images.brain_tissue import BrainTissue
+from jaxkd.data.images.lesions.source import Lesions
+from jaxkd.data.images.nuclei import Nuclei
 from jaxkd.evals.suites.transport.sources import Sources, read_sources
 from jaxkd.models.checkpoints.gguf import convert
 from jaxkd.runtime import packages
@@ -54,6 +57,19 @@ def transport_sources() -> Sources:
     """
     try:
         return read_sources()
+    except ConnectionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def packaged_images() -> None:
+    """The brain, the nuclei and the patches of skin, in the cache.
+
+    Skips where a package cannot be downloaded.
+    """
+    try:
+        for source in (BrainTissue(tissue="grey"), BrainTissue(tissue="white"), Lesions(), Nuclei()):
+            source.validate()
     except ConnectionError as error:
         pytest.skip(str(error))
 

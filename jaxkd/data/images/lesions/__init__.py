@@ -1,0 +1,1 @@
+"""Drawn skin lesions: exact outlines, textures of real photographs, three levels of severity."""
