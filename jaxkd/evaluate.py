@@ -18,7 +18,7 @@ from jaxkd.training.results.evaluation import Evaluation
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Evaluate a model: a run's again, by its own evaluators, or any by bits per byte or a suite of questions.
+    """Evaluate a model: a run's again, by its own evaluators, or any by bits per byte, a suite of questions or images.
 
     Give either --run or --model.
     """
@@ -49,6 +49,11 @@ class Command:
     """Folder to which --suite is written as tasks of lm-evaluation-harness; nothing is evaluated."""
     seed: int = 0
     """Random seed of the replies to --suite and of the intervals."""
+    images: str | None = None
+    """Images with masks on which --model, the folder of a run or of its export, is scored by Dice: a folder, or one of
+    the packaged lesions, grey-matter, white-matter, nuclei."""
+    size: int | None = None
+    """Height and width of --images; by default 256, of packaged data their own."""
     data: Path | None = None
     """JSONL with `prompt` and `response`, or `messages`, in place of the standard library's functions."""
     limit: int | None = 256
@@ -91,6 +96,9 @@ def _evaluate(command: Command, shown: str) -> None:
     if command.suite is not None:
         _ask(command, command.suite, shown)
         return
+    if command.images is not None:
+        _segment(command, command.images)
+        return
     train = None if command.run is None else runs.read_train(command.run)
     if train is not None and train.double_precision:
         jax.config.update("jax_enable_x64", True)
@@ -101,11 +109,35 @@ def _evaluate(command: Command, shown: str) -> None:
             model = open_model(command.model or "", layers=command.layers).model
             evaluators = (_bits_per_byte(command, model),)
         results: dict[str, Evaluation] = {one.name: one(model) for one in evaluators}
+    _print(command, results)
+
+
+def _print(command: Command, results: dict[str, Evaluation]) -> None:
     for name, result in results.items():
         for metric, value in result.metrics.items():
             sys.stdout.write(f"{metric_name(name, metric)}  {value:.6g}\n")
     if command.output is not None:
         write_json(command.output, {name: dataclasses.asdict(result) for name, result in results.items()})
+
+
+def _segment(command: Command, images: str) -> None:
+    from jaxkd.data.images.named import named_images
+    from jaxkd.evals.vision import SegmentationScores
+    from jaxkd.study import TrainedModel
+    from jaxkd.vision import exported
+    from jaxkd.vision.exported_network import ExportedNetwork
+
+    if command.model is None:
+        raise ValueError(
+            "--model must name the network that --images are given to, got --run. It takes a run's folder."
+        )
+    exists = exported.is_exported(Path(command.model))
+    source = ExportedNetwork(path=command.model) if exists else TrainedModel(run=command.model)
+    source.validate()
+    scores = SegmentationScores(data=named_images(images, side=command.size))
+    scores.data.validate()
+    with jax.set_mesh(meshes.make(meshes.MeshShape(data=1))):
+        _print(command, {scores.name: scores(source.load_model())})
 
 
 def _ask(command: Command, suite: str, shown: str) -> None:

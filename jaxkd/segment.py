@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from jaxkd.data.images import BrainTissue, ImageFolder, ImageSource, Lesions, Nuclei
+from jaxkd.data.images import ImageSource
+from jaxkd.data.images.named import named_images
 from jaxkd.evals.headline import DICE
 from jaxkd.evals.vision import SegmentationScores
 from jaxkd.recipes.segmentation import Segmentation
@@ -26,9 +27,6 @@ PROGRAM = "python -m jaxkd.segment"
 
 SMOKE_STEPS = 4
 """Optimizer steps of the study in miniature."""
-
-PACKAGED = ("lesions", "grey-matter", "white-matter", "nuclei")
-"""Names of the data that packages hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,21 +130,9 @@ def study(command: Command) -> Study:
 
 def images(command: Command) -> ImageSource:
     """Return the images that a command names."""
-    sized = {} if command.size is None else {"side": command.size}
-    match command.data:
-        case "lesions":
-            return Lesions(**sized)
-        case "grey-matter":
-            return BrainTissue(tissue="grey", **sized)
-        case "white-matter":
-            return BrainTissue(tissue="white", **sized)
-        case "nuclei":
-            return Nuclei(**sized)
-    side = command.size or 256
-    return ImageFolder(
-        path=command.data,
-        height=side,
-        width=side,
+    return named_images(
+        command.data,
+        side=command.size,
         group_pattern=command.group_pattern,
         mask_threshold=command.mask_threshold,
     )
