@@ -10,6 +10,8 @@ Signatures give shapes as jaxtyping strings; these letters mean the same everywh
     l   decoder layers, stacked
     n   tokens in a flat list: rows times positions
     p   pairs of tokens of two tokenizations
+    h   height of an image, in pixels
+    w   width of an image, in pixels
 
 The tests execute the annotations; nothing checks them at run time.
 """

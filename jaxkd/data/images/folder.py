@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from jaxkd.data.images import reading
-from jaxkd.data.images.folder_layout import Pair, split_pairs
+from jaxkd.data.images.folder_layout import ImagePair, split_pairs
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.source import ImageExample, ImageSource, require_disjoint_groups
 from jaxkd.runtime.packages import file_sha256
@@ -39,7 +39,7 @@ class ImageFolder(ImageSource):
     folder are cut out of `train`, or of the flat layout, by a hash of the group: about a tenth of the groups each.
 
     Images are resized to `height` and `width`, bilinearly with antialiasing, without regard to their proportions; masks
-    in the same way, with foreground from one half on.
+    in the same way, as 0 and 1, with foreground from one half on.
     """
 
     path: str
@@ -105,14 +105,14 @@ class ImageFolder(ImageSource):
     def _folder(self) -> Path:
         return Path(self.path).expanduser()
 
-    def _pairs(self, split: Split) -> tuple[Pair, ...]:
+    def _pairs(self, split: Split) -> tuple[ImagePair, ...]:
         return split_pairs(self._folder(), group_pattern=self.group_pattern)[split]
 
 
 _Stamp = tuple[int, int]
 """Size and time of modification of a file."""
 
-_Stamped = tuple[tuple[Pair, _Stamp, _Stamp], ...]
+_Stamped = tuple[tuple[ImagePair, _Stamp, _Stamp], ...]
 
 
 def _groups_of(pattern: str) -> int:
@@ -122,7 +122,7 @@ def _groups_of(pattern: str) -> int:
         return 0
 
 
-def _stamped(pairs: Sequence[Pair]) -> _Stamped:
+def _stamped(pairs: Sequence[ImagePair]) -> _Stamped:
     return tuple((pair, _stamp(pair.image), _stamp(pair.mask)) for pair in pairs)
 
 
@@ -141,7 +141,7 @@ def _examples(folder: ImageFolder, stamped: _Stamped) -> LazyExamples:
     return LazyExamples(read, len(stamped), most_bytes=folder.memory_mib * 2**20)
 
 
-def _read(pair: Pair, folder: ImageFolder) -> ImageExample:
+def _read(pair: ImagePair, folder: ImageFolder) -> ImageExample:
     image = reading.read_image(pair.image)
     mask = reading.read_mask(pair.mask, threshold=folder.mask_threshold)
     if mask.shape != image.shape[:2]:

@@ -22,7 +22,7 @@ _PARTS = ("train", "val", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pair:
+class ImagePair:
     """An image file, and its mask."""
 
     key: str
@@ -33,7 +33,7 @@ class Pair:
     mask: Path
 
 
-def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split, tuple[Pair, ...]]:
+def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split, tuple[ImagePair, ...]]:
     """Return the pairs of each split, in the order of their keys; `ImageFolder` says which are where.
 
     Args:
@@ -60,7 +60,7 @@ def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split
     if flat:
         return _by_hash(_pairs(folder, "", group_pattern), ("train", "validation", "test"))
     train, *others = (_pairs(folder / part, f"{part}/", group_pattern) for part in parts)
-    splits: dict[Split, tuple[Pair, ...]] = {}
+    splits: dict[Split, tuple[ImagePair, ...]] = {}
     if others:
         splits["test"] = others[-1]
     if len(others) == 2:
@@ -70,16 +70,16 @@ def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split
     return _by_hash(train, cut) | splits
 
 
-def _by_hash(pairs: Sequence[Pair], splits: Sequence[Split]) -> dict[Split, tuple[Pair, ...]]:
+def _by_hash(pairs: Sequence[ImagePair], splits: Sequence[Split]) -> dict[Split, tuple[ImagePair, ...]]:
     """Divide pairs by the hash of their group; what falls into a split that is not asked for is for training."""
-    found: dict[Split, list[Pair]] = {split: [] for split in splits}
+    found: dict[Split, list[ImagePair]] = {split: [] for split in splits}
     for pair in pairs:
         split = stable_split(pair.group)
         found[split if split in found else "train"].append(pair)
     return {split: tuple(members) for split, members in found.items()}
 
 
-def _pairs(folder: Path, prefix: str, group_pattern: str | None) -> tuple[Pair, ...]:
+def _pairs(folder: Path, prefix: str, group_pattern: str | None) -> tuple[ImagePair, ...]:
     images, masks = _by_stem(folder / "images"), {}
     for stem, path in _by_stem(folder / "masks").items():
         endings = (stem.removesuffix(ending) for ending in MASK_ENDINGS)
@@ -102,7 +102,7 @@ def _pairs(folder: Path, prefix: str, group_pattern: str | None) -> tuple[Pair, 
             "an image without foreground is all zeros."
         )
     return tuple(
-        Pair(key=prefix + stem, group=_group(prefix + stem, path, group_pattern), image=path, mask=masks[stem])
+        ImagePair(key=prefix + stem, group=_group(prefix + stem, path, group_pattern), image=path, mask=masks[stem])
         for stem, path in images.items()
     )
 

@@ -1,14 +1,12 @@
 """Images and masks, read from files.
 
-Images become uint8 red, green and blue.
+Images become uint8 red, green and blue:
 
-| file | is read as |
-|---|---|
-| grey, black and white, palette | the colours that it shows |
-| CMYK, YCbCr | converted by formula; embedded colour profiles are ignored, in any file |
-| alpha | composited over black, so that colours hidden under transparent pixels do not come to light |
-| 16 bits a channel | the high byte, floor(value / 256): the scale is that of the type, not of an image |
-| rotated by EXIF | upright, as viewers show it; masks too, by their own EXIF |
+- Grey, black and white, and palette images have the colours that they show; CMYK is converted by formula.  Embedded
+  colour profiles are ignored.
+- Transparent images are composited over black, so that colours hidden under transparent pixels do not come to light.
+- Of 16 bits a channel the high byte is read, floor(value / 256): the scale is that of the type, not of an image.
+- Images rotated by EXIF are upright, as viewers show them; masks too, by their own EXIF.
 
 Masks have at most two values, of which 0 (black) is the background.
 """
@@ -115,14 +113,14 @@ def resize_image(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> 
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2"]:
-    """Resize as an image, and call foreground what is at least half so: 1, else 0.
+    """Resize as an image: 1 where the result is at least one half, else 0.
 
     Nearest-neighbour sampling would need no threshold, but drops and doubles parts of outlines where it shrinks, which
     the antialiased image beside it does not.
 
     Example:
         >>> resize_mask(np.array([[True, True, False, False, False, True]]), 1, 3).tolist()
-        [[1, 0, 1]]
+        [[1, 0, 0]]
     """
     grey = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
     return (np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR)) >= 128).astype(np.uint8)

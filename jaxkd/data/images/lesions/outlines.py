@@ -43,7 +43,7 @@ class Outline:
 
 
 def draw_outlines(rng: np.random.Generator, side: int) -> tuple[Outline, ...]:
-    """Draw the outline of a lesion that lies within the image, and none to three satellites near it.
+    """Draw the outline of a lesion, nearly always within the image, and of none to three satellites beside it.
 
     Args:
         rng: source of randomness.
