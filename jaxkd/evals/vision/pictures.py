@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float, UInt8
 
 from jaxkd.training.results.picture import Outline
 
-
 _FINE = 0.02
 """Largest tolerance of an outline, as a share of its longer side."""
 

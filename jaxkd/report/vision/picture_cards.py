@@ -1,6 +1,7 @@
 """Pictures of a study as rows of cards: the truth, and beside it what each model found."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -71,28 +72,27 @@ def groups(models: Sequence[Model]) -> list[Group]:
     Returns:
         Groups with at least one picture.
     """
-    by_model = {
-        place: found
-        for place, model in enumerate(models)
-        if (found := next((stage.pictures for stage in model.stages if stage.pictures), ()))
-    }
-    found: dict[int, dict[_Place, Picture]] = {
-        place: {_place(picture): picture for picture in pictures} for place, pictures in by_model.items()
-    }
+    found: list[tuple[Model, dict[_Place, Picture]]] = []
+    for model in models:
+        pictures = next((stage.pictures for stage in model.stages if stage.pictures), ())
+        if pictures:
+            found.append((model, {_place(picture): picture for picture in pictures}))
     first: dict[_Place, Picture] = {}
-    for pictures in found.values():
-        for place, picture in pictures.items():
-            first.setdefault(place, picture)
     members: dict[str, list[_Place]] = {}
-    for place in first:
-        members.setdefault(place[0], []).append(place)
-    shown = [place for places in members.values() for place in places[:ROWS]]
-    rows = {
-        place: _row(number, first[place], [(models[index], has.get(place)) for index, has in found.items()])
-        for number, place in enumerate(shown)
-    }
+    for _, by_place in found:
+        for place, picture in by_place.items():
+            if first.setdefault(place, picture) is picture:
+                members.setdefault(picture.group, []).append(place)
+    numbers = itertools.count()
     return [
-        Group(name=name, rows=tuple(rows[place] for place in places[:ROWS]), pictures=len(places))
+        Group(
+            name=name,
+            pictures=len(places),
+            rows=tuple(
+                _row(next(numbers), first[place], [(model, by_place.get(place)) for model, by_place in found])
+                for place in places[:ROWS]
+            ),
+        )
         for name, places in members.items()
     ]
 
