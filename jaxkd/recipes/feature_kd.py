@@ -13,11 +13,13 @@ from jaxkd.distillation import forward, student_params
 from jaxkd.distillation.forward import LayerHiddens
 from jaxkd.distillation.label_loss import label_loss
 from jaxkd.distillation.recipe import Distillation
+from jaxkd.distillation.student_recipe import NATS
 from jaxkd.losses.feature import attention_kl, hidden_cosine, hidden_mse
 from jaxkd.losses.feature.attention import Heads
 from jaxkd.losses.reduce import masked_sum, mean_weights, reported
 from jaxkd.models.transformer.layer_outputs import AttentionTap
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key, Params
 
 Distance = Literal["cosine", "mse", "unit mse"]
@@ -65,6 +67,9 @@ class FeatureKD(Distillation):
             metrics["attention_divergence"] = reported(nats, batch.loss_mask)
         imitation = masked_sum(self.kd_rate * weights * imitation, batch.loss_mask).total
         return LossOutput(loss=label_term.total + imitation, state=variables.state, metrics=metrics)
+
+    def curves(self) -> tuple[Curve, ...]:
+        return (*super().curves(), Curve(metric="attention_divergence", unit=NATS))
 
     def validate(self) -> None:
         super().validate()

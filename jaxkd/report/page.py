@@ -10,6 +10,7 @@ from jaxkd.evals.headline import Headline
 from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures
 from jaxkd.report.stages import Model, StageReport, all_columns, all_counts, best, by_label
+from jaxkd.report.vision import picture_cards
 from jaxkd.training.results.forecast import Forecast
 
 _RECORDS = 4
@@ -70,6 +71,7 @@ def write_report(
         equations=_equations(models).items(),
         records=len(records),
         forecasts=[_forecast(key, names, of) for (key, names), of in list(records.items())[:_RECORDS]],
+        pictures=picture_cards.groups(models),
         samples=_samples(models),
         sources=_sources(models).items(),
         command=command,

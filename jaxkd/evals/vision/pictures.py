@@ -8,16 +8,20 @@ from jaxtyping import Bool, Float, UInt8
 
 from jaxkd.training.results.picture import Outline
 
+_FINE = 0.02
+"""Largest tolerance of an outline, as a share of its longer side."""
+
 
 def outlines(mask: Bool[np.ndarray, "h w"], *, tolerance: float = 0.5) -> tuple[Outline, ...]:
     """Return the borders of a mask's regions and of their holes, in pixels, by marching squares.
 
-    A border runs halfway between the centres of two pixels of which one is in the mask.  Drawn by the even-odd rule, the
-    outlines fill the mask.
+    A border runs halfway between the centres of two pixels of which one is in the mask.  Drawn by the even-odd rule,
+    the outlines fill the mask.
 
     Args:
         mask: which pixels belong to the regions.
-        tolerance: largest distance in pixels by which the simplified border may leave the exact one, at least 0.
+        tolerance: largest distance in pixels by which a simplified border may leave the exact one, at least 0; at most
+            a fiftieth of the region's longer side, so that a small region keeps its shape.
 
     Returns:
         Closed polygons, rounded to a tenth of a pixel, in coordinates whose origin is the picture's top left corner;
@@ -49,7 +53,8 @@ def outlines(mask: Bool[np.ndarray, "h w"], *, tolerance: float = 0.5) -> tuple[
     padded = np.pad(mask, 1).astype(np.float64)
     lines = contourpy.contour_generator(z=padded, line_type=contourpy.LineType.Separate).lines(0.5)
     # Less the margin; half a pixel from the centre of the first pixel to its corner.
-    rings = (_simplified(np.asarray(line)[:-1] - 0.5, tolerance) for line in lines)
+    exact = [np.asarray(line)[:-1] - 0.5 for line in lines]
+    rings = (_simplified(ring, min(tolerance, _FINE * float(np.ptp(ring, axis=0).max()))) for ring in exact)
     return tuple(tuple((float(x), float(y)) for x, y in np.round(ring, 1)) for ring in rings)
 
 
