@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxkd.data.images.brain_tissue import BrainTissue
 from jaxkd.data.images.folder import ImageFolder
-from jaxkd.data.images.lesions import Lesions
+from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.nuclei import Nuclei
 from jaxkd.data.images.source import ImageSource
 
