@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxkd.losses import feature
 from tests.losses.feature import test_activation as activation
 from tests.losses.feature import test_attention as attention
+from tests.losses.feature import test_channelwise as channelwise
 from tests.losses.feature import test_contrastive as contrastive
 from tests.losses.feature import test_every_feature_loss as every
 from tests.losses.feature import test_hidden as hidden
@@ -20,6 +21,7 @@ def row(
     hand: Callable,
     law: tuple[Callable, ...],
     mask: tuple[Callable, ...],
+    oracle: tuple[Callable, ...] = (),
     gradient: tuple[Callable, ...] = (),
     numerics: tuple[Callable, ...] = (),
 ) -> Row:
@@ -27,7 +29,7 @@ def row(
     return Row(
         hand=(hand,),
         law=law,
-        oracle=(every.test_equals_float64_numpy,),
+        oracle=(every.test_equals_float64_numpy, *oracle),
         mask=mask,
         gradient=(every.test_gradient, *gradient),
         numerics=(
@@ -89,6 +91,19 @@ FEATURES: dict[Callable, Row] = {
         ),
         mask=(activation.test_masked_images_are_as_if_cut_off,),
         numerics=(activation.test_a_map_of_zeros_costs_one_and_has_no_gradient,),
+    ),
+    feature.channelwise_kd: row(
+        hand=channelwise.test_hand_values,
+        law=(
+            channelwise.test_is_the_forward_kl_over_the_positions_of_each_channel,
+            channelwise.test_a_constant_of_a_channel_and_the_order_of_channels_and_positions_do_not_count,
+            channelwise.test_temperature_squared_times_it_tends_to_the_halved_squares_of_centred_maps,
+        ),
+        oracle=(channelwise.test_equals_that_of_torch_over_the_squared_temperature,),
+        mask=(
+            channelwise.test_masked_positions_are_as_if_cut_off,
+            channelwise.test_an_image_without_positions_costs_nothing,
+        ),
     ),
     feature.attention_mse: row(hand=attention.test_hand_values, law=(EQUALS, CONSTANT, HEADS), mask=KEYS_MASKED),
     feature.attention_kl: row(

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from jaxkd import losses
 from jaxkd.losses import reduce
+from tests.losses import test_bernoulli as bernoulli
 from tests.losses import test_binary as binary
 from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
+from tests.losses import test_segmentation as segmentation
 from tests.losses import test_segments as segments
 from tests.losses.linear import test_contrast as contrast
 from tests.losses.linear import test_event_log_probs as event
@@ -47,6 +49,24 @@ LABELS: dict[Callable, Row] = {
     ),
 }
 
+
+def event_logits(*, law: tuple[Callable, ...], oracle: Callable, gradient: Callable) -> Row:
+    """A loss of events with one logit each."""
+    return Row(
+        hand=(bernoulli.test_hand_values,),
+        law=law,
+        oracle=(oracle, bernoulli.test_equal_those_of_torch),
+        mask=(bernoulli.test_what_a_mask_leaves_out_does_not_matter,),
+        gradient=(gradient,),
+        numerics=(
+            bernoulli.test_large_logits_stay_exact_and_their_gradient_useful,
+            bernoulli.test_certain_sides_cost_nothing_where_right_and_infinity_where_wrong,
+            bernoulli.test_bfloat16_is_computed_in_float32_and_nan_is_not_hidden,
+        ),
+        transforms=(bernoulli.test_transforms_and_eight_devices_change_nothing,),
+    )
+
+
 PROBABILITIES: dict[Callable, Row] = {
     losses.event_log_probs: Row(
         hand=(event.test_hand_values,),
@@ -74,6 +94,61 @@ PROBABILITIES: dict[Callable, Row] = {
             binary.test_bfloat16_is_compared_in_float32,
         ),
         transforms=(binary.test_transforms_and_eight_devices_change_nothing,),
+    ),
+    losses.bernoulli_divergence: event_logits(
+        law=(
+            bernoulli.test_divergence_is_the_cross_entropy_less_the_entropy_and_zero_between_equals,
+            bernoulli.test_divergence_is_the_forward_kl_of_two_outcomes,
+            bernoulli.test_divergence_is_binary_divergence_at_temperature_one_and_does_not_saturate,
+        ),
+        oracle=bernoulli.test_divergence_equals_float64_numpy,
+        gradient=bernoulli.test_gradients_equal_their_formulas_and_finite_differences,
+    ),
+}
+
+
+def segmented(*, law: tuple[Callable, ...], numerics: tuple[Callable, ...] = ()) -> Row:
+    """A loss of images, one value each."""
+    return Row(
+        hand=(segmentation.test_hand_values,),
+        law=law,
+        oracle=(segmentation.test_equals_float64_numpy, segmentation.test_equal_those_of_torch),
+        mask=(
+            segmentation.test_masked_pixels_are_as_if_cut_off,
+            segmentation.test_images_without_pixels_cost_nothing,
+            segmentation.test_a_batch_is_averaged_over_the_images_that_count,
+        ),
+        gradient=(segmentation.test_gradient_equals_finite_differences_and_none_reaches_the_targets,),
+        numerics=(
+            segmentation.test_the_gradient_of_dice_vanishes_at_certain_errors_and_that_of_the_sum_does_not,
+            segmentation.test_bfloat16_is_computed_in_float32_and_nan_is_not_hidden,
+            *numerics,
+        ),
+        transforms=(segmentation.test_transforms_and_eight_devices_change_nothing,),
+    )
+
+
+SEGMENTATION: dict[Callable, Row] = {
+    losses.binary_cross_entropy: event_logits(
+        law=(
+            bernoulli.test_cross_entropy_is_that_of_two_classes,
+            segmentation.test_cross_entropy_over_one_class_is_no_loss_and_ours_is_one,
+        ),
+        oracle=bernoulli.test_cross_entropy_equals_float64_numpy,
+        gradient=bernoulli.test_gradient_of_cross_entropy_and_none_to_the_targets,
+    ),
+    losses.dice_loss: segmented(
+        law=(
+            segmentation.test_hard_masks_cost_one_less_the_dice_coefficient,
+            segmentation.test_dice_compares_both_sides_alike_and_neither_order_nor_other_images_count,
+        ),
+        numerics=(segmentation.test_small_losses_keep_their_digits,),
+    ),
+    losses.bce_dice_loss: segmented(
+        law=(
+            segmentation.test_the_sum_is_that_of_its_parts,
+            segmentation.test_cross_entropy_over_one_class_is_no_loss_and_ours_is_one,
+        ),
     ),
 }
 

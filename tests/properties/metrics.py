@@ -7,12 +7,15 @@ from tests.metrics import test_numbers as numbers
 from tests.metrics import test_options as options
 from tests.metrics import test_pass_at_k as passes
 from tests.metrics import test_rouge as rouge
+from tests.metrics import test_segmentation as segmentation
 from tests.metrics import test_verdicts as verdicts
 from tests.properties.row import Omitted, Row, Shown
 
 NO_POSITIONS = Omitted(because="its arguments have no positions to mask")
 NO_ARRAY = Omitted(because="it takes no array")
 STRINGS = Omitted(because="runs on the host, over strings")
+HOST = Omitted(because="runs on the host, over NumPy masks")
+IMAGES = Omitted(because="images that do not count are left out of its arguments")
 TABLE = Omitted(because="what models write is read: its hand values are its definition")
 
 
@@ -103,5 +106,18 @@ METRICS: dict[Callable, Row] = {
         gradient=NO_ARRAY,
         numerics=(passes.test_many_samples_do_not_overflow,),
         transforms=NO_ARRAY,
+    ),
+    metrics.binary_segmentation_metrics: Row(
+        hand=(segmentation.test_hand_values, segmentation.test_nothing_over_nothing_is_one),
+        law=(
+            segmentation.test_dice_follows_from_iou_and_errors_are_symmetric,
+            segmentation.test_parts_of_a_set_pool_to_the_whole,
+            segmentation.test_micro_scores_weigh_images_by_their_pixels_and_means_do_not,
+        ),
+        oracle=(segmentation.test_equals_its_definition_pixel_by_pixel,),
+        mask=IMAGES,
+        gradient=HOST,
+        numerics=(segmentation.test_one_wrong_pixel_among_many_counts,),
+        transforms=HOST,
     ),
 }

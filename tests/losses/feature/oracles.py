@@ -50,6 +50,16 @@ def log_softmax(scores):
     return scores - np.logaddexp.reduce(scores)
 
 
+def channelwise(student, teacher, *, temperature=4.0, mask=None):
+    student, teacher = exact(student) / temperature, exact(teacher) / temperature
+    values = np.zeros(len(student))
+    for b in range(len(student)):
+        seen = np.ones(student.shape[1:3], bool) if mask is None else np.asarray(mask[b])
+        if seen.any():
+            values[b] = np.mean([kl(s, t) for s, t in zip(student[b][seen].T, teacher[b][seen].T, strict=True)])
+    return values
+
+
 def each_query(function, over_heads):
     """A function of two heads' scores of one query's visible keys, averaged over heads."""
 

@@ -20,6 +20,8 @@ N = 8
 ROW_MASK = np.arange(N) % 3 != 1
 KEY_MASK = np.random.default_rng(1).random((N, 3, 4)) < 0.7
 KEY_MASK[1, 1] = False
+PIXEL_MASK = np.random.default_rng(2).random((N, 3, 2)) < 0.7
+PIXEL_MASK[1] = False
 POSITION_MASK = np.arange(4 * N).reshape(N, 1, 4) % 7 != 6
 
 
@@ -91,6 +93,24 @@ GROUPS = {
             options={"exponent": exponent},
         )
         for exponent in (1.0, 2.0, 3.5)
+    },
+    "channelwise_kd": {
+        "": Row(
+            function=feature.channelwise_kd,
+            oracle=oracles.channelwise,
+            student=(N, 3, 2, 4),
+            teacher=(N, 3, 2, 4),
+            scale_free=False,
+        ),
+        ", masked": Row(
+            function=feature.channelwise_kd,
+            oracle=oracles.channelwise,
+            student=(N, 3, 2, 4),
+            teacher=(N, 3, 2, 4),
+            arrays={"mask": PIXEL_MASK},
+            options={"temperature": 1.5},
+            scale_free=False,
+        ),
     },
     "attention_mse": attention(feature.attention_mse, oracles.scores_mse, (3, 4), (3, 4), KEY_MASK),
     "attention_kl": attention(feature.attention_kl, oracles.scores_kl, (3, 4), (3, 4), KEY_MASK),
