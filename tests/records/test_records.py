@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd.records import Head, Mean, Variables
+from jaxkd.records import Head, ImageBatch, Mean, Variables
 
 
 def test_parts_of_unequal_size_average_without_bias():
@@ -22,6 +22,12 @@ def test_settings_of_a_head_are_structure_and_its_arrays_are_leaves():
     doubled = jax.tree.map(lambda leaf: 2 * leaf, head)
     assert (doubled.softcap, doubled.vocab_size) == (30.0, 3)
     np.testing.assert_array_equal(doubled.weight, 2)
+
+
+def test_images_and_targets_are_leaves():
+    batch = ImageBatch(images=jnp.zeros((2, 4, 4, 3), jnp.uint8), targets=jnp.ones((2, 4, 4), jnp.uint8))
+    first = jax.tree.map(lambda leaf: leaf[:1], batch)
+    assert (first.images.shape, first.targets.shape) == ((1, 4, 4, 3), (1, 4, 4))
 
 
 def test_variables_are_replaced_not_changed():

