@@ -81,7 +81,8 @@ def groups(models: Sequence[Model]) -> list[Group]:
     members: dict[str, list[_Place]] = {}
     for _, by_place in found:
         for place, picture in by_place.items():
-            if first.setdefault(place, picture) is picture:
+            if place not in first:
+                first[place] = picture
                 members.setdefault(picture.group, []).append(place)
     numbers = itertools.count()
     return [
