@@ -157,4 +157,5 @@ def _point(point: Point) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 1):g}" if abs(value) < 1e5 else f"{value:.0f}"
+    # 0 is added so that -0.0 is 0.
+    return f"{round(value, 1) + 0.0:g}" if abs(value) < 1e5 else f"{value:.0f}"
