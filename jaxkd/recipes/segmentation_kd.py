@@ -93,7 +93,7 @@ class SegmentationKD(SegmentationRecipe):
         return {str(place): teacher.load() for place, teacher in enumerate(self.teachers)}
 
     def provenance(self) -> str:
-        teachers = ", ".join(f"{teacher.network} of {teacher.path}" for teacher in self.teachers)
+        teachers = ", ".join(f"{type(teacher.network).__name__} of {teacher.path}" for teacher in self.teachers)
         return f"{super().provenance()}; taught by {teachers}"
 
     def _teacher_maps(self, frozen: Params, batch: ImageBatch) -> list[SegmentationMaps]:

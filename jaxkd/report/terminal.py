@@ -8,7 +8,7 @@ from jaxkd.evals.headline import Headline
 from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, all_columns, best, by_label
 
-_WIDEST = 160
+_WIDEST = 1_000
 """Width of the table in characters if the output is not a terminal."""
 
 

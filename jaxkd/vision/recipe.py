@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -79,8 +80,9 @@ class NetworkRecipe(Recipe):
         )
 
     def provenance(self) -> str:
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.network.abstract()[0]))
         size = " x ".join(map(str, self.data.size))
-        return f"{self.network}, from {type(self.data).__name__} at {size}"
+        return f"{type(self.network).__name__} of {count:,} parameters, from {type(self.data).__name__} at {size}"
 
     def abstract_batch(self) -> ImageBatch:
         return _abstract_batch(self.data, self.rows)

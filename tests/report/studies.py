@@ -6,8 +6,29 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.bootstrap import Interval
 from jaxkd.evals.comparison import Comparison
 from jaxkd.report import StageReport
+from jaxkd.training.evaluator import Column
+from jaxkd.training.recipe import Count, Curve
 from jaxkd.training.results.evaluation import Sample
 from jaxkd.training.results.forecast import Forecast
+from jaxkd.training.results.picture import Overlay, Picture
+
+CURVES = (
+    Curve(metric="cross_entropy", title="Cross entropy", unit="nats a token"),
+    Curve(metric="divergence", title="Divergence from the teacher", unit="nats a token"),
+    Curve(metric="t2s_divergence", title="Divergence in the student's space", unit="nats a token"),
+)
+"""Names that methods of language give their metrics."""
+
+TOKENS = Count(name="targets", word="tokens", column="answer tokens\ntrained on")
+
+AGREEMENT = (
+    Column(metric="reference_kl/agreement", name="agreement"),
+    Column(metric="reference_kl/kl", name="KL to teacher"),
+)
+"""Columns of an evaluator that is not the headline's."""
+
+DOT_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+"""A black pixel."""
 
 BETTER = Comparison(
     first="distilled",
@@ -53,6 +74,9 @@ def study(*, steps: int = 4) -> list[StageReport]:
                 metrics={"bits_per_byte": level + 0.01 * seed, "nats_per_token": 2.5},
                 history=history(level, steps=steps, divergence=name == "kd"),
                 samples=samples(f"    return {label}"),
+                curves=CURVES,
+                counted=TOKENS,
+                columns=(Column(metric="nats_per_token", name="nats per token", on_terminal=False),),
                 provenance="layers 0 3 6",
                 seed=seed,
             )
@@ -101,7 +125,26 @@ def dynamics() -> list[StageReport]:
                 metrics={"rollout_error": 0.041 + 0.001 * seed, "field_error/field_error": 0.021},
                 history=[*rows, *({"step": step, "validation/rollout_error": 0.2 / step} for step in (2, 4))],
                 forecasts=(forecast(), forecast("pendulum", length=20)),
+                curves=(
+                    Curve(
+                        metric="slope_error",
+                        title="Error of the rates of change",
+                        unit="share of their standard deviation",
+                    ),
+                    Curve(
+                        metric="segment_error", title="Error of short forecasts", unit="share of the standard deviation"
+                    ),
+                ),
+                columns=(Column(metric="field_error/field_error", name="error of the field"),),
                 seed=seed,
             )
         )
     return stages
+
+
+def picture(key: str = "lesion 7", *, group: str = "", note: str = "", found: Overlay | None = None) -> Picture:
+    """A triangle that a model has found in part."""
+    triangle = Overlay(outlines=(((1.0, 1.0), (9.0, 1.0), (1.0, 7.5)),))
+    return Picture(
+        key=key, group=group, width=10, height=8, png=DOT_PNG, truth=triangle, found=found or Overlay(), note=note
+    )

@@ -10,8 +10,21 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, write_report
 from jaxkd.report.page import _fact
+from jaxkd.training.evaluator import Column
+from jaxkd.training.recipe import Count, Curve
 from jaxkd.training.results.evaluation import LearntEquation
-from tests.report.studies import BETTER, UNCLEAR, dynamics, forecast, history, samples, study, wave
+from tests.report.studies import (
+    BETTER,
+    CURVES,
+    UNCLEAR,
+    dynamics,
+    forecast,
+    history,
+    picture,
+    samples,
+    study,
+    wave,
+)
 
 VOID = {"meta", "br"}
 
@@ -139,12 +152,21 @@ def test_what_a_method_logs_besides_is_a_curve(tmp_path):
         for row in history(1.0)
         if "train/cross_entropy" in row
     ]
-    stages = [StageReport(name="s", label="ETA", metrics={"bits_per_byte": 1.0}, history=rows)]
+    stages = [StageReport(name="s", label="ETA", metrics={"bits_per_byte": 1.0}, history=rows, curves=CURVES)]
     page = write(tmp_path, stages, comparisons=[])
     titles = [title.partition("<")[0] for title in re.findall(r"<figcaption><h3>(.*?)</h3>", page)]
     titles = [html.unescape(title) for title in titles]
     assert titles[1:] == ["Cross entropy", "Divergence in the student's space", "Known pairs", "Learning rate"]
     assert 'space<span class="note">nats a token</span>' in html.unescape(page)
+
+
+def test_a_unit_without_a_title_goes_with_the_metrics_own_name_behind_those_that_have_one(tmp_path):
+    rows = [{"step": step, "train/gap": 1 / step, "train/cross_entropy": 2 / step} for step in (1, 2)]
+    curves = (Curve(metric="gap", unit="mm"), Curve(metric="cross_entropy", title="Loss of the labels"))
+    stages = [StageReport(name="s", label="s", metrics={"bits_per_byte": 1.0}, history=rows, curves=curves)]
+    page = write(tmp_path, stages, comparisons=[])
+    titles = re.findall(r"<figcaption><h3>(.*?)</h3>", page)[1:]
+    assert titles == ["Loss of the labels", 'Gap<span class="note">mm</span>']
 
 
 def test_the_method_of_a_model_is_named(tmp_path):
@@ -230,6 +252,10 @@ def test_text_is_escaped(tmp_path):
             history=history(1.0),
             samples=(*samples(evil), dataclasses.replace(samples("x")[0], prompt=evil, reference=evil)),
             forecasts=(forecast(evil, names=(evil, "y")),),
+            pictures=(picture(evil, group=evil, note=evil),),
+            curves=(Curve(metric="cross_entropy", title=evil, unit=evil),),
+            counted=Count(name="targets", word="tokens", column=evil),
+            columns=(Column(metric=evil, name=evil),),
             provenance=evil,
         )
     ]
@@ -269,6 +295,7 @@ def test_a_study_of_one_model_has_no_empty_parts(tmp_path):
         "What was found",
         "How they were trained",
         "What they forecast",
+        "What they see",
         "What they write",
         "Underlined",
         "by seed",
@@ -314,7 +341,7 @@ def test_a_curve_of_one_dot_is_not_drawn(tmp_path):
         + [{"step": 2, "validation/rollout_error": 0.1}],
     )
     page = write(tmp_path, [stage], comparisons=[], headline=ROLLOUT_ERROR)
-    assert "Error of the rates of change" in page
+    assert "<h3>Slope error</h3>" in page, "a metric without a name is titled by its own"
     assert "Validation split" not in page
 
 

@@ -5,8 +5,8 @@ import pytest
 from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, print_summary
-from jaxkd.report.cells import OTHER_METRICS
-from tests.report.studies import BETTER, dynamics, study
+from jaxkd.training.evaluator import Column
+from tests.report.studies import AGREEMENT, BETTER, dynamics, study
 
 
 def printed(stages, comparisons=(), headline=BITS_PER_BYTE):
@@ -31,11 +31,18 @@ def test_what_else_was_measured_is_a_column_each_and_nothing_is_none():
     figures = {"reference_kl/agreement": 0.5, "reference_kl/kl": 1.25, "samples/new_tokens": 7.0}
     stages = [
         StageReport(name="a", label="teacher", metrics={"bits_per_byte": 1.0}),
-        StageReport(name="b", label="kd", metrics={"bits_per_byte": 1.5} | figures),
+        StageReport(name="b", label="kd", metrics={"bits_per_byte": 1.5} | figures, columns=AGREEMENT),
     ]
     lines = [line.split() for line in printed(stages).splitlines()]
     assert lines[0] == ["model", "bits", "per", "byte", "agreement", "KL", "to", "teacher"]
     assert lines[1:3] == [["teacher", "1.000", "–", "–"], ["kd", "1.500", "0.500", "1.250"]]
+
+
+def test_a_column_of_the_page_alone_is_left_out():
+    columns = (*AGREEMENT[:1], Column(metric="nats_per_token", name="nats per token", on_terminal=False))
+    figures = {"bits_per_byte": 1.0, "nats_per_token": 2.0, "reference_kl/agreement": 0.5}
+    lines = printed([StageReport(name="a", label="kd", metrics=figures, columns=columns)]).splitlines()
+    assert lines[0].split() == ["model", "bits", "per", "byte", "agreement"]
 
 
 def test_the_headline_is_the_studys():
@@ -45,9 +52,11 @@ def test_the_headline_is_the_studys():
 
 
 def test_no_column_is_cut_in_a_file():
-    figures = {name: 0.5 for _, name in OTHER_METRICS} | {"bits_per_byte": 1.0}
+    columns = tuple(Column(metric=f"teacher/{number}", name=f"{number} to the teacher") for number in range(5))
+    figures = {one.metric: 0.5 for one in columns} | {"bits_per_byte": 1.0}
     stages = [
-        StageReport(name="a", label="a_student_with_a_long_name", metrics=figures, seed=seed) for seed in range(3)
+        StageReport(name="a", label="a_student_with_a_long_name", metrics=figures, columns=columns, seed=seed)
+        for seed in range(3)
     ]
     assert "…" not in printed(stages)
 

@@ -81,7 +81,8 @@ def groups(models: Sequence[Model]) -> list[Group]:
     members: dict[str, list[_Place]] = {}
     for _, by_place in found:
         for place, picture in by_place.items():
-            if first.setdefault(place, picture) is picture:
+            if place not in first:
+                first[place] = picture
                 members.setdefault(picture.group, []).append(place)
     numbers = itertools.count()
     return [
@@ -156,4 +157,5 @@ def _point(point: Point) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 1):g}" if abs(value) < 1e5 else f"{value:.0f}"
+    # 0 is added so that -0.0 is 0.
+    return f"{round(value, 1) + 0.0:g}" if abs(value) < 1e5 else f"{value:.0f}"

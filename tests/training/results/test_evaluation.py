@@ -6,6 +6,8 @@ import pytest
 from jaxkd.training import Evaluation
 from jaxkd.training.results.evaluation import LearntEquation, Sample
 from jaxkd.training.results.forecast import Forecast
+from jaxkd.training.results.picture import Overlay
+from tests.report.studies import picture
 
 FORECAST = Forecast(
     key="record <7>",
@@ -22,6 +24,10 @@ EVALUATION = Evaluation(
     samples=(Sample(prompt="def f(): <é>", reference="return 1\n", text='"\\n"'),),
     forecasts=(FORECAST, dataclasses.replace(FORECAST, key="b", forecast=())),
     equations=(LearntEquation(state="x", learnt="-1.01 x", truth="-x"), LearntEquation(state="y", learnt="0")),
+    pictures=(
+        picture("lesion <7>", group="severe", note="Dice .87"),
+        picture(found=Overlay(boxes=((0.5, 1.0, 9.0, 1e9),), points=((0.1 + 0.2, -2.0), (3.0, 4.0)))),
+    ),
 )
 
 
@@ -31,8 +37,8 @@ def test_json_gives_an_equal_evaluation_back():
     assert Evaluation.from_json(empty.to_json()) == empty
 
 
-@pytest.mark.parametrize("name", ["forecasts", "equations"])
-def test_a_file_that_was_written_before_there_were_forecasts_or_equations_reads(name):
+@pytest.mark.parametrize("name", ["forecasts", "equations", "pictures"])
+def test_a_file_that_was_written_before_there_were_forecasts_equations_or_pictures_reads(name):
     fields = json.loads(EVALUATION.to_json())
     del fields[name]
     assert Evaluation.from_json(json.dumps(fields)) == dataclasses.replace(EVALUATION, **{name: ()})
@@ -52,6 +58,14 @@ def test_a_file_that_was_written_before_there_were_forecasts_or_equations_reads(
 def test_a_forecast_has_a_row_a_time_and_a_value_a_state(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(FORECAST, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"width": 0}, {"png": "AAAA"}, {"truth": {}}, {"colour": "red"}])
+def test_a_file_with_a_picture_that_is_none_is_refused(changes):
+    fields = json.loads(EVALUATION.to_json())
+    fields["pictures"][1] |= changes
+    with pytest.raises(ValueError, match="text must be the JSON of an Evaluation"):
+        Evaluation.from_json(json.dumps(fields))
 
 
 def test_a_column_has_one_value_a_key():

@@ -1,0 +1,107 @@
+import re
+
+import pytest
+
+from jaxkd.evals import BITS_PER_BYTE
+from jaxkd.report import StageReport
+from jaxkd.report.stages import by_label
+from jaxkd.report.vision import picture_cards
+from jaxkd.training.results.picture import Overlay
+from tests.report.studies import DOT_PNG, picture
+from tests.report.test_page import parse, write
+
+SQUARE = Overlay(outlines=(((2.0, 1.0), (8.0, 1.0), (8.0, 7.0)),), boxes=((0.0, 0.5, 4.25, 3.0),))
+JOINTS = Overlay(points=((1.0, 2.0), (3.5, 4.0)))
+
+
+def stage(label, *pictures, seed=0):
+    return StageReport(
+        name=label, label=label, metrics={"bits_per_byte": 1.0}, history=[{"step": 1}], pictures=pictures, seed=seed
+    )
+
+
+STAGES = (
+    stage("large", picture("a", group="mild", found=SQUARE, note="Dice .87"), picture("b", group="severe")),
+    stage("small"),
+    stage("small", picture("b", group="severe", found=JOINTS), picture("c", group="mild"), seed=1),
+    stage("blind"),
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report"), STAGES, comparisons=[])
+
+
+def test_pictures_stand_in_their_groups_with_a_card_for_each_model_that_has_any():
+    groups = picture_cards.groups(by_label(STAGES, BITS_PER_BYTE))
+    assert [(group.name, [row.picture.key for row in group.rows]) for group in groups] == [
+        ("mild", ["a", "c"]),
+        ("severe", ["b"]),
+    ]
+    cards = {row.picture.key: row.cards for group in groups for row in group.rows}
+    assert {key: [card.model.label for card in row] for key, row in cards.items()} == {
+        key: ["large", "small"] for key in "abc"
+    }
+    assert [card.found is None for key in "abc" for card in cards[key]] == [False, True, False, False, True, False]
+    assert len({row.id for group in groups for row in group.rows}) == 3
+
+
+def test_pictures_of_one_key_and_other_sizes_are_two():
+    other = {"width": 20, "height": 16}
+    stages = [stage("one", picture("a")), stage("two", type(picture())(**{**vars(picture("a")), **other}))]
+    (group,) = picture_cards.groups(by_label(stages, BITS_PER_BYTE))
+    assert [(row.picture.width, [card.found is None for card in row.cards]) for row in group.rows] == [
+        (10, [False, True]),
+        (20, [True, False]),
+    ]
+
+
+def test_no_more_pictures_of_a_group_are_drawn_than_a_reader_takes_in(tmp_path):
+    many = [picture(f"{group} {number}", group=group) for group in ("mild", "severe") for number in range(7)]
+    (mild, severe) = picture_cards.groups(by_label([stage("a", *many)], BITS_PER_BYTE))
+    assert (mild.pictures, len(mild.rows), severe.rows[-1].picture.key) == (7, 6, "severe 5")
+    page = write(tmp_path, [stage("a", *many)], comparisons=[])
+    assert page.count("The first 6 of 7 pictures.") == 2
+    assert page.count("<image ") == 12
+
+
+def test_shapes_are_paths_in_the_pictures_pixels():
+    assert picture_cards.drawing(SQUARE).lines == "M2 1L8 1L8 7ZM0 0.5H4.2V3H0Z"
+    assert picture_cards.drawing(SQUARE).dots == ""
+    assert picture_cards.drawing(JOINTS) == picture_cards.Drawing(lines="", dots="M1 2h0M3.5 4h0")
+    assert picture_cards.drawing(Overlay(points=((123456.7, -0.04),))).dots == "M123457 0h0"
+
+
+def test_an_image_is_in_the_page_once_and_used_by_each_card(page):
+    assert page.count(DOT_PNG) == 3
+    ids = re.findall(r'<g id="(picture-\d+)">', page)
+    assert ids == ["picture-0", "picture-1", "picture-2"]
+    # The truth and two models, less those without a picture.
+    assert [page.count(f'<use href="#{one}"/>') for one in ids] == [2, 2, 3]
+    assert [page.count(f'<use href="#{one}-truth"/>') for one in ids] == [2, 2, 3]
+    parser = parse(page)
+    assert len(set(parser.ids)) == len(parser.ids)
+    assert "script" not in parser.tags
+
+
+def test_every_drawing_is_described_and_every_card_named(page):
+    said = re.findall(r'<svg viewBox="0 0 10 8" role="img" aria-label="([^"]+)"', page)
+    assert said == [
+        "a, mild: the truth, 1 outline",
+        "a, mild: large, 1 outline, 1 box; Dice .87",
+        "c, mild: the truth, 1 outline",
+        "c, mild: small, nothing",
+        "b, severe: the truth, 1 outline",
+        "b, severe: large, nothing",
+        "b, severe: small, 2 points",
+    ]
+    text = " ".join(" ".join(parse(page).text).split())
+    assert "What they see Dashed lines and rings are the truth; lines and dots in a model's colour are what" in text
+    assert "mild a truth large Dice .87 no picture small c truth no picture large small severe b truth" in text
+
+
+def test_the_styles_of_pictures_are_on_pages_that_have_any(page, tmp_path):
+    assert ".line.truth" in page
+    assert "auto-fill" in page, "cards wrap on a narrow screen"
+    assert ".line.truth" not in write(tmp_path, [stage("blind")], comparisons=[])
