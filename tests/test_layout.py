@@ -7,7 +7,18 @@ import pytest
 
 from tests.layout import PACKAGE, layout
 
-DOORS = {"train", "distill", "segment", "evaluate", "generate", "export", "cut", "quantize", "discover", "show_alignment"}
+DOORS = {
+    "train",
+    "distill",
+    "segment",
+    "evaluate",
+    "generate",
+    "export",
+    "cut",
+    "quantize",
+    "discover",
+    "show_alignment",
+}
 SHELVES = {"jaxkd/recipes", "jaxkd/evals/language"}
 """Methods side by side, and metrics side by side: these may be longer."""
 MOST_FILES = 12
