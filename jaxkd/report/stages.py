@@ -35,7 +35,7 @@ class StageReport:
     curves: tuple[Curve, ...] = ()
     """Names of the metrics that its method logs."""
     counted: Count | None = None
-    """What a step of its method counts."""
+    """Unit in which its method measures speed and data."""
     columns: tuple[Column, ...] = ()
     """Columns that its evaluators ask for, by the names in `metrics`."""
     provenance: str = ""
@@ -121,7 +121,7 @@ def all_columns(models: Sequence[Model]) -> list[Column]:
 
 
 def all_counts(models: Sequence[Model]) -> list[Count]:
-    """Return what the methods' steps count, in the order of the models; a column's head stands once."""
+    """Return the counts of the methods, in the order of the models; a column's head stands once."""
     return list({stage.counted.column: stage.counted for stage in _stages(models) if stage.counted}.values())
 
 

@@ -33,7 +33,7 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Count:
-    """What a training step counts, such as tokens or images: the measure of a method's speed and of its data.
+    """Unit in which a method's speed and its data are measured, such as tokens or images.
 
     Raises:
         ValueError: a word that cannot be a part of a metric's name.
@@ -132,7 +132,7 @@ class Recipe(abc.ABC):
 
     @property
     def counted(self) -> Count | None:
-        """What a step counts, one of `counts`; None leaves out its rate.  Default: None."""
+        """Count of `counts` by which speed and data are measured; None: by none.  Default: None."""
         return None
 
     def curves(self) -> tuple[Curve, ...]:

@@ -5,7 +5,9 @@ import pytest
 
 from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
-from jaxkd.report.stages import StageReport, best, by_label
+from jaxkd.report.stages import StageReport, all_columns, all_counts, all_curves, best, by_label
+from jaxkd.training.evaluator import Column
+from jaxkd.training.recipe import Curve
 from tests.report.studies import study
 
 
@@ -80,3 +82,18 @@ def test_a_row_without_a_step_is_refused():
 def test_no_stages_are_refused():
     with pytest.raises(ValueError, match=r"stages must hold at least one StageReport, got none"):
         by_label([], BITS_PER_BYTE)
+
+
+def test_the_first_name_of_a_metric_counts_and_the_order_is_that_of_the_models():
+    curves = Curve(metric="gap", title="First"), Curve(metric="b"), Curve(metric="gap", title="Second")
+    columns = Column(metric="x/a", name="first"), Column(metric="x/b", name="b"), Column(metric="x/a", name="second")
+    models = by_label(
+        [
+            StageReport(name="1", label="1", metrics={}, curves=curves[:1], columns=columns[:1]),
+            StageReport(name="2", label="2", metrics={}, curves=curves[1:], columns=columns[1:]),
+        ],
+        BITS_PER_BYTE,
+    )
+    assert all_curves(models) == list(curves[:2])
+    assert all_columns(models) == list(columns[:2])
+    assert all_counts(models) == []

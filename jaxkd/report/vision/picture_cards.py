@@ -23,7 +23,7 @@ class Drawing:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Card:
+class PictureCard:
     """One model's results in a picture."""
 
     model: Model
@@ -35,7 +35,7 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class PictureRow:
     """One picture, which the page holds once, with its cards."""
 
     id: str
@@ -44,15 +44,15 @@ class Row:
     description: str
     """Text for screen readers, of the truth."""
     truth: Drawing
-    cards: tuple[Card, ...]
+    cards: tuple[PictureCard, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Group:
+class PictureGroup:
     """Pictures of one group, the first `ROWS` of them."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[PictureRow, ...]
     pictures: int
     """Number of pictures of the group, drawn or not."""
 
@@ -61,7 +61,7 @@ _Place: TypeAlias = tuple[str, str, int, int]
 """Group, key, width and height: pictures in which these agree are one."""
 
 
-def groups(models: Sequence[Model]) -> list[Group]:
+def groups(models: Sequence[Model]) -> list[PictureGroup]:
     """Arrange the pictures of the models in groups, each in the order of the first model that has them.
 
     A model's pictures are those of its first seed that has any; the image and the truth are those of the first model.
@@ -86,7 +86,7 @@ def groups(models: Sequence[Model]) -> list[Group]:
                 members.setdefault(picture.group, []).append(place)
     numbers = itertools.count()
     return [
-        Group(
+        PictureGroup(
             name=name,
             pictures=len(places),
             rows=tuple(
@@ -117,9 +117,9 @@ def drawing(overlay: Overlay) -> Drawing:
     return Drawing(lines="".join(outlines + boxes), dots="".join(f"M{_point(point)}h0" for point in overlay.points))
 
 
-def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | None]]) -> Row:
+def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | None]]) -> PictureRow:
     name = f"{picture.key}, {picture.group}" if picture.group else picture.key
-    return Row(
+    return PictureRow(
         id=f"picture-{number}",
         picture=picture,
         description=f"{name}: the truth, {_said(picture.truth)}",
@@ -128,11 +128,11 @@ def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | N
     )
 
 
-def _card(name: str, model: Model, picture: Picture | None) -> Card:
+def _card(name: str, model: Model, picture: Picture | None) -> PictureCard:
     if picture is None:
-        return Card(model=model, description="", note="", found=None)
+        return PictureCard(model=model, description="", note="", found=None)
     note = f"; {picture.note}" if picture.note else ""
-    return Card(
+    return PictureCard(
         model=model,
         description=f"{name}: {model.label}, {_said(picture.found)}{note}",
         note=picture.note,
