@@ -42,6 +42,7 @@ jaxtyping.install_import_hook(
         "jaxkd.sampling.logits",
         "jaxkd.sampling.threshold",
         "jaxkd.distillation.forward",
+        "jaxkd.vision",
     ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
