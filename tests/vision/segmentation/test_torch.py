@@ -97,8 +97,9 @@ def test_a_released_block(form):
     expected.backward(torch.from_numpy(np.moveaxis(gradient, -1, 1).copy()))
 
     def close(found, expected):
+        """The bias before a normalisation by the batch has the gradient 0, where rounding is all there is."""
         expected = expected.detach().numpy()
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max() + 1e-12)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max() + 1e-9)
 
     close(np.moveaxis(found, -1, 1), expected)
     close(np.moveaxis(by_x, -1, 1), given.grad)

@@ -1,5 +1,7 @@
 """Counts of VFFM-UNet's parameters and operations by part, its sizes, and its parts that are shared."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,7 +132,7 @@ def test_both_forms_agree_and_norms_are_shared():
 
 @pytest.mark.slow
 def test_training_moves_the_statistics_and_reaches_every_parameter():
-    """All but the bias before a normalisation by the batch, whose gradient is 0."""
+    """All but the bias before a normalisation by the batch, and the weights of maps that have a single token."""
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)), jnp.uint8)
     params, state = TINY.init(jax.random.key(0))
 
@@ -151,5 +153,5 @@ def test_training_moves_the_statistics_and_reaches_every_parameter():
         assert np.all(np.isfinite(leaf))
         if name.endswith("channel/squeeze/bias"):
             assert float(jnp.max(jnp.abs(leaf))) < 1e-6
-        else:
+        elif not re.search(r"(patch|window)/(query|key)/", name):
             assert float(jnp.max(jnp.abs(leaf))) > 0, name
