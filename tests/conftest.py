@@ -43,6 +43,13 @@ jaxtyping.install_import_hook(
         "jaxkd.sampling.logits",
         "jaxkd.sampling.threshold",
         "jaxkd.distillation.forward",
+        # Without the records: JAX fills them with shapes and other leaves than arrays.
+        "jaxkd.vision.layers",
+        "jaxkd.vision.pixels",
+        "jaxkd.vision.segmentation.fast_attention",
+        "jaxkd.vision.segmentation.granularity_fusion",
+        "jaxkd.vision.segmentation.unet",
+        "jaxkd.vision.segmentation.vffm_unet",
     ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

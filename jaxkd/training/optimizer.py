@@ -16,8 +16,8 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from jaxkd.typing import Params
 
-Schedule: TypeAlias = Literal["cosine", "linear", "constant", "wsd"]
-"""Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay."""
+Schedule: TypeAlias = Literal["cosine", "periodic_cosine", "linear", "constant", "wsd"]
+"""Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay, and "periodic_cosine" rises again."""
 
 _OTHERS = "*"
 """Label of the parameters that no group names."""
@@ -48,7 +48,8 @@ class Optimizer:
     The weight decay is decoupled and skips norms and biases.
 
     Source: Loshchilov & Hutter 2019, algorithm 2, with the decay multiplied by the scheduled rate (as optax and
-    torch do); wsd: Hu et al. 2024, section 4.
+    torch do); wsd: Hu et al. 2024, section 4; periodic_cosine: torch's CosineAnnealingLR, whose `T_max` is
+    `half_period_steps` and which is usually stepped by epochs.
 
     Raises:
         ValueError: a value outside its range, an unknown schedule, or two groups of one name.
@@ -57,13 +58,17 @@ class Optimizer:
     learning_rate: float = 1e-4
     """Peak learning rate, reached after `warmup_steps`."""
     schedule: Schedule = "cosine"
-    """Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay."""
+    """Shape of the learning rate after the warm-up; "wsd" is warm-up, stable, decay, and "periodic_cosine" falls and
+    rises in turn."""
     warmup_steps: int = 0
     """Steps over which the rate rises linearly from 0 at step 0."""
     final_fraction: float = 0.0
-    """Share of the peak learning rate left at the end; "constant" ignores it."""
+    """Share of the peak learning rate left at the end, or at the lowest point of "periodic_cosine"; "constant" ignores
+    it."""
     decay_steps: int | None = None
     """Steps of the final linear decay of "wsd"; None uses the last fifth of the run."""
+    half_period_steps: int | None = None
+    """Steps from a peak of "periodic_cosine" to the lowest point, where the rate begins to rise again."""
     weight_decay: float = 0.0
     """Decoupled weight decay, at least 0, multiplied by the learning rate of the step; norms and biases have none."""
     b1: float = 0.9
@@ -92,6 +97,10 @@ class Optimizer:
         if self.decay_steps is not None and self.decay_steps < 1:
             raise ValueError(
                 f"decay_steps must be 1 or more, got {self.decay_steps}. None is the last fifth of the run."
+            )
+        if self.schedule == "periodic_cosine" and (self.half_period_steps is None or self.half_period_steps < 1):
+            raise ValueError(
+                f"half_period_steps must be 1 or more with the schedule periodic_cosine, got {self.half_period_steps}."
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be positive, got {self.clip_norm}. None turns clipping off.")
@@ -210,7 +219,15 @@ def _fraction(optimizer: Optimizer, steps: int, step: ArrayLike) -> Float[Array,
     warmup = jnp.minimum(count / optimizer.warmup_steps, 1.0) if optimizer.warmup_steps else jnp.ones_like(count)
     if optimizer.schedule == "constant":
         return warmup
+    if optimizer.schedule == "periodic_cosine":
+        done = jnp.maximum(count - optimizer.warmup_steps, 0.0) / (optimizer.half_period_steps or 1)
+        return warmup * _between(optimizer, 0.5 * (1 + jnp.cos(jnp.pi * done)))
     decay = _decay_steps(optimizer, steps)
     done = jnp.clip((count - (steps - decay)) / decay, 0.0, 1.0)
     left = 0.5 * (1 + jnp.cos(jnp.pi * done)) if optimizer.schedule == "cosine" else 1 - done
-    return warmup * (optimizer.final_fraction + (1 - optimizer.final_fraction) * left)
+    return warmup * _between(optimizer, left)
+
+
+def _between(optimizer: Optimizer, left: Float[Array, ""]) -> Float[Array, ""]:
+    """Return the share of the peak rate of which `left` of the way down is left."""
+    return optimizer.final_fraction + (1 - optimizer.final_fraction) * left

@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 Pixels: TypeAlias = Literal["min_max", "unit", "signed"]
@@ -14,7 +15,7 @@ Pixels: TypeAlias = Literal["min_max", "unit", "signed"]
 """
 
 
-def normalised(images: UInt8[Array, "b h w c"], pixels: Pixels, dtype: jnp.dtype) -> Float[Array, "b h w c"]:
+def normalised(images: UInt8[Array, "b h w c"], pixels: Pixels, dtype: DTypeLike) -> Float[Array, "b h w c"]:
     """Return images in the range that a network reads.
 
     Args:

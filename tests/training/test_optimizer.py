@@ -27,6 +27,39 @@ def test_schedule_matches_hand_values(schedule, expected):
     assert measured == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_periodic_cosine_rises_again():
+    optimizer = Optimizer(
+        learning_rate=2.0, schedule="periodic_cosine", warmup_steps=2, final_fraction=0.2, half_period_steps=4
+    )
+    expected = {0: 0.0, 1: 1.0, 2: 2.0, 3: 0.4 + 1.6 * QUARTER_COSINE, 4: 1.2, 6: 0.4, 8: 1.2, 10: 2.0, 14: 0.4}
+    measured = {step: float(learning_rate_at(optimizer, 12, step)) for step in expected}
+    assert measured == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_periodic_cosine_is_that_of_torch():
+    """VFFM-UNet's schedule, 219 epochs of one step: the rate rises again after 50."""
+    torch = pytest.importorskip("torch")
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    theirs = torch.optim.SGD([parameter], lr=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, T_max=50, eta_min=1e-5)
+    rates = []
+    for _ in range(219):
+        rates.append(schedule.get_last_lr()[0])
+        theirs.step()
+        schedule.step()
+    ours = Optimizer(learning_rate=1e-4, schedule="periodic_cosine", half_period_steps=50, final_fraction=0.1)
+    with jax.enable_x64(True):
+        measured = learning_rate_at(ours, 219, np.arange(219))
+    np.testing.assert_allclose(measured, rates, rtol=1e-6)
+
+
+@pytest.mark.parametrize("half_period_steps", [None, 0])
+def test_the_periodic_cosine_needs_a_period(half_period_steps):
+    with pytest.raises(ValueError, match=r"half_period_steps must be 1 or more with the schedule periodic_cosine, got"):
+        Optimizer(schedule="periodic_cosine", half_period_steps=half_period_steps)
+
+
 def test_schedule_without_warmup_starts_at_the_peak():
     for schedule in ("constant", "linear", "cosine", "wsd"):
         assert float(learning_rate_at(Optimizer(learning_rate=3.0, schedule=schedule), 10, 0)) == 3.0
@@ -151,7 +184,7 @@ def test_unknown_group_lists_the_keys():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"schedule": "step"}, "schedule must be one of cosine, linear, constant, wsd, got 'step'"),
+        ({"schedule": "step"}, "schedule must be one of cosine, periodic_cosine, linear, constant, wsd, got 'step'"),
         ({"learning_rate": -1.0}, "learning_rate must be 0 or more, got -1.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be 0 or more, got nan"),
         ({"warmup_steps": -1}, "warmup_steps must be 0 or more, got -1"),

@@ -14,10 +14,11 @@ def matmul_flops(jaxpr: Jaxpr) -> int:
     number of rounds is not known, once; of the branches of a `cond` the most expensive one counts.  Element-wise
     operations are left out: accelerators do them while they wait for memory.
     """
-    return sum(map(_flops, jaxpr.eqns))
+    return sum(map(operations, jaxpr.eqns))
 
 
-def _flops(equation: JaxprEqn) -> int:
+def operations(equation: JaxprEqn) -> int:
+    """Return the operations of an equation, those of its sub-programs included."""
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
@@ -26,26 +27,27 @@ def _flops(equation: JaxprEqn) -> int:
     if name == "conv_general_dilated":
         features = _shape(equation.invars[1])[params["dimension_numbers"].rhs_spec[0]]
         return 2 * _size(equation.outvars[0]) * (_size(equation.invars[1]) // features)
-    bodies = [matmul_flops(body) for body in _bodies(params.values())]
+    counts = [matmul_flops(body) for body in bodies(params.values())]
     if name == "cond":
-        return max(bodies, default=0)
+        return max(counts, default=0)
     if name == "scan":
-        return params["length"] * sum(bodies)
+        return params["length"] * sum(counts)
     if name == "shard_map":  # its body has the shapes of one device
-        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"]) * sum(bodies)
+        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"]) * sum(counts)
     if name == "pallas_call":
-        return math.prod(params["grid_mapping"].grid) * sum(bodies)
-    return sum(bodies)
+        return math.prod(params["grid_mapping"].grid) * sum(counts)
+    return sum(counts)
 
 
-def _bodies(values: Any) -> Iterator[Jaxpr]:
+def bodies(values: Any) -> Iterator[Jaxpr]:
+    """Yield the sub-programs among the parameters of an equation."""
     for value in values:
         if isinstance(value, ClosedJaxpr):
             yield value.jaxpr
         elif isinstance(value, Jaxpr):
             yield value
         elif isinstance(value, tuple | list):
-            yield from _bodies(value)
+            yield from bodies(value)
 
 
 def _shape(variable: Any) -> tuple[int, ...]:

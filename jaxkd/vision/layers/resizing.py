@@ -69,7 +69,9 @@ def repeat_pixels(images: Float[Array, "b h w c"], factor: int) -> Float[Array, 
     return wide.reshape(b, h * factor, w * factor, c)
 
 
-def _resized(images: Float[Array, "b h w c"], axis: int, length: int, align_corners: bool) -> Float[Array, "b h w c"]:
+def _resized(
+    images: Float[Array, "b h w c"], axis: int, length: int, align_corners: bool
+) -> Float[Array, "b rows columns c"]:
     before = images.shape[axis]
     if before == length:
         return images
@@ -80,7 +82,7 @@ def _resized(images: Float[Array, "b h w c"], axis: int, length: int, align_corn
 
 
 def _adjoint(
-    gradient: Float[Array, "b h w c"], axis: int, before: int, after: int, align_corners: bool
+    gradient: Float[Array, "b rows columns c"], axis: int, before: int, after: int, align_corners: bool
 ) -> Float[Array, "b h w c"]:
     """Apply the transpose of `_resized` along one axis: a weighted sum over the results that read a pixel."""
     if before == after:

@@ -15,5 +15,5 @@ class SegmentationMaps:
     """Logit of each class at each pixel, at the size of the images; one class is foreground against background."""
     auxiliary: tuple[Float[Array, "b h w k"], ...] = ()
     """Logits of auxiliary heads at the size of the images, the coarsest first."""
-    features: tuple[Float[Array, "b rows columns c"], ...] = ()
+    features: tuple[Float[Array, "b _ _ _"], ...] = ()
     """Feature maps of the stages, the finest encoder stage first, then the decoder's."""

@@ -17,8 +17,8 @@ class UNet(ImageNetwork):
     """Stages of two convolutions of size 3, each normalised by BatchNorm and followed by ReLU.
 
     The encoder halves the sides by the maximum of 2 x 2 pixels, the decoder enlarges its map bilinearly to the size of
-    the encoder's and appends the two.  The default widths have 1,061,737 parameters, 3.02 times VFFM-UNet's;
-    (8, 12, 16, 24) has 29,901.
+    the encoder's and appends the two.  The default widths have 1,064,513 parameters, 3.03 times VFFM-UNet's;
+    (6, 8, 12, 16, 20) has 29,493.
 
     Source: Ronneberger et al. (arXiv 1505.04597), section 2.  Deviation: convolutions are padded, so that the logits
     have the size of the images; BatchNorm; bilinear enlargement, aligned at the corners, without a convolution of its
@@ -28,7 +28,7 @@ class UNet(ImageNetwork):
         ValueError: no positive width, or no class.
     """
 
-    widths: tuple[int, ...] = (12, 24, 48, 96, 192)
+    widths: tuple[int, ...] = (12, 24, 48, 96, 184)
     """Channels of the stages, the finest first."""
     classes: int = 1
     """Channels of the logits; 1 is foreground against background."""
