@@ -11,16 +11,3 @@ Measure   Mean Dice of 300 test images; for the student, of the severest hundred
 
     python -m jaxkd.train --config configs/lesions.py
 """
-
-from typing import Literal
-
-from jaxkd.data.images import Lesions
-from jaxkd.evals.headline import DICE
-from jaxkd.evals.vision import SegmentationScores
-from jaxkd.recipes.segmentation import Segmentation
-from jaxkd.recipes.segmentation_kd import SegmentationKD
-from jaxkd.sharding import MeshShape
-from jaxkd.study import Study
-from jaxkd.training import Optimizer, Recipe, Train
-from jaxkd.vision import ImageNetwork, TrainedNetwork
-from jaxkd.vision.segmentation import UNet, VFFMUNet

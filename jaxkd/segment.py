@@ -33,10 +33,10 @@ SMOKE_STEPS = 4
 class Command:
     """Train a network on images with masks of one foreground class, and report its Dice coefficient on a test split.
 
-    With --teacher, a second network learns from the teachers' probabilities as well, beside the one without.  The config
-    file that says the same is printed: continue with it and `python -m jaxkd.train --config FILE` where these options do
-    not suffice.  The same command again resumes.  Exit status: 0 if all is done, 1 for a mistake, 75 if the run was
-    stopped by SIGTERM or Ctrl-C and saved.
+    With --teacher, a second network learns from the teachers' probabilities as well, beside the one without.  The
+    config file that says the same is printed: continue with it and `python -m jaxkd.train --config FILE` where these
+    options do not suffice.  The same command again resumes.  Exit status: 0 if all is done, 1 for a mistake, 75 if the
+    run was stopped by SIGTERM or Ctrl-C and saved.
     """
 
     data: str
@@ -152,7 +152,7 @@ def architecture(command: Command) -> ImageNetwork:
     return kind() if command.widths is None else kind(widths=command.widths)
 
 
-def _train(label: str, recipe: Segmentation | SegmentationKD | Recipe, command: Command) -> Train:
+def _train(label: str, recipe: Recipe, command: Command) -> Train:
     cadence = max(command.steps // 10, 1)
     source = images(command)
     return Train(

@@ -11,8 +11,8 @@ from jaxkd.models import Pretrained
 from jaxkd.models.transformer.lora import LoRA
 from jaxkd.recipes.sft import SFT
 from jaxkd.study import Evaluate, Study
-from jaxkd.training import Group, Optimizer, Recipe, Train
 from jaxkd.study.config_file import Constant, config_file
+from jaxkd.training import Group, Optimizer, Recipe, Train
 from jaxkd.two_models.method import recipe
 
 SMOKE_STEPS = 4

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 from jaxkd.runtime import configs
 from jaxkd.runtime.storage.files import read_json, write_json
@@ -47,9 +48,12 @@ def serialised(model: NetworkModel, *, size: tuple[int, int]) -> bytes:
     """Return the function from images to logits as StableHLO, the weights as constants; arguments as in `save`."""
     (rows,) = jax.export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((rows, *size, 3), jnp.uint8)
-    whole = jax.tree.map(np.asarray, model)
-    function = jax.jit(lambda images: whole(images).logits)
-    return bytes(jax.export.export(function, platforms=PLATFORMS)(images).serialize())
+    whole = jax.tree.map(np.asarray, model)  # from every device
+
+    def function(images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w k"]:
+        return jax.tree.map(jnp.asarray, whole)(images).logits
+
+    return bytes(jax.export.export(jax.jit(function), platforms=PLATFORMS)(images).serialize())
 
 
 def is_exported(folder: Path) -> bool:
