@@ -73,7 +73,7 @@ class ImageNetwork(abc.ABC):
         self.require_size(*images.shape[1:3])
         if train and key is None:
             raise ValueError("key must be given in training, where units are dropped at random, got None.")
-        rngs = nnx.Rngs(dropout=key) if train else None
+        rngs = nnx.Rngs(dropout=key) if train and key is not None else None
         values = normalised(images, self.pixels, jax.tree.leaves(params)[0].dtype)
         return _stateful(self).apply(params, state, values, train=train, rngs=rngs)
 
