@@ -28,7 +28,8 @@ class GroupNorm(nnx.Module):
         """Return the normalised inputs, computed in float32 or better."""
         dtype = jnp.promote_types(inputs.dtype, jnp.float32)
         arrays = (inputs, self.scale[...], self.bias[...])
-        return _normalised(*(array.astype(dtype) for array in arrays), self.groups, self.epsilon).astype(inputs.dtype)
+        outputs = _normalised(*(array.astype(dtype) for array in arrays), self.groups, self.epsilon)
+        return jnp.asarray(outputs, inputs.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
