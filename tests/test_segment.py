@@ -104,9 +104,7 @@ def test_names_and_networks():
         assert segment.architecture(parsed("--data", "lesions", "--network", name)) == network
     with pytest.raises(ValueError, match="--widths must be left out for missformer"):
         segment.architecture(parsed("--data", "lesions", "--network", "missformer", "--widths", "8"))
-    with pytest.raises(
-        ValueError, match="images must be a folder or one of lesions, grey-matter, white-matter,"
-    ):
+    with pytest.raises(ValueError, match="images must be a folder or one of lesions, grey-matter, white-matter,"):
         segment.images(parsed("--data", "nothing"))
 
 
