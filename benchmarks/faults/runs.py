@@ -32,9 +32,9 @@ class Ended:
         return self.status != 0 and "Traceback" not in self.output
 
 
-def start(config: Path, workdir: Path) -> subprocess.Popen[str]:
+def start(config: Path, workdir: Path, *options: str) -> subprocess.Popen[str]:
     """Start to train the study."""
-    command = [sys.executable, "-m", "jaxkd.train", "--config", str(config), "--workdir", str(workdir)]
+    command = [sys.executable, "-m", "jaxkd.train", "--config", str(config), "--workdir", str(workdir), *options]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

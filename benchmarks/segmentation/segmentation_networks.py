@@ -116,7 +116,7 @@ def _comb() -> Iterator[Row]:
     )
 
 
-def _forward(network: VFFMUNet) -> Callable[..., jax.Array]:
+def _forward(network: VFFMUNet) -> jax.stages.Wrapped:
     return jax.jit(lambda params, state, images: network.apply(params, state, images)[0].logits)
 
 

@@ -1,5 +1,6 @@
 """Layers of networks on images, with the conventions of torch where published networks rely on them."""
 
+from jaxkd.vision.layers.activation import gelu as gelu
 from jaxkd.vision.layers.batch_norm import BatchNorm as BatchNorm
 from jaxkd.vision.layers.convolution import conv as conv
 from jaxkd.vision.layers.depthwise import Depthwise as Depthwise

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.vision.layers import dropout, linear, pixelwise, resize
+from jaxkd.vision.layers import dropout, gelu, linear, pixelwise, resize
 
 Variant: TypeAlias = Literal["released", "intended"]
 """Which of the two an attention computes.
@@ -72,7 +72,7 @@ class FastAttention(nnx.Module):
         return mixed.reshape(b, c, h, w).transpose(0, 2, 3, 1) if released else mixed.reshape(b, h, w, c)
 
     def _mixed(self, tokens: Float[Array, "b n c"], kept: Bool[Array, "b n *rest"] | None) -> Float[Array, "b n c"]:
-        hidden = jax.nn.gelu(self.norm(self.transform(tokens)), approximate=False)
+        hidden = gelu(self.norm(self.transform(tokens)))
         products = self._query(tokens) * self.key(hidden)
         if self.form == "closed" and self.variant == "released":
             probs = _softmax(self.scale * _resized(_pooled(products), tokens.shape[1]), axis=1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.vision.layers import BatchNorm, average_pool, conv, dropout_masks, linear, pixelwise, repeat_pixels
+from jaxkd.vision.layers import BatchNorm, average_pool, conv, dropout_masks, gelu, linear, pixelwise, repeat_pixels
 from jaxkd.vision.segmentation.fast_attention import AttentionForm, FastAttention, Variant
 
 
@@ -141,4 +141,4 @@ class FastformerBlock(nnx.Module):
         """Return the block's output."""
         normalised = self.norm(images)
         again = self.norm(normalised + self.fusion(normalised, train=train, rngs=rngs))
-        return again + self.down(jax.nn.gelu(self.up(again), approximate=False))
+        return again + self.down(gelu(self.up(again)))

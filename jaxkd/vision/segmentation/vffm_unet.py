@@ -3,12 +3,11 @@
 import dataclasses
 from typing import get_args
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import GroupNorm, average_pool, conv, resize
+from jaxkd.vision.layers import GroupNorm, average_pool, conv, gelu, resize
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.segmentation.fast_attention import AttentionForm, Variant
 from jaxkd.vision.segmentation.granularity_fusion import FastformerBlock, GranularityFusion
@@ -152,16 +151,12 @@ class VFFMUNetModule(nnx.Module):
         for place in range(STAGES):
             images = average_pool(images, 2) if place else images
             images = self.encoder[f"stage{place}"](images, train=train, rngs=rngs)
-            images = _gelu(self.norms[f"width{place}"](images))
+            images = gelu(self.norms[f"width{place}"](images))
             encoded.append(images)
         for place, skip in enumerate(encoded[-2::-1]):
             images = resize(images, skip.shape[1:3], align_corners=True)
             images = self.decoder[f"stage{place}"](images, train=train, rngs=rngs)
-            images = _gelu(self.norms[f"width{STAGES - 2 - place}"](images))
+            images = gelu(self.norms[f"width{STAGES - 2 - place}"](images))
             images = self.connections[f"stage{place}"](jnp.concatenate([images, skip], axis=-1))
             decoded.append(images)
         return SegmentationMaps(logits=self.head(images), features=(*encoded, *decoded))
-
-
-def _gelu(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    return jax.nn.gelu(images, approximate=False)

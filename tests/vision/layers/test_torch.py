@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxkd.vision.layers import BatchNorm, GroupNorm, average_pool, conv, max_pool, resize
+from jaxkd.vision.layers import BatchNorm, GroupNorm, average_pool, conv, gelu, max_pool, resize
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def compare(ours, theirs, x):
 
 
 def test_gelu_by_the_error_function():
-    compare(lambda x: jax.nn.gelu(x, approximate=False), torch.nn.functional.gelu, normal(*SHAPE))
+    compare(gelu, torch.nn.functional.gelu, normal(*SHAPE))
 
 
 @pytest.mark.parametrize("align_corners", [True, False])

@@ -1,0 +1,91 @@
+"""Segmentation as a whole: the networks, the study of drawn lesions, runs that are killed, and eight devices.
+
+The study's runs are kept in runs/lesions, so that the same command goes on where it was stopped.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import environment
+from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.segmentation import resumed_and_spread, segmentation_networks
+from benchmarks.worker import ROOT
+from configs import lesions
+from jaxkd.evals.comparison import compare
+from jaxkd.evals.headline import DICE
+from jaxkd.study import Study
+from jaxkd.study.program import run_and_report
+from jaxkd.study.study import stage_folder
+from jaxkd.training.results.evaluation import Evaluation
+from jaxkd.training.stage_folder import read_evaluations
+
+WORKDIR = ROOT / "runs" / "lesions"
+
+MARGIN = 0.01
+"""Dice that VFFM-UNet may lack of a plain U-Net of three times its parameters."""
+
+Scored = Mapping[str, tuple[Evaluation, ...]]
+"""Evaluations of each stage, one for each seed."""
+
+
+def measure(quick: bool) -> Measured:
+    """Measure all of it; quick: no timings, and the study in miniature, without bars on what it finds."""
+    rows = [*segmentation_networks.measure(quick).rows, *resumed_and_spread.rows()]
+    study = lesions.get_config("smoke" if quick else "full")
+    with tempfile.TemporaryDirectory() if quick else contextlib.nullcontext(WORKDIR) as workdir:
+        run_and_report(study, Path(workdir), command="python -m jaxkd.train --config configs/lesions.py")
+        rows += _study_rows(study, Path(workdir), judged=not quick)
+    return Measured(rows=tuple(rows), environment=environment.here())
+
+
+BENCHMARK = Benchmark(
+    name="segmentation",
+    summary="VFFM-UNet's counts and forms; lesions from mild to severe with a student; killed runs; eight devices",
+    measure=measure,
+)
+
+
+def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
+    whole, severe = (_scored(study, workdir, name) for name in ("segmentation", "severe"))
+    for name, evaluations in whole.items():
+        for metric in sorted(one for one in evaluations[0].metrics if one.startswith("dice")):
+            values = tuple(one.metrics[metric] for one in evaluations)
+            figure = f"{name}: Dice{metric.removeprefix('dice').replace('_', ', ')}"
+            yield Row(figure=figure, value=float(np.mean(values)), unit="", samples=values)
+    for first, second in study.comparisons:
+        # A mean of the difference alone: VFFM-UNet is judged against a margin.
+        bar = Bar(relation=">=", limit=-MARGIN) if judged and (first, second) == ("vffm_unet", "unet") else None
+        yield _difference(whole, first, second, "all images", bar)
+    comparison = _difference(severe, "student_distilled", "student", "severe images", None)
+    yield comparison
+    low = (comparison.interval or (0.0, 0.0))[0]
+    yield Row(
+        figure="student_distilled - student: lower end of the interval on severe images",
+        value=low,
+        unit="Dice",
+        bar=Bar(relation=">", limit=0) if judged else None,
+    )
+
+
+def _scored(study: Study, workdir: Path, evaluator: str) -> Scored:
+    return {
+        stage.name: tuple(
+            (read_evaluations(stage_folder(workdir, stage, seed)) or {})[evaluator] for seed in study.seeds_of(stage)
+        )
+        for stage in study.stages
+    }
+
+
+def _difference(scored: Scored, first: str, second: str, images: str, bar: Bar | None) -> Row:
+    found = compare(first, scored[first], second, scored[second], headline=DICE).interval
+    return Row(
+        figure=f"{first} - {second}: {images}, with a 95 % interval over images and seeds",
+        value=found.estimate,
+        unit="Dice",
+        bar=bar,
+        interval=(found.low, found.high),
+    )
