@@ -21,7 +21,7 @@ from benchmarks.methods import (
 )
 from benchmarks.models import install, models_compile, models_forward, models_load, rollout, sampler, surgery
 from benchmarks.runner import main
-from benchmarks.segmentation import segmentation_networks
+from benchmarks.segmentation import segmentation, segmentation_networks
 from benchmarks.suites import suites
 from benchmarks.tests import mutants, suite
 
@@ -56,6 +56,7 @@ BENCHMARKS = (
     kills.BENCHMARK,
     suites.BENCHMARK,
     segmentation_networks.BENCHMARK,
+    segmentation.BENCHMARK,
 )
 
 if __name__ == "__main__":
