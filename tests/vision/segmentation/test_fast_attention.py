@@ -23,8 +23,9 @@ def random_params(generator):
     return jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), shapes)
 
 
-@pytest.mark.parametrize("variant", ["released", "intended"])
-@pytest.mark.parametrize("sides", [(4, 6), (3, 5), (1, 1)])
+@pytest.mark.parametrize(
+    ("variant", "sides"), [("released", (3, 5)), ("intended", (3, 5)), ("released", (1, 1)), ("intended", (2, 1))]
+)
 def test_both_forms_agree_in_value_and_gradient(variant, sides):
     generator = np.random.default_rng(0)
     with jax.enable_x64(True):
@@ -113,7 +114,6 @@ def test_values_are_those_of_the_published_steps(variant, form):
     ("variant", "form", "shapes"),
     [
         ("released", "closed", ((2, 6, HEADS), (2, 6, FEATURES))),
-        ("intended", "closed", ((2, 6, HEADS), (2, 6, FEATURES))),
         ("released", "quadratic", ((2, 6, 6, HEADS), (2, 6, FEATURES))),
     ],
 )

@@ -18,12 +18,12 @@ def test_counts_follow_from_the_widths(widths, count):
 
 
 def test_any_sides_are_taken_and_statistics_move_in_training():
-    network = UNet(widths=(3, 4, 4), classes=2)
+    network = UNet(widths=(3, 4), classes=2)
     params, state = network.init(jax.random.key(0))
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 7, 10, 3)), jnp.uint8)
     maps, kept = network.apply(params, state, images)
     assert maps.logits.shape == (2, 7, 10, 2)
-    assert [one.shape[1:] for one in maps.features] == [(7, 10, 3), (4, 5, 4), (2, 3, 4), (4, 5, 4), (7, 10, 3)]
+    assert [one.shape[1:] for one in maps.features] == [(7, 10, 3), (4, 5, 4), (7, 10, 3)]
     jax.tree.map(np.testing.assert_array_equal, state, kept)
     _, moved = network.apply(params, state, images, train=True, key=jax.random.key(1))
     assert all(bool(jnp.any(old != new)) for old, new in zip(*map(jax.tree.leaves, (state, moved)), strict=True))
