@@ -1,0 +1,67 @@
+"""Depthwise convolution."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+OVER_GROUPS = nnx.initializers.variance_scaling(2.0, "fan_out", "normal", in_axis=-1, out_axis=-2)
+"""Normal(0, 2 / number of weights of one channel): what `conv` draws for as many groups as channels."""
+
+
+class Depthwise(nnx.Module):
+    """Convolve each channel by a kernel of its own, with zero padding that keeps the size.
+
+    The kernel has the shape [rows, columns, 1, c] of a grouped convolution and the result is equal to rounding, but it
+    is computed as a sum of shifted products, in float32: one for each weight of a channel.  XLA's grouped convolution
+    takes a CPU about 25 times as long, and 4 to 100 times with both gradients.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        size: int | tuple[int, int],
+        *,
+        dilation: int = 1,
+        bias: bool = True,
+        kernel_init: nnx.initializers.Initializer = OVER_GROUPS,
+        bias_init: nnx.initializers.Initializer = nnx.initializers.zeros,
+        rngs: nnx.Rngs,
+    ):
+        """Draw the weights.
+
+        Args:
+            features: channels.
+            size: side of the kernel, or its rows and columns, all odd.
+            dilation: distance between the pixels that neighbouring weights read.
+            bias: whether a bias is added.
+            kernel_init: distribution of the kernel.
+            bias_init: distribution of the bias.
+            rngs: source of the weights.
+
+        Raises:
+            ValueError: an even size, which has no central weight.
+        """
+        rows, columns = (size, size) if isinstance(size, int) else size
+        if rows % 2 == 0 or columns % 2 == 0:
+            raise ValueError(f"size must be odd, so that the kernel has a central weight, got {size}.")
+        self.dilation = dilation
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (rows, columns, 1, features)))
+        self.bias = nnx.Param(bias_init(rngs.params(), (features,))) if bias else None
+
+    def __call__(self, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """Return the convolution, in the dtype of `images`."""
+        dtype = jnp.promote_types(images.dtype, jnp.float32)
+        height, width = images.shape[1:3]
+        kernel = self.kernel[...].astype(dtype)
+        rows, columns = kernel.shape[:2]
+        above, left = (self.dilation * (length // 2) for length in (rows, columns))
+        padded = jnp.pad(images, ((0, 0), (above, above), (left, left), (0, 0))).astype(dtype)
+        total = jnp.zeros(images.shape, dtype)
+        for row in range(rows):
+            for column in range(columns):
+                down, right = row * self.dilation, column * self.dilation
+                shifted = padded[:, down : down + height, right : right + width]
+                total += shifted * kernel[row, column][None, None]
+        if self.bias is not None:
+            total += self.bias[...].astype(dtype)[None, None, None]
+        return total.astype(images.dtype)

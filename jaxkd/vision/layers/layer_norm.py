@@ -1,0 +1,8 @@
+"""Layer normalisation."""
+
+from flax import nnx
+
+
+def layer_norm(features: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Return the normalisation of each pixel or token over its channels; the variance is the mean square about the mean."""
+    return nnx.LayerNorm(features, epsilon=epsilon, use_fast_variance=False, rngs=rngs)
