@@ -1,5 +1,8 @@
 """Depthwise convolution."""
 
+import itertools
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -51,17 +54,14 @@ class Depthwise(nnx.Module):
     def __call__(self, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Return the convolution, in the dtype of `images`."""
         dtype = jnp.promote_types(images.dtype, jnp.float32)
-        height, width = images.shape[1:3]
-        kernel = self.kernel[...].astype(dtype)
-        rows, columns = kernel.shape[:2]
+        rows, columns, _, features = self.kernel.shape
         above, left = (self.dilation * (length // 2) for length in (rows, columns))
         padded = jnp.pad(images, ((0, 0), (above, above), (left, left), (0, 0))).astype(dtype)
-        total = jnp.zeros(images.shape, dtype)
-        for row in range(rows):
-            for column in range(columns):
-                down, right = row * self.dilation, column * self.dilation
-                shifted = padded[:, down : down + height, right : right + width]
-                total += shifted * kernel[row, column][None, None]
-        if self.bias is not None:
-            total += self.bias[...].astype(dtype)[None, None, None]
+        # One split, rather than an index for each weight, has a gradient of one concatenation.
+        weights = jax.lax.split(self.kernel[...].astype(dtype).reshape(-1, features), [1] * (rows * columns))
+        offsets = itertools.product(range(0, 2 * above + 1, self.dilation), range(0, 2 * left + 1, self.dilation))
+        total = 0.0 if self.bias is None else self.bias[...].astype(dtype)[None, None, None]
+        for (down, right), weight in zip(offsets, weights, strict=True):
+            shifted = padded[:, down : down + images.shape[1], right : right + images.shape[2]]
+            total += shifted * weight[None, None]
         return total.astype(images.dtype)

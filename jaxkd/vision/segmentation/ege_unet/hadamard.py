@@ -35,7 +35,7 @@ class HadamardAttention(nnx.Module):
         Args:
             before: channels of the inputs, a multiple of 4.
             after: channels of the outputs.
-            positions: learnt positions of the maps along each axis.
+            positions: learnt positions of the maps along each axis, at least 2.
             rngs: source of the weights.
         """
         quarter = before // GROUPS
@@ -75,7 +75,8 @@ class AxisMap(nnx.Module):
             rngs: source of the weights.
         """
         self.factors = nnx.Param(jnp.ones((1, *positions, features)))
-        size = (min(positions[0], 3), min(positions[1], 3))
+        rows, columns = (3 if length > 1 else 1 for length in positions)
+        size = (rows, columns)
         if 1 in positions:
             # Released code draws 1-D kernels as if they were not grouped, and leaves their biases as torch draws them.
             self.smooth = Depthwise(features, size, kernel_init=_FAN_OUT, bias_init=_uniform(3), rngs=rngs)

@@ -37,19 +37,21 @@ class EGEUNet(ImageNetwork):
     widths: tuple[int, int, int, int, int, int] = (8, 16, 24, 32, 48, 64)
     """Channels of the encoder's stages."""
     positions: int = 8
-    """Learnt positions of the factors along each axis."""
+    """Learnt positions of the factors along each axis, at least 2."""
 
     def __post_init__(self):
-        """Reject widths that do not fall into equal groups.
+        """Reject widths that do not fall into equal groups, and factors that cannot vary.
 
         Raises:
-            ValueError: a number of stages other than 6, or a width that is no multiple of 4.
+            ValueError: a number of stages other than 6, a width that is no multiple of 4, or too few positions.
         """
         if len(self.widths) != STAGES or any(width % GROUPS for width in self.widths):
             raise ValueError(
                 f"widths must be {STAGES} multiples of {GROUPS}, since channels fall into that many groups, got "
                 f"{self.widths}."
             )
+        if self.positions < 2:
+            raise ValueError(f"positions must be at least 2, one for each end of an axis, got {self.positions}.")
 
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
         return _EGEUNet(self, rngs=rngs)

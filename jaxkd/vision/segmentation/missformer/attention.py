@@ -54,8 +54,10 @@ class TokenAttention(nnx.Module):
         """Return what each of `tokens` reads from `context`."""
         keys, values = jnp.split(self.key_value(context), 2, axis=-1)
         queries, keys, values = (self._in_heads(one) for one in (self.query(tokens), keys, values))
-        read = jax.nn.dot_product_attention(queries, keys, values, implementation="xla")
-        return self.out(read.reshape(tokens.shape))
+        dtype = jnp.promote_types(tokens.dtype, jnp.float32)
+        scores = jnp.einsum("bnhd,bmhd->bhnm", queries, keys, preferred_element_type=dtype)
+        weights = jax.nn.softmax(scores * queries.shape[-1] ** -0.5, axis=-1).astype(values.dtype)
+        return self.out(jnp.einsum("bhnm,bmhd->bnhd", weights, values).reshape(tokens.shape))
 
     def _in_heads(self, tokens: Float[Array, "b n c"]) -> Float[Array, "b n heads each"]:
         return tokens.reshape(*tokens.shape[:2], self.heads, -1)
