@@ -95,10 +95,23 @@ class Stateful:
 
 def stateful(make: Callable[[nnx.Rngs], nnx.Module]) -> Stateful:
     """Split the module that `make` returns from its arrays, without computing any of them."""
-    definition, *parts = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)
+    definition, *parts = nnx.split(nnx.eval_shape(lambda: make(_equal_keys())), nnx.Param, nnx.BatchStat)
     # Under an ambient mesh the abstract values refer to it, and this object outlives that mesh.
     params, state = (
         jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(part))
         for part in parts
     )
     return Stateful(make=make, definition=definition, params=params, state=state)
+
+
+class _EqualKeys(nnx.RngStream):
+    """Stream of equal keys: shapes depend on none, and to count draws takes flax a time quadratic in their number."""
+
+    def __call__(self) -> jax.Array:
+        return self.key[...]
+
+
+def _equal_keys() -> nnx.Rngs:
+    rngs = nnx.Rngs(0)
+    rngs.default = _EqualKeys(jax.random.key(0), tag="default")
+    return rngs
