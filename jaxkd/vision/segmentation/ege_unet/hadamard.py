@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import Depthwise, conv, layer_norm, resize
+from jaxkd.vision.layers import Depthwise, layer_norm, pixelwise, resize
 
 EPSILON = 1e-6
 """Added to the variance of layer normalisations."""
@@ -26,7 +26,8 @@ class HadamardAttention(nnx.Module):
     m_hw [h, w, c/4], m_h [h, 1, c/4] and m_w [1, w, c/4] are each resized from 8 positions an axis, with the corners
     aligned, then linear(GELU(dw(.))): a depthwise convolution over 3 positions an axis.
 
-    Source: Ruan et al. (arXiv 2307.08473), section 2; JCruan519/EGE-UNet@f52ba30.  Deviation: none.
+    Source: Ruan et al. (arXiv 2307.08473), Group multi-axis Hadamard Product Attention;
+    JCruan519/EGE-UNet@f52ba30.  Deviation: none.
     """
 
     def __init__(self, before: int, after: int, *, positions: int, rngs: nnx.Rngs):
@@ -43,11 +44,11 @@ class HadamardAttention(nnx.Module):
         self.plane = AxisMap(quarter, (positions, positions), rngs=rngs)
         self.rows = AxisMap(quarter, (positions, 1), rngs=rngs)
         self.columns = AxisMap(quarter, (1, positions), rngs=rngs)
-        self.local_mix = conv(quarter, quarter, 1, rngs=rngs)
+        self.local_mix = pixelwise(quarter, quarter, rngs=rngs)
         self.local = Depthwise(quarter, 3, rngs=rngs)
         self.joint_norm = layer_norm(before, epsilon=EPSILON, rngs=rngs)
         self.joint = Depthwise(before, 3, rngs=rngs)
-        self.out = conv(before, after, 1, rngs=rngs)
+        self.out = pixelwise(before, after, rngs=rngs)
 
     def __call__(self, images: Float[Array, "b h w before"]) -> Float[Array, "b h w after"]:
         """Return the block's output."""

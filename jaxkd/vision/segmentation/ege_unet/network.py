@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import conv, max_pool, resize
+from jaxkd.vision.layers import GroupNorm, conv, max_pool, pixelwise, resize
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.segmentation.ege_unet.aggregation import GroupAggregationBridge
 from jaxkd.vision.segmentation.ege_unet.hadamard import GROUPS, HadamardAttention
@@ -15,21 +15,18 @@ from jaxkd.vision.segmentation.maps import SegmentationMaps
 STAGES = 6
 """Stages of the encoder; all but the last halve the size."""
 
-PLAIN = 3
-"""Stages, the finest, that convolve; the others are `HadamardAttention`."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EGEUNet(ImageNetwork):
     """U-Net with attention by Hadamard products, and a prediction at each stage of the decoder.
 
-    `SegmentationMaps.auxiliary` has those five predictions, from 1/32 to 1/2 of the size, resized to the images' with the
-    corners aligned; the released training weighs them .1, .2, .3, .4 and .5.  `features` has the six maps of the encoder,
-    from 1/2 to 1/32, and the five of the decoder, from 1/32 to 1/2.  53,374 parameters and 0.072 G multiply-adds for
-    images of 256 x 256.
+    `SegmentationMaps.auxiliary` has those five predictions, from 1/32 to 1/2 of the size, resized to the images' with
+    the corners aligned; the released training weighs them .1, .2, .3, .4 and .5.  `features` has the six maps of the
+    encoder, from 1/2 to 1/32 and again 1/32, and the five of the decoder, from 1/32 to 1/2.  There are 53,374
+    parameters; convolutions and linear maps take 0.072 G multiply-adds for images of 256 x 256.
 
-    Source: Ruan et al. (arXiv 2307.08473); JCruan519/EGE-UNet@f52ba30.  Deviation: outputs are logits, not
-    probabilities; more than one class is possible.
+    Source: Ruan et al. (arXiv 2307.08473); JCruan519/EGE-UNet@f52ba30.  Deviation: logits, not probabilities;
+    there may be several classes.
     """
 
     classes: int = 1
@@ -54,7 +51,7 @@ class EGEUNet(ImageNetwork):
             raise ValueError(f"positions must be at least 2, one for each end of an axis, got {self.positions}.")
 
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
-        return _EGEUNet(self, rngs=rngs)
+        return EGEUNetModule(self, rngs=rngs)
 
     def require_size(self, height: int, width: int) -> None:
         multiple = 2 ** (STAGES - 1)
@@ -65,65 +62,82 @@ class EGEUNet(ImageNetwork):
             )
 
 
-class _EGEUNet(nnx.Module):
-    def __init__(self, network: EGEUNet, *, rngs: nnx.Rngs):
-        widths, classes = network.widths, network.classes
-        self.encoder = nnx.List(
-            [
-                _stage(before, after, plain=stage < PLAIN, positions=network.positions, rngs=rngs)
-                for stage, (before, after) in enumerate(zip((3, *widths), widths, strict=False))
-            ]
-        )
-        self.encoder_norms = nnx.List([_group_norm(width, rngs) for width in widths[:-1]])
-        # All that follows is in the decoder's order, the coarsest first.
-        levels = [(widths[level + 1], widths[level], level >= PLAIN - 1) for level in reversed(range(STAGES - 1))]
-        self.decoder = nnx.List(
-            [
-                _stage(before, after, plain=not attends, positions=network.positions, rngs=rngs)
-                for before, after, attends in levels
-            ]
-        )
-        self.decoder_norms = nnx.List([_group_norm(after, rngs) for _, after, _ in levels])
-        self.heads = nnx.List([conv(after, classes, 1, rngs=rngs) for _, after, _ in levels])
-        self.bridges = nnx.List(
-            [GroupAggregationBridge(before, after, classes, rngs=rngs) for before, after, _ in levels]
-        )
-        self.final = conv(widths[0], classes, 1, rngs=rngs)
+class EGEUNetModule(nnx.Module):
+    """Module of `EGEUNet`."""
 
-    def __call__(
-        self, images: Float[Array, "b h w 3"], *, train: bool = False, rngs: nnx.Rngs | None = None
-    ) -> SegmentationMaps:
+    def __init__(self, network: EGEUNet, *, rngs: nnx.Rngs):
+        d, classes, positions = network.widths, network.classes, network.positions
+        # Dicts, not lists: paths of parameters are made of strings.
+        self.encoder = nnx.Dict(
+            stage0=PooledStage(conv(3, d[0], 3, rngs=rngs), d[0]),
+            stage1=PooledStage(conv(d[0], d[1], 3, rngs=rngs), d[1]),
+            stage2=PooledStage(conv(d[1], d[2], 3, rngs=rngs), d[2]),
+            stage3=PooledStage(HadamardAttention(d[2], d[3], positions=positions, rngs=rngs), d[3]),
+            stage4=PooledStage(HadamardAttention(d[3], d[4], positions=positions, rngs=rngs), d[4]),
+        )
+        self.bottom = HadamardAttention(d[4], d[5], positions=positions, rngs=rngs)
+        self.decoder = nnx.Dict(
+            stage0=BridgedStage(
+                HadamardAttention(d[5], d[4], positions=positions, rngs=rngs), d[5], d[4], classes, rngs=rngs
+            ),
+            stage1=BridgedStage(
+                HadamardAttention(d[4], d[3], positions=positions, rngs=rngs), d[4], d[3], classes, rngs=rngs
+            ),
+            stage2=BridgedStage(
+                HadamardAttention(d[3], d[2], positions=positions, rngs=rngs), d[3], d[2], classes, rngs=rngs
+            ),
+            stage3=BridgedStage(conv(d[2], d[1], 3, rngs=rngs), d[2], d[1], classes, rngs=rngs),
+            stage4=BridgedStage(conv(d[1], d[0], 3, rngs=rngs), d[1], d[0], classes, rngs=rngs),
+        )
+        self.head = pixelwise(d[0], classes, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "b h w 3"], *, train: bool, rngs: nnx.Rngs | None) -> SegmentationMaps:
+        """Return the logits, the auxiliary ones, and the feature maps."""
         del train, rngs
-        size = (images.shape[1], images.shape[2])
-        encoded = []
-        for stage, norm in zip(self.encoder, self.encoder_norms, strict=False):
-            images = _gelu(max_pool(norm(stage(images)), 2))
+        size = images.shape[1:3]
+        encoded, decoded, auxiliary = [], [], []
+        for place in range(STAGES - 1):
+            images = self.encoder[f"stage{place}"](images)
             encoded.append(images)
-        images = _gelu(self.encoder[-1](images))
-        encoded.append(images)
-        merged, decoded, auxiliary = images, [], []
-        for number, (skip, stage, norm) in enumerate(
-            zip(reversed(encoded[:-1]), self.decoder, self.decoder_norms, strict=True)
-        ):
-            # The first stage has the size of the encoder's last; each later one doubles it.
-            images = _gelu(resize(norm(stage(images)), (skip.shape[1], skip.shape[2]), align_corners=True))
-            prediction = self.heads[number](images)
-            merged = self.bridges[number](merged, skip, prediction)
-            images = images + merged
+        bottom = merged = images = _gelu(self.bottom(images))
+        for place, skip in enumerate(reversed(encoded)):
+            images, merged, prediction = self.decoder[f"stage{place}"](images, merged, skip)
             decoded.append(images)
             auxiliary.append(resize(prediction, size, align_corners=True))
-        logits = resize(self.final(images), size, align_corners=True)
-        return SegmentationMaps(logits=logits, auxiliary=tuple(auxiliary), features=(*encoded, *decoded))
+        logits = resize(self.head(images), size, align_corners=True)
+        return SegmentationMaps(logits=logits, auxiliary=tuple(auxiliary), features=(*encoded, bottom, *decoded))
 
 
-def _stage(before: int, after: int, *, plain: bool, positions: int, rngs: nnx.Rngs) -> nnx.Module:
-    if plain:
-        return conv(before, after, 3, rngs=rngs)
-    return HadamardAttention(before, after, positions=positions, rngs=rngs)
+class PooledStage(nnx.Module):
+    """GELU(max pool 2 x 2 (GroupNorm(transform(x))))."""
+
+    def __init__(self, transform: nnx.Module, width: int):
+        self.transform, self.norm = transform, GroupNorm(width, GROUPS)
+
+    def __call__(self, images: Float[Array, "b h w before"]) -> Float[Array, "b rows columns c"]:
+        """Return the stage's map."""
+        return _gelu(max_pool(self.norm(self.transform(images)), 2))
 
 
-def _group_norm(features: int, rngs: nnx.Rngs) -> nnx.GroupNorm:
-    return nnx.GroupNorm(features, GROUPS, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+class BridgedStage(nnx.Module):
+    """Map y = GELU(resize(GroupNorm(transform(x)))), its prediction, and y + bridge(skips, prediction)."""
+
+    def __init__(self, transform: nnx.Module, before: int, width: int, classes: int, *, rngs: nnx.Rngs):
+        self.transform, self.norm = transform, GroupNorm(width, GROUPS)
+        self.head = pixelwise(width, classes, rngs=rngs)
+        self.bridge = GroupAggregationBridge(before, width, classes, rngs=rngs)
+
+    def __call__(
+        self,
+        images: Float[Array, "b rows columns before"],
+        coarse: Float[Array, "b rows columns before"],
+        fine: Float[Array, "b h w c"],
+    ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"], Float[Array, "b h w classes"]]:
+        """Return the stage's map, the bridge's, which is `coarse` for the next stage, and the prediction."""
+        images = _gelu(resize(self.norm(self.transform(images)), fine.shape[1:3], align_corners=True))
+        prediction = self.head(images)
+        merged = self.bridge(coarse, fine, prediction)
+        return images + merged, merged, prediction
 
 
 def _gelu(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -12,9 +12,10 @@ from jaxkd.vision.segmentation.missformer.weights import Distribution, linear, s
 class EfficientAttention(nnx.Module):
     """Self-attention over the pixels of a map, out(softmax(q k^T / sqrt(width / heads)) v).
 
-    With a reduction r above 1, keys and values are those of LN(convolution of size and stride r): 1 / r^2 of the pixels.
+    With a reduction r above 1, keys and values are computed from LN(convolution of size and stride r), which has
+    1 / r^2 of the pixels.
 
-    Source: Huang et al. (arXiv 2109.07162), section 3.1, after Xie et al. (arXiv 2105.15203);
+    Source: Xie et al. (arXiv 2105.15203), efficient self-attention, as in Huang et al. (arXiv 2109.07162);
     ZhifangDeng/MISSFormer@007424e.  Deviation: none.
     """
 

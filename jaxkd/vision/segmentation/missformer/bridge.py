@@ -16,8 +16,8 @@ from jaxkd.vision.segmentation.missformer.weights import strided
 class ContextBridge(nnx.Module):
     """Layers that exchange context between maps of several resolutions; the maps keep their shapes.
 
-    Source: Huang et al. (arXiv 2109.07162), section 3.3; ZhifangDeng/MISSFormer@007424e.  Deviation: token counts follow
-    from the maps, where the released code has those of images of 224 x 224.
+    Source: Huang et al. (arXiv 2109.07162), Enhanced Transformer Context Bridge; ZhifangDeng/MISSFormer@007424e.
+    Deviation: token counts follow from the maps; those of the released code are of images of 224 x 224.
     """
 
     def __init__(
@@ -38,15 +38,18 @@ class ContextBridge(nnx.Module):
             unused_layers: as in `EnhancedMixFFN`.
             rngs: source of the weights.
         """
-        self.layers = nnx.List(
-            [BridgeLayer(widths, reductions, unused_layers=unused_layers, rngs=rngs) for _ in range(depth)]
+        self.layers = nnx.Dict(
+            {
+                f"layer{place}": BridgeLayer(widths, reductions, unused_layers=unused_layers, rngs=rngs)
+                for place in range(depth)
+            }
         )
 
     def __call__(self, maps: Sequence[Float[Array, "b _ _ _"]]) -> list[Float[Array, "b _ _ _"]]:
         """Return the maps with their context."""
         maps = list(maps)
-        for layer in self.layers:
-            maps = layer(maps)
+        for place in range(len(self.layers)):
+            maps = self.layers[f"layer{place}"](maps)
         return maps
 
 
@@ -59,8 +62,11 @@ class BridgeLayer(nnx.Module):
         self.attention = TokenAttention(width, 1, "fan_in", rngs=rngs)
         self.reduced = ReducedTokens(widths, reductions, rngs=rngs)
         self.feed_forward_norm = layer_norm(width, rngs=rngs)
-        self.feed_forwards = nnx.List(
-            [EnhancedMixFFN(each, "fan_in", unused_layers=unused_layers, rngs=rngs) for each in widths]
+        self.feed_forwards = nnx.Dict(
+            {
+                f"stage{place}": EnhancedMixFFN(each, "fan_in", unused_layers=unused_layers, rngs=rngs)
+                for place, each in enumerate(widths)
+            }
         )
 
     def __call__(self, maps: Sequence[Float[Array, "b _ _ _"]]) -> list[Float[Array, "b _ _ _"]]:
@@ -70,28 +76,32 @@ class BridgeLayer(nnx.Module):
         normed = self.attention_norm(tokens)
         tokens += self.attention(normed, self.reduced(_maps(normed, shapes)))
         normed = _maps(self.feed_forward_norm(tokens), shapes)
-        pairs = zip(_maps(tokens, shapes), normed, self.feed_forwards, strict=True)
-        return [one + feed_forward(own) for one, own, feed_forward in pairs]
+        return [
+            one + self.feed_forwards[f"stage{place}"](own)
+            for place, (one, own) in enumerate(zip(_maps(tokens, shapes), normed, strict=True))
+        ]
 
 
 class ReducedTokens(nnx.Module):
     """Tokens of maps of reduced resolution: LN(convolution of size and stride r); with r = 1, LN of the map's own."""
 
     def __init__(self, widths: Sequence[int], reductions: Sequence[int], *, rngs: nnx.Rngs):
-        self.convs = nnx.List(
-            [
-                strided(width, width, reduction, "fan_in", stride=reduction, rngs=rngs) if reduction > 1 else None
-                for width, reduction in zip(widths, reductions, strict=True)
-            ]
+        self.convs = nnx.Dict(
+            {
+                f"stage{place}": strided(width, width, reduction, "fan_in", stride=reduction, rngs=rngs)
+                for place, (width, reduction) in enumerate(zip(widths, reductions, strict=True))
+                if reduction > 1
+            }
         )
         self.norm = layer_norm(widths[0], rngs=rngs)
 
     def __call__(self, maps: Sequence[Float[Array, "b _ _ _"]]) -> Float[Array, "b n c"]:
         """Return the tokens."""
         width = self.norm.num_features
+        convs = [self.convs.get(f"stage{place}") for place in range(len(maps))]
         tokens = [
             _tokens([one], width) if conv is None else _interleaved(conv(one), width)
-            for one, conv in zip(maps, self.convs, strict=True)
+            for one, conv in zip(maps, convs, strict=True)
         ]
         return self.norm(jnp.concatenate(tokens, axis=1))
 
@@ -109,7 +119,7 @@ def _maps(tokens: Float[Array, "b n c"], shapes: Sequence[tuple[int, ...]]) -> l
 
 
 def _interleaved(image: Float[Array, "b h w each"], width: int) -> Float[Array, "b n c"]:
-    """Cut the channels of each pixel into tokens, the first of every k-th channel, the next of those after, and so on.
+    """Cut the channels of each pixel into k tokens, the j-th of which has the channels j, j + k, j + 2 k and so on.
 
     So does the released code, which reshapes channel-first memory, [b, k c, h w] to [b, c, k h w].
     """

@@ -15,7 +15,7 @@ BLOCKS = 2
 class PatchExpand(nnx.Module):
     """Enlarge a map `factor` times: a linear map to factor^2 pixels for each, LN.
 
-    Source: Cao et al. (arXiv 2105.05537), section 3.3; ZhifangDeng/MISSFormer@007424e.  Deviation: none.
+    Source: Cao et al. (arXiv 2105.05537), patch expanding layer; ZhifangDeng/MISSFormer@007424e.  Deviation: none.
     """
 
     def __init__(self, before: int, after: int, factor: int, *, rngs: nnx.Rngs):
@@ -65,11 +65,11 @@ class DecoderStage(nnx.Module):
         """
         if merges or unused_layers:
             self.merge = linear(before, width, "xavier", rngs=rngs)
-            self.blocks = nnx.List(
-                [
-                    MixBlock(width, heads, reduction, "xavier", unused_layers=unused_layers, rngs=rngs)
-                    for _ in range(BLOCKS)
-                ]
+            self.blocks = nnx.Dict(
+                {
+                    f"block{place}": MixBlock(width, heads, reduction, "xavier", unused_layers=unused_layers, rngs=rngs)
+                    for place in range(BLOCKS)
+                }
             )
         self.expand = PatchExpand(width, after, factor, rngs=rngs)
 
@@ -79,6 +79,6 @@ class DecoderStage(nnx.Module):
         """Return the expanded map; without `skip`, of `images` as they are."""
         if skip is not None:
             images = self.merge(jnp.concatenate([images, skip], axis=-1))
-            for block in self.blocks:
-                images = block(images)
+            for place in range(BLOCKS):
+                images = self.blocks[f"block{place}"](images)
         return self.expand(images)

@@ -17,7 +17,7 @@ class EnhancedMixFFN(nnx.Module):
 
     t = in(x);  out(GELU(LN(depthwise 3 x 3 (t) + t)))
 
-    Source: Huang et al. (arXiv 2109.07162), section 3.2; ZhifangDeng/MISSFormer@007424e.  Deviation: t, which the
+    Source: Huang et al. (arXiv 2109.07162), Enhanced Mix-FFN; ZhifangDeng/MISSFormer@007424e.  Deviation: t, which the
     released code computes twice, is computed once.
     """
 
@@ -36,7 +36,7 @@ class EnhancedMixFFN(nnx.Module):
         self.norm = layer_norm(hidden, rngs=rngs)
         self.out = linear(hidden, width, distribution, rngs=rngs)
         if unused_layers:
-            self.unused_norms = nnx.List([layer_norm(hidden, rngs=rngs) for _ in range(2)])
+            self.unused_norms = nnx.Dict(norm2=layer_norm(hidden, rngs=rngs), norm3=layer_norm(hidden, rngs=rngs))
 
     def __call__(self, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Return the network's output."""
@@ -89,14 +89,17 @@ class EncoderStage(nnx.Module):
         size, stride, padding = (7, 4, 3) if first else (3, 2, 1)
         self.patches = strided(before, width, size, "fan_in", stride=stride, padding=padding, rngs=rngs)
         self.patch_norm = layer_norm(width, rngs=rngs)
-        self.blocks = nnx.List(
-            [MixBlock(width, heads, reduction, "fan_in", unused_layers=unused_layers, rngs=rngs) for _ in range(depth)]
+        self.blocks = nnx.Dict(
+            {
+                f"block{place}": MixBlock(width, heads, reduction, "fan_in", unused_layers=unused_layers, rngs=rngs)
+                for place in range(depth)
+            }
         )
         self.norm = layer_norm(width, rngs=rngs)
 
     def __call__(self, images: Float[Array, "b h w before"]) -> Float[Array, "b rows columns c"]:
         """Return the stage's map."""
         images = self.patch_norm(self.patches(images))
-        for block in self.blocks:
-            images = block(images)
+        for place in range(len(self.blocks)):
+            images = self.blocks[f"block{place}"](images)
         return self.norm(images)

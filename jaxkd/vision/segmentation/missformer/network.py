@@ -20,10 +20,12 @@ FIRST_STRIDE = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MISSFormer(ImageNetwork):
-    """Transformer encoder and decoder with a bridge between them, in which the maps of all stages attend to one another.
+    """Transformer encoder and decoder, and a bridge between them in which the maps of all stages attend to one another.
 
     `features` has the maps of the encoder, from 1/4 to 1/32 of the size, and those of the decoder's stages as they are
-    expanded, from 1/16 to 1/1.  With 9 classes 35,452,745 parameters, and for images of 224 x 224 7.184 G multiply-adds.
+    expanded, from 1/16 to 1/1.  With 9 classes there are 35,452,745 parameters.  Convolutions and linear maps take
+    5.412 G multiply-adds for images of 224 x 224; those of the released code take 7.184 G, since it computes one map in
+    each feed-forward network twice.
 
     Source: Huang et al. (arXiv 2109.07162); ZhifangDeng/MISSFormer@007424e.  Deviation: any size whose sides are
     multiples of 32, the released code takes 224 x 224; layers without effect are left out by default.
@@ -43,11 +45,11 @@ class MISSFormer(ImageNetwork):
     bridge_layers: int = 4
     """Layers of the bridge."""
     unused_layers: bool = False
-    """Whether the layers of the released code that nothing calls are there, so that its weights have a place each.
+    """Whether to have the layers of the released code that nothing calls, so that each of its weights has a place.
 
-    They are two normalisations in each feed-forward network, and all of the deepest decoder stage before its expanding.
-    With 9 classes they have 7,009,792 parameters, which makes 42,462,537.  Nothing depends on them: they would only take
-    memory, the optimizer's too, and be shrunk by weight decay.
+    They are two normalisations in each feed-forward network, and all of the deepest decoder stage but its expansion:
+    7,009,792 parameters, of 42,462,537 with 9 classes.  No output depends on them, but they take memory, also the
+    optimizer's, and weight decay shrinks them.
     """
 
     def __post_init__(self):
@@ -65,8 +67,8 @@ class MISSFormer(ImageNetwork):
         for width, heads in zip(self.widths, self.heads, strict=True):
             if width % self.widths[0] or width % heads or width % 2:
                 raise ValueError(
-                    f"widths must be even multiples of the first, {self.widths[0]}, which is the width of a token, and of their "
-                    f"heads, got {width} with {heads}."
+                    f"widths must be even multiples of the first, {self.widths[0]}, which is the width of a token, and "
+                    f"of their heads, got {width} with {heads}."
                 )
 
     @property
@@ -76,7 +78,7 @@ class MISSFormer(ImageNetwork):
         return math.lcm(*(scale * reduction for scale, reduction in zip(scales, self.reductions, strict=True)))
 
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
-        return _MISSFormer(self, rngs=rngs)
+        return MISSFormerModule(self, rngs=rngs)
 
     def require_size(self, height: int, width: int) -> None:
         if height % self.multiple or width % self.multiple:
@@ -86,13 +88,16 @@ class MISSFormer(ImageNetwork):
             )
 
 
-class _MISSFormer(nnx.Module):
+class MISSFormerModule(nnx.Module):
+    """Module of `MISSFormer`."""
+
     def __init__(self, network: MISSFormer, *, rngs: nnx.Rngs):
         widths, unused = network.widths, network.unused_layers
         stages = range(len(widths))
-        self.encoder = nnx.List(
-            [
-                EncoderStage(
+        # Dicts, not lists: paths of parameters are made of strings.
+        self.encoder = nnx.Dict(
+            {
+                f"stage{stage}": EncoderStage(
                     3 if stage == 0 else widths[stage - 1],
                     widths[stage],
                     first=stage == 0,
@@ -103,13 +108,14 @@ class _MISSFormer(nnx.Module):
                     rngs=rngs,
                 )
                 for stage in stages
-            ]
+            }
         )
         self.bridge = ContextBridge(
             widths, network.reductions, depth=network.bridge_layers, unused_layers=unused, rngs=rngs
         )
-        # The decoder's order: the coarsest first.
-        self.decoder = nnx.List([self._decoder_stage(network, stage, rngs) for stage in reversed(stages)])
+        self.decoder = nnx.Dict(
+            {f"stage{place}": self._decoder_stage(network, stage, rngs) for place, stage in enumerate(reversed(stages))}
+        )
         self.head = linear(widths[0], network.classes, "xavier", rngs=rngs)
 
     @staticmethod
@@ -128,17 +134,16 @@ class _MISSFormer(nnx.Module):
             rngs=rngs,
         )
 
-    def __call__(
-        self, images: Float[Array, "b h w 3"], *, train: bool = False, rngs: nnx.Rngs | None = None
-    ) -> SegmentationMaps:
+    def __call__(self, images: Float[Array, "b h w 3"], *, train: bool, rngs: nnx.Rngs | None) -> SegmentationMaps:
+        """Return the logits and the feature maps."""
         del train, rngs
         encoded = []
-        for stage in self.encoder:
-            images = stage(images)
+        for place in range(len(self.encoder)):
+            images = self.encoder[f"stage{place}"](images)
             encoded.append(images)
         *skips, images = self.bridge(encoded)
         decoded = []
-        for stage, skip in zip(self.decoder, (None, *reversed(skips)), strict=True):
-            images = stage(images, skip)
+        for place, skip in enumerate((None, *reversed(skips))):
+            images = self.decoder[f"stage{place}"](images, skip)
             decoded.append(images)
         return SegmentationMaps(logits=self.head(images), features=(*encoded, *decoded))

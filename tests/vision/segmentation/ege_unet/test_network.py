@@ -42,8 +42,8 @@ def test_outputs_have_the_size_of_the_images(params, images):
     assert [one.shape for one in (maps.logits, *maps.auxiliary)] == [(1, *SIZE, 2)] * 6
     scales = [2, 4, 8, 16, 32, 32, 32, 16, 8, 4, 2]
     assert [one.shape for one in maps.features] == [(1, SIZE[0] // scale, SIZE[1] // scale, 8) for scale in scales]
-    final = params["final"]
-    logits = maps.features[-1] @ final["kernel"][0, 0] + final["bias"][None, None, None]
+    head = params["head"]
+    logits = maps.features[-1] @ head["kernel"] + head["bias"][None, None, None]
     np.testing.assert_allclose(maps.logits, resize(logits, SIZE, align_corners=True), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(maps.logits[:, -1, -1], logits[:, -1, -1], rtol=1e-4, atol=1e-4)
 

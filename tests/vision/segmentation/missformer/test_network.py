@@ -31,22 +31,24 @@ def test_parameters_are_as_many_as_the_released_ones_and_those_without_effect_ar
     assert sum(sizes.values()) == 42_462_537
     assert state == {}
     unused = parameters_without_effect(network, 224)
-    deepest = [path for path in sizes if path.startswith(("decoder.0.merge", "decoder.0.blocks"))]
+    deepest = [path for path in sizes if path.startswith(("decoder.stage0.merge", "decoder.stage0.blocks"))]
     assert set(unused) == {path for path in sizes if "unused_norms" in path} | set(deepest)
     assert sum(sizes[path] for path in deepest) == 6_895_104
     assert sum(sizes.values()) - sum(sizes[path] for path in unused) == 35_452_745
 
 
 def test_without_unused_layers_the_others_are_left():
-    whole = TINY.abstract()[0], MISSFormer(**vars(TINY) | {"unused_layers": True}).abstract()[0]
+    both = TINY.abstract()[0], MISSFormer(**vars(TINY) | {"unused_layers": True}).abstract()[0]
     found, expected = (
-        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(one)} for one in whole
+        {
+            jax.tree_util.keystr(path, simple=True, separator="."): leaf.shape
+            for path, leaf in jax.tree.leaves_with_path(one)
+        }
+        for one in both
     )
-    deepest = ("['decoder'][0]['merge']", "['decoder'][0]['blocks']")
+    deepest = ("decoder.stage0.merge", "decoder.stage0.blocks")
     assert found == {
-        path: shape
-        for path, shape in expected.items()
-        if "unused_norms" not in path and not path.startswith(deepest)
+        path: shape for path, shape in expected.items() if "unused_norms" not in path and not path.startswith(deepest)
     }
 
 
