@@ -1,4 +1,4 @@
-"""Blocks against their formulas: in NumPy, and in torch with gradients."""
+"""Blocks against their formulas."""
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +8,7 @@ from flax import nnx
 from jaxkd.vision.layers import resize
 from jaxkd.vision.segmentation.ege_unet.aggregation import GroupAggregationBridge
 from jaxkd.vision.segmentation.ege_unet.hadamard import AxisMap, HadamardAttention
-
-
-def perturbed(module: nnx.Module) -> nnx.Module:
-    """Return the module with normal numbers added to its parameters, so that none is 0 or 1."""
-    state = nnx.state(module, nnx.Param)
-    leaves, tree = jax.tree.flatten(state)
-    rng = np.random.default_rng(0)
-    nnx.update(module, tree.unflatten([leaf + 0.3 * rng.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]))
-    return module
+from tests.vision.segmentation.modules import call, drawn
 
 
 def images(*shape: int) -> np.ndarray:
@@ -25,23 +17,23 @@ def images(*shape: int) -> np.ndarray:
 
 def test_a_map_of_factors_varies_along_its_own_axes():
     """Factors of the rows are one number for each row, whatever the number of columns."""
-    module = perturbed(AxisMap(4, (8, 1), rngs=nnx.Rngs(0)))
+    module = drawn(lambda rngs: AxisMap(4, (8, 1), rngs=rngs))
     assert module.smooth.kernel[...].shape == (3, 1, 1, 4)
     assert module(5, 1).shape == (1, 5, 1, 4)
 
 
 def test_initial_factors_are_1_and_one_dimensional_kernels_are_drawn_as_if_not_grouped():
-    """Samples of 3 x 4096 numbers have standard deviations within 3 % of the distributions'."""
-    module = AxisMap(4096, (1, 8), rngs=nnx.Rngs(0))
+    """Samples of 3 x 1024 numbers have standard deviations within 4 % of the distributions'."""
+    module = AxisMap(1024, (1, 8), rngs=nnx.Rngs(0))
     assert bool(jnp.all(module.factors[...] == 1))
-    np.testing.assert_allclose(module.smooth.kernel[...].std(), np.sqrt(2 / (3 * 4096)), rtol=0.03)
+    np.testing.assert_allclose(module.smooth.kernel[...].std(), np.sqrt(2 / (3 * 1024)), rtol=0.04)
     assert 0.99 / np.sqrt(3) < float(jnp.max(jnp.abs(module.smooth.bias[...]))) <= 1 / np.sqrt(3)
-    assert 0.99 / 64 < float(jnp.max(jnp.abs(module.mix.bias[...]))) <= 1 / 64
+    assert 0.99 / 32 < float(jnp.max(jnp.abs(module.mix.bias[...]))) <= 1 / 32
 
 
 def test_quarters_are_multiplied_by_maps_of_plane_rows_and_columns():
     """The last depthwise convolution is made the identity, and all else follows the formula."""
-    module = perturbed(HadamardAttention(8, 5, positions=2, rngs=nnx.Rngs(0)))
+    module = drawn(lambda rngs: HadamardAttention(8, 5, positions=2, rngs=rngs))
     module.joint.kernel[...] = jnp.zeros((3, 3, 1, 8)).at[1, 1].set(1.0)
     values = jnp.asarray(images(2, 4, 6, 8))
     normed = module.norm(values)
@@ -53,12 +45,12 @@ def test_quarters_are_multiplied_by_maps_of_plane_rows_and_columns():
     ]
     joint = module.joint_norm(jnp.concatenate(parts, axis=-1)) + module.joint.bias[...][None, None, None]
     expected = module.out(jax.nn.gelu(joint, approximate=False))
-    np.testing.assert_allclose(module(values), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(call(module, values), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_bridge_pairs_quarters_under_the_mask():
     """With all else held, the mask of one group of four reaches the result."""
-    module = perturbed(GroupAggregationBridge(6, 8, 1, rngs=nnx.Rngs(0)))
+    module = drawn(lambda rngs: GroupAggregationBridge(6, 8, 1, rngs=rngs))
     coarse, fine, mask = (jnp.asarray(images(1, *shape)) for shape in ((2, 3, 6), (4, 6, 8), (4, 6, 1)))
     above = resize(module.project(coarse), (4, 6), align_corners=True)
     parts = []
@@ -68,4 +60,4 @@ def test_a_bridge_pairs_quarters_under_the_mask():
         parts.append(module.groups[f"group{number}"](group))
     assert [module.groups[f"group{number}"].conv.dilation for number in range(4)] == [1, 2, 5, 7]
     expected = module.out(module.joint_norm(jnp.concatenate(parts, axis=-1)))
-    np.testing.assert_allclose(module(coarse, fine, mask), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(call(module, coarse, fine, mask), expected, rtol=1e-5, atol=1e-5)

@@ -5,6 +5,7 @@ import pytest
 
 from jaxkd.vision.layers import resize
 from jaxkd.vision.segmentation.ege_unet import EGEUNet
+from tests.vision.segmentation.modules import drawn_params
 from tests.vision.segmentation.structure import multiply_adds, parameters_without_effect
 
 TINY = EGEUNet(classes=2, widths=(8, 8, 8, 8, 8, 8), positions=2)
@@ -18,7 +19,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def params():
-    return TINY.init(jax.random.key(0))[0]
+    return drawn_params(TINY)
 
 
 def test_parameters_are_as_many_as_the_released_ones():
