@@ -95,7 +95,7 @@ class Stateful:
 
 def stateful(make: Callable[[nnx.Rngs], nnx.Module]) -> Stateful:
     """Split the module that `make` returns from its arrays, without computing any of them."""
-    definition, *parts = nnx.split(nnx.eval_shape(lambda: make(_equal_keys())), nnx.Param, nnx.BatchStat)
+    definition, *parts = nnx.split(nnx.eval_shape(lambda: make(_ShapesOnly())), nnx.Param, nnx.BatchStat)
     # Under an ambient mesh the abstract values refer to it, and this object outlives that mesh.
     params, state = (
         jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.to_pure_dict(part))
@@ -105,13 +105,14 @@ def stateful(make: Callable[[nnx.Rngs], nnx.Module]) -> Stateful:
 
 
 class _EqualKeys(nnx.RngStream):
-    """Stream of equal keys: shapes depend on none, and to count draws takes flax a time quadratic in their number."""
+    """Stream of equal keys."""
 
     def __call__(self) -> jax.Array:
         return self.key[...]
 
 
-def _equal_keys() -> nnx.Rngs:
-    rngs = nnx.Rngs(0)
-    rngs.default = _EqualKeys(jax.random.key(0), tag="default")
-    return rngs
+class _ShapesOnly(nnx.Rngs):
+    """Keys for a module whose shapes alone are wanted: flax takes a time quadratic in the keys to trace their count."""
+
+    def __init__(self):
+        self.default = _EqualKeys(jax.random.key(0), tag="default")

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxkd.networks.functional import functional
+from jaxkd.networks.functional import functional, stateful
 
 
 class Scale(nnx.Module):
@@ -55,3 +55,19 @@ def test_what_a_submodule_reads_can_be_observed():
     np.testing.assert_allclose(result, module.apply(params, jnp.arange(3.0)), rtol=1e-6)
     assert list(inputs) == ["inner"]
     np.testing.assert_allclose(inputs["inner"], jnp.arange(3.0) * params["weight"])
+
+
+class TwoLayers(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.first, self.second = nnx.Linear(3, 3, rngs=rngs), nnx.Linear(3, 3, rngs=rngs)
+        self.calls = nnx.BatchStat(jnp.zeros(()))
+
+
+def test_equal_keys_are_for_shapes_alone():
+    module = stateful(TwoLayers)
+    params, state = module.init(jax.random.key(0))
+    shapes = (module.params, module.state)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (params, state)) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), shapes
+    )
+    assert not np.allclose(params["first"]["kernel"], params["second"]["kernel"])

@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
 OVER_GROUPS = nnx.initializers.variance_scaling(2.0, "fan_out", "normal", in_axis=-1, out_axis=-2)
@@ -26,8 +27,8 @@ class Depthwise(nnx.Module):
         *,
         dilation: int = 1,
         bias: bool = True,
-        kernel_init: nnx.initializers.Initializer = OVER_GROUPS,
-        bias_init: nnx.initializers.Initializer = nnx.initializers.zeros,
+        kernel_init: Initializer = OVER_GROUPS,
+        bias_init: Initializer = nnx.initializers.zeros,
         rngs: nnx.Rngs,
     ):
         """Draw the weights.
@@ -60,7 +61,8 @@ class Depthwise(nnx.Module):
         # One split, rather than an index for each weight, has a gradient of one concatenation.
         weights = jax.lax.split(self.kernel[...].astype(dtype).reshape(-1, features), [1] * (rows * columns))
         offsets = itertools.product(range(0, 2 * above + 1, self.dilation), range(0, 2 * left + 1, self.dilation))
-        total = 0.0 if self.bias is None else self.bias[...].astype(dtype)[None, None, None]
+        bias = jnp.zeros(features, dtype) if self.bias is None else self.bias[...].astype(dtype)
+        total = bias[None, None, None]
         for (down, right), weight in zip(offsets, weights, strict=True):
             shifted = padded[:, down : down + images.shape[1], right : right + images.shape[2]]
             total += shifted * weight[None, None]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
 from jaxkd.vision.layers import Depthwise, layer_norm, pixelwise, resize
@@ -92,7 +93,7 @@ class AxisMap(nnx.Module):
         return self.mix(jax.nn.gelu(self.smooth(factors), approximate=False))
 
 
-def _uniform(inputs: int) -> nnx.initializers.Initializer:
+def _uniform(inputs: int) -> Initializer:
     """Return the distribution U(-1/sqrt(inputs), 1/sqrt(inputs))."""
 
     def init(key, shape, dtype=jnp.float32, out_sharding=None):

@@ -31,8 +31,8 @@ class EGEUNet(ImageNetwork):
 
     classes: int = 1
     """Channels of the predictions; one is foreground against background."""
-    widths: tuple[int, int, int, int, int, int] = (8, 16, 24, 32, 48, 64)
-    """Channels of the encoder's stages."""
+    widths: tuple[int, ...] = (8, 16, 24, 32, 48, 64)
+    """Channels of the encoder's six stages, the finest first; multiples of 4."""
     positions: int = 8
     """Learnt positions of the factors along each axis, at least 2."""
 
@@ -40,25 +40,30 @@ class EGEUNet(ImageNetwork):
         """Reject widths that do not fall into equal groups, and factors that cannot vary.
 
         Raises:
-            ValueError: a number of stages other than 6, a width that is no multiple of 4, or too few positions.
+            ValueError: a number of stages other than 6, a width that is no positive multiple of 4, no class, or too few
+                positions.
         """
-        if len(self.widths) != STAGES or any(width % GROUPS for width in self.widths):
+        if self.classes < 1:
+            raise ValueError(f"classes must be 1 or more, got {self.classes}.")
+        if len(self.widths) != STAGES or any(width < GROUPS or width % GROUPS for width in self.widths):
             raise ValueError(
-                f"widths must be {STAGES} multiples of {GROUPS}, since channels fall into that many groups, got "
-                f"{self.widths}."
+                f"widths must be {STAGES} positive multiples of {GROUPS}, since channels fall into that many groups, "
+                f"got {self.widths}."
             )
         if self.positions < 2:
             raise ValueError(f"positions must be at least 2, one for each end of an axis, got {self.positions}.")
 
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Return the module."""
         return EGEUNetModule(self, rngs=rngs)
 
     def require_size(self, height: int, width: int) -> None:
+        """Reject sides that are no multiples of 32."""
         multiple = 2 ** (STAGES - 1)
-        if height % multiple or width % multiple:
+        if min(height, width) < multiple or height % multiple or width % multiple:
             raise ValueError(
-                f"height and width must be multiples of {multiple}, since the size is halved {STAGES - 1} times, got "
-                f"{height} x {width}. Resize or pad the images."
+                f"height and width must be positive multiples of {multiple}, since the size is halved {STAGES - 1} "
+                f"times, got {height} x {width}. Resize or pad the images."
             )
 
 
@@ -94,7 +99,7 @@ class EGEUNetModule(nnx.Module):
     def __call__(self, images: Float[Array, "b h w 3"], *, train: bool, rngs: nnx.Rngs | None) -> SegmentationMaps:
         """Return the logits, the auxiliary ones, and the feature maps."""
         del train, rngs
-        size = images.shape[1:3]
+        size = (images.shape[1], images.shape[2])
         encoded, decoded, auxiliary = [], [], []
         for place in range(STAGES - 1):
             images = self.encoder[f"stage{place}"](images)
@@ -134,7 +139,8 @@ class BridgedStage(nnx.Module):
         fine: Float[Array, "b h w c"],
     ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"], Float[Array, "b h w classes"]]:
         """Return the stage's map, the bridge's, which is `coarse` for the next stage, and the prediction."""
-        images = _gelu(resize(self.norm(self.transform(images)), fine.shape[1:3], align_corners=True))
+        size = (fine.shape[1], fine.shape[2])
+        images = _gelu(resize(self.norm(self.transform(images)), size, align_corners=True))
         prediction = self.head(images)
         merged = self.bridge(coarse, fine, prediction)
         return images + merged, merged, prediction

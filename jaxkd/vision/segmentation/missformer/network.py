@@ -32,6 +32,7 @@ class MISSFormer(ImageNetwork):
     """
 
     pixels: Pixels = "signed"
+    """Range of the pixel values that the network reads; the released training has [-1, 1]."""
     classes: int = 9
     """Channels of the logits."""
     widths: tuple[int, ...] = (64, 128, 320, 512)
@@ -56,8 +57,10 @@ class MISSFormer(ImageNetwork):
         """Reject stages that do not fit together.
 
         Raises:
-            ValueError: tuples of different lengths, or a width that does not fall into tokens and heads.
+            ValueError: no class, tuples of different lengths, or a width that does not fall into tokens and heads.
         """
+        if self.classes < 1:
+            raise ValueError(f"classes must be 1 or more, got {self.classes}.")
         lengths = {len(one) for one in (self.widths, self.depths, self.heads, self.reductions)}
         if lengths != {len(self.widths)} or len(self.widths) < 2:
             raise ValueError(
@@ -78,12 +81,15 @@ class MISSFormer(ImageNetwork):
         return math.lcm(*(scale * reduction for scale, reduction in zip(scales, self.reductions, strict=True)))
 
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Return the module."""
         return MISSFormerModule(self, rngs=rngs)
 
     def require_size(self, height: int, width: int) -> None:
-        if height % self.multiple or width % self.multiple:
+        """Reject sides that are no multiples of `multiple`."""
+        multiple = self.multiple
+        if min(height, width) < multiple or height % multiple or width % multiple:
             raise ValueError(
-                f"height and width must be multiples of {self.multiple}, so that each map can be reduced, got "
+                f"height and width must be positive multiples of {multiple}, so that each map can be reduced, got "
                 f"{height} x {width}. Resize or pad the images."
             )
 

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from jaxkd.typing import Key
 from jaxkd.vision.layers import Depthwise
@@ -57,14 +58,14 @@ def depthwise(features: int, size: int, distribution: Distribution, *, rngs: nnx
     )
 
 
-def _kernel_init(distribution: Distribution) -> nnx.initializers.Initializer:
+def _kernel_init(distribution: Distribution) -> Initializer:
     # A uniform distribution of variance s / n is bounded by sqrt(3 s / n).
     if distribution == "fan_in":
         return nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
     return nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")
 
 
-def _bias_init(distribution: Distribution, inputs: int) -> nnx.initializers.Initializer:
+def _bias_init(distribution: Distribution, inputs: int) -> Initializer:
     return functools.partial(_uniform, inputs**-0.5) if distribution == "fan_in" else nnx.initializers.zeros
 
 

@@ -32,32 +32,38 @@ def test_initial_factors_are_1_and_one_dimensional_kernels_are_drawn_as_if_not_g
 
 
 def test_quarters_are_multiplied_by_maps_of_plane_rows_and_columns():
-    """The last depthwise convolution is made the identity, and all else follows the formula."""
+    """The last depthwise convolution is made the identity but for its bias, and all else follows the formula."""
     module = drawn(lambda rngs: HadamardAttention(8, 5, positions=2, rngs=rngs))
-    module.joint.kernel[...] = jnp.zeros((3, 3, 1, 8)).at[1, 1].set(1.0)
-    values = jnp.asarray(images(2, 4, 6, 8))
-    normed = module.norm(values)
-    parts = [
-        normed[..., 0:2] * module.plane(4, 6),
-        normed[..., 2:4] * jnp.broadcast_to(module.rows(4, 1), (1, 4, 6, 2)),
-        normed[..., 4:6] * jnp.broadcast_to(module.columns(1, 6), (1, 4, 6, 2)),
-        module.local(jax.nn.gelu(module.local_mix(normed[..., 6:8]), approximate=False)),
-    ]
-    joint = module.joint_norm(jnp.concatenate(parts, axis=-1)) + module.joint.bias[...][None, None, None]
-    expected = module.out(jax.nn.gelu(joint, approximate=False))
-    np.testing.assert_allclose(call(module, values), expected, rtol=1e-5, atol=1e-5)
+    identity = np.zeros((3, 3, 1, 8), np.float32)
+    identity[1, 1] = 1
+    module.joint.kernel.set_value(jnp.asarray(identity))
+
+    def expected(module, images):
+        normed = module.norm(images)
+        parts = [
+            normed[..., 0:2] * module.plane(4, 6),
+            normed[..., 2:4] * jnp.broadcast_to(module.rows(4, 1), (1, 4, 6, 2)),
+            normed[..., 4:6] * jnp.broadcast_to(module.columns(1, 6), (1, 4, 6, 2)),
+            module.local(jax.nn.gelu(module.local_mix(normed[..., 6:8]), approximate=False)),
+        ]
+        joint = module.joint_norm(jnp.concatenate(parts, axis=-1)) + module.joint.bias[...][None, None, None]
+        return module.out(jax.nn.gelu(joint, approximate=False))
+
+    values = images(2, 4, 6, 8)
+    np.testing.assert_allclose(call(module, values), jax.jit(expected)(module, values), rtol=1e-5, atol=1e-5)
 
 
 def test_a_bridge_pairs_quarters_under_the_mask():
-    """With all else held, the mask of one group of four reaches the result."""
     module = drawn(lambda rngs: GroupAggregationBridge(6, 8, 1, rngs=rngs))
-    coarse, fine, mask = (jnp.asarray(images(1, *shape)) for shape in ((2, 3, 6), (4, 6, 8), (4, 6, 1)))
-    above = resize(module.project(coarse), (4, 6), align_corners=True)
-    parts = []
-    for number in range(4):
-        quarter = slice(2 * number, 2 * number + 2)
-        group = jnp.concatenate([above[..., quarter], fine[..., quarter], mask], axis=-1)
-        parts.append(module.groups[f"group{number}"](group))
     assert [module.groups[f"group{number}"].conv.dilation for number in range(4)] == [1, 2, 5, 7]
-    expected = module.out(module.joint_norm(jnp.concatenate(parts, axis=-1)))
-    np.testing.assert_allclose(call(module, coarse, fine, mask), expected, rtol=1e-5, atol=1e-5)
+
+    def expected(module, coarse, fine, mask):
+        above, parts = resize(module.project(coarse), (4, 6), align_corners=True), []
+        for number in range(4):
+            quarter = slice(2 * number, 2 * number + 2)
+            group = jnp.concatenate([above[..., quarter], fine[..., quarter], mask], axis=-1)
+            parts.append(module.groups[f"group{number}"](group))
+        return module.out(module.joint_norm(jnp.concatenate(parts, axis=-1)))
+
+    inputs = [images(1, *shape) for shape in ((2, 3, 6), (4, 6, 8), (4, 6, 1))]
+    np.testing.assert_allclose(call(module, *inputs), jax.jit(expected)(module, *inputs), rtol=1e-5, atol=1e-5)

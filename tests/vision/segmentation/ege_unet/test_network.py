@@ -63,16 +63,23 @@ def test_a_gradient_reaches_every_parameter(params, images):
     ] == []
 
 
-@pytest.mark.parametrize("size", [(48, 64), (64, 33)])
+@pytest.mark.parametrize("size", [(48, 64), (64, 33), (0, 64)])
 def test_a_size_that_cannot_be_halved_five_times_is_refused(size):
-    with pytest.raises(ValueError, match=r"height and width must be multiples of 32, since the size is halved 5 times"):
+    with pytest.raises(
+        ValueError, match=r"height and width must be positive multiples of 32, since the size is halved 5 times"
+    ):
         TINY.require_size(*size)
 
 
-@pytest.mark.parametrize("widths", [(8, 16, 24, 32, 48), (8, 16, 24, 32, 48, 66)])
+@pytest.mark.parametrize("widths", [(8, 16, 24, 32, 48), (8, 16, 24, 32, 48, 66), (0, 16, 24, 32, 48, 64)])
 def test_widths_that_do_not_fall_into_groups_are_refused(widths):
-    with pytest.raises(ValueError, match=r"widths must be 6 multiples of 4, since channels fall into"):
+    with pytest.raises(ValueError, match=r"widths must be 6 positive multiples of 4, since channels fall into"):
         EGEUNet(widths=widths)
+
+
+def test_no_class_is_refused():
+    with pytest.raises(ValueError, match=r"classes must be 1 or more, got 0\."):
+        EGEUNet(classes=0)
 
 
 def test_a_single_position_is_refused():

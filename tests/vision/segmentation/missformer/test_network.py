@@ -81,8 +81,17 @@ def test_outputs_and_gradients(params, images):
 def test_sides_are_multiples_of_32():
     network = MISSFormer()
     network.require_size(224, 32)
-    with pytest.raises(ValueError, match=r"height and width must be multiples of 32, so that each map can be reduced"):
+    with pytest.raises(
+        ValueError, match=r"height and width must be positive multiples of 32, so that each map can be reduced"
+    ):
         network.require_size(224, 240)
+    with pytest.raises(ValueError, match=r"so that each map can be reduced, got 0 x 32\. Resize or pad the images\."):
+        network.require_size(0, 32)
+
+
+def test_no_class_is_refused():
+    with pytest.raises(ValueError, match=r"classes must be 1 or more, got 0\."):
+        MISSFormer(classes=0)
 
 
 def test_tuples_of_different_lengths_are_refused():
