@@ -15,13 +15,20 @@ Both sides compute in float64: small gradients are differences of large terms, o
 """
 
 
-def assert_equal_with_gradients(module: nnx.Module, inputs: Sequence[np.ndarray], oracle: Callable[..., Any]) -> None:
+def assert_equal_with_gradients(
+    module: nnx.Module,
+    inputs: Sequence[np.ndarray],
+    oracle: Callable[..., Any],
+    *,
+    call: Callable[..., jax.Array] = lambda module, *inputs: module(*inputs),
+) -> None:
     """Compare outputs and gradients.
 
     Args:
         module: module to test.
         inputs: its arguments.
         oracle: function of torch, the nested dict of the module's parameters as tensors, and the inputs as tensors.
+        call: call of the module with its arguments, as an array.
     """
     torch = pytest.importorskip("torch")
     definition, state = nnx.split(module, nnx.Param)
@@ -31,7 +38,7 @@ def assert_equal_with_gradients(module: nnx.Module, inputs: Sequence[np.ndarray]
     weights = np.random.default_rng(2).normal(size=expected.shape)
     expected.backward(torch.from_numpy(weights))
     with jax.enable_x64(True):
-        found, pull = jax.vjp(jax.jit(lambda params, inputs: nnx.merge(definition, params)(*inputs)), *arrays)
+        found, pull = jax.vjp(jax.jit(lambda params, inputs: call(nnx.merge(definition, params), *inputs)), *arrays)
         gradients = pull(jax.numpy.asarray(weights))
     np.testing.assert_allclose(found, expected.detach().numpy(), rtol=TOLERANCE, atol=TOLERANCE)
     for (path, gradient), tensor in zip(jax.tree.leaves_with_path(gradients), jax.tree.leaves(tensors), strict=True):

@@ -1,8 +1,10 @@
 """Blocks and their gradients against the same formulas in torch, whose maps have their channels first."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.vision.segmentation.ege_unet import EGEUNet
 from jaxkd.vision.segmentation.ege_unet.aggregation import DILATIONS, GroupAggregationBridge
 from jaxkd.vision.segmentation.ege_unet.hadamard import HadamardAttention
 from tests.vision.segmentation.modules import drawn
@@ -81,3 +83,46 @@ def test_a_bridge():
     module = drawn(lambda rngs: GroupAggregationBridge(6, 8, 2, rngs=rngs))
     inputs = (values(2, 3, 5, 6), values(2, 6, 10, 8), values(2, 6, 10, 2))
     assert_equal_with_gradients(module, inputs, bridge)
+
+
+def network(torch, layer, images):
+    """Compute logits and auxiliary ones, concatenated."""
+    gelu, size = torch.nn.functional.gelu, images.shape[1:3]
+
+    def transformed(x, stage):
+        if "joint" in stage["transform"]:
+            x = attention(torch, stage["transform"], x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        else:
+            kernel = stage["transform"]["kernel"].permute(3, 2, 0, 1)
+            x = torch.nn.functional.conv2d(x, kernel, stage["transform"]["bias"], padding=1)
+        return torch.nn.functional.group_norm(x, 4, stage["norm"]["scale"], stage["norm"]["bias"])
+
+    def last(x):
+        return x.permute(0, 2, 3, 1)
+
+    x, skips, auxiliary = images.permute(0, 3, 1, 2), [], []
+    for place in range(5):
+        x = gelu(torch.nn.functional.max_pool2d(transformed(x, layer["encoder"][f"stage{place}"]), 2))
+        skips.append(x)
+    x = gelu(attention(torch, layer["bottom"], last(x))).permute(0, 3, 1, 2)
+    merged = x
+    for place, skip in enumerate(reversed(skips)):
+        stage = layer["decoder"][f"stage{place}"]
+        x = gelu(resized(torch, transformed(x, stage), skip.shape[2:]))
+        prediction = mixed(torch, x, stage["head"])
+        merged = bridge(torch, stage["bridge"], last(merged), last(skip), last(prediction)).permute(0, 3, 1, 2)
+        x = x + merged
+        auxiliary.append(resized(torch, prediction, size))
+    logits = resized(torch, mixed(torch, x, layer["head"]), size)
+    return last(torch.cat([logits, *auxiliary], dim=1))
+
+
+def test_the_network():
+    """A gradient reaches every parameter, which the comparison requires of each."""
+    tiny = EGEUNet(classes=2, widths=(8, 8, 8, 8, 8, 8), positions=2)
+
+    def call(module, images):
+        maps = module(images, train=False, rngs=None)
+        return jnp.concatenate([maps.logits, *maps.auxiliary], axis=-1)
+
+    assert_equal_with_gradients(drawn(tiny.module), (values(1, 64, 96, 3),), network, call=call)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxkd.vision.segmentation.missformer import MISSFormer
 from jaxkd.vision.segmentation.missformer.decoder import DecoderStage, PatchExpand
 from jaxkd.vision.segmentation.missformer.encoder import EncoderStage, MixBlock
 from tests.vision.segmentation.modules import drawn
@@ -29,25 +30,63 @@ def convolved(torch, x, layer, **options):
     return torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel, layer["bias"], **options).permute(0, 2, 3, 1)
 
 
-def attended(torch, x, layer, heads):
-    reduction = layer["reduce"]["kernel"].shape[0] if "reduce" in layer else 1
-    context = x
-    if reduction > 1:
-        context = normed(torch, convolved(torch, x, layer["reduce"], stride=reduction), layer["norm"])
-    core, width = layer["core"], x.shape[-1]
-    query = affine(x, core["query"]).flatten(1, 2)
-    key, value = affine(context, core["key_value"]).flatten(1, 2).split(width, dim=-1)
+def read(torch, x, context, core, heads):
+    """Attend from tokens to those of a context."""
+    query = affine(x, core["query"])
+    key, value = affine(context, core["key_value"]).split(x.shape[-1], dim=-1)
     query, key, value = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (query, key, value))
-    read = torch.nn.functional.scaled_dot_product_attention(query, key, value)
-    return affine(read.transpose(1, 2).flatten(2).reshape(x.shape), core["out"])
+    return affine(
+        torch.nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2), core["out"]
+    )
+
+
+def attended(torch, x, layer, heads):
+    context = x
+    if "reduce" in layer:
+        reduction = layer["reduce"]["kernel"].shape[0]
+        context = normed(torch, convolved(torch, x, layer["reduce"], stride=reduction), layer["norm"])
+    return read(torch, x.flatten(1, 2), context.flatten(1, 2), layer["core"], heads).reshape(x.shape)
+
+
+def fed_forward(torch, x, layer):
+    inner = affine(x, layer["inner"])
+    local = convolved(torch, inner, layer["local"], padding=1, groups=inner.shape[-1])
+    return affine(torch.nn.functional.gelu(normed(torch, local + inner, layer["norm"])), layer["out"])
 
 
 def block(torch, x, layer, heads):
     x = x + attended(torch, normed(torch, x, layer["attention_norm"]), layer["attention"], heads)
-    own = layer["feed_forward"]
-    inner = affine(normed(torch, x, layer["feed_forward_norm"]), own["inner"])
-    local = convolved(torch, inner, own["local"], padding=1, groups=inner.shape[-1])
-    return x + affine(torch.nn.functional.gelu(normed(torch, local + inner, own["norm"])), own["out"])
+    return x + fed_forward(torch, normed(torch, x, layer["feed_forward_norm"]), layer["feed_forward"])
+
+
+def bridged(torch, fine, coarse, layer):
+    """Compute a layer of the bridge between a map of tokens' width, reduced by 2, and one that is not reduced."""
+    width, count = fine.shape[-1], fine.shape[1] * fine.shape[2]
+    tokens = torch.cat([fine.flatten(1, 2), coarse.reshape(coarse.shape[0], -1, width)], dim=1)
+    own = normed(torch, tokens, layer["attention_norm"])
+    small = convolved(torch, own[:, :count].reshape(fine.shape), layer["reduced"]["convs"]["stage0"], stride=2)
+    context = normed(torch, torch.cat([small.flatten(1, 2), own[:, count:]], dim=1), layer["reduced"]["norm"])
+    tokens = tokens + read(torch, own, context, layer["attention"], 1)
+    own = normed(torch, tokens, layer["feed_forward_norm"])
+    return [
+        tokens[:, part].reshape(x.shape)
+        + fed_forward(torch, own[:, part].reshape(x.shape), layer["feed_forwards"][f"stage{place}"])
+        for place, (x, part) in enumerate(((fine, slice(count)), (coarse, slice(count, None))))
+    ]
+
+
+def encoded(torch, x, layer, heads, stride, padding):
+    x = normed(torch, convolved(torch, x, layer["patches"], stride=stride, padding=padding), layer["patch_norm"])
+    for place in range(len(layer["blocks"])):
+        x = block(torch, x, layer["blocks"][f"block{place}"], heads)
+    return normed(torch, x, layer["norm"])
+
+
+def decoded(torch, x, skip, layer, heads, factor):
+    x = affine(torch.cat([x, skip], dim=-1), layer["merge"])
+    for place in range(2):
+        x = block(torch, x, layer["blocks"][f"block{place}"], heads)
+    return expanded(torch, x, layer["expand"], factor)
 
 
 def expanded(torch, x, layer, factor):
@@ -78,14 +117,10 @@ def test_a_stage_of_the_encoder(first):
         lambda rngs: EncoderStage(3, 4, first=first, depth=2, heads=2, reduction=2, unused_layers=False, rngs=rngs)
     )
 
-    def stage(torch, layer, x):
-        stride, padding = (4, 3) if first else (2, 1)
-        x = normed(torch, convolved(torch, x, layer["patches"], stride=stride, padding=padding), layer["patch_norm"])
-        for place in range(2):
-            x = block(torch, x, layer["blocks"][f"block{place}"], 2)
-        return normed(torch, x, layer["norm"])
-
-    assert_equal_with_gradients(module, (values(2, 16, 24, 3),), stage)
+    stride, padding = (4, 3) if first else (2, 1)
+    assert_equal_with_gradients(
+        module, (values(2, 16, 24, 3),), lambda torch, layer, x: encoded(torch, x, layer, 2, stride, padding)
+    )
 
 
 def test_a_stage_of_the_decoder():
@@ -93,10 +128,27 @@ def test_a_stage_of_the_decoder():
         lambda rngs: DecoderStage(10, 6, 3, factor=2, heads=2, reduction=2, merges=True, unused_layers=False, rngs=rngs)
     )
 
-    def stage(torch, layer, x, skip):
-        x = affine(torch.cat([x, skip], dim=-1), layer["merge"])
-        for place in range(2):
-            x = block(torch, x, layer["blocks"][f"block{place}"], 2)
-        return expanded(torch, x, layer["expand"], 2)
+    assert_equal_with_gradients(
+        module,
+        (values(2, 4, 6, 4), values(2, 4, 6, 6)),
+        lambda torch, layer, x, skip: decoded(torch, x, skip, layer, 2, 2),
+    )
 
-    assert_equal_with_gradients(module, (values(2, 4, 6, 4), values(2, 4, 6, 6)), stage)
+
+def test_the_network():
+    tiny = MISSFormer(classes=2, widths=(4, 8), depths=(1, 2), heads=(1, 2), reductions=(2, 1), bridge_layers=2)
+
+    def network(torch, layer, x):
+        fine = encoded(torch, x, layer["encoder"]["stage0"], 1, 4, 3)
+        coarse = encoded(torch, fine, layer["encoder"]["stage1"], 2, 2, 1)
+        for place in range(2):
+            fine, coarse = bridged(torch, fine, coarse, layer["bridge"]["layers"][f"layer{place}"])
+        x = expanded(torch, coarse, layer["decoder"]["stage0"]["expand"], 2)
+        return affine(decoded(torch, x, fine, layer["decoder"]["stage1"], 1, 4), layer["head"])
+
+    assert_equal_with_gradients(
+        drawn(tiny.module),
+        (values(2, 16, 24, 3),),
+        network,
+        call=lambda module, images: module(images, train=False, rngs=None).logits,
+    )
