@@ -45,8 +45,10 @@ jaxtyping.install_import_hook(
         # Without the records: JAX fills them with shapes and other leaves than arrays.
         "jaxkd.vision.layers",
         "jaxkd.vision.pixels",
+        "jaxkd.vision.segmentation.ege_unet",
         "jaxkd.vision.segmentation.fast_attention",
         "jaxkd.vision.segmentation.granularity_fusion",
+        "jaxkd.vision.segmentation.missformer",
         "jaxkd.vision.segmentation.unet",
         "jaxkd.vision.segmentation.vffm_unet",
     ],

@@ -7,6 +7,7 @@ from jaxkd.vision.layers.depthwise import Depthwise as Depthwise
 from jaxkd.vision.layers.dropout import dropout as dropout
 from jaxkd.vision.layers.dropout import dropout_masks as dropout_masks
 from jaxkd.vision.layers.group_norm import GroupNorm as GroupNorm
+from jaxkd.vision.layers.initialization import uniform_by_inputs as uniform_by_inputs
 from jaxkd.vision.layers.layer_norm import layer_norm as layer_norm
 from jaxkd.vision.layers.pixelwise import linear as linear
 from jaxkd.vision.layers.pixelwise import pixelwise as pixelwise

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import Depthwise, layer_norm, pixelwise, resize
+from jaxkd.vision.layers import Depthwise, layer_norm, pixelwise, resize, uniform_by_inputs
 
 EPSILON = 1e-6
 """Added to the variance of layer normalisations."""
@@ -81,24 +80,13 @@ class AxisMap(nnx.Module):
         size = (rows, columns)
         if 1 in positions:
             # Released code draws 1-D kernels as if they were not grouped, and leaves their biases as torch draws them.
-            self.smooth = Depthwise(features, size, kernel_init=_FAN_OUT, bias_init=_uniform(3), rngs=rngs)
+            self.smooth = Depthwise(features, size, kernel_init=_FAN_OUT, bias_init=uniform_by_inputs(3), rngs=rngs)
         else:
             self.smooth = Depthwise(features, size, rngs=rngs)
-        bias_init = _uniform(features) if 1 in positions else nnx.initializers.zeros
+        bias_init = uniform_by_inputs(features) if 1 in positions else nnx.initializers.zeros
         self.mix = nnx.Linear(features, features, kernel_init=_FAN_OUT, bias_init=bias_init, rngs=rngs)
 
     def __call__(self, height: int, width: int) -> Float[Array, "1 h w c"]:
         """Return the factors at `height` rows and `width` columns."""
         factors = resize(self.factors[...], (height, width), align_corners=True)
         return self.mix(jax.nn.gelu(self.smooth(factors), approximate=False))
-
-
-def _uniform(inputs: int) -> Initializer:
-    """Return the distribution U(-1/sqrt(inputs), 1/sqrt(inputs))."""
-
-    def init(key, shape, dtype=jnp.float32, out_sharding=None):
-        del out_sharding
-        bound = inputs**-0.5
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init

@@ -1,20 +1,16 @@
 """Linear maps and convolutions of MISSFormer, and the distributions that their weights are drawn from."""
 
-import functools
 from typing import Literal, TypeAlias
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer
 
-from jaxkd.typing import Key
-from jaxkd.vision.layers import Depthwise
+from jaxkd.vision.layers import Depthwise, uniform_by_inputs
 
 Distribution: TypeAlias = Literal["fan_in", "xavier"]
 """Distribution of the initial weights.
 
-- `fan_in`: U(-b, b) with b = 1 / sqrt(inputs), weights and biases: torch's default, in encoder and bridge.
+- `fan_in`: U(-b, b) with b = 1 / sqrt(inputs), for weights and biases: in encoder and bridge.
 - `xavier`: U(-b, b) with b = sqrt(6 / (inputs + outputs)), and biases of 0: in the decoder.
 """
 
@@ -25,7 +21,7 @@ def linear(before: int, after: int, distribution: Distribution, *, bias: bool = 
         before,
         after,
         use_bias=bias,
-        kernel_init=_kernel_init(distribution),
+        kernel_init=_kernel_init(distribution, before),
         bias_init=_bias_init(distribution, before),
         rngs=rngs,
     )
@@ -41,7 +37,7 @@ def strided(
         (size, size),
         strides=stride,
         padding=[(padding, padding)] * 2,
-        kernel_init=_kernel_init(distribution),
+        kernel_init=_kernel_init(distribution, before * size**2),
         bias_init=_bias_init(distribution, before * size**2),
         rngs=rngs,
     )
@@ -52,22 +48,16 @@ def depthwise(features: int, size: int, distribution: Distribution, *, rngs: nnx
     return Depthwise(
         features,
         size,
-        kernel_init=_kernel_init(distribution),
+        kernel_init=_kernel_init(distribution, size**2),
         bias_init=_bias_init(distribution, size**2),
         rngs=rngs,
     )
 
 
-def _kernel_init(distribution: Distribution) -> Initializer:
-    # A uniform distribution of variance s / n is bounded by sqrt(3 s / n).
-    if distribution == "fan_in":
-        return nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-    return nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+def _kernel_init(distribution: Distribution, inputs: int) -> Initializer:
+    xavier = nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+    return uniform_by_inputs(inputs) if distribution == "fan_in" else xavier
 
 
 def _bias_init(distribution: Distribution, inputs: int) -> Initializer:
-    return functools.partial(_uniform, inputs**-0.5) if distribution == "fan_in" else nnx.initializers.zeros
-
-
-def _uniform(bound: float, key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32, **_: object) -> jax.Array:
-    return jax.random.uniform(key, shape, dtype, -bound, bound)
+    return uniform_by_inputs(inputs) if distribution == "fan_in" else nnx.initializers.zeros

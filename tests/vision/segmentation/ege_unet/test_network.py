@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ SIZE = (64, 96)
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ SIZE = (16, 24)
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
