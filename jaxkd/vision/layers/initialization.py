@@ -17,6 +17,15 @@ def uniform_by_inputs(inputs: int) -> Initializer:
 
     Args:
         inputs: products that each result sums.
+
+    Source: inferred from torch's `kaiming_uniform_(a=5**0.5)`, whose bound is sqrt(6 / ((1 + a^2) inputs)).  Deviation:
+    none.
+
+    Example:
+        >>> import jax
+        >>> weights = uniform_by_inputs(100)(jax.random.key(0), (100, 1000))
+        >>> bool(0.099 < abs(weights).max() <= 0.1)
+        True
     """
     return functools.partial(_uniform, inputs**-0.5)
 
