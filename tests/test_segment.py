@@ -113,3 +113,9 @@ def test_a_folder_and_its_size(folder):
         ImageFolder(path=str(folder), mask_threshold=9, group_pattern="(t)")
     )
     assert np.prod(segment.images(parsed(*described(folder))).size) == 256
+
+
+def test_images_are_given_to_a_network(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["--run", str(tmp_path), "--images", str(folder)])
+    assert "--model must name the network that --images are given to, got --run" in capsys.readouterr().err

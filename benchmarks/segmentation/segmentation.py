@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.segmentation import resumed_and_spread, segmentation_networks
 from benchmarks.worker import ROOT
 from configs import lesions
+from jaxkd.data.images.lesions.appearance import Severity
+from jaxkd.evals.bootstrap import mean_interval
 from jaxkd.evals.comparison import compare
 from jaxkd.evals.headline import DICE
 from jaxkd.study import Study
@@ -52,10 +55,9 @@ BENCHMARK = Benchmark(
 def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
     whole, severe = (_scored(study, workdir, name) for name in ("segmentation", "severe"))
     for name, evaluations in whole.items():
-        for metric in sorted(one for one in evaluations[0].metrics if one.startswith("dice")):
-            values = tuple(one.metrics[metric] for one in evaluations)
-            figure = f"{name}: Dice{metric.removeprefix('dice').replace('_', ', ')}"
-            yield Row(figure=figure, value=float(np.mean(values)), unit="", samples=values)
+        yield _dice(f"{name}: Dice", evaluations)
+        for level in get_args(Severity):
+            yield _dice(f"{name}: Dice, {level}", evaluations, level)
     for first, second in study.comparisons:
         # A mean of the difference alone: VFFM-UNet is judged against a margin.
         bar = Bar(relation=">=", limit=-MARGIN) if judged and (first, second) == ("vffm_unet", "unet") else None
@@ -69,6 +71,16 @@ def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
         unit="Dice",
         bar=Bar(relation=">", limit=0) if judged else None,
     )
+
+
+def _dice(figure: str, evaluations: tuple[Evaluation, ...], level: str = "") -> Row:
+    """Return the mean over images whose keys end with a level; the interval is over images and seeds."""
+    keys = evaluations[0].keys
+    chosen = [place for place, key in enumerate(keys) if key.endswith(level)]
+    values = np.array([one.per_example["dice"] for one in evaluations])[:, chosen]
+    found = mean_interval(values)
+    samples = tuple(np.mean(values, axis=1).tolist())
+    return Row(figure=figure, value=found.estimate, unit="", samples=samples, interval=(found.low, found.high))
 
 
 def _scored(study: Study, workdir: Path, evaluator: str) -> Scored:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxkd.runtime.storage.files import read_json, write_json
-from jaxkd.vision import exported
+from jaxkd.vision import ExportedNetwork, exported
 from jaxkd.vision.network import NetworkModel
 from jaxkd.vision.trained_network import TrainedNetwork
 from tests.vision.tiny_images import OneLayer
@@ -70,3 +70,14 @@ def test_weights_of_another_network_are_refused(folder, model, tmp_path):
     with pytest.raises(ValueError, match="must describe a network on images, got None"):
         exported.load(tmp_path)
     assert dataclasses.is_dataclass(model.network)
+
+
+def test_it_is_a_model_that_a_stage_evaluates(folder, model, tmp_path):
+    source = ExportedNetwork(path=str(folder))
+    source.validate()
+    assert source.provenance() == f"OneLayer exported to {folder}"
+    jax.tree.map(np.testing.assert_array_equal, source.load_model(), model)
+    with pytest.raises(
+        ValueError, match=r"path must be a folder with network\.json, got .*\. Export a run to it first"
+    ):
+        ExportedNetwork(path=str(tmp_path)).validate()
