@@ -31,6 +31,9 @@ WORKDIR = ROOT / "runs" / "lesions"
 MARGIN = 0.01
 """Dice that VFFM-UNet may lack of a plain U-Net of three times its parameters."""
 
+STUDENTS = ("student_60", "student_600")
+"""Students by the number of images that they learn from; the bar is for the first."""
+
 Scored = Mapping[str, tuple[Evaluation, ...]]
 """Evaluations of each stage, one for each seed."""
 
@@ -62,15 +65,15 @@ def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
         # A mean of the difference alone: VFFM-UNet is judged against a margin.
         bar = Bar(relation=">=", limit=-MARGIN) if judged and (first, second) == ("vffm_unet", "unet") else None
         yield _difference(whole, first, second, "all images", bar)
-    comparison = _difference(severe, "student_distilled", "student", "severe images", None)
-    yield comparison
-    low = (comparison.interval or (0.0, 0.0))[0]
-    yield Row(
-        figure="student_distilled - student: lower end of the interval on severe images",
-        value=low,
-        unit="Dice",
-        bar=Bar(relation=">", limit=0) if judged else None,
-    )
+    for name in STUDENTS:
+        difference = _difference(severe, f"{name}_distilled", name, "severe images", None)
+        yield difference
+        yield Row(
+            figure=f"{name}_distilled - {name}: lower end of the interval on severe images",
+            value=(difference.interval or (0.0, 0.0))[0],
+            unit="Dice",
+            bar=Bar(relation=">", limit=0) if judged and name == STUDENTS[0] else None,
+        )
 
 
 def _dice(figure: str, evaluations: tuple[Evaluation, ...], level: str = "") -> Row:
