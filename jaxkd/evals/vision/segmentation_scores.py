@@ -41,7 +41,9 @@ class SegmentationScores(Evaluator):
         return self.label
 
     def columns(self) -> tuple[Column, ...]:
-        return (Column(metric="iou", name="IoU"),)
+        if self.stratum is None:
+            return (Column(metric="iou", name="IoU"),)
+        return (Column(metric="dice", name=f"Dice,\n{self.stratum}"),)
 
     def __call__(self, model: NetworkModel) -> Evaluation:
         """Segment the images.

@@ -57,6 +57,7 @@ def test_it_draws_images_of_each_stratum(model):
 def test_one_stratum(model):
     scores = SegmentationScores(data=Discs(), stratum="odd", label="odd")
     assert scores.name == "odd"
+    assert [(one.metric, one.name) for one in scores.columns()] == [("dice", "Dice,\nodd")]
     found = scores(model)
     whole = SegmentationScores(data=Discs())(model)
     assert found.metrics["dice"] == pytest.approx(whole.metrics["dice_odd"])
