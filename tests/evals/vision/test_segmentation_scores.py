@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,7 +24,7 @@ def test_scores_are_those_of_the_masks(model):
     data = Discs(count=5)
     found = SegmentationScores(data=data, rows=2)(model)
     examples = data.examples("test")
-    predicted = np.asarray(model(np.stack([one.image for one in examples])).logits[..., 0] > 0)
+    predicted = np.asarray(model(jnp.stack([one.image for one in examples])).logits[..., 0] > 0)
     truth = np.stack([one.target for one in examples]) == 1
     both, either = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     assert 0 < both.sum() < either.sum()
