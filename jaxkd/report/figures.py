@@ -1,6 +1,7 @@
 """Figures of a study: bars, curves over steps, and intervals."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -118,7 +119,9 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
             markersize=3,
             clip_on=False,
         )
-    _scale(axes, logarithmic=is_logarithmic(curves))
+    box = axes.get_position()
+    size_in = figure.get_figwidth() * box.width, figure.get_figheight() * box.height
+    _scale(axes, logarithmic=is_logarithmic(curves), height=size_in[1])
     first, last = min(min(curve.steps) for curve in curves), max(max(curve.steps) for curve in curves)
     # A run that is validated only at its end is a single dot there.
     axes.set_xlim(first if first < last else 0, max(last, 1))
@@ -129,8 +132,6 @@ def lines(curves: Sequence[Line], *, description: str, size: Size = "half") -> s
             (curve.color, values[-1]) for curve, values in zip(curves, shown, strict=True) if curve.label == name
         ]
         ends[name] = (of_name[0][0], float(np.mean([value for _, value in of_name])))
-    box = axes.get_position()
-    size_in = figure.get_figwidth() * box.width, figure.get_figheight() * box.height
     _end_labels(axes, ends, size_in=size_in, dashed=dashed)
     return svg.element(figure, description, variant=width)
 
@@ -185,6 +186,8 @@ def intervals(comparisons: Sequence[Comparison], *, width: float = PAGE) -> str:
 
 _FEW_DECADES = 1e3
 """Ratio of the ends of a logarithmic axis below which it has ticks between powers of ten."""
+_BETWEEN = (1.0, 2.0, 5.0)
+"""Multiples of a power of ten that have a tick then."""
 
 
 def is_logarithmic(curves: Sequence[Line]) -> bool:
@@ -193,17 +196,17 @@ def is_logarithmic(curves: Sequence[Line]) -> bool:
     return low > 0 and max(max(curve.values) for curve in curves) >= 4 * low
 
 
-def _scale(axes: "Axes", *, logarithmic: bool) -> None:
+def _scale(axes: "Axes", *, logarithmic: bool, height: float) -> None:
+    """Set scale and ticks; `height` is that of the axes in inches."""
     from matplotlib import ticker
 
     axes.grid(axis="y", color=svg.RULE, linewidth=0.8)
     if logarithmic:
         axes.set_yscale("log")
         low, high = axes.get_ylim()
-        # Between powers of ten only where few of them are: LogLocator would else place no tick at all.
-        axes.yaxis.set_major_locator(
-            ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high < _FEW_DECADES * low else (1.0,), numticks=6)
-        )
+        # Between powers of ten where these are few, or LogLocator would place no tick at all, and where there is room.
+        between = high < _FEW_DECADES * low and len(_BETWEEN) * math.log10(high / low) < height / svg.LINE_IN
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=_BETWEEN if between else (1.0,), numticks=6))
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
