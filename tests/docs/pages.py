@@ -12,6 +12,11 @@ def shown_file(page: str, path: str) -> str:
     return dict(blocks)[path]
 
 
+def python_blocks(page: str) -> list[str]:
+    """The fenced Python blocks of a page, in order."""
+    return re.findall(r"^```python\n(.*?)^```$", Path(page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
 def on_the_tiny_model(text: str, tiny) -> str:
     """A shown config with the tiny model and the tiny text in place of what it names."""
     source = tiny.text.source
