@@ -69,7 +69,7 @@ def test_a_run_that_starts_from_another_has_its_statistics(run, tmp_path):
     stage.run(tmp_path, seed=1, stages={})
     (before, _), (after, _) = saved(train(), run), saved(stage, tmp_path)
     given = stage.recipe
-    variables = given.abstract().replace(params=before.params, state=before.state)
+    variables = given.abstract().replace(**jax.device_put({"params": before.params, "state": before.state}))
     batch = jax.device_put(next(iter(given.batches("train", 1))))
     _, expected = given.outputs(variables, batch, jax.random.key(0))
     # The dropout comes after the normalisation, so any key gives these statistics.
