@@ -13,8 +13,8 @@ from jaxkd.data import Jsonl
 from jaxkd.models import Pretrained
 from jaxkd.models.surgery import evenly_spaced
 from jaxkd.models.transformer.lora import LoRA
-from jaxkd.study.plans import check_target, print_plans
-from jaxkd.study.program import prepare_process, run_and_report
+from jaxkd.study.described.run import run_described
+from jaxkd.study.plans import check_target
 from jaxkd.two_models.method import PACKED, Method, chosen
 from jaxkd.two_models.split import split_file
 from jaxkd.two_models.study import TwoModels
@@ -87,17 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _distill(command: Command, typed: str) -> None:
     check_target(command.target, dry_run=command.dry_run)
     models = two_models(command)
-    text = models.config_file(typed)
-    sys.stdout.write(f"{text}\n")
-    if command.write_config is not None:
-        command.write_config.parent.mkdir(parents=True, exist_ok=True)
-        command.write_config.write_text(text, encoding="utf-8")
-    study = models.study()
-    prepare_process(study)
-    if command.dry_run:
-        print_plans(study, _workdir(command), target=command.target)
-    else:
-        run_and_report(study, _workdir(command), command=typed)
+    run_described(
+        models.study(),
+        models.config_file(typed),
+        workdir=_workdir(command),
+        command=typed,
+        write_config=command.write_config,
+        dry_run=command.dry_run,
+        target=command.target,
+    )
 
 
 def two_models(command: Command) -> TwoModels:

@@ -15,9 +15,9 @@ from jaxkd.evals.vision import SegmentationScores
 from jaxkd.recipes.segmentation import Segmentation
 from jaxkd.recipes.segmentation_kd import SegmentationKD
 from jaxkd.study import Study
-from jaxkd.study.config_file import Constant, config_file
-from jaxkd.study.plans import check_target, print_plans
-from jaxkd.study.program import prepare_process, run_and_report
+from jaxkd.study.described.config_file import Constant, config_file
+from jaxkd.study.described.run import run_described
+from jaxkd.study.plans import check_target
 from jaxkd.training import Optimizer, Recipe, Train
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.segmentation import EGEUNet, MISSFormer, UNet, VFFMUNet
@@ -86,17 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _segment(command: Command, typed: str) -> None:
     check_target(command.target, dry_run=command.dry_run)
     made = study(command)
-    text = _config_text(command, made, typed)
-    sys.stdout.write(f"{text}\n")
-    if command.write_config is not None:
-        command.write_config.parent.mkdir(parents=True, exist_ok=True)
-        command.write_config.write_text(text, encoding="utf-8")
-    prepare_process(made)
-    workdir = command.workdir or Path("runs") / made.name
-    if command.dry_run:
-        print_plans(made, workdir, target=command.target)
-    else:
-        run_and_report(made, workdir, command=typed)
+    run_described(
+        made,
+        _config_text(command, made, typed),
+        workdir=command.workdir or Path("runs") / made.name,
+        command=typed,
+        write_config=command.write_config,
+        dry_run=command.dry_run,
+        target=command.target,
+    )
 
 
 def study(command: Command) -> Study:

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from jaxkd import distill, train
+from jaxkd.study.described import run as study_run
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def parsed(arguments):
 def test_a_file_is_a_study_whose_config_is_written_and_which_is_run(tiny, data, tmp_path, capsys, monkeypatch):
     config, ran = tmp_path / "configs/mine.py", []
     monkeypatch.setattr(
-        distill, "run_and_report", lambda study, workdir, command: ran.append((study, workdir, command))
+        study_run, "run_and_report", lambda study, workdir, command: ran.append((study, workdir, command))
     )
     arguments = described(tiny, data, "--steps", "2", "--write-config", str(config))
     distill.main(arguments)

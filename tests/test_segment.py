@@ -9,6 +9,7 @@ from PIL import Image
 from jaxkd import evaluate, export, segment, train
 from jaxkd.data.images import BrainTissue, ImageFolder, Lesions, Nuclei
 from jaxkd.recipes.segmentation_kd import SegmentationKD
+from jaxkd.study.described import run as study_run
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vision import exported
 from jaxkd.vision.segmentation import EGEUNet, MISSFormer, UNet, VFFMUNet
@@ -48,7 +49,7 @@ def study(folder, tmp_path_factory):
 
 def test_the_config_is_the_study(folder, tmp_path, capsys, monkeypatch):
     config, ran = tmp_path / "configs/mine.py", []
-    monkeypatch.setattr(segment, "run_and_report", lambda study, workdir, command: ran.append((study, command)))
+    monkeypatch.setattr(study_run, "run_and_report", lambda study, workdir, command: ran.append((study, command)))
     arguments = described(folder, "--write-config", str(config), "--seeds", "0", "1")
     segment.main(arguments)
     assert capsys.readouterr().out == f"{config.read_text()}\n"

@@ -11,7 +11,7 @@ from jaxkd.models import Pretrained
 from jaxkd.models.transformer.lora import LoRA
 from jaxkd.recipes.sft import SFT
 from jaxkd.study import Evaluate, Study
-from jaxkd.study.config_file import Constant, config_file
+from jaxkd.study.described.config_file import Constant, config_file
 from jaxkd.training import Group, Optimizer, Recipe, Train
 from jaxkd.two_models.method import recipe
 

@@ -1,0 +1,1 @@
+"""Studies that programs make of a few options: their config files, and their runs."""
