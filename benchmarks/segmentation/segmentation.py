@@ -31,8 +31,12 @@ WORKDIR = ROOT / "runs" / "lesions"
 MARGIN = 0.01
 """Dice that VFFM-UNet may lack of a plain U-Net of three times its parameters."""
 
-STUDENTS = ("student_60", "student_600")
-"""Students by the number of images that they learn from; the bar is for the first."""
+STUDENTS = (
+    ("student_60_of_600_distilled", "student_60"),
+    ("student_60_distilled", "student_60"),
+    ("student_600_distilled", "student_600"),
+)
+"""Students with a teacher and without one; the bar is for the first pair."""
 
 Scored = Mapping[str, tuple[Evaluation, ...]]
 """Evaluations of each stage, one for each seed."""
@@ -65,14 +69,14 @@ def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
         # A mean of the difference alone: VFFM-UNet is judged against a margin.
         bar = Bar(relation=">=", limit=-MARGIN) if judged and (first, second) == ("vffm_unet", "unet") else None
         yield _difference(whole, first, second, "all images", bar)
-    for name in STUDENTS:
-        difference = _difference(severe, f"{name}_distilled", name, "severe images", None)
+    for taught, alone in STUDENTS:
+        difference = _difference(severe, taught, alone, "severe images", None)
         yield difference
         yield Row(
-            figure=f"{name}_distilled - {name}: lower end of the interval on severe images",
+            figure=f"{taught} - {alone}: lower end of the interval on severe images",
             value=(difference.interval or (0.0, 0.0))[0],
             unit="Dice",
-            bar=Bar(relation=">", limit=0) if judged and name == STUDENTS[0] else None,
+            bar=Bar(relation=">", limit=0) if judged and (taught, alone) == STUDENTS[0] else None,
         )
 
 

@@ -8,11 +8,12 @@ from jaxtyping import Array, Float
 
 from jaxkd.losses import bernoulli_divergence
 from jaxkd.losses.feature import attention_transfer, channelwise_kd
+from jaxkd.losses.reduce import reported
 from jaxkd.records import ImageBatch, LossOutput, Variables
 from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key, Params
 from jaxkd.vision.segmentation.maps import SegmentationMaps
-from jaxkd.vision.segmentation.recipe import SegmentationRecipe, over_images
+from jaxkd.vision.segmentation.recipe import SegmentationRecipe, mean_label_loss
 from jaxkd.vision.trained_network import TrainedNetwork
 
 
@@ -20,10 +21,11 @@ from jaxkd.vision.trained_network import TrainedNetwork
 class SegmentationKD(SegmentationRecipe):
     """loss = mean over images of (1 - kd_rate) * label + kd_rate * T^2 * KL(p_T || p_S) + feature terms.
 
-    label is the loss of `Segmentation`.  p are the probabilities of foreground at temperature T, and the KL divergence
-    of the two Bernoulli distributions is the mean over teachers and pixels.  The feature terms are
-    `channelwise_rate` * T_c^2 times the divergence of the normalised maps, and `attention_rate` times the distance of
-    attention maps over the pairs of `layers`.  Teachers see the images as they were augmented for the student.
+    label is the loss of `Segmentation`; images without labels have the other terms, which need none.  p are the
+    probabilities of foreground at temperature T, and the KL divergence of the two Bernoulli distributions is the mean
+    over teachers and pixels.  The feature terms are `channelwise_rate` * T_c^2 times the divergence of the normalised
+    maps, and `attention_rate` times the distance of attention maps over the pairs of `layers`.  Teachers see the images
+    as they were augmented for the student.
 
     Source: Hinton et al. (arXiv 1503.02531), section 2, at each pixel; Shu et al. (arXiv 2011.13256), equation 2;
     Zagoruyko & Komodakis (arXiv 1612.03928), section 3.1.  VFFM-UNet does no distillation.  Deviation: several teachers
@@ -50,11 +52,13 @@ class SegmentationKD(SegmentationRecipe):
         label, metrics = self.label_loss(student, batch)
         taught = [self._imitation(student, maps) for maps in self._teacher_maps(variables.frozen, batch)]
         divergence, features = (jnp.mean(jnp.stack(terms), axis=0) for terms in zip(*taught, strict=True))
-        total = (1 - self.kd_rate) * label + self.kd_rate * self.temperature**2 * divergence + features
-        metrics["divergence"] = over_images(divergence)
+        imitation = self.kd_rate * self.temperature**2 * divergence + features
+        loss = (1 - self.kd_rate) * mean_label_loss(label, counts) + jnp.sum(imitation) / counts["images"]
+        every = jnp.ones(divergence.shape, bool)
+        metrics["divergence"] = reported(divergence, every)
         if self.channelwise_rate or self.attention_rate:
-            metrics["feature_distance"] = over_images(features)
-        return LossOutput(loss=jnp.sum(total) / counts["images"], state=state, metrics=metrics)
+            metrics["feature_distance"] = reported(features, every)
+        return LossOutput(loss=loss, state=state, metrics=metrics)
 
     def validate(self) -> None:
         if not self.teachers:
@@ -77,7 +81,12 @@ class SegmentationKD(SegmentationRecipe):
             teacher.network.require_size(*self.data.size)
         super().validate()
         # Shapes of features and classes, before anything is trained.
-        jax.eval_shape(self.loss, self.abstract(), self.abstract_batch(), {"images": jnp.ones(())}, jax.random.key(0))
+        jax.eval_shape(
+            lambda variables, batch, key: self.loss(variables, batch, self.counts(batch), key),
+            self.abstract(),
+            self.abstract_batch(),
+            jax.random.key(0),
+        )
 
     def curves(self) -> tuple[Curve, ...]:
         return (

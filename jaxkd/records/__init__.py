@@ -10,6 +10,7 @@ from jaxkd.records.hiddens import ComposedTeacher as ComposedTeacher
 from jaxkd.records.hiddens import Head as Head
 from jaxkd.records.hiddens import Hiddens as Hiddens
 from jaxkd.records.hiddens import TopK as TopK
+from jaxkd.records.images import UNLABELLED as UNLABELLED
 from jaxkd.records.images import ImageBatch as ImageBatch
 from jaxkd.records.steps import LossOutput as LossOutput
 from jaxkd.records.steps import Mean as Mean

@@ -9,6 +9,7 @@ import pytest
 
 from jaxkd.recipes.segmentation import Segmentation
 from jaxkd.recipes.segmentation_kd import SegmentationKD
+from jaxkd.records import UNLABELLED
 from jaxkd.sharding import MeshShape
 from jaxkd.training import Optimizer, Train
 from jaxkd.vision.trained_network import TrainedNetwork
@@ -111,3 +112,13 @@ def test_what_cannot_work_is_refused(run, tmp_path):
     with pytest.raises(ValueError, match="path must be the folder of a run that trained a network on images"):
         recipe(run, teachers=(nothing,)).validate()
     recipe(run, teachers=(TrainedNetwork(network=TEACHER, path="stage:teacher"),)).validate()
+
+
+def test_images_without_labels_are_learnt_from_the_teacher(run):
+    given = recipe(run, kd_rate=0.5)
+    variables, batch = given.init(jax.random.key(0)), first_batch(given)
+    unlabelled = dataclasses.replace(batch, targets=jnp.full_like(batch.targets, UNLABELLED))
+    loss = given.loss(variables, unlabelled, given.counts(unlabelled), jax.random.key(1))
+    taught = dataclasses.replace(given, kd_rate=1.0).loss(variables, batch, given.counts(batch), jax.random.key(1))
+    np.testing.assert_allclose(loss.loss, 0.5 * taught.loss, rtol=1e-6)
+    assert loss.metrics["divergence"].count == 4

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.losses import bce_dice_loss
 from jaxkd.recipes.segmentation import Segmentation
+from jaxkd.records import UNLABELLED
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import MeshShape
@@ -149,3 +151,32 @@ def test_auxiliary_heads_add_their_losses():
     )
     np.testing.assert_allclose(with_head, without + 0.5 * jnp.mean(alone), rtol=1e-6)
     assert head.shape == (4,)
+
+
+def test_unlabelled_pixels_and_images_cost_nothing():
+    given = recipe(network=OneLayer(), augmentation=None)
+    variables, batch = given.init(jax.random.key(0)), first_batch(given)
+    targets = np.array(batch.targets)
+    targets[2:] = UNLABELLED
+    targets[0, :, :3] = UNLABELLED
+    partly = dataclasses.replace(batch, targets=jnp.asarray(targets))
+    counts = given.counts(partly)
+    assert (counts["images"], counts["labelled"]) == (4, 2)
+    output = given.loss(variables, partly, counts, jax.random.key(1))
+    # The statistics are those of all four images, labelled or not.
+    maps, _ = given.outputs(variables, batch, jax.random.key(1))
+    logits = maps.logits[..., 0]
+    expected = (
+        bce_dice_loss(logits[:1, :, 3:], batch.targets[:1, :, 3:]),
+        bce_dice_loss(logits[1:2], batch.targets[1:2]),
+    )
+    np.testing.assert_allclose(output.loss, (expected[0][0] + expected[1][0]) / 2, rtol=1e-6)
+    assert output.metrics["dice_loss"].count == 2
+    nothing = dataclasses.replace(batch, targets=jnp.full_like(batch.targets, UNLABELLED))
+    value, gradient = jax.value_and_grad(
+        lambda params: (
+            given.loss(variables.replace(params=params), nothing, given.counts(nothing), jax.random.key(1)).loss
+        )
+    )(variables.params)
+    assert value == 0
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))

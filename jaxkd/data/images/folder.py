@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from jaxkd.data.images import reading
 from jaxkd.data.images.folder_layout import ImagePair, split_pairs
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.source import ImageExample, ImageSource, require_disjoint_groups
+from jaxkd.records import UNLABELLED
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 
@@ -30,6 +33,9 @@ class ImageFolder(ImageSource):
     images/ masks/
     train/images/ train/masks/ val/images/ val/masks/ test/images/ test/masks/
     ```
+
+    A folder `unlabelled` beside `images`, or in `train`, has images without masks, for training: all of their pixels
+    are `jaxkd.records.UNLABELLED`.
 
     An image and its mask have the same stem, to which the mask's may add `_segmentation` or `_mask`; files are JPEG,
     PNG, BMP or TIFF.  `jaxkd.data.images.reading` says how each kind is read, and which masks are accepted.
@@ -99,7 +105,8 @@ class ImageFolder(ImageSource):
         """Return the hash of names and contents of the files of a split."""
         whole = hashlib.sha256()
         for pair, image, mask in _stamped(self._pairs(split)):
-            whole.update(f"{pair.key}\0{_sha256(pair.image, image)}\0{_sha256(pair.mask, mask)}\n".encode())
+            hashed = "" if pair.mask is None or mask is None else _sha256(pair.mask, mask)
+            whole.update(f"{pair.key}\0{_sha256(pair.image, image)}\0{hashed}\n".encode())
         return {"path": whole.hexdigest()}
 
     def _folder(self) -> Path:
@@ -112,7 +119,7 @@ class ImageFolder(ImageSource):
 _Stamp = tuple[int, int]
 """Size and time of modification of a file."""
 
-_Stamped = tuple[tuple[ImagePair, _Stamp, _Stamp], ...]
+_Stamped = tuple[tuple[ImagePair, _Stamp, _Stamp | None], ...]
 
 
 def _groups_of(pattern: str) -> int:
@@ -123,7 +130,7 @@ def _groups_of(pattern: str) -> int:
 
 
 def _stamped(pairs: Sequence[ImagePair]) -> _Stamped:
-    return tuple((pair, _stamp(pair.image), _stamp(pair.mask)) for pair in pairs)
+    return tuple((pair, _stamp(pair.image), None if pair.mask is None else _stamp(pair.mask)) for pair in pairs)
 
 
 def _stamp(path: Path) -> _Stamp:
@@ -143,6 +150,10 @@ def _examples(folder: ImageFolder, stamped: _Stamped) -> LazyExamples:
 
 def _read(pair: ImagePair, folder: ImageFolder) -> ImageExample:
     image = reading.read_image(pair.image)
+    if pair.mask is None:
+        resized = reading.resize_image(image, *folder.size)
+        unlabelled = np.full(folder.size, UNLABELLED, np.uint8)
+        return ImageExample(key=pair.key, group=pair.group, image=resized, target=unlabelled)
     mask = reading.read_mask(pair.mask, threshold=folder.mask_threshold)
     if mask.shape != image.shape[:2]:
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape

@@ -18,6 +18,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 MASK_ENDINGS = ("_segmentation", "_mask")
 """Endings of a mask's stem beyond that of its image."""
 
+UNLABELLED_FOLDER = "unlabelled"
+"""Folder of training images without masks."""
+
 _PARTS = ("train", "val", "test")
 
 
@@ -26,18 +29,21 @@ class ImagePair:
     """An image file, and its mask."""
 
     key: str
-    """Path of the image within the folder, without `images` and the suffix: `train/ISIC_0000001`."""
+    """Path of the image within the folder, without `images` and the suffix: `train/ISIC_0000001`, or
+    `train/unlabelled/ISIC_0000002`."""
     group: str
     """Group, all of whose pairs are in one split."""
     image: Path
-    mask: Path
+    mask: Path | None
+    """None for an image that is unlabelled."""
 
 
 def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split, tuple[ImagePair, ...]]:
     """Return the pairs of each split, in the order of their keys; `ImageFolder` says which are where.
 
     Args:
-        folder: folder with `images` and `masks`, or with `train`, `val` and `test`, which have them.
+        folder: folder with `images` and `masks`, or with `train`, `val` and `test`, which have them; beside those for
+            training there may be a folder `unlabelled`, of training images without masks.
         group_pattern: regular expression whose first group, where it is found in a key, is the pair's group.  None: the
             stem of the image.
 
@@ -57,7 +63,15 @@ def split_pairs(folder: Path, *, group_pattern: str | None = None) -> dict[Split
             f"{folder} must hold images/ and masks/, or train/ and possibly val/ and test/, each of which holds "
             f"images/ and masks/, got {found}."
         )
-    if flat:
+    found = _split_pairs(folder, parts, group_pattern)
+    unlabelled = _unlabelled(folder / "train" if parts else folder, "train/" if parts else "", group_pattern)
+    found["train"] += unlabelled
+    return found
+
+
+def _split_pairs(folder: Path, parts: Sequence[str], group_pattern: str | None) -> dict[Split, tuple[ImagePair, ...]]:
+    """Return the pairs that have masks."""
+    if not parts:
         return _by_hash(_pairs(folder, "", group_pattern), ("train", "validation", "test"))
     train, *others = (_pairs(folder / part, f"{part}/", group_pattern) for part in parts)
     splits: dict[Split, tuple[ImagePair, ...]] = {}
@@ -104,6 +118,15 @@ def _pairs(folder: Path, prefix: str, group_pattern: str | None) -> tuple[ImageP
     return tuple(
         ImagePair(key=prefix + stem, group=_group(prefix + stem, path, group_pattern), image=path, mask=masks[stem])
         for stem, path in images.items()
+    )
+
+
+def _unlabelled(folder: Path, prefix: str, group_pattern: str | None) -> tuple[ImagePair, ...]:
+    if not (folder / UNLABELLED_FOLDER).is_dir():
+        return ()
+    keys = {f"{prefix}{UNLABELLED_FOLDER}/{stem}": path for stem, path in _by_stem(folder / UNLABELLED_FOLDER).items()}
+    return tuple(
+        ImagePair(key=key, group=_group(key, path, group_pattern), image=path, mask=None) for key, path in keys.items()
     )
 
 

@@ -26,7 +26,7 @@ class ImageExample:
     image: UInt8[np.ndarray, "h w 3"]
     """Red, green and blue, from 0 to 255."""
     target: np.ndarray
-    """Mask `[h w]` of 0 and 1, uint8, for segmentation; other tasks have others."""
+    """Mask `[h w]` of 0, 1 and `jaxkd.records.UNLABELLED`, uint8, for segmentation; other tasks have others."""
     stratum: str = ""
     """Subset whose results are given separately, such as a level of severity; empty if there is none."""
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, UInt8
 from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.evals.vision.pictures import outlines, thumbnail
 from jaxkd.metrics import binary_segmentation_metrics
+from jaxkd.records import UNLABELLED
 from jaxkd.training.evaluator import Column, Evaluator
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.picture import Overlay, Picture
@@ -54,7 +55,7 @@ class SegmentationScores(Evaluator):
             each stratum, if there are several, as `dice_NAME`; and some pictures.
 
         Raises:
-            ValueError: no images.
+            ValueError: no images, or pixels that are unlabelled.
         """
         examples = [
             one for one in self.data.examples(self.split) if self.stratum is None or one.stratum == self.stratum
@@ -64,6 +65,11 @@ class SegmentationScores(Evaluator):
                 f"data must have images in {self.split}, got none{f' of {self.stratum!r}' if self.stratum else ''} in "
                 f"{type(self.data).__name__}."
             )
+        for one in examples:
+            if (one.target == UNLABELLED).any():
+                raise ValueError(
+                    f"masks must be known in {self.split}, got unlabelled pixels in {one.key!r}. Leave the image out."
+                )
         found = np.concatenate(list(_masks(model, examples, self.rows)))
         truth = np.stack([one.target for one in examples]).astype(bool)
         scores = binary_segmentation_metrics(found, truth)

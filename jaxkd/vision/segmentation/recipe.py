@@ -4,11 +4,13 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from jaxkd.losses import bce_dice_loss, binary_cross_entropy, dice_loss
-from jaxkd.records import ImageBatch, Mean
+from jaxkd.losses.reduce import reported
+from jaxkd.records import UNLABELLED, ImageBatch, Mean
 from jaxkd.training.recipe import Curve
+from jaxkd.typing import Scalar
 from jaxkd.vision.recipe import NetworkRecipe
 from jaxkd.vision.segmentation.maps import SegmentationMaps
 
@@ -18,7 +20,8 @@ class SegmentationRecipe(NetworkRecipe):
     """Recipe that trains a network with one class, foreground against background.
 
     The label loss of an image is `dice_weight` times its Dice loss plus `bce_weight` times the mean binary cross
-    entropy of its pixels, and the same of each auxiliary head times its weight.
+    entropy of its pixels, and the same of each auxiliary head times its weight.  Pixels that are unlabelled cost
+    nothing, and the mean is over images with any other.
     """
 
     dice_weight: float = 0.6
@@ -57,20 +60,31 @@ class SegmentationRecipe(NetworkRecipe):
             Curve(metric="cross_entropy", title="Cross entropy", unit="nats a pixel"),
         )
 
+    def counts(self, batch: ImageBatch) -> dict[str, Array]:
+        labelled = jnp.any(batch.targets != UNLABELLED, axis=(1, 2))
+        return super().counts(batch) | {"labelled": jnp.sum(labelled, dtype=jnp.float32)}
+
     def label_loss(self, maps: SegmentationMaps, batch: ImageBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
-        """Return the label loss of each image, and the metrics of its terms."""
-        logits, targets = maps.logits[..., 0], batch.targets
-        total = self._weighted(logits, targets)
+        """Return the label loss of each image, 0 for one without labels, and the metrics of its terms."""
+        logits, targets, mask = maps.logits[..., 0], batch.targets, batch.targets != UNLABELLED
+        total = self._weighted(logits, targets, mask)
         # Without weights the auxiliary heads are not trained.
         for weight, auxiliary in zip(self.auxiliary_weights, maps.auxiliary, strict=False):
-            total += weight * self._weighted(auxiliary[..., 0], targets)
-        nats = jnp.mean(binary_cross_entropy(logits, targets), axis=(1, 2))
-        return total, {"dice_loss": over_images(dice_loss(logits, targets)), "cross_entropy": over_images(nats)}
+            total += weight * self._weighted(auxiliary[..., 0], targets, mask)
+        pixels = jnp.sum(mask, axis=(1, 2))
+        nats = jnp.sum(jnp.where(mask, binary_cross_entropy(logits, targets), 0), axis=(1, 2)) / jnp.maximum(pixels, 1)
+        labelled = pixels > 0
+        return total, {
+            "dice_loss": reported(dice_loss(logits, targets, mask=mask), labelled),
+            "cross_entropy": reported(nats, labelled),
+        }
 
-    def _weighted(self, logits: Float[Array, "b h w"], targets: UInt8[Array, "b h w"]) -> Float[Array, " b"]:
-        return bce_dice_loss(logits, targets, bce_weight=self.bce_weight, dice_weight=self.dice_weight)
+    def _weighted(
+        self, logits: Float[Array, "b h w"], targets: UInt8[Array, "b h w"], mask: Bool[Array, "b h w"]
+    ) -> Float[Array, " b"]:
+        return bce_dice_loss(logits, targets, bce_weight=self.bce_weight, dice_weight=self.dice_weight, mask=mask)
 
 
-def over_images(values: Float[Array, " b"]) -> Mean:
-    """Return the mean over images of a reported quantity, gradient-stopped."""
-    return Mean(total=jax.lax.stop_gradient(jnp.sum(values)), count=jnp.asarray(values.size, values.dtype))
+def mean_label_loss(label: Float[Array, " b"], counts: dict[str, Array]) -> Scalar:
+    """Return the sum of the label losses of images over the number of those that have labels; 0 without any."""
+    return jnp.sum(label) / jnp.maximum(counts["labelled"], 1)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from jaxkd.data.images import ImageFolder, require_disjoint_groups
 from jaxkd.data.images import folder as folder_module
+from jaxkd.records import UNLABELLED
 
 RNG = np.random.default_rng(0)
 STEMS = tuple(f"ISIC_{number:04d}" for number in range(12))
@@ -87,6 +88,21 @@ def test_a_changed_file_is_read_again(split_folder):
     (split_folder / "train" / "masks" / "a0_segmentation.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a0_segmentation\.png must be an image that can be read"):
         source.validate()
+
+
+def test_images_without_masks_are_for_training(split_folder):
+    folder = ImageFolder(path=str(split_folder), height=8, width=8)
+    hashes = folder.input_hashes("train")
+    (split_folder / "train/unlabelled").mkdir()
+    Image.fromarray(RNG.integers(0, 255, (20, 30, 3)).astype(np.uint8)).save(split_folder / "train/unlabelled/x.png")
+    *_, last = folder.examples("train")
+    assert (last.key, last.group) == ("train/unlabelled/x", "x")
+    assert last.image.shape == (8, 8, 3)
+    np.testing.assert_array_equal(last.target, np.full((8, 8), UNLABELLED, np.uint8))
+    assert [key for key, _ in folder.groups("train")].count("train/unlabelled/x") == 1
+    assert not any("unlabelled" in key for split in ("validation", "test") for key, _ in folder.groups(split))
+    folder.validate()
+    assert folder.input_hashes("train") != hashes
 
 
 def test_a_home_folder_is_expanded(split_folder, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxkd.evals.vision import SegmentationScores
+from jaxkd.records import UNLABELLED
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.vision.network import NetworkModel
 from tests.vision.tiny_images import Discs, OneLayer
@@ -65,3 +66,13 @@ def test_one_stratum(model):
     assert "dice_odd" not in found.metrics
     with pytest.raises(ValueError, match=r"data must have images in test, got none of 'severe' in Discs\."):
         dataclasses.replace(scores, stratum="severe")(model)
+
+
+def test_masks_must_be_known(model):
+    class Unknown(Discs):
+        def examples(self, split):
+            first, *others = super().examples(split)
+            return [dataclasses.replace(first, target=np.full_like(first.target, UNLABELLED)), *others]
+
+    with pytest.raises(ValueError, match="masks must be known in test, got unlabelled pixels in 'test/0'"):
+        SegmentationScores(data=Unknown())(model)

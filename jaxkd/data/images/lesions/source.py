@@ -11,6 +11,7 @@ from jaxkd.data.images.lesions import appearance, outlines, textures
 from jaxkd.data.images.lesions.appearance import APPEARANCES, Severity
 from jaxkd.data.images.lesions.photographs import Photograph, photographs
 from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.records import UNLABELLED
 from jaxkd.typing import Split
 
 _LEVELS: tuple[Severity, ...] = get_args(Severity)
@@ -41,6 +42,8 @@ class Lesions(ImageSource):
     """Number of validation images."""
     test: int = 300
     """Number of test images."""
+    labelled: int | None = None
+    """Number of training images with a mask, the first ones; the pixels of the others are unlabelled.  None: all."""
     seed: int = 0
     """Random seed.  An example is a function of it, the split and the index, so a longer split begins with a shorter
     one."""
@@ -51,6 +54,10 @@ class Lesions(ImageSource):
         for name in get_args(Split):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if self.labelled is not None and not 0 <= self.labelled <= self.train:
+            raise ValueError(
+                f"labelled must be in [0, {self.train}], the number of training images, got {self.labelled}."
+            )
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}.")
 
@@ -125,11 +132,14 @@ def _draw(source: Lesions, split: Split, index: int) -> ImageExample:
     image = image + hairs * (_HAIR - image)
     vignette, gradient = rng.uniform(*look.vignette), rng.uniform(*look.gradient)
     image = image * appearance.draw_light(rng, side, vignette=vignette, gradient=gradient)[..., None]
+    mask = (np.max(depths, axis=0) > 0).astype(np.uint8)
+    if split == "train" and source.labelled is not None and index >= source.labelled:
+        mask = np.full_like(mask, UNLABELLED)
     return ImageExample(
         key=_key(split, index),
         group=_group(photograph),
         image=np.clip(np.rint(image), 0, 255).astype(np.uint8),
-        target=(np.max(depths, axis=0) > 0).astype(np.uint8),
+        target=mask,
         stratum=_level(index),
     )
 

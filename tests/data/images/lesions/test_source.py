@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from scipy import ndimage
 from jaxkd.data.images.lesions import outlines
 from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.source import require_disjoint_groups
+from jaxkd.records import UNLABELLED
 
 SMALL = Lesions(side=64, train=30, validation=6, test=60)
 
@@ -26,6 +28,18 @@ def test_an_example_is_a_function_of_seed_split_and_index(packaged_images):
         "train-00001-moderate",
         "train-00002-severe",
     ]
+
+
+def test_only_the_first_training_images_are_labelled(packaged_images):
+    source = Lesions(side=32, train=4, test=1, labelled=2)
+    whole, partly = (dataclasses.replace(source, labelled=one).examples("train") for one in (None, 2))
+    for number, (one, other) in enumerate(zip(whole, partly, strict=True)):
+        np.testing.assert_array_equal(one.image, other.image)
+        expected = one.target if number < 2 else np.full_like(one.target, UNLABELLED)
+        np.testing.assert_array_equal(other.target, expected)
+    assert source.examples("test")[0].target.max() == 1
+    with pytest.raises(ValueError, match=r"labelled must be in \[0, 4\], the number of training images, got 5\."):
+        Lesions(side=32, train=4, labelled=5)
 
 
 def test_levels_are_thirds_and_groups_are_photographs_in_one_split(packaged_images):
