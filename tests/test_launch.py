@@ -77,9 +77,9 @@ SLURM = {
 """Slurm's commands, as far as the script uses them; they log what they were told."""
 
 
-def slurm_job(folder, python, *, signal_after="running"):
+def slurm_job(folder, python, *, signal_after="running", **commands):
     """Run the script with a `python` of these lines; USR1 arrives when the log has a line `signal_after`."""
-    for name, lines in (SLURM | {"python": python}).items():
+    for name, lines in (SLURM | commands | {"python": python}).items():
         path = folder / name
         path.write_text(f"#!/bin/bash\n{lines}\n")
         path.chmod(0o755)
@@ -110,10 +110,12 @@ def test_a_slurm_job_that_is_done_or_failed_is_not(tmp_path, status):
     assert slurm_job(tmp_path, f"exit {status}") == (status, [])
 
 
-def test_a_slurm_job_at_its_time_limit_stops_the_run_and_is_queued_again(tmp_path):
+# Where `scancel` takes a second, the tasks have ended before the script waits for them again.
+@pytest.mark.parametrize("scancel", [SLURM["scancel"], f"{SLURM['scancel']}; /bin/sleep 1"], ids=["at once", "slow"])
+def test_a_slurm_job_at_its_time_limit_stops_the_run_and_is_queued_again(tmp_path, scancel):
     program = f"""trap 'echo saved >> "$LOG"; exit {INTERRUPTED}' TERM; echo running >> "$LOG"
 for _ in $(seq 3000); do /bin/sleep 0.01; done"""
-    status, log = slurm_job(tmp_path, program)
+    status, log = slurm_job(tmp_path, program, scancel=scancel)
     assert status == INTERRUPTED
     assert log == ["running", "scancel --signal=TERM 7", "saved", "sleep 20", "scontrol requeue 7"]
 
