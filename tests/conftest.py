@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import jaxtyping
 import pytest
@@ -56,13 +57,24 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
 pytest_plugins = ["tests.assets", "tests.tiny_preferences", "tests.tiny_runs"]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
     """Fail what is skipped where nothing may be passed over, as in CI, which has every asset and every extra."""
-    report = yield
+    return _nothing_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[pytest.CollectReport]:
+    """Fail modules that are skipped as a whole there too."""
+    return _nothing_skipped((yield))
+
+
+def _nothing_skipped(report: Report) -> Report:
     if report.skipped and os.environ.get("JAXKD_SKIP_NOTHING") == "1":
         report.outcome, report.longrepr = "failed", f"JAXKD_SKIP_NOTHING=1 allows no skipped test: {report.longrepr}"
     return report
