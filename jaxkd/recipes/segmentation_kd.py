@@ -27,7 +27,7 @@ class SegmentationKD(SegmentationRecipe):
     maps, and `attention_rate` times the distance of attention maps over the pairs of `layers`.  Teachers see the images
     as they were augmented for the student.
 
-    Source: Hinton et al. (arXiv 1503.02531), section 2, at each pixel; Shu et al. (arXiv 2011.13256), equation 2;
+    Source: Hinton et al. (arXiv 1503.02531), section 2, at each pixel; Shu et al. (arXiv 2011.13256), section 3.2;
     Zagoruyko & Komodakis (arXiv 1612.03928), section 3.1.  VFFM-UNet does no distillation.  Deviation: several teachers
     count equally.
     """

@@ -17,7 +17,7 @@ class Depthwise(nnx.Module):
 
     The kernel has the shape [rows, columns, 1, c] of a grouped convolution and the result is equal to rounding, but it
     is computed as a sum of shifted products, in float32: one for each weight of a channel.  On a CPU, XLA's grouped
-    convolution takes 8 to 50 times as long, and with both gradients 4 to 200 times.  All platforms compute this form.
+    convolution is many times slower.  All platforms compute this form.
     """
 
     def __init__(

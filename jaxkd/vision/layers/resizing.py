@@ -45,7 +45,7 @@ def resize(
     """Resize by bilinear interpolation, without antialiasing; gradients are taken in reverse mode only.
 
     The gradient collects for each pixel what the results around it send back.  JAX's own gradient of a gather is a
-    scatter, which takes ten times as long on a processor.
+    scatter, which takes much longer on a processor.
 
     Args:
         images: images or feature maps.
