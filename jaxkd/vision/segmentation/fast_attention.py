@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.vision.layers import dropout, gelu, linear, pixelwise, resize
+from jaxkd.vision.layers import dropout, gelu, layer_norm, linear, pixelwise, resize
 
 Variant: TypeAlias = Literal["released", "intended"]
 """Which of the two an attention computes.
@@ -49,7 +49,7 @@ class FastAttention(nnx.Module):
         self.scale = max(features // heads, 1) ** -0.5
         self.query = linear(features, heads, bias=False, rngs=rngs)
         self.transform = pixelwise(features, features, rngs=rngs)
-        self.norm = nnx.LayerNorm(features, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+        self.norm = layer_norm(features, rngs=rngs)
         self.key = linear(features, heads, bias=False, rngs=rngs)
         self.value = linear(features, features, bias=False, rngs=rngs)
         self.project = linear(features, features, rngs=rngs)

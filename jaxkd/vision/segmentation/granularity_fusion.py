@@ -5,7 +5,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.vision.layers import BatchNorm, average_pool, conv, dropout_masks, gelu, linear, pixelwise, repeat_pixels
+from jaxkd.vision.layers import (
+    BatchNorm,
+    average_pool,
+    conv,
+    dropout_masks,
+    gelu,
+    layer_norm,
+    linear,
+    pixelwise,
+    repeat_pixels,
+)
 from jaxkd.vision.segmentation.fast_attention import AttentionForm, FastAttention, Variant
 
 
@@ -130,7 +140,7 @@ class FastformerBlock(nnx.Module):
     """
 
     def __init__(self, features: int, *, fusion: GranularityFusion, rngs: nnx.Rngs):
-        self.norm = nnx.LayerNorm(features, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+        self.norm = layer_norm(features, rngs=rngs)
         self.fusion = fusion
         self.up = pixelwise(features, features, rngs=rngs)
         self.down = pixelwise(features, features, rngs=rngs)

@@ -1,11 +1,10 @@
 """Grouped multi-axis Hadamard product attention, the block of EGE-UNet's coarse stages."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import Depthwise, layer_norm, pixelwise, resize, uniform_by_inputs
+from jaxkd.vision.layers import Depthwise, gelu, layer_norm, pixelwise, resize, uniform_by_inputs
 
 EPSILON = 1e-6
 """Added to the variance of layer normalisations."""
@@ -58,10 +57,10 @@ class HadamardAttention(nnx.Module):
             first * self.plane(height, width),
             second * self.rows(height, 1),
             third * self.columns(1, width),
-            self.local(jax.nn.gelu(self.local_mix(fourth), approximate=False)),
+            self.local(gelu(self.local_mix(fourth))),
         )
         joint = self.joint(self.joint_norm(jnp.concatenate(parts, axis=-1)))
-        return self.out(jax.nn.gelu(joint, approximate=False))
+        return self.out(gelu(joint))
 
 
 class AxisMap(nnx.Module):
@@ -89,4 +88,4 @@ class AxisMap(nnx.Module):
     def __call__(self, height: int, width: int) -> Float[Array, "1 h w c"]:
         """Return the factors at `height` rows and `width` columns."""
         factors = resize(self.factors[...], (height, width), align_corners=True)
-        return self.mix(jax.nn.gelu(self.smooth(factors), approximate=False))
+        return self.mix(gelu(self.smooth(factors)))

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import GroupNorm, conv, max_pool, pixelwise, resize
+from jaxkd.vision.layers import GroupNorm, conv, gelu, max_pool, pixelwise, resize
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.segmentation.ege_unet.aggregation import GroupAggregationBridge
 from jaxkd.vision.segmentation.ege_unet.hadamard import GROUPS, HadamardAttention
@@ -104,7 +103,7 @@ class EGEUNetModule(nnx.Module):
         for place in range(STAGES - 1):
             images = self.encoder[f"stage{place}"](images)
             encoded.append(images)
-        bottom = merged = images = _gelu(self.bottom(images))
+        bottom = merged = images = gelu(self.bottom(images))
         for place, skip in enumerate(reversed(encoded)):
             images, merged, prediction = self.decoder[f"stage{place}"](images, merged, skip)
             decoded.append(images)
@@ -121,7 +120,7 @@ class PooledStage(nnx.Module):
 
     def __call__(self, images: Float[Array, "b h w before"]) -> Float[Array, "b rows columns c"]:
         """Return the stage's map."""
-        return _gelu(max_pool(self.norm(self.transform(images)), 2))
+        return gelu(max_pool(self.norm(self.transform(images)), 2))
 
 
 class BridgedStage(nnx.Module):
@@ -140,11 +139,7 @@ class BridgedStage(nnx.Module):
     ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"], Float[Array, "b h w classes"]]:
         """Return the stage's map, the bridge's, which is `coarse` for the next stage, and the prediction."""
         size = (fine.shape[1], fine.shape[2])
-        images = _gelu(resize(self.norm(self.transform(images)), size, align_corners=True))
+        images = gelu(resize(self.norm(self.transform(images)), size, align_corners=True))
         prediction = self.head(images)
         merged = self.bridge(coarse, fine, prediction)
         return images + merged, merged, prediction
-
-
-def _gelu(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return jax.nn.gelu(values, approximate=False)

@@ -1,10 +1,9 @@
 """Encoder of MISSFormer: a hierarchical transformer with Enhanced Mix-FFN."""
 
-import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.layers import layer_norm
+from jaxkd.vision.layers import gelu, layer_norm
 from jaxkd.vision.segmentation.missformer.attention import EfficientAttention
 from jaxkd.vision.segmentation.missformer.weights import Distribution, depthwise, linear, strided
 
@@ -41,7 +40,7 @@ class EnhancedMixFFN(nnx.Module):
     def __call__(self, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Return the network's output."""
         inner = self.inner(images)
-        return self.out(jax.nn.gelu(self.norm(self.local(inner) + inner), approximate=False))
+        return self.out(gelu(self.norm(self.local(inner) + inner)))
 
 
 class MixBlock(nnx.Module):
