@@ -50,7 +50,19 @@ class NetworkRecipe(Recipe):
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         self.network.require_size(*self.data.size)
-        jax.eval_shape(self._trained_outputs, self.abstract(), self.abstract_batch(), jax.random.key(0))
+        outputs, _ = jax.eval_shape(self.outputs, self.abstract(), self.abstract_batch(), jax.random.key(0))
+        self.require_outputs(outputs)
+
+    def require_outputs(self, outputs: Any) -> None:
+        """Reject a network whose outputs the loss does not take.  Default: accept any.
+
+        Args:
+            outputs: shapes of the outputs in training.
+
+        Raises:
+            ValueError: such outputs.
+        """
+        del outputs
 
     def reads_whole_batches(self) -> bool:
         return bool(self.network.abstract()[1])
@@ -106,9 +118,6 @@ class NetworkRecipe(Recipe):
             variables.params[STUDENT], variables.state.get(STUDENT, {}), batch.images, train=True, key=key
         )
         return outputs, variables.state | ({STUDENT: state} if state else {})
-
-    def _trained_outputs(self, variables: Variables, batch: ImageBatch, key: Key) -> Any:
-        return self.outputs(variables, batch, key)
 
 
 def _variables(params: Params, state: Params, frozen: Params) -> Variables:

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
@@ -37,21 +36,17 @@ class SegmentationRecipe(NetworkRecipe):
         for name in ("dice_weight", "bce_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        maps = jax.eval_shape(
-            lambda variables, batch, key: self.outputs(variables, batch, key)[0],
-            self.abstract(),
-            self.abstract_batch(),
-            jax.random.key(0),
-        )
-        if maps.logits.shape[-1] != 1:
+
+    def require_outputs(self, outputs: SegmentationMaps) -> None:
+        if outputs.logits.shape[-1] != 1:
             raise ValueError(
-                f"network must have one class, foreground against background, got {maps.logits.shape[-1]}. Set its "
+                f"network must have one class, foreground against background, got {outputs.logits.shape[-1]}. Set its "
                 "classes to 1."
             )
-        if self.auxiliary_weights and len(self.auxiliary_weights) != len(maps.auxiliary):
+        if self.auxiliary_weights and len(self.auxiliary_weights) != len(outputs.auxiliary):
             raise ValueError(
                 f"auxiliary_weights must have one weight for each auxiliary head, got {len(self.auxiliary_weights)} "
-                f"for {len(maps.auxiliary)}."
+                f"for {len(outputs.auxiliary)}."
             )
 
     def curves(self) -> tuple[Curve, ...]:
