@@ -3,8 +3,6 @@
 import dataclasses
 import logging
 import re
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,8 +11,8 @@ from jaxkd.data import Jsonl
 from jaxkd.models import Pretrained
 from jaxkd.models.surgery import evenly_spaced
 from jaxkd.models.transformer.lora import LoRA
-from jaxkd.study.described.run import run_described
-from jaxkd.study.plans import check_target
+from jaxkd.study import Study
+from jaxkd.study.described.run import StudyOptions, run_described
 from jaxkd.two_models.method import PACKED, Method, chosen
 from jaxkd.two_models.split import split_file
 from jaxkd.two_models.study import TwoModels
@@ -26,7 +24,7 @@ PROGRAM = "python -m jaxkd.distill"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(StudyOptions):
     """Distil a teacher into a student, beside a control without a teacher and both models as they are.
 
     A model is a packaged model, a GGUF file, a Hugging Face folder or a hub id.  The config file that says the same is
@@ -61,41 +59,16 @@ class Command:
     """Compute in bfloat16, with parameters and optimizer in float32."""
     template: str | None = None
     """Rendering of prompts: chat, plain, or a Jinja file; by default chat for a model that has a chat template."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of the trainings."""
-    workdir: Path | None = None
-    """Folder of the study; runs/STUDENT_from_TEACHER by default."""
-    write_config: Path | None = None
-    """File to which the config is written, besides being printed."""
-    dry_run: bool = False
-    """Print the config, whether the stages fit, their time and disk, and the first examples; and stop."""
-    target: str | None = None
-    """Accelerators that a dry run plans for, such as h100-80gb, 8xh100-80gb or v5e-8; None: the devices at hand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Describe the study, print its config file, run it and print its table."""
-    import tyro
-
-    from jaxkd.runtime.program import run_program
-
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command = tyro.cli(Command, args=given, prog=PROGRAM, config=(tyro.conf.FlagCreatePairsOff,))
-    run_program(lambda: _distill(command, shlex.join([*PROGRAM.split(), *given])))
+    run_described(Command, _described, program=PROGRAM, arguments=arguments)
 
 
-def _distill(command: Command, typed: str) -> None:
-    check_target(command.target, dry_run=command.dry_run)
+def _described(command: Command, typed: str) -> tuple[Study, str]:
     models = two_models(command)
-    run_described(
-        models.study(),
-        models.config_file(typed),
-        workdir=_workdir(command),
-        command=typed,
-        write_config=command.write_config,
-        dry_run=command.dry_run,
-        target=command.target,
-    )
+    return models.study(), models.config_file(typed)
 
 
 def two_models(command: Command) -> TwoModels:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import re
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,8 +14,7 @@ from jaxkd.recipes.segmentation import Segmentation
 from jaxkd.recipes.segmentation_kd import SegmentationKD
 from jaxkd.study import Study
 from jaxkd.study.described.config_file import Constant, config_file
-from jaxkd.study.described.run import run_described
-from jaxkd.study.plans import check_target
+from jaxkd.study.described.run import StudyOptions, run_described
 from jaxkd.training import Optimizer, Recipe, Train
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.segmentation import EGEUNet, MISSFormer, UNet, VFFMUNet
@@ -30,7 +27,7 @@ SMOKE_STEPS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(StudyOptions):
     """Train a network on images with masks of one foreground class, and report its Dice coefficient on a test split.
 
     With --teacher, a second network learns from the teachers' probabilities as well, beside the one without.  The
@@ -60,41 +57,16 @@ class Command:
     """Images of a batch."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of the trainings."""
-    workdir: Path | None = None
-    """Folder of the study; runs/NETWORK_DATA by default."""
-    write_config: Path | None = None
-    """File to which the config is written, besides being printed."""
-    dry_run: bool = False
-    """Print the config, whether the stages fit, their time and disk; and stop."""
-    target: str | None = None
-    """Accelerators that a dry run plans for, such as h100-80gb, 8xh100-80gb or v5e-8; None: the devices at hand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Describe the study, print its config file, run it and print its table."""
-    import tyro
-
-    from jaxkd.runtime.program import run_program
-
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command = tyro.cli(Command, args=given, prog=PROGRAM, config=(tyro.conf.FlagCreatePairsOff,))
-    run_program(lambda: _segment(command, shlex.join([*PROGRAM.split(), *given])))
+    run_described(Command, _described, program=PROGRAM, arguments=arguments)
 
 
-def _segment(command: Command, typed: str) -> None:
-    check_target(command.target, dry_run=command.dry_run)
+def _described(command: Command, typed: str) -> tuple[Study, str]:
     made = study(command)
-    run_described(
-        made,
-        _config_text(command, made, typed),
-        workdir=command.workdir or Path("runs") / made.name,
-        command=typed,
-        write_config=command.write_config,
-        dry_run=command.dry_run,
-        target=command.target,
-    )
+    return made, _config_text(command, made, typed)
 
 
 def study(command: Command) -> Study:
