@@ -83,11 +83,17 @@ def _of_equation(equation: JaxprEqn, origins: Sequence[_Origin]) -> tuple[int, l
 def _of_scan(equation: JaxprEqn, origins: list[_Origin]) -> tuple[int, list[_Origin]]:
     """Count a scan's body, once the origins of what it carries no longer change."""
     body, length = equation.params["jaxpr"].jaxpr, equation.params["length"]
-    first = equation.params["num_consts"]
-    after = first + equation.params["num_carry"]
+    # Constants, carries, slices: a round takes slices of an axis less than the scan.  Parameters that count the three
+    # differ between versions of JAX.
+    after = sum(_same_rank(whole, one) for whole, one in zip(equation.invars, body.invars, strict=True))
+    first = after - sum(_same_rank(whole, one) for whole, one in zip(equation.outvars, body.outvars, strict=True))
     while True:
         count, results = _counted(body, origins)
         carried = [before | now for before, now in zip(origins[first:after], results, strict=False)]
         if carried == origins[first:after]:
             return length * count, results
         origins[first:after] = carried
+
+
+def _same_rank(first: Any, second: Any) -> bool:
+    return len(first.aval.shape) == len(second.aval.shape)
