@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxtyping import Array
 
-from jaxkd.records import ImageBatch, LossOutput, Variables
+from jaxkd.records import LossOutput, MaskBatch, Variables
 from jaxkd.typing import Key
 from jaxkd.vision.segmentation.recipe import SegmentationRecipe, mean_label_loss
 
@@ -22,7 +22,7 @@ class Segmentation(SegmentationRecipe):
     taken over one class, where value and gradient are 0; `bce_weight=0` reproduces it.
     """
 
-    def loss(self, variables: Variables, batch: ImageBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+    def loss(self, variables: Variables, batch: MaskBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         maps, state = self.outputs(variables, batch, key)
         label, metrics = self.label_loss(maps, batch)
         return LossOutput(loss=mean_label_loss(label, counts), state=state, metrics=metrics)

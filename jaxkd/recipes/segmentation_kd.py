@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxkd.losses import bernoulli_divergence
 from jaxkd.losses.feature import attention_transfer, channelwise_kd
 from jaxkd.losses.reduce import reported
-from jaxkd.records import ImageBatch, LossOutput, Variables
+from jaxkd.records import LossOutput, MaskBatch, Variables
 from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key, Params
 from jaxkd.vision.segmentation.maps import SegmentationMaps
@@ -47,7 +47,7 @@ class SegmentationKD(SegmentationRecipe):
     layers: tuple[tuple[int, int], ...] = ()
     """Pairs of feature maps of equal resolution, of the student and of each teacher, counted from 0."""
 
-    def loss(self, variables: Variables, batch: ImageBatch, counts: dict[str, Array], key: Key) -> LossOutput:
+    def loss(self, variables: Variables, batch: MaskBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, state = self.outputs(variables, batch, key)
         label, metrics = self.label_loss(student, batch)
         taught = [self._imitation(student, maps) for maps in self._teacher_maps(variables.frozen, batch)]
@@ -105,7 +105,7 @@ class SegmentationKD(SegmentationRecipe):
         teachers = ", ".join(f"{type(teacher.network).__name__} of {teacher.path}" for teacher in self.teachers)
         return f"{super().provenance()}; taught by {teachers}"
 
-    def _teacher_maps(self, frozen: Params, batch: ImageBatch) -> list[SegmentationMaps]:
+    def _teacher_maps(self, frozen: Params, batch: MaskBatch) -> list[SegmentationMaps]:
         return [
             jax.lax.stop_gradient(teacher.model(frozen[str(place)])(batch.images))
             for place, teacher in enumerate(self.teachers)

@@ -96,7 +96,7 @@ class NetworkRecipe(Recipe):
         size = " x ".join(map(str, self.data.size))
         return f"{type(self.network).__name__} of {count:,} parameters, from {type(self.data).__name__} at {size}"
 
-    def abstract_batch(self) -> ImageBatch:
+    def abstract_batch(self) -> ImageBatch[Any]:
         return _abstract_batch(self.data, self.rows)
 
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
@@ -105,14 +105,14 @@ class NetworkRecipe(Recipe):
             self.data.examples(split), rows=self.rows, seed=seed, augmentation=augmentation, share=share
         )
 
-    def counts(self, batch: ImageBatch) -> dict[str, jax.Array]:
+    def counts(self, batch: ImageBatch[Any]) -> dict[str, jax.Array]:
         return {"images": jnp.asarray(batch.images.shape[0], jnp.float32)}
 
     @property
     def counted(self) -> Count:
         return Count(name="images", word="images", column="images\ntrained on")
 
-    def outputs(self, variables: Variables, batch: ImageBatch, key: Key) -> tuple[Any, Params]:
+    def outputs(self, variables: Variables, batch: ImageBatch[Any], key: Key) -> tuple[Any, Params]:
         """Return the network's outputs in training, and the state of `variables` after them."""
         outputs, state = self.network.apply(
             variables.params[STUDENT], variables.state.get(STUDENT, {}), batch.images, train=True, key=key
@@ -125,10 +125,10 @@ def _variables(params: Params, state: Params, frozen: Params) -> Variables:
 
 
 @functools.lru_cache(maxsize=32)
-def _abstract_batch(data: ImageSource, rows: int) -> ImageBatch:
+def _abstract_batch(data: ImageSource, rows: int) -> ImageBatch[Any]:
     example = data.examples("train")[0]
     shapes: Any = {
-        "images": jax.ShapeDtypeStruct((rows, *data.size, 3), jnp.uint8),
-        "targets": jax.ShapeDtypeStruct((rows, *example.target.shape), example.target.dtype),
+        "images": jax.ShapeDtypeStruct((rows, *example.image.shape), jnp.uint8),
+        "targets": jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape), leaf.dtype), example.target),
     }
     return ImageBatch(**shapes)

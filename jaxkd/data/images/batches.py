@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
@@ -19,7 +20,7 @@ from jaxkd.sharding import WHOLE, Share
 if TYPE_CHECKING:
     import grain
 
-Augment = Callable[[UInt8[np.ndarray, "h w 3"], np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+Augment = Callable[[UInt8[np.ndarray, "h w c"], Any, np.random.Generator], tuple[np.ndarray, Any]]
 """Function from image, target and generator to another image and target of the same shapes and types."""
 
 _STEPS = 2**31
@@ -74,16 +75,16 @@ class _Batch:
     augmentation: Augment | None
     mine: slice
 
-    def __call__(self, step: int) -> ImageBatch:
+    def __call__(self, step: int) -> ImageBatch[Any]:
         pairs = [self._row(int(step), row) for row in range(*self.mine.indices(self.rows))]
         arrays: Any = {
             "images": _stacked("images", [image for image, _ in pairs]),
-            "targets": _stacked("targets", [target for _, target in pairs]),
+            "targets": jax.tree.map(lambda *of: _stacked("targets", of), *(target for _, target in pairs)),
         }
         # NumPy arrays instead of JAX arrays: the loop moves them to the devices.
         return ImageBatch(**arrays)
 
-    def _row(self, step: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, step: int, row: int) -> tuple[np.ndarray, Any]:
         epoch, place = divmod(step * self.rows + row, len(self.examples))
         example = self.examples[int(_order(self.seed, epoch, len(self.examples))[place])]
         if self.augmentation is None:

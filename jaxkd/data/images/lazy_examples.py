@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import overload
 
+import jax
+import numpy as np
+
 from jaxkd.data.images.source import ImageExample
 
 
@@ -56,9 +59,10 @@ class LazyExamples(Sequence[ImageExample]):
         example = self._kept.get(index)
         if example is None:
             example = self._read(index)
-            example.image.setflags(write=False)
-            example.target.setflags(write=False)
-            size = example.image.nbytes + example.target.nbytes
+            arrays: list[np.ndarray] = [example.image, *jax.tree.leaves(example.target)]
+            for array in arrays:
+                array.setflags(write=False)
+            size = sum(array.nbytes for array in arrays)
             with self._lock:
                 if index not in self._kept and size <= self._room:
                     self._kept[index] = example

@@ -16,17 +16,18 @@ class ImageExample:
     """An image, and the target to learn.
 
     Raises:
-        ValueError: an image that is not uint8 of shape [h, w, 3].
+        ValueError: an image that is not uint8 of shape [h, w, 3] or [h, w, 4].
     """
 
     key: str
     """Permanent name, which does not change when examples are added."""
     group: str
     """Group, all of whose examples are in one split: a patient, a slab, a photograph."""
-    image: UInt8[np.ndarray, "h w 3"]
-    """Red, green and blue, from 0 to 255."""
-    target: np.ndarray
-    """Mask `[h w]` of 0, 1 and `jaxkd.records.UNLABELLED`, uint8, for segmentation; other tasks have others."""
+    image: UInt8[np.ndarray, "h w c"]
+    """Red, green and blue, from 0 to 255, and thermal as a fourth channel where there is one."""
+    target: Any
+    """Mask `[h w]` of 0, 1 and `jaxkd.records.UNLABELLED`, uint8, for segmentation; `jaxkd.records.Boxes` of NumPy
+    arrays, the same number in all images, for detection."""
     stratum: str = ""
     """Subset whose results are given separately, such as a level of severity; empty if there is none."""
 
@@ -34,9 +35,9 @@ class ImageExample:
         # `Any`: callers may not have checked their types.
         image: Any = self.image
         dtype, shape = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", ())
-        if dtype != np.uint8 or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+        if dtype != np.uint8 or len(shape) != 3 or shape[-1] not in (3, 4) or 0 in shape:
             raise ValueError(
-                f"image must be uint8 of shape [height, width, 3], got {dtype} of shape {shape} in {self.key!r}. "
+                f"image must be uint8 of shape [height, width, 3 or 4], got {dtype} of shape {shape} in {self.key!r}. "
                 "Scale it to 0 to 255, and repeat a grey channel three times."
             )
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from jaxkd.losses import bce_dice_loss, binary_cross_entropy, dice_loss
 from jaxkd.losses.reduce import reported
-from jaxkd.records import UNLABELLED, ImageBatch, Mean
+from jaxkd.records import UNLABELLED, MaskBatch, Mean
 from jaxkd.training.recipe import Curve
 from jaxkd.typing import Scalar
 from jaxkd.vision.recipe import NetworkRecipe
@@ -55,11 +55,11 @@ class SegmentationRecipe(NetworkRecipe):
             Curve(metric="cross_entropy", title="Cross entropy", unit="nats a pixel"),
         )
 
-    def counts(self, batch: ImageBatch) -> dict[str, Array]:
+    def counts(self, batch: MaskBatch) -> dict[str, Array]:
         labelled = jnp.any(batch.targets != UNLABELLED, axis=(1, 2))
         return super().counts(batch) | {"labelled": jnp.sum(labelled, dtype=jnp.float32)}
 
-    def label_loss(self, maps: SegmentationMaps, batch: ImageBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
+    def label_loss(self, maps: SegmentationMaps, batch: MaskBatch) -> tuple[Float[Array, " b"], dict[str, Mean]]:
         """Return the label loss of each image, 0 for one without labels, and the metrics of its terms."""
         logits, targets, mask = maps.logits[..., 0], batch.targets, batch.targets != UNLABELLED
         total = self._weighted(logits, targets, mask)

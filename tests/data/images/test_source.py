@@ -39,7 +39,7 @@ class Given(ImageSource):
     ],
 )
 def test_an_image_of_another_type_or_shape_is_refused(image, got):
-    with pytest.raises(ValueError, match=rf"image must be uint8 of shape \[height, width, 3\], got {got} in 'a'"):
+    with pytest.raises(ValueError, match=rf"image must be uint8 of shape \[height, width, 3 or 4\], got {got} in 'a'"):
         ImageExample(key="a", group="a", image=image, target=np.zeros((2, 3), np.uint8))
 
 

@@ -1,0 +1,1 @@
+"""Detection of objects: networks with a pyramid of maps, their outputs, and which cell learns which object."""
