@@ -32,6 +32,7 @@ MARGIN = 0.01
 """Dice that VFFM-UNet may lack of a plain U-Net of three times its parameters."""
 
 STUDENTS = (
+    ("student_20_of_600_distilled", "student_20"),
     ("student_60_of_600_distilled", "student_60"),
     ("student_60_distilled", "student_60"),
     ("student_600_distilled", "student_600"),
