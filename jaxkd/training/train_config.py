@@ -97,8 +97,8 @@ class TrainConfig(Stage):
             )
         if self.accumulation > 1 and self.recipe.reads_whole_batches():
             raise ValueError(
-                f"accumulation must be 1 for a network with statistics of the batch, got {self.accumulation}: those of "
-                "its parts are others, and so would be the result. Take fewer rows."
+                f"accumulation must be 1 for a loss that reads statistics of the whole batch, got {self.accumulation}: "
+                "those of its parts are others, and so would be the result. Take fewer rows."
             )
         if self.keep_best is not None and not self.validation:
             raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
