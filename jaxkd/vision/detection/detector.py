@@ -8,10 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxkd.typing import Params
-from jaxkd.vision.detection.gfl_head import GFLHead, classified
-from jaxkd.vision.detection.normalization import Norm
-from jaxkd.vision.detection.pyramid import BACKBONE_LEVELS, FIRST_LEVEL, FPN
-from jaxkd.vision.detection.resnet import Depth, stage_channels
+from jaxkd.vision.detection.modules.gfl_head import GFLHead, classified
+from jaxkd.vision.detection.modules.normalization import Norm
+from jaxkd.vision.detection.modules.pyramid import BACKBONE_LEVELS, FIRST_LEVEL, FPN
+from jaxkd.vision.detection.modules.resnet import Depth, stage_channels
 from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.pixels import SIGNED, Pixels
 

@@ -12,9 +12,9 @@ from jaxkd.networks.functional import Stateful, stateful
 from jaxkd.typing import Key, Params
 from jaxkd.vision.detection.detector import VISIBLE_AND_THERMAL, Detector
 from jaxkd.vision.detection.maps import DetectionMaps
-from jaxkd.vision.detection.resnet import ResNet
-from jaxkd.vision.detection.stem import COLOURS, EdgeNorm, FusionStem, split_modalities
-from jaxkd.vision.detection.weak_branch import ScoreMLP, WeakBranch
+from jaxkd.vision.detection.modules.resnet import ResNet
+from jaxkd.vision.detection.modules.stem import COLOURS, EdgeNorm, FusionStem, split_modalities
+from jaxkd.vision.detection.modules.weak_branch import ScoreMLP, WeakBranch
 
 Stem: TypeAlias = Literal["plain", "shape", "visible", "thermal"]
 """Images that the residual network reads.

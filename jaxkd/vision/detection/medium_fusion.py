@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxkd.vision.detection.detector import Detector
 from jaxkd.vision.detection.maps import DetectionMaps
-from jaxkd.vision.detection.resnet import STAGES, Depth, NormedConv, ResNet
-from jaxkd.vision.detection.stem import split_modalities
+from jaxkd.vision.detection.modules.resnet import STAGES, Depth, NormedConv, ResNet
+from jaxkd.vision.detection.modules.stem import split_modalities
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

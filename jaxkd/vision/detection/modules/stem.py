@@ -41,7 +41,8 @@ class FusionStem(nnx.Module):
             from jaxkd.vision.fusion.shape_weights import shape_weights
 
             weights = shape_weights(visible, thermal, edge_norm=self.edge_norm, temperature=self.temperature)
-            visible, thermal = visible * weights[..., :1], thermal * weights[..., 1:]
+            factors = weights.astype(images.dtype)
+            visible, thermal = visible * factors[..., :1], thermal * factors[..., 1:]
         return self.conv(jnp.concatenate([visible, thermal], axis=-1)), weights
 
 

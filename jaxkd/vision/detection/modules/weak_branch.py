@@ -75,4 +75,4 @@ class ScoreMLP(nnx.Module):
         values = jax.nn.silu(self.first_norm(self.first(scores)))
         values = jax.nn.silu(self.second_norm(self.second(values)))
         masks = dropout_masks([values.shape], DROPOUT, rngs)
-        return self.last(dropout(values, masks and masks[0], DROPOUT))
+        return self.last(dropout(values, None if masks is None else masks[0], DROPOUT))

@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxkd.vision.detection.normalization import Norm, normalization
+from jaxkd.vision.detection.modules.normalization import Norm, normalization
 from jaxkd.vision.layers import conv, overlapping_max_pool
 
 Depth: TypeAlias = Literal[18, 34, 50, 101]
