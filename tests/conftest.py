@@ -45,6 +45,9 @@ jaxtyping.install_import_hook(
         "jaxkd.sampling.threshold",
         "jaxkd.distillation.forward",
         # Without the records: JAX fills them with shapes and other leaves than arrays.
+        "jaxkd.vision.detection.early_fusion",
+        "jaxkd.vision.detection.medium_fusion",
+        "jaxkd.vision.detection.modules",
         "jaxkd.vision.layers",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",

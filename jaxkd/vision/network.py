@@ -22,7 +22,12 @@ class ImageNetwork(abc.ABC):
     """
 
     pixels: Pixels = "min_max"
-    """Range of the pixel values that the network reads; it normalises its images itself."""
+    """Normalisation of the pixel values; the network normalises its images itself."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Numbers of channels of the images that the network takes.  Default: 3."""
+        return (3,)
 
     @abc.abstractmethod
     def module(self, rngs: nnx.Rngs) -> nnx.Module:
@@ -39,6 +44,16 @@ class ImageNetwork(abc.ABC):
             ValueError: the size; the message says which sizes are taken.
         """
         del height, width
+
+    def require_channels(self, channels: int) -> None:
+        """Reject images of a number of channels that the network does not take.
+
+        Raises:
+            ValueError: the number; the message says which are taken.
+        """
+        if channels not in self.channels:
+            taken = " or ".join(map(str, self.channels))
+            raise ValueError(f"images must have {taken} channels for {type(self).__name__}, got {channels}.")
 
     def init(self, key: Key) -> tuple[Params, Params]:
         """Return initial parameters and running statistics; an empty dict for a network without any."""
@@ -68,8 +83,9 @@ class ImageNetwork(abc.ABC):
             key: random key of the dropout, required in training.
 
         Raises:
-            ValueError: a size that the network does not take, or no key in training.
+            ValueError: a size or a number of channels that the network does not take, or no key in training.
         """
+        self.require_channels(images.shape[3])
         self.require_size(*images.shape[1:3])
         rngs = None
         if train:

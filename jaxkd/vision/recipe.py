@@ -42,7 +42,7 @@ class NetworkRecipe(Recipe):
     """Random changes of the training images; None: none."""
 
     def validate(self) -> None:
-        """Reject images of a size that the network does not take, and batches too small for its statistics.
+        """Reject images that the network does not take, and batches too small for its statistics.
 
         Raises:
             ValueError: in these cases.
@@ -50,7 +50,9 @@ class NetworkRecipe(Recipe):
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         self.network.require_size(*self.data.size)
-        outputs, _ = jax.eval_shape(self.outputs, self.abstract(), self.abstract_batch(), jax.random.key(0))
+        batch = self.abstract_batch()
+        self.network.require_channels(batch.images.shape[3])
+        outputs, _ = jax.eval_shape(self.outputs, self.abstract(), batch, jax.random.key(0))
         self.require_outputs(outputs)
 
     def require_outputs(self, outputs: Any) -> None:

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.runtime import configs
 from jaxkd.vision.network import NetworkModel
-from jaxkd.vision.pixels import normalised
+from jaxkd.vision.pixels import FLIR, M3FD, SIGNED, Standardised, normalised
 from jaxkd.vision.segmentation.unet import UNet
 
 NETWORK = UNet(widths=(2,))
@@ -48,5 +49,57 @@ def test_each_image_has_its_own_least_and_greatest_value():
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_an_unknown_range_is_refused():
-    with pytest.raises(ValueError, match=r"pixels must be one of min_max, unit, signed, got 'other'\."):
+    with pytest.raises(ValueError, match=r"pixels must be Standardised or one of min_max, unit, signed, got 'other'\."):
         normalised(IMAGES, "other", jnp.float32)
+
+
+@pytest.mark.parametrize("statistics", [M3FD, FLIR])
+def test_each_channel_is_standardised_by_its_own_statistics(statistics):
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4)).astype(np.uint8)
+    expected = (images - np.array(statistics.mean)) / np.array(statistics.deviation)
+    found = normalised(jnp.asarray(images), statistics, jnp.float32)
+    # float32 takes the mean off with an error of 255 x 2^-24, over a deviation of 49.
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert normalised(jnp.asarray(images), statistics, jnp.bfloat16).dtype == jnp.bfloat16
+
+
+def test_one_value_is_that_of_all_channels():
+    for images in (IMAGES, IMAGES[..., :1]):
+        found = normalised(images, SIGNED, jnp.float32)
+        np.testing.assert_allclose(found, normalised(images, "signed", jnp.float32), atol=1e-6)
+
+
+def test_statistics_of_other_channels_are_refused():
+    with pytest.raises(
+        ValueError, match=r"pixels must have the statistics of 3 channels, those of the images, got 4\."
+    ):
+        normalised(IMAGES, M3FD, jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "message"),
+    [
+        ((1.0, 2.0), (1.0, 1.0), r"one value each, or one for each of 3 or 4 channels, got 2 and 2 values\."),
+        ((1.0, 2.0, 3.0), (1.0,), r"mean and deviation must have one value each, or .* got 3 and 1 values\."),
+        ((), (), r"got 0 and 0 values\."),
+        ((1.0, 2.0, float("nan")), (1.0, 1.0, 1.0), r"mean must be finite, got \(1\.0, 2\.0, nan\)\."),
+        ((0.0,), (0.0,), r"deviation must be positive and finite, got \(0\.0,\)\."),
+        ((0.0,), (float("inf"),), r"deviation must be positive and finite, got \(inf,\)\."),
+    ],
+)
+def test_statistics_that_standardise_nothing_are_refused(mean, deviation, message):
+    with pytest.raises(ValueError, match=message):
+        Standardised(mean=mean, deviation=deviation)
+
+
+def test_statistics_survive_json(tmp_path):
+    for statistics in (M3FD, SIGNED):
+        configs.save(tmp_path / "config.json", statistics)
+        assert configs.load(tmp_path / "config.json") == statistics
+    assert configs.encode(M3FD)["type"] == "jaxkd.vision:Standardised"
+
+
+def test_images_of_other_channels_are_refused():
+    assert NETWORK.channels == (3,)
+    with pytest.raises(ValueError, match=r"images must have 3 channels for UNet, got 4\."):
+        NETWORK.apply(*NETWORK.abstract(), jnp.zeros((1, 4, 4, 4), jnp.uint8))

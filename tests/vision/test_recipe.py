@@ -130,6 +130,8 @@ def test_what_cannot_work_is_refused_before_it_starts():
         recipe(rows=0).validate()
     with pytest.raises(ValueError, match=r"sides must be multiples of 4, got 6 x 6\."):
         recipe(data=Discs(side=6)).validate()
+    with pytest.raises(ValueError, match=r"images must have 3 channels for OneLayer, got 4\."):
+        recipe(data=Discs(channels=4)).validate()
     with pytest.raises(ValueError, match=r"dice_weight must be at least 0, got -1\."):
         recipe(dice_weight=-1.0).validate()
     with pytest.raises(ValueError, match=r"network must have one class, foreground against background, got 2\."):

@@ -18,6 +18,7 @@ class Discs(ImageSource):
 
     side: int = 8
     count: int = 6
+    channels: int = 3
 
     @property
     def size(self):
@@ -31,7 +32,7 @@ class Discs(ImageSource):
         rows, columns = np.indices(self.size)
         centre, radius = rng.uniform(2, self.side - 2, 2), rng.uniform(1, 3)
         mask = ((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2).astype(np.uint8)
-        image = rng.integers(0, 60, (*self.size, 3)) + 120 * mask[..., None]
+        image = rng.integers(0, 60, (*self.size, self.channels)) + 120 * mask[..., None]
         stratum = "odd" if int(key.rpartition("/")[2]) % 2 else "even"
         return ImageExample(key=key, group=key, image=image.astype(np.uint8), target=mask, stratum=stratum)
 

@@ -8,6 +8,17 @@ from jaxtyping import Array, Float
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class WeakMaps:
+    """What weak supervision compares with the classes in an image, for each map of the backbone, the finest first."""
+
+    image_logits: tuple[Float[Array, "b classes"], ...]
+    """Logit of each class being in the image."""
+    mask_logits: tuple[Float[Array, "b _ _ classes"], ...]
+    """Logit of each class covering a cell, by the union of its boxes."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionMaps:
     """What a network finds at each cell of a pyramid of maps, and what losses may look at besides.
 
@@ -28,3 +39,5 @@ class DetectionMaps:
     """Feature maps of the backbone, the finest first."""
     modality_weights: Float[Array, "b h w 2"] | None = None
     """Weights of the visible and the thermal image at each pixel; None: the network has none."""
+    weak: WeakMaps | None = None
+    """Outputs of the branch for weak supervision; None: the network has none, or is not in training."""

@@ -13,5 +13,6 @@ from jaxkd.vision.layers.pixelwise import linear as linear
 from jaxkd.vision.layers.pixelwise import pixelwise as pixelwise
 from jaxkd.vision.layers.pooling import average_pool as average_pool
 from jaxkd.vision.layers.pooling import max_pool as max_pool
+from jaxkd.vision.layers.pooling import overlapping_max_pool as overlapping_max_pool
 from jaxkd.vision.layers.resizing import repeat_pixels as repeat_pixels
 from jaxkd.vision.layers.resizing import resize as resize

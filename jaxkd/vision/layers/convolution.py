@@ -1,6 +1,7 @@
 """Convolutions, initialised as the published segmentation networks are."""
 
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 
 def conv(
@@ -14,10 +15,12 @@ def conv(
     dilation: int = 1,
     groups: int = 1,
     bias: bool = True,
+    kernel_init: Initializer | None = None,
+    bias_init: Initializer = nnx.initializers.zeros,
 ) -> nnx.Conv:
     """Return a 2-D convolution on [b, h, w, c] with zero padding.
 
-    Weights are drawn from Normal(0, 2 / (size^2 after / groups)), the bias is 0.
+    By default weights are drawn from Normal(0, 2 / (size^2 after / groups)), and the bias is 0.
 
     Args:
         before: channels of the inputs.
@@ -29,6 +32,8 @@ def conv(
         dilation: distance between the inputs that neighbouring weights read.
         groups: parts that the channels fall into, each convolved by itself.
         bias: whether a bias is added.
+        kernel_init: distribution of the weights; None: the above.
+        bias_init: distribution of the bias.
     """
     each = dilation * (size - 1) // 2 if padding is None else padding
     return nnx.Conv(
@@ -40,6 +45,7 @@ def conv(
         kernel_dilation=dilation,
         feature_group_count=groups,
         use_bias=bias,
-        kernel_init=nnx.initializers.variance_scaling(2.0 * groups, "fan_out", "normal"),
+        kernel_init=kernel_init or nnx.initializers.variance_scaling(2.0 * groups, "fan_out", "normal"),
+        bias_init=bias_init,
         rngs=rngs,
     )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.vision.layers import BatchNorm, conv, max_pool, resize
 from jaxkd.vision.network import ImageNetwork
+from jaxkd.vision.pixels import Range
 from jaxkd.vision.segmentation.maps import SegmentationMaps
 
 
@@ -28,6 +29,8 @@ class UNet(ImageNetwork):
         ValueError: no positive width, or no class.
     """
 
+    pixels: Range = "min_max"
+    """Range of the pixel values that the network reads."""
     widths: tuple[int, ...] = (12, 24, 48, 96, 184)
     """Channels of the stages, the finest first."""
     classes: int = 1

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.vision.layers import GroupNorm, average_pool, conv, gelu, resize
 from jaxkd.vision.network import ImageNetwork
+from jaxkd.vision.pixels import Range
 from jaxkd.vision.segmentation.fast_attention import AttentionForm, Variant
 from jaxkd.vision.segmentation.granularity_fusion import FastformerBlock, GranularityFusion
 from jaxkd.vision.segmentation.maps import SegmentationMaps
@@ -35,6 +36,8 @@ class VFFMUNet(ImageNetwork):
         ValueError: a value outside its range.
     """
 
+    pixels: Range = "min_max"
+    """Range of the pixel values that the network reads."""
     variant: Variant = "released"
     """Attention as published, or as its paper's abstract describes it (inferred); both have the same parameters."""
     widths: tuple[int, ...] = (8, 16, 24, 32, 48, 64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxkd.vision.layers import BatchNorm, GroupNorm, average_pool, conv, gelu, max_pool, resize
+from jaxkd.vision.layers import BatchNorm, GroupNorm, average_pool, conv, gelu, max_pool, overlapping_max_pool, resize
 
 try:
     import torch
@@ -71,6 +71,12 @@ def test_pooling(ours, name, sides):
     """Torch drops windows at the end that are not full, or takes those that have fewer pixels, by `ceil_mode`."""
     theirs = getattr(torch.nn.functional, name)
     compare(lambda x: ours(x, 2), lambda x: theirs(x, 2, ceil_mode=True), normal(2, *sides, 3))
+
+
+@pytest.mark.parametrize("sides", [(6, 8), (5, 7), (1, 2)])
+def test_overlapping_max_pool(sides):
+    theirs = torch.nn.functional.max_pool2d
+    compare(overlapping_max_pool, lambda x: theirs(x, 3, stride=2, padding=1), normal(2, *sides, 3))
 
 
 def test_group_norm():

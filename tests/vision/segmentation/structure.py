@@ -1,6 +1,8 @@
 """Properties of networks that are read off without computing anything."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +32,20 @@ def multiply_adds(network: ImageNetwork, side: int, monkeypatch: pytest.MonkeyPa
     return sum(counts)
 
 
-def parameters_without_effect(network: ImageNetwork, side: int) -> list[str]:
-    """Paths of the parameters from which no operation leads to the logits."""
+def parameters_without_effect(
+    network: ImageNetwork,
+    side: int,
+    *,
+    channels: int = 3,
+    outputs: Callable[[Any], Any] = lambda maps: maps.logits,
+) -> list[str]:
+    """Paths of the parameters from which no operation leads to the outputs, which are the logits by default."""
     params, state = network.abstract()
 
-    def logits(params, images):
-        return network.apply(params, state, images)[0].logits
+    def chosen(params, images):
+        return outputs(network.apply(params, state, images)[0])
 
-    jaxpr = jax.make_jaxpr(logits)(params, _image(side)).jaxpr
+    jaxpr = jax.make_jaxpr(chosen)(params, _image(side, channels)).jaxpr
     needed = {id(variable) for variable in jaxpr.outvars}
     for equation in reversed(jaxpr.eqns):
         if any(id(variable) in needed for variable in equation.outvars):
@@ -46,5 +54,5 @@ def parameters_without_effect(network: ImageNetwork, side: int) -> list[str]:
     return [path for path, variable in zip(paths, jaxpr.invars, strict=False) if id(variable) not in needed]
 
 
-def _image(side: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
+def _image(side: int, channels: int = 3) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, side, side, channels), jnp.uint8)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxkd.vision.layers import GroupNorm, conv, gelu, max_pool, pixelwise, resize
 from jaxkd.vision.network import ImageNetwork
+from jaxkd.vision.pixels import Range
 from jaxkd.vision.segmentation.ege_unet.aggregation import GroupAggregationBridge
 from jaxkd.vision.segmentation.ege_unet.hadamard import GROUPS, HadamardAttention
 from jaxkd.vision.segmentation.maps import SegmentationMaps
@@ -28,6 +29,8 @@ class EGEUNet(ImageNetwork):
     there may be several classes.
     """
 
+    pixels: Range = "min_max"
+    """Range of the pixel values that the network reads."""
     classes: int = 1
     """Channels of the predictions; one is foreground against background."""
     widths: tuple[int, ...] = (8, 16, 24, 32, 48, 64)

@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxkd.vision.network import ImageNetwork
-from jaxkd.vision.pixels import Pixels
+from jaxkd.vision.pixels import Range
 from jaxkd.vision.segmentation.maps import SegmentationMaps
 from jaxkd.vision.segmentation.missformer.bridge import ContextBridge
 from jaxkd.vision.segmentation.missformer.decoder import DecoderStage
@@ -31,7 +31,7 @@ class MISSFormer(ImageNetwork):
     multiples of 32, the released code takes 224 x 224; layers without effect are left out by default.
     """
 
-    pixels: Pixels = "signed"
+    pixels: Range = "signed"
     """Range of the pixel values that the network reads; the released training has [-1, 1]."""
     classes: int = 9
     """Channels of the logits."""
