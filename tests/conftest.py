@@ -45,6 +45,8 @@ jaxtyping.install_import_hook(
         "jaxkd.sampling.threshold",
         "jaxkd.distillation.forward",
         # Without the records: JAX fills them with shapes and other leaves than arrays.
+        "jaxkd.vision.detection.union_masks",
+        "jaxkd.vision.fusion",
         "jaxkd.vision.layers",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",
