@@ -22,8 +22,8 @@ def sobel_magnitude(images: Float[Array, "b h w c"]) -> Float[Array, "b h w"]:
     Returns:
         Per pixel, float32 (float64 if the input is), at least 1e-3.
 
-    Source: the edges of ShaPE (arXiv 2405.16038), from the code XueZ-phd/Efficient-RGB-T-Early-Fusion-Detection@8b8a6fa,
-    which calls Kornia 0.9.  Deviation: none.
+    Source: the edges of ShaPE (arXiv 2405.16038), as XueZ-phd/Efficient-RGB-T-Early-Fusion-Detection@8b8a6fa has them
+    from Kornia 0.9.  Deviation: none.
 
     Example:
         >>> import jax.numpy as jnp
