@@ -48,6 +48,8 @@ jaxtyping.install_import_hook(
         "jaxkd.vision.detection.early_fusion",
         "jaxkd.vision.detection.medium_fusion",
         "jaxkd.vision.detection.modules",
+        "jaxkd.vision.detection.union_masks",
+        "jaxkd.vision.fusion",
         "jaxkd.vision.layers",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",

@@ -36,3 +36,5 @@ from jaxkd.losses.reduce import masked_mean as masked_mean
 from jaxkd.losses.reduce import mean_weights as mean_weights
 from jaxkd.losses.segmentation import bce_dice_loss as bce_dice_loss
 from jaxkd.losses.segmentation import dice_loss as dice_loss
+from jaxkd.losses.weak_supervision import WeakSupervisionLoss as WeakSupervisionLoss
+from jaxkd.losses.weak_supervision import weak_supervision_loss as weak_supervision_loss

@@ -8,6 +8,7 @@ from tests.losses.feature import test_attention as attention
 from tests.losses.feature import test_channelwise as channelwise
 from tests.losses.feature import test_contrastive as contrastive
 from tests.losses.feature import test_every_feature_loss as every
+from tests.losses.feature import test_head_reuse as head_reuse
 from tests.losses.feature import test_hidden as hidden
 from tests.losses.feature import test_relational as relational
 from tests.losses.feature import test_similarity as similarity
@@ -103,6 +104,20 @@ FEATURES: dict[Callable, Row] = {
         mask=(
             channelwise.test_masked_positions_are_as_if_cut_off,
             channelwise.test_an_image_without_positions_costs_nothing,
+        ),
+    ),
+    feature.head_reuse_kd: row(
+        hand=head_reuse.test_hand_values,
+        law=(
+            head_reuse.test_equal_features_cost_nothing_and_each_level_counts_the_same,
+            head_reuse.test_a_global_classifier_reads_vectors,
+            head_reuse.test_another_distance_is_averaged_over_whatever_it_returns,
+        ),
+        oracle=(head_reuse.test_equals_float64_numpy_with_a_convolution_that_all_levels_share,),
+        mask=(head_reuse.test_images_do_not_touch_one_another,),
+        gradient=(
+            head_reuse.test_gradients_reach_the_student_alone,
+            head_reuse.test_the_head_stays_frozen_where_it_also_makes_the_teachers_outputs,
         ),
     ),
     feature.attention_mse: row(hand=attention.test_hand_values, law=(EQUALS, CONSTANT, HEADS), mask=KEYS_MASKED),

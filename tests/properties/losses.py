@@ -10,6 +10,7 @@ from tests.losses import test_language as language
 from tests.losses import test_reduce as reducer
 from tests.losses import test_segmentation as segmentation
 from tests.losses import test_segments as segments
+from tests.losses import test_weak_supervision as weak_supervision
 from tests.losses.linear import test_contrast as contrast
 from tests.losses.linear import test_event_log_probs as event
 from tests.properties.row import Omitted, Row
@@ -149,6 +150,27 @@ SEGMENTATION: dict[Callable, Row] = {
             segmentation.test_the_sum_is_that_of_its_parts,
             segmentation.test_cross_entropy_over_one_class_is_no_loss_and_ours_is_one,
         ),
+    ),
+}
+
+WEAK_SUPERVISION: dict[Callable, Row] = {
+    losses.weak_supervision_loss: Row(
+        hand=(weak_supervision.test_hand_values,),
+        law=(
+            weak_supervision.test_both_sides_learn_classes_from_one_another_and_swap,
+            weak_supervision.test_an_image_without_boxes_learns_from_the_cross_entropy_alone,
+        ),
+        oracle=(weak_supervision.test_equals_float64_numpy, weak_supervision.test_equals_that_of_torch),
+        mask=(weak_supervision.test_a_batch_is_averaged_over_the_images_that_count,),
+        gradient=(
+            weak_supervision.test_gradients_are_stopped_exactly_at_the_soft_labels_and_at_labels_and_masks,
+            weak_supervision.test_the_gradient_of_the_masks_equals_finite_differences,
+        ),
+        numerics=(
+            weak_supervision.test_large_logits_stay_exact_and_their_gradient_useful,
+            weak_supervision.test_bfloat16_is_computed_in_float32_and_nan_is_not_hidden,
+        ),
+        transforms=(weak_supervision.test_transforms_and_eight_devices_change_nothing,),
     ),
 }
 

@@ -9,7 +9,7 @@ from tests.properties.divergences import DIVERGENCES
 from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
-from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE, SEGMENTATION
+from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE, SEGMENTATION, WEAK_SUPERVISION
 from tests.properties.metrics import METRICS
 from tests.properties.preferences import PREFERENCES
 from tests.properties.projectors import PROJECTORS
@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: labels": LABELS,
     "jaxkd.losses: probabilities": PROBABILITIES,
     "jaxkd.losses: segmentation": SEGMENTATION,
+    "jaxkd.losses: weak supervision": WEAK_SUPERVISION,
     "jaxkd.losses: composed teachers": COMPOSED,
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,

@@ -10,6 +10,7 @@ from jaxkd.losses.feature.attention import attention_mse as attention_mse
 from jaxkd.losses.feature.attention import value_relation_kl as value_relation_kl
 from jaxkd.losses.feature.channelwise import channelwise_kd as channelwise_kd
 from jaxkd.losses.feature.contrastive import info_nce as info_nce
+from jaxkd.losses.feature.head_reuse import head_reuse_kd as head_reuse_kd
 from jaxkd.losses.feature.hidden import hidden_cosine as hidden_cosine
 from jaxkd.losses.feature.hidden import hidden_mse as hidden_mse
 from jaxkd.losses.feature.relational import rkd_angle as rkd_angle

@@ -60,6 +60,12 @@ def channelwise(student, teacher, *, temperature=4.0, mask=None):
     return values
 
 
+def head_reuse(student, teacher, *, kernel):
+    """By a linear head, on the first row and on the others: a mean within a level and a sum over levels."""
+    squares = (exact(student) @ exact(kernel) - exact(teacher)) ** 2
+    return squares[:, :1].mean(axis=(1, 2, 3)) + squares[:, 1:].mean(axis=(1, 2, 3))
+
+
 def each_query(function, over_heads):
     """A function of two heads' scores of one query's visible keys, averaged over heads."""
 

@@ -39,14 +39,16 @@ class Row:
     """Passed to the function only: the oracle is of this choice."""
     scale_free: bool = True
     """The value does not change with the student's scale."""
+    call: Callable | None = None
+    """The function of student and teacher, where it takes them in another form."""
 
     def __call__(self, student, teacher, **arrays):
         arrays = {name: jnp.asarray(array) for name, array in (self.arrays | arrays).items()}
-        return self.function(student, teacher, **arrays, **self.options, **self.choices)
+        return (self.call or self.function)(student, teacher, **arrays, **self.options, **self.choices)
 
     def compiled(self, student, teacher, **arrays):
         """The value of each example, or of all of them, and the gradients of its sum to both sides."""
-        run = compiled(self.function, **self.options, **self.choices)
+        run = compiled(self.call or self.function, **self.options, **self.choices)
         return run(student, teacher, **self.arrays | arrays)
 
     def exact(self, student, teacher, **arrays):
@@ -54,6 +56,12 @@ class Row:
 
     def sides(self, seed, scale=1.0):
         return features(seed, self.student, scale), features(seed + 100, self.teacher, scale)
+
+
+def reused_on_two_levels(student, teacher, *, kernel):
+    """The first row of the maps, and the others; the head is a linear map."""
+    split = [[maps[:, :1], maps[:, 1:]] for maps in (student, teacher)]
+    return feature.head_reuse_kd(split[0], lambda kernel, maps, level: maps @ kernel, kernel, split[1])
 
 
 def hidden(function, oracle, **choices):
@@ -111,6 +119,17 @@ GROUPS = {
             options={"temperature": 1.5},
             scale_free=False,
         ),
+    },
+    "head_reuse_kd": {
+        "": Row(
+            function=feature.head_reuse_kd,
+            call=reused_on_two_levels,
+            oracle=oracles.head_reuse,
+            student=(N, 3, 2, 4),
+            teacher=(N, 3, 2, 5),
+            arrays={"kernel": features(7, (4, 5))},
+            scale_free=False,
+        )
     },
     "attention_mse": attention(feature.attention_mse, oracles.scores_mse, (3, 4), (3, 4), KEY_MASK),
     "attention_kl": attention(feature.attention_kl, oracles.scores_kl, (3, 4), (3, 4), KEY_MASK),
