@@ -36,6 +36,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
+        "jaxkd.geometry",
         "jaxkd.metrics.rouge",
         "jaxkd.metrics.segmentation",
         "jaxkd.dynamics",
@@ -46,6 +47,7 @@ jaxtyping.install_import_hook(
         "jaxkd.distillation.forward",
         # Without the records: JAX fills them with shapes and other leaves than arrays.
         "jaxkd.vision.layers",
+        "jaxkd.vision.detection.anchors",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",
         "jaxkd.vision.segmentation.fast_attention",
