@@ -48,6 +48,7 @@ jaxtyping.install_import_hook(
         # Without the records: JAX fills them with shapes and other leaves than arrays.
         "jaxkd.vision.layers",
         "jaxkd.vision.detection.anchors",
+        "jaxkd.vision.detection.decoding",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",
         "jaxkd.vision.segmentation.fast_attention",
