@@ -36,6 +36,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
+        "jaxkd.metrics.average_precision",
         "jaxkd.metrics.rouge",
         "jaxkd.metrics.segmentation",
         "jaxkd.dynamics",
