@@ -37,6 +37,7 @@ jaxtyping.install_import_hook(
         "jaxkd.alignment",
         "jaxkd.projector",
         "jaxkd.geometry",
+        "jaxkd.metrics.average_precision",
         "jaxkd.metrics.rouge",
         "jaxkd.metrics.segmentation",
         "jaxkd.dynamics",

@@ -84,13 +84,61 @@ def paired_bootstrap(
     number = len(denominators)
     first, second, units = first.reshape(-1, number), second.reshape(-1, number), unit_size * denominators
 
-    def roots(examples: Integer[np.ndarray, "rounds n"]) -> tuple[np.ndarray, np.ndarray]:
+    def roots(examples: Integer[np.ndarray, "rounds n"]) -> Float[np.ndarray, "seeds rounds"]:
         totals = units[examples].sum(axis=-1)
         ours, theirs = (np.sqrt(side[:, examples].sum(axis=-1) / totals) for side in (first, second))
-        return ours - theirs, np.ones(len(examples))
+        return ours - theirs
 
-    whole, _ = roots(np.arange(number)[None])
-    return _resampled(roots, whole.mean(), first.shape, samples=samples, seed=seed, confidence=confidence)
+    return statistic_interval(
+        roots, examples=number, seeds=len(first), samples=samples, seed=seed, confidence=confidence
+    )
+
+
+def statistic_interval(
+    statistic: Callable[[Integer[np.ndarray, "rounds n"]], Float[np.ndarray, "seeds rounds"]],
+    *,
+    examples: int,
+    seeds: int,
+    samples: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Percentile interval of a statistic of a set that is no ratio of sums, such as a difference in average precision.
+
+    Examples and seeds are drawn as in `paired_bootstrap`.
+
+    Args:
+        statistic: function from numbers of examples, one row for each resample, to a value for each training seed and
+            resample.
+        examples: number of examples.
+        seeds: number of training seeds.
+        samples: number of resamples.
+        seed: random seed of the resampling.
+        confidence: level of the interval, in (0, 1).
+
+    Returns:
+        The statistic of all examples, averaged over the seeds, and its interval.
+
+    Raises:
+        ValueError: a setting out of range.
+
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.  Deviation: none.
+
+    Example:
+        >>> values = np.array([[1.0, 2.0, 9.0]])
+        >>> def medians(rows):
+        ...     return np.median(values[:, rows], axis=-1)
+        >>> statistic_interval(medians, examples=3, seeds=1, samples=9).estimate
+        2.0
+    """
+    return _resampled(
+        lambda drawn: (statistic(drawn), np.ones(len(drawn))),
+        float(statistic(np.arange(examples)[None]).mean()),
+        (seeds, examples),
+        samples=samples,
+        seed=seed,
+        confidence=confidence,
+    )
 
 
 def mean_interval(

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from jaxkd.evals.bootstrap import Interval, paired_bootstrap
+from jaxkd.evals.detection_comparison import SAMPLES, PrecisionMetric, paired_average_precision
 from jaxkd.evals.headline import Headline
 from jaxkd.training.results.evaluation import Evaluation
 
@@ -46,7 +48,7 @@ def compare(
     second_evaluations: Sequence[Evaluation],
     *,
     headline: Headline,
-    samples: int = 10_000,
+    samples: int | None = None,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Comparison:
@@ -58,13 +60,13 @@ def compare(
         second: label of the second model.
         second_evaluations: the same seeds in the same order.  A single evaluation, of a
             model that no seed changes, is compared with every seed of the other.
-        headline: metric that is compared; it must name columns.
-        samples: number of resamples.
+        headline: metric that is compared; it must name columns, or be an average precision.
+        samples: number of resamples; None: 10,000, and 1,000 of an average precision.
         seed: random seed of the resampling.
         confidence: level of the interval.
 
     Raises:
-        ValueError: examples that differ, columns that are missing, or seeds that do not pair up.
+        ValueError: examples that differ, columns or matches that are missing, or seeds that do not pair up.
     """
     evaluations = [*first_evaluations, *second_evaluations]
     counts = len(first_evaluations), len(second_evaluations)
@@ -75,32 +77,61 @@ def compare(
         )
     for evaluation in evaluations:
         _require_columns(evaluation, headline)
-        if evaluation.keys != evaluations[0].keys or (
-            _denominators(evaluation, headline) != _denominators(evaluations[0], headline)
-        ):
+        if evaluation.keys != evaluations[0].keys or _fixed(evaluation, headline) != _fixed(evaluations[0], headline):
             shared = len(set(evaluation.keys) & set(evaluations[0].keys))
             raise ValueError(
                 f"{first!r} and {second!r} must be scored on the same {headline.examples}, got "
                 f"{len(evaluations[0].keys)} and {len(evaluation.keys)} that share {shared} keys. Give both evaluators "
                 "the same source, split and limit; of texts, a length that none exceeds under either tokenizer."
             )
-    ours, theirs = np.broadcast_arrays(
-        *(
-            np.array([one.per_example[headline.columns[0]] for one in side], np.float64)
-            for side in (first_evaluations, second_evaluations)
-        )
+    interval = _interval(
+        first_evaluations, second_evaluations, headline, samples=samples, seed=seed, confidence=confidence
     )
-    interval = paired_bootstrap(
+    return Comparison(first=first, second=second, interval=interval, headline=headline)
+
+
+def _interval(
+    first: Sequence[Evaluation],
+    second: Sequence[Evaluation],
+    headline: Headline,
+    *,
+    samples: int | None,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    if headline.form == "average_precision":
+        seeds = max(len(first), len(second))
+        pairs = ([[one.matches() for one in evaluation.matches] for evaluation in side] for side in (first, second))
+        # A single evaluation counts at each seed.
+        ours, theirs = (side * (seeds // len(side)) for side in pairs)
+        return paired_average_precision(
+            ours,
+            theirs,
+            metric=cast(PrecisionMetric, headline.metric),
+            samples=SAMPLES if samples is None else samples,
+            seed=seed,
+            confidence=confidence,
+        )
+    ours, theirs = np.broadcast_arrays(
+        *(np.array([one.per_example[headline.columns[0]] for one in side], np.float64) for side in (first, second))
+    )
+    return paired_bootstrap(
         ours,
         theirs,
-        np.array(_denominators(evaluations[0], headline), np.float64),
+        np.array(_denominators(first[0], headline), np.float64),
         unit_size=headline.unit_size,
         form=headline.form,
-        samples=samples,
+        samples=10_000 if samples is None else samples,
         seed=seed,
         confidence=confidence,
     )
-    return Comparison(first=first, second=second, interval=interval, headline=headline)
+
+
+def _fixed(evaluation: Evaluation, headline: Headline) -> tuple[object, ...]:
+    """Return the values of each example that are the same under all models."""
+    if headline.form == "average_precision":
+        return tuple((one.truth_classes, one.counted) for one in evaluation.matches)
+    return _denominators(evaluation, headline)
 
 
 def _denominators(evaluation: Evaluation, headline: Headline) -> tuple[float, ...]:
@@ -110,6 +141,13 @@ def _denominators(evaluation: Evaluation, headline: Headline) -> tuple[float, ..
 
 
 def _require_columns(evaluation: Evaluation, headline: Headline) -> None:
+    if headline.form == "average_precision":
+        if not evaluation.matches:
+            raise ValueError(
+                f"{headline.measured_by} must have matches of its images, from which {headline.metric} is compared, "
+                "got none. Evaluate with jaxkd.evals.vision.DetectionScores."
+            )
+        return
     if headline.numerator is None or not set(headline.columns) <= evaluation.per_example.keys():
         wanted = " and ".join(map(repr, headline.columns)) or "of its headline"
         found = ", ".join(map(repr, sorted(evaluation.per_example))) or "none"

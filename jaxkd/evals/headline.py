@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Literal, get_args
 
+from jaxkd.evals.detection_comparison import PrecisionMetric
 from jaxkd.typing import Better
 
 
@@ -12,10 +13,10 @@ class Headline:
     """A metric by which models are ranked, and the columns of `Evaluation.per_example` that it is computed from.
 
     `metric = sum(numerator) / (unit_size * sum(denominator))`, or the root of that; with these columns, the difference
-    between two models has a paired interval.
+    between two models has a paired interval.  Average precision has one without columns, from `Evaluation.matches`.
 
     Raises:
-        ValueError: another direction, or a denominator without a numerator.
+        ValueError: another direction, a denominator without a numerator, or columns of an average precision.
 
     Example:
         >>> Headline(metric="reward_accuracy", evaluator="preference_accuracy", better="higher",
@@ -41,8 +42,9 @@ class Headline:
     """Column by whose sum it is divided, equal under all models; None: each example counts once, which is a mean."""
     unit_size: float = 1.0
     """Size of the metric's unit in that of the ratio of the columns: a bit is ln 2 nats."""
-    form: Literal["ratio", "root"] = "ratio"
-    """Whether the metric is that ratio or its square root, as a root mean square is."""
+    form: Literal["ratio", "root", "average_precision"] = "ratio"
+    """Whether the metric is that ratio, its square root, as a root mean square is, or an average precision, a field of
+    `jaxkd.metrics.AveragePrecision`."""
 
     def __post_init__(self) -> None:
         if self.better not in get_args(Better):
@@ -51,6 +53,11 @@ class Headline:
             raise ValueError(
                 f"denominator must come with a numerator, got {self.denominator!r} alone for {self.metric}. Name the "
                 "column whose sum it divides."
+            )
+        if self.form == "average_precision" and (self.columns or self.metric not in get_args(PrecisionMetric)):
+            raise ValueError(
+                f"metric must be one of {', '.join(get_args(PrecisionMetric))} without columns where the form is "
+                f"'average_precision', got {self.metric!r} with {len(self.columns)} columns."
             )
 
     @property
@@ -63,6 +70,33 @@ class Headline:
         """Names of the columns that the metric is computed from; empty if there are none."""
         return tuple(name for name in (self.numerator, self.denominator) if name is not None)
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the difference between two models has a paired interval."""
+        return bool(self.columns) or self.form == "average_precision"
+
+
+AVERAGE_PRECISION = Headline(
+    metric="ap",
+    title="Average precision on held-out images",
+    unit="AP",
+    examples="images",
+    evaluator="detection",
+    better="higher",
+    form="average_precision",
+)
+"""Headline of detection: COCO's average precision, the mean over the IoU thresholds .50 to .95."""
+
+AVERAGE_PRECISION_50 = Headline(
+    metric="ap50",
+    title="Average precision at an IoU of .50 on held-out images",
+    unit="AP50",
+    examples="images",
+    evaluator="detection",
+    better="higher",
+    form="average_precision",
+)
+"""Headline of detection where boxes need not be exact: average precision at the IoU threshold .50."""
 
 BITS_PER_BYTE = Headline(
     metric="bits_per_byte",

@@ -1,8 +1,13 @@
 """Scores of what a model returns, beside a reference, as pure functions that load NumPy, not JAX.
 
-Replies: Rouge-L, options and numbers read from free text, pass@k.  Images: confusion matrices of masks.
+Replies: Rouge-L, options and numbers read from free text, pass@k.  Images: confusion matrices of masks, average
+precision of boxes.
 """
 
+from jaxkd.metrics.average_precision import AveragePrecision as AveragePrecision
+from jaxkd.metrics.average_precision import ImageMatches as ImageMatches
+from jaxkd.metrics.average_precision import average_precision as average_precision
+from jaxkd.metrics.average_precision import match_image as match_image
 from jaxkd.metrics.numbers import NumberRule as NumberRule
 from jaxkd.metrics.numbers import equal_numbers as equal_numbers
 from jaxkd.metrics.numbers import final_number as final_number

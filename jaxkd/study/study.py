@@ -49,7 +49,7 @@ class Study:
         for label in (label for pair in self.comparisons for label in pair):
             if label not in labels:
                 raise ValueError(f"comparisons must name labels of stages, got {label!r}. Labels: {', '.join(labels)}.")
-        if self.comparisons and not self.headline.columns:
+        if self.comparisons and not self.headline.has_interval:
             raise ValueError(
                 f"comparisons must be empty where the headline names no columns, got {len(self.comparisons)} with "
                 f"{self.headline.metric}. Name its numerator, from which the intervals come, or remove them."

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxkd.evals.bootstrap import Interval, mean_interval, paired_bootstrap
+from jaxkd.evals.bootstrap import Interval, mean_interval, paired_bootstrap, statistic_interval
 
 
 def synthetic(number: int, *, gap: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,3 +189,22 @@ def test_an_interval_prints_its_sign_and_level():
 )
 def test_zero_is_excluded_only_when_the_whole_interval_is_on_one_side(low, high, excludes):
     assert Interval(estimate=0.05, low=low, high=high, confidence=0.95).excludes_zero is excludes
+
+
+def test_a_statistic_that_is_a_mean_has_the_interval_of_the_mean():
+    values = np.random.default_rng(7).normal(size=(3, 20))
+    found = statistic_interval(lambda rows: values[:, rows].mean(axis=-1), examples=20, seeds=3, samples=300, seed=2)
+    expected = mean_interval(values, samples=300, seed=2)
+    for name in ("estimate", "low", "high"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12)
+
+
+def test_the_interval_of_a_median_is_that_of_the_medians_of_the_resamples():
+    values = np.random.default_rng(8).normal(size=(1, 15))
+    found = statistic_interval(
+        lambda rows: np.median(values[:, rows], axis=-1), examples=15, seeds=1, samples=200, seed=3, confidence=0.8
+    )
+    rows = np.random.default_rng(3).integers(0, 15, (200, 15))
+    medians = [np.median(values[0, row]) for row in rows]
+    assert found.estimate == np.median(values)
+    np.testing.assert_allclose([found.low, found.high], np.quantile(medians, [0.1, 0.9]), rtol=1e-12)

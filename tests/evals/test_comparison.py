@@ -6,8 +6,11 @@ import pytest
 from jaxkd.evals import BITS_PER_BYTE, Headline
 from jaxkd.evals.bootstrap import Interval
 from jaxkd.evals.comparison import Comparison, compare
-from jaxkd.evals.headline import ROLLOUT_ERROR
+from jaxkd.evals.detection_comparison import paired_average_precision
+from jaxkd.evals.headline import AVERAGE_PRECISION, ROLLOUT_ERROR
 from jaxkd.training import Evaluation
+from jaxkd.training.results.matched_image import MatchedImage
+from tests.evals.test_detection_comparison import detector
 
 ACCURACY = Headline(
     metric="accuracy", title="Right answers", unit="share of the questions", better="higher", numerator="right"
@@ -167,3 +170,28 @@ def test_an_evaluator_without_the_columns_is_named_with_those_it_has():
     without = Headline(metric="loss", title="", unit="", evaluator="health")
     with pytest.raises(ValueError, match="health must have the columns of its headline .* loss is compared, got none"):
         compare("a", none, "b", none, headline=without)
+
+
+def detections(matches) -> Evaluation:
+    keys = tuple(f"f{number}" for number in range(len(matches)))
+    return Evaluation(metrics={}, keys=keys, matches=tuple(map(MatchedImage.from_matches, matches)))
+
+
+def test_an_average_precision_is_compared_by_matches_of_images():
+    first, second, one = (
+        [detector(seed, error) for seed in seeds] for error, seeds in ((4, (0, 1)), (9, (0, 1)), (6, (5,)))
+    )
+    sides = [[detections(matches) for matches in side] for side in (first, second, one)]
+    found = compare("a", sides[0], "b", sides[1], headline=AVERAGE_PRECISION, samples=50)
+    assert found.interval == paired_average_precision(first, second, samples=50)
+    assert str(found).startswith("a is better than b by 0.")
+    # A single evaluation is compared with every seed of the other.
+    found = compare("a", sides[0], "b", sides[2], headline=AVERAGE_PRECISION, samples=50).interval
+    assert found == paired_average_precision(first, one * 2, samples=50)
+    fewer = dataclasses.replace(sides[1][0], keys=sides[1][0].keys[:4], matches=sides[1][0].matches[:4])
+    other = dataclasses.replace(sides[1][0], matches=sides[1][0].matches[::-1])
+    for evaluation in (fewer, other):
+        with pytest.raises(ValueError, match="'a' and 'b' must be scored on the same images, got "):
+            compare("a", sides[0][:1], "b", [evaluation], headline=AVERAGE_PRECISION)
+    with pytest.raises(ValueError, match="detection must have matches of its images, from which ap is compared, got"):
+        compare("a", sides[0], "b", [column("ap", [0.5])], headline=AVERAGE_PRECISION)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from jaxkd import metrics
+from tests.metrics import test_average_precision as precision
 from tests.metrics import test_numbers as numbers
 from tests.metrics import test_options as options
 from tests.metrics import test_pass_at_k as passes
@@ -14,7 +15,7 @@ from tests.properties.row import Omitted, Row, Shown
 NO_POSITIONS = Omitted(because="its arguments have no positions to mask")
 NO_ARRAY = Omitted(because="it takes no array")
 STRINGS = Omitted(because="runs on the host, over strings")
-HOST = Omitted(because="runs on the host, over NumPy masks")
+HOST = Omitted(because="runs on the host, over NumPy arrays")
 IMAGES = Omitted(because="images that do not count are left out of its arguments")
 TABLE = Omitted(because="what models write is read: its hand values are its definition")
 
@@ -118,6 +119,49 @@ METRICS: dict[Callable, Row] = {
         mask=IMAGES,
         gradient=HOST,
         numerics=(segmentation.test_one_wrong_pixel_among_many_counts,),
+        transforms=HOST,
+    ),
+    metrics.match_image: Row(
+        hand=(
+            precision.test_a_box_takes_the_object_that_it_overlaps_most_and_of_equals_the_last,
+            precision.test_crowds_take_any_number_of_boxes_which_do_not_count,
+            precision.test_sizes_are_those_of_the_objects_or_of_the_areas_that_are_given,
+        ),
+        law=(
+            precision.test_at_most_a_hundred_boxes_of_a_class_count,
+            precision.test_only_the_order_of_scores_counts,
+        ),
+        oracle=(
+            precision.test_equals_its_definition_in_loops,
+            precision.test_equals_pycocotools_on_300_random_sets,
+        ),
+        mask=(precision.test_crowds_take_any_number_of_boxes_which_do_not_count,),
+        gradient=HOST,
+        numerics=(precision.test_only_the_order_of_scores_counts,),
+        transforms=HOST,
+    ),
+    metrics.average_precision: Row(
+        hand=(
+            precision.test_hand_values,
+            precision.test_a_second_box_on_an_object_is_wrong,
+            precision.test_images_and_classes_without_boxes_or_objects,
+        ),
+        law=(
+            precision.test_a_perfect_detector_has_one,
+            precision.test_the_order_of_images_and_boxes_does_not_matter,
+            precision.test_a_box_below_all_others_never_costs_anything,
+            precision.test_counts_repeat_images_and_leave_them_out,
+        ),
+        oracle=(
+            precision.test_equals_its_definition_in_loops,
+            precision.test_equals_pycocotools_on_300_random_sets,
+        ),
+        mask=(precision.test_counts_repeat_images_and_leave_them_out,),
+        gradient=HOST,
+        numerics=(
+            precision.test_only_the_order_of_scores_counts,
+            precision.test_many_resamples_are_computed_in_parts,
+        ),
         transforms=HOST,
     ),
 }

@@ -6,6 +6,7 @@ from typing import Self
 
 from jaxkd.runtime.storage.files import to_json
 from jaxkd.training.results.forecast import Forecast
+from jaxkd.training.results.matched_image import MatchedImage
 from jaxkd.training.results.picture import Picture
 
 
@@ -33,7 +34,7 @@ class Evaluation:
     """Results of an evaluator.
 
     Raises:
-        ValueError: a column of `per_example` without one value per key.
+        ValueError: a column of `per_example` without one value per key, or matches of another number of images.
     """
 
     metrics: dict[str, float]
@@ -46,6 +47,9 @@ class Evaluation:
     forecasts: tuple[Forecast, ...] = ()
     equations: tuple[LearntEquation, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    matches: tuple[MatchedImage, ...] = ()
+    """Matches of the detections in each image, in the order of `keys`, from which intervals of average precision are
+    computed; empty for other evaluators."""
 
     def __post_init__(self) -> None:
         for name, column in self.per_example.items():
@@ -54,6 +58,10 @@ class Evaluation:
                     f"per_example[{name!r}] must have one value for each of keys, "
                     f"got {len(column)} values and {len(self.keys)} keys."
                 )
+        if self.matches and len(self.matches) != len(self.keys):
+            raise ValueError(
+                f"matches must be of each image in keys, got {len(self.matches)} images and {len(self.keys)} keys."
+            )
 
     def to_json(self) -> str:
         """Return text that `from_json` turns into an equal evaluation."""
@@ -74,10 +82,11 @@ class Evaluation:
                 keys=tuple(fields["keys"]),
                 per_example={name: tuple(map(float, column)) for name, column in fields["per_example"].items()},
                 samples=tuple(Sample(**sample) for sample in fields["samples"]),
-                # Older files have no forecasts, no equations or no pictures.
+                # Older files have no forecasts, no equations, no pictures or no matches.
                 forecasts=tuple(Forecast.from_fields(one) for one in fields.get("forecasts", ())),
                 equations=tuple(LearntEquation(**one) for one in fields.get("equations", ())),
                 pictures=tuple(Picture.from_fields(one) for one in fields.get("pictures", ())),
+                matches=tuple(MatchedImage.from_fields(one) for one in fields.get("matches", ())),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(

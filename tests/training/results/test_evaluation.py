@@ -6,6 +6,7 @@ import pytest
 from jaxkd.training import Evaluation
 from jaxkd.training.results.evaluation import LearntEquation, Sample
 from jaxkd.training.results.forecast import Forecast
+from jaxkd.training.results.matched_image import MatchedImage
 from jaxkd.training.results.picture import Overlay
 from tests.report.studies import picture
 
@@ -15,6 +16,15 @@ FORECAST = Forecast(
     times=(0.0, 0.1, 0.1 + 0.2),
     measured=((1.0, 2.0), (1.5, 2.5), (1e-300, -2.0)),
     forecast=((1.0, 2.0), (1e300, 7.0)),
+)
+
+MATCHED = MatchedImage(
+    scores=(0.1 + 0.2, 0.1),
+    classes=(3, 0),
+    matched=(2**40 - 1, 0),
+    ignored=(0, 2**39),
+    truth_classes=(3, 3, 1),
+    counted=(15, 0, 1),
 )
 
 EVALUATION = Evaluation(
@@ -28,6 +38,7 @@ EVALUATION = Evaluation(
         picture("lesion <7>", group="severe", note="Dice .87"),
         picture(found=Overlay(boxes=((0.5, 1.0, 9.0, 1e9),), points=((0.1 + 0.2, -2.0), (3.0, 4.0)))),
     ),
+    matches=(MATCHED, dataclasses.replace(MATCHED, truth_classes=(), counted=())),
 )
 
 
@@ -37,8 +48,8 @@ def test_json_gives_an_equal_evaluation_back():
     assert Evaluation.from_json(empty.to_json()) == empty
 
 
-@pytest.mark.parametrize("name", ["forecasts", "equations", "pictures"])
-def test_a_file_that_was_written_before_there_were_forecasts_equations_or_pictures_reads(name):
+@pytest.mark.parametrize("name", ["forecasts", "equations", "pictures", "matches"])
+def test_a_file_that_was_written_before_there_were_such_fields_reads(name):
     fields = json.loads(EVALUATION.to_json())
     del fields[name]
     assert Evaluation.from_json(json.dumps(fields)) == dataclasses.replace(EVALUATION, **{name: ()})
@@ -71,6 +82,11 @@ def test_a_file_with_a_picture_that_is_none_is_refused(changes):
 def test_a_column_has_one_value_a_key():
     with pytest.raises(ValueError, match=r"per_example\['nats'\] must have one value .* got 1 values and 2 keys"):
         Evaluation(metrics={}, keys=("a", "b"), per_example={"nats": (1.0,)})
+
+
+def test_matches_are_those_of_each_image():
+    with pytest.raises(ValueError, match="matches must be of each image in keys, got 1 images and 2 keys"):
+        dataclasses.replace(EVALUATION, matches=(MATCHED,))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"metrics": {}}', EVALUATION.to_json()[:-40]])
