@@ -1,0 +1,4 @@
+"""Images with boxes around objects: folders in the format of COCO, aerial photographs, and augmentation."""
+
+from jaxkd.data.images.detection.box_augmentation import BoxAugmentation as BoxAugmentation
+from jaxkd.data.images.detection.padding import pad_boxes as pad_boxes
