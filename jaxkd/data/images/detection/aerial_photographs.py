@@ -90,6 +90,7 @@ SOAPROOT_SADDLE = AerialPhotograph(
 PHOTOGRAPHS = (YELLOWSTONE_WEST, YELLOWSTONE_EAST, ORDWAY_SWISHER, SOAPROOT_SADDLE)
 
 
+@functools.lru_cache(maxsize=1)
 def fetch_photographs() -> dict[PackagedFile, Path]:
     """Return the path of each file in the cache.
 
