@@ -195,12 +195,12 @@ def _corners(name: str, annotation: Mapping[str, Any], size: tuple[int, int]) ->
     left, top, width, height = box
     if min(width, height) < 0:
         raise ValueError(
-            f"{name} must have a bbox whose width and height are positive, got {box}: it is inverted. If it holds left, "
+            f"{name} must have a bbox of positive width and height, got {box}: it is inverted. If it holds left, "
             "top, right and bottom, convert it."
         )
-    if min(width, height) == 0:
-        raise ValueError(f"{name} must have a bbox with an area, got {box}. Delete it, or draw it again.")
     right, bottom = left + width, top + height
+    if right == left or bottom == top:
+        raise ValueError(f"{name} must have a bbox with an area, got {box}. Delete it, or draw it again.")
     if left >= size[1] or top >= size[0] or right <= 0 or bottom <= 0:
         raise ValueError(
             f"{name} must have a bbox that is at least partly within the image of {size[0]} x {size[1]} pixels (height "
