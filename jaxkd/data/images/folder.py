@@ -3,10 +3,8 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
 import logging
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import get_args
 import numpy as np
 
 from jaxkd.data.images import reading
-from jaxkd.data.images.folder_layout import ImagePair, split_pairs
+from jaxkd.data.images.file_stamps import Stamp, stamp, stamped_sha256, warn_of_equal_files
+from jaxkd.data.images.folder_layout import ImagePair, require_group_pattern, split_pairs
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.source import ImageExample, ImageSource, require_disjoint_groups
 from jaxkd.records import UNLABELLED
-from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
@@ -69,11 +67,8 @@ class ImageFolder(ImageSource):
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.mask_threshold is not None and not 1 <= self.mask_threshold <= 255:
             raise ValueError(f"mask_threshold must be in [1, 255], or None, got {self.mask_threshold}.")
-        if self.group_pattern is not None and not _groups_of(self.group_pattern):
-            raise ValueError(
-                f"group_pattern must be a regular expression with a group, got {self.group_pattern!r}. Put parentheses "
-                "around the patient's name."
-            )
+        if self.group_pattern is not None:
+            require_group_pattern(self.group_pattern)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,8 +100,8 @@ class ImageFolder(ImageSource):
         """Return the hash of names and contents of the files of a split."""
         whole = hashlib.sha256()
         for pair, image, mask in _stamped(self._pairs(split)):
-            hashed = "" if pair.mask is None or mask is None else _sha256(pair.mask, mask)
-            whole.update(f"{pair.key}\0{_sha256(pair.image, image)}\0{hashed}\n".encode())
+            hashed = "" if pair.mask is None or mask is None else stamped_sha256(pair.mask, mask)
+            whole.update(f"{pair.key}\0{stamped_sha256(pair.image, image)}\0{hashed}\n".encode())
         return {"path": whole.hexdigest()}
 
     def _folder(self) -> Path:
@@ -116,26 +111,11 @@ class ImageFolder(ImageSource):
         return split_pairs(self._folder(), group_pattern=self.group_pattern)[split]
 
 
-_Stamp = tuple[int, int]
-"""Size and time of modification of a file."""
-
-_Stamped = tuple[tuple[ImagePair, _Stamp, _Stamp | None], ...]
-
-
-def _groups_of(pattern: str) -> int:
-    try:
-        return re.compile(pattern).groups
-    except re.error:
-        return 0
+_Stamped = tuple[tuple[ImagePair, Stamp, Stamp | None], ...]
 
 
 def _stamped(pairs: Sequence[ImagePair]) -> _Stamped:
-    return tuple((pair, _stamp(pair.image), None if pair.mask is None else _stamp(pair.mask)) for pair in pairs)
-
-
-def _stamp(path: Path) -> _Stamp:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return tuple((pair, stamp(pair.image), None if pair.mask is None else stamp(pair.mask)) for pair in pairs)
 
 
 @functools.lru_cache(maxsize=6)
@@ -184,13 +164,8 @@ def _validate(folder: ImageFolder, splits: tuple[tuple[Split, _Stamped], ...]) -
         _log.info("%s: %d images in %s", folder.path, len(stamped), split)
         if not stamped:
             _log.warning("%s: no group falls into the %s split; it is empty", folder.path, split)
-    contents = {
-        split: {_sha256(pair.image, stamp): pair.key for pair, stamp, _ in stamped} for split, stamped in splits
-    }
-    for (one, left), (other, right) in itertools.combinations(contents.items(), 2):
-        if shared := sorted(left.keys() & right.keys(), key=lambda digest: left[digest]):
-            keys = left[shared[0]], right[shared[0]]
-            _log.warning("%s and %s share %d images, for example %s and %s", one, other, len(shared), *keys)
+    files = {split: [(pair.key, pair.image, image) for pair, image, _ in stamped] for split, stamped in splits}
+    warn_of_equal_files(files, _log)
 
 
 def _error(examples: Sequence[ImageExample], index: int) -> ValueError | None:
@@ -199,9 +174,3 @@ def _error(examples: Sequence[ImageExample], index: int) -> ValueError | None:
     except ValueError as error:
         return error
     return None
-
-
-@functools.lru_cache(maxsize=2**16)
-def _sha256(path: Path, stamp: _Stamp) -> str:
-    del stamp  # a changed file is read again
-    return file_sha256(path)

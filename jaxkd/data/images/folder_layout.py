@@ -116,7 +116,7 @@ def _pairs(folder: Path, prefix: str, group_pattern: str | None) -> tuple[ImageP
             "an image without foreground is all zeros."
         )
     return tuple(
-        ImagePair(key=prefix + stem, group=_group(prefix + stem, path, group_pattern), image=path, mask=masks[stem])
+        ImagePair(key=prefix + stem, group=group_of(prefix + stem, path, group_pattern), image=path, mask=masks[stem])
         for stem, path in images.items()
     )
 
@@ -126,7 +126,8 @@ def _unlabelled(folder: Path, prefix: str, group_pattern: str | None) -> tuple[I
         return ()
     keys = {f"{prefix}{UNLABELLED_FOLDER}/{stem}": path for stem, path in _by_stem(folder / UNLABELLED_FOLDER).items()}
     return tuple(
-        ImagePair(key=key, group=_group(key, path, group_pattern), image=path, mask=None) for key, path in keys.items()
+        ImagePair(key=key, group=group_of(key, path, group_pattern), image=path, mask=None)
+        for key, path in keys.items()
     )
 
 
@@ -150,7 +151,29 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _group(key: str, image: Path, pattern: str | None) -> str:
+def require_group_pattern(pattern: str) -> None:
+    """Reject a pattern that cannot name a group.
+
+    Raises:
+        ValueError: no regular expression, or one without a group.
+    """
+    try:
+        groups = re.compile(pattern).groups
+    except re.error:
+        groups = 0
+    if not groups:
+        raise ValueError(
+            f"group_pattern must be a regular expression with a group, got {pattern!r}. Put parentheses around the "
+            "name of the patient, or of whatever else is to be in one split."
+        )
+
+
+def group_of(key: str, image: Path, pattern: str | None) -> str:
+    """Return what the first group of a pattern finds in a key; the stem of the image without a pattern.
+
+    Raises:
+        ValueError: a key in which it finds nothing.
+    """
     if pattern is None:
         return image.stem
     found = re.search(pattern, key)

@@ -9,13 +9,15 @@ Images become uint8 red, green and blue:
 - Images rotated by EXIF are upright, as viewers show them; masks too, by their own EXIF.
 
 Masks have at most two values, of which 0 (black) is the background.
+
+Thermal images stay in the levels of their files, of 8 or 16 bits.
 """
 
 import struct
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image, ImageOps
 
 _DAMAGED = (
@@ -36,6 +38,12 @@ _COLOURS = ("1", "L", "P", "RGB", "RGBX", "RGBA", "LA", "PA", "CMYK", "YCbCr")
 
 _DARK = 16
 """Number of grey levels that a 16-bit image must exceed once it has 8 bits: 12 bits of it were empty otherwise."""
+
+_MOST_COLOUR = 8
+"""Mean difference of the channels of a grey image, in levels."""
+
+_ORIENTATION = 0x0112
+"""Tag of the orientation in EXIF."""
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -107,8 +115,53 @@ def read_mask(path: Path, *, threshold: int | None = None) -> Bool[np.ndarray, "
     return foreground
 
 
-def resize_image(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Resize bilinearly, with antialiasing where it shrinks: the triangle is as wide as a new pixel."""
+def read_thermal(path: Path) -> UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]:
+    """Return the counts of a 16-bit thermal image, or the grey levels of an 8-bit one, in its own size.
+
+    An 8-bit image may repeat its levels in three channels, as JPEG files of cameras do; those channels may differ by 8
+    levels on average, for losses of compression.  More is a palette, whose colours say nothing about the order of
+    temperatures.
+
+    Raises:
+        ValueError: a damaged file, several pictures in one, colours, transparent pixels, or numbers without a defined
+            range.
+    """
+    image, sixteen_bits = _opened(path)
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if sixteen_bits or image.mode not in _COLOURS:
+        raise ValueError(
+            f"{path} must be a grey thermal image of 8 or 16 bits, got Pillow's mode {image.mode}"
+            f"{' of 16 bits a channel' if sixteen_bits else ''}. Save it with one channel."
+        )
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise ValueError(f"{path} must be an opaque thermal image, got transparent pixels. Save it without alpha.")
+    colours = np.asarray(image.convert("RGB")).astype(np.int16)
+    difference = (colours.max(axis=-1) - colours.min(axis=-1)).mean()
+    if difference > _MOST_COLOUR:
+        raise ValueError(
+            f"{path} must be grey, got colours that differ by {difference:.0f} levels on average. If it is a palette, "
+            "export the temperatures or grey levels instead."
+        )
+    return np.asarray(image.convert("RGB").convert("L"))
+
+
+def read_orientation(path: Path) -> int:
+    """Return the orientation that an image's EXIF states, 1 without EXIF.
+
+    1 is upright, 2 to 4 are mirrored or turned by half, 5 to 8 turned by a quarter, and mirrored or not.
+    """
+    with Image.open(path) as image:
+        return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def resize_image(
+    image: UInt8[np.ndarray, "h w *channels"], height: int, width: int
+) -> UInt8[np.ndarray, "h2 w2 *channels"]:
+    """Resize colours or grey levels bilinearly, with antialiasing where it shrinks.
+
+    The triangle of the interpolation is as wide as a new pixel.
+    """
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
