@@ -20,6 +20,7 @@ from tests.vision.tiny_scenes import SMALL, Rectangles
 
 ROWS = 4
 KEY = jax.random.key(1)
+COMMON = {"data": Rectangles(), "network": SMALL, "rows": ROWS, "anchor_scale": 2.0}
 WEAK = dataclasses.replace(SMALL, stem="shape", weak_branch=True)
 
 
@@ -34,12 +35,12 @@ def run(tmp_path_factory):
 
 
 def detection(**changes):
-    return dataclasses.replace(Detection(data=Rectangles(), network=SMALL, rows=ROWS), **changes)
+    return dataclasses.replace(Detection(**COMMON), **changes)
 
 
 def core_kd(run, **changes):
     teacher = TrainedNetwork(network=SMALL, path=run)
-    return dataclasses.replace(CoreKD(data=Rectangles(), network=SMALL, rows=ROWS, teacher=teacher), **changes)
+    return dataclasses.replace(CoreKD(**COMMON, teacher=teacher), **changes)
 
 
 @functools.lru_cache
@@ -47,10 +48,16 @@ def first_batch(given):
     return jax.device_put(next(iter(given.batches("train", 0))))
 
 
+def some_variables(given):
+    """Initial variables, moved: a residual block's last scale is 0 at first, and stops the gradients within it."""
+    variables = given.init(jax.random.key(0))
+    return variables.replace(params=jax.tree.map(lambda leaf: leaf + 0.1, variables.params))
+
+
 @functools.lru_cache
 def with_gradients(given):
-    """Variables, maps, loss and gradient to the parameters and the frozen variables."""
-    variables, batch = given.init(jax.random.key(0)), first_batch(given)
+    """Variables, loss, its output, the maps, and the gradients to parameters and frozen variables."""
+    variables, batch = some_variables(given), first_batch(given)
 
     def loss(params, frozen):
         read = variables.replace(params=params, frozen=frozen)
@@ -67,21 +74,28 @@ def test_the_loss_is_its_formula():
     given.validate()
     _, value, output, maps, _ = with_gradients(given)
     batch = first_batch(given)
-    sums = gfl_losses(maps, batch.targets)
+    sums = gfl_losses(maps, batch.targets, scale=2)
     positives, weight = float(np.sum(sums.positives)), float(np.sum(sums.weights))
     assert positives >= 1
     assert float(given.counts(batch)["positives"]) == positives
     boxes = (3 * np.sum(sums.giou) + 0.5 * np.sum(sums.distribution)) / max(weight, 1)
     np.testing.assert_allclose(value, np.sum(sums.quality) / positives + boxes, rtol=1e-5)
     np.testing.assert_allclose(output.metrics["quality_loss"].value(), np.sum(sums.quality) / positives, rtol=1e-5)
+    assert float(output.metrics["objects_learnt"].value()) == 1
 
 
-def test_the_gradient_reaches_every_parameter_but_that_of_nothing():
+def test_objects_much_smaller_than_the_anchors_are_learnt_by_no_cell():
+    _, _, output, _, _ = with_gradients(detection(anchor_scale=8.0))
+    assert float(output.metrics["objects_learnt"].value()) == 0
+
+
+def test_the_gradient_reaches_every_parameter():
     for given in (detection(), detection(network=WEAK, weak_rate=1.0)):
         *_, (gradients, _) = with_gradients(given)
         for path, leaf in jax.tree_util.tree_leaves_with_path(gradients[STUDENT]):
             assert np.isfinite(leaf).all(), path
-            assert np.any(leaf != 0), path
+            # A level without objects has no distances to scale, and half of two classes is one, normalised to 0.
+            assert np.any(leaf != 0) or path[1].key in ("scales", "scores"), path
 
 
 def test_weak_supervision_and_the_weights_of_the_images_are_metrics():
@@ -98,11 +112,13 @@ def test_weak_supervision_and_the_weights_of_the_images_are_metrics():
 
 def test_a_batch_without_objects_costs_a_finite_loss():
     given = detection()
-    variables, batch = given.init(jax.random.key(0)), first_batch(given)
+    variables, _, _, maps, _ = with_gradients(given)
+    batch = first_batch(given)
     empty = dataclasses.replace(batch.targets, mask=jnp.zeros_like(batch.targets.mask))
     batch = dataclasses.replace(batch, targets=empty)
-    loss = given.loss(variables, batch, given.counts(batch), KEY).loss
+    loss, metrics = given.label_loss(variables.params[STUDENT], maps, batch, given.counts(batch), KEY)
     assert 0 < float(loss) < np.inf
+    assert float(metrics["objects_learnt"].count) == 0
 
 
 def test_core_kd_adds_the_distance_of_logits(run):
@@ -124,7 +140,7 @@ def test_core_kd_adds_the_distance_of_logits(run):
 
 def test_core_kd_teaches_the_tower_and_not_the_students_own_classifier(run):
     given = core_kd(run)
-    variables, batch = given.init(jax.random.key(0)), first_batch(given)
+    variables, batch = some_variables(given), first_batch(given)
 
     @jax.jit
     @jax.grad

@@ -1,6 +1,7 @@
 """Base recipe for detection: the generalized focal loss, and weak supervision of the backbone."""
 
 import dataclasses
+import math
 from typing import cast
 
 import jax
@@ -11,10 +12,10 @@ from jaxkd.data.images.augmentation import ImageAugmentation
 from jaxkd.data.images.detection import BoxAugmentation, DetectionSource
 from jaxkd.losses import WeakSupervisionLoss, weak_supervision_loss
 from jaxkd.losses.reduce import reported
-from jaxkd.records import DetectionBatch, Mean
+from jaxkd.records import Boxes, DetectionBatch, Mean
 from jaxkd.training.recipe import Curve
 from jaxkd.typing import Key, Params, Scalar
-from jaxkd.vision.detection.assignment import assign_cells
+from jaxkd.vision.detection.assignment import Assignment, assign_cells
 from jaxkd.vision.detection.detector import Detector
 from jaxkd.vision.detection.early_fusion import EarlyFusion
 from jaxkd.vision.detection.gfl_loss import gfl_losses
@@ -50,7 +51,8 @@ class DetectionRecipe(NetworkRecipe):
     """Weight of weak supervision, for an `EarlyFusion` with `weak_branch`; 1 is the paper's.  Where the paper has the
     scores of an image-text model, the classes in the image stand, which those scores are raised to 1 at."""
     anchor_scale: float = 8.0
-    """Side of the square anchors, in strides, by which cells are assigned to objects."""
+    """Side of the square anchors, in strides, by which cells are assigned to objects.  An object much smaller than the
+    finest anchors, of 64 pixels by default, has no cell: the metric `objects_learnt` is the share of those that have."""
     nearest: int = 9
     """Candidates of an object on each level."""
 
@@ -85,21 +87,14 @@ class DetectionRecipe(NetworkRecipe):
             Curve(metric="distribution_loss", title="Distribution focal loss", unit="nats an edge"),
             Curve(metric="mask_loss", title="Weak supervision: masks"),
             Curve(metric="class_loss", title="Weak supervision: classes", unit="nats a class"),
+            Curve(metric="objects_learnt", title="Objects that a cell learns", unit="share"),
             Curve(metric="visible_weight", title="Weight of the visible image"),
             Curve(metric="visible_weight_deviation", title="Deviation of that weight within an image"),
         )
 
     def counts(self, batch: DetectionBatch) -> dict[str, Array]:
-        height, width = batch.images.shape[1:3]
-        strides = self.network.strides
-        found = assign_cells(
-            batch.targets,
-            sizes=[(-(-height // stride), -(-width // stride)) for stride in strides],
-            strides=strides,
-            scale=self.anchor_scale,
-            nearest=self.nearest,
-        )
-        return super().counts(batch) | {"positives": jnp.sum(found.positive, dtype=jnp.float32)}
+        positive = self._assignment(batch).positive
+        return super().counts(batch) | {"positives": jnp.sum(positive, dtype=jnp.float32)}
 
     def label_loss(
         self, params: Params, maps: DetectionMaps, batch: DetectionBatch, counts: dict[str, Array], key: Key
@@ -122,6 +117,7 @@ class DetectionRecipe(NetworkRecipe):
             "quality_loss": Mean(total=jnp.sum(sums.quality), count=jnp.sum(sums.positives)),
             "giou_loss": Mean(total=jnp.sum(sums.giou), count=weight),
             "distribution_loss": Mean(total=jnp.sum(sums.distribution), count=weight),
+            "objects_learnt": _objects_learnt(self._assignment(batch), batch.targets),
         }
         every = jnp.ones(batch.images.shape[:1], bool)
         if maps.weak is not None:
@@ -134,6 +130,17 @@ class DetectionRecipe(NetworkRecipe):
             metrics["visible_weight"] = reported(jnp.mean(visible, axis=(1, 2)), every)
             metrics["visible_weight_deviation"] = reported(jnp.std(visible, axis=(1, 2)), every)
         return loss, jax.lax.stop_gradient(metrics)
+
+    def _assignment(self, batch: DetectionBatch) -> Assignment:
+        height, width = batch.images.shape[1:3]
+        strides = self.network.strides
+        return assign_cells(
+            batch.targets,
+            sizes=[(math.ceil(height / stride), math.ceil(width / stride)) for stride in strides],
+            strides=strides,
+            scale=self.anchor_scale,
+            nearest=self.nearest,
+        )
 
     def _weak_loss(
         self, params: Params, weak: WeakMaps, maps: DetectionMaps, batch: DetectionBatch, key: Key
@@ -153,3 +160,9 @@ class DetectionRecipe(NetworkRecipe):
             )
             terms.append(weak_supervision_loss(image_logits, mask_logits, labels, masks, scores))
         return jax.tree.map(lambda *levels: jnp.mean(jnp.stack(levels), axis=0), *terms)
+
+
+def _objects_learnt(found: Assignment, boxes: Boxes) -> Mean:
+    """Return the share of the objects that are to be learnt and have a cell."""
+    cells = jax.nn.one_hot(found.box, boxes.mask.shape[1]) * found.positive[..., None]
+    return reported(jnp.max(cells, axis=1), boxes.mask & ~boxes.ignored)

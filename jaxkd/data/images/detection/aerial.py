@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from jaxkd.data.images.detection import aerial_photographs
 from jaxkd.data.images.detection.aerial_photographs import AerialPhotograph
 from jaxkd.data.images.detection.padding import pad_boxes
-from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.data.images.detection.source import DetectionSource
+from jaxkd.data.images.source import ImageExample
 from jaxkd.typing import Split
 
 _SMALLEST = 400
@@ -49,7 +50,7 @@ _REGIONS: dict[Split, tuple[_Region, ...]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AerialTrees(ImageSource):
+class AerialTrees(DetectionSource):
     """Tiles of four aerial photographs with boxes around 951 trees: two of one site to learn from, two others to test.
 
     Training and validation tiles are of Yellowstone, validation from the south of one photograph, apart by 128 pixels

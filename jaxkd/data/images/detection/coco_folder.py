@@ -20,11 +20,12 @@ from jaxkd.data.images.detection.coco_json import CocoFile
 from jaxkd.data.images.detection.coco_layout import CocoRow, coco_files, coco_rows
 from jaxkd.data.images.detection.letterbox import Letterbox
 from jaxkd.data.images.detection.padding import pad_boxes
+from jaxkd.data.images.detection.source import DetectionSource
 from jaxkd.data.images.detection.thermal_range import measure_range, percentile_range, scale_counts
 from jaxkd.data.images.file_stamps import Stamp, stamp, stamped_sha256, warn_of_equal_files
 from jaxkd.data.images.folder_layout import require_group_pattern
 from jaxkd.data.images.lazy_examples import LazyExamples
-from jaxkd.data.images.source import ImageExample, ImageSource, require_disjoint_groups
+from jaxkd.data.images.source import ImageExample, require_disjoint_groups
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ Modalities = Literal["visible", "infrared", "both"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CocoFolder(ImageSource):
+class CocoFolder(DetectionSource):
     """Images with boxes that JSON files in the format of COCO list, one file a split.
 
     ```
@@ -82,8 +83,8 @@ class CocoFolder(ImageSource):
     the 99th percentile of all pixels of the training split, which is read for it (and logged, to be given instead).
     "image": those of each image, which takes the temperature away from the network."""
     group_pattern: str | None = None
-    """Regular expression whose first group names the group, such as a scene, where it is found in a key (the file's path
-    without its ending); None makes each stem a group."""
+    """Regular expression whose first group names the group, such as a scene, where it is found in a key (the file's
+    path without its ending); None makes each stem a group."""
     memory_mib: int = 256
     """Memory for resized images of each split, in MiB; those beyond it are read again in each epoch."""
 
