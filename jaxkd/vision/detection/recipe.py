@@ -52,7 +52,7 @@ class DetectionRecipe(NetworkRecipe):
     scores of an image-text model, the classes in the image stand, which those scores are raised to 1 at."""
     anchor_scale: float = 8.0
     """Side of the square anchors, in strides, by which cells are assigned to objects.  An object much smaller than the
-    finest anchors, of 64 pixels by default, has no cell: the metric `objects_learnt` is the share of those that have."""
+    finest anchors, of 64 pixels by default, has no cell: the metric `objects_learnt` is the share of those with one."""
     nearest: int = 9
     """Candidates of an object on each level."""
 
