@@ -27,7 +27,7 @@ def shape_weights(
     edge_norm: EdgeNorm = "l2",
     temperature: float = 1.0,
 ) -> Float[Array, "b h w 2"]:
-    """Return softmax((s_visible, s_thermal) / temperature), s_m = SSIM(e / |e|, e_m / |e_m|), per pixel.
+    """Return softmax((s_visible, s_thermal) / temperature), s_m = SSIM(e / norm(e), e_m / norm(e_m)), per pixel.
 
     e_m are the edges of a modality by `sobel_magnitude`, and e are those of both: the greater of the two, and of that
     the greatest around each pixel, 3 x 3.  SSIM is `ssim_map`.  So the modality whose edges are more like those of both

@@ -1,5 +1,7 @@
 """Masks of the boxes of each class against a full-size mask that is resized."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,7 @@ def full_size(objects):
 
 
 def images(batch):
-    return [jax.tree.map(lambda leaf: leaf[place], batch) for place in range(len(batch.mask))]
+    return [jax.tree.map(operator.itemgetter(place), batch) for place in range(len(batch.mask))]
 
 
 @pytest.mark.parametrize(("resizing", "first"), [("nearest", 0), ("nearest-exact", STRIDE // 2)])

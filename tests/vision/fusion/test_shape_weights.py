@@ -32,10 +32,15 @@ def test_equals_float64_numpy(edge_norm):
     expected = numpy_fusion.shape_weights(visible, thermal, edge_norm=edge_norm)[..., 0]
     # SSIM is within 5e-5, as its own tests say, and a softmax moves by a quarter of what its logits do.
     np.testing.assert_allclose(weight(visible, thermal, edge_norm)[0], expected, atol=3e-5)
+
+
+def test_float64_is_kept():
+    """By the released norm; the slow tests against torch have all of them in float64."""
+    visible, thermal = (one.astype(np.float64) for one in pair(0))
     with jax.enable_x64(True):
-        found, _ = weight(visible.astype(np.float64), thermal.astype(np.float64), edge_norm)
+        found, _ = weight(visible, thermal, "l2")
     assert found.dtype == np.float64
-    np.testing.assert_allclose(found, expected, atol=1e-11)
+    np.testing.assert_allclose(found, numpy_fusion.shape_weights(visible, thermal)[..., 0], atol=1e-11)
 
 
 def test_numbers_of_channels_and_the_temperature_are_free():
