@@ -36,6 +36,7 @@ jaxtyping.install_import_hook(
         "jaxkd.losses",
         "jaxkd.alignment",
         "jaxkd.projector",
+        "jaxkd.geometry",
         "jaxkd.metrics.average_precision",
         "jaxkd.metrics.rouge",
         "jaxkd.metrics.segmentation",
@@ -47,6 +48,8 @@ jaxtyping.install_import_hook(
         "jaxkd.distillation.forward",
         # Without the records: JAX fills them with shapes and other leaves than arrays.
         "jaxkd.vision.layers",
+        "jaxkd.vision.detection.anchors",
+        "jaxkd.vision.detection.decoding",
         "jaxkd.vision.pixels",
         "jaxkd.vision.segmentation.ege_unet",
         "jaxkd.vision.segmentation.fast_attention",

@@ -11,6 +11,7 @@ PURE = (
     "jaxkd.alignment",
     "jaxkd.alignment.cross_model_attention",
     "jaxkd.projector",
+    "jaxkd.geometry",
     "jaxkd.metrics",
     "jaxkd.dynamics",
     "jaxkd.kernels",

@@ -5,6 +5,10 @@ from jaxkd.losses import preference as preference
 from jaxkd.losses.bernoulli import bernoulli_divergence as bernoulli_divergence
 from jaxkd.losses.bernoulli import binary_cross_entropy as binary_cross_entropy
 from jaxkd.losses.binary import binary_divergence as binary_divergence
+from jaxkd.losses.detection import distribution_focal_loss as distribution_focal_loss
+from jaxkd.losses.detection import expected_distance as expected_distance
+from jaxkd.losses.detection import giou_loss as giou_loss
+from jaxkd.losses.detection import quality_focal_loss as quality_focal_loss
 from jaxkd.losses.divergence import AdaptiveKL as AdaptiveKL
 from jaxkd.losses.divergence import AlphaBeta as AlphaBeta
 from jaxkd.losses.divergence import AnyDivergence as AnyDivergence

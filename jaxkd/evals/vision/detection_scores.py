@@ -3,11 +3,12 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, UInt8
+from jaxtyping import Array, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.evals.vision.pictures import spread, thumbnail
@@ -24,6 +25,8 @@ from jaxkd.vision.network import NetworkModel
 
 SHOWN_SCORE = 0.3
 """Smallest score of the boxes that are drawn: average precision counts others too, which would hide the picture."""
+
+_Record = TypeVar("_Record", Boxes, Detections)
 
 _LONGEST = 256
 """Largest width and height of a picture's PNG: objects may be small."""
@@ -122,9 +125,7 @@ class DetectionScores(Evaluator):
             np.asarray(truth.classes),
             truth_ignored=np.asarray(truth.ignored),
         )
-        return _Result(
-            place=place, key=example.key, stratum=example.stratum, truth=truth, found=found, matches=matches
-        )
+        return _Result(place=place, key=example.key, stratum=example.stratum, truth=truth, found=found, matches=matches)
 
     def _by_class(self, scores: AveragePrecision) -> dict[str, float]:
         pairs = zip(scores.classes.tolist(), scores.class_ap50.tolist(), strict=True)
@@ -151,9 +152,9 @@ def _detections(model: NetworkModel, images: UInt8[Array, "b h w c"]) -> Detecti
     return decode(model(images), image_size=(images.shape[1], images.shape[2]))
 
 
-def _rows(record, mask: Bool[np.ndarray, " n"]):
+def _rows(record: _Record, mask: Array) -> _Record:
     """Drop the padding."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[mask], record)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[np.asarray(mask)], record)
 
 
 def _shown(example: ImageExample, result: _Result, classes: Sequence[str]) -> Picture:
@@ -176,20 +177,21 @@ def _shown(example: ImageExample, result: _Result, classes: Sequence[str]) -> Pi
         truth=Overlay(
             boxes=_boxes(truth.corners),
             labels=tuple(
-                f"{classes[one]}, ignored" if ignored else classes[one]
-                for one, ignored in zip(np.asarray(truth.classes), np.asarray(truth.ignored), strict=True)
+                f"{classes[int(one)]}, ignored" if ignored else classes[int(one)]
+                for one, ignored in zip(truth.classes.tolist(), truth.ignored.tolist(), strict=True)
             ),
         ),
         found=Overlay(
             boxes=_boxes(np.asarray(found.corners)[drawn]),
             labels=tuple(
-                f"{classes[one]} {score:.2f}".replace(" 0.", " .")
-                for one, score in zip(np.asarray(found.classes)[drawn], np.asarray(found.scores)[drawn], strict=True)
+                f"{classes[int(one)]} {f'{score:.2f}'.removeprefix('0')}"
+                for one, score in zip(found.classes[drawn].tolist(), found.scores[drawn].tolist(), strict=True)
             ),
         ),
         note=f"{hits} of {np.count_nonzero(matches.counted[0])} found, {np.count_nonzero(right) - hits} wrong",
     )
 
 
-def _boxes(corners) -> tuple[Box, ...]:
-    return tuple((left, top, right, bottom) for left, top, right, bottom in np.round(corners, 1).tolist())
+def _boxes(corners: Array | np.ndarray) -> tuple[Box, ...]:
+    rounded = np.round(np.asarray(corners, np.float64), 1).tolist()
+    return tuple((left, top, right, bottom) for left, top, right, bottom in rounded)
