@@ -118,7 +118,9 @@ def test_matches_are_stored_from_which_intervals_are_computed(found, model):
     # The network sees nothing in the dark.
     blind = DetectionScores(data=Bright(channels=4), classes=NAMES)(Spots(-model.gain))
     ours, theirs = ([one.matches() for one in evaluation.matches] for evaluation in (found, blind))
-    assert paired_average_precision([ours], [theirs], samples=50).low > 0
+    interval = paired_average_precision([ours], [theirs], samples=50)
+    assert interval.estimate == pytest.approx(found.metrics["ap"] - blind.metrics["ap"])
+    assert interval.estimate > 0.7
 
 
 def test_the_number_of_images_in_a_batch_changes_nothing(found, model):
