@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxkd.evals import Headline
-from jaxkd.evals.headline import ROLLOUT_ERROR
+from jaxkd.evals.headline import AVERAGE_PRECISION, ROLLOUT_ERROR
 from jaxkd.recipes.fnode import FNODE
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
@@ -232,6 +232,9 @@ def test_comparisons_need_columns():
     pairs = (("a", "b"),)
     stages = (evaluated("a", Known()), evaluated("b", Known()))
     assert study(*stages, comparisons=pairs, headline=ROLLOUT_ERROR).comparisons == pairs
+    assert study(*stages, comparisons=pairs, headline=AVERAGE_PRECISION).comparisons == pairs, (
+        "it has none, but matches"
+    )
     without = Headline(metric="loss", title="", unit="")
     message = "comparisons must be empty where the headline names no columns, got 1 with loss. Name its numerator, from"
     with pytest.raises(ValueError, match=message):

@@ -2,11 +2,15 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from jaxkd.training.results.picture import Outline
+
+SHOWN = 6
+"""Number of images that an evaluation stores for a page, spread evenly over the strata."""
 
 _FINE = 0.02
 """Largest tolerance of an outline, as a share of its longer side."""
@@ -87,6 +91,22 @@ def thumbnail(image: UInt8[np.ndarray, "h w *c"], *, longest: int = 192) -> str:
     buffer = io.BytesIO()
     drawn.save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def spread(strata: Sequence[str], *, count: int = SHOWN) -> list[int]:
+    """Return the places of the first members of each stratum, equally many, in the order of the strata.
+
+    Args:
+        strata: stratum of each image.
+        count: number of places; with more strata than that, one of each.
+
+    Example:
+        >>> spread(["mild", "severe", "mild", "mild"], count=4)
+        [0, 2, 1]
+    """
+    places = {name: [place for place, one in enumerate(strata) if one == name] for name in dict.fromkeys(strata)}
+    each = max(count // len(places), 1) if places else 0
+    return [place for members in places.values() for place in members[:each]]
 
 
 def _simplified(ring: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:

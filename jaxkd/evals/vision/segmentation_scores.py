@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
-from jaxkd.evals.vision.pictures import outlines, thumbnail
+from jaxkd.evals.vision.pictures import outlines, spread, thumbnail
 from jaxkd.metrics import binary_segmentation_metrics
 from jaxkd.records import UNLABELLED
 from jaxkd.training.evaluator import Column, Evaluator
@@ -17,9 +17,6 @@ from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.picture import Overlay, Picture
 from jaxkd.typing import Split
 from jaxkd.vision.network import NetworkModel
-
-SHOWN = 6
-"""Number of images that the evaluation stores for a page, spread evenly over the strata."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,7 @@ class SegmentationScores(Evaluator):
         if len(strata) > 1:
             member = np.array([one.stratum for one in examples])
             metrics |= {f"dice_{name}": float(np.mean(scores.per_image.dice[member == name])) for name in strata}
-        shown = _spread([one.stratum for one in examples], SHOWN)
+        shown = spread([one.stratum for one in examples])
         return Evaluation(
             metrics=metrics,
             keys=tuple(one.key for one in examples),
@@ -102,13 +99,6 @@ def _masks(model: NetworkModel, examples: Sequence[ImageExample], rows: int) -> 
 @jax.jit
 def _foreground(model: NetworkModel, images: UInt8[Array, "b h w 3"]) -> Bool[Array, "b h w"]:
     return model(images).logits[..., 0] > 0
-
-
-def _spread(strata: Sequence[str], count: int) -> list[int]:
-    """Return the places of the first members of each stratum, equally many, in the order of the strata."""
-    places = {name: [place for place, one in enumerate(strata) if one == name] for name in dict.fromkeys(strata)}
-    each = max(count // len(places), 1)
-    return [place for members in places.values() for place in members[:each]]
 
 
 def _shown(example: ImageExample, found: Bool[np.ndarray, "h w"], dice: float) -> Picture:

@@ -23,6 +23,19 @@ class Drawing:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Label:
+    """A few words above a box, as text of HTML: that of SVG would shrink with the picture."""
+
+    text: str
+    start: float
+    """Distance from the picture's left edge, or from its right one, in percent of its width."""
+    above: float
+    """Height of the box's top above the picture's bottom, in percent of its height."""
+    from_right: bool
+    """Whether the text ends at the box's right edge: it would leave the picture otherwise."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureCard:
     """One model's results in a picture."""
 
@@ -32,6 +45,7 @@ class PictureCard:
     note: str
     found: Drawing | None
     """None for a model that was not evaluated on this picture."""
+    labels: tuple[Label, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +58,20 @@ class PictureRow:
     description: str
     """Text for screen readers, of the truth."""
     truth: Drawing
+    labels: tuple[Label, ...]
     cards: tuple[PictureCard, ...]
+
+    @property
+    def images(self) -> list[tuple[str, str]]:
+        """Id on the page and PNG of the picture and of its layers."""
+        pngs = [self.picture.png, *(layer.png for layer in self.picture.layers)]
+        return [(f"{self.id}-{number}" if number else self.id, png) for number, png in enumerate(pngs)]
+
+    @property
+    def wide(self) -> float:
+        """Width of a card, relative to that of a picture alone: words need room, and so do layers."""
+        has_words = self.labels or any(card.labels for card in self.cards)
+        return len(self.images) * (1.5 if has_words else 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +144,33 @@ def drawing(overlay: Overlay) -> Drawing:
     return Drawing(lines="".join(outlines + boxes), dots="".join(f"M{_point(point)}h0" for point in overlay.points))
 
 
+def labels(overlay: Overlay, *, width: int, height: int) -> tuple[Label, ...]:
+    """Return the words at the boxes of an overlay, and where they stand; those of the first box come last, on top.
+
+    Args:
+        overlay: boxes with or without labels.
+        width: width of the picture, in the pixels of the boxes.
+        height: height of the picture.
+
+    Example:
+        >>> from jaxkd.training.results.picture import Overlay
+        >>> labels(Overlay(boxes=((1.0, 2.0, 5.5, 4.0),), labels=("car .93",)), width=10, height=8)
+        (Label(text='car .93', start=10.0, above=75.0, from_right=False),)
+    """
+    found = []
+    # Without labels, `zip` has no pairs.
+    for (left, top, right, _), text in zip(overlay.boxes, overlay.labels, strict=False):
+        from_right = left + right > width
+        start = (width - right if from_right else left) / width
+        above = 1 - top / height
+        found.append(Label(text=text, start=_percent(start), above=_percent(above), from_right=from_right))
+    return tuple(reversed(found))
+
+
+def _percent(share: float) -> float:
+    return round(100 * min(max(share, 0.0), 1.0), 1)
+
+
 def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | None]]) -> PictureRow:
     name = f"{picture.key}, {picture.group}" if picture.group else picture.key
     return PictureRow(
@@ -124,6 +178,7 @@ def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | N
         picture=picture,
         description=f"{name}: the truth, {_said(picture.truth)}",
         truth=drawing(picture.truth),
+        labels=labels(picture.truth, width=picture.width, height=picture.height),
         cards=tuple(_card(name, model, one) for model, one in found),
     )
 
@@ -137,6 +192,7 @@ def _card(name: str, model: Model, picture: Picture | None) -> PictureCard:
         description=f"{name}: {model.label}, {_said(picture.found)}{note}",
         note=picture.note,
         found=drawing(picture.found),
+        labels=labels(picture.found, width=picture.width, height=picture.height),
     )
 
 
@@ -145,11 +201,13 @@ def _place(picture: Picture) -> _Place:
 
 
 def _said(overlay: Overlay) -> str:
-    """Return the numbers of things in an overlay, in words."""
+    """Return the numbers of things in an overlay, in words, and the labels of its boxes."""
     counts = (("outline", overlay.outlines), ("box", overlay.boxes), ("point", overlay.points))
     plurals = {"box": "boxes"}
-    named = [f"{len(of)} {name if len(of) == 1 else plurals.get(name, f'{name}s')}" for name, of in counts if of]
-    return ", ".join(named) or "nothing"
+    named = {name: f"{len(of)} {name if len(of) == 1 else plurals.get(name, f'{name}s')}" for name, of in counts if of}
+    if overlay.labels:
+        named["box"] += f" ({', '.join(overlay.labels)})"
+    return ", ".join(named.values()) or "nothing"
 
 
 def _point(point: Point) -> str:

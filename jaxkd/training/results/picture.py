@@ -22,14 +22,16 @@ class Overlay:
     """Outlines, boxes and points over a picture.
 
     Raises:
-        ValueError: an outline of fewer than three corners, a box whose edges are exchanged, or a coordinate that is not
-            finite.
+        ValueError: an outline of fewer than three corners, a box whose edges are exchanged, labels of other boxes, or a
+            coordinate that is not finite.
     """
 
     outlines: tuple[Outline, ...] = ()
     """Borders of regions; that of a hole is an outline of its own."""
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
+    labels: tuple[str, ...] = ()
+    """A few words at each of `boxes`, such as its class and score; empty if none has any."""
 
     def __post_init__(self) -> None:
         for outline in self.outlines:
@@ -40,6 +42,10 @@ class Overlay:
                 raise ValueError(
                     f"boxes must be (left, top, right, bottom), got {(left, top, right, bottom)}. Exchange the edges."
                 )
+        if self.labels and len(self.labels) != len(self.boxes):
+            raise ValueError(
+                f"labels must be of each box or of none, got {len(self.labels)} labels and {len(self.boxes)} boxes."
+            )
         pairs = (*(point for outline in self.outlines for point in outline), *self.points)
         for one in (*pairs, *self.boxes):
             if not all(map(math.isfinite, one)):
@@ -56,7 +62,26 @@ class Overlay:
             outlines=tuple(tuple((float(x), float(y)) for x, y in outline) for outline in fields["outlines"]),
             boxes=tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in fields["boxes"]),
             points=tuple((float(x), float(y)) for x, y in fields["points"]),
+            # Older files have no labels.
+            labels=tuple(map(str, fields.get("labels", ()))),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A further image of the scene of a picture, of the same size, such as the thermal one.
+
+    Raises:
+        ValueError: an image that is not a PNG in base64.
+    """
+
+    name: str
+    """Name of the layer, such as "thermal"."""
+    png: str
+    """The image as a small PNG, in base64."""
+
+    def __post_init__(self) -> None:
+        _require_png(self.png, self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,21 +105,15 @@ class Picture:
     found: Overlay = Overlay()
     note: str = ""
     """A few words on what was found, such as its Dice coefficient."""
+    layers: tuple[Layer, ...] = ()
+    """Further images of the scene, which are shown beside the first one, with the same overlays."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
             raise ValueError(
                 f"width and height must be at least 1 pixel, got {self.width} and {self.height} in {self.key!r}."
             )
-        try:
-            is_png = base64.b64decode(self.png, validate=True).startswith(_SIGNATURE)
-        except (binascii.Error, ValueError):
-            is_png = False
-        if not is_png:
-            raise ValueError(
-                f"png must be a PNG in base64, got {self.png[:20]!r} in {self.key!r}. Make it with "
-                "jaxkd.evals.vision.pictures.thumbnail."
-            )
+        _require_png(self.png, self.key)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
@@ -104,4 +123,18 @@ class Picture:
             KeyError, TypeError, ValueError: fields of something else.
         """
         overlays = {name: Overlay.from_fields(fields[name]) for name in ("truth", "found")}
-        return cls(**{**fields, **overlays})
+        # Older files have no layers.
+        layers = tuple(Layer(**layer) for layer in fields.get("layers", ()))
+        return cls(**{**fields, **overlays, "layers": layers})
+
+
+def _require_png(png: str, name: str) -> None:
+    try:
+        is_png = base64.b64decode(png, validate=True).startswith(_SIGNATURE)
+    except (binascii.Error, ValueError):
+        is_png = False
+    if not is_png:
+        raise ValueError(
+            f"png must be a PNG in base64, got {png[:20]!r} in {name!r}. Make it with "
+            "jaxkd.evals.vision.pictures.thumbnail."
+        )

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pytest
@@ -6,7 +7,7 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.report import StageReport
 from jaxkd.report.stages import by_label
 from jaxkd.report.vision import picture_cards
-from jaxkd.training.results.picture import Overlay
+from jaxkd.training.results.picture import Layer, Overlay
 from tests.report.studies import DOT_PNG, picture
 from tests.report.test_page import parse, write
 
@@ -105,3 +106,48 @@ def test_the_styles_of_pictures_are_on_pages_that_have_any(page, tmp_path):
     assert ".line.truth" in page
     assert "auto-fill" in page, "cards wrap on a narrow screen"
     assert ".line.truth" not in write(tmp_path, [stage("blind")], comparisons=[])
+
+
+FOUND = Overlay(boxes=((1.0, 2.0, 5.0, 4.0), (6.0, -1.0, 12.0, 3.0)), labels=("person .93", "<car> .41"))
+
+
+def test_words_stand_above_their_boxes_and_within_the_picture():
+    # Half of the picture's width decides at which edge they begin; those of the first box are on top.
+    assert picture_cards.labels(FOUND, width=10, height=8) == (
+        picture_cards.Label(text="<car> .41", start=0.0, above=100.0, from_right=True),
+        picture_cards.Label(text="person .93", start=10.0, above=75.0, from_right=False),
+    )
+    assert picture_cards.labels(SQUARE, width=10, height=8) == ()
+
+
+def test_labels_are_drawn_as_text_and_read_aloud_once(tmp_path):
+    page = write(tmp_path, [stage("a", picture("b", found=FOUND, note="1 of 2 found"))], comparisons=[])
+    assert re.findall(r'<span class="word" aria-hidden="true" style="([^"]+)">([^<]+)</span>', page) == [
+        ("right: 0.0%; max-width: 100.0%; --above: 100.0%", "&lt;car&gt; .41"),
+        ("left: 10.0%; max-width: 90.0%; --above: 75.0%", "person .93"),
+    ]
+    said = 'aria-label="b: a, 2 boxes (person .93, &lt;car&gt; .41); 1 of 2 found"'
+    assert page.count(said) == 1
+    assert "--wide: 1.5" in page
+    assert "<text" not in "".join(re.findall(r'<figure class="row">.*?</figure>', page, flags=re.DOTALL))
+
+
+def test_layers_are_shown_beside_the_picture_with_its_overlays(tmp_path):
+    other = DOT_PNG[:-8] + "AAAAAAA="
+    both = dataclasses.replace(picture("b", found=FOUND), layers=(Layer(name="thermal", png=other),))
+    page = write(tmp_path, [stage("a", both), stage("blind", picture("c"))], comparisons=[])
+    assert (page.count(DOT_PNG), page.count(other)) == (2, 1)
+    assert "b; beside it: thermal" in page
+    row = re.findall(r'<figure class="row">.*?</figure>', page, flags=re.DOTALL)[0]
+    # The truth and one model; the other has no picture, of the shape of both side by side.
+    for one in ("picture-0", "picture-0-1"):
+        assert row.count(f'<g id="{one}">') == 1
+        assert row.count(f'<use href="#{one}"/>') == 2
+    assert row.count('<use href="#picture-0-truth"/>') == 4
+    assert row.count('class="line found"') == 2
+    assert row.count('role="img"') == 2
+    assert "aspect-ratio: 20 / 8" in row
+    assert row.count("person .93</span>") == 1, "words would hide what the layer shows"
+    assert '--layers: 2"' in row
+    assert "--wide: 3.0" in row
+    assert len(set(parse(page).ids)) == len(parse(page).ids)

@@ -1,10 +1,11 @@
 import dataclasses
+import json
 import math
 
 import pytest
 
-from jaxkd.training.results.picture import Overlay
-from tests.report.studies import picture
+from jaxkd.training.results.picture import Layer, Overlay, Picture
+from tests.report.studies import DOT_PNG, picture
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,11 @@ from tests.report.studies import picture
         ({"boxes": ((3.0, 0.0, 1.0, 2.0),)}, r"boxes must be \(left, top, right, bottom\), got \(3.0, 0.0, 1.0, 2.0\)"),
         ({"boxes": ((0.0, 2.0, 1.0, 1.0),)}, "boxes must be .* Exchange the edges"),
         ({"boxes": ((0.0, math.nan, 1.0, 1.0),)}, "coordinates of an overlay must be finite, got "),
+        (
+            {"boxes": ((0.0, 0.0, 1.0, 1.0),), "labels": ("a", "b")},
+            "labels must be of each box or of none, got 2 labels",
+        ),
+        ({"labels": ("a",)}, "labels must be of each box or of none, got 1 labels and 0 boxes"),
         ({"points": ((0.0, math.inf),)}, r"coordinates of an overlay must be finite, got \(0.0, inf\)"),
         ({"outlines": (((0.0, 0.0), (1.0, 1.0), (math.nan, 0.0)),)}, "coordinates of an overlay must be finite"),
     ],
@@ -42,3 +48,17 @@ def test_a_box_without_area_and_one_beyond_the_picture_are_boxes():
 def test_a_picture_has_a_size_and_a_png(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(picture(), **changes)
+
+
+def test_a_layer_has_a_png():
+    with pytest.raises(ValueError, match="png must be a PNG in base64, got 'AAAA' in 'thermal'. Make it with"):
+        Layer(name="thermal", png="AAAA")
+
+
+def test_labels_and_layers_come_back_and_older_files_have_none():
+    labelled = Overlay(boxes=((0.0, 0.0, 1.0, 1.0),), labels=("person .93",))
+    whole = dataclasses.replace(picture(found=labelled), layers=(Layer(name="thermal", png=DOT_PNG),))
+    fields = json.loads(json.dumps(dataclasses.asdict(whole)))
+    assert Picture.from_fields(fields) == whole
+    del fields["layers"], fields["found"]["labels"], fields["truth"]["labels"]
+    assert Picture.from_fields(fields) == picture(found=Overlay(boxes=labelled.boxes))
