@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxkd.data.images.reading import read_image, read_mask, resize_image, resize_mask
+from jaxkd.data.images.reading import read_image, read_mask, read_orientation, read_thermal, resize_image, resize_mask
 from tests.data.images import png_16
 
 RNG = np.random.default_rng(0)
@@ -305,3 +305,43 @@ def test_masks_are_foreground_from_one_half_on():
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(resize_mask(SQUARE, 6, 8), SQUARE)
     np.testing.assert_array_equal(resize_mask(SQUARE, 12, 16), np.repeat(np.repeat(SQUARE, 2, 0), 2, 1))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_thermal_levels_are_those_of_the_file(tmp_path, suffix, dtype):
+    levels = GREY.astype(dtype) * (1 if dtype is np.uint8 else 257)
+    found = read_thermal(saved(tmp_path / f"t.{suffix}", levels))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, levels)
+
+
+def test_thermal_levels_may_be_in_three_channels(tmp_path):
+    smooth = np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)
+    repeated = np.repeat(smooth[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(read_thermal(saved(tmp_path / "t.png", repeated)), smooth)
+    found = read_thermal(saved(tmp_path / "t.jpg", repeated, quality=90))
+    assert np.abs(found.astype(int) - smooth).max() <= 8
+    opaque = np.concatenate([repeated, np.full((32, 48, 1), 255, np.uint8)], axis=-1)
+    np.testing.assert_array_equal(read_thermal(saved(tmp_path / "o.png", opaque)), smooth)
+
+
+def test_what_is_no_thermal_image_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"c\.png must be grey, got colours that differ by \d+ levels on average"):
+        read_thermal(saved(tmp_path / "c.png", COLOURS))
+    transparent = np.repeat(GREY[..., None], 4, axis=-1)
+    with pytest.raises(ValueError, match=r"a\.png must be an opaque thermal image, got transparent pixels"):
+        read_thermal(saved(tmp_path / "a.png", transparent))
+    with pytest.raises(ValueError, match=r"f\.tif must be a grey thermal image of 8 or 16 bits, got Pillow's mode F\."):
+        read_thermal(saved(tmp_path / "f.tif", GREY.astype(np.float32)))
+    png_16.write(tmp_path / "d.png", np.repeat(GREY[..., None].astype(np.uint16) * 257, 3, axis=-1))
+    with pytest.raises(ValueError, match=r"d\.png must be a grey thermal image .* mode RGB of 16 bits a channel"):
+        read_thermal(tmp_path / "d.png")
+
+
+def test_the_orientation_is_that_of_exif(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert read_orientation(saved(tmp_path / "a.jpg", COLOURS, exif=exif)) == 6
+    for name in ("b.jpg", "b.png", "b.tif"):
+        assert read_orientation(saved(tmp_path / name, COLOURS)) == 1

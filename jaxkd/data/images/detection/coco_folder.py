@@ -83,8 +83,8 @@ class CocoFolder(DetectionSource):
     the 99th percentile of all pixels of the training split, which is read for it (and logged, to be given instead).
     "image": those of each image, which takes the temperature away from the network."""
     group_pattern: str | None = None
-    """Regular expression whose first group names the group, such as a scene, where it is found in a key (the file's
-    path without its ending); None makes each stem a group."""
+    """Regular expression whose first group names the group, such as a scene, where it is found in a key, the path
+    of the file without its ending; None makes each stem a group."""
     memory_mib: int = 256
     """Memory for resized images of each split, in MiB; those beyond it are read again in each epoch."""
 
