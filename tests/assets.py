@@ -13,6 +13,7 @@ from jaxkd.data.images.brain_tissue import BrainTissue
 from jaxkd.data.images.detection import AerialTrees
 from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.nuclei import Nuclei
+from jaxkd.data.images.scenes.source import ThermalScenes
 from jaxkd.evals.suites.transport.sources import Sources, read_sources
 from jaxkd.models.checkpoints.gguf import convert
 from jaxkd.runtime import packages
@@ -64,12 +65,12 @@ def transport_sources() -> Sources:
 
 @pytest.fixture(scope="session")
 def packaged_images() -> None:
-    """The brain, the nuclei and the patches of skin, in the cache.
+    """The brain, the nuclei, the patches of skin, and layouts and backgrounds of scenes, in the cache.
 
     Skips where a package cannot be downloaded.
     """
     try:
-        for source in (BrainTissue(tissue="grey"), BrainTissue(tissue="white"), Lesions(), Nuclei()):
+        for source in (BrainTissue(tissue="grey"), BrainTissue(tissue="white"), Lesions(), Nuclei(), ThermalScenes()):
             source.validate()
     except ConnectionError as error:
         pytest.skip(str(error))

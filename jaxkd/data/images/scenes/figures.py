@@ -101,12 +101,12 @@ def draw_figure(rng: np.random.Generator, kind: ObjectClass, aspect: float, faci
             parts = _cyclist_from_side(rng) if side else _cyclist_from_front(rng)
         case "car":
             parts = _car_from_side(rng) if side else _car_from_front(rng)
-    corners = np.concatenate([corners for _, corners in parts])
+    corners = np.concatenate([polygon for _, polygon in parts])
     corners = (corners - corners.min(0)) / np.ptp(corners, axis=0)
     if facing < 0:
         corners[:, 0] = 1 - corners[:, 0]
-    polygons = tuple((material, len(corners)) for material, corners in parts)
-    return Figure(corners=corners.astype(np.float32), polygons=polygons)
+    counts: list[tuple[Material, int]] = [(material, len(polygon)) for material, polygon in parts]
+    return Figure(corners=corners.astype(np.float32), polygons=tuple(counts))
 
 
 def _touched(first: float, last: float, extent: int) -> slice:
@@ -115,13 +115,13 @@ def _touched(first: float, last: float, extent: int) -> slice:
     return slice(start, max(start, min(math.ceil(last), extent)))
 
 
-def _ellipse(centre: _Point, across: float, down: float) -> np.ndarray:
-    return _CIRCLE * (across, down) + centre
+def _ellipse(material: Material, centre: _Point, across: float, down: float) -> _Part:
+    return material, _CIRCLE * (across, down) + centre
 
 
 def _limb(material: Material, points: Sequence[_Point], width: float) -> list[_Part]:
     """Return a bent rod with round ends and joints, as wide as `width` on either side of its middle."""
-    parts = [(material, _ellipse(point, width, width)) for point in points]
+    parts: list[_Part] = [_ellipse(material, point, width, width) for point in points]
     for start, end in itertools.pairwise(points):
         right, down = end[0] - start[0], end[1] - start[1]
         scale = width / max(math.hypot(right, down), 1e-6)
@@ -142,8 +142,8 @@ def _polygon(material: Material, *corners: _Point) -> _Part:
 def _head(centre: _Point) -> list[_Part]:
     x, y = centre
     return [
-        ("hair", _ellipse((x - 0.006, y - 0.012), 0.058, 0.068)),
-        ("skin", _ellipse((x + 0.01, y + 0.01), 0.047, 0.058)),
+        _ellipse("hair", (x - 0.006, y - 0.012), 0.058, 0.068),
+        _ellipse("skin", (x + 0.01, y + 0.01), 0.047, 0.058),
     ]
 
 
@@ -167,7 +167,7 @@ def _person(rng: np.random.Generator, aspect: float) -> list[_Part]:
         arms.append(
             [
                 *_limb("top", [(shoulders[0] + side * 0.075, 0.2), elbow, hand], 0.032),
-                ("skin", _ellipse(hand, 0.03, 0.03)),
+                _ellipse("skin", hand, 0.03, 0.03),
             ]
         )
     torso = [
@@ -182,7 +182,7 @@ def _person(rng: np.random.Generator, aspect: float) -> list[_Part]:
 def _cyclist_from_front(rng: np.random.Generator) -> list[_Part]:
     pedal = rng.uniform(-0.07, 0.07)
     sway = rng.uniform(-0.03, 0.03)
-    parts: list[_Part] = [("tyre", _ellipse((0.0, 0.8), 0.04, 0.2)), *_limb("metal", [(0.0, 0.75), (0.0, 0.45)], 0.03)]
+    parts: list[_Part] = [_ellipse("tyre", (0.0, 0.8), 0.04, 0.2), *_limb("metal", [(0.0, 0.75), (0.0, 0.45)], 0.03)]
     for side in (-1, 1):
         knee, foot = (side * 0.14, 0.64 + side * pedal / 2), (side * 0.09, 0.84 + side * pedal)
         parts += _limb("trousers", [(side * 0.07, 0.5), knee, foot], 0.045)
@@ -194,7 +194,7 @@ def _cyclist_from_front(rng: np.random.Generator) -> list[_Part]:
     for side in (-1, 1):
         hand = (side * 0.2, 0.44)
         parts += _limb("top", [(sway + side * 0.13, 0.2), (side * 0.21, 0.33), hand], 0.035)
-        parts.append(("skin", _ellipse(hand, 0.03, 0.03)))
+        parts.append(_ellipse("skin", hand, 0.03, 0.03))
     return [*parts, *_limb("skin", [(sway, 0.12), (sway, 0.18)], 0.032), *_head((sway, 0.07))]
 
 
@@ -202,7 +202,7 @@ def _cyclist_from_side(rng: np.random.Generator) -> list[_Part]:
     turn, lean = rng.uniform(0, 2 * np.pi), rng.uniform(-0.03, 0.06)
     parts: list[_Part] = []
     for centre in (-0.3, 0.3):
-        parts += [("tyre", _ellipse((centre, 0.8), 0.2, 0.2)), ("nothing", _ellipse((centre, 0.8), 0.145, 0.145))]
+        parts += [_ellipse("tyre", (centre, 0.8), 0.2, 0.2), _ellipse("nothing", (centre, 0.8), 0.145, 0.145)]
     frame: list[_Point] = [(-0.3, 0.8), (-0.12, 0.54), (0.22, 0.52), (0.02, 0.8)]
     parts += _limb("metal", [*frame, frame[0]], 0.02) + _limb("metal", [(0.3, 0.8), (0.2, 0.44), (0.27, 0.42)], 0.02)
     parts += _limb("metal", [(-0.12, 0.54), (-0.14, 0.48)], 0.025)
@@ -217,15 +217,15 @@ def _cyclist_from_side(rng: np.random.Generator) -> list[_Part]:
     body = _limb("top", [hip, shoulder], 0.085)
     arm = [
         *_limb("top", [shoulder, (shoulder[0] + 0.1, 0.36), (0.24, 0.42)], 0.032),
-        ("skin", _ellipse((0.25, 0.42), 0.03, 0.03)),
+        _ellipse("skin", (0.25, 0.42), 0.03, 0.03),
     ]
     neck = _limb("skin", [shoulder, (shoulder[0] + 0.05, 0.12)], 0.03)
-    return [*legs[0], *parts, *neck, *body, *legs[1], *arm, *_head((shoulder[0] + 0.06, 0.07))]
+    return [*parts, *legs[0], *neck, *body, *legs[1], *arm, *_head((shoulder[0] + 0.06, 0.07))]
 
 
 def _car_from_front(rng: np.random.Generator) -> list[_Part]:
     roof, edge = rng.uniform(0.3, 0.42), rng.uniform(0.38, 0.5)
-    parts = [
+    parts: list[_Part] = [
         _polygon("tyre", (-0.47, 0.7), (-0.29, 0.7), (-0.29, 1.0), (-0.47, 1.0)),
         _polygon("tyre", (0.29, 0.7), (0.47, 0.7), (0.47, 1.0), (0.29, 1.0)),
         _polygon("paint", (-roof, 0.0), (roof, 0.0), (0.47, edge), (0.5, 0.88), (-0.5, 0.88), (-0.47, edge)),
@@ -233,13 +233,15 @@ def _car_from_front(rng: np.random.Generator) -> list[_Part]:
         _polygon("engine", (-0.27, edge + 0.06), (0.27, edge + 0.06), (0.27, 0.72), (-0.27, 0.72)),
         _polygon("metal", (-0.22, 0.76), (0.22, 0.76), (0.22, 0.84), (-0.22, 0.84)),
     ]
-    return [*parts, *(("lamp", _ellipse((side * 0.38, edge + 0.12), 0.08, 0.055)) for side in (-1, 1))]
+    for side in (-1, 1):
+        parts.append(_ellipse("lamp", (side * 0.38, edge + 0.12), 0.08, 0.055))
+    return parts
 
 
 def _car_from_side(rng: np.random.Generator) -> list[_Part]:
     front, back = rng.uniform(0.25, 0.42), rng.uniform(-0.72, -0.45)
     belt = rng.uniform(0.4, 0.48)
-    parts = [
+    parts: list[_Part] = [
         _polygon(
             "paint",
             (-1, 0.52),
@@ -254,8 +256,8 @@ def _car_from_side(rng: np.random.Generator) -> list[_Part]:
         _polygon("engine", (front + 0.3, belt + 0.04), (0.9, 0.55), (0.9, 0.7), (front + 0.3, 0.7)),
         _polygon("glass", (back + 0.04, 0.07), (-0.12, 0.07), (-0.12, belt - 0.02), (back - 0.12, belt - 0.02)),
         _polygon("glass", (-0.05, 0.07), (front - 0.03, 0.07), (front + 0.22, belt - 0.02), (-0.05, belt - 0.02)),
-        ("lamp", _ellipse((0.93, 0.6), 0.06, 0.05)),
+        _ellipse("lamp", (0.93, 0.6), 0.06, 0.05),
     ]
     for centre in (-0.6, 0.6):
-        parts += [("tyre", _ellipse((centre, 0.8), 0.21, 0.2)), ("metal", _ellipse((centre, 0.8), 0.1, 0.1))]
+        parts += [_ellipse("tyre", (centre, 0.8), 0.21, 0.2), _ellipse("metal", (centre, 0.8), 0.1, 0.1)]
     return parts
