@@ -23,7 +23,7 @@ class ImageBatch(Generic[Target]):
     """Red, green and blue, from 0 to 255, and thermal as a fourth channel where there is one; the network normalises
     them."""
     targets: Target
-    """What is to be learnt of each image: an array, or a pytree of arrays, with a row for each."""
+    """Target of each image: an array, or a pytree of arrays, with a row for each image."""
 
 
 MaskBatch: TypeAlias = ImageBatch[UInt8[Array, "b h w"]]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
-from jaxkd.evals.vision.pictures import spread, thumbnail
+from jaxkd.evals.vision.pictures import evenly_chosen, thumbnail
 from jaxkd.metrics import AveragePrecision, ImageMatches, average_precision, match_image
 from jaxkd.records import Boxes
 from jaxkd.training.evaluator import Column, Evaluator
@@ -94,7 +94,7 @@ class DetectionScores(Evaluator):
             keys=tuple(one.key for one in results),
             matches=tuple(map(MatchedImage.from_matches, matches)),
             pictures=tuple(
-                _shown(examples[results[place].place], results[place], self.classes) for place in spread(strata)
+                _shown(examples[results[place].place], results[place], self.classes) for place in evenly_chosen(strata)
             ),
         )
 

@@ -93,7 +93,7 @@ def thumbnail(image: UInt8[np.ndarray, "h w *c"], *, longest: int = 192) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def spread(strata: Sequence[str], *, count: int = SHOWN) -> list[int]:
+def evenly_chosen(strata: Sequence[str], *, count: int = SHOWN) -> list[int]:
     """Return the places of the first members of each stratum, equally many, in the order of the strata.
 
     Args:
@@ -101,7 +101,7 @@ def spread(strata: Sequence[str], *, count: int = SHOWN) -> list[int]:
         count: number of places; with more strata than that, one of each.
 
     Example:
-        >>> spread(["mild", "severe", "mild", "mild"], count=4)
+        >>> evenly_chosen(["mild", "severe", "mild", "mild"], count=4)
         [0, 2, 1]
     """
     places = {name: [place for place, one in enumerate(strata) if one == name] for name in dict.fromkeys(strata)}

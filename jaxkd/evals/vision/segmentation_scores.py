@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
-from jaxkd.evals.vision.pictures import outlines, spread, thumbnail
+from jaxkd.evals.vision.pictures import evenly_chosen, outlines, thumbnail
 from jaxkd.metrics import binary_segmentation_metrics
 from jaxkd.records import UNLABELLED
 from jaxkd.training.evaluator import Column, Evaluator
@@ -76,7 +76,7 @@ class SegmentationScores(Evaluator):
         if len(strata) > 1:
             member = np.array([one.stratum for one in examples])
             metrics |= {f"dice_{name}": float(np.mean(scores.per_image.dice[member == name])) for name in strata}
-        shown = spread([one.stratum for one in examples])
+        shown = evenly_chosen([one.stratum for one in examples])
         return Evaluation(
             metrics=metrics,
             keys=tuple(one.key for one in examples),

@@ -1,4 +1,4 @@
-"""What the detection networks have in common: a residual backbone, a feature pyramid, and the head of GFL."""
+"""Base of the detection networks: a residual backbone, a feature pyramid, and the head of GFL."""
 
 import abc
 import dataclasses

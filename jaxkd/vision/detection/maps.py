@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeakMaps:
-    """What weak supervision compares with the classes in an image, for each map of the backbone, the finest first."""
+    """Outputs that weak supervision reads, for each map of the backbone, the finest first."""
 
     image_logits: tuple[Float[Array, "b classes"], ...]
     """Logit of each class being in the image."""
@@ -20,7 +20,7 @@ class WeakMaps:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionMaps:
-    """What a network finds at each cell of a pyramid of maps, and what losses may look at besides.
+    """Classes and edges at each cell of a pyramid of maps, and what losses may look at besides.
 
     Each tuple has one map for each level, the finest first.  The centre of the cell in row y and column x of a level
     lies at ((x + 1/2) * stride, (y + 1/2) * stride) of the image.

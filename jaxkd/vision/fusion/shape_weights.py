@@ -10,7 +10,7 @@ from jaxkd.vision.fusion.edges import sobel_magnitude
 from jaxkd.vision.fusion.structural_similarity import ssim_map
 
 EdgeNorm: TypeAlias = Literal["l2", "none", "max"]
-"""What each map of edges is divided by, before they are compared.
+"""Divisor of each map of edges, before they are compared.
 
 - `l2`: its Euclidean norm over the image, as released.
 - `none`: nothing.

@@ -47,9 +47,9 @@ class Photographs:
     """Photographs of one split, none of which is in another."""
 
     walls: tuple[Photograph, ...]
-    """What may stand in the upper part of a scene."""
+    """Photographs that may be the upper part of a scene."""
     grounds: tuple[Photograph, ...]
-    """What may lie in its lower part."""
+    """Photographs that may be its lower part."""
 
 
 _FILES: dict[Split, tuple[tuple[str, ...], tuple[str, ...]]] = {
