@@ -33,7 +33,7 @@ class Given(ImageSource):
     [
         (np.zeros((2, 3, 3), np.float32), r"float32 of shape \(2, 3, 3\)"),
         (np.zeros((2, 3), np.uint8), r"uint8 of shape \(2, 3\)"),
-        (np.zeros((2, 3, 4), np.uint8), r"uint8 of shape \(2, 3, 4\)"),
+        (np.zeros((2, 3, 5), np.uint8), r"uint8 of shape \(2, 3, 5\)"),
         (np.zeros((0, 3, 3), np.uint8), r"uint8 of shape \(0, 3, 3\)"),
         ([[[0, 0, 0]]], r"list of shape \(\)"),
     ],
