@@ -122,18 +122,18 @@ def test_no_gradient_passes_and_vmap_equals_a_loop():
         return nms(corners, scores, classes, mask=mask, threshold=0.4, count=COUNT)
 
     found, kept = jitted(jax.vmap(run))(*sets)
-    for index, arrays in enumerate(zip(*sets, strict=True)):
-        expected = run(*map(jnp.asarray, arrays))
+    for index, (*arrays, mask) in enumerate(zip(*sets, strict=True)):
+        expected = jitted(nms, threshold=0.4, count=COUNT)(*arrays, mask=mask)
         np.testing.assert_array_equal(found[index], expected[0])
         np.testing.assert_array_equal(kept[index], expected[1])
-
-    corners, scores, classes, mask = (jnp.asarray(one[0]) for one in sets)
+    one = [jnp.asarray(arrays[0]) for arrays in sets]
+    np.testing.assert_array_equal(run(*one)[0], found[0])
 
     def total(corners, scores):
-        indices, kept = run(corners, scores, classes, mask)
+        indices, kept = run(corners, scores, *one[2:])
         return jnp.sum(jnp.where(kept, scores[indices], 0)) + 0 * jnp.sum(corners)
 
-    to_corners, to_scores = jax.grad(total, argnums=(0, 1))(corners, scores)
+    to_corners, to_scores = jitted(jax.grad(total, argnums=(0, 1)))(*one[:2])
     assert not to_corners.any()
     np.testing.assert_array_equal(np.flatnonzero(to_scores), np.sort(found[0][kept[0]]))
 

@@ -49,9 +49,10 @@ def atss_assign(
         boxes: objects of one image, padded; rows that are masked may hold anything.  Use jax.vmap for a batch.
         level_sizes: number of anchors of each level, static.
         nearest: candidates of an object on each level; all anchors of a level that has fewer.
-        ignored_share: share of an anchor's area in an ignored box from which the anchor is ignored; it is then a
-            candidate only where a level has no others, and positive if it is chosen nevertheless.  None ignores no
-            anchor, as in the reference's configs: ignored boxes are not learnt, and anchors in them learn background.
+        ignored_share: share of an anchor's area in an ignored box above which the anchor is ignored; it is then a
+            candidate only where its level has fewer than `nearest` others, and learns the object if it is chosen
+            nevertheless.  None ignores no anchor, as in the reference's configs: ignored boxes are not learnt, and
+            anchors in them learn background.
 
     Returns:
         One entry for each anchor; no anchor is positive in an image without objects.  No gradient passes.

