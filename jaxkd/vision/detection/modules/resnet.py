@@ -33,7 +33,7 @@ STAGES = ("c2", "c3", "c4", "c5")
 class ResNet(nnx.Module):
     """Backbone of 10, 18, 34, 50 or 101 layers, of bottlenecks from 50 on.
 
-    The maps have ceil(side / 4) to ceil(side / 32) cells along each side.  Of width 64 there are 4,898,112,
+    The maps have ceil(side / 4) to ceil(side / 32) cells along each side.  Of width 64 there are 4,905,792,
     11,176,512, 21,284,672, 23,508,032 and 42,500,160 parameters.
 
     Source: He et al. (arXiv 1512.03385), sections 3.3 and 4.1; in bottlenecks the convolution of size 3 has the stride,
