@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxkd.vision.detection.modules.stem import FusionStem
 from tests.vision.detection.tiny import IMAGES, assert_equal, early, forward, outputs_of, paths
@@ -36,13 +35,12 @@ def weights(monkeypatch):
     return asked
 
 
-@pytest.mark.parametrize("levels", [3, 5])
-def test_maps_have_the_shapes_of_their_levels(levels):
-    network = early(levels=levels)
+def test_maps_have_the_shapes_of_their_levels():
+    network = early(levels=5)
     images = jax.ShapeDtypeStruct((2, 136, 144, 4), jnp.uint8)
     maps, state = jax.eval_shape(network.apply, *network.abstract(), images)
-    cells = [(17, 18), (9, 9), (5, 5), (3, 3), (2, 2)][:levels]
-    assert maps.strides == (8, 16, 32, 64, 128)[:levels]
+    cells = [(17, 18), (9, 9), (5, 5), (3, 3), (2, 2)]
+    assert maps.strides == (8, 16, 32, 64, 128)
     assert [one.shape for one in maps.class_logits] == [(2, *each, 2) for each in cells]
     assert [one.shape for one in maps.edge_logits] == [(2, *each, 4, 3) for each in cells]
     assert [one.shape for one in maps.tower] == [(2, *each, 4) for each in cells]
@@ -95,7 +93,7 @@ def test_weights_of_1_make_the_stem_by_shape_the_plain_one(weights):
     assert maps.modality_weights.shape == (2, 32, 40, 2)
 
 
-@pytest.mark.parametrize("changes", [{}, {"stem": "visible", "levels": 5, "stacked": 2}, {"depth": 50}])
+@pytest.mark.parametrize("changes", [{}, {"stem": "visible", "levels": 5, "stacked": 2, "depth": 50}])
 def test_every_parameter_has_an_effect(changes):
     network = early(**changes)
     assert parameters_without_effect(network, 128, channels=4, outputs=outputs_of) == []
@@ -111,14 +109,14 @@ def test_gradients_and_statistics_in_training():
         leaves = (*outputs_of(maps), *maps.weak.image_logits, *maps.weak.mask_logits)
         return sum(jnp.mean(jnp.sin(leaf + place)) for place, leaf in enumerate(leaves)), (maps.weak, moved)
 
-    gradient, (weak, moved) = jax.jit(jax.grad(loss, has_aux=True))(params)
+    gradient, (weak, moved) = jax.device_get(jax.jit(jax.grad(loss, has_aux=True))(params))
     scores = gradient["weak"].pop("scores")  # they are of the scores of classes alone, which are no images
-    assert not any(bool(jnp.any(leaf)) for leaf in jax.tree.leaves(scores))
-    reached = [bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(gradient)]
+    assert not any(leaf.any() for leaf in jax.tree.leaves(scores))
+    reached = [leaf.any() for leaf in jax.tree.leaves(gradient)]
     assert [path for path, found in zip(paths(gradient), reached, strict=True) if not found] == []
     assert [leaf.shape for leaf in weak.image_logits] == [(2, 2)] * 3
     assert [leaf.shape for leaf in weak.mask_logits] == [(2, 4, 5, 2), (2, 2, 3, 2), (2, 1, 2, 2)]
-    assert all(bool(jnp.any(new != 1)) for new in jax.tree.leaves(moved))
+    assert all((new != 1).any() for new in jax.tree.leaves(moved))
 
 
 def test_a_loss_on_class_scores_trains_their_layers():
@@ -126,9 +124,10 @@ def test_a_loss_on_class_scores_trains_their_layers():
     params = drawn_params(network)
     scores = jnp.asarray(np.random.default_rng(0).uniform(size=(3, 4)), jnp.float32)
     key = jax.random.key(0)
-    gradient = jax.grad(lambda params: jnp.sum(network.score_logits(params, scores, key=key) ** 2))(params)
-    assert all(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(gradient["weak"].pop("scores")))
-    assert not any(bool(jnp.any(leaf)) for leaf in jax.tree.leaves(gradient))
+    gradient = jax.grad(lambda params: jnp.sum(network.score_logits(params, scores, key=key) ** 2))
+    gradient = jax.device_get(jax.jit(gradient)(params))
+    assert all(leaf.any() for leaf in jax.tree.leaves(gradient["weak"].pop("scores")))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradient))
     with pytest.raises(ValueError, match=r"weak_branch must be True for logits of class scores, got False\."):
         dataclasses.replace(network, weak_branch=False).score_logits(params, scores)
 
@@ -140,12 +139,3 @@ def test_evaluation_does_not_read_the_branch():
     assert maps.weak is None
     whole, without = network.abstract()[0], early().abstract()[0]
     assert {name: part for name, part in whole.items() if name != "weak"} == without
-
-
-def test_at_first_nearly_nothing_is_found():
-    network = early(stem="visible", pixels="unit")
-    made = network.module(nnx.Rngs(0))
-    classifier = made.head.classifier
-    np.testing.assert_allclose(jax.nn.sigmoid(classifier.bias[...]), 0.01, rtol=1e-5)
-    assert float(jnp.std(classifier.kernel[...])) == pytest.approx(0.01, rel=0.2)
-    assert [float(scale[...]) for scale in made.head.scales.values()] == [1.0] * 3

@@ -83,6 +83,6 @@ def test_the_branch_for_weak_supervision():
     ]
 
 
-@pytest.mark.parametrize(("depth", "expected"), [(18, 11_176_512), (34, 21_284_672)])
+@pytest.mark.parametrize(("depth", "expected"), [(10, 4_905_792), (18, 11_176_512), (34, 21_284_672)])
 def test_backbones_of_basic_blocks(depth, expected):
     assert count(stateful(lambda rngs: ResNet(depth, rngs=rngs)).params) == expected

@@ -9,7 +9,7 @@ import numpy as np
 from jaxkd.vision.detection import EarlyFusion, MediumFusion
 
 FIELDS = {
-    "depth": 18,
+    "depth": 10,
     "width": 4,
     "pyramid_width": 4,
     "levels": 3,

@@ -9,10 +9,13 @@ from jaxtyping import Array, Float
 from jaxkd.vision.detection.modules.normalization import Norm, normalization
 from jaxkd.vision.layers import conv, overlapping_max_pool
 
-Depth: TypeAlias = Literal[18, 34, 50, 101]
-"""Number of layers with weights, by which residual networks are named; the classification's last one is left out."""
+Depth: TypeAlias = Literal[10, 18, 34, 50, 101]
+"""Number of layers with weights, by which residual networks are named; the classification's last one is left out.
+
+10 has one block in each stage; it is not in the paper."""
 
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
+    10: (1, 1, 1, 1),
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -28,10 +31,10 @@ STAGES = ("c2", "c3", "c4", "c5")
 
 
 class ResNet(nnx.Module):
-    """Backbone of 18, 34, 50 or 101 layers.
+    """Backbone of 10, 18, 34, 50 or 101 layers, of bottlenecks from 50 on.
 
-    The maps have ceil(side / 4) to ceil(side / 32) cells along each side.  From three channels and of width 64, there
-    are 11,176,512, 21,284,672, 23,508,032 and 42,500,160 parameters.
+    The maps have ceil(side / 4) to ceil(side / 32) cells along each side.  Of width 64 there are 4,905,792,
+    11,176,512, 21,284,672, 23,508,032 and 42,500,160 parameters.
 
     Source: He et al. (arXiv 1512.03385), sections 3.3 and 4.1; in bottlenecks the convolution of size 3 has the stride,
     as in torchvision and in mmdetection's "pytorch" style.  The last normalisation of each block begins with a scale of

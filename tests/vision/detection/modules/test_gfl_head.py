@@ -1,7 +1,10 @@
 """The head: levels share it, and each scales its edges."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from flax import nnx
 
 from jaxkd.vision.detection.modules.gfl_head import GFLHead, classified
 from tests.vision.segmentation.modules import call, drawn
@@ -44,3 +47,19 @@ def test_a_classification_equals_sums_over_windows():
     np.testing.assert_allclose(classified(classifier, jnp.asarray(tower, jnp.float32)), expected, rtol=1e-4, atol=1e-4)
     half = classified(classifier, jnp.asarray(tower, jnp.bfloat16))
     assert half.dtype == jnp.bfloat16
+
+
+def test_at_first_every_score_is_near_one_percent():
+    @jax.jit
+    def initial():
+        made = GFLHead(8, 16, classes=5, levels=3, stacked=1, groups=2, rngs=nnx.Rngs(0))
+        return nnx.to_pure_dict(nnx.state(made, nnx.Param))
+
+    params = initial()
+    np.testing.assert_allclose(jax.nn.sigmoid(params["classifier"]["bias"]), 0.01, rtol=1e-5)
+    assert params["scales"] == {f"level{place}": 1 for place in range(3)}
+    tower = params["class_tower"]["convs"]["layer0"]
+    assert tower.keys() == {"kernel"}
+    for kernel in (params["classifier"]["kernel"], params["edges"]["kernel"], tower["kernel"]):
+        # The deviation of the deviation of n samples is that over sqrt(2 n): n is 720 and more.
+        assert float(jnp.std(kernel)) == pytest.approx(0.01, rel=0.15)

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxkd.vision.detection.modules.pyramid import FPN
-from tests.vision.segmentation.modules import drawn
+from tests.vision.segmentation.modules import call, drawn
 
 SHAPES = ((1, 5, 7, 2), (1, 3, 4, 3), (1, 2, 2, 4))
 
@@ -32,7 +32,7 @@ def test_a_coarser_map_is_added_with_its_pixels_repeated():
     c3, c4, c5 = (np.asarray(one).sum(-1)[0] for one in maps())
     p4 = c4 + c5.repeat(2, 0).repeat(2, 1)[:3, :4]
     p3 = c3 + p4.repeat(2, 0).repeat(2, 1)[:5, :7]
-    found = identities(5)(maps())
+    found = call(identities(5), maps())
     expected = (p3, p4, c5, c5[::2, ::2], c5[::2, ::2][::2, ::2])
     assert [one.shape for one in found] == [(1, *two.shape, 1) for two in expected]
     for one, two in zip(found, expected, strict=True):
@@ -42,7 +42,7 @@ def test_a_coarser_map_is_added_with_its_pixels_repeated():
 def test_nothing_is_cut_off_between_the_convolutions_of_stride_2():
     """Negative values reach P7: there is no ReLU on the way."""
     negative = tuple(-jnp.abs(one) - 1 for one in maps())
-    assert all(float(one.max()) < 0 for one in identities(5)(negative))
+    assert all(float(one.max()) < 0 for one in call(identities(5), negative))
 
 
 @pytest.mark.parametrize("levels", [3, 6])

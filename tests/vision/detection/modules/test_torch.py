@@ -30,10 +30,10 @@ def convolution(p, x, stride=1):
 
 
 def normalised(p, s, x):
-    """By running statistics where there are any, and else by groups of two channels."""
+    """By running statistics where there are any, and else by groups of two channels, or by 32."""
     if s:
         return F.batch_norm(x, s["mean"], s["variance"], p["scale"], p["bias"])
-    return F.group_norm(x, x.shape[1] // 2, p["scale"], p["bias"])
+    return F.group_norm(x, min(x.shape[1] // 2, 32), p["scale"], p["bias"])
 
 
 def block(p, s, x, stride):
@@ -121,9 +121,10 @@ def compare(make, call, oracle, shapes):
     torch.autograd.backward(expected, [torch.from_numpy(np.asarray(one)) for one in directions])
 
     with jax.enable_x64(True):
+        given_state = jax.tree.map(jnp.asarray, state)
 
         def ours(params, inputs):
-            outputs = call(lambda *args, **kwargs: made.apply(params, state, *args, **kwargs)[0], inputs)
+            outputs = call(lambda *args, **kwargs: made.apply(params, given_state, *args, **kwargs)[0], inputs)
             # The bins of an edge are channels side by side.
             return [one.reshape(*one.shape[:3], -1) if one.ndim == 5 else one for one in outputs]
 
