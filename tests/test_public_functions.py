@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxkd import dynamics, kernels, losses, metrics, projector
+from jaxkd import dynamics, geometry, kernels, losses, metrics, projector
 from jaxkd.alignment import by_index, chunk_values, chunks, cross_model_attention, edit_distance, exact_token, greedy
 from jaxkd.dynamics.derivatives import triangular
 from jaxkd.dynamics.identification import least_squares
@@ -26,7 +26,8 @@ DYNAMICS = (dynamics, least_squares, triangular)
 
 
 @pytest.mark.parametrize(
-    "module", [losses, divergence, feature, preference, reduce, kernels, projector, metrics, *ALIGNMENTS, *DYNAMICS]
+    "module",
+    [losses, divergence, feature, preference, reduce, kernels, projector, geometry, metrics, *ALIGNMENTS, *DYNAMICS],
 )
 def test_the_table_is_complete(module):
     functions = {

@@ -5,6 +5,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from tests.properties.alignments import ALIGNMENTS
+from tests.properties.detection import DETECTION, GEOMETRY
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
@@ -21,6 +22,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.losses: labels": LABELS,
     "jaxkd.losses: probabilities": PROBABILITIES,
     "jaxkd.losses: segmentation": SEGMENTATION,
+    "jaxkd.losses: detection": DETECTION,
     "jaxkd.losses: composed teachers": COMPOSED,
     "jaxkd.losses.reduce": REDUCE,
     "jaxkd.losses.feature": FEATURES,
@@ -29,6 +31,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.alignment: tokens": TOKEN_ALIGNMENTS,
     "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
+    "jaxkd.geometry": GEOMETRY,
     "jaxkd.metrics": METRICS,
     "jaxkd.dynamics": DYNAMICS,
 }
