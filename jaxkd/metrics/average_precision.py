@@ -187,7 +187,7 @@ def average_precision(
             raise ValueError(f"ranges must be of {', '.join(SIZE_RANGES)}, got {one!r}.")
     if counts is None:
         counts = np.ones(len(matches), np.int64)
-    if counts.shape[-1:] != (len(matches),) or counts.min() < 0:
+    if counts.shape[-1:] != (len(matches),) or (counts < 0).any():
         raise ValueError(
             f"counts must have a number of at least 0 for each of {len(matches)} images, got shape {counts.shape}"
             f"{f' and {counts.min()}' if counts.size else ''}."

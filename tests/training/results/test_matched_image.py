@@ -5,7 +5,7 @@ import pytest
 
 from jaxkd.metrics import average_precision
 from jaxkd.training.results.matched_image import MatchedImage
-from tests.metrics.test_average_precision import scenes
+from tests.metrics.detection_scenes import scenes
 
 
 def test_matches_come_back_from_the_record():
