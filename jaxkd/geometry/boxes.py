@@ -133,7 +133,7 @@ def edge_distances(points: Float[Array, "*b 2"], corners: Float[Array, "*b 4"]) 
         Per point, in the order of the corners, float32 (float64 if an input is); all > 0 where the point lies inside.
 
     Raises:
-        ValueError: arrays that are not [*b, 2] and [*b, 4].
+        ValueError: arrays that are not [..., 2] and [..., 4].
 
     Source: Tian et al., FCOS (arXiv 1904.01355), equation 1.  Deviation: none; `distribution_focal_loss` clips.
 
@@ -158,7 +158,7 @@ def boxes_from_distances(points: Float[Array, "*b 2"], distances: Float[Array, "
         Left, top, right and bottom edge, float32 (float64 if an input is).
 
     Raises:
-        ValueError: arrays that are not [*b, 2] and [*b, 4].
+        ValueError: arrays that are not [..., 2] and [..., 4].
 
     Source: Tian et al., FCOS (arXiv 1904.01355), equation 1, solved for the box.  Deviation: none.
 

@@ -14,7 +14,7 @@ CLIPPED_BINS = 0.1
 def quality_focal_loss(
     logits: Float[Array, "*b c"], quality: Float[Array, "*b c"], *, beta: float = 2.0
 ) -> Float[Array, "*b c"]:
-    """Return |q - sigmoid(z)|^beta * BCE(z, q), in nats, with z the logits and q the quality.
+    """Return abs(q - sigmoid(z))^beta * BCE(z, q), in nats, with z the logits and q the quality.
 
     A class's score estimates the IoU of the box if the object is of that class, and 0 otherwise.  The factor lowers the
     cost of the many cells that are nearly right.
