@@ -17,7 +17,7 @@ from jaxkd.records import Boxes
 from jaxkd.training.evaluator import Column, Evaluator
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.matched_image import MatchedImage
-from jaxkd.training.results.picture import Box, Layer, Overlay, Picture
+from jaxkd.training.results.picture import Box, Overlay, Picture, PictureLayer
 from jaxkd.typing import Split
 from jaxkd.vision.detection.decoding import decode
 from jaxkd.vision.detection.detections import Detections
@@ -170,7 +170,7 @@ def _shown(example: ImageExample, result: _Result, classes: Sequence[str]) -> Pi
         height=height,
         png=thumbnail(example.image[..., :3], longest=_LONGEST),
         layers=(
-            (Layer(name="thermal", png=thumbnail(example.image[..., 3], longest=_LONGEST)),)
+            (PictureLayer(name="thermal", png=thumbnail(example.image[..., 3], longest=_LONGEST)),)
             if example.image.shape[-1] == 4
             else ()
         ),

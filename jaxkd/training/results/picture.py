@@ -68,7 +68,7 @@ class Overlay:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
+class PictureLayer:
     """A further image of the scene of a picture, of the same size, such as the thermal one.
 
     Raises:
@@ -105,7 +105,7 @@ class Picture:
     found: Overlay = Overlay()
     note: str = ""
     """A few words on what was found, such as its Dice coefficient."""
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[PictureLayer, ...] = ()
     """Further images of the scene, which are shown beside the first one, with the same overlays."""
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ class Picture:
         """
         overlays = {name: Overlay.from_fields(fields[name]) for name in ("truth", "found")}
         # Older files have no layers.
-        layers = tuple(Layer(**layer) for layer in fields.get("layers", ()))
+        layers = tuple(PictureLayer(**layer) for layer in fields.get("layers", ()))
         return cls(**{**fields, **overlays, "layers": layers})
 
 

@@ -7,7 +7,7 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.report import StageReport
 from jaxkd.report.stages import by_label
 from jaxkd.report.vision import picture_cards
-from jaxkd.training.results.picture import Layer, Overlay
+from jaxkd.training.results.picture import Overlay, PictureLayer
 from tests.report.studies import DOT_PNG, picture
 from tests.report.test_page import parse, write
 
@@ -134,7 +134,7 @@ def test_labels_are_drawn_as_text_and_read_aloud_once(tmp_path):
 
 def test_layers_are_shown_beside_the_picture_with_its_overlays(tmp_path):
     other = DOT_PNG[:-8] + "AAAAAAA="
-    both = dataclasses.replace(picture("b", found=FOUND), layers=(Layer(name="thermal", png=other),))
+    both = dataclasses.replace(picture("b", found=FOUND), layers=(PictureLayer(name="thermal", png=other),))
     page = write(tmp_path, [stage("a", both), stage("blind", picture("c"))], comparisons=[])
     assert (page.count(DOT_PNG), page.count(other)) == (2, 1)
     assert "b; beside it: thermal" in page

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jaxkd.training.results.picture import Layer, Overlay, Picture
+from jaxkd.training.results.picture import Overlay, Picture, PictureLayer
 from tests.report.studies import DOT_PNG, picture
 
 
@@ -52,12 +52,12 @@ def test_a_picture_has_a_size_and_a_png(changes, message):
 
 def test_a_layer_has_a_png():
     with pytest.raises(ValueError, match="png must be a PNG in base64, got 'AAAA' in 'thermal'. Make it with"):
-        Layer(name="thermal", png="AAAA")
+        PictureLayer(name="thermal", png="AAAA")
 
 
 def test_labels_and_layers_come_back_and_older_files_have_none():
     labelled = Overlay(boxes=((0.0, 0.0, 1.0, 1.0),), labels=("person .93",))
-    whole = dataclasses.replace(picture(found=labelled), layers=(Layer(name="thermal", png=DOT_PNG),))
+    whole = dataclasses.replace(picture(found=labelled), layers=(PictureLayer(name="thermal", png=DOT_PNG),))
     fields = json.loads(json.dumps(dataclasses.asdict(whole)))
     assert Picture.from_fields(fields) == whole
     del fields["layers"], fields["found"]["labels"], fields["truth"]["labels"]
