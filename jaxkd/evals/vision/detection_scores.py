@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.data.images.detection.source import DetectionSource
+from jaxkd.data.images.source import ImageExample
 from jaxkd.evals.vision.pictures import evenly_chosen, thumbnail
 from jaxkd.metrics import AveragePrecision, ImageMatches, average_precision, match_image
 from jaxkd.records import Boxes
@@ -36,10 +37,8 @@ _LONGEST = 256
 class DetectionScores(Evaluator):
     """COCO's average precision of boxes, over all sizes of objects, by size, by class and by stratum."""
 
-    data: ImageSource
-    """Images with objects: their targets are `Boxes`."""
-    classes: tuple[str, ...]
-    """Name of each class."""
+    data: DetectionSource
+    """Images with objects."""
     split: Split = "test"
     """Split of the images."""
     stratum: str | None = None
@@ -94,7 +93,8 @@ class DetectionScores(Evaluator):
             keys=tuple(one.key for one in results),
             matches=tuple(map(MatchedImage.from_matches, matches)),
             pictures=tuple(
-                _shown(examples[results[place].place], results[place], self.classes) for place in evenly_chosen(strata)
+                _shown(examples[results[place].place], results[place], self.data.classes)
+                for place in evenly_chosen(strata)
             ),
         )
 
@@ -112,9 +112,9 @@ class DetectionScores(Evaluator):
     def _result(self, place: int, example: ImageExample, found: Detections) -> "_Result":
         truth: Boxes = _rows(example.target, example.target.mask)
         found = _rows(found, found.mask)
-        if truth.classes.size and not 0 <= truth.classes.min() <= truth.classes.max() < len(self.classes):
+        if truth.classes.size and not 0 <= truth.classes.min() <= truth.classes.max() < len(self.data.classes):
             raise ValueError(
-                f"classes must name each class of the objects, got {len(self.classes)} names and class "
+                f"data must name each class of its objects, got {len(self.data.classes)} names and class "
                 f"{truth.classes.max()} in {example.key!r}."
             )
         matches = match_image(
@@ -129,7 +129,7 @@ class DetectionScores(Evaluator):
 
     def _by_class(self, scores: AveragePrecision) -> dict[str, float]:
         pairs = zip(scores.classes.tolist(), scores.class_ap50.tolist(), strict=True)
-        return {f"class_ap50_{self.classes[one]}": value for one, value in pairs if not np.isnan(value)}
+        return {f"class_ap50_{self.data.classes[one]}": value for one, value in pairs if not np.isnan(value)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

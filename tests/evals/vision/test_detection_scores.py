@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.data.images.detection import DetectionSource
+from jaxkd.data.images.source import ImageExample
 from jaxkd.evals.detection_comparison import paired_average_precision
 from jaxkd.evals.vision import DetectionScores
 from jaxkd.records import Boxes
@@ -54,11 +55,12 @@ SCENES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bright(ImageSource):
+class Bright(DetectionSource):
     """The scenes, each with room for three objects."""
 
     channels: int = 3
     names: tuple[str, ...] = tuple(SCENES)
+    classes: tuple[str, ...] = NAMES
 
     @property
     def size(self):
@@ -91,7 +93,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def found(model):
-    return DetectionScores(data=Bright(channels=4), classes=NAMES, rows=3)(model)
+    return DetectionScores(data=Bright(channels=4), rows=3)(model)
 
 
 def test_scores_by_hand(found):
@@ -116,7 +118,7 @@ def test_matches_are_stored_from_which_intervals_are_computed(found, model):
     assert scores == pytest.approx(1 / (1 + np.exp(-20 * (shares - 0.5))), abs=0.01)  # a brightness is a whole number
     assert [len(one.truth_classes) for one in found.matches] == [2, 1, 1, 1]
     # The network sees nothing in the dark.
-    blind = DetectionScores(data=Bright(channels=4), classes=NAMES)(Spots(-model.gain))
+    blind = DetectionScores(data=Bright(channels=4))(Spots(-model.gain))
     ours, theirs = ([one.matches() for one in evaluation.matches] for evaluation in (found, blind))
     interval = paired_average_precision([ours], [theirs], samples=50)
     assert interval.estimate == pytest.approx(found.metrics["ap"] - blind.metrics["ap"])
@@ -124,7 +126,7 @@ def test_matches_are_stored_from_which_intervals_are_computed(found, model):
 
 
 def test_the_number_of_images_in_a_batch_changes_nothing(found, model):
-    other = DetectionScores(data=Bright(channels=4), classes=NAMES, rows=1)(model)
+    other = DetectionScores(data=Bright(channels=4), rows=1)(model)
     assert other == found
 
 
@@ -143,16 +145,16 @@ def test_pictures_show_boxes_with_names_and_the_thermal_image(found, model):
     crowd = pictures["crowd"]
     assert (crowd.truth.labels, crowd.note) == (("person, ignored",), "0 of 0 found, 0 wrong")
     assert crowd.found.labels == ("person .73",), "a score of .27 is not drawn"
-    plain = DetectionScores(data=Bright(), classes=NAMES)(model)
+    plain = DetectionScores(data=Bright())(model)
     assert plain.metrics == found.metrics
     assert all(picture.layers == () for picture in plain.pictures)
 
 
 def test_one_stratum(found, model):
-    scores = DetectionScores(data=Bright(), classes=NAMES, stratum="night", label="night")
+    scores = DetectionScores(data=Bright(), stratum="night", label="night")
     assert scores.name == "night"
     assert [(one.metric, one.name) for one in scores.columns()] == [("ap50", "AP50,\nnight")]
-    whole = DetectionScores(data=Bright(), classes=NAMES)
+    whole = DetectionScores(data=Bright())
     assert [one.metric for one in whole.columns()] == ["ap", "ap50"]
     night = scores(model)
     assert night.keys == ("one too many", "missed", "crowd")
@@ -165,10 +167,8 @@ def test_one_stratum(found, model):
 
 def test_data_without_objects_and_classes_without_names_are_refused(model):
     with pytest.raises(ValueError, match=r"data must have images in validation, got none in Bright\."):
-        DetectionScores(data=Bright(), classes=NAMES, split="validation")(model)
+        DetectionScores(data=Bright(), split="validation")(model)
     with pytest.raises(ValueError, match="data must have an object that is not ignored in test, got none in 1 images"):
-        DetectionScores(data=Bright(names=("crowd",)), classes=NAMES)(model)
-    with pytest.raises(
-        ValueError, match="classes must name each class of the objects, got 1 names and class 1 in 'one"
-    ):
-        DetectionScores(data=Bright(), classes=("person",))(model)
+        DetectionScores(data=Bright(names=("crowd",)))(model)
+    with pytest.raises(ValueError, match="data must name each class of its objects, got 1 names and class 1 in 'one"):
+        DetectionScores(data=Bright(classes=("person",)))(model)

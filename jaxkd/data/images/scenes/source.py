@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float32
 
+from jaxkd.data.images.detection.source import DetectionSource
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.scenes import thermal, visible
 from jaxkd.data.images.scenes.conditions import SURROUNDINGS, Condition
@@ -15,7 +16,7 @@ from jaxkd.data.images.scenes.figures import draw_figure
 from jaxkd.data.images.scenes.layouts import CLASSES, layouts
 from jaxkd.data.images.scenes.placement import Placed, draw_placement, frame_scale
 from jaxkd.data.images.scenes.scenery import Scenery, backdrops, draw_scenery
-from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.data.images.source import ImageExample
 from jaxkd.records import Boxes
 from jaxkd.typing import Split
 
@@ -30,7 +31,7 @@ _Part = Literal["placement", "scenery", "figures", "thermal", "visible"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ThermalScenes(ImageSource):
+class ThermalScenes(DetectionSource):
     """Drawn scenes of people, cyclists and cars in red, green, blue and thermal light, with exact boxes.
 
     No image is a photograph of a scene: silhouettes stand before crops of unrelated photographs, and temperatures are
@@ -88,6 +89,10 @@ class ThermalScenes(ImageSource):
     @property
     def size(self) -> tuple[int, int]:
         return self.height, self.width
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
 
     def examples(self, split: Split) -> LazyExamples:
         """Return the examples of a split, which are drawn when they are indexed and kept up to 512 MiB.
