@@ -28,7 +28,8 @@ class FusionStem(nnx.Module):
     """
 
     def __init__(self, *, weighted: bool, edge_norm: EdgeNorm, temperature: float, rngs: nnx.Rngs):
-        self.weighted, self.edge_norm, self.temperature = weighted, edge_norm, temperature
+        self.weighted, self.temperature = weighted, temperature
+        self.edge_norm: EdgeNorm = edge_norm
         self.conv = conv(2 * COLOURS, COLOURS, 7, bias=False, rngs=rngs)
 
     def __call__(
