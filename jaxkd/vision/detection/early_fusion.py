@@ -13,8 +13,9 @@ from jaxkd.typing import Key, Params
 from jaxkd.vision.detection.detector import VISIBLE_AND_THERMAL, Detector
 from jaxkd.vision.detection.maps import DetectionMaps
 from jaxkd.vision.detection.modules.resnet import ResNet
-from jaxkd.vision.detection.modules.stem import COLOURS, EdgeNorm, FusionStem, split_modalities
+from jaxkd.vision.detection.modules.stem import COLOURS, FusionStem, split_modalities
 from jaxkd.vision.detection.modules.weak_branch import ScoreMLP, WeakBranch
+from jaxkd.vision.fusion.shape_weights import EdgeNorm
 
 Stem: TypeAlias = Literal["plain", "shape", "visible", "thermal"]
 """Images that the residual network reads.

@@ -1,14 +1,13 @@
 """Early fusion: what each stem reads, shapes, statistics, and gradients."""
 
 import dataclasses
-import sys
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxkd.vision.detection.modules import stem
 from jaxkd.vision.detection.modules.stem import FusionStem
 from tests.vision.detection.tiny import IMAGES, assert_equal, early, forward, outputs_of, paths
 from tests.vision.segmentation.modules import drawn, drawn_params
@@ -27,11 +26,7 @@ def weights(monkeypatch):
         asked.update(options, shapes=(visible.shape, thermal.shape))
         return jnp.broadcast_to(jnp.asarray(asked["weights"], jnp.float32), (*visible.shape[:3], 2))
 
-    room = types.ModuleType("jaxkd.vision.fusion")
-    module = types.ModuleType("jaxkd.vision.fusion.shape_weights")
-    module.shape_weights = shape_weights
-    monkeypatch.setitem(sys.modules, room.__name__, room)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(stem, "shape_weights", shape_weights)
     return asked
 
 

@@ -1,15 +1,11 @@
 """Early fusion: the visible and the thermal image as one image of three channels."""
 
-from typing import Literal, TypeAlias
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxkd.vision.fusion.shape_weights import EdgeNorm, shape_weights
 from jaxkd.vision.layers import conv
-
-EdgeNorm: TypeAlias = Literal["l2", "none", "max"]
-"""Division of the edge maps before they are compared, as `jaxkd.vision.fusion.shape_weights` has it."""
 
 COLOURS = 3
 """Channels of a visible image."""
@@ -39,8 +35,6 @@ class FusionStem(nnx.Module):
         visible, thermal = split_modalities(images)
         weights = None
         if self.weighted:
-            from jaxkd.vision.fusion.shape_weights import shape_weights
-
             weights = shape_weights(visible, thermal, edge_norm=self.edge_norm, temperature=self.temperature)
             factors = weights.astype(images.dtype)
             visible, thermal = visible * factors[..., :1], thermal * factors[..., 1:]
