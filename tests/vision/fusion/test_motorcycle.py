@@ -7,54 +7,35 @@ out is the least weight without the norm, reported as 0.25: it is 0.295 here, an
 reported 0.75.
 """
 
-import dataclasses
 import io
-import platform
-import sys
+import tarfile
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxkd.runtime.packages import PackagedFile, fetch
+from jaxkd.data.images.scenes.scenery import SCIKIT_IMAGE
+from jaxkd.runtime.packages import fetch_archive
 from jaxkd.vision.fusion import shape_weights, sobel_magnitude, ssim_map
 from tests.vision.fusion import numpy_fusion
 
 pytestmark = pytest.mark.slow
 
-LEFT = PackagedFile(
-    package="scikit-image",
-    version="0.26.0",
-    wheel_sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-    wheel_size=13_711_217,
-    member="skimage/data/motorcycle_left.png",
-    sha256="db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
-)
-"""Left photograph of a stereo pair (package: BSD-3-Clause), in the wheel for Linux, x86-64 and CPython 3.11."""
-
-DISPARITY = dataclasses.replace(
-    LEFT,
-    member="skimage/data/motorcycle_disp.npz",
-    sha256="2e49c8cebff3fa20359a0cc6880c82e1c03bbb106da81a177218281bc2f113d7",
-)
-"""Disparity of the same pixels, in pixels; infinite where there is none."""
+FILES = "scikit-image-0.19.3/skimage/data/motorcycle_left.png", "scikit-image-0.19.3/skimage/data/motorcycle_disp.npz"
+"""Left photograph of a stereo pair, and the disparity of its pixels, infinite where there is none."""
 
 DARK = 300
 """Columns on the left that are darkened 50 times."""
 
 
 @pytest.fixture(scope="module")
-def scene():
+def scene(packaged_images):
     """Photograph, darkened photograph and disparity, [1, 500, 741, c]."""
-    if (sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"):
-        pytest.skip("the hash of scikit-image's wheel is that for Linux, x86-64 and CPython 3.11")
-    try:
-        paths = fetch(LEFT), fetch(DISPARITY)
-    except ConnectionError as error:
-        pytest.skip(f"needs the package {LEFT.requirement}: {error}")
-    photograph = np.asarray(Image.open(paths[0]), np.float64)
-    disparity = np.load(io.BytesIO(paths[1].read_bytes()))["arr_0"].astype(np.float64)[..., None]
+    with tarfile.open(fetch_archive(SCIKIT_IMAGE)) as archive:
+        left, disparity = (io.BytesIO(archive.extractfile(name).read()) for name in FILES)
+    photograph = np.asarray(Image.open(left), np.float64)
+    disparity = np.load(disparity)["arr_0"].astype(np.float64)[..., None]
     assert photograph.shape == (500, 741, 3)
     assert np.isfinite(disparity).mean() == pytest.approx(0.93, abs=0.005)
     disparity = np.where(np.isfinite(disparity), disparity, 0.0)
