@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxkd.evals.detection_comparison import paired_average_precision
+from jaxkd.evals.detection_comparison import average_precision_interval, paired_average_precision
 from jaxkd.metrics import average_precision, match_image
 
 
@@ -61,6 +61,13 @@ def test_resamples_without_an_object_that_counts_have_no_difference():
     # All boxes of the second and third image lie on crowds.
     found = paired_average_precision([first], [second], samples=400)
     assert (found.estimate, found.low, found.high) == (1, 0, 1)
+
+
+def test_the_interval_of_a_model_is_that_of_its_difference_from_a_blind_one():
+    one, blind = [detector(1, 4.0)], [detector(1, 1e6)]
+    found, difference = average_precision_interval(one, samples=50), paired_average_precision(one, blind, samples=50)
+    assert 0 < found.low < found.estimate < found.high
+    assert found == difference
 
 
 def test_other_images_and_seeds_are_refused():
