@@ -10,12 +10,14 @@ import pytest
 
 from jaxkd.recipes.core_kd import CoreKD
 from jaxkd.recipes.detection import Detection
+from jaxkd.records import Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import MeshShape
 from jaxkd.training import Optimizer, Train
 from jaxkd.vision.detection.gfl_loss import gfl_losses
 from jaxkd.vision.detection.medium_fusion import MediumFusion
 from jaxkd.vision.trained_network import TrainedNetwork
+from tests.vision.segmentation.modules import drawn_params
 from tests.vision.tiny_scenes import SMALL, Rectangles
 
 ROWS = 4
@@ -49,14 +51,15 @@ def first_batch(given):
 
 
 def some_variables(given):
-    """Initial variables, moved: a residual block's last scale is 0 at first, and stops the gradients within it."""
-    variables = given.init(jax.random.key(0))
-    return variables.replace(params=jax.tree.map(lambda leaf: leaf + 0.1, variables.params))
+    """Variables with parameters that are nowhere 0: a residual block's last scale is at first, and stops gradients."""
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), given.network.abstract()[1])
+    params = {STUDENT: drawn_params(given.network)}
+    return Variables(params=params, state={STUDENT: state} if state else {}, frozen=given.load_frozen())
 
 
 @functools.lru_cache
 def with_gradients(given):
-    """Variables, loss, its output, the maps, and the gradients to parameters and frozen variables."""
+    """Variables, loss, its output, the maps, and the gradients to parameters and frozen variables, on the host."""
     variables, batch = some_variables(given), first_batch(given)
 
     def loss(params, frozen):
@@ -65,19 +68,27 @@ def with_gradients(given):
         return output.loss, (output, given.outputs(read, batch, jax.random.split(KEY)[0])[0])
 
     compiled = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
-    (value, (output, maps)), gradients = compiled(variables.params, variables.frozen)
+    (value, (output, maps)), gradients = jax.device_get(compiled(variables.params, variables.frozen))
     return variables, value, output, maps, gradients
 
 
+@functools.lru_cache
+def label_loss(given):
+    """The label loss as a compiled function of parameters, maps and batch."""
+    return jax.jit(lambda params, maps, batch: given.label_loss(params, maps, batch, given.counts(batch), KEY))
+
+
+PLAIN = detection(giou_weight=3.0, distribution_weight=0.5)
+
+
 def test_the_loss_is_its_formula():
-    given = detection(giou_weight=3.0, distribution_weight=0.5)
-    given.validate()
-    _, value, output, maps, _ = with_gradients(given)
-    batch = first_batch(given)
-    sums = gfl_losses(maps, batch.targets, scale=2)
+    PLAIN.validate()
+    _, value, output, maps, _ = with_gradients(PLAIN)
+    batch = first_batch(PLAIN)
+    sums = jax.device_get(jax.jit(functools.partial(gfl_losses, scale=2))(maps, batch.targets))
     positives, weight = float(np.sum(sums.positives)), float(np.sum(sums.weights))
     assert positives >= 1
-    assert float(given.counts(batch)["positives"]) == positives
+    assert float(jax.jit(PLAIN.counts)(batch)["positives"]) == positives
     boxes = (3 * np.sum(sums.giou) + 0.5 * np.sum(sums.distribution)) / max(weight, 1)
     np.testing.assert_allclose(value, np.sum(sums.quality) / positives + boxes, rtol=1e-5)
     np.testing.assert_allclose(output.metrics["quality_loss"].value(), np.sum(sums.quality) / positives, rtol=1e-5)
@@ -85,12 +96,14 @@ def test_the_loss_is_its_formula():
 
 
 def test_objects_much_smaller_than_the_anchors_are_learnt_by_no_cell():
-    _, _, output, _, _ = with_gradients(detection(anchor_scale=8.0))
-    assert float(output.metrics["objects_learnt"].value()) == 0
+    given = detection(anchor_scale=8.0)
+    variables, _, _, maps, _ = with_gradients(PLAIN)
+    _, metrics = label_loss(given)(variables.params[STUDENT], maps, first_batch(given))
+    assert float(metrics["objects_learnt"].value()) == 0
 
 
 def test_the_gradient_reaches_every_parameter():
-    for given in (detection(), detection(network=WEAK, weak_rate=1.0)):
+    for given in (PLAIN, detection(network=WEAK, weak_rate=1.0)):
         *_, (gradients, _) = with_gradients(given)
         for path, leaf in jax.tree_util.tree_leaves_with_path(gradients[STUDENT]):
             assert np.isfinite(leaf).all(), path
@@ -111,12 +124,11 @@ def test_weak_supervision_and_the_weights_of_the_images_are_metrics():
 
 
 def test_a_batch_without_objects_costs_a_finite_loss():
-    given = detection()
-    variables, _, _, maps, _ = with_gradients(given)
-    batch = first_batch(given)
-    empty = dataclasses.replace(batch.targets, mask=jnp.zeros_like(batch.targets.mask))
+    variables, _, _, maps, _ = with_gradients(PLAIN)
+    batch = first_batch(PLAIN)
+    empty = dataclasses.replace(batch.targets, mask=np.zeros(batch.targets.mask.shape, bool))
     batch = dataclasses.replace(batch, targets=empty)
-    loss, metrics = given.label_loss(variables.params[STUDENT], maps, batch, given.counts(batch), KEY)
+    loss, metrics = label_loss(PLAIN)(variables.params[STUDENT], maps, batch)
     assert 0 < float(loss) < np.inf
     assert float(metrics["objects_learnt"].count) == 0
 
@@ -126,13 +138,14 @@ def test_core_kd_adds_the_distance_of_logits(run):
     given.validate()
     variables, value, output, maps, (gradients, to_teacher) = with_gradients(given)
     batch = first_batch(given)
-    teacher = given.teacher.model(variables.frozen["teacher"])
+    frozen = variables.frozen["teacher"]
+    theirs = jax.jit(lambda images: given.teacher.model(frozen)(images).class_logits)(batch.images)
+    ours = jax.jit(lambda towers: [SMALL.classify(frozen["params"], tower) for tower in towers])(maps.tower)
     expected = np.zeros(ROWS)
-    for tower, theirs in zip(maps.tower, teacher(batch.images).class_logits, strict=True):
-        ours = SMALL.classify(variables.frozen["teacher"]["params"], tower)
-        expected += np.mean((np.asarray(ours, np.float64) - np.asarray(theirs)) ** 2, axis=(1, 2, 3))
+    for one, other in zip(ours, theirs, strict=True):
+        expected += np.mean((np.asarray(one, np.float64) - np.asarray(other)) ** 2, axis=(1, 2, 3))
     np.testing.assert_allclose(output.metrics["core_distance"].value(), np.mean(expected), rtol=1e-4)
-    label, _ = given.label_loss(variables.params[STUDENT], maps, batch, given.counts(batch), KEY)
+    label, _ = label_loss(given)(variables.params[STUDENT], maps, batch)
     np.testing.assert_allclose(value, label + 0.5 * np.mean(expected), rtol=1e-5)
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(to_teacher))
     assert np.isfinite(jax.tree.leaves(gradients)[0]).all()
@@ -148,7 +161,7 @@ def test_core_kd_teaches_the_tower_and_not_the_students_own_classifier(run):
         maps, _ = given.outputs(variables.replace(params=params), batch, KEY)
         return jnp.sum(given.core_distance(maps, variables.frozen["teacher"], batch))
 
-    found = gradient(variables.params)[STUDENT]
+    found = jax.device_get(gradient(variables.params))[STUDENT]
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(SMALL.classifier_params(found)))
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(found["backbone"]))
 
@@ -156,8 +169,8 @@ def test_core_kd_teaches_the_tower_and_not_the_students_own_classifier(run):
 def test_a_student_like_its_teacher_is_at_no_distance(run):
     given = core_kd(run)
     frozen, batch = given.load_frozen()["teacher"], first_batch(given)
-    maps = given.teacher.model(frozen)(batch.images)
-    np.testing.assert_allclose(given.core_distance(maps, frozen, batch), 0, atol=1e-10)
+    distance = jax.jit(lambda frozen: given.core_distance(given.teacher.model(frozen)(batch.images), frozen, batch))
+    np.testing.assert_allclose(distance(frozen), 0, atol=1e-10)
 
 
 def test_what_cannot_work_is_refused(run):
@@ -175,7 +188,7 @@ def test_what_cannot_work_is_refused(run):
         detection(nearest=0).validate()
     with pytest.raises(ValueError, match=r"core_rate must be at least 0, got -1\."):
         core_kd(run, core_rate=-1.0).validate()
-    wider = MediumFusion(classes=2, depth=18, width=4, pyramid_width=16, levels=3, stacked=1, groups=2, bins=5)
+    wider = MediumFusion(classes=2, depth=10, width=4, pyramid_width=16, levels=3, stacked=1, groups=2, bins=5)
     with pytest.raises(ValueError, match="teacher must have the student's pyramid_width, 8, got 16"):
         core_kd(run, teacher=TrainedNetwork(network=wider, path="stage:wider")).validate()
     with pytest.raises(ValueError, match="teacher must be a detector, got UNet"):

@@ -47,5 +47,5 @@ class Rectangles(DetectionSource):
         return ImageExample(key=key, group=key, image=image, target=boxes)
 
 
-SMALL = EarlyFusion(classes=2, stem="plain", depth=18, width=4, pyramid_width=8, levels=3, stacked=1, groups=2, bins=5)
+SMALL = EarlyFusion(classes=2, stem="plain", depth=10, width=4, pyramid_width=8, levels=3, stacked=1, groups=2, bins=5)
 """Detector of some thousand parameters."""
