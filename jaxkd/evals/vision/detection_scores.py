@@ -29,6 +29,7 @@ SHOWN_SCORE = 0.3
 
 _Record = TypeVar("_Record", Boxes, Detections)
 
+_LABEL = "detection"
 _LONGEST = 256
 """Largest width and height of a picture's PNG: objects may be small."""
 
@@ -45,7 +46,7 @@ class DetectionScores(Evaluator):
     """Stratum of the images, such as the time of day; None: all."""
     rows: int = 8
     """Images per batch; it changes no result."""
-    label: str = "detection"
+    label: str = _LABEL
     """Name of the evaluation, if a model has several, such as on another stratum."""
 
     @property
@@ -53,9 +54,9 @@ class DetectionScores(Evaluator):
         return self.label
 
     def columns(self) -> tuple[Column, ...]:
-        if self.stratum is None:
+        if self.stratum is None and self.label == _LABEL:
             return (Column(metric="ap", name="AP"), Column(metric="ap50", name="AP50"))
-        return (Column(metric="ap50", name=f"AP50,\n{self.stratum}"),)
+        return (Column(metric="ap50", name=f"AP50,\n{self.stratum or self.label}"),)
 
     def __call__(self, model: NetworkModel) -> Evaluation:
         """Detect the objects in the images.

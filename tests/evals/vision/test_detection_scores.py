@@ -156,6 +156,8 @@ def test_one_stratum(found, model):
     assert [(one.metric, one.name) for one in scores.columns()] == [("ap50", "AP50,\nnight")]
     whole = DetectionScores(data=Bright())
     assert [one.metric for one in whole.columns()] == ["ap", "ap50"]
+    moved = DetectionScores(data=Bright(), label="offset_4")
+    assert [(one.metric, one.name) for one in moved.columns()] == [("ap50", "AP50,\noffset_4")]
     night = scores(model)
     assert night.keys == ("one too many", "missed", "crowd")
     assert night.metrics["ap50"] == found.metrics["ap50_night"]
