@@ -15,7 +15,7 @@ Measure   COCO's average precision of the test images, by condition; of the teac
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from jaxkd.data.images.scenes.source import ThermalScenes
 from jaxkd.evals.headline import AVERAGE_PRECISION_50
@@ -31,17 +31,20 @@ from jaxkd.vision.detection import EarlyFusion, MediumFusion
 OFFSETS = (0.0, 4.0, 11.0, 20.0)
 """Pixels of the annotated frames by which the visible image is moved."""
 
+WIDTHS: dict[str, Any] = {"width": 16, "pyramid_width": 64, "stacked": 2, "groups": 8}
+SMALLEST: dict[str, Any] = {"width": 4, "pyramid_width": 8, "stacked": 1, "groups": 2}
+
 
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """Return the study, whole or in miniature."""
     full = size == "full"
     data = ThermalScenes() if full else ThermalScenes(height=48, width=64, train=8, validation=4, test=8)
-    widths = {"width": 16, "pyramid_width": 64, "stacked": 2, "groups": 8} if full else SMALLEST
+    widths = WIDTHS if full else SMALLEST
     teacher = MediumFusion(classes=len(data.classes), depth=34 if full else 18, levels=3, **widths)
     plain = EarlyFusion(classes=len(data.classes), depth=18, levels=3, stem="plain", **widths)
     shape = dataclasses.replace(plain, stem="shape", edge_norm="none")
     weak = dataclasses.replace(shape, weak_branch=True)
-    common = {"data": data, "rows": 8, "anchor_scale": 3.0}
+    common: dict[str, Any] = {"data": data, "rows": 8, "anchor_scale": 3.0}
     moved = [
         DetectionScores(data=dataclasses.replace(data, offset=offset), label=f"offset_{offset:g}") for offset in OFFSETS
     ]
@@ -101,6 +104,3 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             ("core", "teacher"),
         ),
     )
-
-
-SMALLEST = {"width": 4, "pyramid_width": 8, "stacked": 1, "groups": 2}
