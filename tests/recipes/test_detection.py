@@ -14,6 +14,7 @@ from jaxkd.records import Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import MeshShape
 from jaxkd.training import Optimizer, Train
+from jaxkd.vision.detection.assignment import assign_cells
 from jaxkd.vision.detection.gfl_loss import gfl_losses
 from jaxkd.vision.detection.medium_fusion import MediumFusion
 from jaxkd.vision.trained_network import TrainedNetwork
@@ -78,6 +79,10 @@ def label_loss(given):
     return jax.jit(lambda params, maps, batch: given.label_loss(params, maps, batch, given.counts(batch), KEY))
 
 
+def assigned(boxes):
+    return assign_cells(boxes, sizes=((4, 6), (2, 3), (1, 2)), strides=SMALL.strides, scale=2)
+
+
 PLAIN = detection(giou_weight=3.0, distribution_weight=0.5)
 
 
@@ -85,7 +90,7 @@ def test_the_loss_is_its_formula():
     PLAIN.validate()
     _, value, output, maps, _ = with_gradients(PLAIN)
     batch = first_batch(PLAIN)
-    sums = jax.device_get(jax.jit(functools.partial(gfl_losses, scale=2))(maps, batch.targets))
+    sums = jax.device_get(jax.jit(lambda maps, boxes: gfl_losses(maps, boxes, assigned(boxes)))(maps, batch.targets))
     positives, weight = float(np.sum(sums.positives)), float(np.sum(sums.weights))
     assert positives >= 1
     assert float(jax.jit(PLAIN.counts)(batch)["positives"]) == positives

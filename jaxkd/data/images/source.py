@@ -10,6 +10,20 @@ from jaxtyping import UInt8
 
 from jaxkd.typing import Split
 
+SPLITS_OF_TEN: tuple[Split, ...] = (
+    "train",
+    "train",
+    "test",
+    "train",
+    "validation",
+    "train",
+    "test",
+    "train",
+    "train",
+    "test",
+)
+"""Splits of ten consecutive groups, for sources whose groups have an order."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ImageExample:

@@ -1,6 +1,7 @@
 """Generalized focal loss of a detection network: sums for each image, and what they are divided by."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxkd.losses import distribution_focal_loss, expected_distance, giou_loss, 
 from jaxkd.records.boxes import Boxes
 from jaxkd.typing import Scalar
 from jaxkd.vision.detection.anchors import cell_centres
-from jaxkd.vision.detection.assignment import Assignment, assign_cells
+from jaxkd.vision.detection.assignment import Assignment
 from jaxkd.vision.detection.decoding import require_levels
 from jaxkd.vision.detection.maps import DetectionMaps
 
@@ -61,10 +62,7 @@ class GFLSums:
 def gfl_losses(
     maps: DetectionMaps,
     boxes: Boxes,
-    *,
-    scale: float = 8.0,
-    nearest: int = 9,
-    ignored_share: float | None = None,
+    assignment: Assignment,
 ) -> GFLSums:
     """Return the sums of the generalized focal loss of each image, and the denominators for the whole batch.
 
@@ -74,16 +72,15 @@ def gfl_losses(
     Args:
         maps: of a batch; gradients reach the logits of classes and edges.
         boxes: the objects of each image, in pixels of the images that the network saw; masked rows may hold anything.
-        scale: side of the anchors, in strides; anchors serve the assignment alone.
-        nearest: as in `atss_assign`.
-        ignored_share: as in `atss_assign`; ignored cells add nothing to any sum.
+        assignment: the object that each cell learns, by `assign_cells` for instance; ignored cells add nothing to any
+            sum.
 
     Returns:
         One entry for each image, float32 (float64 if the maps are).  An image without objects has a quality term and
         no others.
 
     Raises:
-        ValueError: maps whose levels do not agree, or boxes of another number of images.
+        ValueError: maps whose levels do not agree, boxes of another number of images, or an assignment of other cells.
 
     Source: Li et al. (arXiv 2006.04388), equation 8, and open-mmlab/mmdetection@0009b6e, `GFLHead`, with the weights of
     boxes from that code.  Deviation: that code counts one positive cell in an image without any, and the average over
@@ -91,11 +88,12 @@ def gfl_losses(
 
     Example:
         >>> import jax.numpy as jnp
+        >>> from jaxkd.vision.detection.assignment import assign_cells
         >>> logits, edges = jnp.zeros((1, 4, 4, 1)), jnp.zeros((1, 4, 4, 4, 17))
         >>> maps = DetectionMaps(class_logits=(logits,), edge_logits=(edges,), tower=(logits,), strides=(8,))
         >>> corners, one = jnp.array([[[0.0, 0.0, 32.0, 32.0]]]), jnp.ones((1, 1), bool)
         >>> boxes = Boxes(corners=corners, classes=jnp.zeros((1, 1), int), mask=one, ignored=~one)
-        >>> sums = gfl_losses(maps, boxes, scale=4)
+        >>> sums = gfl_losses(maps, boxes, assign_cells(boxes, sizes=[(4, 4)], strides=(8,), scale=4))
         >>> sums.positives.tolist(), sums.weights.tolist(), round(float(sums.quality[0]), 2)
         ([4.0], [2.0], 2.61)
     """
@@ -105,11 +103,12 @@ def gfl_losses(
         raise ValueError(
             f"boxes must be those of the maps' {rows} images, corners [b, n, 4], got {boxes.corners.shape}."
         )
-    sizes = tuple((logits.shape[1], logits.shape[2]) for logits in maps.class_logits)
-    assignment = assign_cells(
-        boxes, sizes=sizes, strides=maps.strides, scale=scale, nearest=nearest, ignored_share=ignored_share
-    )
-    points, strides = _cells(sizes, maps.strides)
+    points, strides = _cells([one.shape[1:3] for one in maps.class_logits], maps.strides)
+    if assignment.box.shape != (rows, len(points)):
+        raise ValueError(
+            f"assignment must have an entry for each of {len(points)} cells in {rows} images, got "
+            f"{assignment.box.shape}. Give assign_cells the sizes of the maps."
+        )
 
     def of_image(classes: Array, edges: Array, one: Boxes, found: Assignment) -> GFLSums:
         return _image_sums(classes, edges, one, found, points=points, strides=strides)
@@ -154,7 +153,7 @@ def _targets(boxes: Boxes, found: Assignment, strides: Float[Array, " n"]) -> tu
 
 
 def _cells(
-    sizes: tuple[tuple[int, int], ...], strides: tuple[int, ...]
+    sizes: Sequence[tuple[int, ...]], strides: tuple[int, ...]
 ) -> tuple[Float[Array, "n 2"], Float[Array, " n"]]:
     """Return the centres of all cells, in strides of their level, and the stride of each."""
     centres = [cell_centres(height, width, 1) for height, width in sizes]

@@ -108,7 +108,8 @@ class DetectionRecipe(NetworkRecipe):
             counts: from `counts`, of all devices.
             key: random key of the branch's dropout.
         """
-        sums = gfl_losses(maps, batch.targets, scale=self.anchor_scale, nearest=self.nearest)
+        assignment = self._assignment(batch)
+        sums = gfl_losses(maps, batch.targets, assignment)
         loss = sums.loss(
             positives=counts["positives"], giou_weight=self.giou_weight, distribution_weight=self.distribution_weight
         )
@@ -117,7 +118,7 @@ class DetectionRecipe(NetworkRecipe):
             "quality_loss": Mean(total=jnp.sum(sums.quality), count=jnp.sum(sums.positives)),
             "giou_loss": Mean(total=jnp.sum(sums.giou), count=weight),
             "distribution_loss": Mean(total=jnp.sum(sums.distribution), count=weight),
-            "objects_learnt": _objects_learnt(self._assignment(batch), batch.targets),
+            "objects_learnt": _objects_learnt(assignment, batch.targets),
         }
         every = jnp.ones(batch.images.shape[:1], bool)
         if maps.weak is not None:

@@ -1,4 +1,4 @@
-"""What detectors have in common: what they refuse, and the classification of other features."""
+"""Base of the detectors: values and sizes that it refuses, and the classification of other features."""
 
 import jax
 import jax.numpy as jnp

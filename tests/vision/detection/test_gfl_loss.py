@@ -54,7 +54,7 @@ def logits(seed, dtype=np.float32):
 
 def sums(class_logits, edge_logits, objects, **options):
     maps = DetectionMaps(class_logits=class_logits, edge_logits=edge_logits, tower=class_logits, strides=STRIDES)
-    return gfl_losses(maps, objects, scale=SCALE, **options)
+    return gfl_losses(maps, objects, assign_cells(objects, sizes=SIZES, strides=STRIDES, scale=SCALE, **options))
 
 
 def stacked(given, objects, **options):
@@ -109,7 +109,7 @@ def test_hand_value():
     near, far = [0.0, 0.0, -20.0], [-20.0, 0.0, 0.0]  # half a stride, and one and a half
     edges = jnp.array([near, near, far, near]).reshape(1, 1, 1, 4, 3)
     maps = DetectionMaps(class_logits=(jnp.zeros((1, 1, 1, 2)),), edge_logits=(edges,), tower=(), strides=(8,))
-    found = jax.jit(gfl_losses)(maps, one)
+    found = jax.jit(gfl_losses)(maps, one, assign_cells(one, sizes=[(1, 1)], strides=(8,)))
     # From 0 to 2 strides in x and 0 to 1 in y: an IoU of 1/2, which is the score of the class already.
     np.testing.assert_allclose(found.quality, [np.log(2) / 4], rtol=1e-6)
     np.testing.assert_allclose(found.giou, [0.5 * 0.5], rtol=1e-6)
@@ -188,10 +188,15 @@ def test_bfloat16_is_computed_in_float32():
 def test_refuses_boxes_of_other_images_and_levels_that_do_not_agree():
     class_logits, edge_logits = jax.tree.map(jnp.asarray, logits(7))
     objects = jax.tree.map(jnp.asarray, boxes())
+    maps = DetectionMaps(class_logits=class_logits, edge_logits=edge_logits, tower=class_logits, strides=STRIDES)
+    assignment = assign_cells(objects, sizes=SIZES, strides=STRIDES, scale=SCALE)
     message = r"boxes must be those of the maps' 3 images, corners \[b, n, 4\], got "
-    with pytest.raises(ValueError, match=message + r"\(2, 3, 4\)"):
-        sums(class_logits, edge_logits, jax.tree.map(lambda leaf: leaf[:2], objects))
-    with pytest.raises(ValueError, match=message + r"\(3, 4\)"):
-        sums(class_logits, edge_logits, jax.tree.map(lambda leaf: leaf[0], objects))
+    for part, shape in ((slice(2), r"\(2, 3, 4\)"), (0, r"\(3, 4\)")):
+        with pytest.raises(ValueError, match=message + shape):
+            gfl_losses(maps, jax.tree.map(lambda leaf, part=part: leaf[part], objects), assignment)
+    with pytest.raises(
+        ValueError, match=r"assignment must have an entry for each of 30 cells in 3 images, got \(3, 24"
+    ):
+        gfl_losses(maps, objects, jax.tree.map(lambda leaf: leaf[:, :24], assignment))
     with pytest.raises(ValueError, match=r"edge logits and a stride for each level, got 1, 2 and 2 of them"):
         sums(class_logits[:1], edge_logits, objects)

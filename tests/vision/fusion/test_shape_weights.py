@@ -13,7 +13,7 @@ every_norm = pytest.mark.parametrize("edge_norm", NORMS)
 
 
 def visible_weight(visible, thermal, **options):
-    """Of the two, whose sum has no gradient."""
+    """Weight of one modality: the sum of the two has no gradient."""
     return shape_weights(visible, thermal, **options)[..., 0]
 
 

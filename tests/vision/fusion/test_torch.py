@@ -29,7 +29,7 @@ def convolve(x, kernel, mode):
 
 
 def torch_edges(x):
-    """Of [b, h, w, c], as [b, 1, h, w]."""
+    """Magnitude of images [b, h, w, c], as [b, 1, h, w]."""
     grey = x.mean(-1)[:, None]
     sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=torch.float64) / 8
     return torch.sqrt(convolve(grey, sobel, "replicate") ** 2 + convolve(grey, sobel.T, "replicate") ** 2 + 1e-6)

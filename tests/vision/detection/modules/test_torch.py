@@ -145,7 +145,7 @@ def compare(make, call, oracle, shapes):
 
 @pytest.mark.parametrize(("depth", "norm"), [(18, "running"), (50, "running"), (50, "group")])
 def test_residual_networks(monkeypatch, depth, norm):
-    """Of one block in three stages and of two in the other, so that every kind of block is there."""
+    """Backbone of one block in three stages and two in the other, so that every kind of block is there."""
     monkeypatch.setitem(resnet.BLOCKS, depth, (1, 2, 1, 1))
     compare(
         lambda rngs: ResNet(depth, width=4, norm=norm, rngs=rngs),
