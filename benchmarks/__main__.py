@@ -1,5 +1,6 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
+from benchmarks.detection import detection
 from benchmarks.dynamics import (
     augmentation,
     beside_pysindy,
@@ -57,6 +58,7 @@ BENCHMARKS = (
     suites.BENCHMARK,
     segmentation_networks.BENCHMARK,
     segmentation.BENCHMARK,
+    detection.BENCHMARK,
 )
 
 if __name__ == "__main__":

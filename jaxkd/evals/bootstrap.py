@@ -24,6 +24,8 @@ class Interval:
     low: float
     high: float
     confidence: float
+    positive: float
+    """Share of the resamples above 0: the bootstrap's probability that what is estimated is positive."""
 
     @property
     def excludes_zero(self) -> bool:
@@ -209,8 +211,15 @@ def _resampled(
         numerators, denominators = sums(examples)
         seed_numbers = generator.integers(0, seeds, (seeds, len(examples)))
         drawn.append(np.take_along_axis(numerators, seed_numbers, axis=0).mean(axis=0) / denominators)
-    low, high = np.quantile(np.concatenate(drawn), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate=float(estimate), low=float(low), high=float(high), confidence=confidence)
+    values = np.concatenate(drawn)
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(
+        estimate=float(estimate),
+        low=float(low),
+        high=float(high),
+        confidence=confidence,
+        positive=float(np.mean(values > 0)),
+    )
 
 
 def _draws(

@@ -179,7 +179,7 @@ def test_what_has_no_mean_is_refused(values, settings, message):
 
 
 def test_an_interval_prints_its_sign_and_level():
-    interval = Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95)
+    interval = Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95, positive=0.0)
     assert str(interval) == "-0.1200 [-0.1500, -0.0900] at 95 %"
 
 
@@ -188,7 +188,7 @@ def test_an_interval_prints_its_sign_and_level():
     [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False), (-0.1, 0.0, False)],
 )
 def test_zero_is_excluded_only_when_the_whole_interval_is_on_one_side(low, high, excludes):
-    assert Interval(estimate=0.05, low=low, high=high, confidence=0.95).excludes_zero is excludes
+    assert Interval(estimate=0.05, low=low, high=high, confidence=0.95, positive=0.5).excludes_zero is excludes
 
 
 def test_a_statistic_that_is_a_mean_has_the_interval_of_the_mean():
@@ -208,3 +208,5 @@ def test_the_interval_of_a_median_is_that_of_the_medians_of_the_resamples():
     medians = [np.median(values[0, row]) for row in rows]
     assert found.estimate == np.median(values)
     np.testing.assert_allclose([found.low, found.high], np.quantile(medians, [0.1, 0.9]), rtol=1e-12)
+    assert 0 < found.positive < 1
+    assert found.positive == np.mean(np.array(medians) > 0)

@@ -36,22 +36,22 @@ def bits(first, second, **settings) -> Interval:
     [
         (
             "lower",
-            Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95),
+            Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95, positive=0.0),
             "distilled is better than SFT by 0.120 bits per byte: the 95 % interval from 0.090 to 0.150 excludes 0.",
         ),
         (
             "lower",
-            Interval(estimate=0.12, low=0.09, high=0.15, confidence=0.9),
+            Interval(estimate=0.12, low=0.09, high=0.15, confidence=0.9, positive=1.0),
             "distilled is worse than SFT by 0.120 bits per byte: the 90 % interval from 0.090 to 0.150 excludes 0.",
         ),
         (
             "higher",
-            Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95),
+            Interval(estimate=-0.12, low=-0.15, high=-0.09, confidence=0.95, positive=0.0),
             "distilled is worse than SFT by 0.120 bits per byte: the 95 % interval from 0.090 to 0.150 excludes 0.",
         ),
         (
             "higher",
-            Interval(estimate=0.12, low=0.09, high=0.15, confidence=0.9),
+            Interval(estimate=0.12, low=0.09, high=0.15, confidence=0.9, positive=1.0),
             "distilled is better than SFT by 0.120 bits per byte: the 90 % interval from 0.090 to 0.150 excludes 0.",
         ),
     ],
@@ -63,7 +63,7 @@ def test_a_comparison_is_a_plain_sentence(better, interval, sentence):
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 def test_one_that_includes_zero_names_no_winner(better):
-    interval = Interval(estimate=-0.01, low=-0.04, high=0.02, confidence=0.95)
+    interval = Interval(estimate=-0.01, low=-0.04, high=0.02, confidence=0.95, positive=0.3)
     headline = dataclasses.replace(BITS_PER_BYTE, better=better)
     assert str(Comparison(first="distilled", second="SFT", interval=interval, headline=headline)) == (
         "distilled and SFT are not distinguishable: they differ by -0.010 bits per byte, and the 95 % interval "

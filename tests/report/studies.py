@@ -33,13 +33,13 @@ DOT_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABS
 BETTER = Comparison(
     first="distilled",
     second="SFT",
-    interval=Interval(estimate=-0.06, low=-0.08, high=-0.04, confidence=0.95),
+    interval=Interval(estimate=-0.06, low=-0.08, high=-0.04, confidence=0.95, positive=0.0),
     headline=BITS_PER_BYTE,
 )
 UNCLEAR = Comparison(
     first="distilled",
     second="teacher",
-    interval=Interval(estimate=0.01, low=-0.02, high=0.03, confidence=0.95),
+    interval=Interval(estimate=0.01, low=-0.02, high=0.03, confidence=0.95, positive=0.7),
     headline=BITS_PER_BYTE,
 )
 
