@@ -4,10 +4,10 @@ Source    "Rethinking Early-Fusion Strategies for Improved Multispectral Object 
 Data      `ThermalScenes`: drawn figures with the sizes, places and offsets of annotated frames; 800 images to train on,
           400 to test, 96 x 128, by day, by night, in heat, and where both modalities are weak.
 Networks  ResNets of 18 layers, the teacher's of 34, of widths 16 to 128; three levels of 64 channels; towers of two
-          convolutions, the teacher's of three.  One branch that
-          reads both images (`plain`), with ShaPE as released (`shape_released`) and without the norm that saturates it
-          (`shape`), with weak supervision (`weak`), and with CoreKD besides (`core`); CoreKD alone (`plain_core`);
-          either image alone; and the teacher, of two branches that share their weights.
+          convolutions, the teacher's of three.  One branch that reads both images (`plain`), with ShaPE as released
+          (`shape_released`) and without the norm that saturates it (`shape`), with weak supervision (`weak`), and with
+          CoreKD besides (`core`); CoreKD alone (`plain_core`); either image alone; and the teacher, of two branches
+          that share their weights.
 Training  Steps, batches, augmentation and AdamW are the same for all.
 Measure   COCO's average precision of the test images, by condition; of the teacher, `plain` and `plain_core` also where
           the visible image is moved by 0, 4, 11 and 20 pixels of the annotated frames.
