@@ -34,10 +34,15 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     common: dict[str, Any] = {"data": data, "rows": 8, "anchor_scale": 4.0}
 
     def detector(width: int) -> EarlyFusion:
-        sizes = {"pyramid_width": 64, "stacked": 2, "groups": 8} if full else {"pyramid_width": 8, "stacked": 1}
-        groups = {} if full else {"groups": 2}
         return EarlyFusion(
-            classes=len(data.classes), depth=18, levels=3, stem="visible", width=width, **sizes, **groups
+            classes=len(data.classes),
+            depth=18,
+            levels=3,
+            stem="visible",
+            width=width,
+            pyramid_width=64 if full else 8,
+            stacked=2 if full else 1,
+            groups=8 if full else 2,
         )
 
     def train(name: str, recipe: Recipe) -> Train:

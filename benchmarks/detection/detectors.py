@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.row import Bar, Row
 from benchmarks.timing import interleaved
 from configs import rgbt
+from jaxkd.data.images.scenes.source import ThermalScenes
 from jaxkd.training import Train
 from jaxkd.vision import NetworkModel
 from jaxkd.vision.detection import EarlyFusion, MediumFusion
@@ -21,6 +22,8 @@ MOST = 0.6
 """Bar: share of the time and of the parameters of two branches that one may have."""
 ROWS = 8
 """Images per call."""
+SIZE = ThermalScenes().size
+"""Height and width of the study's images."""
 
 
 def rows(*, repeats: int) -> Iterator[Row]:
@@ -74,7 +77,7 @@ def _published() -> Iterator[Row]:
 
 
 def _timed(one: Detector, two: Detector, *, repeats: int) -> Iterator[Row]:
-    height, width = rgbt.get_config().stages[0].recipe.data.size
+    height, width = SIZE
     images = np.random.default_rng(0).integers(0, 256, (ROWS, height, width, 4), np.uint8)
     measured = interleaved(
         {"one branch": _detecting(one, images), "two branches": _detecting(two, images)}, repeats=repeats

@@ -100,4 +100,4 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _standardised(image: np.ndarray, like: np.ndarray) -> Float32[np.ndarray, "1 h w c"]:
-    return np.float32((image - like.mean((0, 1))) / like.std((0, 1)))[None]
+    return ((image - like.mean((0, 1))) / like.std((0, 1))).astype(np.float32)[None]

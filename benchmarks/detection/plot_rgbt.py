@@ -84,7 +84,7 @@ def table(found: Mapping[str, Mapping[str, Figure]]) -> str:
 def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
     """Return the figures by model as an SVG file: all conditions with intervals, each condition as a point."""
     figure, axes = svg.axes(width=9.0, height=ROW * (len(found) + 1.9), left=1.6, right=0.3, bottom=0.5, top=0.4)
-    for place, (_, figures) in enumerate(reversed(found.items())):
+    for place, (_, figures) in enumerate(reversed(list(found.items()))):
         for number, condition in enumerate(get_args(Condition)):
             value, low, high = figures[condition]
             axes.plot([low, high], [place, place], color=svg.color(number), linewidth=1.2, alpha=0.5)
@@ -103,7 +103,7 @@ def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
             va="bottom",
             fontsize=svg.FONT_PT,
         )
-    axes.set_yticks(range(len(found)), [_spelt(name) for name in reversed(found)], fontsize=svg.FONT_PT)
+    axes.set_yticks(range(len(found)), [_spelt(name) for name in reversed(list(found))], fontsize=svg.FONT_PT)
     axes.set_ylim(-0.6, len(found) - 0.2)
     axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
     axes.set_xlabel("AP50, with 95 % intervals over images and seeds", color=svg.MUTED, loc="right")

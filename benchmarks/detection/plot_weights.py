@@ -49,7 +49,7 @@ def weighed(source: ThermalScenes) -> list[Weighed]:
     found = []
     for condition in get_args(Condition):
         example = max((one for one in examples if one.stratum == condition), key=lambda one: one.target.mask.sum())
-        values = np.float32(example.image[None]) / 127.5 - 1
+        values = example.image[None].astype(np.float32) / 127.5 - 1
         weights = {name: visible_weights(values[..., :3], values[..., 3:], norm) for name, norm in NORMS.items()}
         found.append(Weighed(condition=condition, image=example.image, weights=weights))
     return found
@@ -58,18 +58,20 @@ def weighed(source: ThermalScenes) -> list[Weighed]:
 def draw(pairs: Sequence[Weighed], path: Path) -> None:
     """Draw a row for each condition: both images, and the maps of weights on one scale."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
+    scale = Normalize(0.2, 0.8)
     titles = ("visible", "thermal", *NORMS)
     figure = Figure(figsize=(2.6 * len(titles) + 0.9, 1.95 * len(pairs) + 0.4), layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(pairs), len(titles), squeeze=False)
-    maps = None
     for row, pair in zip(axes, pairs, strict=True):
         row[0].imshow(pair.image[..., :3])
         row[1].imshow(pair.image[..., 3], cmap="inferno", vmin=0, vmax=255)
         for one, weights in zip(row[2:], pair.weights.values(), strict=True):
-            maps = one.imshow(weights, cmap="PuOr_r", vmin=0.2, vmax=0.8)
+            one.imshow(weights, cmap="PuOr_r", norm=scale)
             one.set_xlabel(f"{weights.mean():.2f}, from {weights.min():.2f} to {weights.max():.2f}", fontsize=9)
         row[0].set_ylabel(pair.condition, fontsize=11)
         for one in row:
@@ -77,7 +79,7 @@ def draw(pairs: Sequence[Weighed], path: Path) -> None:
             one.set_yticks([])
     for one, title in zip(axes[0], titles, strict=True):
         one.set_title(title, fontsize=11)
-    figure.colorbar(maps, ax=axes, shrink=0.6, label="weight of the visible image")
+    figure.colorbar(ScalarMappable(norm=scale, cmap="PuOr_r"), ax=axes, shrink=0.6, label="weight of the visible image")
     figure.savefig(path)
 
 
