@@ -3,11 +3,10 @@
 Source    "Rethinking Early-Fusion Strategies for Improved Multispectral Object Detection" (arXiv 2405.16038).
 Data      `ThermalScenes`: drawn figures with the sizes, places and offsets of annotated frames; 800 images to train on,
           400 to test, 96 x 128, by day, by night, in heat, and where both modalities are weak.
-Networks  ResNets of 18 layers, the teacher's of 34, of widths 16 to 128; three levels of 64 channels; towers of two
-          convolutions, the teacher's of three.  One branch that reads both images (`plain`), with ShaPE as released
-          (`shape_released`) and without the norm that saturates it (`shape`), with weak supervision (`weak`), and with
-          CoreKD besides (`core`); CoreKD alone (`plain_core`); either image alone; and the teacher, of two branches
-          that share their weights.
+Networks  ResNets of 18 layers, of widths 16 to 128, the teacher's of 34 and 24 to 192; three levels of 64 channels.
+          One branch that reads both images (`plain`), with ShaPE as released (`shape_released`) and without the norm
+          that saturates it (`shape`), with weak supervision (`weak`), and with CoreKD besides (`core`); CoreKD alone
+          (`plain_core`); either image alone; and the teacher, of two branches that share their weights.
 Training  Steps, batches, augmentation and AdamW are the same for all.
 Measure   COCO's average precision of the test images, by condition; of the teacher, `plain` and `plain_core` also where
           the visible image is moved by 0, 4, 11 and 20 pixels of the annotated frames.
@@ -33,6 +32,7 @@ OFFSETS = (0.0, 4.0, 11.0, 20.0)
 """Pixels of the annotated frames by which the visible image is moved."""
 
 WIDTHS: dict[str, Any] = {"width": 16, "pyramid_width": 64, "stacked": 2, "groups": 8}
+TEACHER_WIDTHS: dict[str, Any] = WIDTHS | {"width": 24}
 SMALLEST: dict[str, Any] = {"width": 4, "pyramid_width": 8, "stacked": 1, "groups": 2}
 
 
@@ -41,7 +41,11 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     full = size == "full"
     data = ThermalScenes() if full else ThermalScenes(height=48, width=64, train=8, validation=4, test=8)
     widths = WIDTHS if full else SMALLEST
-    teacher = MediumFusion(classes=len(data.classes), depth=34 if full else 18, levels=3, **{**widths, "stacked": 3})
+    teacher = (
+        MediumFusion(classes=len(data.classes), depth=34, levels=3, **TEACHER_WIDTHS)
+        if full
+        else MediumFusion(classes=len(data.classes), depth=18, levels=3, **SMALLEST)
+    )
     plain = EarlyFusion(classes=len(data.classes), depth=18, levels=3, stem="plain", **widths)
     shape = dataclasses.replace(plain, stem="shape", edge_norm="none")
     weak = dataclasses.replace(shape, weak_branch=True)
