@@ -3,7 +3,7 @@
 Source    "Rethinking Early-Fusion Strategies for Improved Multispectral Object Detection" (arXiv 2405.16038).
 Data      `ThermalScenes`: drawn figures with the sizes, places and offsets of annotated frames; 800 images to train on,
           400 to test, 96 x 128, by day, by night, in heat, and where both modalities are weak.
-Networks  ResNets of 18 layers, of widths 16 to 128, the teacher's of 34 and 24 to 192; three levels of 64 channels.
+Networks  ResNets of 18 layers, of widths 16 to 128, the teacher's of 34 and 20 to 160; three levels of 64 channels.
           One branch that reads both images (`plain`), with ShaPE as released (`shape_released`) and without the norm
           that saturates it (`shape`), with weak supervision (`weak`), and with CoreKD besides (`core`); CoreKD alone
           (`plain_core`); either image alone; and the teacher, of two branches that share their weights.
@@ -32,7 +32,7 @@ OFFSETS = (0.0, 4.0, 11.0, 20.0)
 """Pixels of the annotated frames by which the visible image is moved."""
 
 WIDTHS: dict[str, Any] = {"width": 16, "pyramid_width": 64, "stacked": 2, "groups": 8}
-TEACHER_WIDTHS: dict[str, Any] = WIDTHS | {"width": 24}
+TEACHER_WIDTHS: dict[str, Any] = WIDTHS | {"width": 20}
 SMALLEST: dict[str, Any] = {"width": 4, "pyramid_width": 8, "stacked": 1, "groups": 2}
 
 
