@@ -3,8 +3,8 @@
 Source    CoreKD of "Rethinking Early-Fusion Strategies for Improved Multispectral Object Detection" (arXiv 2405.16038),
           between detectors of one modality; deepforest's photographs (MIT) with hand-drawn boxes.
 Data      `AerialTrees`: overlapping tiles of one site, 96 x 128, to train on; other light, ground and species to test.
-Networks  ResNets of 18 layers, the student's of width 8, the teacher's of width 32; three levels of 64 channels.
-Training  Steps, batches, augmentation and AdamW are the same for all.
+Networks  A ResNet of 18 layers and width 8, the teacher's of 34 layers and width 16; three levels of 64 channels.
+Training  Batches, augmentation and AdamW are the same for all; the teacher, which is deeper, takes twice the steps.
 Measure   COCO's average precision of the tiles of the other sites, and of held-out tiles of the first.
 
     python -m jaxkd.train --config configs/trees.py
@@ -22,6 +22,7 @@ from jaxkd.study import Study
 from jaxkd.training import Optimizer, Recipe, Train
 from jaxkd.vision import TrainedNetwork
 from jaxkd.vision.detection import EarlyFusion
+from jaxkd.vision.detection.modules.resnet import Depth
 
 HOME = "home"
 """Label of the results at the site that was learnt."""
@@ -33,10 +34,10 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     data = AerialTrees()
     common: dict[str, Any] = {"data": data, "rows": 8, "anchor_scale": 4.0}
 
-    def detector(width: int) -> EarlyFusion:
+    def detector(depth: Depth, width: int) -> EarlyFusion:
         return EarlyFusion(
             classes=len(data.classes),
-            depth=18,
+            depth=depth,
             levels=3,
             stem="visible",
             width=width,
@@ -45,23 +46,23 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             groups=8 if full else 2,
         )
 
-    def train(name: str, recipe: Recipe) -> Train:
+    def train(name: str, recipe: Recipe, *, longer: int = 1) -> Train:
         return Train(
             name=name,
             label=name,
             recipe=recipe,
-            steps=600 if full else 2,
+            steps=600 * longer if full else 2,
             optimizer=Optimizer(learning_rate=2e-3, warmup_steps=60 if full else 1, weight_decay=1e-2),
             mesh=MeshShape(data=1),
             log_every=15 if full else 1,
-            evaluate_every=200 if full else 1,
+            evaluate_every=200 * longer if full else 1,
             keep_best="ap50",
             better="higher",
             validation=(DetectionScores(data=data, split="validation"),),
             evaluators=(DetectionScores(data=data), DetectionScores(data=data, split="validation", label=HOME)),
         )
 
-    teacher, student = (detector(width) for width in ((32, 8) if full else (8, 4)))
+    teacher, student = (detector(34, 16), detector(18, 8)) if full else (detector(18, 8), detector(18, 4))
     source = TrainedNetwork(network=teacher, path="stage:teacher")
     return Study(
         name="trees",
@@ -72,7 +73,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         ),
         headline=AVERAGE_PRECISION_50,
         stages=(
-            train("teacher", Detection(network=teacher, **common)),
+            train("teacher", Detection(network=teacher, **common), longer=2),
             train("alone", Detection(network=student, **common)),
             train("taught", CoreKD(network=student, teacher=source, **common)),
         ),
