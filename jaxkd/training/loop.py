@@ -56,11 +56,12 @@ class TrainingRun:
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()
-            # A signal during the last step stops the run before its evaluation, and before the study's next stage.
-            if int(state.step) < train.steps or interrupt.agreed():
-                raise Interrupted(interrupt.signal, f" after step {int(state.step)}; saved")
+            step = int(state.step)
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, self.abstract)
+        # A signal since the last step stops the run before its evaluation, and before the study's next stage.
+        if step < train.steps or interrupt.agreed():
+            raise Interrupted(interrupt.signal, f" after step {step}; saved")
         stage_folder.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
     def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:

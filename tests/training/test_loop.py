@@ -132,6 +132,23 @@ def test_a_run_that_was_stopped_continues_bitwise(everything, whole, tmp_path, m
     assert read_evaluations(whole) == read_evaluations(tmp_path)
 
 
+def test_a_run_that_is_stopped_after_its_last_save_stops(best, tmp_path, monkeypatch):
+    train, folder = best
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run/evaluation.json").unlink()
+    restore = Checkpoints.restore
+
+    def stop_and_restore(self, step, *args):
+        if step == self.best():
+            os.kill(os.getpid(), signal.SIGTERM)
+        return restore(self, step, *args)
+
+    monkeypatch.setattr(Checkpoints, "restore", stop_and_restore)
+    with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {train.steps}; saved"):
+        train.run(tmp_path / "run", seed=0, stages={})
+    assert read_evaluations(tmp_path / "run") is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["one vocabulary", "two vocabularies", "a mixture", "kept answers", "rounds"])
 def test_an_on_policy_run_that_was_stopped_in_a_rollout_continues_bitwise(tiny, tmp_path, monkeypatch, method):
