@@ -59,8 +59,10 @@ The limits hold the seven recorded hands of `recorded_poses`, and are otherwise 
 to about 5 degrees, shifted by the small angles that the mesh has at rest.
 """
 
-_JOINT = np.array([MESH_JOINTS.index(angle.joint) for angle in JOINT_ANGLES])
-_AXIS = np.array([_MOTIONS.index(angle.motion) for angle in JOINT_ANGLES])
+ANGLE_JOINTS = np.array([MESH_JOINTS.index(angle.joint) for angle in JOINT_ANGLES])
+"""Index of the joint of each angle."""
+ANGLE_AXES = np.array([_MOTIONS.index(angle.motion) for angle in JOINT_ANGLES])
+"""Axis of each angle in the frame of its joint: 0 for flexion, 1 for abduction, 2 for twist."""
 
 
 def angle_limits() -> tuple[Float[np.ndarray, " angles"], Float[np.ndarray, " angles"]]:
@@ -104,7 +106,9 @@ def joint_rotations(
     """
     if angles.shape[-1:] != (len(JOINT_ANGLES),):
         raise ValueError(f"angles must be [..., {len(JOINT_ANGLES)}], those of JOINT_ANGLES, got {angles.shape}.")
-    full = jnp.zeros((*angles.shape[:-1], len(MESH_JOINTS), 3), angles.dtype).at[..., _JOINT, _AXIS].set(angles)
+    full = (
+        jnp.zeros((*angles.shape[:-1], len(MESH_JOINTS), 3), angles.dtype).at[..., ANGLE_JOINTS, ANGLE_AXES].set(angles)
+    )
     cos, sin = jnp.cos(full), jnp.sin(full)
     mirror = 1 if side == "right" else -1
     cx, cy, cz = (cos[..., axis] for axis in range(3))

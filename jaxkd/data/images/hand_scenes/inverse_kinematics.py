@@ -8,9 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd.data.images.hand_scenes.articulation import JOINT_ANGLES, angle_limits, joint_rotations
-from jaxkd.data.images.hand_scenes.mesh import HandMesh
-from jaxkd.data.images.hand_scenes.skinning import keypoints, pose_joints
+from jaxkd.data.images.hand_scenes.articulation import (
+    ANGLE_AXES,
+    ANGLE_JOINTS,
+    JOINT_ANGLES,
+    angle_limits,
+    joint_rotations,
+)
+from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, MESH_PARENTS, HandMesh, Side
+from jaxkd.data.images.hand_scenes.skinning import KEYPOINT_JOINTS, keypoints, pose_joints
 
 _PALM = (0, 1, 5, 9, 13, 17)
 """Keypoints that hardly move in the frame of the wrist."""
@@ -38,7 +44,7 @@ class FittedPoses:
 
 
 def fit_poses(
-    hand: HandMesh, landmarks: Float[np.ndarray, "n 21 3"], *, iterations: int = 25, batch: int = 512
+    hand: HandMesh, landmarks: Float[np.ndarray, "n 21 3"], *, iterations: int = 15, batch: int = 512
 ) -> FittedPoses:
     """Return the poses within joint limits that minimise sum_k |s R x_k(angles) + t - y_k|^2 for each frame.
 
@@ -73,7 +79,8 @@ def fit_poses(
         # Removed here, in float64: far from the origin, float32 would round a hand.
         origins, sizes = rows[:, :1], np.sqrt(((rows - rows.mean(1, keepdims=True)) ** 2).sum((1, 2)))[:, None, None]
         padded = np.resize((rows - origins) / sizes, (batch, 21, 3)).astype(np.float32)
-        found = jax.tree.map(lambda leaf, count=len(rows): np.asarray(leaf)[:count], fit(skeleton, padded))
+        found = jax.tree.map(np.asarray, fit(skeleton, padded))
+        found = FittedPoses(**{name: leaf[: len(rows)] for name, leaf in vars(found).items()})
         parts.append(
             dataclasses.replace(
                 found,
@@ -109,46 +116,93 @@ def _fitter(side: str, iterations: int):
 def _fit(hand: HandMesh, landmarks: Float[Array, "21 3"], *, iterations: int) -> FittedPoses:
     lowest, highest = (jnp.asarray(limit) for limit in angle_limits())
     angles = lowest + _START * (highest - lowest)
-
-    def points(angles: Float[Array, " angles"]) -> Float[Array, "21 3"]:
-        rotations = joint_rotations(angles, jnp.eye(3), side=hand.side)
-        return keypoints(pose_joints(hand, rotations, jnp.zeros(3))[1])
-
-    def difference(state, step):
-        angles, wrist, translation, scale = _moved(state, step)
-        return scale * (points(angles) @ wrist.T) + translation[None] - landmarks
-
-    state = (angles, *_aligned(points(angles), landmarks))
-    # In units of the hand, so that the damping means the same in pixels and in metres.
+    state = (angles, *_aligned(_keypoints_and_slopes(hand, angles)[0], landmarks))
+    # Errors are in units of the hand, so that the damping means the same in pixels and in metres.
     size = state[3]
-    zero = jnp.zeros(_ANGLES + 7)
+    identity = jnp.eye(_ANGLES + 7)
 
-    def cost(state):
-        return (difference(state, zero) ** 2).sum() / size**2
+    def difference(state):
+        angles, wrist, translation, scale = state
+        points, slopes = _keypoints_and_slopes(hand, angles)
+        turned, turned_slopes = points @ wrist.T, slopes @ wrist.T
+        error = (scale * turned + translation[None] - landmarks) / size
+        return error, turned, turned_slopes
+
+    def jacobian(state, turned, turned_slopes):
+        """Rows of derivatives by angles, rotation vector, translation, and logarithm of the scale: [30, 21, 3]."""
+        units = jnp.broadcast_to(jnp.eye(3)[:, None], (3, 21, 3))
+        rotated = jnp.cross(units, jnp.broadcast_to(turned[None], (3, 21, 3)))
+        return state[3] / size * jnp.concatenate([turned_slopes, rotated, units, turned[None]])
 
     def iterate(carry, _):
-        state, damping, current = carry
-        residual = difference(state, zero) / size
-        jacobian = jax.jacfwd(lambda step: difference(state, step) / size)(zero)
-        gradient = jnp.einsum("kdp,kd->p", jacobian, residual)
-        normal = jnp.einsum("kdp,kdq->pq", jacobian, jacobian)
+        state, damping, error, turned, turned_slopes = carry
+        rows = jacobian(state, turned, turned_slopes).reshape(_ANGLES + 7, 63)
+        gradient, normal = rows @ error.ravel(), rows @ rows.T
         beyond = jnp.concatenate([_beyond(state[0], gradient[:_ANGLES], lowest, highest), jnp.zeros(7, bool)])
         free = jnp.where(beyond, 0.0, 1.0)
-        diagonal = jnp.diagonal(normal) + 1e-3 * jnp.trace(normal) / len(zero)
-        damped = normal * free[:, None] * free[None] + jnp.diag(damping * diagonal * free + (1 - free))
-        step = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient * free)
-        moved = _moved(state, step)
+        diagonal = damping * (jnp.diagonal(normal) + 1e-3 * jnp.trace(normal) / len(normal))
+        damped = normal * free[:, None] * free[None] + identity * jnp.where(beyond, 1.0, diagonal)[None]
+        moved = _moved(state, -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient * free))
         moved = (jnp.clip(moved[0], lowest, highest), *moved[1:])
-        found = cost(moved)
-        better = found < current
-        state = jax.tree.map(lambda new, old: jnp.where(better, new, old), moved, state)
+        found = difference(moved)
+        better = (found[0] ** 2).sum() < (error**2).sum()
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), (moved, *found), (state, error, turned, turned_slopes)
+        )
         damping = jnp.clip(jnp.where(better, damping * 0.2, damping * 5), _LOWEST_DAMPING, _HIGHEST_DAMPING)
-        return (state, damping, jnp.where(better, found, current)), None
+        return (kept[0], damping, *kept[1:]), None
 
-    (state, _, _), _ = jax.lax.scan(iterate, (state, jnp.array(1e-2), cost(state)), None, length=iterations)
+    (state, _, error, *_), _ = jax.lax.scan(
+        iterate, (state, jnp.array(1e-2), *difference(state)), None, length=iterations
+    )
     angles, wrist, translation, scale = state
-    residual = jnp.linalg.norm(difference(state, zero), axis=-1).mean() / scale
+    residual = jnp.linalg.norm(error, axis=-1).mean() * size / scale
     return FittedPoses(angles=angles, wrist=wrist, translation=translation, scale=scale, residual=residual)
+
+
+def _keypoints_and_slopes(
+    hand: HandMesh, angles: Float[Array, " angles"]
+) -> tuple[Float[Array, "21 3"], Float[Array, "angles 21 3"]]:
+    """Return the keypoints of a hand whose wrist is upright, and their derivatives by each angle.
+
+    A joint at p that turns about the unit axis a moves a keypoint x beyond it by a x (x - p) for each radian.
+    """
+    rotations = joint_rotations(angles, jnp.eye(3), side=hand.side)
+    orientations, positions = pose_joints(hand, rotations, jnp.zeros(3))
+    points = keypoints(positions)
+    axes = (orientations[jnp.array(ANGLE_JOINTS)] * _local_axes(rotations, hand.side)[:, None]).sum(-1)
+    arms = points[None] - positions[jnp.array(ANGLE_JOINTS)][:, None]
+    slopes = jnp.cross(jnp.broadcast_to(axes[:, None], arms.shape), arms)
+    return points, slopes * jnp.asarray(_MOVES, angles.dtype)[..., None]
+
+
+def _local_axes(rotations: Float[Array, "25 3 3"], side: Side) -> Float[Array, "angles 3"]:
+    """Return the axis of each angle in the frame of its turned joint.
+
+    For L = Rx(-flexion) Ry Rz: -L^T e_x for flexion, Rz^T e_y for abduction, e_z for twist, the last two by side.
+    """
+    local = rotations[jnp.array(ANGLE_JOINTS)]
+    flexion, twist = -local[:, 0], jnp.broadcast_to(jnp.eye(3)[2:], local[:, 0].shape)
+    # Rz^T e_y = (sin z, cos z, 0), and the first row of L is (cos y cos z, -cos y sin z, sin y) with |y| < pi / 2.
+    across = jnp.stack([-local[:, 0, 1], local[:, 0, 0], jnp.zeros(len(local))], axis=-1)
+    abduction = across / jnp.linalg.norm(across, axis=-1, keepdims=True)
+    axes = jnp.stack([flexion, abduction, twist])
+    mirror = 1 if side == "right" else -1
+    signs = jnp.array([1, mirror, mirror])[jnp.array(ANGLE_AXES)]
+    return axes[jnp.array(ANGLE_AXES), jnp.arange(len(local))] * signs[:, None]
+
+
+def _moves() -> np.ndarray:
+    """Return whether a keypoint is beyond the joint of an angle: [angles 21]."""
+    moves = np.zeros((len(MESH_JOINTS), len(MESH_JOINTS)), bool)
+    for joint, parent in enumerate(MESH_PARENTS):
+        if parent >= 0:
+            moves[:, joint] = moves[:, parent]
+            moves[parent, joint] = True
+    return moves[ANGLE_JOINTS][:, list(KEYPOINT_JOINTS)]
+
+
+_MOVES = _moves()
 
 
 def _moved(state, step):

@@ -232,7 +232,7 @@ def _require_hand(mesh: HandMesh, path: Path) -> None:
     length = float(np.linalg.norm(mesh.rest_positions[MESH_JOINTS.index("middle-finger-tip")]))
     if not 0.08 < length < 0.3:
         raise ValueError(
-            f"{path} must have a hand in metres, got {length:g} from the wrist to the tip of the middle finger. Scale it."
+            f"{path} must have a hand in metres, got {length:g} from the wrist to the tip of the middle finger."
         )
     thumb, pinky = (
         mesh.rest_positions[MESH_JOINTS.index(f"{name}-metacarpal"), 0] for name in ("thumb", "pinky-finger")
