@@ -123,6 +123,28 @@ def joint_rotations(
     return jnp.concatenate([wrist[..., None, :, :].astype(angles.dtype), rotations[..., 1:, :, :]], axis=-3)
 
 
+def mirrored(wrist: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3 3"]:
+    """Return S R S with S = diag(-1, 1, 1): the orientation of the other hand's wrist in a mirror.
+
+    With the same angles, it poses the other hand as the mirror image, x -> -x, of this one.
+
+    Args:
+        wrist: orientation R of a wrist.
+
+    Returns:
+        Rotation matrices.
+
+    Source: definition.  Deviation: none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mirrored(jnp.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
+        [[0.0, 1.0, -0.0], [-1.0, 0.0, 0.0], [-0.0, 0.0, 1.0]]
+    """
+    signs = jnp.array([[1, -1, -1], [-1, 1, 1], [-1, 1, 1]], wrist.dtype)
+    return wrist * jnp.broadcast_to(signs, wrist.shape)
+
+
 def joint_angles(rotations: Float[np.ndarray, "*b 25 3 3"], *, side: Side) -> Float[np.ndarray, "*b 25 3"]:
     """Return flexion, abduction and twist of each joint in radians, the inverse of `joint_rotations`.
 
