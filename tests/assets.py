@@ -11,6 +11,7 @@ from tokenizers import pre_tokenizers
 
 from jaxkd.data.images.brain_tissue import BrainTissue
 from jaxkd.data.images.detection import AerialTrees
+from jaxkd.data.images.hand_scenes.fingerspelling import SPOKEN_TO_SIGNED
 from jaxkd.data.images.hand_scenes.mesh import load_hand
 from jaxkd.data.images.hand_scenes.recorded_poses import recorded_poses
 from jaxkd.data.images.lesions.source import Lesions
@@ -188,5 +189,17 @@ def hand_files() -> None:
         for side in ("left", "right"):
             load_hand(side)
             recorded_poses(side)
+    except ConnectionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def fingerspelling_wheel() -> None:
+    """The recordings of fingerspelling, in the cache.
+
+    Skips where the package cannot be downloaded.
+    """
+    try:
+        packages.fetch_wheel(SPOKEN_TO_SIGNED)
     except ConnectionError as error:
         pytest.skip(str(error))

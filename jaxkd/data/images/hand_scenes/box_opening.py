@@ -188,7 +188,9 @@ def _knuckle(finger: str) -> int:
 
 
 def _joints_of(finger: str) -> list[int]:
-    return [index for index, name in enumerate(MESH_JOINTS) if name.startswith(f"{finger}-finger-phalanx")]
+    """Return the joints of a finger beyond the palm."""
+    palm = f"{finger}-finger-metacarpal"
+    return [index for index, name in enumerate(MESH_JOINTS) if name.startswith(f"{finger}-") and name != palm]
 
 
 def _highest(vertices: np.ndarray, rows: np.ndarray, front: float) -> float:

@@ -166,13 +166,13 @@ def _read(document: dict[str, Any], binary: bytes, path: Path, side: Side) -> Ha
     primitive = document["meshes"][0]["primitives"][0]
     attributes = primitive["attributes"]
 
-    def array(accessor: int) -> np.ndarray:
-        return _array(document, binary, accessor, path)
+    def array(accessor: int, kind: str) -> np.ndarray:
+        return _array(document, binary, accessor, kind, path)
 
-    positions, normals = array(attributes["POSITION"]), array(attributes["NORMAL"])
-    faces = array(primitive["indices"]).reshape(-1, 3).astype(np.int32)
-    skin, weights = array(attributes["JOINTS_0"]).astype(int), array(attributes["WEIGHTS_0"])
-    binds = np.linalg.inv(array(document["skins"][0]["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1))
+    positions, normals = array(attributes["POSITION"], "VEC3"), array(attributes["NORMAL"], "VEC3")
+    faces = array(primitive["indices"], "SCALAR").reshape(-1, 3).astype(np.int32)
+    skin, weights = array(attributes["JOINTS_0"], "VEC4").astype(int), array(attributes["WEIGHTS_0"], "VEC4")
+    binds = array(document["skins"][0]["inverseBindMatrices"], "MAT4").reshape(-1, 4, 4).transpose(0, 2, 1)
     if not (len(positions) == len(normals) == len(skin) == len(weights)) or faces.max() >= len(positions):
         raise ValueError(f"{path} must have as many weights as vertices, and faces of these vertices. Fetch it again.")
     if len(binds) != len(names) or skin.max() >= len(names):
@@ -181,7 +181,9 @@ def _read(document: dict[str, Any], binary: bytes, path: Path, side: Side) -> Ha
     order = [names.index(name) for name in MESH_JOINTS]
     dense = np.zeros((len(positions), len(names)))
     np.add.at(dense, (np.arange(len(positions))[:, None], skin), weights)
-    rotations, centres = _orthonormal(binds[order][:, :3, :3], path), binds[order][:, :3, 3]
+    inverse_rotations = _orthonormal(binds[order][:, :3, :3], path)
+    rotations = inverse_rotations.swapaxes(1, 2)
+    centres = -(rotations @ binds[order][:, :3, 3:])[..., 0]
     wrist, origin = rotations[0], centres[0]
     mesh = HandMesh(
         vertices=((positions - origin) @ wrist).astype(np.float32),
@@ -196,11 +198,13 @@ def _read(document: dict[str, Any], binary: bytes, path: Path, side: Side) -> Ha
     return mesh
 
 
-def _array(document: dict[str, Any], binary: bytes, accessor: int, path: Path) -> np.ndarray:
+def _array(document: dict[str, Any], binary: bytes, accessor: int, expected: str, path: Path) -> np.ndarray:
     """Return the values of an accessor, [count width], in float64 or as integers."""
     described = document["accessors"][accessor]
     view = document["bufferViews"][described["bufferView"]]
     kind, width = _TYPES[described["componentType"]], _WIDTHS[described["type"]]
+    if described["type"] != expected:
+        raise ValueError(f"{path} must have values of type {expected} in accessor {accessor}, got {described['type']}.")
     first, count = view.get("byteOffset", 0) + described.get("byteOffset", 0), described["count"] * width
     if view.get("byteStride", kind.itemsize * width) != kind.itemsize * width or first + count * kind.itemsize > len(
         binary

@@ -81,11 +81,11 @@ def test_damaged_landmarks_are_refused():
         ValueError, match="landmarks must be finite, got NaN or infinite ones in 1 of 6 frames, the first is 2"
     ):
         fit(landmarks)
+    with pytest.raises(ValueError, match="iterations and batch must be at least 1, got 0 and 6"):
+        fit_poses(HAND, landmarks[:2], iterations=0, batch=6)
     landmarks[2] = 3.0
     with pytest.raises(ValueError, match="landmarks must span a hand, got 21 equal points in frame 2"):
         fit(landmarks)
     for other in (landmarks[:, :20], landmarks[0], landmarks[:0]):
         with pytest.raises(ValueError, match=r"landmarks must be \[frames, 21, 3\] with at least one frame, got"):
             fit(other)
-    with pytest.raises(ValueError, match="iterations and batch must be at least 1, got 0 and 6"):
-        fit_poses(HAND, landmarks, iterations=0, batch=6)

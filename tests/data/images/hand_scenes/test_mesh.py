@@ -91,9 +91,7 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must have as many weights as vertices, and faces of these vertices"):
         read_hand(write_glb(path, fewer), "right")
     skins = [{"joints": list(range(25)), "inverseBindMatrices": 3}]
-    with pytest.raises(
-        ValueError, match="must have bind matrices that rotate and shift, got others|bind matrix for each"
-    ):
+    with pytest.raises(ValueError, match="must have values of type MAT4 in accessor 3, got VEC4"):
         read_hand(write_glb(path, hand, skins=skins), "right")
     scaled = dataclasses.replace(hand, rest_rotations=hand.rest_rotations * np.float32(1.1))
     with pytest.raises(ValueError, match="must have bind matrices that rotate and shift, got others"):

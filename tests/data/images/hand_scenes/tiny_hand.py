@@ -118,16 +118,24 @@ def write_glb(path, hand, *, scale=1.0, names=MESH_JOINTS, **changes):
     return path
 
 
-@jax.jit
 def posed(hand, rotations, translation):
-    """Orientations, positions and vertices of a hand, in one program: its operations one by one take longer."""
+    """Orientations, positions and vertices of a hand, in NumPy."""
+    return tuple(map(np.asarray, _posed(hand, rotations, translation)))
+
+
+@jax.jit
+def _posed(hand, rotations, translation):
+    # One program: its operations one by one take longer.
     orientations, positions = pose_joints(hand, rotations, translation)
     return orientations, positions, skin(hand, orientations, positions)
 
 
-@functools.partial(jax.jit, static_argnames="side")
 def rotations_of(angles, wrist, *, side):
-    return joint_rotations(angles, wrist, side=side)
+    """Rotations of joints, in NumPy."""
+    return np.asarray(_rotations(angles, wrist, side=side))
+
+
+_rotations = jax.jit(joint_rotations, static_argnames="side")
 
 
 def random_rotations(rng, *shape):
