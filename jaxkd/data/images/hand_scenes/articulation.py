@@ -164,7 +164,7 @@ def joint_angles(rotations: Float[np.ndarray, "*b 25 3 3"], *, side: Side) -> Fl
         >>> import numpy as np
         >>> angles = np.linspace(-0.1, 0.1, 23, dtype=np.float32)
         >>> found = joint_angles(np.asarray(joint_rotations(angles, np.eye(3), side="left")), side="left")
-        >>> float(found[1, 0].round(4))  # the first of them: flexion at the thumb's base
+        >>> round(float(found[1, 0]), 4)  # the first of them: flexion at the thumb's base
         -0.1
     """
     if rotations.shape[-3:] != (len(MESH_JOINTS), 3, 3):

@@ -4,9 +4,10 @@ import dataclasses
 from typing import Literal, TypeAlias, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from jaxkd.data.images.hand_scenes.articulation import JOINT_ANGLES, angle_limits, joint_rotations
@@ -113,7 +114,7 @@ def draw_opening(
     mesh = box_mesh(box)
     hand_vertices, box_vertices, distances = _pairs(hand, mesh, angles, wrist, place)
     return BoxOpening(
-        rotations=np.asarray(joint_rotations(frames, turned, side=hand.side)),
+        rotations=np.asarray(joint_rotations(jnp.asarray(frames), jnp.asarray(turned), side=hand.side)),
         translation=np.einsum("fij,fj->fi", lid, local_place).astype(np.float32),
         hinge=hinge.astype(np.float32),
         stage=stage,
@@ -214,6 +215,6 @@ def _pairs(
     hand: HandMesh, mesh: BoxMesh, angles: np.ndarray, wrist: np.ndarray, place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return vertices of the hand near the closed box, the nearest vertex of the box to each, and the distances."""
-    distances, nearest = cKDTree(mesh.vertices).query(_skinned(hand, angles, wrist, place))
+    distances, nearest = KDTree(mesh.vertices).query(_skinned(hand, angles, wrist, place))
     touching = np.flatnonzero(distances <= CONTACT_DISTANCE)
     return touching, nearest[touching], distances[touching].astype(np.float32)

@@ -74,7 +74,7 @@ def box_mesh(box: HingedBox) -> BoxMesh:
     Example:
         >>> mesh = box_mesh(HingedBox(lid_spacing=0.05, base_spacing=0.1))
         >>> mesh.vertices.shape, int(mesh.lid.sum())
-        ((322, 3), 96)
+        ((286, 3), 76)
     """
     half, low = box.width / 2, -box.height
     base = [
@@ -135,17 +135,21 @@ def _cuboid(first: np.ndarray, last: np.ndarray, spacing: float) -> tuple[np.nda
     vertices, faces, count = [], [], 0
     for axis in range(3):
         across, up = (axis + 1) % 3, (axis + 2) % 3
-        steps = [max(1, int(np.ceil((last[other] - first[other]) / spacing - 1e-6))) for other in (across, up)]
-        grid = np.stack(np.meshgrid(*(np.linspace(0, 1, step + 1) for step in steps), indexing="ij"), axis=-1)
+        shares = [
+            np.linspace(0, 1, max(1, int(np.ceil((last[other] - first[other]) / spacing - 1e-6))) + 1)
+            for other in (across, up)
+        ]
+        rows, columns = map(len, shares)
+        grid = np.stack(np.meshgrid(*shares, indexing="ij"), axis=-1)
         for outward in (False, True):
-            points = np.empty((*grid.shape[:2], 3))
+            points = np.empty((rows, columns, 3))
             points[..., axis] = last[axis] if outward else first[axis]
             for place, other in enumerate((across, up)):
                 points[..., other] = first[other] + grid[..., place] * (last[other] - first[other])
-            index = np.arange(grid.shape[0] * grid.shape[1]).reshape(grid.shape[:2]) + count
+            index = np.arange(rows * columns).reshape(rows, columns) + count
             corners = [index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]]
             a, b, c, d = (corner.ravel() for corner in (corners if outward else corners[::-1]))
             faces += [np.stack([a, b, c], 1), np.stack([a, c, d], 1)]
             vertices.append(points.reshape(-1, 3))
-            count += points.shape[0] * points.shape[1]
+            count += rows * columns
     return np.concatenate(vertices), np.concatenate(faces)

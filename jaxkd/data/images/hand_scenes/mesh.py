@@ -185,15 +185,16 @@ def _read(document: dict[str, Any], binary: bytes, path: Path, side: Side) -> Ha
     rotations = inverse_rotations.swapaxes(1, 2)
     centres = -(rotations @ binds[order][:, :3, 3:])[..., 0]
     wrist, origin = rotations[0], centres[0]
-    mesh = HandMesh(
-        vertices=((positions - origin) @ wrist).astype(np.float32),
-        normals=_unit(normals @ wrist).astype(np.float32),
-        faces=faces,
-        weights=(dense / dense.sum(1, keepdims=True))[:, order].astype(np.float32),
-        rest_rotations=(wrist.T @ rotations).astype(np.float32),
-        rest_positions=((centres - origin) @ wrist).astype(np.float32),
-        side=side,
-    )
+    # NumPy arrays, which JAX takes as its own.
+    arrays: dict[str, Any] = {
+        "vertices": ((positions - origin) @ wrist).astype(np.float32),
+        "normals": _unit(normals @ wrist).astype(np.float32),
+        "faces": faces,
+        "weights": (dense / dense.sum(1, keepdims=True))[:, order].astype(np.float32),
+        "rest_rotations": (wrist.T @ rotations).astype(np.float32),
+        "rest_positions": ((centres - origin) @ wrist).astype(np.float32),
+    }
+    mesh = HandMesh(**arrays, side=side)
     _require_hand(mesh, path)
     return mesh
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -145,7 +145,7 @@ def fit_recordings(
     sides = np.repeat([recording.side for recording in recordings], counts)
     parts = {side: fit_poses(hands[side], landmarks[sides == side], iterations=iterations) for side in np.unique(sides)}
 
-    def joined(name: str) -> np.ndarray:
+    def joined(name: str) -> Any:
         first = getattr(next(iter(parts.values())), name)
         values = np.empty((len(landmarks), *first.shape[1:]), np.float32)
         for side, part in parts.items():
@@ -176,7 +176,7 @@ def _fitted() -> tuple[tuple[HandRecording, ...], FittedPoses]:
     path = cache_folder() / "hand_motion" / f"fingerspelling-{_key()}.npz"
     if path.exists():
         with np.load(path) as arrays:
-            return recordings, FittedPoses(**arrays)
+            return recordings, FittedPoses(**dict(arrays))
     fitted = fit_recordings({side: load_hand(side) for side in get_args(Side)}, recordings)
     _write(path, {field.name: getattr(fitted, field.name) for field in dataclasses.fields(FittedPoses)})
     return recordings, fitted
@@ -188,7 +188,7 @@ def _key() -> str:
     return hashlib.sha256(repr((files, JOINT_ANGLES, _ITERATIONS, _VERSION)).encode()).hexdigest()[:12]
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _write(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays to a file, which appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".motion-", delete=False) as file:
