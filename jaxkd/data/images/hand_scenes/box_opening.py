@@ -215,6 +215,6 @@ def _pairs(
     hand: HandMesh, mesh: BoxMesh, angles: np.ndarray, wrist: np.ndarray, place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return vertices of the hand near the closed box, the nearest vertex of the box to each, and the distances."""
-    distances, nearest = KDTree(mesh.vertices).query(_skinned(hand, angles, wrist, place))
+    distances, nearest = map(np.asarray, KDTree(mesh.vertices).query(_skinned(hand, angles, wrist, place)))
     touching = np.flatnonzero(distances <= CONTACT_DISTANCE)
     return touching, nearest[touching], distances[touching].astype(np.float32)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -106,9 +107,11 @@ def _require_landmarks(landmarks: np.ndarray) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _fitter(side: str, iterations: int):
+def _fitter(side: Side, iterations: int) -> Callable[[HandMesh, np.ndarray], FittedPoses]:
     def fit(hand: HandMesh, landmarks: Float[Array, "n 21 3"]) -> FittedPoses:
-        return jax.vmap(functools.partial(_fit, hand, iterations=iterations))(landmarks)
+        # Accelerators multiply float32 matrices in fewer bits by default, which is too few for normal equations.
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(functools.partial(_fit, hand, iterations=iterations))(landmarks)
 
     return jax.jit(fit)
 
