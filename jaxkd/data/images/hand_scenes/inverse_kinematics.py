@@ -47,7 +47,7 @@ class FittedPoses:
 def fit_poses(
     hand: HandMesh, landmarks: Float[np.ndarray, "n 21 3"], *, iterations: int = 15, batch: int = 512
 ) -> FittedPoses:
-    """Return the poses within joint limits that minimise sum_k |s R x_k(angles) + t - y_k|^2 for each frame.
+    """Return the poses within joint limits that minimise `sum_k |s R x_k(angles) + t - y_k|^2` for each frame.
 
     Levenberg-Marquardt steps with a fixed number of iterations: all frames cost the same, and are independent.  Angles
     at a limit stay there while the gradient points beyond it.
