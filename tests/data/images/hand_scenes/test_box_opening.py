@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from jaxkd.data.images.hand_scenes import box_opening
 from jaxkd.data.images.hand_scenes.box_opening import CONTACT_DISTANCE, STAGES, draw_opening
@@ -35,14 +36,16 @@ def check(opening, hand):
         atol=1e-6,
     )
     assert opening.distances.max() <= CONTACT_DISTANCE
+
     # What touches is what is near, by the definition of ARCTIC; away from the box nothing is.
-    lid = box_vertices[:, MESH.lid]
-    near = [
-        np.linalg.norm(hand_vertices[f][:, None] - lid[f], axis=-1).min(1) <= CONTACT_DISTANCE + 1e-6 for f in (8, 16)
-    ]
-    assert all(np.flatnonzero(one).tolist() == opening.hand_vertices.tolist() for one in near)
-    for frame in (0, len(opening.hinge) - 1):
-        assert np.linalg.norm(hand_vertices[frame][:, None] - lid[frame], axis=-1).min() > 0.02
+    def distances(frame):
+        return KDTree(box_vertices[frame]).query(hand_vertices[frame])[0]
+
+    for frame in (8, 16):
+        near = np.flatnonzero(distances(frame) <= CONTACT_DISTANCE + 1e-6)
+        assert near.tolist() == opening.hand_vertices.tolist()
+    assert distances(0).min() > 0.02
+    assert distances(-1).min() > 0.02
     # In the frame of the lid, nothing of the hand is above its underside.
     cos, sin = np.cos(opening.hinge)[:, None], np.sin(opening.hinge)[:, None]
     height = cos * hand_vertices[..., 1] - sin * hand_vertices[..., 2]
