@@ -11,6 +11,9 @@ from tokenizers import pre_tokenizers
 
 from jaxkd.data.images.brain_tissue import BrainTissue
 from jaxkd.data.images.detection import AerialTrees
+from jaxkd.data.images.hand_scenes.fingerspelling import SPOKEN_TO_SIGNED
+from jaxkd.data.images.hand_scenes.mesh import load_hand
+from jaxkd.data.images.hand_scenes.recorded_poses import recorded_poses
 from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.nuclei import Nuclei
 from jaxkd.data.images.scenes.source import ThermalScenes
@@ -174,3 +177,29 @@ def write_tiny_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def hand_files() -> None:
+    """The hands of the WebXR input profiles and the recorded poses, in the cache.
+
+    Skips where a package cannot be downloaded.
+    """
+    try:
+        for side in ("left", "right"):
+            load_hand(side)
+            recorded_poses(side)
+    except ConnectionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def fingerspelling_wheel() -> None:
+    """The recordings of fingerspelling, in the cache.
+
+    Skips where the package cannot be downloaded.
+    """
+    try:
+        packages.fetch_wheel(SPOKEN_TO_SIGNED)
+    except ConnectionError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,1 @@
+"""Files of packages from other registries than Python's, through the clients of these registries."""
