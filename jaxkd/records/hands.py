@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 import jax
 import numpy as np
@@ -130,9 +130,15 @@ def _indices(source: JointOrder, target: JointOrder) -> tuple[int, ...]:
     return tuple(map(source.joints.index, target.joints))
 
 
+@overload
 def reordered(
-    joints: Float[Array, "*b 21 k"] | Float[np.ndarray, "*b 21 k"], *, source: JointOrder, target: JointOrder
-) -> Float[Array, "*b 21 k"] | Float[np.ndarray, "*b 21 k"]:
+    joints: Float[Array, "*b 21 k"], *, source: JointOrder, target: JointOrder
+) -> Float[Array, "*b 21 k"]: ...
+@overload
+def reordered(
+    joints: Float[np.ndarray, "*b 21 k"], *, source: JointOrder, target: JointOrder
+) -> Float[np.ndarray, "*b 21 k"]: ...
+def reordered(joints: Any, *, source: JointOrder, target: JointOrder) -> Any:
     """Return the same joints in the order of another data set; neither the unit nor the coordinates change.
 
     Args:
