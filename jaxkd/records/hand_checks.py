@@ -10,9 +10,10 @@ SMALLEST_HAND, LARGEST_HAND = 0.01, 1.0
 unit is another one."""
 
 FOREIGN_ORDER = 0.9
-"""Total length of the bones in another order over that in the claimed one, below which the claim is rejected.  Bones
-join neighbours, so that they are shortest in the order of the array: in a foreign one they add up to 1.2 to 1.7 times
-as much for open hands.  Of fists some orders cannot be told (1.07), and none is rejected that is right."""
+"""Total length of the bones in another order over that in the claimed one, below which the claim is rejected.  The
+others are those of the other data sets, and the claimed one with the wrist at the other end.  Bones join neighbours, so
+that they are shortest in the order of the array: in a foreign one they add up to 1.2 to 1.7 times as much for open hands.
+Of fists some orders cannot be told (1.07), and none is rejected that is right."""
 
 FLAT_HAND = 0.1
 """How far the fingertips must lie on the palm's side of the knuckles, over the palm's length, for the side to be told:
@@ -131,7 +132,7 @@ def _require_order(complete: Float[np.ndarray, "n 21 3"], order: JointOrder, nam
     own = _bone_lengths(complete, order)
     ratios = {
         other: float(np.median(_bone_lengths(complete, other) / np.maximum(own, 1e-9)))
-        for other in ORDERS
+        for other in (*ORDERS, _wrist_at_other_end(order))
         if other.joints != order.joints
     }
     other = min(ratios, key=ratios.__getitem__)
@@ -141,6 +142,13 @@ def _require_order(complete: Float[np.ndarray, "n 21 3"], order: JointOrder, nam
             f"{float(np.median(own)):.2f} m in it, and to {ratios[other]:.0%} of that in the order of {other}, whose "
             f"wrist is joint {other.wrist}. Convert them with jaxkd.records.hands.reordered."
         )
+
+
+def _wrist_at_other_end(order: JointOrder) -> JointOrder:
+    """Return the order with its wrist first instead of last, or last instead of first."""
+    fingers = tuple(name for name in order.joints if name != "wrist")
+    joints = (*fingers, "wrist") if order.wrist == 0 else ("wrist", *fingers)
+    return JointOrder(name=f"{order} but for the wrist", joints=joints, unit=order.unit)
 
 
 def _bone_lengths(complete: Float[np.ndarray, "n 21 3"], order: JointOrder) -> Float[np.ndarray, " n"]:

@@ -115,6 +115,23 @@ def test_an_order_of_another_data_set_is_rejected_with_both_wrists(claimed, real
         require_hands(hands(2, 20, order=real), order=claimed, name="poses")
 
 
+@every_order
+def test_a_wrist_at_the_other_end_is_rejected(order):
+    joints = hands(2, 20, order=order)
+    moved = np.roll(joints, -1 if order.wrist == 0 else 1, axis=1)
+    message = f"in the order of {order} but for the wrist, whose wrist is joint {20 - order.wrist}"
+    with pytest.raises(ValueError, match=message):
+        require_hands(moved, order=order)
+    require_hands(np.roll(moved, 1 if order.wrist == 0 else -1, axis=1), order=order)
+
+
+@pytest.mark.parametrize("bend", [(0.0, 0.05), (0.9, 1.4), (-0.1, 1.5)])
+@every_order
+def test_no_order_is_rejected_that_is_right_whatever_the_pose(order, bend):
+    for joints in hands(8, 200, order=order, bend=bend):
+        require_hands(joints, order=order)
+
+
 def test_units_are_rejected_with_the_size_of_the_hand():
     joints = hands(3, 20, order=ARCTIC)
     message = r"got a hand of 1\d\d m from the wrist to the farthest joint, the median of 20. These are millimetres"
