@@ -12,8 +12,8 @@ unit is another one."""
 FOREIGN_ORDER = 0.9
 """Total length of the bones in another order over that in the claimed one, below which the claim is rejected.  The
 others are those of the other data sets, and the claimed one with the wrist at the other end.  Bones join neighbours, so
-that they are shortest in the order of the array: in a foreign one they add up to 1.2 to 1.7 times as much for open hands.
-Of fists some orders cannot be told (1.07), and none is rejected that is right."""
+that they are shortest in the order of the array: in a foreign one they add up to 1.2 to 1.7 times as much for open
+hands.  Of fists some orders cannot be told (1.07), and none is rejected that is right."""
 
 FLAT_HAND = 0.1
 """How far the fingertips must lie on the palm's side of the knuckles, over the palm's length, for the side to be told:
@@ -31,8 +31,8 @@ def require_hands(
 ) -> None:
     """Reject hands whose number of joints, unit, order or side cannot be right.
 
-    Unit, order and side are judged by the median over the hands of which all joints are known, so that a bad frame does
-    not decide.  Where no hand is complete, they are not judged.
+    All are judged by medians, so that a bad frame does not decide: the unit by the hands of which the wrist and half of
+    the joints are known, order and side by those of which all are.  Where there is no such hand, they are not judged.
 
     Args:
         joints: positions in metres.
@@ -59,10 +59,11 @@ def require_hands(
     known = ~np.isnan(joints).any(axis=-1) if valid is None else valid & ~np.isnan(joints).any(axis=-1)
     if np.isinf(joints[known]).any():
         raise ValueError(f"{name} must hold finite positions where they are valid, got inf. Mark these as not valid.")
-    complete = np.asarray(joints, np.float64)[known.all(axis=-1)].reshape(-1, joints.shape[-2], 3)
+    wide, known = np.asarray(joints, np.float64).reshape(-1, joints.shape[-2], 3), known.reshape(-1, joints.shape[-2])
+    _require_size(wide, known, order, name, unit)
+    complete = wide[known.all(axis=-1)]
     if not len(complete):
         return
-    _require_size(complete, order, name, unit)
     _require_order(complete, order, name)
     if side is not None:
         bend = float(np.median(palm_bend(complete, order=order)))
@@ -109,22 +110,24 @@ def palm_bend(joints: Float[np.ndarray, "*b 21 3"], *, order: JointOrder) -> Flo
     return np.where(scale > 0, height / np.where(scale > 0, scale, 1.0), np.nan)
 
 
-def _require_size(complete: Float[np.ndarray, "n 21 3"], order: JointOrder, name: str, unit: str) -> None:
-    reach = np.linalg.norm(complete - complete[:, order.wrist][:, None], axis=-1).max(axis=1)
-    size = float(np.median(reach))
+def _require_size(
+    joints: Float[np.ndarray, "n 21 3"], known: Bool[np.ndarray, "n 21"], order: JointOrder, name: str, unit: str
+) -> None:
+    judged = known[:, order.wrist] & (2 * known.sum(axis=1) > known.shape[1])
+    if not judged.any():
+        return
+    offsets = np.where(known[..., None], joints - joints[:, order.wrist][:, None], 0.0)[judged]
+    size = float(np.median(np.linalg.norm(offsets, axis=-1).max(axis=1)))
     if size > LARGEST_HAND:
-        fix = (
-            "These are millimetres: divide them by 1,000."
-            if size > 40 * LARGEST_HAND
-            else "Convert them, or check them."
-        )
+        large = size > 40 * LARGEST_HAND
+        fix = "These are millimetres: divide them by 1,000." if large else "Convert them, or check them."
     elif size < SMALLEST_HAND:
         fix = "If these are metres, multiply them by 1,000." if 0 < size < 1e-3 else "Convert them, or check them."
     else:
         return
     raise ValueError(
         f"{name} must be in {unit}, got a hand of {size:.3g} m from the wrist to the farthest joint, the median of "
-        f"{len(complete)}. {fix}"
+        f"{judged.sum()}. {fix}"
     )
 
 

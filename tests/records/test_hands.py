@@ -134,6 +134,10 @@ def test_no_order_is_rejected_that_is_right_whatever_the_pose(order, bend):
 
 def test_units_are_rejected_with_the_size_of_the_hand():
     joints = hands(3, 20, order=ARCTIC)
+    most = np.arange(21) < 12
+    require_hands(np.where(most[:, None], joints, 1e4), order=ARCTIC, valid=np.tile(most, (20, 1)))
+    with pytest.raises(ValueError, match="the median of 20. These are millimetres"):
+        require_hands(1000 * joints, order=ARCTIC, valid=np.tile(most, (20, 1)))
     message = r"got a hand of 1\d\d m from the wrist to the farthest joint, the median of 20. These are millimetres"
     with pytest.raises(ValueError, match=f"joints must be in metres, {message}: divide them by 1,000"):
         require_hands(joints * 1000, order=ARCTIC)
