@@ -193,13 +193,14 @@ def _checked(name: str, predicted: HandSequence, truth_name: str, truth: HandSeq
             f"{truth_name}: frame {truth.frames[frame]} must have finite joints where they count, got NaN or inf in "
             f"the {SIDES[hand]} hand."
         )
-    counted = np.asarray(counts.any(axis=-1))
-    empty = np.asarray(~given.any(axis=-1) & counted)
+    counted: np.ndarray = np.any(counts, axis=-1)
+    empty: np.ndarray = ~np.any(given, axis=-1) & counted
     unknown = (~np.isfinite(found).all(axis=-1) | ~given) & counts & ~empty[..., None]
-    for frame, hand in np.argwhere(unknown.any(axis=-1)):
+    without = np.asarray(unknown.any(axis=-1))
+    for frame, hand in np.argwhere(without):
         raise ValueError(
             f"{name}: frame {truth.frames[frame]} must have finite joints where the truth counts, got NaN, inf or none "
-            f"in the {SIDES[hand]} hand; so have {unknown.any(axis=-1).sum()} hands of {counted.sum()}."
+            f"in the {SIDES[hand]} hand; so have {without.sum()} hands of {counted.sum()}."
         )
     if blank == "reject" and empty.any():
         frame, hand = np.argwhere(empty)[0]
