@@ -188,14 +188,16 @@ def _checked(name: str, predicted: HandSequence, truth_name: str, truth: HandSeq
     if not counts.any():
         raise ValueError(f"{truth_name} must have a hand that counts, got none in {len(counts)} frames.")
     found = found.astype(np.float64)
-    for frame, hand in np.argwhere((~np.isfinite(target).all(axis=-1) & counts).any(axis=-1)):
-        raise ValueError(
-            f"{truth_name}: frame {truth.frames[frame]} must have finite joints where they count, got NaN or inf in "
-            f"the {SIDES[hand]} hand."
-        )
     counted: np.ndarray = np.any(counts, axis=-1)
+    # Errors are relative to the wrist, which need not count itself.
+    needed = counts | (counted[..., None] & (np.arange(counts.shape[-1]) == order.wrist))
+    for frame, hand in np.argwhere(np.any(~np.isfinite(target).all(axis=-1) & needed, axis=-1)):
+        raise ValueError(
+            f"{truth_name}: frame {truth.frames[frame]} must have finite joints where they count, and a finite wrist, "
+            f"got NaN or inf in the {SIDES[hand]} hand."
+        )
     empty: np.ndarray = ~np.any(given, axis=-1) & counted
-    unknown = (~np.isfinite(found).all(axis=-1) | ~given) & counts & ~empty[..., None]
+    unknown = (~np.isfinite(found).all(axis=-1) | ~given) & needed & ~empty[..., None]
     without = np.asarray(unknown.any(axis=-1))
     for frame, hand in np.argwhere(without):
         raise ValueError(
@@ -209,13 +211,12 @@ def _checked(name: str, predicted: HandSequence, truth_name: str, truth: HandSeq
             f"one; so are {empty.sum()} of {counted.sum()} hands. Predict them, or score the others with "
             "blank='leave_out'."
         )
-    _require_plausible(name, predicted.frames, found, given & counts, order, sides=False)
+    _require_plausible(name, truth.frames, found, given & counts, order, sides=False)
     _require_plausible(truth_name, truth.frames, target, counts, order, sides=True)
     mask = counts & ~empty[..., None]
     _require_own_sides(name, found, target, mask, order)
     centre = _centres(target, counts)
-    wrist = mask.any(axis=-1)[..., None]
-    keep = mask | (wrist & (np.arange(mask.shape[-1]) == order.wrist))
+    keep = needed & ~empty[..., None]
     return _Pair(
         predicted=np.where(keep[..., None], found - centre, 0.0),
         truth=np.where(keep[..., None], target - centre, 0.0),

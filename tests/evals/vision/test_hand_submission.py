@@ -162,6 +162,11 @@ def nan_sequence(content):
         entry["world_coord"] = [[float("nan")] * 3] * 42
 
 
+def nan_wrist(content):
+    entry = content["annotations"]["a"][frame(1)]
+    entry["world_coord"][41], entry["joint_valid"][41] = [float("nan")] * 3, 0
+
+
 def nothing_counts(content):
     for entry in content["annotations"]["b"].values():
         entry["joint_valid"] = [0] * 42
@@ -194,8 +199,11 @@ FAULTS = {
     },
     f"pred.json: b: frame {frame(0)} must have finite joints where the truth counts, got NaN, inf or none in the right "
     "hand; so have 12 hands of 12": {"ours": nan_sequence},
-    f"truth.json: a: frame {frame(1)} must have finite joints where they count, got NaN or inf in the left": {
+    f"truth.json: a: frame {frame(1)} must have finite joints where they count, and a finite wrist, got NaN or inf": {
         "theirs": nan_frame
+    },
+    f"truth.json: a: frame {frame(1)} must have finite joints where they count, and a finite wrist, got": {
+        "theirs": nan_wrist
     },
     "truth.json: b must have a hand that counts, got none in 6 frames": {"theirs": nothing_counts},
     f"truth.json: a, got none named {frame(2)}; 1 of 4 are missing": {
