@@ -189,7 +189,7 @@ class HandJoints:
     order: JointOrder = dataclasses.field(metadata={"static": True})
     """Order of the joints."""
 
-    def in_order(self, order: JointOrder) -> "HandJoints":
+    def with_order(self, order: JointOrder) -> "HandJoints":
         """Return the same hands with their joints in another order."""
         valid = reordered(self.valid[..., None], source=self.order, target=order)[..., 0]
         return HandJoints(joints=reordered(self.joints, source=self.order, target=order), valid=valid, order=order)

@@ -27,7 +27,7 @@ from jaxkd.records.hand_checks import require_hands
 from jaxkd.records.hands import ASSEMBLY_HANDS, SIDES, HandJoints, JointOrder, hands_of_42
 
 Blank: TypeAlias = Literal["reject", "leave_out"]
-"""What becomes of hands that count and were left blank."""
+"""Treatment of hands that count and were left blank."""
 
 _UNITS = {"m": "metres", "mm": "millimetres"}
 _EXCHANGED = 0.5
@@ -178,7 +178,7 @@ def _checked(name: str, predicted: HandSequence, truth_name: str, truth: HandSeq
     if predicted.hands.order.joints != order.joints:
         raise ValueError(
             f"{name} must have its joints in the order of the truth, {order}, got that of {predicted.hands.order}. "
-            "Convert them with HandJoints.in_order."
+            "Convert them with HandJoints.with_order."
         )
     _require_same("frames", predicted.frames, truth.frames, name, truth_name)
     place = {frame: row for row, frame in enumerate(predicted.frames)}

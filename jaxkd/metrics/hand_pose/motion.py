@@ -43,7 +43,7 @@ def contact_windows(
         threshold: distance of a contact, and mean distance of its places on the object.
         shortest: fewest frames.
         open_at_end: whether a contact that lasts until the last frame counts.  The reference code drops it.
-        open_at_start: "raise": reject a contact that begins in the first frame, as the reference code does.
+        open_at_start: "raise": reject a stable contact that begins in the first frame, as the reference code does.
 
     Returns:
         A row for each contact, int64, by vertex of the hand and then by frame.  The last frame is included.
@@ -86,11 +86,6 @@ def contact_windows(
     # Row by row: the n-th start and the n-th end of a vertex belong together.
     vertices, starts = np.nonzero(steps == 1)
     ends = np.nonzero(steps == -1)[1] - 1
-    if open_at_start == "raise" and (chosen := np.flatnonzero((starts == 0) & (ends + 1 >= shortest))).size:
-        raise ValueError(
-            f"contacts must not begin in the first frame with open_at_start='raise', got one of vertex "
-            f"{vertices[chosen[0]]} from frame 0 to {ends[chosen[0]]}."
-        )
     kept = ends - starts + 1 >= shortest
     if open_at_end == "drop":
         kept &= ends < frames - 1
@@ -100,6 +95,11 @@ def contact_windows(
         places, counts = np.unique(closest, return_counts=True)
         if _mean_distance(object_vertices[places].astype(np.float64), counts) <= threshold:
             found.append((start, end, vertex, places[np.argmax(counts)]))
+            if start == 0 and open_at_start == "raise":
+                raise ValueError(
+                    f"contacts must not begin in the first frame with open_at_start='raise', got one of vertex {vertex} "
+                    f"from frame 0 to {end}."
+                )
     return np.array(found, np.int64).reshape(-1, 4)
 
 

@@ -234,7 +234,7 @@ def test_a_fault_is_refused_with_file_and_frame(tmp_path, message):
 
 def sequence(poses, order=ASSEMBLY_HANDS):
     joints = hands_of_42(np.stack(poses)) / 1000
-    hands = HandJoints(joints=joints, valid=np.ones(joints.shape[:-1], bool), order=ASSEMBLY_HANDS).in_order(order)
+    hands = HandJoints(joints=joints, valid=np.ones(joints.shape[:-1], bool), order=ASSEMBLY_HANDS).with_order(order)
     return HandSequence(frames=tuple(map(str, range(len(poses)))), hands=hands)
 
 

@@ -63,6 +63,8 @@ def test_contacts_at_both_ends_count_unless_the_released_code_is_asked_for():
     ):
         contact_windows(distances, closest, SURFACE, open_at_start="raise")
     assert len(contact_windows(distances[1:], closest[1:], SURFACE, open_at_start="raise", shortest=16)) == 1
+    whole = contacts((0, 0, 19))  # dropped for its end before its start is looked at
+    assert not len(contact_windows(*whole, SURFACE, open_at_end="drop", open_at_start="raise"))
     inner, closest = contacts((0, 2, 17))
     released = contact_windows(inner, closest, SURFACE, open_at_end="drop", open_at_start="raise")
     assert released.tolist() == contact_windows(inner, closest, SURFACE).tolist() == [[2, 17, 0, 0]]

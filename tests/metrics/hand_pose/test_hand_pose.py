@@ -76,7 +76,7 @@ def same(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.permutations(range(FRAMES)))
 def test_the_order_of_frames_changes_no_metric_without_time(order):
     moved = measured_by.measured(changed(**{name: one[:, order] for name, one in sequences().arrays().items()}))
@@ -87,7 +87,7 @@ def test_the_order_of_frames_changes_no_metric_without_time(order):
     same(moved["mpjpe_joints_first"], found()["mpjpe_joints_first"])
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.lists(st.booleans(), min_size=COUNT, max_size=COUNT))
 def test_the_order_of_left_and_right_changes_no_figure(exchanged):
     exchanged = np.array(exchanged)
@@ -111,7 +111,7 @@ def test_the_order_of_left_and_right_changes_no_figure(exchanged):
     same(*both)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.sampled_from([np.nan, np.inf, 1e30]))
 def test_what_does_not_count_reaches_nothing(rubbish):
     valid = sequences().hands_valid
