@@ -97,8 +97,8 @@ def contact_windows(
             found.append((start, end, vertex, places[np.argmax(counts)]))
             if start == 0 and open_at_start == "raise":
                 raise ValueError(
-                    f"contacts must not begin in the first frame with open_at_start='raise', got one of vertex {vertex} "
-                    f"from frame 0 to {end}."
+                    f"contacts must not begin in the first frame with open_at_start='raise', got one of vertex "
+                    f"{vertex} from frame 0 to {end}."
                 )
     return np.array(found, np.int64).reshape(-1, 4)
 
