@@ -155,7 +155,7 @@ def interaction_field_error(
     valid: Bool[Array, "*b"],
     mask: Bool[Array, " v"] | None = None,
 ) -> Float[Array, "*b"]:
-    """Return the mean over the vertices of |d_pred - d_true|, of their distances to the other body, in metres.
+    """Return the mean over the vertices of abs(d_pred - d_true), of their distances to the other body, in metres.
 
     The interaction field has four parts: from each hand to the object and from the object to each hand.  Reported is
     the `nan_mean` over hands of each direction.

@@ -164,7 +164,9 @@ def acceleration_error(
     mask: Bool[Array, " v"] | None = None,
     interval: float = FRAME_SECONDS,
 ) -> Float[Array, " f"]:
-    """Return the mean over vertices of ||a_pred - a_true||, with a = (p_-1 - 2 p_0 + p_1) / interval^2, in m/s^2.
+    """Return the mean over vertices of ||a_pred - a_true||, the error of the acceleration, in m/s^2.
+
+    With h the interval, a(t) = (p(t - h) - 2 p(t) + p(t + h)) / h^2.
 
     Positions are relative to a root in each frame.  The figure of hands is the `nan_mean` over both; the object has its
     own.

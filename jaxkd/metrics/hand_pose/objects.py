@@ -36,7 +36,7 @@ def bottom_centre(vertices: Float[Array, "*b v 3"], *, bottom: Bool[Array, " v"]
 def articulation_error(
     predicted_rad: Float[Array, "*b"], truth_rad: Float[Array, "*b"], *, valid: Bool[Array, "*b"]
 ) -> Float[Array, "*b"]:
-    """Return |p - t| 180 / pi, the error of an object's angle of articulation, in degrees.
+    """Return abs(p - t) 180 / pi, the error of an object's angle of articulation, in degrees.
 
     Args:
         predicted_rad: angle in radians; no multiple of a full turn is taken off, since a hinge has limits.
