@@ -38,6 +38,7 @@ jaxtyping.install_import_hook(
         "jaxkd.projector",
         "jaxkd.geometry",
         "jaxkd.metrics.average_precision",
+        "jaxkd.metrics.hand_pose",
         "jaxkd.metrics.rouge",
         "jaxkd.metrics.segmentation",
         "jaxkd.dynamics",

@@ -13,6 +13,7 @@ PURE = (
     "jaxkd.projector",
     "jaxkd.geometry",
     "jaxkd.metrics",
+    "jaxkd.metrics.hand_pose",
     "jaxkd.dynamics",
     "jaxkd.kernels",
     "jaxkd.records",

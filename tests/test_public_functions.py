@@ -13,6 +13,7 @@ from jaxkd.dynamics.derivatives import triangular
 from jaxkd.dynamics.identification import least_squares
 from jaxkd.kernels.linear import minimum_edit
 from jaxkd.losses import divergence, feature, preference, reduce
+from jaxkd.metrics import hand_pose
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
 
@@ -27,7 +28,7 @@ DYNAMICS = (dynamics, least_squares, triangular)
 
 @pytest.mark.parametrize(
     "module",
-    [losses, divergence, feature, preference, reduce, kernels, projector, geometry, metrics, *ALIGNMENTS, *DYNAMICS],
+    [losses, divergence, feature, preference, reduce, kernels, projector, geometry, metrics, hand_pose, *ALIGNMENTS, *DYNAMICS],
 )
 def test_the_table_is_complete(module):
     functions = {

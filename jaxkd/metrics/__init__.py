@@ -1,7 +1,7 @@
 """Scores of what a model returns, beside a reference, as pure functions that load NumPy, not JAX.
 
 Replies: Rouge-L, options and numbers read from free text, pass@k.  Images: confusion matrices of masks, average
-precision of boxes.
+precision of boxes.  Hands have a package of their own, `jaxkd.metrics.hand_pose`, which loads JAX.
 """
 
 from jaxkd.metrics.average_precision import AveragePrecision as AveragePrecision

@@ -9,6 +9,7 @@ from tests.properties.detection import DETECTION, GEOMETRY
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
+from tests.properties.hand_pose import HAND_POSE
 from tests.properties.kernels import KERNELS
 from tests.properties.losses import COMPOSED, LABELS, PROBABILITIES, REDUCE, SEGMENTATION, WEAK_SUPERVISION
 from tests.properties.metrics import METRICS
@@ -34,6 +35,7 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.projector": PROJECTORS,
     "jaxkd.geometry": GEOMETRY,
     "jaxkd.metrics": METRICS,
+    "jaxkd.metrics.hand_pose": HAND_POSE,
     "jaxkd.dynamics": DYNAMICS,
 }
 TABLE: dict[Callable, Row] = {function: row for section in SECTIONS.values() for function, row in section.items()}
