@@ -9,8 +9,8 @@ ROUNDING = 2.0**-24
 def candidates(pixels, depth, faces, *, height, width):
     """Signed areas over their sum, signed distances to the edges in pixels, and depth: [f h w 3], [f h w 3], [f h w].
 
-    The areas are those of a pixel with two corners, over that of the triangle; the depth is that of the triangle's plane
-    where the ray of the pixel meets it, with the corner nearest to the triangle's own where the pixel lies outside.
+    The areas are those of a pixel with two corners, over that of the triangle.  The depth is that of the point of the
+    triangle with these weights; where the pixel lies outside, negative weights count as 0.
     """
     corners, inverse = np.float64(pixels)[faces], 1 / np.float64(depth)[faces]
     column, row = np.meshgrid(np.arange(width), np.arange(height))
@@ -32,8 +32,8 @@ def candidates(pixels, depth, faces, *, height, width):
 def assert_nearest(seen, pixels, depth, faces):
     """Every pixel shows a nearest face, up to faces whose edge or depth lies within rounding.
 
-    An area is a sum of two products of differences of coordinates, each rounded: the pixel's tile to a corner, and a
-    step of up to 7 pixels inside the tile.  Its error is below 8 roundings of |slope| * (extent of the triangle + 8), so
+    An area is a sum of two products of differences of coordinates, each rounded: from the pixel's tile to a corner, and
+    of up to 7 pixels inside the tile.  Its error is below 8 roundings of |slope| * 2 * (extent of the triangle + 8), so
     that an edge moves by less than `moved` pixels.
 
     Returns:
