@@ -71,7 +71,7 @@ def grey(image: UInt8[Array, "*b 3"]) -> UInt8[Array, "*b 1"]:
     if image.shape[-1:] != (3,):
         raise ValueError(f"image must have the channels red, green and blue, got the shape {image.shape}.")
     linear = linear_light(image)
-    return pixel_values(sum(weight * linear[..., index] for index, weight in enumerate(LUMINANCE))[..., None])
+    return pixel_values(jnp.matmul(linear, jnp.array(LUMINANCE)[:, None], precision="highest"))
 
 
 @functools.cache

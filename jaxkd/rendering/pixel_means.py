@@ -70,12 +70,11 @@ def pixel_means(
         dtype = edges.slopes.dtype
         weights, depth = weights_and_depth(edges, face, column=column.astype(dtype), row=row.astype(dtype))
         rows = jnp.maximum(face, 0)
-        interpolated = sum(weight[..., None] * values[:, corner][rows] for corner, weight in enumerate(weights))
-        count = sum(pixels((face >= 0).astype(dtype)))
+        first, second, third = (weight[..., None] * values[:, corner][rows] for corner, weight in enumerate(weights))
+        count = functools.reduce(jnp.add, pixels((face >= 0).astype(dtype)))
+        total_values = functools.reduce(jnp.add, pixels(first + second + third))
         new = PixelMeans(
-            sum(pixels(interpolated)) / jnp.maximum(count, 1)[..., None],
-            count * share,
-            functools.reduce(jnp.minimum, pixels(depth)),
+            total_values / jnp.maximum(count, 1)[..., None], count * share, functools.reduce(jnp.minimum, pixels(depth))
         )
         return base + step, jax.tree.map(lambda old, one: old.at[tile].set(one, mode="drop"), found, new)
 

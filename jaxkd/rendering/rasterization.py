@@ -104,7 +104,8 @@ def interpolate(
     if faces.shape[0] == 0 or values.shape[0] == 0:
         return jnp.zeros((*fragments.face.shape, values.shape[1]), fragments.depth.dtype)
     corners, rows = values[jnp.clip(faces, 0, values.shape[0] - 1)], jnp.maximum(fragments.face, 0)
-    return sum(fragments.barycentric[..., corner, None] * corners[:, corner][rows] for corner in range(3))
+    first, second, third = (fragments.barycentric[..., corner, None] * corners[:, corner][rows] for corner in range(3))
+    return first + second + third
 
 
 def check_mesh(

@@ -165,7 +165,7 @@ def render(
         >>> seen.image[..., 0].tolist()
         [[188, 188, 188, 188], [188, 188, 188, 7]]
     """
-    if vertices.ndim not in (2, 3) or vertices.shape[0] == 0:
+    if vertices.ndim not in (2, 3) or (vertices.ndim == 3 and vertices.shape[0] == 0):
         raise ValueError(f"vertices must be [v, 3] or [t, v, 3], with an instant or more, got {vertices.shape}.")
     if background.ndim != 3 or background.shape[2:] != albedo.shape[1:]:
         raise ValueError(

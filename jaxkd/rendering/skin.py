@@ -52,7 +52,7 @@ def skin_albedo(
     if not 0 <= variation < math.inf:
         raise ValueError(f"variation must be finite and 0 or more, got {variation}.")
     common, redness = (smooth_field(vertices, key=one, length=length) for one in jax.random.split(key))
-    light, dark = np.log(np.float32(LIGHTEST)), np.log(np.float32(DARKEST))
+    light, dark = (np.log(np.array(one, np.float32)) for one in (LIGHTEST, DARKEST))
     base = light + jnp.asarray(tone, jnp.float32) * (dark - light)
     sides = jnp.array([[0.5, -0.25, -0.25]])
     return jnp.minimum(jnp.exp(base[None] + variation * (common[:, None] + redness[:, None] * sides)), 1)
