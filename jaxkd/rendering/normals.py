@@ -86,8 +86,8 @@ def unit(vectors: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> unit(jnp.array([[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]])).round(4).tolist()
-        [[0.0, 0.6000000238418579, 0.800000011920929], [0.0, 0.0, 0.0]]
+        >>> unit(jnp.array([[0.0, 0.0, 4.0], [0.0, 0.0, 0.0]])).tolist()
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     """
     squared = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
     return jnp.where(squared > 0, vectors * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1)), 0)

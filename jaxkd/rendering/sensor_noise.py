@@ -46,7 +46,7 @@ def noisy(radiance: Float[Array, "*b"], noise: SensorNoise, *, key: Key) -> Floa
     Example:
         >>> import jax, jax.numpy as jnp
         >>> values = noisy(jnp.full(10_000, 0.5), SensorNoise(shot=0.02, read=0.0), key=jax.random.key(0))
-        >>> float(values.std().round(2))
+        >>> round(float(values.std()), 2)
         0.1
     """
     variance = noise.shot * jnp.maximum(radiance, 0) + noise.read**2

@@ -46,8 +46,9 @@ def skin_albedo(
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> skin_albedo(jnp.zeros((1, 3)), tone=0.0, key=jax.random.key(0), variation=0.0).round(2).tolist()
-        [[0.800000011920929, 0.5600000023841858, 0.4399999976158142]]
+        >>> albedo = skin_albedo(jnp.zeros((1, 3)), tone=0.0, key=jax.random.key(0), variation=0.0)
+        >>> [round(float(channel), 3) for channel in albedo[0]]
+        [0.8, 0.56, 0.44]
     """
     if not 0 <= variation < math.inf:
         raise ValueError(f"variation must be finite and 0 or more, got {variation}.")
