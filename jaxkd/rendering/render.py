@@ -159,7 +159,7 @@ def render(
         >>> from jaxkd.rendering import Light
         >>> light = Light(direction=jnp.array([0.0, 0.0, -1.0]), colour=jnp.ones(1), ambient=jnp.zeros(1),
         ...               specular=jnp.array(0.0), shininess=jnp.array(1.0))
-        >>> triangle, faces = jnp.array([[-1.0, -1.0, 1.0], [-1.0, 5.0, 1.0], [5.0, -1.0, 1.0]]), jnp.array([[0, 1, 2]])
+        >>> triangle, faces = jnp.array([[-1.0, -1.0, 1.0], [-1.0, 4.5, 1.0], [4.5, -1.0, 1.0]]), jnp.array([[0, 1, 2]])
         >>> seen = render(triangle, faces, jnp.full((3, 1), 0.5), light=light, samples=1,
         ...               background=jnp.full((2, 4, 1), 7, jnp.uint8), project=lambda points: points[:, :2])
         >>> seen.image[..., 0].tolist()

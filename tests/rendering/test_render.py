@@ -54,8 +54,15 @@ def light(channels=3):
 OPTIONS = {"project": project, "height": HEIGHT, "width": WIDTH}
 
 
-def drawn(vertices, albedo, **options):
-    return jitted(draw, **OPTIONS, **options)(vertices, FACES, albedo, light=light(albedo.shape[1]))
+def drawn(vertices, albedo, faces=FACES, **options):
+    return jitted(draw, **OPTIONS, **options)(vertices, faces, albedo, light=light(albedo.shape[1]))
+
+
+def padded(vertices, faces):
+    """A smaller mesh with the shapes of a cube, and a grey albedo."""
+    vertices = np.concatenate([vertices, np.full((8 - len(vertices), 3), np.nan, np.float32)])
+    faces = np.concatenate([faces, np.full((12 - len(faces), 3), -1, np.int32)])
+    return vertices, np.full((8, 3), 0.5, np.float32), faces
 
 
 def rendered(vertices, albedo, background, **options):
@@ -68,10 +75,9 @@ def photograph(seed=0, channels=3):
     return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, channels)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_equals_an_average_over_the_points_of_each_pixel(samples):
-    vertices, albedo = cube(0, size=0.3)
-    found = drawn(vertices, albedo, samples=samples)
+def test_equals_an_average_over_the_points_of_each_pixel():
+    samples, (vertices, albedo) = 2, cube(0, size=0.3)
+    found = drawn(vertices, albedo)
     pixels = (np.asarray(project(vertices)) + 0.5) * samples - 0.5
     points = rasterize(pixels, vertices[:, 2], FACES, height=samples * HEIGHT, width=samples * WIDTH)
     face, weights, depth, front = (
@@ -110,7 +116,7 @@ def test_hand_values_of_coverage_and_depth():
     """A square whose edges pass between the points of a pixel."""
     vertices = np.float32([[x, y, 1] for x, y in ((-0.2, -0.2), (-0.2, 0.01), (0.01, 0.01), (0.01, -0.2))])
     faces = np.int32([[0, 1, 2], [0, 2, 3]])
-    found = draw(vertices, faces, np.ones((4, 1), np.float32), light=light(1), **OPTIONS)
+    found = drawn(*padded(vertices, faces))
     # It reaches from (5, 2) to (9.2, 6.2): points lie a quarter of a pixel on both sides of a pixel's centre.
     assert found.coverage[2:7, 5:10].tolist() == [
         [0.25, 0.5, 0.5, 0.5, 0.25],
@@ -121,21 +127,20 @@ def test_hand_values_of_coverage_and_depth():
     np.testing.assert_allclose(found.depth[found.coverage > 0], 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_where_nothing_is_seen_the_background_stays(channels):
-    background = photograph(channels=channels)
+def test_where_nothing_is_seen_the_background_stays():
+    background = photograph()
     vertices, albedo = cube(1)
-    found = rendered(vertices, albedo[:, :channels], background)
+    found = rendered(vertices, albedo, background)
     assert found.image.dtype == np.uint8
     outside = found.mask == 0
     assert 0.1 < outside.mean() < 0.9
     assert (found.image[outside] == background[outside]).all()
     assert (found.depth[outside] == np.inf).all()
     # Fully covered pixels do not show it.
-    other = rendered(vertices, albedo[:, :channels], 255 - background)
+    other = rendered(vertices, albedo, 255 - background)
     assert (found.mask == 1).any()
     assert (other.image[found.mask == 1] == found.image[found.mask == 1]).all()
-    away = rendered(vertices * np.float32([1, 1, -1]), albedo[:, :channels], background)
+    away = rendered(vertices * np.float32([1, 1, -1]), albedo, background)
     assert (away.image == background).all()
     assert not away.mask.any()
 
@@ -154,12 +159,10 @@ def test_faces_that_cannot_be_projected_are_left_out():
 
 def test_both_sides_of_a_face_are_lit_alike_unless_backs_are_left_out():
     vertices, faces = np.float32([[-9, -9, 1], [-9, 9, 1], [9, 0, 1]]), np.int32([[0, 1, 2]])
-    albedo = np.full((3, 3), 0.5, np.float32)
-    run = functools.partial(draw, light=light(), **OPTIONS)
-    front, back = run(vertices, faces, albedo), run(vertices, faces[:, ::-1], albedo)
+    front, back = drawn(*padded(vertices, faces)), drawn(*padded(vertices, faces[:, ::-1]))
     assert front.radiance[6, 9, 0] > 0.1
     np.testing.assert_allclose(front.radiance, back.radiance, rtol=1e-6)
-    assert not run(vertices, faces[:, ::-1], albedo, culling="back").coverage.any()
+    assert not drawn(*padded(vertices, faces[:, ::-1]), culling="back").coverage.any()
 
 
 def test_motion_blur_is_the_mean_light_of_the_instants():
