@@ -78,7 +78,7 @@ def _prepared(case: str) -> Callable[[], tuple[jax.Array, jax.Array]]:
             pixels = jnp.tile(jnp.array([[-1.0, -1.0], [-1.0, 3.0 * SIDE], [3.0 * SIDE, -1.0]]), (len(faces), 1))
             depth = jnp.asarray(rng.uniform(1, 2, 3 * len(faces)), jnp.float32)
             faces = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
-        look = jax.jit(lambda pixels, depth: rasterize(pixels, depth, faces, height=side, width=side).face)
+        look = jax.jit(lambda pixels, depth: rasterize(pixels, depth, jnp.asarray(faces), height=side, width=side).face)
         return lambda: (face := look(pixels, depth), face >= 0)
     channels = 1 if case == "grey" else 3
     albedo = skin_albedo(jnp.asarray(vertices), tone=0.3, key=jax.random.key(0))[:, :channels]
@@ -99,7 +99,7 @@ def _prepared(case: str) -> Callable[[], tuple[jax.Array, jax.Array]]:
     def view(posed: jax.Array, albedo: jax.Array, light: Light, background: jax.Array) -> tuple[jax.Array, jax.Array]:
         seen = render(
             posed,
-            faces,
+            jnp.asarray(faces),
             albedo,
             project=_project,
             light=light,

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.rendering.records import Layer
+from jaxkd.rendering.records import ObjectLayer
 
 
-def composite(layer: Layer, background: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def composite(layer: ObjectLayer, background: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
     """Return the linear radiance of an object before a background: radiance + (1 - coverage) * background.
 
     Args:
@@ -23,7 +23,7 @@ def composite(layer: Layer, background: Float[Array, "h w c"]) -> Float[Array, "
 
     Example:
         >>> import jax.numpy as jnp
-        >>> layer = Layer(radiance=jnp.full((1, 1, 1), 0.25), coverage=jnp.full((1, 1), 0.5), depth=jnp.ones((1, 1)))
+        >>> layer = ObjectLayer(radiance=jnp.full((1, 1, 1), 0.25), coverage=jnp.full((1, 1), 0.5), depth=jnp.ones((1, 1)))
         >>> composite(layer, jnp.ones((1, 1, 1))).tolist()
         [[[0.75]]]
     """
@@ -34,7 +34,7 @@ def composite(layer: Layer, background: Float[Array, "h w c"]) -> Float[Array, "
     return layer.radiance + (1 - layer.coverage[..., None]) * background
 
 
-def exposure(layers: Layer) -> Layer:
+def exposure(layers: ObjectLayer) -> ObjectLayer:
     """Return the mean over time of the light of a moving object: motion blur.
 
     Args:
@@ -47,12 +47,12 @@ def exposure(layers: Layer) -> Layer:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> two = Layer(radiance=jnp.ones((2, 1, 1, 1)), coverage=jnp.array([[[0.0]], [[1.0]]]),
+        >>> two = ObjectLayer(radiance=jnp.ones((2, 1, 1, 1)), coverage=jnp.array([[[0.0]], [[1.0]]]),
         ...             depth=jnp.array([[[jnp.inf]], [[2.0]]]))
         >>> float(exposure(two).coverage[0, 0]), float(exposure(two).depth[0, 0])
         (0.5, 2.0)
     """
-    return Layer(
+    return ObjectLayer(
         radiance=jnp.mean(layers.radiance, axis=0),
         coverage=jnp.mean(layers.coverage, axis=0),
         depth=layers.depth[layers.depth.shape[0] // 2],

@@ -46,7 +46,7 @@ class Light:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
+class ObjectLayer:
     """Light of an object, without what is behind it."""
 
     radiance: Float[Array, "*b h w c"]

@@ -13,7 +13,7 @@ from jaxkd.rendering.layers import composite, exposure
 from jaxkd.rendering.normals import vertex_normals
 from jaxkd.rendering.pixel_means import corner_values, pixel_means
 from jaxkd.rendering.rasterization import Culling, check_mesh, seen_faces
-from jaxkd.rendering.records import Layer, Light, Rendering
+from jaxkd.rendering.records import ObjectLayer, Light, Rendering
 from jaxkd.rendering.sensor_noise import SensorNoise, noisy
 from jaxkd.rendering.shading import shade
 from jaxkd.typing import Key
@@ -35,7 +35,7 @@ def draw(
     samples: int = 2,
     near: float = NEAR,
     culling: Culling = "none",
-) -> Layer:
+) -> ObjectLayer:
     """Return the light of a mesh at the pixels of a camera.
 
     A pixel has samples x samples points, each of which has a nearest face.  Normal, position and albedo are
@@ -59,7 +59,7 @@ def draw(
         culling: as `rasterize` has it; "back" saves no time.
 
     Returns:
-        Layer of [h, w] pixels, in float32 or wider.  It has no gradients: for those, take
+        ObjectLayer of [h, w] pixels, in float32 or wider.  It has no gradients: for those, take
         `rasterize` and `interpolate`.
 
     Raises:
@@ -178,7 +178,7 @@ def render(
         )
     height, width, _ = background.shape
 
-    def instant(posed: tuple[Array, Array | None]) -> Layer:
+    def instant(posed: tuple[Array, Array | None]) -> ObjectLayer:
         return draw(
             posed[0],
             faces,
@@ -213,11 +213,11 @@ def _drawn(
     width: int,
     samples: int,
     culling: Culling,
-) -> Layer:
-    """Layer of vertices whose values are normal, position and albedo; pixels are those of the points."""
+) -> ObjectLayer:
+    """ObjectLayer of vertices whose values are normal, position and albedo; pixels are those of the points."""
     if pixels.shape[0] == 0 or faces.shape[0] == 0:
         empty = jnp.zeros((height, width), values.dtype)
-        return Layer(
+        return ObjectLayer(
             radiance=jnp.zeros((height, width, values.shape[1] - 6), values.dtype),
             coverage=empty,
             depth=jnp.full_like(empty, jnp.inf),
@@ -228,4 +228,4 @@ def _drawn(
     corners = corner_values(values, faces, front, turned=3)
     seen = pixel_means(edges, tiles, corners, height=height, width=width, samples=samples)
     radiance = shade(seen.values[..., :3], seen.values[..., 3:6], seen.values[..., 6:], light=light)
-    return Layer(radiance=radiance * seen.coverage[..., None], coverage=seen.coverage, depth=seen.depth)
+    return ObjectLayer(radiance=radiance * seen.coverage[..., None], coverage=seen.coverage, depth=seen.depth)

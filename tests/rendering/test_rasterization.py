@@ -237,7 +237,7 @@ def test_gradients_of_depth_equal_finite_differences_and_bad_vertices_get_none()
     cotangent = np.where(found.face >= 0, np.random.default_rng(5).normal(size=(HEIGHT, WIDTH)), 0).astype(np.float32)
 
     def total(pixels, depth):
-        fragments = rasterize(pixels, depth, arrays[2], height=HEIGHT, width=WIDTH)
+        fragments = rasterize(pixels, depth, jnp.asarray(arrays[2]), height=HEIGHT, width=WIDTH)
         return jnp.sum(jnp.where(fragments.face >= 0, fragments.depth * cotangent, 0))
 
     gradients = jax.device_get(jax.jit(jax.grad(total, argnums=(0, 1)))(*arrays[:2]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxkd.rendering import (
-    Layer,
+    ObjectLayer,
     Light,
     SensorNoise,
     composite,
@@ -79,11 +79,17 @@ def test_equals_an_average_over_the_points_of_each_pixel():
     samples, (vertices, albedo) = 2, cube(0, size=0.3)
     found = drawn(vertices, albedo)
     pixels = (np.asarray(project(vertices)) + 0.5) * samples - 0.5
-    points = rasterize(pixels, vertices[:, 2], FACES, height=samples * HEIGHT, width=samples * WIDTH)
+    points = rasterize(
+        jnp.asarray(pixels),
+        jnp.asarray(vertices[:, 2]),
+        jnp.asarray(FACES),
+        height=samples * HEIGHT,
+        width=samples * WIDTH,
+    )
     face, weights, depth, front = (
         np.asarray(one) for one in (points.face, points.barycentric, points.depth, points.front)
     )
-    normals = np.asarray(vertex_normals(vertices, FACES), np.float64)
+    normals = np.asarray(jitted(vertex_normals)(vertices, FACES), np.float64)
     lamp = light()
     towards = np.float64(lamp.direction) / np.linalg.norm(lamp.direction)
     seen = np.zeros((HEIGHT, WIDTH), bool)
@@ -200,7 +206,7 @@ def test_views_of_a_batch_equal_single_ones_and_have_lights_of_their_own():
     lights = jax.tree.map(lambda *leaves: np.stack(leaves), light(), jax.tree.map(lambda leaf: 0.5 * leaf, light()))
 
     def one(vertices, albedo, light):
-        return draw(vertices, FACES, albedo, light=light, **OPTIONS)
+        return draw(vertices, jnp.asarray(FACES), albedo, light=light, **OPTIONS)
 
     found = jitted(jax.vmap(one))(np.stack(vertices), np.stack(albedo), lights)
     for index in range(2):
@@ -222,7 +228,7 @@ def test_without_faces_there_is_the_background():
 
 
 def test_layers_refuse_another_background():
-    layer = Layer(radiance=jnp.ones((2, 1, 1, 3)), coverage=jnp.ones((2, 1, 1)), depth=jnp.ones((2, 1, 1)))
+    layer = ObjectLayer(radiance=jnp.ones((2, 1, 1, 3)), coverage=jnp.ones((2, 1, 1)), depth=jnp.ones((2, 1, 1)))
     with pytest.raises(ValueError, match=r"background must have the shape of layer, got \(1, 1, 1\) and \(1, 1, 3\)"):
         composite(exposure(layer), jnp.ones((1, 1, 1)))
 
