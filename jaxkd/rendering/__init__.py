@@ -15,8 +15,8 @@ from jaxkd.rendering.rasterization import Culling as Culling
 from jaxkd.rendering.rasterization import interpolate as interpolate
 from jaxkd.rendering.rasterization import rasterize as rasterize
 from jaxkd.rendering.records import Fragments as Fragments
-from jaxkd.rendering.records import ObjectLayer as ObjectLayer
 from jaxkd.rendering.records import Light as Light
+from jaxkd.rendering.records import ObjectLayer as ObjectLayer
 from jaxkd.rendering.records import Rendering as Rendering
 from jaxkd.rendering.render import draw as draw
 from jaxkd.rendering.render import render as render

@@ -23,7 +23,8 @@ def composite(layer: ObjectLayer, background: Float[Array, "h w c"]) -> Float[Ar
 
     Example:
         >>> import jax.numpy as jnp
-        >>> layer = ObjectLayer(radiance=jnp.full((1, 1, 1), 0.25), coverage=jnp.full((1, 1), 0.5), depth=jnp.ones((1, 1)))
+        >>> layer = ObjectLayer(radiance=jnp.full((1, 1, 1), 0.25), coverage=jnp.full((1, 1), 0.5),
+        ...                     depth=jnp.ones((1, 1)))
         >>> composite(layer, jnp.ones((1, 1, 1))).tolist()
         [[[0.75]]]
     """
@@ -48,7 +49,7 @@ def exposure(layers: ObjectLayer) -> ObjectLayer:
     Example:
         >>> import jax.numpy as jnp
         >>> two = ObjectLayer(radiance=jnp.ones((2, 1, 1, 1)), coverage=jnp.array([[[0.0]], [[1.0]]]),
-        ...             depth=jnp.array([[[jnp.inf]], [[2.0]]]))
+        ...                   depth=jnp.array([[[jnp.inf]], [[2.0]]]))
         >>> float(exposure(two).coverage[0, 0]), float(exposure(two).depth[0, 0])
         (0.5, 2.0)
     """

@@ -13,7 +13,7 @@ from jaxkd.rendering.layers import composite, exposure
 from jaxkd.rendering.normals import vertex_normals
 from jaxkd.rendering.pixel_means import corner_values, pixel_means
 from jaxkd.rendering.rasterization import Culling, check_mesh, seen_faces
-from jaxkd.rendering.records import ObjectLayer, Light, Rendering
+from jaxkd.rendering.records import Light, ObjectLayer, Rendering
 from jaxkd.rendering.sensor_noise import SensorNoise, noisy
 from jaxkd.rendering.shading import shade
 from jaxkd.typing import Key

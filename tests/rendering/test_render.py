@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxkd.rendering import (
-    ObjectLayer,
     Light,
+    ObjectLayer,
     SensorNoise,
     composite,
     draw,

@@ -58,6 +58,7 @@ def test_gradients_are_finite():
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"normals, positions and albedo must be \[\.\.\., 3\], \[\.\.\., 3\] and"):
         shade(AHEAD[:, :2], AHEAD, jnp.ones((1, 2)), light=LIGHT)
