@@ -1,0 +1,48 @@
+"""Colours of skin and the fields that they vary by."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxkd.rendering import skin_albedo, smooth_field
+from jaxkd.rendering.skin import DARKEST, LIGHTEST
+
+POINTS = jnp.asarray(np.random.default_rng(0).uniform(-0.1, 0.1, (50, 3)), jnp.float32)
+
+
+def test_tones_lie_between_light_and_dark_skin():
+    for tone, expected in ((0.0, LIGHTEST), (1.0, DARKEST), (0.5, np.sqrt(np.multiply(LIGHTEST, DARKEST)))):
+        found = skin_albedo(POINTS, tone=tone, key=jax.random.key(0), variation=0.0)
+        np.testing.assert_allclose(found, np.tile(expected, (50, 1)), rtol=1e-5)
+
+
+def test_colours_vary_with_the_key_and_stay_albedos():
+    first, again, other = (skin_albedo(POINTS, tone=0.1, key=jax.random.key(seed)) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert float(jnp.abs(first - other).max()) > 0.05
+    wild = skin_albedo(POINTS, tone=0.1, key=jax.random.key(0), variation=5.0)
+    assert float(wild.max()) == 1
+    assert float(wild.min()) >= 0
+
+
+def test_the_field_has_variance_1_and_the_correlation_of_its_length():
+    """Over 2,000 fields: a mean has a deviation of 1 / sqrt(2000) = 0.022, of which 4 are allowed."""
+    points = jnp.array([[0.0, 0, 0], [0.03, 0, 0], [0, 0.06, 0], [0, 0, 0.3]])
+    keys = jax.random.split(jax.random.key(0), 2000)
+    fields = np.asarray(jax.jit(jax.vmap(lambda key: smooth_field(points, key=key, length=0.03)))(keys), np.float64)
+    np.testing.assert_allclose(fields.mean(axis=0), 0, atol=0.09)
+    covariance = fields.T @ fields / len(fields)
+    np.testing.assert_allclose(np.diag(covariance), 1, atol=0.13)  # a square has a deviation of up to sqrt(2)
+    np.testing.assert_allclose(covariance[0], [covariance[0, 0], np.exp(-0.5), np.exp(-2), 0], atol=0.11)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_refuses_what_cannot_be():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"variation must be finite and 0 or more, got -1"):
+        skin_albedo(POINTS, tone=0.5, key=key, variation=-1)
+    with pytest.raises(ValueError, match=r"length must be positive and finite, in the unit of vertices, got 0"):
+        smooth_field(POINTS, key=key, length=0)
+    with pytest.raises(ValueError, match=r"vertices must be \[v, 3\], got \(50, 2\)"):
+        smooth_field(POINTS[:, :2], key=key, length=1.0)
