@@ -14,6 +14,7 @@ PURE = (
     "jaxkd.geometry",
     "jaxkd.metrics",
     "jaxkd.metrics.hand_pose",
+    "jaxkd.rendering",
     "jaxkd.dynamics",
     "jaxkd.kernels",
     "jaxkd.records",
