@@ -2,11 +2,15 @@
 
 import abc
 import dataclasses
-from typing import Self
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
+
+Leaf: TypeAlias = Any
+"""An array of JAX or NumPy; what else JAX rebuilds a pytree of, such as a shape or None, must pass too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,10 +26,10 @@ class Camera(abc.ABC):
     finite.
     """
 
-    focal: Float[Array, "*b 2"]
-    """Focal lengths fx and fy, in pixels, > 0."""
-    centre: Float[Array, "*b 2"]
-    """Principal point cx and cy, in pixels."""
+    focal: Leaf
+    """Focal lengths fx and fy, [2], in pixels, > 0."""
+    centre: Leaf
+    """Principal point cx and cy, [2], in pixels."""
 
     def project(self, points: Float[Array, "*b 3"]) -> Float[Array, "*b 2"]:
         """Return the pixel of each point.
@@ -73,9 +77,10 @@ class Camera(abc.ABC):
         """
         if pixels.shape[-1:] != (2,):
             raise ValueError(f"pixels must hold x and y on the last axis, shape [..., 2], got {pixels.shape}.")
-        pixels = self._wide(pixels)
+        finite = jnp.all(jnp.isfinite(pixels), axis=-1)
+        pixels = self._wide(jnp.where(finite[..., None], pixels, 0))
         plane, found = self._undistorted((pixels - _fitted(self.centre, pixels)) / _fitted(self.focal, pixels))
-        return jnp.where(found[..., None], self._rays(plane), jnp.nan)
+        return jnp.where((finite & found)[..., None], self._rays(plane), jnp.nan)
 
     def visible(self, points: Float[Array, "*b 3"]) -> Bool[Array, "*b"]:
         """Return whether each point is in front of the camera and within its field, wherever its image ends.
@@ -98,13 +103,9 @@ class Camera(abc.ABC):
     @property
     def matrix(self) -> Float[Array, "3 3"]:
         """K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], the intrinsics without the distortion."""
-        (fx, fy), (cx, cy) = self.focal, self.centre
+        (fx, fy), (cx, cy) = jnp.asarray(self.focal), jnp.asarray(self.centre)
         zero, one = jnp.zeros_like(fx), jnp.ones_like(fx)
         return jnp.stack([jnp.stack(row) for row in ([fx, zero, cx], [zero, fy, cy], [zero, zero, one])])
-
-    def replace(self, *, focal: Float[Array, "*b 2"], centre: Float[Array, "*b 2"]) -> Self:
-        """Return the camera with other intrinsics and the same distortion."""
-        return dataclasses.replace(self, focal=focal, centre=centre)
 
     def _seen(self, points: Float[Array, "*b 3"]) -> tuple[Float[Array, "*b 2"], Bool[Array, "*b"]]:
         """Return the points on the plane of the model, 0 where they are not visible, and whether they are."""
@@ -140,6 +141,6 @@ class Camera(abc.ABC):
         """Return the plane from the image, 0 where there is no solution, and whether there is one."""
 
 
-def _fitted(parameter: Float[Array, "2"], rows: Float[Array, "*b 2"]) -> Float[Array, "*b 2"]:
+def _fitted(parameter: Float[Array | np.ndarray, "2"], rows: Float[Array, "*b 2"]) -> Float[Array, "*b 2"]:
     """Return a pair of parameters for each row."""
-    return jnp.broadcast_to(parameter.astype(rows.dtype), rows.shape)
+    return jnp.broadcast_to(jnp.asarray(parameter, rows.dtype), rows.shape)

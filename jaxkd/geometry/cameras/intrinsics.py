@@ -1,5 +1,6 @@
 """Intrinsics of an image that is resized or cut out, an encoding of where a crop looks, and a check of calibrations."""
 
+import dataclasses
 from typing import TypeVar
 
 import jax
@@ -44,7 +45,7 @@ def scaled_camera(camera: CameraT, *, scale: float | tuple[float, float]) -> Cam
         )
     factor = jnp.asarray(pair, camera.focal.dtype)
     factor = jnp.broadcast_to(factor, camera.focal.shape)
-    return camera.replace(focal=camera.focal * factor, centre=(camera.centre + 0.5) * factor - 0.5)
+    return dataclasses.replace(camera, focal=camera.focal * factor, centre=(camera.centre + 0.5) * factor - 0.5)
 
 
 def cropped_camera(camera: CameraT, *, corner: Float[Array, "2"]) -> CameraT:
@@ -71,7 +72,7 @@ def cropped_camera(camera: CameraT, *, corner: Float[Array, "2"]) -> CameraT:
     """
     if corner.shape != (2,):
         raise ValueError(f"corner must hold x and y of the first pixel, shape [2], got {corner.shape}.")
-    return camera.replace(focal=camera.focal, centre=camera.centre - jnp.broadcast_to(corner, camera.centre.shape))
+    return dataclasses.replace(camera, centre=camera.centre - jnp.broadcast_to(corner, camera.centre.shape))
 
 
 def kpe(

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxkd.geometry.cameras.camera import Camera
-from jaxkd.geometry.cameras.inverse import inverse, jacobian_determinant
+from jaxkd.geometry.cameras.camera import Camera, Leaf
+from jaxkd.geometry.cameras.inverse import determinant, inverse, value_and_columns
 from jaxkd.geometry.cameras.planes import (
     equidistant_plane,
     equidistant_rays,
@@ -47,8 +47,7 @@ class Pinhole(Camera):
         return plane
 
     def _undistorted(self, image: Float[Array, "*b 2"]) -> tuple[Float[Array, "*b 2"], Bool[Array, "*b"]]:
-        found = jnp.all(jnp.isfinite(image), axis=-1)
-        return jnp.where(found[..., None], image, 0), found
+        return image, jnp.ones(image.shape[:-1], bool)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,8 @@ class DistortedCamera(Camera):
     beyond that a polynomial folds back, and points far outside the image would land in it.
     """
 
-    distortion: Float[Array, "*b k"]
-    """Coefficients, in the order of `coefficients`."""
+    distortion: Leaf
+    """Coefficients, [k], in the order of `coefficients`."""
 
     coefficients: ClassVar[tuple[str, ...]]
     """Names of the coefficients, in order."""
@@ -70,20 +69,21 @@ class DistortedCamera(Camera):
     @property
     def field_rad(self) -> Float[Array, ""]:
         """Greatest angle from the axis, in radians, up to which the radial distortion rises."""
-        _, _, limit = self._table(jnp.float32)
+        _, _, limit = self._table(jnp.dtype(jnp.float32))
         return self._angle(limit)
 
     def _in_field(self, plane: Float[Array, "*b 2"]) -> Bool[Array, "*b"]:
         frozen, plane = jax.lax.stop_gradient((self, plane))
         _, _, limit = frozen._table(plane.dtype)
-        inside = jnp.sum(plane * plane, axis=-1) <= limit * limit
-        return inside & (jacobian_determinant(frozen._distorted, plane) > 0)
+        _, columns = value_and_columns(frozen._distorted, plane)
+        return _within(plane, limit) & (determinant(columns) > 0)
 
     def _undistorted(self, image: Float[Array, "*b 2"]) -> tuple[Float[Array, "*b 2"], Bool[Array, "*b"]]:
-        radii, images, _ = jax.lax.stop_gradient(self)._table(image.dtype)
+        radii, images, limit = jax.lax.stop_gradient(self)._table(image.dtype)
         length = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(image * image), axis=-1))
         ratio = jnp.interp(length, images, radii) / jnp.where(length > 0, length, 1)
-        return inverse(self._distorted, image, start=image * ratio[..., None], inside=self._in_field)
+        plane, found = inverse(self._distorted, image, start=image * ratio[..., None])
+        return plane, found & _within(plane, limit)
 
     def _table(self, dtype: jnp.dtype) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, ""]]:
         """Return radii, their images by the radial part alone, and the last radius up to which these rise."""
@@ -151,10 +151,10 @@ class BrownConrady(_Perspective):
     coefficients: ClassVar[tuple[str, ...]] = ("k1", "k2", "k3", "p1", "p2")
 
     def _factor(self, r2: Float[Array, "*b"]) -> Float[Array, "*b"]:
-        return _polynomial(r2, self.distortion[:3])
+        return _polynomial(r2, jnp.asarray(self.distortion[:3]))
 
     def _tangential(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        return self.distortion[3], self.distortion[4]
+        return jnp.asarray(self.distortion[3]), jnp.asarray(self.distortion[4])
 
 
 @jax.tree_util.register_dataclass
@@ -180,11 +180,11 @@ class Rational8(_Perspective):
     coefficients: ClassVar[tuple[str, ...]] = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 
     def _factor(self, r2: Float[Array, "*b"]) -> Float[Array, "*b"]:
-        k1, k2, _, _, k3, k4, k5, k6 = self.distortion
+        k1, k2, _, _, k3, k4, k5, k6 = jnp.asarray(self.distortion)
         return _polynomial(r2, jnp.stack([k1, k2, k3])) / _polynomial(r2, jnp.stack([k4, k5, k6]))
 
     def _tangential(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        return self.distortion[2], self.distortion[3]
+        return jnp.asarray(self.distortion[2]), jnp.asarray(self.distortion[3])
 
 
 @jax.tree_util.register_dataclass
@@ -225,14 +225,18 @@ class Fisheye62(DistortedCamera):
         return radius
 
     def _factor(self, r2: Float[Array, "*b"]) -> Float[Array, "*b"]:
-        k1, k2, k3, k4, _, _, k5, k6 = self.distortion
+        k1, k2, k3, k4, _, _, k5, k6 = jnp.asarray(self.distortion)
         return _polynomial(r2, jnp.stack([k1, k2, k3, k4, k5, k6]))
 
     def _distorted(self, plane: Float[Array, "*b 2"]) -> Float[Array, "*b 2"]:
-        p1, p2 = self.distortion[4], self.distortion[5]
+        p1, p2 = jnp.asarray(self.distortion[4]), jnp.asarray(self.distortion[5])
         image = plane * self._factor(jnp.sum(plane * plane, axis=-1))[..., None]
         # Exchanged: this model's p1 is OpenCV's p2.
         return image + _tangential_shift(image, jnp.sum(image * image, axis=-1), p2, p1)
+
+
+def _within(plane: Float[Array, "*b 2"], limit: Float[Array, ""]) -> Bool[Array, "*b"]:
+    return jnp.sum(plane * plane, axis=-1) <= limit * limit
 
 
 def _polynomial(r2: Float[Array, "*b"], coefficients: Float[Array, " k"]) -> Float[Array, "*b"]:

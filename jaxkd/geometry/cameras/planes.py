@@ -7,14 +7,16 @@ NEAR_AXIS = 1e-4
 """Squared angle below which a series takes over: its remainder is below 1e-17, and the closed form is 0/0 on the
 axis."""
 
+LARGEST_RATIO = 1e6
+"""Largest |x| / z or |y| / z that counts as in front of a camera: beyond it, derivatives leave the range of float32."""
+
 
 def perspective_plane(points: Float[Array, "*b 3"]) -> tuple[Float[Array, "*b 2"], Bool[Array, "*b"]]:
     """Return (x, y) / z, and whether the point lies in front of the camera, z > 0; 0 where it does not."""
-    depth = points[..., 2]
-    in_front = depth > 0
-    plane = points[..., :2] / jnp.where(in_front, depth, 1)[..., None]
-    in_front = in_front & jnp.all(jnp.isfinite(plane), axis=-1)
-    return jnp.where(in_front[..., None], plane, 0), in_front
+    across, depth = jnp.max(jnp.abs(points[..., :2]), axis=-1), points[..., 2]
+    in_front = (depth > 0) & (across <= depth * LARGEST_RATIO)  # NaN is not
+    points = _or_forward(points, in_front)
+    return points[..., :2] / points[..., 2:], in_front
 
 
 def perspective_rays(plane: Float[Array, "*b 2"]) -> Float[Array, "*b 3"]:
@@ -28,19 +30,19 @@ def equidistant_plane(points: Float[Array, "*b 3"]) -> tuple[Float[Array, "*b 2"
 
     It is undefined on the axis behind the camera, at the camera itself and for NaN.
     """
+    defined = jnp.all(jnp.isfinite(points), axis=-1) & (jnp.any(points[..., :2] != 0, axis=-1) | (points[..., 2] > 0))
+    points = _or_forward(points, defined)
     across, depth = points[..., :2], points[..., 2]
     r2 = jnp.sum(across * across, axis=-1)
-    defined = jnp.isfinite(r2) & jnp.isfinite(depth) & ((r2 > 0) | (depth > 0))
-    near = defined & (depth > 0) & (r2 < NEAR_AXIS * depth * depth)
+    near = (depth > 0) & (r2 < NEAR_AXIS * depth * depth)
     # theta / r = (1 - t/3 + t^2/5 - t^3/7) / z with t = (r/z)^2, in place of 0/0.
     safe_depth = jnp.where(near, depth, 1)
     t = jnp.where(near, r2, 0) / (safe_depth * safe_depth)
     series = (1 - t * (1 / 3 - t * (1 / 5 - t / 7))) / safe_depth
-    far = defined & ~near
-    r = jnp.sqrt(jnp.where(far, r2, 1))
-    closed = jnp.arctan2(r, jnp.where(far, depth, 1)) / r
+    r = jnp.sqrt(jnp.where(near, 1, r2))
+    closed = jnp.arctan2(r, depth) / r
     factor = jnp.where(near, series, closed)
-    return jnp.where(defined[..., None], across, 0) * factor[..., None], defined
+    return across * factor[..., None], defined
 
 
 def equidistant_rays(plane: Float[Array, "*b 2"]) -> Float[Array, "*b 3"]:
@@ -52,3 +54,8 @@ def equidistant_rays(plane: Float[Array, "*b 2"]) -> Float[Array, "*b 3"]:
     sine = jnp.where(near, 1 - small / 6 * (1 - small / 20 * (1 - small / 42)), jnp.sin(theta) / theta)
     cosine = jnp.where(near, 1 - small / 2 * (1 - small / 12 * (1 - small / 30)), jnp.cos(theta))
     return jnp.concatenate([plane * sine[..., None], cosine[..., None]], axis=-1)
+
+
+def _or_forward(points: Float[Array, "*b 3"], mask: Bool[Array, "*b"]) -> Float[Array, "*b 3"]:
+    """Return (0, 0, 1) outside the mask, before anything is divided: 0 times NaN would reach the gradient."""
+    return jnp.where(mask[..., None], points, jnp.broadcast_to(jnp.array([0, 0, 1], points.dtype), points.shape))
