@@ -30,7 +30,8 @@ def equidistant_plane(points: Float[Array, "*b 3"]) -> tuple[Float[Array, "*b 2"
 
     It is undefined on the axis behind the camera, at the camera itself and for NaN.
     """
-    defined = jnp.all(jnp.isfinite(points), axis=-1) & (jnp.any(points[..., :2] != 0, axis=-1) | (points[..., 2] > 0))
+    across, depth = points[..., :2], points[..., 2]
+    defined = jnp.all(jnp.isfinite(points), axis=-1) & ((jnp.sum(across * across, axis=-1) > 0) | (depth > 0))
     points = _or_forward(points, defined)
     across, depth = points[..., :2], points[..., 2]
     r2 = jnp.sum(across * across, axis=-1)

@@ -1,4 +1,4 @@
-"""Intrinsics of resized and cut images against the pixels themselves, the encoding of crops, and refused calibrations."""
+"""Intrinsics of resized and cut images, the encoding of crops, and calibrations that are refused."""
 
 import dataclasses
 
