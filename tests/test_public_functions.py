@@ -12,6 +12,7 @@ from jaxkd.alignment import by_index, chunk_values, chunks, cross_model_attentio
 from jaxkd.dynamics.derivatives import triangular
 from jaxkd.dynamics.identification import least_squares
 from jaxkd.kernels.linear import minimum_edit
+from jaxkd.geometry import cameras, rotations, views
 from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by
@@ -25,9 +26,12 @@ ALIGNMENTS = (exact_token, chunks, chunk_values, by_index, greedy, cross_model_a
 DYNAMICS = (dynamics, least_squares, triangular)
 
 
+GEOMETRY = (geometry, cameras, rotations, views)
+
+
 @pytest.mark.parametrize(
     "module",
-    [losses, divergence, feature, preference, reduce, kernels, projector, geometry, metrics, *ALIGNMENTS, *DYNAMICS],
+    [losses, divergence, feature, preference, reduce, kernels, projector, metrics, *ALIGNMENTS, *DYNAMICS, *GEOMETRY],
 )
 def test_the_table_is_complete(module):
     functions = {

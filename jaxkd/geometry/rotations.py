@@ -16,17 +16,17 @@ ROTATION_TOLERANCE = 1e-5
 class Similarity:
     """A similarity transform: x -> scale * rotation @ x + translation."""
 
-    scale: Float[Array, "*b"]
+    scale: Float[Array | np.ndarray, "*b"]
     """Factor > 0; 1 for a rigid transform."""
-    rotation: Float[Array, "*b 3 3"]
+    rotation: Float[Array | np.ndarray, "*b 3 3"]
     """Rotation matrix, determinant 1."""
-    translation: Float[Array, "*b 3"]
+    translation: Float[Array | np.ndarray, "*b 3"]
     """Shift, in the unit of the target."""
 
     def __call__(self, points: Float[Array, "*b n 3"]) -> Float[Array, "*b n 3"]:
         """Return scale * rotation @ x + translation for each point."""
         turned = jnp.einsum("...ij,...nj->...ni", self.rotation, points)
-        return self.scale[..., None, None] * turned + self.translation[..., None, :]
+        return jnp.asarray(self.scale)[..., None, None] * turned + jnp.asarray(self.translation)[..., None, :]
 
 
 def minimal_rotation(start: Float[Array, "*b 3"], end: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
@@ -61,13 +61,16 @@ def minimal_rotation(start: Float[Array, "*b 3"], end: Float[Array, "*b 3"]) -> 
     along = jnp.broadcast_to(jnp.array([0, 0, 1], dtype), start.shape)
     start, end = _unit(start, along, defined), _unit(end, along, defined)
     cosine = jnp.sum(start * end, axis=-1)
-    opposite = cosine < -1 + 4 * jnp.finfo(dtype).eps
-    # The safe side of a branch that is not taken: 1 / (1 + c) would make the gradient NaN.
-    turned = jnp.where(opposite[..., None], start, end)
-    cross = _cross_matrix(jnp.cross(start, turned))
-    divisor = (1 + jnp.where(opposite, 1, cosine))[..., None, None]
-    identity = jnp.broadcast_to(jnp.eye(3, dtype=dtype), cross.shape)
-    rotation = identity + cross + cross @ cross / divisor
+    cross = jnp.cross(start, end)
+    sine_squared = jnp.sum(cross * cross, axis=-1)
+    obtuse = cosine < 0
+    opposite = obtuse & (sine_squared < (16 * jnp.finfo(dtype).eps) ** 2)
+    # 1 / (1 + c) = (1 - c) / |v|^2, which keeps its digits near c = -1.
+    obtuse_factor = (1 - cosine) / jnp.where(obtuse & ~opposite, sine_squared, 1)
+    factor = jnp.where(obtuse, obtuse_factor, 1 / (1 + jnp.where(obtuse, 0, cosine)))
+    matrix = _cross_matrix(cross)
+    identity = jnp.broadcast_to(jnp.eye(3, dtype=dtype), matrix.shape)
+    rotation = identity + matrix + matrix @ matrix * factor[..., None, None]
     return jnp.where(opposite[..., None, None], _half_turn(jax.lax.stop_gradient(start)), rotation)
 
 
@@ -320,6 +323,7 @@ def _fit(
     dtype = jnp.promote_types(jnp.float32, jnp.promote_types(points.dtype, target.dtype))
     points, target = (jnp.where(mask[..., None], one.astype(dtype), 0) for one in (points, target))
     count = jnp.maximum(jnp.sum(mask, axis=-1, dtype=dtype), 1)[..., None, None]
+    largest = jnp.max(jnp.abs(points), axis=(-2, -1))
     means = [jnp.sum(one, axis=-2, keepdims=True) / count for one in (points, target)]
     points, target = (
         jnp.where(mask[..., None], one - mean, 0) for one, mean in zip((points, target), means, strict=True)
@@ -330,10 +334,12 @@ def _fit(
     signs = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), sign], axis=-1)
     rotation = jnp.einsum("...ik,...k,...kj->...ij", left, signs, right)
     identity = jnp.broadcast_to(jnp.eye(3, dtype=dtype), rotation.shape)
-    rotation = jnp.where((values[..., 0] == 0)[..., None, None], identity, rotation)
-    extent = jnp.sum(points * points, axis=(-2, -1))
-    scale = jnp.sum(values * signs, axis=-1) / jnp.where(extent > 0, extent, 1)
-    scale = jnp.where(scaled & (extent > 0), scale, 1)
+    square = jnp.sum(points * points, axis=(-2, -1))
+    # Equal points differ from their mean by rounding, which is no extent.
+    extended = square > count[..., 0, 0] * (4 * jnp.finfo(dtype).eps * largest) ** 2
+    rotation = jnp.where(extended[..., None, None], rotation, identity)
+    scale = jnp.sum(values * signs, axis=-1) / jnp.where(extended, square, 1)
+    scale = jnp.where(scaled & extended, scale, 1)
     middle, target_middle = (mean[..., 0, :] for mean in means)
     turned = jnp.einsum("...ij,...j->...i", rotation, middle)
     return Similarity(scale=scale, rotation=rotation, translation=target_middle - scale[..., None] * turned)

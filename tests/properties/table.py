@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from tests.properties.alignments import ALIGNMENTS
 from tests.properties.detection import DETECTION, GEOMETRY
 from tests.properties.divergences import DIVERGENCES
+from tests.properties.cameras import CAMERAS, ROTATIONS, VIEWS
 from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS
@@ -33,6 +34,9 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
     "jaxkd.geometry": GEOMETRY,
+    "jaxkd.geometry.cameras": CAMERAS,
+    "jaxkd.geometry.rotations": ROTATIONS,
+    "jaxkd.geometry.views": VIEWS,
     "jaxkd.metrics": METRICS,
     "jaxkd.dynamics": DYNAMICS,
 }

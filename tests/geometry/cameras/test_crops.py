@@ -29,7 +29,7 @@ def pinhole_crop(camera, centre, angle, xyz):
 
 
 def cropped(angle):
-    xyz = [*np.random.default_rng(0).uniform(-0.2, 0.2, (20, 3)), 0.1, -0.1, 0.8]
+    xyz = np.random.default_rng(0).uniform(-0.2, 0.2, (20, 3)) + np.array([0.1, -0.1, 0.8])
     with jax.enable_x64(True):
         return xyz, *jitted(pinhole_crop)(calibration("Pinhole", np.float64), CENTRE, np.float64(angle), xyz)
 

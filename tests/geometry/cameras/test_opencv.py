@@ -61,4 +61,4 @@ def test_tangential_terms_of_the_fisheye_are_those_of_opencv_exchanged():
     found = projected(camera, xyz)
     for order, right in (((p2, p1), True), ((p1, p2), False)):
         expected, _ = cv2.projectPoints(plane[:, None], np.zeros(3), np.zeros(3), matrix, np.array([0, 0, *order]))
-        assert (np.max(np.abs(found - expected[:, 0])) <= 1e-9) is right
+        assert bool(np.max(np.abs(found - expected[:, 0])) <= 1e-9) is right

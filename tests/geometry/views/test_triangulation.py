@@ -21,7 +21,7 @@ def rig(seed, noise=0.01):
     rng = np.random.default_rng(seed)
     rotations = transform.Rotation.from_rotvec(rng.normal(size=(VIEWS, 3)) * 0.2).as_matrix()
     translations = rng.uniform(-0.1, 0.1, (VIEWS, 3))
-    world = [*rng.uniform(-0.2, 0.2, (POINTS, 3)), 0, 0, 0.5]
+    world = rng.uniform(-0.2, 0.2, (POINTS, 3)) + np.array([0, 0, 0.5])
     seen = np.einsum("vji,vnj->vni", rotations, world - translations[:, None])
     rays = seen / np.linalg.norm(seen, axis=-1, keepdims=True) + noise * rng.normal(size=seen.shape)
     confidences = rng.uniform(0.2, 1, (VIEWS, POINTS))
@@ -49,7 +49,7 @@ def test_exact_rays_meet_in_their_point():
     np.testing.assert_allclose(jitted(triangulate)(np.float32(rays), **float32(arrays)), world, atol=1e-5)
     far = arrays | {"translations": arrays["translations"] + [100, -50, 30]}
     found = jitted(triangulate)(np.float32(rays), **float32(far))
-    np.testing.assert_allclose(found, [*world, 100, -50, 30], atol=1e-4)  # float32 rounds the origins to 4e-6
+    np.testing.assert_allclose(found, world + np.array([100, -50, 30]), atol=1e-4)  # float32 rounds the origins to 4e-6
     with jax.enable_x64(True):
         found = jitted(triangulate)(rays, **arrays)
         assert found.dtype == np.float64
