@@ -11,8 +11,8 @@ from jaxkd import dynamics, geometry, kernels, losses, metrics, projector
 from jaxkd.alignment import by_index, chunk_values, chunks, cross_model_attention, edit_distance, exact_token, greedy
 from jaxkd.dynamics.derivatives import triangular
 from jaxkd.dynamics.identification import least_squares
-from jaxkd.kernels.linear import minimum_edit
 from jaxkd.geometry import cameras, rotations, views
+from jaxkd.kernels.linear import minimum_edit
 from jaxkd.losses import divergence, feature, preference, reduce
 from tests.properties.row import KINDS, address
 from tests.properties.table import TABLE, page, shown_by

@@ -5,9 +5,9 @@ import string
 from collections.abc import Callable, Iterator
 
 from tests.properties.alignments import ALIGNMENTS
+from tests.properties.cameras import CAMERAS, ROTATIONS, VIEWS
 from tests.properties.detection import DETECTION, GEOMETRY
 from tests.properties.divergences import DIVERGENCES
-from tests.properties.cameras import CAMERAS, ROTATIONS, VIEWS
 from tests.properties.dynamics import DYNAMICS
 from tests.properties.features import FEATURES
 from tests.properties.kernels import KERNELS

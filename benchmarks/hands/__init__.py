@@ -1,0 +1,1 @@
+"""Benchmarks of hands in three dimensions."""
