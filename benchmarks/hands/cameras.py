@@ -84,7 +84,7 @@ def _gradient(name: str, camera: Camera) -> Row:
     differences = [(project(points + move) - project(points - move)) / (2 * STEP) for move in STEP * np.eye(3)]
     scale = float(np.max(np.abs(jacobian)))
     return Row(
-        figure=f"{name}: Jacobian at 200 points, the axis included, against central differences, over its largest entry",
+        figure=f"{name}: Jacobian at 200 points, on the axis too, against differences, over its largest entry",
         value=float(np.max(np.abs(jacobian - np.stack(differences, axis=-1)))) / scale,
         unit="",
         bar=Bar(relation="<=", limit=1e-7),
