@@ -11,6 +11,7 @@ from jaxkd import dynamics, geometry, kernels, losses, metrics, projector
 from jaxkd.alignment import by_index, chunk_values, chunks, cross_model_attention, edit_distance, exact_token, greedy
 from jaxkd.dynamics.derivatives import triangular
 from jaxkd.dynamics.identification import least_squares
+from jaxkd.geometry import cameras, rotations, views
 from jaxkd.kernels.linear import minimum_edit
 from jaxkd.losses import divergence, feature, preference, reduce
 from jaxkd.metrics import hand_pose
@@ -26,9 +27,15 @@ ALIGNMENTS = (exact_token, chunks, chunk_values, by_index, greedy, cross_model_a
 DYNAMICS = (dynamics, least_squares, triangular)
 
 
+GEOMETRY = (geometry, cameras, rotations, views)
+
+
+METRICS = (metrics, hand_pose)
+
+
 @pytest.mark.parametrize(
     "module",
-    [losses, divergence, feature, preference, reduce, kernels, projector, geometry, metrics, hand_pose, *ALIGNMENTS, *DYNAMICS],
+    [losses, divergence, feature, preference, reduce, kernels, projector, *ALIGNMENTS, *DYNAMICS, *GEOMETRY, *METRICS],
 )
 def test_the_table_is_complete(module):
     functions = {

@@ -1,7 +1,9 @@
-"""Boxes along the axes of an image, as pure functions of arrays: areas, overlaps, distances of edges, suppression.
+"""Geometry as pure functions of arrays: boxes along the axes of an image here, cameras, rotations and views below.
 
 The corners of a box are (left, top, right, bottom) in pixels, or in any other unit that both boxes share; (0, 0) is the
 image's top left corner and edges are not inclusive, so that a box around the first pixel is (0, 0, 1, 1).
+`jaxkd.geometry.cameras` has pixel centres at integers instead, as cameras are calibrated: its pixel is a box's
+coordinate - 0.5.
 """
 
 from jaxkd.geometry.boxes import aligned_iou as aligned_iou

@@ -5,6 +5,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from tests.properties.alignments import ALIGNMENTS
+from tests.properties.cameras import CAMERAS, ROTATIONS, VIEWS
 from tests.properties.detection import DETECTION, GEOMETRY
 from tests.properties.divergences import DIVERGENCES
 from tests.properties.dynamics import DYNAMICS
@@ -34,6 +35,9 @@ SECTIONS: dict[str, dict[Callable, Row]] = {
     "jaxkd.alignment: hidden states": ALIGNMENTS,
     "jaxkd.projector": PROJECTORS,
     "jaxkd.geometry": GEOMETRY,
+    "jaxkd.geometry.cameras": CAMERAS,
+    "jaxkd.geometry.rotations": ROTATIONS,
+    "jaxkd.geometry.views": VIEWS,
     "jaxkd.metrics": METRICS,
     "jaxkd.metrics.hand_pose": HAND_POSE,
     "jaxkd.dynamics": DYNAMICS,
