@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxkd.geometry.rotations import similarity_alignment
 from jaxkd.metrics.hand_pose.arrays import mean_where, norm, require_points, require_shapes, wide
 
 
@@ -44,25 +45,5 @@ def pa_mpjpe(
     # NaN would pass through the decomposition to all hands on some devices.
     known = jnp.isfinite(points).all(axis=(-2, -1)) & jnp.isfinite(target).all(axis=(-2, -1))
     points, target = (jnp.where(known[..., None, None], one, 0) for one in (points, target))
-    aligned = _aligned(points, target, counted)
-    errors = mean_where(norm(aligned - target), mask)
+    errors = mean_where(norm(similarity_alignment(points, target, mask=mask) - target), mask)
     return jnp.where(known & (mask.sum(axis=-1) >= 3), errors, jnp.nan)
-
-
-def _aligned(
-    points: Float[Array, "*b j 3"], target: Float[Array, "*b j 3"], counted: Bool[Array, "*b j 1"]
-) -> Float[Array, "*b j 3"]:
-    """Return the points after the similarity that brings those that count nearest to the target."""
-    count = jnp.maximum(counted.sum(axis=-2, keepdims=True), 1)
-    centre, target_centre = (jnp.sum(one, axis=-2, keepdims=True) / count for one in (points, target))
-    offsets, target_offsets = (
-        jnp.where(counted, one - middle, 0) for one, middle in ((points, centre), (target, target_centre))
-    )
-    left, values, right = jnp.linalg.svd(jnp.einsum("...jk,...jl->...kl", target_offsets, offsets))
-    # A reflection would fit better where the determinant is negative: the least direction is then turned back.
-    sign = jnp.sign(jnp.linalg.det(left) * jnp.linalg.det(right))
-    signs = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), sign], axis=-1)
-    rotation = jnp.einsum("...ik,...k,...kj->...ij", left, signs, right)
-    spread = jnp.sum(offsets**2, axis=(-2, -1))
-    scale = jnp.where(spread > 0, jnp.sum(values * signs, axis=-1) / jnp.where(spread > 0, spread, 1), 0)
-    return scale[..., None, None] * jnp.einsum("...kl,...jl->...jk", rotation, offsets) + target_centre

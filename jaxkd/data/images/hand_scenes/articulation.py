@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, MESH_PARENTS, HandMesh, Side
+from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, MESH_PARENTS, HandMesh
+from jaxkd.records.hands import Side
 
 JointMotion: TypeAlias = Literal["flexion", "abduction", "twist"]
 """Direction of a positive angle: flexion towards the palm, abduction towards the thumb, and twist about the bone, which

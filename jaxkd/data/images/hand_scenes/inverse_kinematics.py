@@ -16,8 +16,10 @@ from jaxkd.data.images.hand_scenes.articulation import (
     angle_limits,
     joint_rotations,
 )
-from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, MESH_PARENTS, HandMesh, Side
+from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, MESH_PARENTS, HandMesh
 from jaxkd.data.images.hand_scenes.skinning import KEYPOINT_JOINTS, keypoints, pose_joints
+from jaxkd.geometry.rotations import fit_similarity
+from jaxkd.records.hands import Side
 
 _PALM = (0, 1, 5, 9, 13, 17)
 """Keypoints that hardly move in the frame of the wrist."""
@@ -234,12 +236,8 @@ def _cayley(vector: Float[Array, "3"]) -> Float[Array, "3 3"]:
 def _aligned(points: Float[Array, "21 3"], landmarks: Float[Array, "21 3"]):
     """Return rotation, translation and scale that take the palm of a hand to that of the landmarks (Umeyama, 1991)."""
     source, target = points[jnp.array(_PALM)], landmarks[jnp.array(_PALM)]
-    from_centre, to_centre = source - source.mean(0)[None], target - target.mean(0)[None]
-    left, values, right = jnp.linalg.svd(to_centre.T @ from_centre)
-    sign = jnp.array([1.0, 1.0, 1.0]).at[2].set(jnp.sign(jnp.linalg.det(left @ right)))
-    rotation = (left * sign[None]) @ right
+    found = fit_similarity(source, target, mask=jnp.ones(len(_PALM), bool))
     # A palm seen edge-on may have next to no size: the whole hand's is a floor.
-    scale = (values * sign).sum() / (from_centre**2).sum()
     whole = jnp.sqrt(((landmarks - landmarks.mean(0)[None]) ** 2).sum() / ((points - points.mean(0)[None]) ** 2).sum())
-    scale = jnp.clip(scale, whole / 3, whole * 3)
-    return rotation, target.mean(0) - scale * rotation @ source.mean(0), scale
+    scale = jnp.clip(found.scale, whole / 3, whole * 3)
+    return found.rotation, target.mean(0) - scale * found.rotation @ source.mean(0), scale

@@ -4,16 +4,14 @@ import dataclasses
 import json
 import struct
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxkd.records.hands import Side
 from jaxkd.runtime.registries.npm import NpmFile, fetch_npm
-
-Side: TypeAlias = Literal["left", "right"]
-"""Which of the two hands."""
 
 _FINGERS = ("index-finger", "middle-finger", "ring-finger", "pinky-finger")
 _BONES = ("metacarpal", "phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip")
