@@ -151,9 +151,8 @@ class QueryDecoderModule(nnx.Module):
         width = decoder.width
         self.embed = linear(decoder.inputs, width, rngs=rngs)
         small, unit = nnx.initializers.normal(0.02), nnx.initializers.normal(1.0)
-        self.encoding = None
-        if decoder.positions is not None:
-            self.encoding = nnx.Param(small(rngs.params(), (decoder.positions, width)))
+        positions = decoder.positions
+        self.encoding = None if positions is None else nnx.Param(small(rngs.params(), (positions, width)))
         self.queries = nnx.Param(unit(rngs.params(), (decoder.queries, width)))
         # Dicts, not lists: paths of parameters are made of strings.
         self.layers = nnx.Dict(
@@ -187,8 +186,8 @@ class QueryDecoderModule(nnx.Module):
             queries = layer(queries, memory)
         queries = self.norm(queries)
         split = self.hands * (self.joints + 2)
-        hands = queries[:, :split].reshape(tokens.shape[0], self.hands, self.joints + 2, -1)
-        objects = queries[:, split:].reshape(tokens.shape[0], self.objects, 3, -1)
+        hands = queries[:, :split].reshape(tokens.shape[0], self.hands, self.joints + 2, queries.shape[2])
+        objects = queries[:, split:].reshape(tokens.shape[0], self.objects, 3, queries.shape[2])
         of_objects = (
             [self.heads[f"object_{name}"](objects[:, :, place]) for place, name in enumerate(OBJECT_QUERIES)]
             if self.objects

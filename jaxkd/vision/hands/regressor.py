@@ -29,7 +29,7 @@ TYPICAL_DEPTH = 0.5
 class HandRegressor(ImageNetwork):
     """Residual network of convolutions of size 3, whose last map is flattened and read by linear heads.
 
-    By default there are 239,922 parameters, and images are 96 x 96; with `size=112` there are 261,970.  The heads are
+    By default there are 240,426 parameters, and images are 96 x 96; with `size=112` there are 262,474.  The heads are
     of pixels, of points and of the logarithm of the wrist's distance, so that it is positive.
 
     Maps are normalised by groups of channels within each image, not by BatchNorm: there are no running statistics that

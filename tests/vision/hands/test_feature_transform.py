@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxkd.networks.functional import stateful
 from jaxkd.vision.hands.feature_transform import FeatureFusion, inverse_transform_features, transform_features
 from tests.vision.segmentation.modules import drawn
 
@@ -81,6 +82,10 @@ def test_channels_that_are_no_points_are_refused(function, channels):
         function(FEATURES, R, T, channels=channels)
 
 
+def arrays_of(module):
+    return [nnx.to_pure_dict(nnx.state(module, kind)) for kind in (nnx.Param, nnx.BatchStat)]
+
+
 def fusion(**changes):
     return drawn(lambda rngs: FeatureFusion(8, **{"after": 7, "views": 2, "channels": N} | changes, rngs=rngs))
 
@@ -108,10 +113,12 @@ def test_all_views_get_the_same_map_in_their_frames():
 
 
 def test_gradients_reach_all_weights_and_each_view():
-    definition, params, state = nnx.split(fusion(), nnx.Param, ...)
+    network = stateful(lambda rngs: FeatureFusion(8, 7, views=2, channels=N, rngs=rngs))
+    params, state = arrays_of(fusion())
 
     def total(params, features):
-        return jnp.sum(jnp.sin(nnx.merge(definition, params, state)(features, *VIEWS[1:], train=True)))
+        found, _ = network.apply(params, state, features, *VIEWS[1:], train=True)
+        return jnp.sum(jnp.sin(found))
 
     by_params, by_features = jax.jit(jax.grad(total, (0, 1)))(params, VIEWS[0])
     assert all(np.isfinite(leaf).all() and np.any(leaf != 0) for leaf in jax.tree.leaves(by_params))

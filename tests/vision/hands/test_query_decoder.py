@@ -38,7 +38,6 @@ def count(decoder):
     ("fields", "queries", "expected"),
     [
         ({}, 39, 51_269_658),
-        ({"positions": 49}, 39, 51_269_658 + 49 * 512),
         (DECODER, 13, None),
         (DECODER | {"objects": 0, "hands": 1, "positions": 6}, 5, None),
         (DECODER | {"objects": 2}, 16, None),
@@ -72,8 +71,8 @@ def test_every_part_has_its_shape():
 
 def test_each_head_reads_its_queries_in_their_order():
     decoder = QueryDecoder(**DECODER)
-    params = drawn_decoder(decoder)
-    found = gradients(decoder)(params, TOKENS)[1]
+    params = jax.device_get(drawn_decoder(decoder))
+    found = jax.device_get(gradients(decoder)(params, TOKENS)[1])
     first, second = np.split(found.queries[:, :10], 2, axis=1)  # of each hand: three joints, its camera, its shape
     rotation, camera, angle = np.moveaxis(found.queries[:, 10:], 1, 0)
     expected = {
@@ -85,26 +84,37 @@ def test_each_head_reads_its_queries_in_their_order():
         "object_angles": ("object_angle", angle[:, None]),
     }
     for name, (head, read) in expected.items():
-        values = read @ np.asarray(params["heads"][head]["kernel"]) + np.asarray(params["heads"][head]["bias"])
+        values = read @ params["heads"][head]["kernel"] + params["heads"][head]["bias"]
         np.testing.assert_allclose(getattr(found, name), values, rtol=1e-5, atol=1e-5)
 
 
-def test_the_order_and_the_multiplicity_of_tokens_change_nothing_without_encodings():
+def test_the_order_of_tokens_changes_nothing_without_encodings():
     decoder = QueryDecoder(**DECODER)
     params = drawn_decoder(decoder)
-    found = gradients(decoder)(params, TOKENS)[1]
-    for tokens in (TOKENS[:, ::-1], TOKENS[:, np.array([3, 1, 5, 0, 2, 4])], jnp.repeat(TOKENS, 2, axis=1)):
-        other = decoder.apply(params, tokens)
-        # Sums of other orders differ by rounding, which two layers and normalisations make larger.
-        jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4), found, other)
-    assert np.abs(decoder.apply(params, TOKENS[:, :5]).queries - found.queries).max() > 1e-2
-
-
-def test_encodings_of_positions_tell_the_order_and_gradients_reach_all_parameters():
-    decoder = QueryDecoder(**DECODER | {"positions": 6})
-    params = drawn_decoder(decoder)
     by_params, found = gradients(decoder)(params, TOKENS)
-    assert np.abs(gradients(decoder)(params, TOKENS[:, ::-1])[1].queries - found.queries).max() > 1e-2
+    for order in (np.arange(6)[::-1], np.array([3, 1, 5, 0, 2, 4])):
+        other = gradients(decoder)(params, TOKENS[:, order])
+        # Sums of another order differ by rounding, which normalisations and gradients make larger.
+        jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4), found, other[1])
+        jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-3, atol=2e-3), by_params, other[0])
+    changed = gradients(decoder)(params, TOKENS.at[:, 4].set(0.0))[1]
+    assert np.abs(changed.queries - found.queries).max() > 1e-2
+
+
+def test_encodings_of_positions_tell_the_order():
+    plain, encoded = QueryDecoder(**DECODER), QueryDecoder(**DECODER | {"positions": 6})
+    params = drawn_decoder(plain)
+    apply = jax.jit(encoded.apply)
+    zeros = apply(params | {"encoding": jnp.zeros((6, 4))}, TOKENS)
+    np.testing.assert_allclose(zeros.queries, gradients(plain)(params, TOKENS)[1].queries, rtol=1e-4, atol=1e-4)
+    params = params | {"encoding": drawn_decoder(encoded)["encoding"]}
+    found, turned = apply(params, TOKENS), apply(params, TOKENS[:, ::-1])
+    assert np.abs(found.queries - turned.queries).max() > 1e-2
+
+
+def test_gradients_reach_all_parameters():
+    decoder = QueryDecoder(**DECODER)
+    by_params = gradients(decoder)(drawn_decoder(decoder), TOKENS)[0]
     largest = {
         jax.tree_util.keystr(path, simple=True, separator="/"): float(jnp.abs(leaf).max())
         for path, leaf in jax.tree.leaves_with_path(by_params)
