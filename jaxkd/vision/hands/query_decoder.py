@@ -12,26 +12,29 @@ from jaxkd.networks.functional import Stateful, stateful
 from jaxkd.typing import Key, Params
 from jaxkd.vision.layers import layer_norm, linear
 
+OBJECT_QUERIES = ("rotation", "camera", "angle")
+"""Queries of an object, in their order."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QueryOutputs:
     """Parameters of the hands and objects in each image, as the linear heads return them.
 
-    The sizes of the last axes are those of the default values of `QueryDecoder`.
+    Sizes of the last axes are fields of `QueryDecoder`; what their numbers mean, the losses decide.  In JointTransformer:
     """
 
-    joint_rotations: Float[Array, "b hands joints 6"]
-    """Rotation of each joint: the first two columns of its matrix, before they are made orthonormal."""
-    hand_cameras: Float[Array, "b hands 3"]
+    joint_rotations: Float[Array, "b hands joints rotation"]
+    """Rotation of each joint: 6 numbers, two columns of its matrix before they are made orthonormal."""
+    hand_cameras: Float[Array, "b hands camera"]
     """Weak-perspective camera of each hand: scale, and translation to the right and down."""
-    hand_shapes: Float[Array, "b hands 10"]
-    """Coefficients of each hand's shape."""
-    object_rotations: Float[Array, "b objects 3"] | None
-    """Rotation of each object, as an axis times the angle in radians; None: no objects."""
-    object_cameras: Float[Array, "b objects 3"] | None
+    hand_shapes: Float[Array, "b hands shape"]
+    """Coefficients of each hand's shape: 10."""
+    object_rotations: Float[Array, "b objects axis"] | None
+    """Rotation of each object: 3 numbers, an axis times the angle in radians; None: no objects."""
+    object_cameras: Float[Array, "b objects camera"] | None
     """Weak-perspective camera of each object; None: no objects."""
-    object_angles: Float[Array, "b objects 1"] | None
+    object_angles: Float[Array, "b objects angle"] | None
     """Angle of each object's hinge in radians; None: no objects."""
     queries: Float[Array, "b q w"]
     """Queries after the last layer, which the heads read: of each hand its joints, its camera and its shape, then of
@@ -204,10 +207,6 @@ class QueryDecoderModule(nnx.Module):
         )
 
 
-OBJECT_QUERIES = ("rotation", "camera", "angle")
-"""Queries of an object, in their order."""
-
-
 class DecoderLayer(nnx.Module):
     """Let queries attend to one another and to the tokens, and map each, normalised before each of the three.
 
@@ -216,8 +215,8 @@ class DecoderLayer(nnx.Module):
     """
 
     def __init__(self, width: int, *, heads: int, hidden: int, rngs: nnx.Rngs):
-        self.self_norm, self.self_attention = layer_norm(width, rngs=rngs), Attention(width, heads, rngs=rngs)
-        self.cross_norm, self.cross_attention = layer_norm(width, rngs=rngs), Attention(width, heads, rngs=rngs)
+        self.self_norm, self.self_attention = layer_norm(width, rngs=rngs), QueryAttention(width, heads, rngs=rngs)
+        self.cross_norm, self.cross_attention = layer_norm(width, rngs=rngs), QueryAttention(width, heads, rngs=rngs)
         self.feed_norm = layer_norm(width, rngs=rngs)
         self.up, self.down = linear(width, hidden, rngs=rngs), linear(hidden, width, rngs=rngs)
 
@@ -229,7 +228,7 @@ class DecoderLayer(nnx.Module):
         return queries + self.down(jax.nn.relu(self.up(self.feed_norm(queries))))
 
 
-class Attention(nnx.Module):
+class QueryAttention(nnx.Module):
     """Attention of queries to tokens, out(softmax(q k^T / sqrt(width / heads)) v), softmax in float32."""
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):

@@ -116,7 +116,7 @@ class HandRegressorModule(nnx.Module):
         # Dicts, not lists: paths of parameters are made of strings.
         self.stages = nnx.Dict(
             {
-                f"stage{place}": Stage(before, after, blocks=blocks, rngs=rngs)
+                f"stage{place}": ConvStage(before, after, blocks=blocks, rngs=rngs)
                 for place, (before, after, blocks) in enumerate(
                     zip((3, *network.widths), network.widths, network.blocks, strict=False)
                 )
@@ -145,7 +145,7 @@ class HandRegressorModule(nnx.Module):
         )
 
 
-class Stage(nnx.Module):
+class ConvStage(nnx.Module):
     """Convolution of stride 2, GroupNorm and ReLU, and residual blocks after them."""
 
     def __init__(self, before: int, after: int, *, blocks: int, rngs: nnx.Rngs):

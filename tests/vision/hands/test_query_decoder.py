@@ -67,6 +67,10 @@ def test_every_part_has_its_shape():
     found = jax.eval_shape(alone.apply, alone.abstract(), TOKENS)
     assert found.joint_rotations.shape == (2, 2, 3, 6)
     assert found.object_rotations is found.object_cameras is found.object_angles is None
+    quaternions = QueryDecoder(**DECODER | {"rotation_size": 4, "angle_size": 2, "shape_size": 1})
+    found = jax.eval_shape(quaternions.apply, quaternions.abstract(), TOKENS)
+    assert found.joint_rotations.shape == (2, 2, 3, 4)
+    assert (found.hand_shapes.shape, found.object_angles.shape) == ((2, 2, 1), (2, 1, 2))
 
 
 def test_each_head_reads_its_queries_in_their_order():
