@@ -21,8 +21,8 @@ OBJECT_QUERIES = ("rotation", "camera", "angle")
 class QueryOutputs:
     """Parameters of the hands and objects in each image, as the linear heads return them.
 
-    Sizes of the last axes are fields of `QueryDecoder`; what their numbers mean is up to the losses.  Below is what they
-    are in JointTransformer.
+    Sizes of the last axes are fields of `QueryDecoder`; what their numbers mean is up to the losses.  Below is what
+    JointTransformer's mean.
     """
 
     joint_rotations: Float[Array, "b hands joints rotation"]
