@@ -44,7 +44,7 @@ def test_the_other_hand_is_refused(tmp_path):
     path = write_glb(tmp_path / "left.glb", tiny_hand("left"))
     with pytest.raises(ValueError, match=r"left\.glb must hold a right hand, got a left one\. Give the other file"):
         read_hand(path, "right")
-    with pytest.raises(ValueError, match="side must be one of left, right, got 'Left'"):
+    with pytest.raises(ValueError, match="side must be one of right, left, got 'Left'"):
         load_hand("Left")
 
 
