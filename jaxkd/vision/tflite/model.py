@@ -1,7 +1,7 @@
 """A TFLite file as a pure function."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Params
 from jaxkd.vision.tflite import schema
-from jaxkd.vision.tflite.reading import Compute, computation
+from jaxkd.vision.tflite.reading import Compute
+from jaxkd.vision.tflite.reading import computation as computation_of
 from jaxkd.vision.tflite.schema import Graph, Operation, Tensor
 
 _FLOATS = ("FLOAT32", "FLOAT16")
@@ -39,6 +40,16 @@ class _Step:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Constant:
+    """Numbers that the file holds."""
+
+    name: str
+    values: np.ndarray
+    axes: tuple[int, ...] | None = None
+    """Order of the axes in which they are read; None: that of the file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TFLiteModel:
     """Network of a TFLite file: `model(model.params, images)` for any number of images.
 
@@ -49,8 +60,8 @@ class TFLiteModel:
     inputs: tuple[Described, ...]
     outputs: tuple[Described, ...]
     params: Params
-    """Weights and biases by their names in the file, of float32, in its layout: a convolution's are [o, rows, columns,
-    i]."""
+    """Weights and biases by their names in the file, of float32; the weights of a convolution are [rows, columns, i, o],
+    those of a matrix [i, o]."""
     steps: tuple[_Step, ...]
     input_indices: tuple[int, ...]
     output_indices: tuple[int, ...]
@@ -128,20 +139,30 @@ def read_tflite(path: Path | str, *, sha256: str | None = None) -> TFLiteModel:
 
 
 def _model(graph: Graph, path: Path) -> TFLiteModel:
-    known = {index for index, tensor in enumerate(graph.tensors) if tensor.values is not None} | set(graph.inputs)
-    steps = []
+    constants = {
+        index: _Constant(name=tensor.name, values=tensor.values)
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.values is not None
+    }
+    computed, steps = set(graph.inputs), []
     for index, operation in enumerate(graph.operations):
-        step = _step(operation, index, graph, known, path)
+        if operation.kind == "DEQUANTIZE" and (constant := constants.get(operation.inputs[0] or 0)) is not None:
+            constants |= dict.fromkeys(operation.outputs, constant)
+            continue
+        step = _step(operation, index, graph, constants, computed, path)
         steps.append(step)
-        known.add(step.output)
-    _require_known(graph.outputs, known, graph, f"an output of {path}")
-    read = sorted({index for step in steps for index in step.inputs if index is not None} | set(graph.outputs))
-    constants = [index for index in read if graph.tensors[index].values is not None]
-    names = _unique_names(graph, constants)
+        computed.add(step.output)
+    if missing := [index for index in graph.outputs if index not in computed]:
+        raise ValueError(
+            f"an output of {path} must be computed from its inputs, got {graph.tensors[missing[0]].name!r}. The file is "
+            "damaged: download it again."
+        )
+    read = sorted({index for step in steps for index in step.inputs if index in constants})
+    names = dict(zip(read, _unique_names([constants[index].name for index in read]), strict=True))
     return TFLiteModel(
         inputs=tuple(_described(graph.tensors[index]) for index in graph.inputs),
         outputs=tuple(_described(graph.tensors[index]) for index in graph.outputs),
-        params={name: _array(graph.tensors[index]) for index, name in names.items()},
+        params={name: _array(constants[index]) for index, name in names.items()},
         steps=tuple(steps),
         input_indices=graph.inputs,
         output_indices=graph.outputs,
@@ -149,17 +170,24 @@ def _model(graph: Graph, path: Path) -> TFLiteModel:
     )
 
 
-def _step(operation: Operation, index: int, graph: Graph, known: set[int], path: Path) -> _Step:
+def _step(
+    operation: Operation,
+    index: int,
+    graph: Graph,
+    constants: dict[int, _Constant],
+    computed: set[int],
+    path: Path,
+) -> _Step:
+    """Return the step of an operation, whose weights are transposed in `constants`."""
     where = f"operation {index}, {operation.kind or 'of no name'}, of {path}"
     tensors = [None if number is None else graph.tensors[number] for number in operation.inputs]
     try:
-        count, compute = computation(operation, tensors)
+        computation = computation_of(operation, tensors)
     except ValueError as error:
         raise ValueError(
             f"{where} cannot be computed: {error}. Run the file with LiteRT, or convert the network differently."
         ) from error
-    inputs = operation.inputs[:count]
-    _require_known([number for number in inputs if number is not None], known, graph, where)
+    inputs = operation.inputs[: computation.inputs]
     if len(operation.outputs) != 1 or not inputs or inputs[0] is None:
         raise ValueError(
             f"{where} must have inputs and one output, got {operation.inputs} and {operation.outputs}. "
@@ -171,30 +199,35 @@ def _step(operation: Operation, index: int, graph: Graph, known: set[int], path:
                 f"{where} must have tensors of FLOAT32 or FLOAT16, got {tensor.kind} for {tensor.name!r}. Convert the "
                 "network without quantisation to integers."
             )
-    return _Step(compute=compute, inputs=inputs, output=operation.outputs[0])
-
-
-def _require_known(numbers: Iterable[int], known: set[int], graph: Graph, where: str) -> None:
-    for number in numbers:
-        if number not in known:
+    for number in inputs:
+        if number is not None and number not in computed and number not in constants:
             raise ValueError(
                 f"{where} must come after what it reads, got tensor {graph.tensors[number].name!r} before it is "
                 "computed. The file is damaged: download it again."
             )
+    if computation.axes is not None:
+        weights = inputs[1] if len(inputs) > 1 else None
+        constant = constants.get(-1 if weights is None else weights)
+        if weights is None or constant is None or constant.values.ndim != len(computation.axes):
+            raise ValueError(
+                f"{where} must have weights of {len(computation.axes)} axes that the file holds, got inputs {inputs}. "
+                "Run the file with LiteRT."
+            )
+        if constant.axes not in (None, computation.axes):
+            raise ValueError(f"{where} must have weights of its own, got {constant.name!r}. Run the file with LiteRT.")
+        constants[weights] = dataclasses.replace(constant, axes=computation.axes)
+    return _Step(compute=computation.compute, inputs=inputs, output=operation.outputs[0])
 
 
-def _unique_names(graph: Graph, indices: list[int]) -> dict[int, str]:
-    """Return the names of tensors, with the index where several have one name or none."""
-    names = [graph.tensors[index].name for index in indices]
-    return {
-        index: name if name and names.count(name) == 1 else f"{name}:{index}"
-        for index, name in zip(indices, names, strict=True)
-    }
+def _unique_names(names: list[str]) -> list[str]:
+    """Return the names, with their place where several are equal or empty."""
+    return [name if name and names.count(name) == 1 else f"{name}:{place}" for place, name in enumerate(names)]
 
 
 def _described(tensor: Tensor) -> Described:
     return Described(name=tensor.name, shape=tensor.shape, dtype=tensor.kind.lower())
 
 
-def _array(tensor: Tensor) -> Array:
-    return jnp.asarray(np.asarray(tensor.values, np.float32))
+def _array(constant: _Constant) -> Array:
+    values = np.asarray(constant.values, np.float32)
+    return jnp.asarray(values if constant.axes is None else np.ascontiguousarray(values.transpose(constant.axes)))

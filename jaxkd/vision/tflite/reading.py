@@ -1,5 +1,6 @@
 """From an operation of a file to the function that computes it."""
 
+import dataclasses
 import functools
 import struct
 from collections.abc import Callable, Sequence
@@ -39,6 +40,10 @@ KINDS = (
 
 _PADDINGS: tuple[Padding, Padding] = ("SAME", "VALID")
 _ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu_n1_to_1", "relu6", "tanh")
+_FROM_OUTPUTS, _DEPTHWISE, _MATRIX = (1, 2, 3, 0), (1, 2, 0, 3), (1, 0)
+"""Axes of the weights in the order of [rows, columns, i, o], or of [i, o]; the file has those of outputs first, or one
+of length 1."""
+
 _CUSTOM_PADDINGS: dict[int, Padding] = {1: "SAME", 2: "VALID"}
 _CUSTOM_OPTIONS = struct.Struct("<iii")
 
@@ -46,8 +51,20 @@ _DEFAULTS = Table(struct.pack("<HHi", 4, 4, 4), 4)
 """Options of an operation that names none: all have their defaults."""
 
 
-def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> tuple[int, Compute]:
-    """Return the number of tensors that an operation reads as arrays, its first ones, and the function of them.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Computation:
+    """Function that an operation computes."""
+
+    inputs: int
+    """Number of tensors that it reads as arrays, the first ones of the operation."""
+    compute: Compute
+    axes: tuple[int, ...] | None = None
+    """Axes of its weights, the second of these tensors, in the order in which `compute` takes them; None: it has no
+    weights."""
+
+
+def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> Computation:
+    """Return what an operation computes.
 
     Args:
         operation: operation of the file.
@@ -60,60 +77,66 @@ def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> tuple
     partial = functools.partial
     match operation.kind:
         case "ADD":
-            return 2, _activated(lambda a, b: jnp.add(*_of_one_rank(a, b)), options, 0)
+            return Computation(inputs=2, compute=_activated(lambda a, b: jnp.add(*_of_one_rank(a, b)), _activation(options, 0)))
         case "MUL":
-            return 2, _activated(lambda a, b: jnp.multiply(*_of_one_rank(a, b)), options, 0)
+            return Computation(inputs=2, compute=_activated(lambda a, b: jnp.multiply(*_of_one_rank(a, b)), _activation(options, 0)))
         case "DEQUANTIZE":
             # Weights of half precision became float32 when they were read.
-            return 1, lambda values: values
+            return Computation(inputs=1, compute=lambda values: values)
         case "RELU":
-            return 1, jax.nn.relu
+            return Computation(inputs=1, compute=jax.nn.relu)
         case "LOGISTIC":
-            return 1, jax.nn.sigmoid
+            return Computation(inputs=1, compute=jax.nn.sigmoid)
         case "HARD_SWISH":
-            return 1, operations.hard_swish
+            return Computation(inputs=1, compute=operations.hard_swish)
         case "CONV_2D":
             window = _window(options, dilations=4)
-            return 3, _activated(_biased(partial(operations.convolution, window=window)), options, 3)
+            return _weighted(partial(operations.convolution, window=window), axes=_FROM_OUTPUTS, activation=_activation(options, 3))
         case "DEPTHWISE_CONV_2D":
             window = _window(options, dilations=5)
-            return 3, _activated(_biased(partial(operations.depthwise_convolution, window=window)), options, 4)
+            return _weighted(partial(operations.depthwise_convolution, window=window), axes=_DEPTHWISE, activation=_activation(options, 4))
         case "FULLY_CONNECTED":
             if layout := options.number(1, INT8):
                 raise ValueError(f"its weights must be in the default layout, 0, got {layout}")
             keep_axes = bool(options.number(2, BOOL))
-            return 3, _activated(_biased(partial(operations.fully_connected, keep_axes=keep_axes)), options, 0)
+            return _weighted(partial(operations.fully_connected, keep_axes=keep_axes), axes=_MATRIX, activation=_activation(options, 0))
         case "AVERAGE_POOL_2D" | "MAX_POOL_2D":
             pool = operations.average_pool if operation.kind == "AVERAGE_POOL_2D" else operations.max_pool
             size = options.number(4, INT32), options.number(3, INT32)
-            return 1, _activated(partial(pool, size=size, window=_window(options)), options, 5)
+            return Computation(inputs=1, compute=_activated(partial(pool, size=size, window=_window(options)), _activation(options, 5)))
         case "MEAN":
             axes, keep_axes = _axes(tensors), bool(options.number(0, BOOL))
-            return 1, lambda values: jnp.mean(values, axes, keepdims=keep_axes)
+            return Computation(inputs=1, compute=lambda values: jnp.mean(values, axes, keepdims=keep_axes))
         case "RESIZE_BILINEAR":
-            return 1, _resize(options, _integers(tensors, 2))
+            return Computation(inputs=1, compute=_resize(options, _integers(tensors, 2)))
         case "Convolution2DTransposeBias":
             window = _transposed_window(operation.custom_options)
-            return 3, _biased(partial(operations.transposed_convolution, window=window))
+            return _weighted(partial(operations.transposed_convolution, window=window), axes=_FROM_OUTPUTS)
         case _:
             raise ValueError(f"the operation must be one of {', '.join(KINDS)}")
 
 
-def _biased(compute: Compute) -> Compute:
-    def biased(values: Array, weights: Array, bias: Array | None = None) -> Array:
+def _weighted(compute: Compute, *, axes: tuple[int, ...], activation: Activation = "none") -> Computation:
+    """Return a computation with weights and, where one is given, a bias."""
+
+    def weighted(values: Array, weights: Array, bias: Array | None = None) -> Array:
         result = compute(values, weights)
-        return result if bias is None else result + bias.reshape((1,) * (result.ndim - 1) + bias.shape)
+        if bias is not None:
+            result = result + bias.reshape((1,) * (result.ndim - 1) + bias.shape)
+        return operations.activate(result, activation)
 
-    return biased
+    return Computation(inputs=3, compute=weighted, axes=axes)
 
 
-def _activated(compute: Compute, options: Table, field: int) -> Compute:
-    """Return a function that applies the activation of the options to the result."""
+def _activated(compute: Compute, activation: Activation) -> Compute:
+    return lambda *arrays: operations.activate(compute(*arrays), activation)
+
+
+def _activation(options: Table, field: int) -> Activation:
     number = options.number(field, INT8)
     if not 0 <= number < len(_ACTIVATIONS):
         raise ValueError(f"its activation must be one of {', '.join(_ACTIVATIONS)}, 0 to 4, got {number}")
-    activation = _ACTIVATIONS[number]
-    return lambda *arrays: operations.activate(compute(*arrays), activation)
+    return _ACTIVATIONS[number]
 
 
 def _window(options: Table, *, dilations: int | None = None) -> Window:
