@@ -146,8 +146,8 @@ def _model(graph: Graph, path: Path) -> TFLiteModel:
     }
     computed, steps = set(graph.inputs), []
     for index, operation in enumerate(graph.operations):
-        if operation.kind == "DEQUANTIZE" and (constant := constants.get(operation.inputs[0] or 0)) is not None:
-            constants |= dict.fromkeys(operation.outputs, constant)
+        if operation.kind == "DEQUANTIZE" and operation.inputs and operation.inputs[0] in constants:
+            constants |= dict.fromkeys(operation.outputs, constants[operation.inputs[0]])
             continue
         step = _step(operation, index, graph, constants, computed, path)
         steps.append(step)
