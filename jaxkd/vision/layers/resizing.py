@@ -14,9 +14,7 @@ Kept = Literal["corners", "corner_centers", "first_center"]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _bilinear(
-    images: Float[Array, "b h w c"], size: tuple[int, int], kept: Kept
-) -> Float[Array, "b rows columns c"]:
+def _bilinear(images: Float[Array, "b h w c"], size: tuple[int, int], kept: Kept) -> Float[Array, "b rows columns c"]:
     for axis, length in zip((1, 2), size, strict=True):
         images = _resized(images, axis, length, kept)
     return images
@@ -81,9 +79,7 @@ def repeat_pixels(images: Float[Array, "b h w c"], factor: int) -> Float[Array, 
     return wide.reshape(b, h * factor, w * factor, c)
 
 
-def _resized(
-    images: Float[Array, "b h w c"], axis: int, length: int, kept: Kept
-) -> Float[Array, "b rows columns c"]:
+def _resized(images: Float[Array, "b h w c"], axis: int, length: int, kept: Kept) -> Float[Array, "b rows columns c"]:
     before = images.shape[axis]
     if before == length:
         return images

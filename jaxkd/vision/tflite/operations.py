@@ -190,9 +190,7 @@ def fully_connected(
     return jax.lax.dot_general(rows, weights, (((rows.ndim - 1,), (0,)), ((), ())))
 
 
-def average_pool(
-    images: Float[Array, "b h w c"], *, size: tuple[int, int], window: Window
-) -> Float[Array, "b y x c"]:
+def average_pool(images: Float[Array, "b h w c"], *, size: tuple[int, int], window: Window) -> Float[Array, "b y x c"]:
     """Return the mean of each window, over the pixels in it that are within the image."""
     sums = _reduced(images, 0.0, jax.lax.add, size, window)
     if window.padding == "VALID":

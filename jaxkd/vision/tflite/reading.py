@@ -77,9 +77,13 @@ def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> Compu
     partial = functools.partial
     match operation.kind:
         case "ADD":
-            return Computation(inputs=2, compute=_activated(lambda a, b: jnp.add(*_of_one_rank(a, b)), _activation(options, 0)))
+            return Computation(
+                inputs=2, compute=_activated(lambda a, b: jnp.add(*_of_one_rank(a, b)), _activation(options, 0))
+            )
         case "MUL":
-            return Computation(inputs=2, compute=_activated(lambda a, b: jnp.multiply(*_of_one_rank(a, b)), _activation(options, 0)))
+            return Computation(
+                inputs=2, compute=_activated(lambda a, b: jnp.multiply(*_of_one_rank(a, b)), _activation(options, 0))
+            )
         case "DEQUANTIZE":
             # Weights of half precision became float32 when they were read.
             return Computation(inputs=1, compute=lambda values: values)
@@ -91,19 +95,31 @@ def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> Compu
             return Computation(inputs=1, compute=operations.hard_swish)
         case "CONV_2D":
             window = _window(options, dilations=4)
-            return _weighted(partial(operations.convolution, window=window), axes=_FROM_OUTPUTS, activation=_activation(options, 3))
+            return _weighted(
+                partial(operations.convolution, window=window), axes=_FROM_OUTPUTS, activation=_activation(options, 3)
+            )
         case "DEPTHWISE_CONV_2D":
             window = _window(options, dilations=5)
-            return _weighted(partial(operations.depthwise_convolution, window=window), axes=_DEPTHWISE, activation=_activation(options, 4))
+            return _weighted(
+                partial(operations.depthwise_convolution, window=window),
+                axes=_DEPTHWISE,
+                activation=_activation(options, 4),
+            )
         case "FULLY_CONNECTED":
             if layout := options.number(1, INT8):
                 raise ValueError(f"its weights must be in the default layout, 0, got {layout}")
             keep_axes = bool(options.number(2, BOOL))
-            return _weighted(partial(operations.fully_connected, keep_axes=keep_axes), axes=_MATRIX, activation=_activation(options, 0))
+            return _weighted(
+                partial(operations.fully_connected, keep_axes=keep_axes),
+                axes=_MATRIX,
+                activation=_activation(options, 0),
+            )
         case "AVERAGE_POOL_2D" | "MAX_POOL_2D":
             pool = operations.average_pool if operation.kind == "AVERAGE_POOL_2D" else operations.max_pool
             size = options.number(4, INT32), options.number(3, INT32)
-            return Computation(inputs=1, compute=_activated(partial(pool, size=size, window=_window(options)), _activation(options, 5)))
+            return Computation(
+                inputs=1, compute=_activated(partial(pool, size=size, window=_window(options)), _activation(options, 5))
+            )
         case "MEAN":
             axes, keep_axes = _axes(tensors), bool(options.number(0, BOOL))
             return Computation(inputs=1, compute=lambda values: jnp.mean(values, axes, keepdims=keep_axes))

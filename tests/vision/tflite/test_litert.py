@@ -50,9 +50,7 @@ def compare(path, images, atol=1e-5):
 
 def write_one(path, kind, options, *tensors, result, channels=3):
     whole = [TinyTensor(name="images", shape=(*SHAPE[:3], channels)), *tensors, TinyTensor(name="result", shape=result)]
-    operation = TinyOperation(
-        kind=kind, inputs=range(len(whole) - 1), outputs=[len(whole) - 1], options=options
-    )
+    operation = TinyOperation(kind=kind, inputs=range(len(whole) - 1), outputs=[len(whole) - 1], options=options)
     return write(path, whole, [operation], inputs=[0], outputs=[len(whole) - 1])
 
 
@@ -74,9 +72,7 @@ def test_convolutions(tmp_path, kind):
     ):
         outputs, size = (4, (3, 2)) if kind == "CONV_2D" else (channels, (3, 2))
         kernel = draw(outputs, *size, channels) if kind == "CONV_2D" else draw(1, *size, channels)
-        rows, columns = (
-            length(*sizes, padding) for sizes in zip(SHAPE[1:3], size, strides, dilations, strict=True)
-        )
+        rows, columns = (length(*sizes, padding) for sizes in zip(SHAPE[1:3], size, strides, dilations, strict=True))
         options = convolution_options(
             kind=kind, padding=padding, strides=strides, dilations=dilations, activation=activation
         )

@@ -72,9 +72,7 @@ def expected_scores(images):
 def one(path, kind, *, inputs=(0,), options=None, tensors=(), shape=(1, 4, 6, 2), **changes):
     """Write a file of one operation, on images and these further tensors; its result is the last tensor."""
     whole = [computed("images", *shape), *tensors, computed("result", 1)]
-    operation = TinyOperation(
-        kind=kind, inputs=inputs, outputs=[len(whole) - 1], options=options or {}, **changes
-    )
+    operation = TinyOperation(kind=kind, inputs=inputs, outputs=[len(whole) - 1], options=options or {}, **changes)
     return write(path, whole, [operation], inputs=[0], outputs=[len(whole) - 1])
 
 
@@ -183,7 +181,11 @@ SIZE = constant("size", np.array([4, 4], np.int32))
             {"inputs": [0, 1], "tensors": [WEIGHTS], "options": convolution_options(padding=2)},
             "its padding must be one of SAME, VALID, 0 or 1, got 2",
         ),
-        ("ADD", {"inputs": [0, 0], "options": {0: ("Int8", 5)}}, "its activation must be one of none, .* 0 to 4, got 5"),
+        (
+            "ADD",
+            {"inputs": [0, 0], "options": {0: ("Int8", 5)}},
+            "its activation must be one of none, .* 0 to 4, got 5",
+        ),
         (
             "FULLY_CONNECTED",
             {"inputs": [0, 1], "tensors": [FLAT], "options": {1: ("Int8", 1)}},
@@ -254,7 +256,9 @@ def test_weights_of_two_layouts_are_refused(tmp_path):
         for place, kind in enumerate(["CONV_2D", "DEPTHWISE_CONV_2D"])
     ]
     path = write(tmp_path / "shared", tensors, operations, inputs=[0], outputs=[2, 3])
-    with pytest.raises(ValueError, match="operation 1, DEPTHWISE_CONV_2D, of .* must have weights of its own, got 'wei"):
+    with pytest.raises(
+        ValueError, match="operation 1, DEPTHWISE_CONV_2D, of .* must have weights of its own, got 'wei"
+    ):
         read_tflite(path)
 
 
@@ -294,8 +298,9 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     }
     for damaged, message in cases.items():
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=f"path must be a whole TFLite file, got {len(damaged)} bytes in .* of which "
-                           f"({message})") as error:
+        with pytest.raises(
+            ValueError, match=f"path must be a whole TFLite file, got {len(damaged)} bytes in .* of which ({message})"
+        ) as error:
             read_tflite(path)
         assert "\n" not in str(error.value)
 
@@ -321,7 +326,9 @@ def test_a_tensor_of_another_size_is_refused(tmp_path):
 
 
 def test_images_of_another_size_are_refused(tiny):
-    with pytest.raises(ValueError, match=r"images must have the shape \[b, 4, 6, 2\], got \[3, 6, 4, 2\]. Crop and res"):
+    with pytest.raises(
+        ValueError, match=r"images must have the shape \[b, 4, 6, 2\], got \[3, 6, 4, 2\]. Crop and res"
+    ):
         tiny(tiny.params, IMAGES.swapaxes(1, 2))
     with pytest.raises(ValueError, match=r"images must have the shape \[b, 4, 6, 2\], got none"):
         tiny(tiny.params)

@@ -33,7 +33,9 @@ def positions(window, lengths, size):
             before = max((count - 1) * stride + reach - length, 0) // 2
         else:
             count, before = (length - reach) // stride + 1, 0
-        results.append([[place * stride + weight * dilation - before for weight in range(side)] for place in range(count)])
+        results.append(
+            [[place * stride + weight * dilation - before for weight in range(side)] for place in range(count)]
+        )
     return results
 
 
@@ -42,11 +44,15 @@ def reads(window, images, size):
     lengths = images.shape[1:3]
     rows, columns = positions(window, lengths, size)
     for (y, down), (x, right) in itertools.product(enumerate(rows), enumerate(columns)):
-        yield y, x, [
-            (r, q, i, j)
-            for (r, i), (q, j) in itertools.product(enumerate(down), enumerate(right))
-            if 0 <= i < lengths[0] and 0 <= j < lengths[1]
-        ]
+        yield (
+            y,
+            x,
+            [
+                (r, q, i, j)
+                for (r, i), (q, j) in itertools.product(enumerate(down), enumerate(right))
+                if 0 <= i < lengths[0] and 0 <= j < lengths[1]
+            ],
+        )
 
 
 def sizes(window, images, size):
@@ -99,7 +105,9 @@ def test_depthwise_convolution_is_the_loop(window, each):
     np.testing.assert_allclose(found, loop_convolution(images, whole, window), atol=1e-5)
 
 
-@pytest.mark.parametrize(("padding", "size", "strides"), [("SAME", 2, 2), ("SAME", 3, 2), ("VALID", 3, 2), ("VALID", 2, 3)])
+@pytest.mark.parametrize(
+    ("padding", "size", "strides"), [("SAME", 2, 2), ("SAME", 3, 2), ("VALID", 3, 2), ("VALID", 2, 3)]
+)
 def test_transposed_convolution_is_the_transpose_of_the_convolution(padding, size, strides):
     """For all results z and images x: <conv(z), x> = <z, transposed(x)>."""
     window = Window(padding=padding, strides=(strides, strides))

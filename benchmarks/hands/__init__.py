@@ -1,0 +1,1 @@
+"""Hands: cameras, networks, scenes and what a student learns."""
