@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-
 Kept = Literal["corners", "corner_centers", "first_center"]
 """Points that stay in place: the corners of an image, the centres of its corner pixels, or that of its first pixel."""
 

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Literal, get_args
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.typing import Params
