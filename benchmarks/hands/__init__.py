@@ -1,1 +1,1 @@
-"""Hands: cameras, networks, scenes and what a student learns."""
+"""Benchmarks of hands in three dimensions."""

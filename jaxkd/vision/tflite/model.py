@@ -60,15 +60,15 @@ class TFLiteModel:
     inputs: tuple[Described, ...]
     outputs: tuple[Described, ...]
     params: Params
-    """Weights and biases by their names in the file, of float32; the weights of a convolution are [rows, columns, i, o],
-    those of a matrix [i, o]."""
+    """Weights and biases by their names in the file, of float32; the weights of a convolution are [rows, columns, i,
+    o], those of a matrix [i, o]."""
     steps: tuple[_Step, ...]
     input_indices: tuple[int, ...]
     output_indices: tuple[int, ...]
     names: Mapping[int, str]
     """Names of the parameters by the tensors' indices."""
 
-    def __call__(self, params: Params, *images: Float[Array, "b *shape"]) -> dict[str, Array]:
+    def __call__(self, params: Params, *images: Float[Array, "b ..."]) -> dict[str, Array]:
         """Return the outputs by their names.
 
         Args:
@@ -154,8 +154,8 @@ def _model(graph: Graph, path: Path) -> TFLiteModel:
         computed.add(step.output)
     if missing := [index for index in graph.outputs if index not in computed]:
         raise ValueError(
-            f"an output of {path} must be computed from its inputs, got {graph.tensors[missing[0]].name!r}. The file is "
-            "damaged: download it again."
+            f"an output of {path} must be computed from its inputs, got {graph.tensors[missing[0]].name!r}. The file "
+            "is damaged: download it again."
         )
     read = sorted({index for step in steps for index in step.inputs if index in constants})
     names = dict(zip(read, _unique_names([constants[index].name for index in read]), strict=True))

@@ -19,27 +19,11 @@ VERSION = 3
 IDENTIFIER = b"TFL3"
 
 _DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float16), 2: np.dtype(np.int32)}
-_TYPE_NAMES = [
-    "FLOAT32",
-    "FLOAT16",
-    "INT32",
-    "UINT8",
-    "INT64",
-    "STRING",
-    "BOOL",
-    "INT16",
-    "COMPLEX64",
-    "INT8",
-    "FLOAT64",
-    "COMPLEX128",
-    "UINT64",
-    "RESOURCE",
-    "VARIANT",
-    "UINT32",
-    "UINT16",
-    "INT4",
-    "BFLOAT16",
-]
+_TYPES = (
+    "FLOAT32 FLOAT16 INT32 UINT8 INT64 STRING BOOL INT16 COMPLEX64 INT8 FLOAT64 COMPLEX128 UINT64 RESOURCE VARIANT "
+    "UINT32 UINT16 INT4 BFLOAT16"
+)
+_TYPE_NAMES = _TYPES.split()
 
 _Any = TypeVar("_Any")
 

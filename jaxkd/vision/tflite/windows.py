@@ -1,6 +1,7 @@
 """Windows that slide over images, with TensorFlow's two kinds of padding."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 Padding = Literal["SAME", "VALID"]
@@ -21,7 +22,7 @@ class Window:
         if min(*self.strides, *self.dilations) < 1:
             raise ValueError(f"strides and dilations must be at least 1, got {self.strides} and {self.dilations}.")
 
-    def pads(self, lengths: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    def pads(self, lengths: Sequence[int], size: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the zeros before and after each axis: of an odd number, the greater half comes after.
 
         Args:
