@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxkd.vision.layers.depthwise import depthwise
 from jaxkd.vision.tflite.windows import Window
 
-Activation = Literal["none", "relu", "relu_n1_to_1", "relu6", "tanh"]
+Activation = Literal["none", "relu", "relu_n1_to_1", "relu6"]
 """Function that an operation applies to its result."""
 
 _FEW = 4
@@ -36,8 +36,6 @@ def activate(values: Float[Array, "..."], activation: Activation) -> Float[Array
             return jnp.clip(values, -1, 1)
         case "relu6":
             return jnp.clip(values, 0, 6)
-        case "tanh":
-            return jnp.tanh(values)
 
 
 def convolution(

@@ -39,7 +39,8 @@ KINDS = (
 """Operations that are known here; the last is a custom one of MediaPipe, a transposed convolution with a bias."""
 
 _PADDINGS: tuple[Padding, Padding] = ("SAME", "VALID")
-_ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu_n1_to_1", "relu6", "tanh")
+# The schema has tanh and the sign too, which the runtime's kernels ignore.
+_ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu_n1_to_1", "relu6")
 _FROM_OUTPUTS, _DEPTHWISE, _MATRIX = (1, 2, 3, 0), (1, 2, 0, 3), (1, 0)
 """Axes of the weights in the order of [rows, columns, i, o], or of [i, o]; the file has those of outputs first, or one
 of length 1."""
@@ -151,7 +152,7 @@ def _activated(compute: Compute, activation: Activation) -> Compute:
 def _activation(options: Table, field: int) -> Activation:
     number = options.number(field, INT8)
     if not 0 <= number < len(_ACTIVATIONS):
-        raise ValueError(f"its activation must be one of {', '.join(_ACTIVATIONS)}, 0 to 4, got {number}")
+        raise ValueError(f"its activation must be one of {', '.join(_ACTIVATIONS)}, 0 to 3, got {number}")
     return _ACTIVATIONS[number]
 
 

@@ -183,8 +183,8 @@ SIZE = constant("size", np.array([4, 4], np.int32))
         ),
         (
             "ADD",
-            {"inputs": [0, 0], "options": {0: ("Int8", 5)}},
-            "its activation must be one of none, .* 0 to 4, got 5",
+            {"inputs": [0, 0], "options": {0: ("Int8", 4)}},
+            "its activation must be one of none, .* 0 to 3, got 4",
         ),
         (
             "FULLY_CONNECTED",
