@@ -20,7 +20,7 @@ BOOL = number_types.BoolFlags
 _FIRST_SLOT, _SLOT_SIZE, _OFFSET_SIZE = 4, 2, 4
 
 
-class Table:
+class FlatTable:
     """Table in the bytes of a file; fields are read by their number in the schema, and may be absent."""
 
     def __init__(self, content: bytes, position: int):
@@ -49,14 +49,14 @@ class Table:
             start, length = self._table.Vector(offset), self._table.VectorLen(offset)
             return np.frombuffer(self._content, np.dtype(dtype).newbyteorder("<"), count=length, offset=start)
 
-    def table(self, field: int) -> "Table | None":
+    def table(self, field: int) -> "FlatTable | None":
         """Return a table, also one of a union; None if it is absent."""
         with _within_file():
             if (offset := self._offset(field)) is None:
                 return None
-            return Table(self._content, self._table.Indirect(self._table.Pos + offset))
+            return FlatTable(self._content, self._table.Indirect(self._table.Pos + offset))
 
-    def tables(self, field: int) -> "list[Table]":
+    def tables(self, field: int) -> "list[FlatTable]":
         """Return the tables of a vector, none if it is absent."""
         with _within_file():
             if (offset := self._offset(field)) is None:
@@ -64,20 +64,20 @@ class Table:
             start = self._table.Vector(offset)
             count = len(self.array(field, np.uint32))
             places = range(start, start + count * _OFFSET_SIZE, _OFFSET_SIZE)
-            return [Table(self._content, self._table.Indirect(place)) for place in places]
+            return [FlatTable(self._content, self._table.Indirect(place)) for place in places]
 
     def _offset(self, field: int) -> int | None:
         return self._table.Offset(_FIRST_SLOT + _SLOT_SIZE * field) or None
 
 
-def root(content: bytes) -> Table:
+def root(content: bytes) -> FlatTable:
     """Return the table that a file begins with.
 
     Raises:
         ValueError: a place outside of the file.
     """
     with _within_file():
-        return Table(content, table.Table(content, 0).Indirect(0))
+        return FlatTable(content, table.Table(content, 0).Indirect(0))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from jaxkd.vision.layers.resizing import resize
 from jaxkd.vision.tflite import operations
-from jaxkd.vision.tflite.flatbuffer import BOOL, INT8, INT32, Table
+from jaxkd.vision.tflite.flatbuffer import BOOL, INT8, INT32, FlatTable
 from jaxkd.vision.tflite.operations import Activation
 from jaxkd.vision.tflite.schema import Operation, Tensor
 from jaxkd.vision.tflite.windows import Padding, Window
@@ -48,7 +48,7 @@ of length 1."""
 _CUSTOM_PADDINGS: dict[int, Padding] = {1: "SAME", 2: "VALID"}
 _CUSTOM_OPTIONS = struct.Struct("<iii")
 
-_DEFAULTS = Table(struct.pack("<HHi", 4, 4, 4), 4)
+_DEFAULTS = FlatTable(struct.pack("<HHi", 4, 4, 4), 4)
 """Options of an operation that names none: all have their defaults."""
 
 
@@ -149,14 +149,14 @@ def _activated(compute: Compute, activation: Activation) -> Compute:
     return lambda *arrays: operations.activate(compute(*arrays), activation)
 
 
-def _activation(options: Table, field: int) -> Activation:
+def _activation(options: FlatTable, field: int) -> Activation:
     number = options.number(field, INT8)
     if not 0 <= number < len(_ACTIVATIONS):
         raise ValueError(f"its activation must be one of {', '.join(_ACTIVATIONS)}, 0 to 3, got {number}")
     return _ACTIVATIONS[number]
 
 
-def _window(options: Table, *, dilations: int | None = None) -> Window:
+def _window(options: FlatTable, *, dilations: int | None = None) -> Window:
     """Return the window of the options; those of columns come before those of rows.
 
     Args:
@@ -183,7 +183,7 @@ def _transposed_window(options: bytes) -> Window:
     return Window(padding=_CUSTOM_PADDINGS[padding], strides=(down, right))
 
 
-def _resize(options: Table, size: tuple[int, ...]) -> Compute:
+def _resize(options: FlatTable, size: tuple[int, ...]) -> Compute:
     corners, halves = (bool(options.number(field, BOOL)) for field in (2, 3))
     if corners and halves:
         raise ValueError("only one of align_corners and half_pixel_centers must be set, got both")

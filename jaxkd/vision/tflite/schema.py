@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxkd.vision.tflite import flatbuffer
-from jaxkd.vision.tflite.flatbuffer import INT8, INT32, UINT32, Table
+from jaxkd.vision.tflite.flatbuffer import INT8, INT32, UINT32, FlatTable
 from jaxkd.vision.tflite.operator_names import CUSTOM, operator_name
 
 VERSION = 3
@@ -55,7 +55,7 @@ class Operation:
     inputs: tuple[int | None, ...]
     """Indices of tensors; None for one that is left out."""
     outputs: tuple[int, ...]
-    options: Table | None
+    options: FlatTable | None
     custom_options: bytes
 
 
@@ -97,13 +97,13 @@ def parse(content: bytes) -> Graph:
     )
 
 
-def _operator(code: Table) -> tuple[str, int]:
+def _operator(code: FlatTable) -> tuple[str, int]:
     # Numbers beyond 127 did not fit into the older field.
     number = max(code.number(0, INT8), code.number(3, INT32))
     return (code.text(1) if number == CUSTOM else operator_name(number)), code.number(2, INT32, 1)
 
 
-def _tensor(table: Table, buffers: list[Table]) -> Tensor:
+def _tensor(table: FlatTable, buffers: list[FlatTable]) -> Tensor:
     name, number = table.text(3), table.number(1, INT8)
     shape = tuple(int(length) for length in table.array(0, np.int32))
     content = _item(buffers, table.number(2, UINT32), "buffer").array(0, np.uint8)
@@ -120,7 +120,7 @@ def _tensor(table: Table, buffers: list[Table]) -> Tensor:
     return Tensor(name=name, shape=shape, kind=kind, values=values)
 
 
-def _operation(table: Table, codes: list[tuple[str, int]], tensors: int) -> Operation:
+def _operation(table: FlatTable, codes: list[tuple[str, int]], tensors: int) -> Operation:
     kind, version = _item(codes, table.number(0, UINT32), "operator")
     inputs = (None if index == _NOTHING else index for index in table.array(1, np.int32).tolist())
     return Operation(
@@ -133,7 +133,7 @@ def _operation(table: Table, codes: list[tuple[str, int]], tensors: int) -> Oper
     )
 
 
-def _indices(table: Table, field: int, tensors: int) -> tuple[int, ...]:
+def _indices(table: FlatTable, field: int, tensors: int) -> tuple[int, ...]:
     return tuple(_checked(index, tensors) for index in table.array(field, np.int32).tolist())
 
 

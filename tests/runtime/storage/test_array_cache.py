@@ -7,8 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxkd.runtime.array_cache import ArrayCache, ArrayCacheWriter, StoredArray, disk_bytes
 from jaxkd.runtime.hidden_cache import HiddenCacheWriter
+from jaxkd.runtime.storage.array_cache import ArrayCache, ArrayCacheWriter, StoredArray, disk_bytes
 
 IDENTITY = {"teacher": "t", "data": "d"}
 ARRAYS = {
