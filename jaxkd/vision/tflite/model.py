@@ -14,7 +14,7 @@ from jaxkd.typing import Params
 from jaxkd.vision.tflite import schema
 from jaxkd.vision.tflite.reading import Compute
 from jaxkd.vision.tflite.reading import computation as computation_of
-from jaxkd.vision.tflite.schema import Graph, Operation, Tensor
+from jaxkd.vision.tflite.schema import Graph, GraphTensor, Operation
 
 _FLOATS = ("FLOAT32", "FLOAT16")
 
@@ -224,7 +224,7 @@ def _unique_names(names: list[str]) -> list[str]:
     return [name if name and names.count(name) == 1 else f"{name}:{place}" for place, name in enumerate(names)]
 
 
-def _described(tensor: Tensor) -> Described:
+def _described(tensor: GraphTensor) -> Described:
     return Described(name=tensor.name, shape=tensor.shape, dtype=tensor.kind.lower())
 
 

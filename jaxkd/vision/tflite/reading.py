@@ -14,7 +14,7 @@ from jaxkd.vision.layers.resizing import resize
 from jaxkd.vision.tflite import operations
 from jaxkd.vision.tflite.flatbuffer import BOOL, INT8, INT32, FlatTable
 from jaxkd.vision.tflite.operations import Activation
-from jaxkd.vision.tflite.schema import Operation, Tensor
+from jaxkd.vision.tflite.schema import GraphTensor, Operation
 from jaxkd.vision.tflite.windows import Padding, Window
 
 Compute = Callable[..., Array]
@@ -64,7 +64,7 @@ class Computation:
     weights."""
 
 
-def computation(operation: Operation, tensors: Sequence[Tensor | None]) -> Computation:
+def computation(operation: Operation, tensors: Sequence[GraphTensor | None]) -> Computation:
     """Return what an operation computes.
 
     Args:
@@ -190,7 +190,7 @@ def _resize(options: FlatTable, size: tuple[int, ...]) -> Compute:
     return lambda images: resize(images, (size[0], size[1]), align_corners=corners, half_pixel_centers=halves)
 
 
-def _axes(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
+def _axes(tensors: Sequence[GraphTensor | None]) -> tuple[int, ...]:
     values = tensors[0]
     rank = len(values.shape) if values is not None else 0
     axes = tuple(axis % max(rank, 1) for axis in _integers(tensors, None))
@@ -199,7 +199,7 @@ def _axes(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     return axes
 
 
-def _integers(tensors: Sequence[Tensor | None], count: int | None) -> tuple[int, ...]:
+def _integers(tensors: Sequence[GraphTensor | None], count: int | None) -> tuple[int, ...]:
     """Return the numbers of the second tensor, which the file must hold."""
     tensor = tensors[1] if len(tensors) > 1 else None
     if tensor is None or tensor.values is None or tensor.values.dtype != np.int32:

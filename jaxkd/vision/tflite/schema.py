@@ -32,7 +32,7 @@ _NOTHING = -1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Tensor:
+class GraphTensor:
     """Tensor of the file."""
 
     name: str
@@ -63,7 +63,7 @@ class Operation:
 class Graph:
     """Tensors and operations of a file, in the order of computation."""
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[GraphTensor, ...]
     operations: tuple[Operation, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -103,7 +103,7 @@ def _operator(code: FlatTable) -> tuple[str, int]:
     return (code.text(1) if number == CUSTOM else operator_name(number)), code.number(2, INT32, 1)
 
 
-def _tensor(table: FlatTable, buffers: list[FlatTable]) -> Tensor:
+def _tensor(table: FlatTable, buffers: list[FlatTable]) -> GraphTensor:
     name, number = table.text(3), table.number(1, INT8)
     shape = tuple(int(length) for length in table.array(0, np.int32))
     content = _item(buffers, table.number(2, UINT32), "buffer").array(0, np.uint8)
@@ -117,7 +117,7 @@ def _tensor(table: FlatTable, buffers: list[FlatTable]) -> Tensor:
                 f"got {len(content)}"
             )
         values = np.frombuffer(content.tobytes(), dtype.newbyteorder("<")).astype(dtype).reshape(shape)
-    return Tensor(name=name, shape=shape, kind=kind, values=values)
+    return GraphTensor(name=name, shape=shape, kind=kind, values=values)
 
 
 def _operation(table: FlatTable, codes: list[tuple[str, int]], tensors: int) -> Operation:
