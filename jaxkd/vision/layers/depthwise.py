@@ -54,16 +54,53 @@ class Depthwise(nnx.Module):
 
     def __call__(self, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Return the convolution, in the dtype of `images`."""
-        dtype = jnp.promote_types(images.dtype, jnp.float32)
-        rows, columns, _, features = self.kernel.shape
+        rows, columns = self.kernel.shape[:2]
         above, left = (self.dilation * (length // 2) for length in (rows, columns))
-        padded = jnp.pad(images, ((0, 0), (above, above), (left, left), (0, 0))).astype(dtype)
-        # One split, rather than an index for each weight, has a gradient of one concatenation.
-        weights = jax.lax.split(self.kernel[...].astype(dtype).reshape(-1, features), [1] * (rows * columns))
-        offsets = itertools.product(range(0, 2 * above + 1, self.dilation), range(0, 2 * left + 1, self.dilation))
-        bias = jnp.zeros(features, dtype) if self.bias is None else self.bias[...].astype(dtype)
-        total = bias[None, None, None]
-        for (down, right), weight in zip(offsets, weights, strict=True):
-            shifted = padded[:, down : down + images.shape[1], right : right + images.shape[2]]
-            total += shifted * weight[None, None]
-        return total.astype(images.dtype)
+        return depthwise(
+            images,
+            self.kernel[...],
+            None if self.bias is None else self.bias[...],
+            padding=((above, above), (left, left)),
+            dilations=(self.dilation, self.dilation),
+        )
+
+
+def depthwise(
+    images: Float[Array, "b h w c"],
+    kernel: Float[Array, "rows columns 1 c"],
+    bias: Float[Array, " c"] | None = None,
+    *,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    strides: tuple[int, int] = (1, 1),
+    dilations: tuple[int, int] = (1, 1),
+) -> Float[Array, "b y x c"]:
+    """Return the convolution of each channel by its kernel, as a sum of shifted products, in the dtype of `images`.
+
+    Args:
+        images: images or feature maps.
+        kernel: kernel, of the shape of a grouped convolution's.
+        bias: what is added to each channel, nothing by default.
+        padding: zeros above and below, left and right.
+        strides: distance between two outputs.
+        dilations: distance between the pixels that neighbouring weights read.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> line, kernel = jnp.arange(5.0).reshape(1, 1, 5, 1), jnp.ones((1, 3, 1, 1))
+        >>> depthwise(line, kernel, padding=((0, 0), (1, 1)), strides=(1, 2)).ravel().tolist()
+        [1.0, 6.0, 7.0]
+    """
+    dtype = jnp.promote_types(images.dtype, jnp.float32)
+    rows, columns, _, features = kernel.shape
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0))).astype(dtype)
+    (down, right), (dilated_rows, dilated_columns) = strides, dilations
+    height = (padded.shape[1] - dilated_rows * (rows - 1) - 1) // down * down + 1
+    width = (padded.shape[2] - dilated_columns * (columns - 1) - 1) // right * right + 1
+    # One split, rather than an index for each weight, has a gradient of one concatenation.
+    weights = jax.lax.split(kernel.astype(dtype).reshape(-1, features), [1] * (rows * columns))
+    total = (jnp.zeros(features, dtype) if bias is None else bias.astype(dtype))[None, None, None]
+    for (row, column), weight in zip(itertools.product(range(rows), range(columns)), weights, strict=True):
+        top, left = row * dilated_rows, column * dilated_columns
+        shifted = padded[:, top : top + height : down, left : left + width : right]
+        total += shifted * weight[None, None]
+    return total.astype(images.dtype)
