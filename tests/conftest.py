@@ -1,7 +1,9 @@
 """The environment of the tests: eight CPU devices, shapes that are checked."""
 
 import collections
+import functools
 import gc
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -116,9 +118,37 @@ def pytest_collection_finish() -> None:
 
     Tracing makes so many objects that Python's own threshold has it collect all the time.
     """
+    _share_contexts()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+PROGRAMS_OF_A_CONTEXT = 100
+"""An MLIR context keeps the types, names and constants of all programs that were lowered in it."""
+
+
+def _share_contexts() -> None:
+    """Lower many programs in one MLIR context: to make and to free one takes longer than to lower a small program.
+
+    A context may hold any number of modules, also of several threads, and a program's cache key does not depend on it.
+    What is lowered while another program is, as constants are, has a context of its own: within a context, operations
+    are inserted where the program that is being lowered has got to.  JAX has no option for this.
+    """
+    from jax._src.interpreters import mlir
+
+    make = mlir.make_ir_context
+    shared = functools.lru_cache(maxsize=1)(lambda _: make())
+    programs = itertools.count()
+
+    def context() -> mlir.ir.Context:
+        try:
+            within_another = mlir.ir.Context.current is not None
+        except ValueError:  # there is none
+            within_another = False
+        return make() if within_another else shared(next(programs) // PROGRAMS_OF_A_CONTEXT)
+
+    mlir.make_ir_context = context
 
 
 MOST_MAPS = 5_000

@@ -19,7 +19,9 @@ from jaxkd.runtime.program import INTERRUPTED
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study, run_study
 from jaxkd.study.summary import write_summary
-from tests.training.test_loop import assert_bitwise, stop_at
+from tests.training.test_loop import assert_bitwise, one_step_for_equal_runs, stop_at
+
+__all__ = ["one_step_for_equal_runs"]
 
 OPTIONS = {
     "train": (

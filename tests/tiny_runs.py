@@ -133,11 +133,16 @@ def _compiled(recipe):
     return jax.jit(_loss(recipe))
 
 
+_hidden_states = jax.jit(decoder.hidden_states, static_argnames=("config", "remat", "backend"))
+"""Traced once for an architecture and its shapes, however many recipes compare what it returns."""
+
+
 def _loss(recipe):
     def loss(params, frozen, variables, batch, counts):
         given = variables.replace(params=params, frozen=frozen)
-        given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
-        output = recipe.loss(given, batch, counts, jax.random.key(1))
+        with unittest.mock.patch.object(decoder, "hidden_states", _hidden_states):
+            given = given.replace(derived=jax.lax.stop_gradient(recipe.prepare(given)))
+            output = recipe.loss(given, batch, counts, jax.random.key(1))
         return output.loss, output
 
     return loss

@@ -45,6 +45,14 @@ def build(tiny, method, **changes):
     return tiny.cross(method, **{"kd_rate": 0.3} | OPTIONS[method] | changes)
 
 
+def loss_of(tiny, recipe, batch):
+    """Loss, its output and the variables; of the recipe that a method's tests share, by their program."""
+    if recipe != build(tiny, type(recipe)):
+        return loss_alone(recipe, batch)
+    value, output, _, variables = loss_and_gradients(recipe, batch)
+    return value, output, variables
+
+
 def logits_and_parts(recipe, variables, batch):
     """Hidden states of both sides, their float64 logits, and the places of each example's targets on both sides."""
     student = oracle.hiddens(recipe.student.config(), variables.params["student"], batch.student)
@@ -76,7 +84,7 @@ def float64(leaf):
 )
 def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, head_fit):
     recipe = build(tiny, DSKDv2ETA, normalisation=normalisation, head_fit=head_fit)
-    value, output, variables = loss_alone(recipe, batch)
+    value, output, variables = loss_of(tiny, recipe, batch)
     student, teacher, examples = logits_and_parts(recipe, variables, batch)
     shared = vocabulary.relation(recipe.student, recipe.teacher)
     heads = [float64(one.head.weight).T for one in (student, teacher)]
@@ -389,13 +397,14 @@ def test_a_run_with_a_cache_equals_one_with_a_live_teacher(tiny, tmp_path, metho
 
 
 # What the vocabularies share is part of the compiled step of ALM and GOLD, which cannot be planned without it.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "mesh"),
     [
         (DSKDv2ETA, MeshShape(data=1)),
-        pytest.param(DSKDCrossAttention, MeshShape(data=1), marks=pytest.mark.slow),
-        pytest.param(ULD, MeshShape(data=1), marks=pytest.mark.slow),
-        pytest.param(MinED, MeshShape(data=2, fsdp=2), marks=pytest.mark.slow),
+        (DSKDCrossAttention, MeshShape(data=1)),
+        (ULD, MeshShape(data=1)),
+        (MinED, MeshShape(data=2, fsdp=2)),
     ],
 )
 def test_a_run_is_planned_without_files(tiny, tmp_path, method, mesh):

@@ -63,7 +63,10 @@ def test_the_first_version_equals_float64_numpy(tiny, tiny_batch):
 )
 def test_the_second_version_equals_float64_numpy(tiny, tiny_batch, normalisation, head_fit):
     recipe, batch = build(tiny, "dskdv2", normalisation=normalisation, head_fit=head_fit), tiny_batch
-    value, output, variables = loss_alone(recipe, batch)
+    if recipe == build(tiny, "dskdv2"):  # by the program that other tests share
+        value, output, _, variables = loss_and_gradients(recipe, batch)
+    else:
+        value, output, variables = loss_alone(recipe, batch)
     student, teacher = both_hiddens(recipe, variables, batch)
     heads = [np.asarray(one.head.weight, np.float64).T for one in (student, teacher)]
     ours, theirs = (head - head.mean(1, keepdims=True) if head_fit == "centred" else head for head in heads)

@@ -56,8 +56,10 @@ def one_length(monkeypatch):
     "method",
     [
         DSKDv2ETA,
-        DSKDCrossAttention,
-        *(pytest.param(method, marks=pytest.mark.slow) for method in (LogitKD, DSKD, DSKDv2, MinED, ULD)),
+        *(
+            pytest.param(method, marks=pytest.mark.slow)
+            for method in (LogitKD, DSKD, DSKDv2, DSKDCrossAttention, MinED, ULD)
+        ),
     ],
     ids=lambda method: method.__name__,
 )
@@ -228,7 +230,9 @@ def test_a_student_that_writes_nothing_but_the_end_is_aligned_at_the_end(on_poli
     assert empty.student_spans.tolist() == empty.teacher_spans.tolist() == [[0, 1]]
 
 
-@pytest.mark.parametrize("method", [LogitKD, DSKDv2ETA, MinED], ids=lambda method: method.__name__)
+@pytest.mark.parametrize(
+    "method", [LogitKD, DSKDv2ETA, pytest.param(MinED, marks=pytest.mark.slow)], ids=lambda method: method.__name__
+)
 def test_answers_that_are_hardly_text_are_learnt_without_harm(on_policy, one_length, method):
     """Nothing but the end, no end, and half a character, in a batch of their own each."""
     recipe = on_policy(method)

@@ -51,6 +51,13 @@ def diverging(found, state=0):
     return with_shown(found, forecast=forecast, low=np.where(np.isfinite(forecast), found.shown.low, np.nan))
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave figures out of pages, for tests of their text: drawing takes nearly all of the time."""
+    for name in FIGURES:
+        monkeypatch.setattr(discovery_figures, name, lambda found: "<svg></svg>")
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     return write(tmp_path_factory.mktemp("report"), discovered())
@@ -76,6 +83,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page):
         (None, "How often such intervals hold what is true was not tried."),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_how_often_intervals_hold_is_said(tmp_path, coverage, said):
     assert said in write(tmp_path, discovered(states=1, coverage=coverage))
 
@@ -118,7 +126,7 @@ def test_without_units_there_are_no_brackets_and_no_column(tmp_path):
         assert "[" not in "".join(texts(svg))
 
 
-def test_checks_differ_in_more_than_colour(tmp_path, page):
+def test_checks_differ_in_more_than_colour(page, undrawn, tmp_path):
     assert page.count("✓") == 2
     assert "✗" not in page
     worse = Check(question="Is a state hidden?", found="the past explains 0.3", bar="at most 0.005", holds=False)
@@ -131,7 +139,7 @@ def test_checks_differ_in_more_than_colour(tmp_path, page):
     assert "Is a state hidden? the past explains 0.3 (to hold: at most 0.005)" in text
 
 
-def test_the_verdict_comes_first(tmp_path, page):
+def test_the_verdict_comes_first(page, undrawn, tmp_path):
     assert page.index("Equations found for all.") < page.index("Equations</h2>")
     assert '<div class="verdict holds">' in page
     verdict = ("No equation found for prey, because of & in it; try more.",)
@@ -176,7 +184,9 @@ def test_text_is_escaped(tmp_path):
 
 
 def test_a_report_replaces_the_one_before_and_is_the_same_for_the_same_data(tmp_path, page):
-    assert write(tmp_path, discovered()) == write(tmp_path, discovered()) == page
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.html").write_text("the one before" * 100_000)
+    assert write(tmp_path, discovered()) == page
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
 
 

@@ -143,9 +143,7 @@ def test_what_is_no_problem_is_refused():
 @pytest.mark.parametrize(
     "system",
     [
-        pytest.param(
-            system, id=system.name, marks=() if system in (systems.VAN_DER_POL, systems.LORENZ) else pytest.mark.slow
-        )
+        pytest.param(system, id=system.name, marks=() if system == systems.LORENZ else pytest.mark.slow)
         for system in systems.SYSTEMS
     ],
 )

@@ -36,16 +36,27 @@ norms and softmax.  An extra key, or a missing part of a sum, is off by 1e-2."""
 
 
 @functools.cache
-def unpadded(config, dtype=np.float32):
+def unpadded(config):
     """Parameters, three rows of six tokens, and their logits."""
-    params = jax.tree.map(lambda leaf: leaf.astype(dtype), tiny.random_params(config))
-    tokens = tiny.random_tokens(config, 3, 6)
-    with jax.enable_x64(dtype == np.float64):
-        return params, tokens, np.asarray(tiny.logits(config, params, tokens))
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 3, 6)
+    return params, tokens, np.asarray(tiny.logits(config, params, tokens))
 
 
 COLUMNS = 18
 """Number of columns of the two rows that `read` takes: one shape, so that a family is compiled once."""
+
+
+@functools.cache
+def whole(config):
+    """Parameters, four rows without padding, and their logits, in float64.
+
+    Of a row's first tokens alone the logits are the same: nothing later is seen.
+    """
+    params = jax.tree.map(lambda leaf: leaf.astype(np.float64), tiny.random_params(config))
+    tokens = tiny.random_tokens(config, 4, COLUMNS)
+    positions = np.tile(np.arange(COLUMNS, dtype=np.int32), (2, 1))
+    found = [read(config, params, rows, positions, np.ones_like(positions))[0] for rows in np.split(tokens, 2)]
+    return params, tokens, np.concatenate(found)
 
 
 def read(config, *inputs):
@@ -135,9 +146,8 @@ def test_the_head_reads_its_own_parameters_alone(tied):
 
 
 def test_packed_rows_equal_single_ones(any_config):
-    params, tokens, alone = unpadded(any_config, np.float64)
+    params, tokens, alone = whole(any_config)
     packed, positions, segment_ids = np.zeros((3, 2, COLUMNS), np.int32)
-    # Of a row's first tokens alone the logits are the same: nothing later is seen.
     rows = [(0, 5), (1, 4), (2, 6)], [(2, 6), (0, 5), (1, 4)]
     places = [
         (row, np.s_[start : start + length], single, length)
@@ -154,18 +164,18 @@ def test_packed_rows_equal_single_ones(any_config):
 
 
 def test_padding_on_either_side_changes_nothing(any_config):
-    params, tokens, plain = unpadded(any_config, np.float64)
+    params, tokens, plain = whole(any_config)
     for before in (0, 12, 5):
         pad = ((0, 0), (before, COLUMNS - 6 - before))
-        padded_tokens, segment_ids = np.pad(tokens[:2], pad), np.pad(np.ones((2, 6), np.int32), pad)
+        padded_tokens, segment_ids = np.pad(tokens[:2, :6], pad), np.pad(np.ones((2, 6), np.int32), pad)
         positions = np.pad(np.tile(np.arange(6, dtype=np.int32), (2, 1)), pad)
         padded, *_ = read(any_config, params, padded_tokens, positions, segment_ids)
-        np.testing.assert_allclose(padded[:, before : before + 6], plain[:2], atol=ROUNDING * np.abs(plain).max())
+        np.testing.assert_allclose(padded[:, before : before + 6], plain[:2, :6], atol=ROUNDING * np.abs(plain).max())
 
 
 def test_rows_of_one_segment_need_no_segment_ids(config):
-    params, *_ = unpadded(config, np.float64)
-    tokens = tiny.random_tokens(config, 2, COLUMNS)
+    params, tokens, _ = whole(config)
+    tokens = tokens[:2]
     positions = np.tile(np.arange(COLUMNS, dtype=np.int32), (2, 1))
     without = jax.jit(functools.partial(decoder.hidden_states, config, segment_ids=None))
     with jax.enable_x64(True):
@@ -178,7 +188,7 @@ def test_rows_of_one_segment_need_no_segment_ids(config):
 
 
 def test_padding_is_finite_and_gets_no_gradient(any_config):
-    params, *_ = unpadded(any_config, np.float64)
+    params, *_ = whole(any_config)
     # Each token once: its row of the embedding is its own.
     tokens = np.arange(2 * COLUMNS, dtype=np.int32).reshape(2, COLUMNS)
     positions = np.tile(np.arange(COLUMNS, dtype=np.int32), (2, 1))
