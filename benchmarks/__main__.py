@@ -11,6 +11,7 @@ from benchmarks.dynamics import (
     time_to_target,
 )
 from benchmarks.faults import kills
+from benchmarks.hands import hands
 from benchmarks.losses import losses_accuracy, losses_gpu, losses_memory, losses_speed, shared_head
 from benchmarks.methods import (
     aligndistil_memory,
@@ -59,6 +60,7 @@ BENCHMARKS = (
     segmentation_networks.BENCHMARK,
     segmentation.BENCHMARK,
     detection.BENCHMARK,
+    hands.BENCHMARK,
 )
 
 if __name__ == "__main__":

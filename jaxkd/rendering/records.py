@@ -1,4 +1,4 @@
-"""What is seen, what lights it, and its image."""
+"""Records of rendering: what a pixel sees, the light, and the image."""
 
 import dataclasses
 

@@ -1,0 +1,18 @@
+"""Hands in three dimensions: cameras, metrics, the teacher's networks beside LiteRT, and images of a hand."""
+
+from benchmarks import environment
+from benchmarks.hands import cameras, metrics, rendering, tflite
+from benchmarks.row import Benchmark, Measured
+
+
+def measure(quick: bool) -> Measured:
+    """Measure all of it; quick: fewer pixels, sequences and images, and hardly a timing."""
+    rows = [row for part in (cameras, metrics, tflite, rendering) for row in part.rows(quick)]
+    return Measured(rows=tuple(rows), environment=environment.here())
+
+
+BENCHMARK = Benchmark(
+    name="hands",
+    summary="cameras beside OpenCV, metrics beside loops, TFLite files beside LiteRT; the time of an image of a hand",
+    measure=measure,
+)
