@@ -30,7 +30,7 @@ class Similarity:
 
 
 def minimal_rotation(start: Float[Array, "*b 3"], end: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
-    """Return the rotation by the smallest angle with R start / |start| = end / |end|.
+    """Return the rotation by the smallest angle with R start / ||start|| = end / ||end||.
 
     R = I + [v] + [v]^2 / (1 + c), with v = start x end and c = start . end of the unit vectors; [v] x = v x x.
 
@@ -75,7 +75,7 @@ def minimal_rotation(start: Float[Array, "*b 3"], end: Float[Array, "*b 3"]) -> 
 
 
 def rotation_error(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b"]:
-    """Return max |R^T R - I|, or infinity where the determinant is not positive: 0 for a rotation matrix.
+    """Return max abs(R^T R - I), or infinity where the determinant is not positive: 0 for a rotation matrix.
 
     Args:
         rotation: matrices.
@@ -201,7 +201,7 @@ def to_camera(
 def fit_similarity(
     points: Float[Array, "*b n 3"], target: Float[Array, "*b n 3"], *, mask: Bool[Array, "*b n"]
 ) -> Similarity:
-    """Return the scale s, rotation R and translation t with the least sum of |s R x + t - y|^2 over the mask.
+    """Return the scale s, rotation R and translation t with the least sum of ||s R x + t - y||^2 over the mask.
 
     Args:
         points: x; values outside the mask may be anything, NaN included.
@@ -232,7 +232,7 @@ def fit_similarity(
 def fit_rigid(
     points: Float[Array, "*b n 3"], target: Float[Array, "*b n 3"], *, mask: Bool[Array, "*b n"]
 ) -> Similarity:
-    """Return the rotation R and translation t with the least sum of |R x + t - y|^2 over the mask; the scale is 1.
+    """Return the rotation R and translation t with the least sum of ||R x + t - y||^2 over the mask; the scale is 1.
 
     Args:
         points: x; values outside the mask may be anything, NaN included.

@@ -59,8 +59,8 @@ def draw(
         culling: as `rasterize` has it; "back" saves no time.
 
     Returns:
-        ObjectLayer of [h, w] pixels, in float32 or wider.  It has no gradients: for those, take
-        `rasterize` and `interpolate`.
+        Light, coverage and depth of [h, w] pixels, in float32 or wider, without gradients; `rasterize` and `interpolate`
+        have them.
 
     Raises:
         ValueError: shapes that do not agree, another number of `samples`, a `near` that is not positive and finite, or

@@ -97,7 +97,7 @@ def perspective_crop(
 def crop_camera_from_points(
     points: Float[Array, "n 3"], *, size: int, mask: Bool[Array, " n"] | None = None, mirror: bool = False
 ) -> CropCamera:
-    """Return the camera that looks at the centre of the points' box, f = 0.95 ((size - 1) / 2) / max(|x/z|, |y/z|).
+    """Return the camera that looks at the centre of the points' box, f = 0.95 (size - 1) / (2 max(abs(x/z), abs(y/z))).
 
     Args:
         points: in camera coordinates, in metres, on the host or traced.

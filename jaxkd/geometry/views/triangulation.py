@@ -48,7 +48,7 @@ def triangulate(
     translations: Float[Array, "*b v 3"],
     confidences: Float[Array, "*b v n"],
 ) -> Float[Array, "*b n 3"]:
-    """Return the X with the least sum_v w_v^2 |d_v x (X - t_v)|^2: confidence-weighted linear triangulation of rays.
+    """Return the X with the least sum_v w_v^2 ||d_v x (X - t_v)||^2: confidence-weighted linear triangulation of rays.
 
     The equations d x (R^T (X - t)) = 0 are those of the direct linear transform; with unit vectors d their residual is
     the distance from X to the ray, in metres, so that no view counts more for a point in its corner than in its centre,
