@@ -59,8 +59,8 @@ def draw(
         culling: as `rasterize` has it; "back" saves no time.
 
     Returns:
-        Light, coverage and depth of [h, w] pixels, in float32 or wider, without gradients; `rasterize` and `interpolate`
-        have them.
+        Light, coverage and depth of [h, w] pixels, in float32 or wider, without gradients, which `rasterize` and
+        `interpolate` have.
 
     Raises:
         ValueError: shapes that do not agree, another number of `samples`, a `near` that is not positive and finite, or
