@@ -1,6 +1,6 @@
 """Draw ShaPE's weights of drawn pairs of images, by day, by night, in heat, and where both modalities are weak.
 
-python -m benchmarks.detection.plot_weights docs/_static/shape_weights.png
+python -m benchmarks.detection.plot_weights docs/_static/shape_weights.webp
 """
 
 import argparse
@@ -18,9 +18,6 @@ from jaxkd.data.images.scenes.conditions import Condition
 from jaxkd.data.images.scenes.source import ThermalScenes
 from jaxkd.vision.fusion import EdgeNorm
 
-COLOURS = 128
-"""Colours of the drawing."""
-
 NORMS: dict[str, EdgeNorm] = {"weight, as released": "l2", "weight, no norm": "none"}
 
 
@@ -35,9 +32,9 @@ class Weighed:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a PNG file."""
+    """Write an image file."""
     parser = argparse.ArgumentParser(description="Draw ShaPE's weights by condition.")
-    parser.add_argument("to", type=Path, help="PNG file to write")
+    parser.add_argument("to", type=Path, help="image to write, in a format that its ending names")
     given = parser.parse_args(arguments)
     pairs = weighed(ThermalScenes(train=0, validation=0, test=4 * len(get_args(Condition))))
     draw(pairs, given.to)
@@ -85,8 +82,7 @@ def draw(pairs: Sequence[Weighed], path: Path) -> None:
         one.set_title(title, fontsize=11)
     figure.colorbar(ScalarMappable(norm=scale, cmap="PuOr_r"), ax=axes, shrink=0.6, label="weight of the visible image")
     canvas.draw()
-    # A palette makes the file a quarter as large.
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(COLOURS).save(path, optimize=True)
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(path, quality=90)
 
 
 if __name__ == "__main__":
