@@ -230,7 +230,7 @@ def test_a_camera_of_numpy_arrays_is_the_same_and_stacks_under_vmap():
     found = jitted(jax.vmap(project))(stacked, xyz)
     for camera, one, expected in zip(cameras, xyz, found, strict=True):
         np.testing.assert_allclose(guarded(camera, one, [[0, 0]])[0][0], expected, rtol=1e-5, atol=1e-4)
-    one = guarded(jax.device_get(cameras[0]), xyz[0], [[0, 0]])[0][0]
+    one = guarded(jax.tree.map(jnp.asarray, cameras[0]), xyz[0], [[0, 0]])[0][0]
     np.testing.assert_allclose(one, found[0], rtol=1e-5, atol=1e-4)
 
 
