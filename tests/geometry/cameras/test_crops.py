@@ -1,5 +1,7 @@
 """Crops as cameras: their homography, their centre, labels there and back, and the images that they see."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from jaxkd.geometry.cameras import (
     homography,
     perspective_crop,
 )
+from tests.geometry.cameras import calibrations
 from tests.geometry.cameras.calibrations import calibration
 from tests.losses.compiled import jitted
 
@@ -162,23 +165,22 @@ def test_points_fill_their_crop(mirror):
     np.testing.assert_allclose(mirrored[:, 0] - 48, 48 - pixels[:, 0], atol=1e-3)
 
 
-def seen(camera, pixels, centre):
-    """What a crop sees of an image whose colour is a smooth function of the direction."""
-    image = 100 * jnp.sin(3 * camera.unproject(pixels))
-    crop = perspective_crop(camera, centre, 100.0, resolution=32)
-    return crop, *crop_image(image, camera=camera, crop=crop, size=(40, 32))
-
-
 def test_an_image_seen_through_a_lens_is_that_of_the_pinhole():
+    """An image whose colour is a smooth function of the pixel, and so of the direction."""
+
+    def colour(pixels):
+        return 100 * np.sin(pixels @ [[1 / 60, 0, 1 / 90], [0, 1 / 60, 1 / 90]])
+
     camera = calibration("Fisheye62")
-    y, x = np.mgrid[:480, :636]
-    pixels = np.stack([x, y], axis=-1).astype(np.float32)
-    crop, found, inside = jitted(seen)(camera, pixels, np.float32([450, 300]))
+    crop, *_ = jitted(fisheye_crop)(camera, np.float32([450, 300]) + CORNERS, np.float32(80.0))
+    smaller = Pinhole(focal=crop.camera.focal / 4, centre=crop.camera.centre / 4)
+    image = colour(np.stack(np.mgrid[:480, :636][::-1], axis=-1)).astype(np.float32)
+    crop = dataclasses.replace(crop, camera=smaller)
+    found, inside = jitted(crop_image, size=(40, 32))(image, camera=camera, crop=crop)
     assert inside.all()
-    y, x = np.mgrid[:32, :40]
-    pixels = (np.stack([x, y], axis=-1) - crop.camera.centre) / crop.camera.focal
+    pixels = (np.stack(np.mgrid[:32, :40][::-1], axis=-1) - smaller.centre) / smaller.focal
     turned = np.concatenate([pixels, np.ones((32, 40, 1))], axis=-1) @ crop.rotation
-    expected = 100 * np.sin(3 * turned / np.linalg.norm(turned, axis=-1, keepdims=True))
+    expected = colour(calibrations.project("Fisheye62", turned.reshape(-1, 3))).reshape(found.shape)
     np.testing.assert_allclose(found, expected, atol=0.02)
     assert np.ptp(expected) > 50
 

@@ -18,36 +18,49 @@ CORNERS = {"Pinhole": 53, "BrownConrady": 47, "Rational8": 61, "Fisheye62": 83}
 """Angle from the axis in the corner of the frame, in degrees."""
 
 
-# Under `jit`, so that a program that calls them several times traces them once.
 project = jax.jit(lambda camera, points: camera.project(points))
 unproject = jax.jit(lambda camera, pixels: camera.unproject(pixels))
 
 
+def with_value(function):
+    """Return `function` with its value beside it, as `has_aux` takes it: a Jacobian and its value from one trace."""
+
+    def pair(camera, one):
+        value = function(camera, one)
+        return value, value
+
+    return pair
+
+
 def exact(camera, xyz, pixels):
     """In float64: what the models return, and their Jacobians; of rays in reverse mode."""
-    projected, ray, forward, reverse = (
-        jax.vmap(one, in_axes=(None, 0))
-        for one in (project, unproject, jax.jacfwd(project, argnums=(0, 1)), jax.jacrev(unproject, argnums=(0, 1)))
+    forward, reverse = (
+        jax.vmap(jacobian(with_value(function), argnums=(0, 1), has_aux=True), in_axes=(None, 0))
+        for jacobian, function in ((jax.jacfwd, project), (jax.jacrev, unproject))
     )
-    rays = ray(camera, pixels)
-    seen = jax.lax.stop_gradient(projected(camera, xyz))
-    return seen, rays, projected(camera, 0.37 * rays), forward(camera, xyz), reverse(camera, seen)
+    by_camera_and_pixel, rays = reverse(camera, pixels)
+    by_camera_and_point, found = forward(camera, jnp.concatenate([xyz, 0.37 * rays]))
+    first = [jax.tree.map(lambda leaf: leaf[:ROWS], one) for one in (by_camera_and_point, by_camera_and_pixel)]
+    return found[:ROWS], rays[ROWS:], found[2 * ROWS :], *first
 
 
 def everything(name):
     """The same at points of which the first is on the axis and the second beside it, and at pixels of the frame."""
     widest = np.radians(0.95 * CORNERS[name])
     xyz = np.concatenate([AXIS[None], AXIS[None] + [1e-5, -2e-6, 0], points(ROWS - 2, seed=2, widest=widest)])
+    pixels = np.concatenate([calibrations.project(name, xyz), frame(step=9)])
     with jax.enable_x64(True):
-        return xyz, jitted(exact)(calibration(name, np.float64), xyz, frame(step=9))
+        return xyz, jitted(exact)(calibration(name, np.float64), xyz, pixels)
 
 
 def total(arguments):
     """In float32: the sum of all that is no NaN, and what the models return."""
     camera, xyz, pixels = arguments
-    seen, rays = project(camera, xyz), unproject(camera, pixels)
-    value = sum(jnp.sum(jnp.where(jnp.isnan(one), 0, one)) for one in (seen, rays))
-    return value, (seen, camera.visible(xyz), rays, project(camera, rays))
+    rays = unproject(camera, pixels)
+    both = jnp.concatenate([xyz, jax.lax.stop_gradient(rays)])
+    found = project(camera, both)
+    value = sum(jnp.sum(jnp.where(jnp.isnan(one), 0, one)) for one in (found[:ROWS], rays))
+    return value, (found[:ROWS], camera.visible(both)[:ROWS], rays, found[ROWS:])
 
 
 gradients_and_values = jitted(jax.grad(total, has_aux=True))
@@ -147,9 +160,9 @@ def test_derivatives_equal_finite_differences_on_the_axis_too(name):
         np.testing.assert_allclose(leaf, -rays_by_pixel @ other, atol=1e-9)
 
 
-def second_derivatives(camera, pixel):
-    jacobian = jax.jit(jax.jacrev(unproject, argnums=1))
-    return jax.vmap(jacobian, in_axes=(None, 0))(camera, pixel), jax.jacfwd(jacobian, argnums=1)(camera, pixel[0])
+def second_derivatives(camera, pixels):
+    jacobian = with_value(jax.jacrev(unproject, argnums=1))
+    return jax.vmap(jax.jacfwd(jacobian, argnums=1, has_aux=True), in_axes=(None, 0))(camera, pixels)
 
 
 def test_second_derivatives_of_rays_equal_finite_differences():
@@ -157,7 +170,7 @@ def test_second_derivatives_of_rays_equal_finite_differences():
     moves = np.array([[0, 0], [step, 0], [-step, 0], [0, step], [0, -step]])
     with jax.enable_x64(True):
         camera = calibration("Fisheye62", np.float64)
-        (_, *sides), found = jitted(second_derivatives)(camera, moves + np.array([400.0, 300.0]))
+        (found, *_), (_, *sides) = jitted(second_derivatives)(camera, moves + np.array([400.0, 300.0]))
     expected = np.stack([(sides[0] - sides[1]) / (2 * step), (sides[2] - sides[3]) / (2 * step)], axis=-1)
     np.testing.assert_allclose(found, expected, atol=1e-11)
     assert np.max(np.abs(expected)) > 1e-6
