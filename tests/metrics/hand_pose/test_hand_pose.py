@@ -36,7 +36,7 @@ from jaxkd.metrics.hand_pose import (
 from tests.losses.compiled import jitted
 
 COUNT, FEW = 200, 20
-"""Sequences that are compared with loops, and those of which laws are asked many times over."""
+"""Sequences that are compared with loops on the slow level, and on the fast one, where laws are asked of them too."""
 TIMELESS = ("joint_errors", "mpjpe", "pa_mpjpe", "cdev", "cdev_loss", "field")
 """Metrics of a frame and a hand that depend on no other frame; of both hands or the object alone are the next."""
 TIMELESS_FRAMES = ("mrrpe_rl", "mrrpe_ro", "success", "aae")
@@ -57,20 +57,25 @@ def changed(**arrays):
     return Sequences(**(sequences().arrays() | arrays))
 
 
-def test_every_metric_equals_a_float64_loop_on_200_random_sequences():
-    gaps = measured_by.differences(found(COUNT), measured_by.stacked(sequences(COUNT)))
+every_count = pytest.mark.parametrize("count", [FEW, pytest.param(COUNT, marks=pytest.mark.slow)])
+
+
+@every_count
+def test_every_metric_equals_a_float64_loop_on_random_sequences(count):
+    gaps = measured_by.differences(found(count), measured_by.stacked(sequences(count)))
     assert len(gaps) == 17
     assert {name: gap for name, gap in gaps.items() if not gap < 1e-12} == {}
-    windows = found(COUNT)["windows"].reshape(-1, 4)
+    windows = found(count)["windows"].reshape(-1, 4)
     windows = windows[windows[:, 1] >= 0]
     assert (windows[:, 0] == 0).any()
     assert (windows[:, 1] == FRAMES - 1).any()
     assert (windows[:, 1] - windows[:, 0] + 1).min() >= 15
 
 
-def test_float32_has_five_digits_a_metre_from_the_camera():
+@every_count
+def test_float32_has_five_digits_a_metre_from_the_camera(count):
     """Errors of about 5 mm are differences of positions near 1 m, each rounded to 6e-8 m: a part in 1e5 remains."""
-    gaps = measured_by.differences(measured_by.measured(sequences(COUNT), bits=32), found(COUNT))
+    gaps = measured_by.differences(measured_by.measured(sequences(count), bits=32), found(count))
     assert {name: gap for name, gap in gaps.items() if not gap < 2e-5} == {}
 
 
