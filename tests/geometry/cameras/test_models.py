@@ -44,10 +44,15 @@ def exact(camera, xyz, pixels):
     return found[:ROWS], rays[ROWS:], found[2 * ROWS :], *first
 
 
-def everything(name):
-    """The same at points of which the first is on the axis and the second beside it, and at pixels of the frame."""
+def points_of(name):
+    """Points of which the first is on the axis and the second beside it."""
     widest = np.radians(0.95 * CORNERS[name])
-    xyz = np.concatenate([AXIS[None], AXIS[None] + [1e-5, -2e-6, 0], points(ROWS - 2, seed=2, widest=widest)])
+    return np.concatenate([AXIS[None], AXIS[None] + [1e-5, -2e-6, 0], points(ROWS - 2, seed=2, widest=widest)])
+
+
+def everything(name):
+    """Those points, and `exact` at them and at pixels of the frame."""
+    xyz = points_of(name)
     pixels = np.concatenate([calibrations.project(name, xyz), frame(step=9)])
     with jax.enable_x64(True):
         return xyz, jitted(exact)(calibration(name, np.float64), xyz, pixels)
@@ -74,27 +79,29 @@ def guarded(camera, xyz, pixels):
     return [one[: len(xyz)] for one in values[:2]], [one[: len(pixels)] for one in values[2:]], gradients
 
 
-@every_model
+# Slow: the code is that of the other perspective model, whose Jacobians are compiled on the fast level.
+exact_models = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "BrownConrady")) for name in CALIBRATIONS]
+)
+
+
+@exact_models
 def test_round_trip_over_the_frame_to_rounding(name):
-    _, (_, rays, back, _, _) = everything(name)
+    xyz, (found, rays, back, _, _) = everything(name)
+    np.testing.assert_allclose(found, calibrations.project(name, xyz), atol=1e-10)
     assert np.max(np.abs(back - frame(step=9))) <= (5e-13 if name == "Fisheye62" else 1e-6)
     np.testing.assert_allclose(np.linalg.norm(rays, axis=-1), 1, rtol=1e-15)
     assert np.degrees(np.arccos(rays[:, 2].min())) == pytest.approx(CORNERS[name], abs=1)
-    pixels = frame(step=160)[:: 20 // ROWS + 1][:ROWS]
-    _, (rays, back), _ = guarded(calibration(name), points(ROWS), pixels)
-    assert rays.dtype == back.dtype == np.float32
-    assert np.max(np.abs(back - pixels)) <= 1e-3  # of 636; their own rounding is 3e-5
 
 
 @every_model
 def test_projections_equal_float64_numpy(name):
-    xyz, (found, *_) = everything(name)
-    expected = calibrations.project(name, xyz)
-    np.testing.assert_allclose(found, expected, atol=1e-10)
-    (found, visible), _, _ = guarded(calibration(name), xyz, frame(step=160)[:1])
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    xyz, pixels = points_of(name), frame(step=160)[:: 20 // ROWS + 1][:ROWS]
+    (found, visible), (rays, back), _ = guarded(calibration(name), xyz, pixels)
+    np.testing.assert_allclose(found, calibrations.project(name, xyz), atol=1e-3)
     assert visible.all()
-    assert found.dtype == np.float32
+    assert found.dtype == rays.dtype == back.dtype == np.float32
+    assert np.max(np.abs(back - pixels)) <= 1e-3  # of 636; their own rounding is 3e-5
 
 
 def test_hand_values():
@@ -137,7 +144,7 @@ def test_tangential_terms_of_the_fisheye_change_places_relative_to_opencv():
     assert np.max(np.abs(found - as_opencv.T)) > 1e-2
 
 
-@every_model
+@exact_models
 def test_derivatives_equal_finite_differences_on_the_axis_too(name):
     xyz, (_, _, _, (by_camera, by_point), (rays_by_camera, rays_by_pixel)) = everything(name)
     step = 1e-5
