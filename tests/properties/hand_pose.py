@@ -18,7 +18,7 @@ SLOPES = (hands.test_gradients_equal_finite_differences_and_nothing_is_nan,)
 
 def of_hands(*law: Callable, gradient: Shown = SLOPES) -> Row:
     """A metric of joints or vertices: loops show it under `jit` and `vmap`."""
-    loops = hands.test_every_metric_equals_a_float64_loop_on_200_random_sequences
+    loops = hands.test_every_metric_equals_a_float64_loop_on_random_sequences
     return Row(
         hand=(hands.test_hand_values,),
         law=law,
@@ -51,7 +51,7 @@ HAND_POSE: dict[Callable, Row] = {
             windows.test_contacts_at_both_ends_count_unless_the_released_code_is_asked_for,
         ),
         law=(windows.test_what_slides_is_left_out_and_the_place_is_the_most_frequent_one,),
-        oracle=(hands.test_every_metric_equals_a_float64_loop_on_200_random_sequences,),
+        oracle=(hands.test_every_metric_equals_a_float64_loop_on_random_sequences,),
         mask=(windows.test_the_threshold_itself_and_nan_are_no_contact,),
         gradient=HOST,
         numerics=(windows.test_the_threshold_itself_and_nan_are_no_contact,),

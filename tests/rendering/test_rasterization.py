@@ -198,11 +198,13 @@ def test_slivers_stay_between_the_depths_of_their_corners():
 
 def test_without_faces_or_vertices_nothing_is_seen():
     for vertices, faces in ((3, 0), (0, 1)):
-        found = rasterize(jnp.zeros((vertices, 2)), jnp.ones(vertices), jnp.zeros((faces, 3), int), height=3, width=2)
+        none = np.zeros((faces, 3), np.int32)
+        run = jitted(rasterize, height=3, width=2)
+        found = run(np.zeros((vertices, 2), np.float32), np.ones(vertices, np.float32), none)
         assert found.face.tolist() == [[-1, -1]] * 3
         assert found.depth.tolist() == [[np.inf] * 2] * 3
         assert not found.front.any()
-        values = interpolate(found, jnp.zeros((faces, 3), int), jnp.zeros((vertices, 4)))
+        values = jitted(interpolate)(found, none, np.zeros((vertices, 4), np.float32))
         assert values.shape == (3, 2, 4)
         assert not values.any()
 
@@ -216,7 +218,7 @@ def test_interpolated_positions_lie_on_the_rays_of_the_pixels():
     found = seen(pixels, points[:, 2], faces)
     _, _, padding = padded(pixels, points[:, 2], faces)
     values = np.concatenate([points, np.zeros((VERTICES - 12, 3), np.float32)])
-    position = np.asarray(interpolate(found, jnp.asarray(padding), jnp.asarray(values)))
+    position = jitted(interpolate)(found, padding, values)
     covered = found.face >= 0
     assert covered.sum() > 200
     row, column = np.nonzero(covered)
@@ -274,7 +276,7 @@ def test_vmap_equals_a_loop():
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_does_not_fit():
-    pixels, depth, faces = jnp.zeros((3, 2)), jnp.ones(3), jnp.array([[0, 1, 2]])
+    pixels, depth, faces = np.zeros((3, 2), np.float32), np.ones(3, np.float32), np.int32([[0, 1, 2]])
     run = functools.partial(rasterize, height=4, width=4)
     message = r"must be \[v, 2\], \[v\] and \[f, 3\], got \(3, 2\), \(2,\) and \(1, 3\)\. Use jax\.vmap for the images"
     with pytest.raises(ValueError, match=message):
@@ -288,7 +290,7 @@ def test_refuses_what_does_not_fit():
     with pytest.raises(
         ValueError, match=r"times tiles of 8 x 8 pixels must be below 2\^30, got 20000 times 65536\. Draw"
     ):
-        rasterize(pixels, depth, jnp.zeros((20_000, 3), int), height=2048, width=2048)
-    fragments = run(jnp.zeros((0, 2)), jnp.ones(0), faces)
+        rasterize(pixels, depth, np.zeros((20_000, 3), np.int32), height=2048, width=2048)
+    fragments = jax.eval_shape(run, pixels[:0], depth[:0], faces)
     with pytest.raises(ValueError, match=r"faces and values must be \[f, 3\] and \[v, k\], got \(1, 3\) and \(3,\)"):
         interpolate(fragments, faces, depth)

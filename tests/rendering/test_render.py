@@ -79,16 +79,9 @@ def test_equals_an_average_over_the_points_of_each_pixel():
     samples, (vertices, albedo) = 2, cube(0, size=0.3)
     found = drawn(vertices, albedo)
     pixels = (np.asarray(project(vertices)) + 0.5) * samples - 0.5
-    points = rasterize(
-        jnp.asarray(pixels),
-        jnp.asarray(vertices[:, 2]),
-        jnp.asarray(FACES),
-        height=samples * HEIGHT,
-        width=samples * WIDTH,
-    )
-    face, weights, depth, front = (
-        np.asarray(one) for one in (points.face, points.barycentric, points.depth, points.front)
-    )
+    run = jitted(rasterize, height=samples * HEIGHT, width=samples * WIDTH)
+    points = run(pixels, vertices[:, 2], FACES)
+    face, weights, depth, front = points.face, points.barycentric, points.depth, points.front
     normals = np.asarray(jitted(vertex_normals)(vertices, FACES), np.float64)
     lamp = light()
     towards = np.float64(lamp.direction) / np.linalg.norm(lamp.direction)
@@ -181,9 +174,9 @@ def test_motion_blur_is_the_mean_light_of_the_instants():
     other = rendered(second, albedo, background)
     np.testing.assert_allclose(moving.mask, (still.mask + other.mask) / 2, atol=1e-6)
     assert (moving.depth == other.depth).all()  # the instant in the middle, of two the second
-    one, two = (np.asarray(linear_light(jnp.asarray(image))) for image in (still.image, other.image))
+    one, two, both = map(jitted(linear_light), (still.image, other.image, moving.image))
     # Three roundings to whole pixel values, each of half a step, and a step is at most 0.01 of linear light.
-    np.testing.assert_allclose(linear_light(jnp.asarray(moving.image)), (one + two) / 2, atol=0.01)
+    np.testing.assert_allclose(both, (one + two) / 2, atol=0.01)
     assert (moving.image != still.image).any()
 
 
@@ -210,53 +203,69 @@ def test_views_of_a_batch_equal_single_ones_and_have_lights_of_their_own():
 
     found = jitted(jax.vmap(one))(np.stack(vertices), np.stack(albedo), lights)
     for index in range(2):
-        expected = jitted(one)(vertices[index], albedo[index], jax.tree.map(lambda leaf, at=index: leaf[at], lights))
+        single = jax.tree.map(lambda leaf, at=index: leaf[at], lights)
+        expected = jitted(draw, **OPTIONS)(vertices[index], FACES, albedo[index], light=single)
         assert (found.coverage[index] == expected.coverage).all()
         np.testing.assert_allclose(found.radiance[index], expected.radiance, atol=1e-6)
 
 
 def test_without_faces_there_is_the_background():
-    found = render(
-        jnp.zeros((0, 3)),
-        jnp.zeros((0, 3), int),
-        jnp.zeros((0, 1)),
-        project=lambda points: points[:, :2],
+    found = jitted(render, project=lambda points: points[:, :2])(
+        np.zeros((0, 3), np.float32),
+        np.zeros((0, 3), np.int32),
+        np.zeros((0, 1), np.float32),
         light=light(1),
-        background=jnp.full((2, 3, 1), 9, jnp.uint8),
+        background=np.full((2, 3, 1), 9, np.uint8),
     )
     assert found.image.tolist() == [[[9]] * 3] * 2
 
 
 def test_layers_refuse_another_background():
-    layer = ObjectLayer(radiance=jnp.ones((2, 1, 1, 3)), coverage=jnp.ones((2, 1, 1)), depth=jnp.ones((2, 1, 1)))
+    ones = functools.partial(np.ones, dtype=np.float32)
+    layer = ObjectLayer(radiance=ones((2, 1, 1, 3)), coverage=ones((2, 1, 1)), depth=ones((2, 1, 1)))
     with pytest.raises(ValueError, match=r"background must have the shape of layer, got \(1, 1, 1\) and \(1, 1, 3\)"):
-        composite(exposure(layer), jnp.ones((1, 1, 1)))
+        jitted(lambda layer, background: composite(exposure(layer), background))(layer, ones((1, 1, 1)))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_does_not_fit():
-    vertices, albedo = (jnp.asarray(one) for one in cube(7))
-    run = functools.partial(draw, light=light(), **OPTIONS)
+    vertices, albedo = cube(7)
+    background = photograph()
+
+    def run(vertices, albedo, normals=None, **options):
+        return jax.eval_shape(
+            functools.partial(draw, **OPTIONS | options), vertices, FACES, albedo, light=light(), normals=normals
+        )
+
+    def image(vertices, albedo, **options):
+        return jax.eval_shape(
+            functools.partial(render, project=project, **options),
+            vertices,
+            FACES,
+            albedo,
+            light=light(),
+            background=background,
+        )
+
     with pytest.raises(
         ValueError, match=r"vertices and albedo must be \[v, 3\] and \[v, c\], got \(8, 3\) and \(7, 3\)"
     ):
-        run(vertices, FACES, albedo[1:])
+        run(vertices, albedo[1:])
     with pytest.raises(ValueError, match=r"normals must have the shape of vertices, got \(7, 3\) and \(8, 3\)"):
-        run(vertices, FACES, albedo, normals=vertices[1:])
+        run(vertices, albedo, normals=vertices[1:])
     with pytest.raises(ValueError, match=r"samples must be 1, 2, 4 or 8, got 3: a pixel has samples x samples points"):
-        run(vertices, FACES, albedo, samples=3)
+        run(vertices, albedo, samples=3)
     with pytest.raises(ValueError, match=r"near must be positive and finite, in metres, got 0"):
-        run(vertices, FACES, albedo, near=0)
+        run(vertices, albedo, near=0)
     with pytest.raises(ValueError, match=r"project must return a pixel for each of 8 points, got the shape \(8, 3\)"):
-        draw(vertices, FACES, albedo, light=light(), height=2, width=2, project=lambda points: points)
-    arrays = {"light": light(), "project": project, "background": jnp.asarray(photograph())}
+        run(vertices, albedo, project=lambda points: points)
     with pytest.raises(
         ValueError, match=r"vertices must be \[v, 3\] or \[t, v, 3\], with an instant or more, got \(0,"
     ):
-        render(vertices[None][:0], FACES, albedo, **arrays)
+        image(vertices[None][:0], albedo)
     with pytest.raises(
         ValueError, match=r"background must be \[h, w, c\] with the channels of albedo, got .* \(8, 1\)"
     ):
-        render(vertices, FACES, albedo[:, :1], **arrays)
+        image(vertices, albedo[:, :1])
     with pytest.raises(ValueError, match=r"noise and key must be given together: the key is that of the noise"):
-        render(vertices, FACES, albedo, noise=SensorNoise(), **arrays)
+        image(vertices, albedo, noise=SensorNoise())

@@ -11,13 +11,13 @@ from jaxkd.rendering import Light, shade
 from tests.losses.compiled import jitted
 
 LIGHT = Light(
-    direction=jnp.array([0.0, -3.0, -3.0]),
-    colour=jnp.array([0.5, 1.0]),
-    ambient=jnp.array([0.1, 0.2]),
-    specular=jnp.array(0.25),
-    shininess=jnp.array(4.0),
+    direction=np.float32([0.0, -3.0, -3.0]),
+    colour=np.float32([0.5, 1.0]),
+    ambient=np.float32([0.1, 0.2]),
+    specular=np.float32(0.25),
+    shininess=np.float32(4.0),
 )
-AHEAD = jnp.array([[0.0, 0.0, 2.0]])
+AHEAD = np.float32([[0.0, 0.0, 2.0]])
 
 
 def radiance(normal, *, light=LIGHT):
@@ -61,8 +61,8 @@ def test_gradients_are_finite():
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"normals, positions and albedo must be \[\.\.\., 3\], \[\.\.\., 3\] and"):
-        shade(AHEAD[:, :2], AHEAD, jnp.ones((1, 2)), light=LIGHT)
+        shade(AHEAD[:, :2], AHEAD, np.ones((1, 2)), light=LIGHT)
     with pytest.raises(
         ValueError, match=r"light must have a direction of \[3\] and a colour and ambient light of \[3\]"
     ):
-        shade(AHEAD, AHEAD, jnp.ones((1, 3)), light=LIGHT)
+        shade(AHEAD, AHEAD, np.ones((1, 3)), light=LIGHT)

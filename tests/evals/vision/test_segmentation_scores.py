@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,13 +10,14 @@ from jaxkd.evals.vision import SegmentationScores
 from jaxkd.records import UNLABELLED
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.vision.network import NetworkModel
+from tests.losses.compiled import jitted
 from tests.vision.tiny_images import Discs, OneLayer
 
 
 @pytest.fixture(scope="module")
 def model():
     network = OneLayer(width=2)
-    params, state = network.init(jax.random.key(0))
+    params, state = jax.jit(network.init)(jax.random.key(0))
     return NetworkModel(network=network, params=params, state=state)
 
 
@@ -25,7 +25,8 @@ def test_scores_are_those_of_the_masks(model):
     data = Discs(count=5)
     found = SegmentationScores(data=data, rows=2)(model)
     examples = data.examples("test")
-    predicted = np.asarray(model(jnp.stack([one.image for one in examples])).logits[..., 0] > 0)
+    logits = jitted(lambda model, images: model(images).logits)(model, np.stack([one.image for one in examples]))
+    predicted = logits[..., 0] > 0
     truth = np.stack([one.target for one in examples]) == 1
     both, either = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
     assert 0 < both.sum() < either.sum()

@@ -1,7 +1,6 @@
 """Cameras of each model for images of 636 x 480 pixels, and their projections a second time, in float64 NumPy."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxkd.geometry.cameras import BrownConrady, Fisheye62, Pinhole, Rational8
@@ -29,7 +28,7 @@ CALIBRATIONS = {
 
 
 def calibration(name, dtype=np.float32):
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), CALIBRATIONS[name])
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), CALIBRATIONS[name])
 
 
 def frame(step=1):

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import transform
 
 from jaxkd.geometry.views import triangulate, view_rays
-from tests.geometry.cameras.calibrations import calibration
+from tests.geometry.cameras.calibrations import calibration, project
 from tests.losses.compiled import assert_equals_finite_differences, compiled, jitted
 
 VIEWS, POINTS = 4, 6
@@ -34,14 +34,20 @@ def float32(arrays):
 
 
 def test_hand_values():
-    rays = jnp.array([[[0.0, 0.0, 3.0]], [[-1.0, 0.0, 1.0]]])
-    rig = {"rotations": jnp.stack([jnp.eye(3)] * 2), "translations": jnp.array([[0.0, 0.0, 0.0], [1.0, 0.2, 0.0]])}
+    rays = np.full((VIEWS, POINTS, 3), np.nan, np.float32)
+    rays[:2, 0] = [[0, 0, 3], [-1, 0, 1]]
+    arrays = float32(
+        {
+            "rotations": [np.eye(3)] * VIEWS,
+            "translations": [[0, 0, 0], [1, 0.2, 0], [0, 0, 0], [0, 0, 0]],
+            "confidences": np.outer([2, 1, 0, 0], np.ones(POINTS)),
+        }
+    )
     # The rays pass each other at a distance of 0.2 in y; the squares 4 and 1 of the weights divide it.
-    points = triangulate(rays, **rig, confidences=jnp.array([[2.0], [1.0]]))
-    np.testing.assert_allclose(points, [[0, 0.04, 1]], atol=1e-6)
+    np.testing.assert_allclose(jitted(triangulate)(rays, **arrays)[:1], [[0, 0.04, 1]], atol=1e-6)
     cameras = [calibration("Pinhole")] * 2
-    pixels = jnp.full((2, 1, 2), jnp.asarray(cameras[0].centre))
-    np.testing.assert_allclose(view_rays(cameras, pixels), [[[0, 0, 1]]] * 2, atol=1e-7)
+    pixels = np.full((2, 1, 2), cameras[0].centre)
+    np.testing.assert_allclose(jitted(view_rays)(cameras, pixels), [[[0, 0, 1]]] * 2, atol=1e-7)
 
 
 def test_exact_rays_meet_in_their_point():
@@ -51,7 +57,7 @@ def test_exact_rays_meet_in_their_point():
     found = jitted(triangulate)(np.float32(rays), **float32(far))
     np.testing.assert_allclose(found, world + np.array([100, -50, 30]), atol=1e-4)  # float32 rounds the origins to 4e-6
     with jax.enable_x64(True):
-        found = jitted(triangulate)(rays, **arrays)
+        found, _ = compiled(triangulate)(rays, **arrays)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, world, atol=1e-13)
 
@@ -89,9 +95,7 @@ def test_rays_that_do_not_count_and_points_without_two_rays():
     assert np.isnan(found).all(axis=-1).tolist() == [False, False, True, True, True, False]
     np.testing.assert_allclose(found[[0, 5]], expected[[0, 5]], atol=1e-6)
     without = {name: np.delete(value, 1, axis=0) for name, value in arrays.items()}
-    np.testing.assert_allclose(
-        found[1], triangulate(jnp.delete(rays, 1, axis=0), **jax.tree.map(jnp.asarray, without))[1], atol=1e-5
-    )
+    np.testing.assert_allclose(found[1], jitted(triangulate)(np.delete(rays, 1, axis=0), **without)[1], atol=1e-5)
     _, (gradient,) = compiled(total)(rays, **arrays)
     assert np.isfinite(gradient).all()
     np.testing.assert_array_equal(gradient[:, 2:5], 0)
@@ -101,25 +105,31 @@ def test_rays_that_do_not_count_and_points_without_two_rays():
 @given(
     seed=st.integers(0, 10_000),
     order=st.permutations(range(VIEWS)),
-    power=st.integers(-20, 20),
+    power=st.integers(-60, 60),
     scale=st.floats(0.1, 9),
 )
 def test_the_order_of_views_and_the_scale_of_rays_and_weights_change_nothing(seed, order, power, scale):
     _, rays, arrays = rig(seed)
-    expected = jitted(triangulate)(np.float32(rays), **float32(arrays))
     shuffled = {name: array[order] for name, array in arrays.items()}
-    shuffled["confidences"] *= 10.0**power
-    found = jitted(triangulate)(np.float32(rays[order] * scale), **float32(shuffled))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    shuffled["confidences"] *= 2.0**power
+    with jax.enable_x64(True):
+        expected, _ = compiled(triangulate)(rays, **arrays)
+        found, _ = compiled(triangulate)(rays[order] * scale, **shuffled)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    # In float32 rounding is up to 1e7 of that, where rays are almost parallel; powers of two are not rounded.
+    rays, arrays = np.float32(rays), float32(arrays)
+    expected = jitted(triangulate)(rays, **arrays)
+    arrays["confidences"] *= np.float32(2.0**power)
+    np.testing.assert_array_equal(jitted(triangulate)(4 * rays, **arrays), expected)
 
 
 def test_pixels_of_several_models_meet_in_their_point():
     world, _, arrays = rig(3)
-    cameras = [calibration(name) for name in ("Fisheye62", "Pinhole", "Fisheye62")]
+    names = ("Fisheye62", "Pinhole", "Fisheye62")
+    cameras = [calibration(name) for name in names]
     arrays = {name: np.float32(array[:3]) for name, array in arrays.items()}
-    seen = np.einsum("vji,vnj->vni", arrays["rotations"], np.float32(world) - arrays["translations"][:, None])
-    pixels = np.stack([jitted(type(one).project)(one, points) for one, points in zip(cameras, seen, strict=True)])
-    assert np.isfinite(pixels).all()
+    seen = np.einsum("vji,vnj->vni", arrays["rotations"], world - arrays["translations"][:, None])
+    pixels = np.float32([project(name, points) for name, points in zip(names, seen, strict=True)])
 
     def run(cameras, pixels, **arrays):
         return triangulate(view_rays(cameras, pixels), **arrays)
@@ -132,8 +142,8 @@ def test_pixels_of_several_models_meet_in_their_point():
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_refuses_other_shapes():
     _, rays, arrays = rig(4)
-    arrays = {name: jnp.asarray(array) for name, array in arrays.items()} | {"confidences": jnp.ones((VIEWS, 2))}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()} | {"confidences": np.ones((VIEWS, 2))}
     with pytest.raises(ValueError, match=r"rays, rotations, translations and confidences must be .* and \(4, 2\)"):
-        triangulate(jnp.asarray(rays), **arrays)
+        triangulate(np.asarray(rays), **arrays)
     with pytest.raises(ValueError, match=r"rays, rotations, translations and confidences must be .* got \(3,\)"):
-        triangulate(jnp.ones(3), **arrays)
+        triangulate(np.ones(3), **arrays)

@@ -1,5 +1,7 @@
 """The feature transform layer: laws of rigid motions, a loop over the points, and the fusion of views."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,11 @@ from flax import nnx
 
 from jaxkd.networks.functional import stateful
 from jaxkd.vision.hands.feature_transform import FeatureFusion, inverse_transform_features, transform_features
+from tests.losses.compiled import jitted
 from tests.vision.segmentation.modules import drawn
 
 RNG = np.random.default_rng(0)
-FEATURES = jnp.asarray(RNG.normal(size=(4, 2, 3, 8)), jnp.float32)
+FEATURES = RNG.normal(size=(4, 2, 3, 8)).astype(np.float32)
 N = 6
 """Channels that are points, of 8."""
 
@@ -19,11 +22,14 @@ N = 6
 def rotations(count):
     """Rotations from the QR decomposition of random matrices."""
     matrices = np.linalg.qr(RNG.normal(size=(count, 3, 3)))[0]
-    return jnp.asarray(matrices * np.linalg.det(matrices)[:, None, None], jnp.float32)
+    return (matrices * np.linalg.det(matrices)[:, None, None]).astype(np.float32)
 
 
 R, S = rotations(4), rotations(4)
-T, U = (jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32) for _ in range(2))
+T, U = (RNG.normal(size=(4, 3)).astype(np.float32) for _ in range(2))
+
+there = jitted(transform_features, channels=N)
+back = jitted(inverse_transform_features, channels=N)
 
 
 def close(found, expected):
@@ -32,7 +38,7 @@ def close(found, expected):
 
 
 def test_the_channels_are_points_of_a_reshape():
-    found = transform_features(FEATURES, R, T, channels=N)
+    found = there(FEATURES, R, T)
     for image, matrix, translation, moved in zip(FEATURES, R, T, found, strict=True):
         first = np.asarray(image, np.float64).transpose(2, 0, 1)[:N].reshape(3, -1)  # (3, n / 3 * H * W)
         points = np.asarray(matrix, np.float64) @ first + np.asarray(translation, np.float64)[:, None]
@@ -41,37 +47,40 @@ def test_the_channels_are_points_of_a_reshape():
 
 
 def test_there_and_back_is_the_identity():
-    moved = transform_features(FEATURES, R, T, channels=N)
+    moved = there(FEATURES, R, T)
     assert np.abs(moved - FEATURES)[..., :N].min(axis=(1, 2, 3)).max() > 1e-3
-    close(inverse_transform_features(moved, R, T, channels=N), FEATURES)
-    close(transform_features(inverse_transform_features(FEATURES, R, T, channels=N), R, T, channels=N), FEATURES)
+    close(back(moved, R, T), FEATURES)
+    close(there(back(FEATURES, R, T), R, T), FEATURES)
 
 
 def test_two_motions_are_their_composition():
-    twice = transform_features(transform_features(FEATURES, R, T, channels=N), S, U, channels=N)
-    both = jnp.einsum("bij,bjk->bik", S, R), jnp.einsum("bij,bj->bi", S, T) + U
-    close(twice, transform_features(FEATURES, *both, channels=N))
+    twice = there(there(FEATURES, R, T), S, U)
+    both = np.einsum("bij,bjk->bik", S, R), np.einsum("bij,bj->bi", S, T) + U
+    close(twice, there(FEATURES, *both))
 
 
 def test_a_rotation_keeps_norms_and_a_translation_differences():
     def points(features):
         return features[..., :N].reshape(*features.shape[:3], 3, N // 3)
 
-    turned = transform_features(FEATURES, R, jnp.zeros_like(T), channels=N)
-    close(jnp.linalg.norm(points(turned), axis=3), jnp.linalg.norm(points(FEATURES), axis=3))
-    shifted = transform_features(FEATURES, jnp.broadcast_to(jnp.eye(3), R.shape), T, channels=N)
-    close(points(shifted) - points(FEATURES), jnp.broadcast_to(T[:, None, None, :, None], points(FEATURES).shape))
+    turned = there(FEATURES, R, np.zeros_like(T))
+    close(np.linalg.norm(points(turned), axis=3), np.linalg.norm(points(FEATURES), axis=3))
+    shifted = there(FEATURES, np.broadcast_to(np.eye(3, dtype=np.float32), R.shape), T)
+    close(points(shifted) - points(FEATURES), np.broadcast_to(T[:, None, None, :, None], points(FEATURES).shape))
 
 
 def test_gradients_go_back_by_the_transposed_rotation():
-    cotangent = jnp.asarray(RNG.normal(size=FEATURES.shape), jnp.float32)
-    _, pull = jax.vjp(lambda features: transform_features(features, R, T, channels=N), FEATURES)
-    expected = inverse_transform_features(cotangent, R, jnp.zeros_like(T), channels=N)
-    close(pull(cotangent)[0], expected)
+    cotangent = RNG.normal(size=FEATURES.shape).astype(np.float32)
+
+    def pulled(features, cotangent):
+        _, pull = jax.vjp(lambda features: transform_features(features, R, T, channels=N), features)
+        return pull(cotangent)[0]
+
+    close(jitted(pulled)(FEATURES, cotangent), back(cotangent, R, np.zeros_like(T)))
 
 
 def test_half_precision_stays():
-    assert transform_features(FEATURES.astype(jnp.bfloat16), R, T, channels=N).dtype == jnp.bfloat16
+    assert there(FEATURES.astype(jnp.bfloat16), R, T).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("channels", [0, 4, 9, -3])
@@ -97,13 +106,14 @@ def test_all_views_get_the_same_map_in_their_frames():
     module = fusion()
     # First block: 16 to 7 channels, second 7 to 7, each without a bias, and two numbers a normalised channel.
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))) == 16 * 7 + 7 * 7 + 2 * 2 * 7
-    found = module(*VIEWS, train=True)
+    network = stateful(lambda rngs: FeatureFusion(8, 7, views=2, channels=N, rngs=rngs))
+    found, _ = jitted(functools.partial(network.apply, train=True))(*arrays_of(module), *VIEWS)
     assert found.shape == (2, 2, 2, 3, 7)
-    canonical = transform_features(found.reshape(4, 2, 3, 7), R, T, channels=N).reshape(found.shape)
+    canonical = there(found.reshape(4, 2, 3, 7), R, T).reshape(found.shape)
     close(canonical[:, 0], canonical[:, 1])
     assert (canonical >= -1e-5).all(), "the fused map follows ReLU"
     # By hand: the views beside one another, and a matrix for each block.
-    moved = transform_features(FEATURES, R, T, channels=N).reshape(2, 2, 2, 3, 8)
+    moved = there(FEATURES, R, T).reshape(2, 2, 2, 3, 8)
     fused = np.concatenate([moved[:, 0], moved[:, 1]], axis=-1, dtype=np.float64)
     for name in ("block0", "block1"):
         fused = fused @ np.asarray(module.convs[name].kernel[0, 0], np.float64)
@@ -120,7 +130,7 @@ def test_gradients_reach_all_weights_and_each_view():
         found, _ = network.apply(params, state, features, *VIEWS[1:], train=True)
         return jnp.sum(jnp.sin(found))
 
-    by_params, by_features = jax.jit(jax.grad(total, (0, 1)))(params, VIEWS[0])
+    by_params, by_features = jitted(jax.grad(total, (0, 1)))(params, VIEWS[0])
     assert all(np.isfinite(leaf).all() and np.any(leaf != 0) for leaf in jax.tree.leaves(by_params))
     assert np.any(by_features != 0, axis=(0, 2, 3, 4)).all()
 

@@ -32,4 +32,4 @@ def call(module: nnx.Module, *inputs: Any) -> Any:
 
 def _normal(shapes: Any) -> Any:
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), leaf.dtype), shapes)
+    return jax.tree.map(lambda leaf: jnp.asarray((0.5 * rng.normal(size=leaf.shape)).astype(leaf.dtype)), shapes)

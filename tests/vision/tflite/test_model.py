@@ -10,6 +10,7 @@ import pytest
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.vision.tflite.hands import hand_landmarks
 from jaxkd.vision.tflite.model import read_tflite
+from tests.losses.compiled import jitted
 from tests.vision.tflite.tiny_files import (
     TinyOperation,
     TinyTensor,
@@ -94,23 +95,31 @@ def test_a_network_is_read_with_its_names_shapes_and_weights(tiny):
     assert tiny.parameters == 72 + 4 + 8
 
 
-def test_any_number_of_images_is_computed(tiny):
-    outputs = jax.jit(tiny)(tiny.params, IMAGES)
-    assert {name: array.shape for name, array in outputs.items()} == {"scores": (3, 2), "features": (3, 2, 3, 4)}
-    np.testing.assert_allclose(outputs["scores"], expected_scores(IMAGES), atol=1e-5)
+@pytest.fixture(scope="module")
+def outputs(tiny):
+    """Of the images, with the gradients of the scores' squares to weights and images."""
 
-
-def test_gradients_by_weights_and_images_are_finite_differences(tiny):
     def loss(params, images):
-        return jnp.sum(tiny(params, images)["scores"] ** 2)
+        outputs = tiny(params, images)
+        return jnp.sum(outputs["scores"] ** 2), outputs
 
-    by_params, by_images = jax.jit(jax.grad(loss, argnums=(0, 1)))(tiny.params, IMAGES)
+    return jitted(jax.grad(loss, argnums=(0, 1), has_aux=True))(tiny.params, IMAGES)
+
+
+def test_any_number_of_images_is_computed(outputs):
+    _, found = outputs
+    assert {name: array.shape for name, array in found.items()} == {"scores": (3, 2), "features": (3, 2, 3, 4)}
+    np.testing.assert_allclose(found["scores"], expected_scores(IMAGES), atol=1e-5)
+
+
+def test_gradients_by_weights_and_images_are_finite_differences(tiny, outputs):
+    (by_params, by_images), _ = outputs
     direction = RNG.normal(size=IMAGES.shape)
     step = 1e-4 * direction
     ahead, behind = (np.sum(expected_scores(IMAGES + sign * step) ** 2) for sign in (1, -1))
-    np.testing.assert_allclose(np.sum(np.asarray(by_images) * direction), (ahead - behind) / 2e-4, rtol=2e-3)
+    np.testing.assert_allclose(np.sum(by_images * direction), (ahead - behind) / 2e-4, rtol=2e-3)
     # d/dt sum((t s)^2) = 2 sum(s^2) at t = 1, for a matrix times t.
-    scaled = np.sum(np.asarray(by_params["matrix"] * tiny.params["matrix"]))
+    scaled = np.sum(by_params["matrix"] * np.asarray(tiny.params["matrix"]))
     np.testing.assert_allclose(scaled, 2 * np.sum(expected_scores(IMAGES) ** 2), rtol=1e-4)
 
 
@@ -118,15 +127,15 @@ def test_elementwise_operations_and_resizing(tmp_path):
     scale = constant("scale", np.array([2.0, -1.0], np.float32))
     model = read_tflite(one(tmp_path / "mul", "MUL", inputs=[0, 1], tensors=[scale], options={0: ("Int8", 1)}))
     np.testing.assert_allclose(
-        model(model.params, IMAGES)["result"], np.maximum(IMAGES * np.array([2.0, -1.0]), 0), rtol=1e-6
+        jitted(model)(model.params, IMAGES)["result"], np.maximum(IMAGES * np.array([2.0, -1.0]), 0), rtol=1e-6
     )
     model = read_tflite(one(tmp_path / "add", "ADD", inputs=[0, 0]))
-    np.testing.assert_allclose(model(model.params, IMAGES)["result"], 2 * IMAGES, rtol=1e-6)
+    np.testing.assert_allclose(jitted(model)(model.params, IMAGES)["result"], 2 * IMAGES, rtol=1e-6)
     size = constant("size", np.array([8, 6], np.int32))
     model = read_tflite(
         one(tmp_path / "size", "RESIZE_BILINEAR", inputs=[0, 1], tensors=[size], options={3: ("Bool", True)})
     )
-    found = np.asarray(model(model.params, IMAGES)["result"])
+    found = jitted(model)(model.params, IMAGES)["result"]
     np.testing.assert_allclose(found[:, 0], IMAGES[:, 0], rtol=1e-6)
     np.testing.assert_allclose(found[:, 1], 0.75 * IMAGES[:, 0] + 0.25 * IMAGES[:, 1], atol=1e-6)
     for kind, function in {
@@ -136,7 +145,7 @@ def test_elementwise_operations_and_resizing(tmp_path):
         "DEQUANTIZE": lambda x: x,
     }.items():
         model = read_tflite(one(tmp_path / kind, kind))
-        np.testing.assert_allclose(model(model.params, IMAGES)["result"], function(IMAGES), atol=1e-6)
+        np.testing.assert_allclose(jitted(model)(model.params, IMAGES)["result"], function(IMAGES), atol=1e-6)
 
 
 def test_the_custom_transposed_convolution(tmp_path):
@@ -149,7 +158,7 @@ def test_the_custom_transposed_convolution(tmp_path):
         custom_options=struct.pack("<iii", 1, 2, 2),
     )
     model = read_tflite(path)
-    found = np.asarray(model(model.params, IMAGES)["result"])
+    found = jitted(model)(model.params, IMAGES)["result"]
     assert found.shape == (3, 8, 12, 4)
     expected = np.einsum("bhwc,oijc->bhiwjo", IMAGES, KERNEL[:, :2, :2].astype(np.float32)).reshape(3, 8, 12, 4)
     np.testing.assert_allclose(found, expected + BIAS.astype(np.float32), atol=1e-5)
@@ -347,7 +356,7 @@ def test_integers_in_place_of_floats_are_refused(tmp_path):
 def test_pools_of_a_file(tmp_path):
     for kind, function in {"AVERAGE_POOL_2D": np.mean, "MAX_POOL_2D": np.max}.items():
         model = read_tflite(one(tmp_path / kind, kind, options=pool_options(padding=1, strides=(4, 6), size=(4, 6))))
-        found = model(model.params, IMAGES)["result"]
+        found = jitted(model)(model.params, IMAGES)["result"]
         np.testing.assert_allclose(found, function(IMAGES, axis=(1, 2), keepdims=True), atol=1e-6)
 
 

@@ -1,15 +1,16 @@
 """The arithmetic, against loops over pixels in NumPy."""
 
+import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxkd.vision.layers.resizing import resize
 from jaxkd.vision.tflite import operations
 from jaxkd.vision.tflite.windows import Window
+from tests.losses.compiled import jitted
 
 WINDOWS = [
     Window(padding="SAME"),
@@ -55,6 +56,12 @@ def reads(window, images, size):
         )
 
 
+@functools.cache
+def of_every_window(operation):
+    """The operation with each of the windows, in one program."""
+    return jitted(lambda images, kernel: [operation(images, kernel, window=window) for window in WINDOWS])
+
+
 def sizes(window, images, size):
     return tuple(len(one) for one in positions(window, images.shape[1:3], size))
 
@@ -72,21 +79,21 @@ def loop_convolution(images, kernel, window):
 @pytest.mark.parametrize("channels", [2, 5])
 def test_convolution_is_the_loop_for_few_channels_and_for_many(window, channels):
     images, kernel = draw(2, 5, 7, channels), draw(3, 2, channels, 4, seed=1)
-    found = operations.convolution(jnp.asarray(images), jnp.asarray(kernel), window=window)
+    found = of_every_window(operations.convolution)(images, kernel)[WINDOWS.index(window)]
     np.testing.assert_allclose(found, loop_convolution(images, kernel, window), atol=1e-5)
 
 
 def test_a_convolution_of_one_pixel_is_a_matrix_product():
     images, kernel = draw(2, 3, 4, 5), draw(1, 1, 5, 6, seed=1)
-    found = operations.convolution(images, kernel, window=Window(padding="SAME"))
+    found = jitted(operations.convolution, window=Window(padding="SAME"))(images, kernel)
     np.testing.assert_allclose(found, images @ kernel[0, 0], atol=1e-5)
-    strided = operations.convolution(images, kernel, window=Window(padding="SAME", strides=(2, 2)))
+    strided = jitted(operations.convolution, window=Window(padding="SAME", strides=(2, 2)))(images, kernel)
     np.testing.assert_allclose(strided, (images @ kernel[0, 0])[:, ::2, ::2], atol=1e-5)
 
 
 def test_a_convolution_in_groups_reads_its_own_channels():
     images, kernel, window = draw(1, 4, 4, 6), draw(2, 2, 3, 4, seed=1), Window(padding="VALID")
-    found = operations.convolution(images, kernel, window=window)
+    found = jitted(operations.convolution, window=window)(images, kernel)
     halves = [
         loop_convolution(images[..., 3 * half : 3 * half + 3], kernel[..., 2 * half : 2 * half + 2], window)
         for half in (0, 1)
@@ -98,7 +105,7 @@ def test_a_convolution_in_groups_reads_its_own_channels():
 @pytest.mark.parametrize("each", [1, 2])
 def test_depthwise_convolution_is_the_loop(window, each):
     images, kernel = draw(2, 5, 6, 3), draw(3, 3, 1, 3 * each, seed=1)
-    found = operations.depthwise_convolution(jnp.asarray(images), jnp.asarray(kernel), window=window)
+    found = of_every_window(operations.depthwise_convolution)(images, kernel)[WINDOWS.index(window)]
     whole = np.zeros((3, 3, 3, 3 * each), np.float32)
     for channel in range(3 * each):
         whole[:, :, channel // each, channel] = kernel[:, :, 0, channel]
@@ -112,20 +119,20 @@ def test_transposed_convolution_is_the_transpose_of_the_convolution(padding, siz
     """For all results z and images x: <conv(z), x> = <z, transposed(x)>."""
     window = Window(padding=padding, strides=(strides, strides))
     images, kernel = draw(1, 3, 4, 2), draw(size, size, 2, 3, seed=1)
-    found = operations.transposed_convolution(jnp.asarray(images), jnp.asarray(kernel), window=window)
+    found = jitted(operations.transposed_convolution, window=window)(images, kernel)
     longer = max(size - strides, 0) if padding == "VALID" else 0
     assert found.shape == (1, 3 * strides + longer, 4 * strides + longer, 3)
     other = draw(*found.shape, seed=2)
     backward = loop_convolution(other, kernel.transpose(0, 1, 3, 2), window)
     assert backward.shape == images.shape
-    np.testing.assert_allclose(np.sum(backward * images), np.sum(np.asarray(found) * other), rtol=1e-4)
+    np.testing.assert_allclose(np.sum(backward * images), np.sum(found * other), rtol=1e-4)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_pools_leave_out_what_is_beyond_the_image(padding):
     images, window = draw(2, 5, 4, 3), Window(padding=padding, strides=(2, 1))
-    mean = np.asarray(operations.average_pool(jnp.asarray(images), size=(2, 3), window=window))
-    greatest = np.asarray(operations.max_pool(jnp.asarray(images), size=(2, 3), window=window))
+    mean = jitted(operations.average_pool, size=(2, 3), window=window)(images)
+    greatest = jitted(operations.max_pool, size=(2, 3), window=window)(images)
     for y, x, places in reads(window, images, (2, 3)):
         pixels = np.stack([images[:, i, j] for _, _, i, j in places])
         np.testing.assert_allclose(mean[:, y, x], pixels.mean(0), atol=1e-6)
@@ -135,9 +142,9 @@ def test_pools_leave_out_what_is_beyond_the_image(padding):
 
 def test_fully_connected_takes_rows_of_its_width_or_the_last_axis():
     values, weights = draw(2, 3, 4), draw(4, 5, seed=1)
-    kept = operations.fully_connected(jnp.asarray(values), jnp.asarray(weights), keep_axes=True)
+    kept = jitted(operations.fully_connected, keep_axes=True)(values, weights)
     np.testing.assert_allclose(kept, values @ weights, atol=1e-5)
-    flat = operations.fully_connected(jnp.asarray(values), jnp.asarray(weights), keep_axes=False)
+    flat = jitted(operations.fully_connected, keep_axes=False)(values, weights)
     np.testing.assert_allclose(flat, (values @ weights).reshape(6, 5), atol=1e-5)
 
 
@@ -151,17 +158,20 @@ def test_fully_connected_takes_rows_of_its_width_or_the_last_axis():
     ],
 )
 def test_activations(activation, expected):
-    np.testing.assert_allclose(operations.activate(jnp.array([-9, -0.5, 0.5, 9]), activation), expected, rtol=1e-6)
+    np.testing.assert_allclose(operations.activate(np.float32([-9, -0.5, 0.5, 9]), activation), expected, rtol=1e-6)
 
 
 def test_resizing_from_the_first_center():
-    line = jnp.array([0.0, 4.0, 8.0]).reshape(1, 1, 3, 1)
-    found = resize(line, (1, 6), half_pixel_centers=False)
+    def wider(line, gradient):
+        found, pull = jax.vjp(lambda images: resize(images, (1, 6), half_pixel_centers=False), line)
+        return found, pull(gradient)[0]
+
+    line = np.float32([0, 4, 8]).reshape(1, 1, 3, 1)
+    gradient = np.arange(1, 7, dtype=np.float32).reshape(1, 1, 6, 1)
+    found, pulled = jitted(wider)(line, gradient)
     np.testing.assert_allclose(found.ravel(), [0, 2, 4, 6, 8, 8])
-    found, pull = jax.vjp(lambda images: resize(images, (1, 6), half_pixel_centers=False), line)
-    gradient = jnp.arange(1.0, 7.0).reshape(found.shape)
     # The map is linear: <A x, g> = <x, A' g>.
-    np.testing.assert_allclose(jnp.sum(found * gradient), jnp.sum(line * pull(gradient)[0]), rtol=1e-6)
+    np.testing.assert_allclose(np.sum(found * gradient), np.sum(line * pulled), rtol=1e-6)
 
 
 @pytest.mark.parametrize("steps", [{"strides": (0, 1)}, {"dilations": (1, 0)}])
