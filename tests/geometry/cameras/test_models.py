@@ -43,10 +43,13 @@ def total(arguments):
     return value, (seen, camera.visible(xyz), rays, camera.project(rays))
 
 
+gradients_and_values = jitted(jax.grad(total, has_aux=True))
+
+
 def guarded(camera, xyz, pixels):
     """Values and gradients of `total`, of as many rows as all tests have, so that a model is compiled once."""
     rows = [np.resize(np.float32(one), (ROWS, np.shape(one)[-1])) for one in (xyz, pixels)]
-    gradients, values = jitted(jax.grad(total, has_aux=True))((camera, *rows))
+    gradients, values = gradients_and_values((camera, *rows))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
     return [one[: len(xyz)] for one in values[:2]], [one[: len(pixels)] for one in values[2:]], gradients
 
@@ -169,7 +172,7 @@ def test_points_that_are_not_visible_are_nan_and_leave_gradients_finite(name):
 def folding(model, place, value):
     distortion = np.zeros(len(model.coefficients), np.float32)
     distortion[place] = value
-    return model(focal=jnp.full(2, 100.0), centre=jnp.zeros(2), distortion=jnp.asarray(distortion))
+    return model(focal=np.full(2, 100, np.float32), centre=np.zeros(2, np.float32), distortion=distortion)
 
 
 def field(camera):
