@@ -152,7 +152,7 @@ def test_points_fill_their_crop(mirror):
 
 
 def seen(image, camera, crop):
-    return crop_image(image, camera=camera, crop=crop, size=(40, 32))
+    return crop_image(image, camera=camera, crop=crop, size=(RESOLUTION + 32, RESOLUTION))
 
 
 def test_an_image_seen_through_a_lens_is_that_of_the_pinhole():
@@ -162,12 +162,12 @@ def test_an_image_seen_through_a_lens_is_that_of_the_pinhole():
     rays = jitted(type(camera).unproject)(camera, np.stack([x, y], axis=-1).astype(np.float32))
     colour = lambda rays: 100 * np.sin(3 * rays)  # noqa: E731
     image = colour(rays)
-    crop = perspective_crop(camera, jnp.array([450.0, 300.0]), 100.0, resolution=32)
-    found, inside = jitted(seen)(image, camera, jax.device_get(crop))
+    crop = jitted(fisheye_crop)(camera, np.float32([450, 300]), np.float32(100.0))
+    found, inside = jitted(seen)(image, camera, crop)
     assert inside.all()
-    y, x = np.mgrid[:32, :40]
-    pixels = (np.stack([x, y], axis=-1) - np.float32(crop.camera.centre)) / np.float32(crop.camera.focal)
-    turned = np.concatenate([pixels, np.ones((32, 40, 1))], axis=-1) @ np.asarray(crop.rotation)
+    y, x = np.mgrid[:RESOLUTION, : RESOLUTION + 32]
+    pixels = (np.stack([x, y], axis=-1) - crop.camera.centre) / crop.camera.focal
+    turned = np.concatenate([pixels, np.ones((*x.shape, 1))], axis=-1) @ crop.rotation
     expected = colour(turned / np.linalg.norm(turned, axis=-1, keepdims=True))
     np.testing.assert_allclose(found, expected, atol=0.02)
     assert np.ptp(expected) > 50
