@@ -133,11 +133,17 @@ def _share_contexts() -> None:
 
     A context may hold any number of modules, also of several threads, and a program's cache key does not depend on it.
     What is lowered while another program is, as constants are, has a context of its own: within a context, operations
-    are inserted where the program that is being lowered has got to.  JAX has no option for this.
+    are inserted where the program that is being lowered has got to.  JAX has no option for this: from 0.12 on it takes
+    a context several times by itself, and is left alone, as is a version that has no such function.
     """
-    from jax._src.interpreters import mlir
+    try:
+        from jax._src.interpreters import mlir
 
-    make = mlir.make_ir_context
+        make = mlir.make_ir_context
+    except (ImportError, AttributeError):
+        return
+    if make() is make():
+        return
     shared = functools.lru_cache(maxsize=1)(lambda _: make())
     programs = itertools.count()
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import unittest.mock
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,11 @@ from jaxkd.records import Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import MeshShape
 from jaxkd.training import Optimizer, Train
+from jaxkd.vision.detection import recipe
 from jaxkd.vision.detection.assignment import assign_cells
 from jaxkd.vision.detection.gfl_loss import gfl_losses
 from jaxkd.vision.detection.medium_fusion import MediumFusion
+from jaxkd.vision.network import ImageNetwork
 from jaxkd.vision.trained_network import TrainedNetwork
 from tests.vision.segmentation.modules import drawn_params
 from tests.vision.tiny_scenes import SMALL, Rectangles
@@ -25,6 +28,20 @@ ROWS = 4
 KEY = jax.random.key(1)
 COMMON = {"data": Rectangles(), "network": SMALL, "rows": ROWS, "anchor_scale": 2.0}
 WEAK = dataclasses.replace(SMALL, stem="shape", weak_branch=True)
+
+
+apply = jax.jit(ImageNetwork.apply, static_argnums=0, static_argnames="train")
+losses = jax.jit(gfl_losses)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def traced_once():
+    """Trace a network and its losses once, however many recipes have them."""
+    with (
+        unittest.mock.patch.object(ImageNetwork, "apply", lambda *args, **options: apply(*args, **options)),
+        unittest.mock.patch.object(recipe, "gfl_losses", losses),
+    ):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +76,18 @@ def some_variables(given):
 
 
 @functools.lru_cache
+def counted(given):
+    return jax.device_get(jax.jit(given.counts)(first_batch(given)))
+
+
+@functools.lru_cache
 def with_gradients(given):
     """Variables, loss, its output, the maps, and the gradients to parameters and frozen variables, on the host."""
-    variables, batch = some_variables(given), first_batch(given)
+    variables, batch, counts = some_variables(given), first_batch(given), counted(given)
 
     def loss(params, frozen):
         read = variables.replace(params=params, frozen=frozen)
-        output = given.loss(read, batch, given.counts(batch), KEY)
+        output = given.loss(read, batch, counts, KEY)
         return output.loss, (output, given.outputs(read, batch, jax.random.split(KEY)[0])[0])
 
     compiled = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
@@ -90,10 +112,10 @@ def test_the_loss_is_its_formula():
     PLAIN.validate()
     _, value, output, maps, _ = with_gradients(PLAIN)
     batch = first_batch(PLAIN)
-    sums = jax.device_get(jax.jit(lambda maps, boxes: gfl_losses(maps, boxes, assigned(boxes)))(maps, batch.targets))
+    sums = jax.device_get(losses(maps, batch.targets, jax.jit(assigned)(batch.targets)))
     positives, weight = float(np.sum(sums.positives)), float(np.sum(sums.weights))
     assert positives >= 1
-    assert float(jax.jit(PLAIN.counts)(batch)["positives"]) == positives
+    assert float(counted(PLAIN)["positives"]) == positives
     boxes = (3 * np.sum(sums.giou) + 0.5 * np.sum(sums.distribution)) / max(weight, 1)
     np.testing.assert_allclose(value, np.sum(sums.quality) / positives + boxes, rtol=1e-5)
     np.testing.assert_allclose(output.metrics["quality_loss"].value(), np.sum(sums.quality) / positives, rtol=1e-5)
@@ -139,7 +161,7 @@ def test_a_batch_without_objects_costs_a_finite_loss():
 
 
 def test_core_kd_adds_the_distance_of_logits(run):
-    given = core_kd(run, core_rate=0.5)
+    given = core_kd(run, core_rate=0.5, giou_weight=PLAIN.giou_weight, distribution_weight=PLAIN.distribution_weight)
     given.validate()
     variables, value, output, maps, (gradients, to_teacher) = with_gradients(given)
     batch = first_batch(given)
@@ -150,7 +172,7 @@ def test_core_kd_adds_the_distance_of_logits(run):
     for one, other in zip(ours, theirs, strict=True):
         expected += np.mean((np.asarray(one, np.float64) - np.asarray(other)) ** 2, axis=(1, 2, 3))
     np.testing.assert_allclose(output.metrics["core_distance"].value(), np.mean(expected), rtol=1e-4)
-    label, _ = label_loss(given)(variables.params[STUDENT], maps, batch)
+    label, _ = label_loss(PLAIN)(variables.params[STUDENT], maps, batch)
     np.testing.assert_allclose(value, label + 0.5 * np.mean(expected), rtol=1e-5)
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(to_teacher))
     assert np.isfinite(jax.tree.leaves(gradients)[0]).all()

@@ -33,26 +33,33 @@ RESIDUAL_STAGE = SNODEResidual(
 )
 
 
+def three_stages(evaluators):
+    slow = dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)
+    stages = tuple(
+        train(recipe, name=name, label=name, steps=3, optimizer=rate, evaluators=evaluators)
+        for name, recipe, rate in (
+            ("matching", MATCHING, train(MATCHING).optimizer),
+            ("tuning", TUNING, slow),
+            ("residual", RESIDUAL_STAGE, slow),
+        )
+    )
+    return Study(name="snode", title="", description="", stages=stages, headline=ROLLOUT_ERROR)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a study whose stages are not evaluated."""
+    workdir = tmp_path_factory.mktemp("trained")
+    with jax.enable_x64(True):
+        run_study(three_stages(()), workdir)
+    return workdir
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("snode")
-    stages = tuple(
-        train(
-            recipe,
-            name=name,
-            label=name,
-            steps=3,
-            optimizer=rate,
-            evaluators=(RolloutError(data=CLEAN), FieldError(data=CLEAN)),
-        )
-        for name, recipe, rate in (
-            ("matching", MATCHING, train(MATCHING).optimizer),
-            ("tuning", TUNING, dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)),
-            ("residual", RESIDUAL_STAGE, dataclasses.replace(train(MATCHING).optimizer, learning_rate=1e-4)),
-        )
-    )
+    study = three_stages((RolloutError(data=CLEAN), FieldError(data=CLEAN)))
     with jax.enable_x64(True):
-        study = Study(name="snode", title="", description="", stages=stages, headline=ROLLOUT_ERROR)
         run_study(study, workdir)
         write_summary(study, workdir)
     return workdir
@@ -88,11 +95,11 @@ def test_the_report_has_the_equations_below_the_true_ones(study):
     assert re.search(r"\|dv/dt\|+true\|+-x - 0\.2 v\|", page)
 
 
-def test_the_residual_begins_at_the_error_of_the_equations(study):
-    recipe = dataclasses.replace(RESIDUAL_STAGE, equations=str(study / "tuning/0"))
+def test_the_residual_begins_at_the_error_of_the_equations(trained):
+    recipe = dataclasses.replace(RESIDUAL_STAGE, equations=str(trained / "tuning/0"))
     state = recipe.init(KEY)
     assert list(state.params["field"]) == [RESIDUAL]
-    tuned = runs.model(study / "tuning/0")
+    tuned = runs.model(trained / "tuning/0")
     y = jax.numpy.array([0.3, -1.0])
     np.testing.assert_allclose(recipe.model(state)(0.0, y), tuned(0.0, y), rtol=1e-12)
     described = recipe.abstract()
