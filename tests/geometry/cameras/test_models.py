@@ -75,9 +75,6 @@ def total(arguments):
 gradients_and_values = jitted(jax.grad(total, has_aux=True))
 
 
-gradients_and_values = jitted(jax.grad(total, has_aux=True))
-
-
 def guarded(camera, xyz, pixels):
     """Values and gradients of `total`, of as many rows as all tests have, so that a model is compiled once."""
     rows = [np.resize(np.float32(one), (ROWS, np.shape(one)[-1])) for one in (xyz, pixels)]
