@@ -40,7 +40,7 @@ def weights_and_depth(
     """Barycentric weights of the three corners and depth at points; 0 and infinite where the face is -1.
 
     Each number of a face is looked up alone, which XLA fuses with the arithmetic: on a processor, looking up vectors of
-    two takes four times as long.
+    two takes longer.
     """
     seen, rows = face >= 0, jnp.maximum(face, 0)
 

@@ -37,7 +37,7 @@ def pixel_means(
     """Interpolate values at the points of covered tiles, and average them over pixels of samples x samples points.
 
     Only tiles that show the object are looked at, a few at a time.  In one program over the whole image, XLA would
-    interpolate once more for each use of the values: that takes six times as long.
+    interpolate once more for each use of the values.
 
     Args:
         edges: of the faces, in points.

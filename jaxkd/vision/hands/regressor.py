@@ -34,8 +34,8 @@ class HandRegressor(ImageNetwork):
 
     Maps are normalised by groups of channels within each image, not by BatchNorm: there are no running statistics that
     images of another camera or background would shift, a row's output does not depend on the other rows, and gradients
-    of parts of a batch may be added.  Convolutions are plain, since on a CPU inverted residual blocks of as many
-    parameters, with their depthwise convolutions, take twice the time in evaluation and seven times that in training.
+    of parts of a batch may be added.  Convolutions are plain: on a CPU, inverted residual blocks of as many
+    parameters, with their depthwise convolutions, take longer, above all in training.
 
     Source: the heads of JHands in HANDS23 (arXiv 2403.16428), on a residual network after He et al. (arXiv 1512.03385).
     Deviation: a network of a thousandth of its backbone's size, flattened rather than pooled; the wrist's distance is
