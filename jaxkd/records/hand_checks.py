@@ -12,8 +12,8 @@ unit is another one."""
 FOREIGN_ORDER = 0.9
 """Total length of the bones in another order over that in the claimed one, below which the claim is rejected.  The
 others are those of the other data sets, and the claimed one with the wrist at the other end.  Bones join neighbours, so
-that they are shortest in the order of the array: in a foreign one they add up to 1.2 to 1.7 times as much for open
-hands.  Of fists some orders cannot be told (1.07), and none is rejected that is right."""
+that they are shortest in the order of the array: in a foreign one they add up to more for open
+hands.  Of fists some orders cannot be told, and none is rejected that is right."""
 
 FLAT_HAND = 0.1
 """How far the fingertips must lie on the palm's side of the knuckles, over the palm's length, for the side to be told:

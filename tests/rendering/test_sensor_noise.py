@@ -9,7 +9,7 @@ from tests.losses.compiled import jitted
 
 
 def test_mean_and_variance_are_those_of_the_formula():
-    """Of 40,000 values a mean is known to 1 / 200 of the deviation, a variance to 1 / 141; 4 of either are allowed."""
+    """Bounds are 4 standard errors of 40,000 values: 1 / 200 of the deviation, and 1 / 141 of a variance."""
     run = jitted(noisy, noise=SensorNoise(shot=0.02, read=0.05))
     for radiance in (0.0, 0.4, 1.0):
         values = np.float64(run(np.full(40_000, radiance, np.float32), key=jax.random.key(0)))

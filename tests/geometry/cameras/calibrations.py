@@ -3,28 +3,8 @@
 import jax
 import numpy as np
 
-from jaxkd.geometry.cameras import BrownConrady, Fisheye62, Pinhole, Rational8
-
-WIDTH, HEIGHT = 636, 480
-CENTRE = np.array([318.3, 239.1])
-
-CALIBRATIONS = {
-    "Pinhole": Pinhole(focal=np.array([305.0, 304.0]), centre=CENTRE),
-    "BrownConrady": BrownConrady(
-        focal=np.array([480.0, 477.0]), centre=CENTRE, distortion=np.array([-0.28, 0.09, -0.01, 1e-3, -2e-3])
-    ),
-    "Rational8": Rational8(
-        focal=np.array([300.0, 302.0]),
-        centre=CENTRE,
-        distortion=np.array([0.5, 0.2, 1e-3, -5e-4, 0.01, 0.8, 0.25, 0.02]),
-    ),
-    "Fisheye62": Fisheye62(
-        focal=np.array([191.0, 190.0]),
-        centre=CENTRE,
-        distortion=np.array([0.26, 0.13, -0.38, 0.31, 1e-3, -7e-4, -0.12, 0.02]),
-    ),
-}
-"""The fisheye's radial terms are those of a headset camera."""
+from benchmarks.hands.cameras import CAMERAS as CALIBRATIONS
+from benchmarks.hands.cameras import HEIGHT, WIDTH
 
 
 def calibration(name, dtype=np.float32):

@@ -101,7 +101,7 @@ def test_hand_values():
 
 
 CORNERS = 40 * np.float32([[0, 0], [-1, -1], [1, -1], [1, 1], [-1, 1]])
-"""Of a crop of 80 pixels, relative to its centre, which comes first."""
+"""Pixels of a crop 80 wide, relative to its centre, which comes first."""
 
 
 def fisheye_crop(camera, corners, size):

@@ -55,7 +55,7 @@ def points_of(name):
 
 
 def everything(name):
-    """Those points, and `exact` at them and at pixels of the frame."""
+    """Points in front of a camera, and `exact` at them and at pixels of the frame."""
     xyz = points_of(name)
     pixels = np.concatenate([calibrations.project(name, xyz), frame(step=9)])
     with jax.enable_x64(True):

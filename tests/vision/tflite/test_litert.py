@@ -142,7 +142,7 @@ def test_hand_networks_are_those_of_litert(photographs, file):
 
 
 def test_the_network_of_people_is_that_of_litert(photographs):
-    """Of photographs without people, logits reach hundreds, and float32 alone is 1e-4 off where they cancel: so the
+    """Logits of photographs without people reach hundreds, and float32 alone is 1e-4 off where they cancel: so the
     greatest difference is bounded by LiteRT's own distance from float64, and the mean by 1e-5."""
     images, network = photographs(256), selfie_segmentation()
     assert network.model.parameters == 106_401

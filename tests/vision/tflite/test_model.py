@@ -97,7 +97,7 @@ def test_a_network_is_read_with_its_names_shapes_and_weights(tiny):
 
 @pytest.fixture(scope="module")
 def outputs(tiny):
-    """Of the images, with the gradients of the scores' squares to weights and images."""
+    """Outputs for the images, with the gradients of the scores' squares to weights and images."""
 
     def loss(params, images):
         outputs = tiny(params, images)

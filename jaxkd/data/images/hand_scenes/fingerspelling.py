@@ -131,8 +131,8 @@ def depth_factor(landmarks: Float[np.ndarray, "n 21 3"], keypoints: Float[np.nda
         keypoints: the same keypoints of a hand, in any unit.
 
     Returns:
-        Factor, > 0; z times f is in the unit of x and y.  Noise makes it smaller: 1 mm at the size of a hand by about
-        2 %, 3 mm by 5 to 15 %.
+        Factor, > 0; z times f is in the unit of x and y.  Noise of the landmarks makes
+        it smaller.
 
     Raises:
         ValueError: landmarks without depth, or whose depth explains nothing: f^2 would not be positive.

@@ -87,7 +87,7 @@ def test_damaged_files_are_refused(example):
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_real_poses_are_within_the_limits_and_bend_at_hinges(hand_files, side):
-    """What a headset tracked moves about the axes of the joints alone, which shows that they are the right ones."""
+    """A tracked hand moves about the axes of the joints alone, which shows that they are the right ones."""
     hand, poses = load_hand(side), recorded_poses(side)
     assert sorted(poses) == sorted(POSE_FILES) == ["fist", "flat", "horns", "point", "relax", "shaka", "vulcan"]
     lowest, highest = angle_limits()
