@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jaxkd import sharding
 from jaxkd.data.images.augmentation import Augmentation, ImageAugmentation
 from jaxkd.data.images.batches import image_batches
-from jaxkd.data.images.source import ImageSource
+from jaxkd.data.images.source import ImageExample, ImageSource
 from jaxkd.records import ImageBatch, Variables
 from jaxkd.runtime.trained_params import STUDENT
 from jaxkd.sharding import WHOLE, Share
@@ -101,11 +102,13 @@ class NetworkRecipe(Recipe):
     def abstract_batch(self) -> ImageBatch[Any]:
         return _abstract_batch(self.data, self.rows)
 
+    def examples(self, split: Split) -> Sequence[ImageExample]:
+        """Return the images to learn from.  Default: those of `data`."""
+        return self.data.examples(split)
+
     def batches(self, split: Split, seed: int, *, share: Share = WHOLE) -> "grain.IterDataset":
         augmentation = self.augmentation if split == "train" else None
-        return image_batches(
-            self.data.examples(split), rows=self.rows, seed=seed, augmentation=augmentation, share=share
-        )
+        return image_batches(self.examples(split), rows=self.rows, seed=seed, augmentation=augmentation, share=share)
 
     def counts(self, batch: ImageBatch[Any]) -> dict[str, jax.Array]:
         return {"images": jnp.asarray(batch.images.shape[0], jnp.float32)}

@@ -22,3 +22,5 @@ class HandPrediction:
     down, z forward.  The wrist's is 0."""
     root_depth: Float[Array, " b"] | None = None
     """Distance of the wrist from the camera along z in metres; None: the network does not estimate it."""
+    confidence: Float[Array, " b"] | None = None
+    """Probability that the image shows a hand; None: the network does not estimate it."""
