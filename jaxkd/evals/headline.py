@@ -114,6 +114,16 @@ DICE = Headline(
 )
 """Headline of segmentation: the mean over images of the Dice coefficient."""
 
+HAND_ERROR = Headline(
+    metric="mpjpe",
+    title="Error of the joints in held-out images of hands",
+    unit="mm",
+    examples="images",
+    evaluator="hands",
+    numerator="mpjpe",
+)
+"""Headline of hands: the mean error of the joints relative to the wrist, MPJPE, the mean over images."""
+
 ROLLOUT_ERROR = Headline(
     metric="rollout_error",
     title="Error of forecasts of held-out records",

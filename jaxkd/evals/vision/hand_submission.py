@@ -70,7 +70,7 @@ class HandScore:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HandScores:
+class SubmissionScores:
     """Errors of a submission; its text is a table."""
 
     sequences: tuple[HandScore, ...]
@@ -93,7 +93,7 @@ class HandScores:
         return "\n".join([head, *lines, "errors in mm"])
 
 
-def score_submission(predicted: Path, truth: Path, *, blank: Blank = "reject") -> HandScores:
+def score_submission(predicted: Path, truth: Path, *, blank: Blank = "reject") -> SubmissionScores:
     """Return the errors of a submission file by sequence and in total.
 
     Args:
@@ -119,7 +119,7 @@ def score_hands(
     blank: Blank = "reject",
     predicted_name: str = "predicted",
     truth_name: str = "truth",
-) -> HandScores:
+) -> SubmissionScores:
     """Return the errors of predicted hands by sequence and in total, from arrays alone.
 
     Args:
@@ -155,7 +155,7 @@ def score_hands(
     )
     errors = jax.device_get(_errors(whole.predicted, whole.truth, whole.mask, wrist=order.wrist))
     owner = np.repeat(np.arange(len(names)), [len(pair.truth) for pair in pairs])
-    return HandScores(
+    return SubmissionScores(
         sequences=tuple(_score(name, whole, errors, owner == place) for place, name in enumerate(names)),
         total=_score("all", whole, errors, np.ones(len(owner), bool)),
     )

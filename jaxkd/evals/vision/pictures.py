@@ -104,9 +104,34 @@ def evenly_chosen(strata: Sequence[str], *, count: int = SHOWN) -> list[int]:
         >>> evenly_chosen(["mild", "severe", "mild", "mild"], count=4)
         [0, 2, 1]
     """
-    places = {name: [place for place, one in enumerate(strata) if one == name] for name in dict.fromkeys(strata)}
+    places = _members(strata)
     each = max(count // len(places), 1) if places else 0
     return [place for members in places.values() for place in members[:each]]
+
+
+def evenly_spaced(strata: Sequence[str], *, each: int) -> list[int]:
+    """Return the places of `each` members of each stratum, spread evenly over it, in the order of the strata.
+
+    Frames of a recording that follow one another look alike, so that the first ones would show one scene.
+
+    Args:
+        strata: stratum of each image.
+        each: number of places of each stratum; all of its members, if it has no more.
+
+    Example:
+        >>> evenly_spaced(["left", "right"] * 4, each=2)
+        [0, 4, 1, 5]
+    """
+    spaced = []
+    for members in _members(strata).values():
+        count = min(each, len(members))
+        spaced += [members[number * len(members) // count] for number in range(count)]
+    return spaced
+
+
+def _members(strata: Sequence[str]) -> dict[str, list[int]]:
+    """Return the places of the members of each stratum."""
+    return {name: [place for place, one in enumerate(strata) if one == name] for name in dict.fromkeys(strata)}
 
 
 def _simplified(ring: Float[np.ndarray, "n 2"], tolerance: float) -> Float[np.ndarray, "m 2"]:

@@ -17,7 +17,7 @@ class Drawing:
     """An overlay as paths of SVG."""
 
     lines: str
-    """Outlines and boxes."""
+    """Outlines, boxes and open lines."""
     dots: str
     """Points, each a line without length, of which round ends make a dot; its size is that of the screen."""
 
@@ -129,19 +129,21 @@ def drawing(overlay: Overlay) -> Drawing:
     """Return an overlay as paths, in the coordinates of the picture.
 
     Args:
-        overlay: outlines, boxes and points.
+        overlay: outlines, boxes, points and lines.
 
     Example:
         >>> from jaxkd.training.results.picture import Overlay
         >>> drawing(Overlay(boxes=((1.0, 2.0, 5.5, 4.0),), points=((3.0, 3.0),)))
         Drawing(lines='M1 2H5.5V4H1Z', dots='M3 3h0')
     """
-    outlines = ["M" + "L".join(map(_point, outline)) + "Z" for outline in overlay.outlines]
+    outlines = [f"M{_joined(outline)}Z" for outline in overlay.outlines]
     boxes = [
         f"M{_number(left)} {_number(top)}H{_number(right)}V{_number(bottom)}H{_number(left)}Z"
         for left, top, right, bottom in overlay.boxes
     ]
-    return Drawing(lines="".join(outlines + boxes), dots="".join(f"M{_point(point)}h0" for point in overlay.points))
+    lines = [f"M{_joined(line)}" for line in overlay.lines]
+    dots = [f"M{_point(point)}h0" for point in overlay.points]
+    return Drawing(lines="".join(outlines + boxes + lines), dots="".join(dots))
 
 
 def labels(overlay: Overlay, *, width: int, height: int) -> tuple[Label, ...]:
@@ -202,12 +204,21 @@ def _place(picture: Picture) -> _Place:
 
 def _said(overlay: Overlay) -> str:
     """Return the numbers of things in an overlay, in words, and the labels of its boxes."""
-    counts = (("outline", overlay.outlines), ("box", overlay.boxes), ("point", overlay.points))
+    counts = (
+        ("outline", overlay.outlines),
+        ("box", overlay.boxes),
+        ("point", overlay.points),
+        ("line", overlay.lines),
+    )
     plurals = {"box": "boxes"}
     named = {name: f"{len(of)} {name if len(of) == 1 else plurals.get(name, f'{name}s')}" for name, of in counts if of}
     if overlay.labels:
         named["box"] += f" ({', '.join(overlay.labels)})"
     return ", ".join(named.values()) or "nothing"
+
+
+def _joined(line: Sequence[Point]) -> str:
+    return "L".join(map(_point, line))
 
 
 def _point(point: Point) -> str:

@@ -11,6 +11,8 @@ Point: TypeAlias = tuple[float, float]
 """x and y in pixels of the picture, whose top left corner is (0, 0); the centre of its first pixel is (.5, .5)."""
 Outline: TypeAlias = tuple[Point, ...]
 """Corners of a closed polygon; the last one is joined to the first."""
+Line: TypeAlias = tuple[Point, ...]
+"""Points of an open line, two or more, each joined to the next."""
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom edge, in the coordinates of `Point`."""
 
@@ -19,11 +21,11 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """Outlines, boxes and points over a picture.
+    """Outlines, boxes, points and lines over a picture.
 
     Raises:
-        ValueError: an outline of fewer than three corners, a box whose edges are exchanged, labels of other boxes, or a
-            coordinate that is not finite.
+        ValueError: an outline of fewer than three corners, a line of fewer than two points, a box whose edges are
+            exchanged, labels of other boxes, or a coordinate that is not finite.
     """
 
     outlines: tuple[Outline, ...] = ()
@@ -32,11 +34,16 @@ class Overlay:
     points: tuple[Point, ...] = ()
     labels: tuple[str, ...] = ()
     """A few words at each of `boxes`, such as its class and score; empty if none has any."""
+    lines: tuple[Line, ...] = ()
+    """Open lines, such as the bones of a skeleton."""
 
     def __post_init__(self) -> None:
         for outline in self.outlines:
             if len(outline) < 3:
                 raise ValueError(f"outlines must have at least three corners each, got {outline}. Leave it out.")
+        for line in self.lines:
+            if len(line) < 2:
+                raise ValueError(f"lines must have at least two points each, got {line}. Leave it out.")
         for left, top, right, bottom in self.boxes:
             if left > right or top > bottom:
                 raise ValueError(
@@ -46,7 +53,7 @@ class Overlay:
             raise ValueError(
                 f"labels must be of each box or of none, got {len(self.labels)} labels and {len(self.boxes)} boxes."
             )
-        pairs = (*(point for outline in self.outlines for point in outline), *self.points)
+        pairs = (*(point for line in (*self.outlines, *self.lines) for point in line), *self.points)
         for one in (*pairs, *self.boxes):
             if not all(map(math.isfinite, one)):
                 raise ValueError(f"coordinates of an overlay must be finite, got {one}. Leave out what was not found.")
@@ -59,11 +66,12 @@ class Overlay:
             KeyError, TypeError, ValueError: fields of something else.
         """
         return cls(
-            outlines=tuple(tuple((float(x), float(y)) for x, y in outline) for outline in fields["outlines"]),
+            outlines=_lines(fields["outlines"]),
             boxes=tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in fields["boxes"]),
             points=tuple((float(x), float(y)) for x, y in fields["points"]),
-            # Older files have no labels.
+            # Older files have no labels and no lines.
             labels=tuple(map(str, fields.get("labels", ()))),
+            lines=_lines(fields.get("lines", ())),
         )
 
 
@@ -126,6 +134,10 @@ class Picture:
         # Older files have no layers.
         layers = tuple(PictureLayer(**layer) for layer in fields.get("layers", ()))
         return cls(**{**fields, **overlays, "layers": layers})
+
+
+def _lines(field: Any) -> tuple[Line, ...]:
+    return tuple(tuple((float(x), float(y)) for x, y in line) for line in field)
 
 
 def _require_png(png: str, name: str) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxkd.evals.vision.pictures import outlines, thumbnail
+from jaxkd.evals.vision.pictures import evenly_spaced, outlines, thumbnail
 
 ROWS, COLUMNS = np.mgrid[:96, :120] + 0.5
 ELLIPSE = ((COLUMNS - 60) / 45) ** 2 + ((ROWS - 50) / 30) ** 2 < 1
@@ -102,3 +102,12 @@ def test_other_images_are_refused():
             thumbnail(np.zeros(shape, np.uint8))
     with pytest.raises(ValueError, match="longest must be at least 1 pixel, got 0"):
         thumbnail(np.zeros((2, 2), np.uint8), longest=0)
+
+
+def test_evenly_spaced_members_of_each_stratum():
+    strata = ["left", "left", "right", "left", "left", "right", "left"]
+    assert evenly_spaced(strata, each=2) == [0, 3, 2, 5]
+    assert evenly_spaced(strata, each=3) == [0, 1, 4, 2, 5]
+    assert evenly_spaced(["a"] * 7, each=6) == [0, 1, 2, 3, 4, 5]
+    assert evenly_spaced(["a"] * 60, each=6) == [0, 10, 20, 30, 40, 50]
+    assert evenly_spaced([], each=2) == []

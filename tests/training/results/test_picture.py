@@ -12,6 +12,7 @@ from tests.report.studies import DOT_PNG, picture
     ("changes", "message"),
     [
         ({"outlines": (((0.0, 0.0), (1.0, 1.0)),)}, "outlines must have at least three corners each, got "),
+        ({"lines": (((0.0, 0.0),),)}, r"lines must have at least two points each, got \(\(0.0, 0.0\),\). Leave it out"),
         ({"boxes": ((3.0, 0.0, 1.0, 2.0),)}, r"boxes must be \(left, top, right, bottom\), got \(3.0, 0.0, 1.0, 2.0\)"),
         ({"boxes": ((0.0, 2.0, 1.0, 1.0),)}, "boxes must be .* Exchange the edges"),
         ({"boxes": ((0.0, math.nan, 1.0, 1.0),)}, "coordinates of an overlay must be finite, got "),
@@ -22,6 +23,7 @@ from tests.report.studies import DOT_PNG, picture
         ({"labels": ("a",)}, "labels must be of each box or of none, got 1 labels and 0 boxes"),
         ({"points": ((0.0, math.inf),)}, r"coordinates of an overlay must be finite, got \(0.0, inf\)"),
         ({"outlines": (((0.0, 0.0), (1.0, 1.0), (math.nan, 0.0)),)}, "coordinates of an overlay must be finite"),
+        ({"lines": (((0.0, 0.0), (-math.inf, 0.0)),)}, "coordinates of an overlay must be finite, got .*inf, 0.0"),
     ],
 )
 def test_an_overlay_is_of_shapes_that_can_be_drawn(changes, message):
@@ -55,10 +57,13 @@ def test_a_layer_has_a_png():
         PictureLayer(name="thermal", png="AAAA")
 
 
-def test_labels_and_layers_come_back_and_older_files_have_none():
-    labelled = Overlay(boxes=((0.0, 0.0, 1.0, 1.0),), labels=("person .93",))
+def test_labels_lines_and_layers_come_back_and_older_files_have_none():
+    lines = (((0.5, 1.0), (2.0, 3.0)), ((0.0, 0.0), (-1.0, 4.0), (9.0, 9.0)))
+    labelled = Overlay(boxes=((0.0, 0.0, 1.0, 1.0),), labels=("person .93",), lines=lines)
     whole = dataclasses.replace(picture(found=labelled), layers=(PictureLayer(name="thermal", png=DOT_PNG),))
     fields = json.loads(json.dumps(dataclasses.asdict(whole)))
     assert Picture.from_fields(fields) == whole
-    del fields["layers"], fields["found"]["labels"], fields["truth"]["labels"]
+    del fields["layers"]
+    for overlay in ("found", "truth"):
+        del fields[overlay]["labels"], fields[overlay]["lines"]
     assert Picture.from_fields(fields) == picture(found=Overlay(boxes=labelled.boxes))
