@@ -24,7 +24,8 @@ from jaxkd.evals.vision import HandScores
 from jaxkd.recipes.hand_regression import HandRegression
 from jaxkd.recipes.multi_view_kd import MultiViewKD
 from jaxkd.sharding import MeshShape
-from jaxkd.study import CacheHands, Evaluate, Study
+from jaxkd.study import Evaluate, Study
+from jaxkd.study.cache_hands_stage import CacheHands
 from jaxkd.training import Optimizer, Recipe, Train
 from jaxkd.typing import Split
 from jaxkd.vision.hands import HandRegressor, MediaPipeHands

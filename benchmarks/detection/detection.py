@@ -56,7 +56,7 @@ def _pairs(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:
     for first, second in study.comparisons:
         figure = f"{first} - {second}: AP50"
         mean, low, share = difference(figure, models[first], models[second])
-        if judged and (first, second) == ("plain_core", "teacher"):
+        if judged and (first, second) == ("plain_core_long", "teacher"):
             mean = dataclasses.replace(mean, bar=Bar(relation=">=", limit=-LACKED))
         if judged and (first, second) == ("plain_core", "plain"):
             low = dataclasses.replace(low, bar=Bar(relation=">", limit=0))

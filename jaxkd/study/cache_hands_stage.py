@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from jaxkd.data.images.hands.source import HandSource
+from jaxkd.data.images.hand_source import HandSource
 from jaxkd.data.images.source import ImageExample
 from jaxkd.records.hand_views import HandView
 from jaxkd.runtime.progress import progress
@@ -95,12 +95,13 @@ def _found(model: object, images: UInt8[Array, "b h w 3"], views: HandView, *, s
 
 def _batches(examples: Sequence[ImageExample], start: int, rows: int) -> Iterator[list[ImageExample]]:
     """Yield the examples from a place on, a batch at a time; the next ones are read meanwhile."""
+    places = iter(range(start, len(examples)))
     with ThreadPoolExecutor(_READERS) as readers:
-        ahead = [
-            readers.submit(examples.__getitem__, place) for place in range(start, min(start + 2 * rows, len(examples)))
-        ]
-        following = iter(range(start + len(ahead), len(examples)))
-        while ahead:
-            batch, ahead = ahead[:rows], ahead[rows:]
-            ahead += [readers.submit(examples.__getitem__, place) for place in itertools.islice(following, rows)]
+
+        def read() -> list[Future[ImageExample]]:
+            return [readers.submit(examples.__getitem__, place) for place in itertools.islice(places, rows)]
+
+        batch, following = read(), read()
+        while batch:
             yield [one.result() for one in batch]
+            batch, following = following, read()

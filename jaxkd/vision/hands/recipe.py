@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxkd.data.images.augmentation import ImageAugmentation
-from jaxkd.data.images.hands.source import HandSource
+from jaxkd.data.images.hand_source import HandSource
 from jaxkd.losses.reduce import reported
 from jaxkd.records import ImageBatch, LossOutput, Mean, Variables
 from jaxkd.records.hand_views import HandView

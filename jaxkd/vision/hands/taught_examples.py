@@ -7,7 +7,7 @@ from typing import overload
 
 import jax
 
-from jaxkd.data.images.hands.source import HandSource
+from jaxkd.data.images.hand_source import HandSource
 from jaxkd.data.images.source import ImageExample
 from jaxkd.typing import Split
 from jaxkd.vision.hands.teacher_views import FusionRule, fused_labels, read_teacher_views

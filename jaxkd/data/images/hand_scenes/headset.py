@@ -26,8 +26,9 @@ _PITCH = np.array([5.0, 5.0, -30.0, -30.0])
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Headset:
-    """Cameras of one headset, in the order of `VIEWS`; the world is the headset's frame: x to the right, y down, z
-    forward, between the eyes.
+    """Cameras of one headset, in the order of `VIEWS`.
+
+    The world is the headset's frame, with its origin between the eyes: x to the right, y down, z forward.
     """
 
     cameras: tuple[Fisheye62, ...]

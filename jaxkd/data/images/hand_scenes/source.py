@@ -14,7 +14,7 @@ from jaxkd.data.images.hand_scenes.looks import draw_albedo, draw_backdrop, draw
 from jaxkd.data.images.hand_scenes.mesh import HandMesh, load_hand
 from jaxkd.data.images.hand_scenes.placement import draw_placement
 from jaxkd.data.images.hand_scenes.poses import HandPose, draw_pose, hand_poses
-from jaxkd.data.images.hands.source import HandSource
+from jaxkd.data.images.hand_source import HandSource
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.scenes.scenery import backdrops
 from jaxkd.data.images.source import ImageExample
