@@ -33,6 +33,11 @@ class CropCamera:
         """Return R^T x: predictions in the coordinates of the original camera; undoes `to_crop`."""
         return jnp.einsum("ji,...j->...i", self.rotation, points)
 
+    def turned(self, angle: Float[Array, ""] | float) -> "CropCamera":
+        """Return the crop turned in its plane, in radians; positive turns x towards y, clockwise on the screen."""
+        rotation = _in_plane(jnp.asarray(angle, self.rotation.dtype)) @ self.rotation
+        return CropCamera(rotation=rotation, camera=self.camera)
+
 
 def perspective_crop(
     camera: Camera,
@@ -89,9 +94,9 @@ def perspective_crop(
     # Opposite corners are two places apart.
     turned = jnp.where(jnp.isnan(turned), -jnp.roll(turned, 2, axis=0), turned)
     extent = jnp.max(jnp.max(turned, axis=0) - jnp.min(turned, axis=0))
-    rotation = _in_plane(jnp.asarray(angle, rotation.dtype)) @ rotation
     middle = jnp.full(2, resolution / 2, rotation.dtype)
-    return CropCamera(rotation=rotation, camera=Pinhole(focal=camera.focal * (resolution / extent), centre=middle))
+    pinhole = Pinhole(focal=camera.focal * (resolution / extent), centre=middle)
+    return CropCamera(rotation=rotation, camera=pinhole).turned(angle)
 
 
 def crop_camera_from_points(

@@ -1,6 +1,7 @@
 """What a teacher found in each view of some frames, stored once, and labels that it becomes by a rule of fusion."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -123,26 +124,8 @@ def fused_points(
             f"weights must be given for each of {found.confidence.shape[1]} views with 'weighted', and not else, got "
             f"{len(weights)} with {rule!r}."
         )
-    rotation = jnp.asarray(found.rotation)
-    turned = jnp.einsum("fvij,fvnj->fvni", rotation, found.points)
-    valid = jnp.asarray(found.confidence) >= VALID
-    if rule == "none":
-        return jnp.where(valid[..., None, None], turned, jnp.nan), valid
-    if rule == "triangulated":
-        fused = triangulate(
-            _rays(found),
-            rotations=rotation,
-            translations=jnp.asarray(found.translation),
-            confidences=jnp.broadcast_to(jnp.asarray(found.confidence)[..., None], found.points.shape[:-1]),
-        )
-    elif rule == "mean":
-        fused = fuse_mean(turned, mask=valid)
-    elif rule == "weighted":
-        fused = fuse_weighted(turned, jnp.asarray(weights), mask=valid)
-    else:
-        fused = fuse_agreeing_pair(turned, mask=valid)
-    known = jnp.all(jnp.isfinite(fused), axis=(-2, -1))
-    return jnp.broadcast_to(fused[:, None], turned.shape), jnp.broadcast_to(known[:, None], valid.shape)
+    found = jax.tree.map(jnp.asarray, found)
+    return _fused_points(found, rule, jnp.asarray(weights, jnp.float32))
 
 
 def fused_labels(found: TeacherViews, rule: FusionRule, *, side: int, weights: tuple[float, ...] = ()) -> HandView:
@@ -163,30 +146,59 @@ def fused_labels(found: TeacherViews, rule: FusionRule, *, side: int, weights: t
         ValueError: as `fused_points`.
     """
     world, known = fused_points(found, rule, weights=weights)
-    world = jnp.where(known[..., None, None], world, 0.0)
-    rotation = jnp.asarray(found.rotation)
-    relative = jnp.einsum("fvji,fvnj->fvni", rotation, world - world[..., MEDIAPIPE.wrist, None, :])
-    places = jnp.asarray(found.places)
-    depth = jnp.full(known.shape, jnp.nan)
+    labels = _labels(jax.tree.map(jnp.asarray, found), world, known, rule=rule, side=side)
+    return jax.tree.map(np.asarray, labels)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _fused_points(
+    found: TeacherViews, rule: FusionRule, weights: Float[Array, " w"]
+) -> tuple[Float[Array, "f v 21 3"], Bool[Array, "f v"]]:
+    turned = jnp.einsum("fvij,fvnj->fvni", found.rotation, found.points)
+    valid = found.confidence >= VALID
+    if rule == "none":
+        return jnp.where(valid[..., None, None], turned, jnp.nan), valid
     if rule == "triangulated":
-        inside = jnp.einsum("fvji,fvnj->fvni", rotation, world - jnp.asarray(found.translation)[:, :, None])
-        known &= jnp.all(inside[..., 2] > 0, axis=-1)
-        ratio = inside[..., :2] / jnp.where(known[..., None], inside[..., 2], 1.0)[..., None]
-        places = ratio * jnp.asarray(found.focal)[:, :, None] + jnp.asarray(found.centre)[:, :, None]
-        depth = jnp.where(known, inside[..., MEDIAPIPE.wrist, 2], jnp.nan)
-    labels = HandView(
+        confidences = jnp.broadcast_to(found.confidence[..., None], turned.shape[:-1])
+        fused = triangulate(
+            _rays(found), rotations=found.rotation, translations=found.translation, confidences=confidences
+        )
+    elif rule == "mean":
+        fused = fuse_mean(turned, mask=valid)
+    elif rule == "weighted":
+        fused = fuse_weighted(turned, weights, mask=valid)
+    else:
+        fused = fuse_agreeing_pair(turned, mask=valid)
+    known = jnp.all(jnp.isfinite(fused), axis=(-2, -1))
+    return jnp.broadcast_to(fused[:, None], turned.shape), jnp.broadcast_to(known[:, None], valid.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("rule", "side"))
+def _labels(
+    found: TeacherViews, world: Float[Array, "f v 21 3"], known: Bool[Array, "f v"], *, rule: FusionRule, side: int
+) -> HandView:
+    world = jnp.where(known[..., None, None], world, 0.0)
+    wrist = MEDIAPIPE.wrist
+    relative = jnp.einsum("fvji,fvnj->fvni", found.rotation, world - world[..., wrist, None, :])
+    places, depth = found.places, jnp.full(known.shape, jnp.nan)
+    if rule == "triangulated":
+        seen = jnp.einsum("fvji,fvnj->fvni", found.rotation, world - found.translation[:, :, None])
+        known = known & jnp.all(seen[..., 2] > 0, axis=-1)
+        ratio = seen[..., :2] / jnp.where(known[..., None], seen[..., 2], 1.0)[..., None]
+        places = ratio * found.focal[:, :, None] + found.centre[:, :, None]
+        depth = jnp.where(known, seen[..., wrist, 2], jnp.nan)
+    return HandView(
         pixels=jnp.where(known[..., None, None], places * side - 0.5, 0.0),
         points=relative,
         root_depth=depth,
         known=known,
-        rotation=rotation,
-        translation=jnp.asarray(found.translation),
-        focal=jnp.asarray(found.focal) * side,
-        centre=jnp.asarray(found.centre) * side - 0.5,
+        rotation=found.rotation,
+        translation=found.translation,
+        focal=found.focal * side,
+        centre=found.centre * side - 0.5,
         eccentricity=jnp.zeros(known.shape),
         order=MEDIAPIPE,
     )
-    return jax.tree.map(np.asarray, labels)
 
 
 def _rays(found: TeacherViews) -> Float[Array, "f v 21 3"]:

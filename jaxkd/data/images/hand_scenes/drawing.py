@@ -107,10 +107,9 @@ def draw_view(
     crop = jax.image.resize(crop, (side, side, 3), "linear")
     small = scaled_camera(cut.crop.camera, scale=side / FINEST)
     points = cut.crop.to_crop(joints)
-    pixels = small.project(cut.crop.to_crop(cut.source.unproject(camera.project(joints))))
     offset = cut.centre - camera.centre
     return jnp.clip(jnp.round(crop), 0, 255).astype(jnp.uint8), HandView(
-        pixels=pixels,
+        pixels=(cut.pixels + 0.5) * (side / FINEST) - 0.5,
         points=points - points[:1],
         root_depth=points[0, 2],
         known=jnp.array(True),

@@ -46,9 +46,11 @@ class HandCrop:
     crop: CropCamera
     """Rotation and intrinsics of the crop."""
     source: Camera
-    """Camera whose rays the crop's pixels are: that of the image, or, of a plain crop, a pinhole at its centre."""
+    """Camera that the image is taken for: its own, or, of a plain crop, a pinhole that looks at the crop's centre."""
     centre: Float[Array, "2"]
     """Centre of the box, in pixels of the image."""
+    pixels: Float[Array, "21 2"]
+    """Column and row of each joint in pixels of the crop."""
 
 
 def draw_crop_error(rng: np.random.Generator) -> CropError:
@@ -90,13 +92,11 @@ def hand_crop(
     size = BOX_SCALE * jnp.max(most - least) * error.scale
     centre = (least + most) / 2 + size * error.shift
     source = camera if kind == "perspective" else Pinhole(focal=camera.focal, centre=centre)
-    rays = source.unproject(pixels)
+    rays = joints if kind == "perspective" else source.unproject(pixels)
     upright = perspective_crop(source, centre, size, resolution=resolution)
     along = upright.camera.project(upright.to_crop(rays[jnp.array([_WRIST, _MIDDLE])]))
     right, down = along[1] - along[0]
-    turn = error.angle - jnp.arctan2(down, right) - jnp.pi / 2
-    crop = perspective_crop(source, centre, size, resolution=resolution, angle=turn)
+    crop = upright.turned(error.angle - jnp.arctan2(down, right) - jnp.pi / 2)
     signs = jnp.array([-1.0 if mirror else 1.0, 1.0, 1.0])
-    return HandCrop(
-        crop=dataclasses.replace(crop, rotation=signs[:, None] * crop.rotation), source=source, centre=centre
-    )
+    crop = dataclasses.replace(crop, rotation=signs[:, None] * crop.rotation)
+    return HandCrop(crop=crop, source=source, centre=centre, pixels=crop.camera.project(crop.to_crop(rays)))
