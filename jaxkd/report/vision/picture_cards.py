@@ -17,7 +17,9 @@ class Drawing:
     """An overlay as paths of SVG."""
 
     lines: str
-    """Outlines, boxes and open lines."""
+    """Outlines and boxes."""
+    bones: str
+    """Open lines, which are thinner: those of a skeleton lie close together."""
     dots: str
     """Points, each a line without length, of which round ends make a dot; its size is that of the screen."""
 
@@ -69,9 +71,10 @@ class PictureRow:
 
     @property
     def wide(self) -> float:
-        """Width of a card, relative to that of a picture alone: words need room, and so do layers."""
+        """Width of a card, relative to that of a picture alone: words need room, skeletons some, and so do layers."""
         has_words = self.labels or any(card.labels for card in self.cards)
-        return len(self.images) * (1.5 if has_words else 1)
+        has_bones = self.truth.bones or any(card.found and card.found.bones for card in self.cards)
+        return len(self.images) * (1.5 if has_words else 1.2 if has_bones else 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,16 +137,16 @@ def drawing(overlay: Overlay) -> Drawing:
     Example:
         >>> from jaxkd.training.results.picture import Overlay
         >>> drawing(Overlay(boxes=((1.0, 2.0, 5.5, 4.0),), points=((3.0, 3.0),)))
-        Drawing(lines='M1 2H5.5V4H1Z', dots='M3 3h0')
+        Drawing(lines='M1 2H5.5V4H1Z', bones='', dots='M3 3h0')
     """
     outlines = [f"M{_joined(outline)}Z" for outline in overlay.outlines]
     boxes = [
         f"M{_number(left)} {_number(top)}H{_number(right)}V{_number(bottom)}H{_number(left)}Z"
         for left, top, right, bottom in overlay.boxes
     ]
-    lines = [f"M{_joined(line)}" for line in overlay.lines]
+    bones = [f"M{_joined(line)}" for line in overlay.lines]
     dots = [f"M{_point(point)}h0" for point in overlay.points]
-    return Drawing(lines="".join(outlines + boxes + lines), dots="".join(dots))
+    return Drawing(lines="".join(outlines + boxes), bones="".join(bones), dots="".join(dots))
 
 
 def labels(overlay: Overlay, *, width: int, height: int) -> tuple[Label, ...]:

@@ -70,8 +70,9 @@ def expected(model, examples):
         errors["mpjpe"].append(1000 * sum(joints) / 21)
         errors["pa_mpjpe"].append(1000 * procrustes(points, view.points))
         errors["pixels"].append(sum(map(math.dist, outputs.pixels[row], view.pixels)) / 21)
-        errors["root_depth"].append(1000 * abs(outputs.root_depth[row] - view.root_depth))
-    return {name: np.array(values) for name, values in errors.items()}, outputs.pixels
+        errors["root_depth"].append(1000 * (outputs.root_depth[row] - view.root_depth))
+    assert min(errors["root_depth"]) < 0 < max(errors["root_depth"])
+    return {name: np.abs(values) for name, values in errors.items()}, outputs.pixels
 
 
 def test_errors_are_those_of_loops(model, found):
@@ -125,6 +126,12 @@ def test_it_draws_both_skeletons_of_images_of_each_camera(model, found):
             np.testing.assert_allclose(line, joints[list(bone)] + 0.5, atol=0.05 + 1e-5)
 
 
+def test_four_cameras_are_drawn_at_the_same_frames(model):
+    cameras = ("a", "b", "c", "d")
+    many = HandScores(data=TinyHandImages(frames=4, cameras=cameras), rows=ROWS)(model)
+    assert [one.key for one in many.pictures] == [f"test/{frame}/{camera}" for camera in cameras for frame in (0, 2)]
+
+
 def test_one_camera(model, found):
     scores = HandScores(data=DATA, stratum="right", label="right", rows=ROWS)
     assert scores.name == "right"
@@ -133,6 +140,7 @@ def test_one_camera(model, found):
     only = scores(model)
     assert only.metrics["mpjpe"] == pytest.approx(found.metrics["mpjpe_right"])
     assert not {"mpjpe_left", "mpjpe_right"} & set(only.metrics)
+    assert only.pictures == found.pictures[3:]
     with pytest.raises(ValueError, match=r"data must have images in test, got none of 'top' in TinyHandImages\."):
         dataclasses.replace(scores, stratum="top")(model)
 

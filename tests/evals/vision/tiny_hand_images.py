@@ -76,7 +76,7 @@ class _Linear(nnx.Module):
             pixels=SIDE / 2 + flat.reshape(-1, self.joints, 2),
             # Not relative to the wrist: the evaluator must not count on it.
             points=0.5 + 0.1 * deep.reshape(-1, self.joints, 3),
-            root_depth=0.5 + 0.1 * outputs[:, -1] if self.root_depth else None,
+            root_depth=0.4 + 0.1 * outputs[:, -1] if self.root_depth else None,
         )
 
 

@@ -71,8 +71,9 @@ def test_no_more_pictures_of_a_group_are_drawn_than_a_reader_takes_in(tmp_path):
 def test_shapes_are_paths_in_the_pictures_pixels():
     assert picture_cards.drawing(SQUARE).lines == "M2 1L8 1L8 7ZM0 0.5H4.2V3H0Z"
     assert picture_cards.drawing(SQUARE).dots == ""
-    assert picture_cards.drawing(JOINTS) == picture_cards.Drawing(lines="", dots="M1 2h0M3.5 4h0")
-    assert picture_cards.drawing(SKELETON) == picture_cards.Drawing(lines="M1 2L3.5 4M3.5 4L5 4.2L0 9", dots="")
+    assert picture_cards.drawing(JOINTS) == picture_cards.Drawing(lines="", bones="", dots="M1 2h0M3.5 4h0")
+    assert picture_cards.drawing(SKELETON).bones == "M1 2L3.5 4M3.5 4L5 4.2L0 9"
+    assert picture_cards.drawing(SKELETON).lines == picture_cards.drawing(SKELETON).dots == ""
     assert picture_cards.drawing(Overlay(points=((123456.7, -0.04),))).dots == "M123457 0h0"
 
 
@@ -107,14 +108,15 @@ def test_every_drawing_is_described_and_every_card_named(page):
 def test_a_skeleton_is_lines_of_the_truth_and_of_what_was_found(tmp_path):
     shown = dataclasses.replace(picture("a", found=SKELETON, note="12.3 mm"), truth=Overlay(lines=SKELETON.lines[:1]))
     page = write(tmp_path, [stage("one", shown)], comparisons=[])
-    assert re.findall(r'<path class="(line \w+)" d="([^"]+)"', page) == [
-        ("line under", "M1 2L3.5 4"),
-        ("line truth", "M1 2L3.5 4"),
-        ("line under", "M1 2L3.5 4M3.5 4L5 4.2L0 9"),
-        ("line found", "M1 2L3.5 4M3.5 4L5 4.2L0 9"),
+    assert re.findall(r'<path class="(\w+ \w+)" d="([^"]+)"', page) == [
+        ("bone under", "M1 2L3.5 4"),
+        ("bone truth", "M1 2L3.5 4"),
+        ("bone under", "M1 2L3.5 4M3.5 4L5 4.2L0 9"),
+        ("bone found", "M1 2L3.5 4M3.5 4L5 4.2L0 9"),
     ]
     assert 'aria-label="a: the truth, 1 line"' in page
     assert 'aria-label="a: one, 2 lines; 12.3 mm"' in page
+    assert "--wide: 1.2" in page
 
 
 def test_the_styles_of_pictures_are_on_pages_that_have_any(page, tmp_path):
