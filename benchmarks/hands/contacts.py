@@ -24,6 +24,7 @@ from jaxkd.data.images.hand_scenes.mesh import HandMesh, load_hand
 from jaxkd.data.images.hand_scenes.skinning import pose_joints, skin
 from jaxkd.geometry.views import savgol
 from jaxkd.metrics import hand_pose
+from jaxkd.records.hands import Side
 
 BOX = HingedBox()
 LEVELS = (1.0, 2.0, 4.0, 8.0)
@@ -83,10 +84,28 @@ class Contacts:
     """Stable contacts, with padding."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """Each metric of each prediction, and what its laws need."""
+
+    means: Mapping[str, Mapping[str, float]]
+    """Mean of each metric over frames, or contacts, by the name of the prediction."""
+    step_rad: float
+    """Largest turn of the lid from one frame to the next."""
+    way_mm: float
+    """Mean distance of the wrist from where the late one is."""
+    frames: int
+    """Frames of all openings."""
+
+
 def rows(quick: bool) -> Iterator[Row]:
     """Yield each metric of each prediction, and the laws that hold; quick: of one opening in place of four."""
-    drawn = [("right", 0)] if quick else [("right", 0), ("left", 1), ("right", 2), ("left", 3)]
-    mesh, found, steps, lags = box_mesh(BOX), [], [], []
+    yield from judged(measure([("right", 0)] if quick else [("right", 0), ("left", 1), ("right", 2), ("left", 3)]))
+
+
+def measure(drawn: Sequence[tuple[Side, int]]) -> Measurements:
+    """Return the metrics of predictions of openings by a hand of a side, each with a seed."""
+    mesh, found, steps, ways = box_mesh(BOX), [], [], []
     for side, seed in drawn:
         hand = load_hand(side)
         opening = draw_opening(np.random.default_rng(seed), hand, BOX)
@@ -95,9 +114,18 @@ def rows(quick: bool) -> Iterator[Row]:
         predictions = disturbances(hand, mesh, opening, truth, np.random.default_rng(100 + seed))
         found.append({name: measured(one, truth, touching, lid=mesh.lid) for name, one in predictions.items()})
         steps.append(float(np.abs(np.diff(opening.hinge)).max()))
-        lags.append(np.linalg.norm(opening.translation - opening.translation[late(len(opening.hinge))], axis=-1))
-    means = {name: {metric: _mean([one[name][metric] for one in found]) for metric in UNITS} for name in found[0]}
-    for name, metrics in means.items():
+        ways.append(np.linalg.norm(truth.wrist - truth.wrist[late(len(truth.wrist))], axis=-1))
+    return Measurements(
+        means={name: {metric: _mean([one[name][metric] for one in found]) for metric in UNITS} for name in found[0]},
+        step_rad=max(steps),
+        way_mm=1000 * _mean(ways),
+        frames=sum(map(len, ways)),
+    )
+
+
+def judged(found: Measurements) -> Iterator[Row]:
+    """Yield the metrics, and the differences from what is known beforehand, with their bars."""
+    for name, metrics in found.means.items():
         if name == "scene moved":  # turned by radians: only what does not see that says something
             continue
         for metric, value in metrics.items():
@@ -105,12 +133,12 @@ def rows(quick: bool) -> Iterator[Row]:
                 figure=f"contacts, {name}: {metric}",
                 value=value,
                 unit=UNITS[metric],
-                bar=_bar(name, metric, truth=means["truth"], step=max(steps)),
+                bar=_bar(name, metric, truth=found.means["truth"], step_rad=found.step_rad),
             )
-    yield from _laws(means, wrist_lag=1000 * _mean(lags), frames=sum(len(one) for one in lags))
+    yield from _laws(found)
 
 
-def _bar(name: str, metric: str, *, truth: Mapping[str, float], step: float) -> Bar | None:
+def _bar(name: str, metric: str, *, truth: Mapping[str, float], step_rad: float) -> Bar | None:
     """Return the bound of the truth, which its own contacts imply, and of what a disturbance leaves as it is."""
     exact = _ROUNDING[UNITS[metric]]
     unchanged = {
@@ -124,11 +152,12 @@ def _bar(name: str, metric: str, *, truth: Mapping[str, float], step: float) -> 
         return Bar(relation="<=", limit=1000 * CONTACT_DISTANCE)
     if (name, metric) == ("truth", "MDev"):
         # A pair that turns by an angle moves apart by at most its distance times the angle.
-        return Bar(relation="<=", limit=truth["CDev"] * step + exact)
+        return Bar(relation="<=", limit=truth["CDev"] * step_rad + exact)
     return None
 
 
-def _laws(means: Mapping[str, Mapping[str, float]], *, wrist_lag: float, frames: int) -> Iterator[Row]:
+def _laws(found: Measurements) -> Iterator[Row]:
+    means = found.means
     truth, away = means["truth"], means["hand displaced"]
     exact = Bar(relation="<=", limit=_ROUNDING["mm"])
 
@@ -148,7 +177,7 @@ def _laws(means: Mapping[str, Mapping[str, float]], *, wrist_lag: float, frames:
     for metric in ("CDev", "MDev"):
         moved = abs(means["scene moved"][metric] - truth[metric])
         yield law(f"hand and box moved together: difference of {metric} from that of the truth", moved, "mm", exact)
-    late_mrrpe = abs(means["hand late"]["MRRPE"] - wrist_lag)
+    late_mrrpe = abs(means["hand late"]["MRRPE"] - found.way_mm)
     yield law("hand late: difference of MRRPE from the way of the wrist meanwhile", late_mrrpe, "mm", exact)
     noisy = [truth, *(means[noise_name(level)] for level in LEVELS)]
     for metric, unit in UNITS.items():
@@ -170,7 +199,7 @@ def _laws(means: Mapping[str, Mapping[str, float]], *, wrist_lag: float, frames:
             f"noise: difference of {metric} over its expectation from 1",
             abs(float(np.mean(ratios)) - 1),
             "",
-            Bar(relation="<=", limit=_ERRORS * spread / math.sqrt(frames * len(LEVELS))),
+            Bar(relation="<=", limit=_ERRORS * spread / math.sqrt(found.frames * len(LEVELS))),
         )
     for metric in ("CDev", "MDev", "ACC of the hand", "ACC of the box"):
         share = means[SMOOTHED][metric] / means[noise_name(SHOWN)][metric]

@@ -33,12 +33,12 @@ PREDICTIONS = {
 """Colour and label of each prediction that is drawn."""
 IMAGES = {"truth": "truth", "hand late": f"hand {contacts.LAG} frames late"}
 """Predictions that are rendered, and the labels of their rows."""
-MOMENTS = (16, 27, 46, 74)
+MOMENTS = (16, 27, 46, 68)
 """Frames that are rendered: one of each stage."""
 HEIGHT, WIDTH = 240, 300
-EYE, TARGET = (0.40, 0.02, 0.56), (0.0, 0.02, 0.16)
+EYE, TARGET = (0.38, 0.11, 0.59), (-0.03, 0.065, 0.16)
 """Place of the camera and what it looks at, in metres, in the frame of the box."""
-FOCAL = 430.0
+FOCAL = 360.0
 CARDBOARD, LID = (0.30, 0.20, 0.12), (0.46, 0.33, 0.20)
 """Linear albedo of the box and of its lid."""
 
