@@ -57,8 +57,11 @@ def test_vertices_have_contacts(blocks, capsys):
     rng = np.random.default_rng(0)
     surface = np.tile(rng.uniform(0, 0.1, (1, 30, 3)), (FRAMES, 1, 1)).astype(np.float32)
     hand = np.concatenate([surface[:, :4], surface[:, :4] + 1], axis=1)
-    shift = np.array([0, 0, 0.01], np.float32)
-    exec(blocks["metrics"], {"true_hand": hand, "true_object": surface, "hand": hand + shift, "object_": surface})
+    truth = {"true_hand": jnp.asarray(hand), "true_object": jnp.asarray(surface)}
+    exec(
+        blocks["metrics"],
+        truth | {"hand": truth["true_hand"] + jnp.array([[[0, 0, 0.01]]]), "object_": truth["true_object"]},
+    )
     assert capsys.readouterr().out == "CDev 10.0 mm, MDev 0.0 mm a frame\n"
 
 
