@@ -114,8 +114,8 @@ def _prepared(case: str) -> Callable[[np.ndarray, np.ndarray], tuple[jax.Array, 
     ) -> tuple[jax.Array, jax.Array]:
         vertices, normals = posed(rotations, place)
         if case == "motion":
-            shifts = jnp.arange(INSTANTS)[:, None, None] * jnp.array([0.001, 0, 0])
-            vertices, normals = vertices + shifts, jnp.broadcast_to(normals, (INSTANTS, *normals.shape))
+            shifts = jnp.arange(INSTANTS)[:, None, None] * jnp.array([[[0.001, 0, 0]]])
+            vertices, normals = vertices[None] + shifts, jnp.broadcast_to(normals, (INSTANTS, *normals.shape))
         seen = render(
             vertices,
             faces,
