@@ -1,18 +1,21 @@
-"""Hands in three dimensions: cameras, metrics, the teacher's networks beside LiteRT, and images of a hand."""
+"""Hands in three dimensions: cameras, metrics, contacts, the teacher's networks beside LiteRT, images of a hand."""
 
 from benchmarks import environment
-from benchmarks.hands import cameras, metrics, rendering, tflite
+from benchmarks.hands import cameras, contacts, metrics, rendering, tflite
 from benchmarks.row import Benchmark, Measured
 
 
 def measure(quick: bool) -> Measured:
     """Measure all of it; quick: fewer pixels, sequences and images, and hardly a timing."""
-    rows = [row for part in (cameras, metrics, tflite, rendering) for row in part.rows(quick)]
+    rows = [row for part in (cameras, metrics, contacts, tflite, rendering) for row in part.rows(quick)]
     return Measured(rows=tuple(rows), environment=environment.here())
 
 
 BENCHMARK = Benchmark(
     name="hands",
-    summary="cameras beside OpenCV, metrics beside loops, TFLite files beside LiteRT; the time of an image of a hand",
+    summary=(
+        "cameras beside OpenCV, metrics beside loops, contacts of a box that a hand opens, TFLite files beside LiteRT; "
+        "the time of an image of a hand"
+    ),
     measure=measure,
 )

@@ -1,4 +1,4 @@
-"""A process on one core that renders a mesh of a hand's size on request."""
+"""A process on one core that poses and renders a hand on request."""
 
 import functools
 import time
@@ -8,57 +8,63 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from benchmarks.worker import serve
+from jaxkd.data.images.hand_scenes.mesh import HandMesh, load_hand
+from jaxkd.data.images.hand_scenes.recorded_poses import pose_rotations, recorded_poses
+from jaxkd.data.images.hand_scenes.skinning import pose_joints, skin, skin_normals
 from jaxkd.rendering import Light, SensorNoise, rasterize, render, skin_albedo
 
 SIDE = 224
-RINGS, COLUMNS = 89, 13
-"""2 * 89 * 13 = 2,314 faces and 1,159 vertices: a closed surface has as many faces and positions as the WebXR hand."""
-FOCAL = 560.0
-HALF_AXES = (0.045, 0.09, 0.03)
-"""In metres, of an ellipsoid that covers about a quarter of the image, as a hand does."""
+FOCAL, DEPTH = 560.0, 0.5
+"""In pixels and metres: 0.2 m fill the image, a little more than an open hand is long."""
+TURNS = (0, 70, 180)
+"""Degrees about the hand's length: its back, its edge and its palm face the camera."""
+INSTANTS = 5
 
 
-def mesh() -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and faces of the ellipsoid, half a metre before the camera, turned so that no axis is the image's."""
-    polar = np.pi * np.arange(1, RINGS + 1) / (RINGS + 1)
-    around = 2 * np.pi * np.arange(COLUMNS) / COLUMNS
-    polar, around = (one.reshape(-1) for one in np.meshgrid(polar, around, indexing="ij"))
-    between = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), -np.sin(polar) * np.sin(around)], axis=-1)
-    vertices = np.concatenate([between, [[0, 1, 0], [0, -1, 0]]]) * HALF_AXES
-    ring, column = (one.reshape(-1) for one in np.meshgrid(np.arange(RINGS - 1), np.arange(COLUMNS), indexing="ij"))
-    following, last = (column + 1) % COLUMNS, np.arange(COLUMNS)
-    one, two = ring * COLUMNS + column, (ring + 1) * COLUMNS + column
-    three, four = (ring + 1) * COLUMNS + following, ring * COLUMNS + following
-    after, lowest = (last + 1) % COLUMNS, (RINGS - 1) * COLUMNS
-    poles = np.full(COLUMNS, RINGS * COLUMNS)
-    faces = np.concatenate(
-        [
-            np.stack(corners, axis=-1)
-            for corners in (
-                (one, two, three),
-                (one, three, four),
-                (poles, last, after),
-                (poles + 1, lowest + after, lowest + last),
-            )
-        ]
-    )
-    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
-    return (vertices @ (turn.T * np.sign(np.linalg.det(turn))) + [0, 0, 0.5]).astype(np.float32), faces.astype(np.int32)
+def views(hand: HandMesh) -> tuple[np.ndarray, np.ndarray]:
+    """Return rotations of joints and places of the wrist of each recorded pose from three sides, fingers upwards.
+
+    Args:
+        hand: mesh of either side.
+
+    Returns:
+        [21, 25, 3, 3] and [21, 3], the box around each hand's joints in the middle of the image.
+    """
+    upright = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # the wrist's -z is the image's -y
+    rotations, places = [], []
+    for pose in recorded_poses(hand.side).values():
+        for turn in TURNS:
+            turned = Rotation.from_euler("yx", [turn, 15], degrees=True).as_matrix() @ upright
+            posed = pose_rotations(hand, pose)
+            posed[0] = turned @ posed[0]
+            joints = np.asarray(pose_joints(hand, jnp.asarray(posed), jnp.zeros(3))[1])
+            rotations.append(posed)
+            places.append(np.array([0, 0, DEPTH]) - (joints.min(0) + joints.max(0)) / 2)
+    return np.stack(rotations), np.stack(places).astype(np.float32)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Return milliseconds of processor and wall time of each repetition, and the share of covered pixels."""
+    """Return milliseconds of processor and wall time of each view, and the share of its pixels that are covered."""
     run = _prepared(request["case"])
-    result = jax.block_until_ready(run())
-    processor, wall = [], []
-    for _ in range(request["repeats"]):
+    processor, wall, covered = [], [], []
+    rotations, places = views(_hand())
+    jax.block_until_ready(run(rotations[0], places[0]))
+    for view in range(request["repeats"]):
+        given = rotations[view % len(places)], places[view % len(places)]
         start, used = time.perf_counter(), time.process_time()
-        jax.block_until_ready(run())
+        result = jax.block_until_ready(run(*given))
         wall.append(1e3 * (time.perf_counter() - start))
         processor.append(1e3 * (time.process_time() - used))
-    return {"processor": processor, "wall": wall, "covered": float(np.mean(np.asarray(result[1])))}
+        covered.append(float(np.mean(np.asarray(result[1]))))
+    return {"processor": processor, "wall": wall, "covered": covered}
+
+
+@functools.cache
+def _hand() -> HandMesh:
+    return jax.tree.map(jnp.asarray, load_hand("right"))
 
 
 def _project(points: jax.Array) -> jax.Array:
@@ -66,22 +72,34 @@ def _project(points: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _prepared(case: str) -> Callable[[], tuple[jax.Array, jax.Array]]:
-    """A compiled case with its arguments, which returns an image and what it covers."""
-    vertices, faces = mesh()
-    if case in ("visibility", "large faces"):
-        side = 2 * SIDE if case == "visibility" else SIDE
-        scale = side / SIDE
-        pixels, depth = scale * _project(jnp.asarray(vertices)), jnp.asarray(vertices[:, 2])
-        if case == "large faces":
-            rng = np.random.default_rng(1)
-            pixels = jnp.tile(jnp.array([[-1.0, -1.0], [-1.0, 3.0 * SIDE], [3.0 * SIDE, -1.0]]), (len(faces), 1))
-            depth = jnp.asarray(rng.uniform(1, 2, 3 * len(faces)), jnp.float32)
-            faces = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
-        look = jax.jit(lambda pixels, depth: rasterize(pixels, depth, jnp.asarray(faces), height=side, width=side).face)
-        return lambda: (face := look(pixels, depth), face >= 0)
+def _prepared(case: str) -> Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]:
+    """A compiled function of a pose, which returns an image, or vertices, and what it covers."""
+    hand = _hand()
+    faces = jnp.asarray(hand.faces)
+    if case == "large faces":
+        corners = jnp.tile(jnp.array([[-1.0, -1.0], [-1.0, 3.0 * SIDE], [3.0 * SIDE, -1.0]]), (len(faces), 1))
+        depth = jnp.asarray(np.random.default_rng(1).uniform(1, 2, len(corners)), jnp.float32)
+        apart = jnp.arange(len(corners), dtype=jnp.int32).reshape(-1, 3)
+        look = jax.jit(lambda pixels, depth: rasterize(pixels, depth, apart, height=SIDE, width=SIDE).face)
+        return lambda *_: (face := look(corners, depth), face >= 0)
+
+    def posed(rotations: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
+        orientations, joints = pose_joints(hand, rotations, place)
+        return skin(hand, orientations, joints), skin_normals(hand, orientations)
+
+    if case == "pose":
+        return jax.jit(lambda *given: ((found := posed(*given))[0], jnp.zeros_like(found[1])))
+    if case == "visibility":
+
+        @jax.jit
+        def nearest(rotations: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
+            vertices, _ = posed(rotations, place)
+            found = rasterize(2 * _project(vertices), vertices[:, 2], faces, height=2 * SIDE, width=2 * SIDE).face
+            return found, found >= 0
+
+        return nearest
     channels = 1 if case == "grey" else 3
-    albedo = skin_albedo(jnp.asarray(vertices), tone=0.3, key=jax.random.key(0))[:, :channels]
+    albedo = skin_albedo(jnp.asarray(hand.vertices), tone=0.3, key=jax.random.key(0))[:, :channels]
     light = Light(
         direction=jnp.array([-1.0, -1.0, -1.0]),
         colour=jnp.full(channels, 0.8),
@@ -90,27 +108,30 @@ def _prepared(case: str) -> Callable[[], tuple[jax.Array, jax.Array]]:
         shininess=jnp.array(10.0),
     )
     background = jnp.asarray(np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, channels)), jnp.uint8)
-    posed = jnp.asarray(vertices)
-    if case == "motion":
-        posed = jnp.stack([posed + jnp.array([[0.001 * step, 0, 0]]) for step in range(5)])
-    key = jax.random.key(1) if case == "noise" else None
 
-    @jax.jit
-    def view(posed: jax.Array, albedo: jax.Array, light: Light, background: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def view(
+        rotations: jax.Array, place: jax.Array, albedo: jax.Array, light: Light, background: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        vertices, normals = posed(rotations, place)
+        if case == "motion":
+            shifts = jnp.arange(INSTANTS)[:, None, None] * jnp.array([[[0.001, 0, 0]]])
+            vertices, normals = vertices[None] + shifts, jnp.broadcast_to(normals, (INSTANTS, *normals.shape))
         seen = render(
-            posed,
-            jnp.asarray(faces),
+            vertices,
+            faces,
             albedo,
             project=_project,
             light=light,
             background=background,
+            normals=normals,
             samples=1 if case == "one point" else 2,
-            noise=SensorNoise() if key is not None else None,
-            key=key,
+            noise=SensorNoise() if case == "noise" else None,
+            key=jax.random.key(1) if case == "noise" else None,
         )
         return seen.image, seen.mask
 
-    return lambda: view(posed, albedo, light, background)
+    compiled = jax.jit(view)
+    return lambda rotations, place: compiled(rotations, place, albedo, light, background)
 
 
 if __name__ == "__main__":
