@@ -3,22 +3,18 @@
 The runs of both studies are kept in runs/, so that the same command goes on where it was stopped.
 """
 
-import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import get_args
 
 from benchmarks import environment
 from benchmarks.detection import detectors, motorcycle
-from benchmarks.detection.precision import Scored, by_condition, difference, precision, scored
+from benchmarks.detection.precision import by_condition, difference, precision
 from benchmarks.row import Bar, Benchmark, Measured, Row
-from benchmarks.worker import ROOT
+from benchmarks.studies.finished_study import Scored, finished, scored
 from configs import rgbt, trees
 from jaxkd.data.images.scenes.conditions import Condition
 from jaxkd.study import Study
-from jaxkd.study.program import run_and_report
 
 LACKED = 0.02
 """Bar: AP50 that one branch may lack of two."""
@@ -29,8 +25,7 @@ def measure(quick: bool) -> Measured:
     rows = [*motorcycle.rows(), *detectors.rows(repeats=0 if quick else 15)]
     size = "smoke" if quick else "full"
     for study in (rgbt.get_config(size), trees.get_config(size)):
-        with _workdir(study, kept=not quick) as workdir:
-            run_and_report(study, workdir, command=f"python -m jaxkd.train --config configs/{study.name}.py")
+        with finished(study, kept=not quick) as workdir:
             found = scored(study, workdir)
         rows += _trees(study, found) if study.name == "trees" else _pairs(study, found, judged=not quick)
     return Measured(rows=tuple(rows), environment=environment.here())
@@ -41,12 +36,6 @@ BENCHMARK = Benchmark(
     summary="detectors' counts and ShaPE's weights; one branch and two in drawn pairs of images; trees across sites",
     measure=measure,
 )
-
-
-@contextlib.contextmanager
-def _workdir(study: Study, *, kept: bool) -> Iterator[Path]:
-    with contextlib.nullcontext(ROOT / "runs" / study.name) if kept else tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _pairs(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:

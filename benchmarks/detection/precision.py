@@ -1,30 +1,14 @@
 """Average precision of the models of a finished study, and differences between them, as rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from benchmarks.row import Row
 from jaxkd.evals.detection_comparison import average_precision_interval, paired_average_precision
 from jaxkd.metrics import ImageMatches
-from jaxkd.study import Study
-from jaxkd.study.study import stage_folder
 from jaxkd.training.results.evaluation import Evaluation
-from jaxkd.training.stage_folder import read_evaluations
-
-Scored = Mapping[str, Mapping[str, tuple[Evaluation, ...]]]
-"""Evaluations by name of each stage, one for each seed."""
 
 METRIC = "ap50"
 """Average precision at an IoU of 0.5, by which the models are compared."""
-
-
-def scored(study: Study, workdir: Path) -> Scored:
-    """Read the evaluations of a finished study."""
-    found: dict[str, dict[str, tuple[Evaluation, ...]]] = {}
-    for stage in study.stages:
-        each = [read_evaluations(stage_folder(workdir, stage, seed)) or {} for seed in study.seeds_of(stage)]
-        found[stage.name] = {name: tuple(one[name] for one in each) for name in each[0]}
-    return found
 
 
 def precision(figure: str, evaluations: Sequence[Evaluation], *, condition: str = "") -> Row:

@@ -1,13 +1,13 @@
-"""Hands in three dimensions: cameras, metrics, contacts, the teacher's networks beside LiteRT, images of a hand."""
+"""Hands in three dimensions: cameras, metrics, contacts, networks beside LiteRT, images, and a student of one view."""
 
 from benchmarks import environment
-from benchmarks.hands import cameras, contacts, metrics, rendering, tflite
+from benchmarks.hands import cameras, contacts, metrics, one_view, rendering, tflite
 from benchmarks.row import Benchmark, Measured
 
 
 def measure(quick: bool) -> Measured:
     """Measure all of it; quick: fewer pixels, sequences and images, and hardly a timing."""
-    rows = [row for part in (cameras, metrics, contacts, tflite, rendering) for row in part.rows(quick)]
+    rows = [row for part in (cameras, metrics, contacts, tflite, rendering, one_view) for row in part.rows(quick)]
     return Measured(rows=tuple(rows), environment=environment.here())
 
 
@@ -15,7 +15,7 @@ BENCHMARK = Benchmark(
     name="hands",
     summary=(
         "cameras beside OpenCV, metrics beside loops, contacts of a box that a hand opens, TFLite files beside LiteRT; "
-        "the time of an image of a hand"
+        "the time of an image of a hand; a student of one view that learns from four"
     ),
     measure=measure,
 )
