@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -30,22 +30,23 @@ VALID = 0.5
 class TeacherViews:
     """Predictions of a teacher in each view of frames, with the cameras of the crops.
 
-    Pixels are in sides of the crop, whose top left corner is (0, 0), so that they are those of crops of any size.
+    Pixels are in sides of the crop, whose top left corner is (0, 0), so that they are those of crops of any size.  On
+    the host the fields are NumPy arrays.
     """
 
-    places: Float[Array | np.ndarray, "*b 21 2"]
+    places: Float[Array, "*b 21 2"]
     """Column and row of each joint."""
-    points: Float[Array | np.ndarray, "*b 21 3"]
+    points: Float[Array, "*b 21 3"]
     """Joints in metres relative to the wrist, along the axes of the crop's camera."""
-    confidence: Float[Array | np.ndarray, "*b"]
+    confidence: Float[Array, "*b"]
     """Probability that a hand is seen."""
-    rotation: Float[Array | np.ndarray, "*b 3 3"]
+    rotation: Float[Array, "*b 3 3"]
     """R of the crop's camera, x_world = R x_camera + t."""
-    translation: Float[Array | np.ndarray, "*b 3"]
+    translation: Float[Array, "*b 3"]
     """t, in metres."""
-    focal: Float[Array | np.ndarray, "*b 2"]
+    focal: Float[Array, "*b 2"]
     """Focal lengths."""
-    centre: Float[Array | np.ndarray, "*b 2"]
+    centre: Float[Array, "*b 2"]
     """Principal point."""
 
 
@@ -96,7 +97,7 @@ def read_teacher_views(folder: Path, identity: dict[str, str], *, views: int) ->
     """
     cache = ArrayCache(folder, identity)
     rows = [cache(index) for index in range(cache.examples)]
-    arrays = {name: np.stack([row[name] for row in rows]) for name in STORED}
+    arrays: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in STORED}
     return TeacherViews(**{name: values.reshape(-1, views, *values.shape[1:]) for name, values in arrays.items()})
 
 

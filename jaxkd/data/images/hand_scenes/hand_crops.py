@@ -1,7 +1,7 @@
 """Crops around a hand in the image of a headset's camera: what a detector of hands would give."""
 
 import dataclasses
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,16 @@ _WRIST, _MIDDLE = MEDIAPIPE.indices("wrist", "middle_mcp")
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropError:
-    """Errors of the detector that a crop comes from, whose box and angle are else the truth's."""
+    """Errors of the detector that a crop comes from, whose box and angle are else the truth's.
 
-    shift: Float[Array | np.ndarray, "2"]
+    On the host the fields are NumPy arrays.
+    """
+
+    shift: Float[Array, "2"]
     """Shift of the centre, in sides of the crop."""
-    scale: Float[Array | np.ndarray, ""]
+    scale: Float[Array, ""]
     """Factor of the size."""
-    angle: Float[Array | np.ndarray, ""]
+    angle: Float[Array, ""]
     """Turn of the crop, in radians."""
 
 
@@ -61,11 +64,13 @@ def draw_crop_error(rng: np.random.Generator) -> CropError:
         >>> abs(float(draw_crop_error(np.random.default_rng(0)).scale) - 1) < 0.2
         True
     """
-    return CropError(
-        shift=rng.normal(scale=_JITTER, size=2).astype(np.float32),
-        scale=np.exp(rng.normal(scale=_JITTER)).astype(np.float32),
-        angle=np.float32(rng.normal(scale=_TILT)),
-    )
+    drawn = {
+        "shift": rng.normal(scale=_JITTER, size=2),
+        "scale": np.exp(rng.normal(scale=_JITTER)),
+        "angle": rng.normal(scale=_TILT),
+    }
+    fields: dict[str, Any] = {name: np.asarray(value, np.float32) for name, value in drawn.items()}
+    return CropError(**fields)
 
 
 def hand_crop(

@@ -1,6 +1,6 @@
 """What a hand and its surroundings look like: skin, light, and what is behind."""
 
-import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,13 +25,15 @@ def draw_albedo(rng: np.random.Generator, hand: HandMesh) -> Array:
 def draw_light(rng: np.random.Generator) -> Light:
     """Draw the light of a scene, mostly from above; its direction is in the headset's frame."""
     tint = rng.uniform(0.8, 1, size=3)
-    return Light(
-        direction=(rng.normal(size=3) + _FROM_ABOVE).astype(np.float32),
-        colour=(tint * rng.uniform(0.4, 1.2)).astype(np.float32),
-        ambient=(tint * rng.uniform(0.15, 0.5)).astype(np.float32),
-        specular=np.float32(rng.uniform(0, 0.15)),
-        shininess=np.float32(_SHININESS),
-    )
+    drawn = {
+        "direction": rng.normal(size=3) + _FROM_ABOVE,
+        "colour": tint * rng.uniform(0.4, 1.2),
+        "ambient": tint * rng.uniform(0.15, 0.5),
+        "specular": rng.uniform(0, 0.15),
+        "shininess": _SHININESS,
+    }
+    fields: dict[str, Any] = {name: np.asarray(value, np.float32) for name, value in drawn.items()}
+    return Light(**fields)
 
 
 def draw_backdrop(rng: np.random.Generator, split: Split) -> Float32[np.ndarray, "w w 3"]:
@@ -40,10 +42,4 @@ def draw_backdrop(rng: np.random.Generator, split: Split) -> Float32[np.ndarray,
     return scenery.albedo(WINDOW, WINDOW) * np.float32(rng.uniform(0.3, 1.0))
 
 
-@functools.cache
-def _albedo_function():
-    return jax.jit(lambda vertices, tone, key: skin_albedo(vertices, tone=tone, key=key))
-
-
-def _albedo(vertices: Array, tone: np.float32, key: Array) -> Array:
-    return _albedo_function()(vertices, tone, key)
+_albedo = jax.jit(lambda vertices, tone, key: skin_albedo(vertices, tone=tone, key=key))

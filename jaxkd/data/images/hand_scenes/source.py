@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -153,25 +153,27 @@ def _frame(source: HandScenes, split: Split, frame: int) -> _Frame:
     headset = draw_headset(rng)
     placed = draw_placement(rng, hand, headset, angles=pose.angles, wrist=pose.wrist)
     times = (rng.uniform(0, _EXPOSURE) * _INSTANTS)[:, None]
-    posed = PosedHand(
-        angles=pose.angles + times * pose.rate,
-        wrist=placed.wrist,
-        translations=placed.translation + times * placed.velocity,
-    )
-    return _Frame(pose=pose, hand=hand, headset=headset, posed=jax.tree.map(np.float32, posed))
+    posed: Any = {
+        "angles": pose.angles + times * pose.rate,
+        "wrist": placed.wrist,
+        "translations": placed.translation + times * placed.velocity,
+    }
+    posed = PosedHand(**{name: values.astype(np.float32) for name, values in posed.items()})
+    return _Frame(pose=pose, hand=hand, headset=headset, posed=posed)
 
 
 def _draw(source: HandScenes, split: Split, number: int, view: int) -> ImageExample:
     frame, rng = _frame(source, split, number), _stream(source, split, number, "view", view)
     headset, common = frame.headset, _stream(source, split, number, "look")
+    look: Any = {
+        "albedo": draw_albedo(common, frame.hand),
+        "light": draw_light(common),
+        "backdrop": draw_backdrop(rng, split),
+    }
     image, labels = draw_view(
         frame.hand,
         frame.posed,
-        Look(
-            albedo=draw_albedo(common, frame.hand),
-            light=draw_light(common),
-            backdrop=draw_backdrop(rng, split),
-        ),
+        Look(**look),
         headset.cameras[view],
         headset.rotations[view],
         headset.translations[view],
