@@ -119,6 +119,7 @@ def pytest_collection_finish() -> None:
     Tracing makes so many objects that Python's own threshold has it collect all the time.
     """
     _share_contexts()
+    _remember_orders()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -155,6 +156,19 @@ def _share_contexts() -> None:
         return make() if within_another else shared(next(programs) // PROGRAMS_OF_A_CONTEXT)
 
     mlir.make_ir_context = context
+
+
+def _remember_orders() -> None:
+    """Compute once which example stands at a place of an epoch, which depends on the seed and the size alone.
+
+    Grain permutes 65,536 numbers or more and goes on until it meets one that is small enough: with twenty examples that
+    takes it over a millisecond each time, and a batch asks for scores.
+    """
+    try:
+        from grain._src.python.experimental.index_shuffle.python import index_shuffle_module
+    except ImportError:
+        return
+    index_shuffle_module.index_shuffle = functools.lru_cache(maxsize=100_000)(index_shuffle_module.index_shuffle)
 
 
 MOST_MAPS = 5_000
