@@ -94,27 +94,27 @@ def test_overlaps_equal_counted_pixels(function, counted, oracle):
     expected = [counted(*pair) for pair in zip(first, second, strict=True)]
     assert min(expected) < 0.01
     assert max(expected) > 0.4
-    np.testing.assert_allclose(function(jnp.asarray(first), jnp.asarray(second)), expected, rtol=1e-6, atol=1e-7)
-    assert box_areas(jnp.asarray(first)).tolist() == [len(pixels(box)) for box in first]
+    np.testing.assert_allclose(jitted(function)(first, second), expected, rtol=1e-6, atol=1e-7)
+    assert jitted(box_areas)(first).tolist() == [len(pixels(box)) for box in first]
 
 
 def test_all_pairs_equal_the_aligned_ones_and_counted_pixels():
-    first, second = jnp.asarray(boxes(2, 7)), jnp.asarray(boxes(3, 5))
-    found = pairwise_iou(first, second)
+    first, second = boxes(2, 7), boxes(3, 5)
+    found = jitted(pairwise_iou)(first, second)
     np.testing.assert_allclose(found, [[counted_iou(one, other) for other in second] for one in first], rtol=1e-6)
-    np.testing.assert_array_equal(np.diag(pairwise_iou(first[:5], second)), aligned_iou(first[:5], second))
-    np.testing.assert_array_equal(pairwise_iou(second, first).T, found)
+    np.testing.assert_array_equal(np.diag(found), jitted(aligned_iou)(first[:5], second))
+    np.testing.assert_array_equal(jitted(pairwise_iou)(second, first).T, found)
 
 
 @every_overlap
 def test_overlaps_equal_float64_numpy(function, counted, oracle):
     del counted
     first, second = real_boxes(4), real_boxes(5)
-    found = function(jnp.asarray(first), jnp.asarray(second))
+    found = jitted(function)(first, second)
     np.testing.assert_allclose(found, oracle(first, second), rtol=1e-5, atol=1e-6)
     assert found.dtype == np.float32
     with jax.enable_x64(True):
-        found = function(jnp.asarray(first, np.float64), jnp.asarray(second, np.float64))
+        found = jitted(function)(np.float64(first), np.float64(second))
         np.testing.assert_allclose(found, oracle(first, second), rtol=1e-12, atol=1e-15)
         assert found.dtype == np.float64
 
@@ -122,15 +122,15 @@ def test_overlaps_equal_float64_numpy(function, counted, oracle):
 @every_overlap
 def test_overlaps_are_symmetric_and_unchanged_by_moves_and_scales(function, counted, oracle):
     del counted, oracle
-    first, second = map(jnp.asarray, (boxes(6), boxes(7)))
-    found = function(first, second)
-    np.testing.assert_array_equal(function(second, first), found)
-    np.testing.assert_array_equal(function(first, first), 1)
-    np.testing.assert_allclose(function(first * 8 + 3, second * 8 + 3), found, rtol=1e-6, atol=1e-7)
-    turned = [one[..., jnp.array([1, 0, 3, 2])] for one in (first, second)]
-    np.testing.assert_array_equal(function(*turned), found)
-    assert (generalised_iou(first, second) <= aligned_iou(first, second)).all()
-    assert (generalised_iou(first, second) > -1).all()
+    first, second, overlap = boxes(6), boxes(7), jitted(function)
+    found = overlap(first, second)
+    np.testing.assert_array_equal(overlap(second, first), found)
+    np.testing.assert_array_equal(overlap(first, first), 1)
+    np.testing.assert_allclose(overlap(first * 8 + 3, second * 8 + 3), found, rtol=1e-6, atol=1e-7)
+    turned = [one[..., [1, 0, 3, 2]] for one in (first, second)]
+    np.testing.assert_array_equal(overlap(*turned), found)
+    assert (jitted(generalised_iou)(first, second) <= jitted(aligned_iou)(first, second)).all()
+    assert (jitted(generalised_iou)(first, second) > -1).all()
 
 
 @every_overlap
@@ -156,17 +156,19 @@ def test_boxes_without_area_have_finite_overlaps_and_gradients(function, counted
     found, gradients = compiled(function)(NOTHING, OTHERS)
     assert np.isfinite(found).all()
     assert all(np.isfinite(gradient).all() for gradient in gradients)
-    np.testing.assert_array_equal(aligned_iou(jnp.asarray(NOTHING), jnp.asarray(OTHERS)), 0)
-    assert box_areas(jnp.asarray(NOTHING)).tolist() == [0, 0, 0, 0, 16, 0]
-    assert np.isfinite(jax.grad(lambda one: jnp.sum(box_areas(one)))(jnp.asarray(NOTHING))).all()
+    np.testing.assert_array_equal(compiled(aligned_iou)(NOTHING, OTHERS)[0], 0)
+    areas, (gradient,) = compiled(box_areas)(NOTHING)
+    assert areas.tolist() == [0, 0, 0, 0, 16, 0]
+    assert np.isfinite(gradient).all()
 
 
 def test_distances_and_boxes_undo_each_other_and_signs_say_what_lies_inside():
-    corners = jnp.asarray(boxes(10))
-    points = jnp.asarray(np.random.default_rng(11).integers(0, SIDE, (COUNT, 2)) + np.float32(0.5))
-    distances = edge_distances(points, corners)
-    np.testing.assert_array_equal(boxes_from_distances(points, distances), corners)
-    np.testing.assert_array_equal(edge_distances(points, boxes_from_distances(points, distances)), distances)
+    corners = boxes(10)
+    points = np.random.default_rng(11).integers(0, SIDE, (COUNT, 2)) + np.float32(0.5)
+    distances = jitted(edge_distances)(points, corners)
+    back = jitted(boxes_from_distances)(points, distances)
+    np.testing.assert_array_equal(back, corners)
+    np.testing.assert_array_equal(jitted(edge_distances)(points, back), distances)
     inside = [tuple(map(int, point)) in pixels(box) for point, box in zip(points, corners, strict=True)]
     assert 0 < sum(inside) < COUNT
     assert (distances > 0).all(axis=-1).tolist() == inside
@@ -188,30 +190,31 @@ def test_gradients_of_distances_and_boxes_are_signs():
 
 def test_clipped_boxes_cover_the_pixels_of_the_image():
     corners = boxes(12) * 2 - SIDE // 2
-    found = clipped(jnp.asarray(corners), height=8, width=10)
+    clip = jitted(clipped, height=8, width=10)
+    found = clip(corners)
     image = {(x, y) for x in range(10) for y in range(8)}
     assert [pixels(box) for box in found] == [pixels(box) & image for box in corners]
-    np.testing.assert_array_equal(clipped(found, height=8, width=10), found)
+    np.testing.assert_array_equal(clip(found), found)
     assert any(not pixels(box) for box in found)
 
 
 def test_large_and_bfloat16_corners_are_computed_in_float32():
-    first, second = (np.float32(one) for one in (boxes(13), boxes(14)))
-    for function in (aligned_iou, generalised_iou, pairwise_iou):
-        expected = function(jnp.asarray(first), jnp.asarray(second))
-        found = function(jnp.asarray(first, jnp.bfloat16), jnp.asarray(second, jnp.bfloat16))
+    first, second, points = boxes(13), boxes(14), np.full((COUNT, 2), 256.5, np.float32)
+    for function in map(jitted, (aligned_iou, generalised_iou, pairwise_iou)):
+        expected = function(first, second)
+        found = function(first.astype(jnp.bfloat16), second.astype(jnp.bfloat16))
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, expected)  # small integers are exact in bfloat16
-        found = function(jnp.asarray(first) * 1e4, jnp.asarray(second) * 1e4)
+        found = function(first * np.float32(1e4), second * np.float32(1e4))
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
-    for function in (box_areas, functools.partial(clipped, height=8, width=10)):
-        found = function(jnp.asarray(first, jnp.bfloat16))
+    for function in (jitted(box_areas), jitted(clipped, height=8, width=10)):
+        found = function(first.astype(jnp.bfloat16))
         assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, function(jnp.asarray(first)))
-    for function in (edge_distances, boxes_from_distances):
-        found = function(jnp.full((COUNT, 2), 256.5), jnp.asarray(first, jnp.bfloat16))
+        np.testing.assert_array_equal(found, function(first))
+    for function in map(jitted, (edge_distances, boxes_from_distances)):
+        found = function(points, first.astype(jnp.bfloat16))
         assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, function(jnp.full((COUNT, 2), 256.5), jnp.asarray(first)))
+        np.testing.assert_array_equal(found, function(points, first))
 
 
 def test_jit_and_vmap_change_nothing():
