@@ -11,9 +11,9 @@ from tokenizers import pre_tokenizers
 
 from jaxkd.data.images.brain_tissue import BrainTissue
 from jaxkd.data.images.detection import AerialTrees
-from jaxkd.data.images.hand_scenes.fingerspelling import SPOKEN_TO_SIGNED
 from jaxkd.data.images.hand_scenes.mesh import load_hand
-from jaxkd.data.images.hand_scenes.recorded_poses import recorded_poses
+from jaxkd.data.images.hand_scenes.recordings.fingerspelling import SPOKEN_TO_SIGNED
+from jaxkd.data.images.hand_scenes.recordings.recorded_poses import recorded_poses
 from jaxkd.data.images.lesions.source import Lesions
 from jaxkd.data.images.nuclei import Nuclei
 from jaxkd.data.images.scenes.source import ThermalScenes

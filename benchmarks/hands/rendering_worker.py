@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.worker import serve
 from jaxkd.data.images.hand_scenes.mesh import HandMesh, load_hand
-from jaxkd.data.images.hand_scenes.recorded_poses import pose_rotations, recorded_poses
+from jaxkd.data.images.hand_scenes.recordings.recorded_poses import pose_rotations, recorded_poses
 from jaxkd.data.images.hand_scenes.skinning import pose_joints, skin, skin_normals
 from jaxkd.rendering import Light, SensorNoise, rasterize, render, skin_albedo
 

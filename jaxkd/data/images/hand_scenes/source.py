@@ -13,7 +13,7 @@ from jaxkd.data.images.hand_scenes.headset import VIEWS, Headset, draw_headset
 from jaxkd.data.images.hand_scenes.looks import draw_albedo, draw_backdrop, draw_light
 from jaxkd.data.images.hand_scenes.mesh import HandMesh, load_hand
 from jaxkd.data.images.hand_scenes.placement import draw_placement
-from jaxkd.data.images.hand_scenes.poses import HandPose, draw_pose, hand_poses
+from jaxkd.data.images.hand_scenes.recordings.poses import HandPose, draw_pose, hand_poses
 from jaxkd.data.images.hand_source import HandSource
 from jaxkd.data.images.lazy_examples import LazyExamples
 from jaxkd.data.images.scenes.scenery import backdrops
@@ -35,7 +35,7 @@ _INSTANTS = np.array([-0.25, 0.0, 0.25], np.float32)
 class HandScenes(HandSource):
     """Rendered hands before headsets of four fisheye cameras, with exact joints: four crops of each frame.
 
-    Real are the poses, which are those of recorded hands that spell words (`motion`) or pose for a headset
+    Real are the poses, which are those of recorded hands that spell words (`recordings.motion`) or pose for a headset
     (`recorded_poses`), and the photographs behind them, which show other things.  Made up are where a hand is before
     the headset, skin, light, blur and the headsets themselves, whose calibrations differ.  The mesh is one generic
     hand, and its mirror image.  Results tell how methods compare on such images, and nothing about people.

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxkd.data.images.hand_scenes import placement, poses, source
+from jaxkd.data.images.hand_scenes import placement, source
 from jaxkd.data.images.hand_scenes.articulation import angle_limits
 from jaxkd.data.images.hand_scenes.headset import VIEWS, draw_headset
-from jaxkd.data.images.hand_scenes.motion import HandMotion
 from jaxkd.data.images.hand_scenes.placement import draw_placement
-from jaxkd.data.images.hand_scenes.poses import UPRIGHT, HandPoses, draw_pose
+from jaxkd.data.images.hand_scenes.recordings import poses
+from jaxkd.data.images.hand_scenes.recordings.motion import HandMotion
+from jaxkd.data.images.hand_scenes.recordings.poses import UPRIGHT, HandPoses, draw_pose
 from jaxkd.data.images.hand_scenes.source import HandScenes
 from jaxkd.data.images.source import require_disjoint_groups
 from jaxkd.geometry.rotations import check_rotation

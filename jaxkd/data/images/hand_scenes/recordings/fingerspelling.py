@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from jaxkd.data.images.hand_scenes.pose_files import read_pose_file
+from jaxkd.data.images.hand_scenes.recordings.pose_files import read_pose_file
 from jaxkd.records.hands import Side
 from jaxkd.runtime.packages import PackagedWheel, fetch_wheel
 

@@ -4,11 +4,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from jaxkd.data.images.hand_scenes import motion
+from jaxkd.data.images.hand_scenes.recordings import motion
 from jaxkd.data.images.hand_scenes.articulation import JOINT_ANGLES, angle_limits
-from jaxkd.data.images.hand_scenes.fingerspelling import HandRecording, fingerspelling
 from jaxkd.data.images.hand_scenes.inverse_kinematics import FittedPoses
-from jaxkd.data.images.hand_scenes.motion import LANGUAGES, fingerspelling_motion, fit_recordings, select_motion
+from jaxkd.data.images.hand_scenes.recordings.fingerspelling import HandRecording, fingerspelling
+from jaxkd.data.images.hand_scenes.recordings.motion import (
+    LANGUAGES,
+    fingerspelling_motion,
+    fit_recordings,
+    select_motion,
+)
 from jaxkd.data.images.hand_scenes.skinning import KEYPOINT_JOINTS
 from jaxkd.typing import Split
 from tests.data.images.hand_scenes.tiny_hand import random_rotations, tiny_hand

@@ -10,8 +10,8 @@ from jaxtyping import Float32
 
 from jaxkd.data.images.hand_scenes.articulation import ANGLE_AXES, ANGLE_JOINTS, joint_angles
 from jaxkd.data.images.hand_scenes.mesh import load_hand
-from jaxkd.data.images.hand_scenes.motion import HandMotion, fingerspelling_motion
-from jaxkd.data.images.hand_scenes.recorded_poses import pose_rotations, recorded_poses
+from jaxkd.data.images.hand_scenes.recordings.motion import HandMotion, fingerspelling_motion
+from jaxkd.data.images.hand_scenes.recordings.recorded_poses import pose_rotations, recorded_poses
 from jaxkd.records.hands import Side
 from jaxkd.typing import Split
 

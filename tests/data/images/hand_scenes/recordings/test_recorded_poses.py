@@ -5,7 +5,7 @@ import pytest
 
 from jaxkd.data.images.hand_scenes.articulation import ANGLE_AXES, ANGLE_JOINTS, angle_limits, joint_angles
 from jaxkd.data.images.hand_scenes.mesh import MESH_JOINTS, load_hand
-from jaxkd.data.images.hand_scenes.recorded_poses import (
+from jaxkd.data.images.hand_scenes.recordings.recorded_poses import (
     POSE_FILES,
     pose_rotations,
     read_recorded_pose,

@@ -13,9 +13,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxkd.data.images.hand_scenes.articulation import JOINT_ANGLES
-from jaxkd.data.images.hand_scenes.fingerspelling import SPOKEN_TO_SIGNED, HandRecording, depth_factor, fingerspelling
 from jaxkd.data.images.hand_scenes.inverse_kinematics import FittedPoses, fit_poses
 from jaxkd.data.images.hand_scenes.mesh import HAND_FILES, HandMesh, load_hand
+from jaxkd.data.images.hand_scenes.recordings.fingerspelling import (
+    SPOKEN_TO_SIGNED,
+    HandRecording,
+    depth_factor,
+    fingerspelling,
+)
 from jaxkd.data.images.hand_scenes.skinning import KEYPOINT_JOINTS
 from jaxkd.records.hands import Side
 from jaxkd.runtime.packages import cache_folder

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from jaxkd.data.images.hand_scenes.fingerspelling import depth_factor, fingerspelling, read_recordings
-from jaxkd.data.images.hand_scenes.pose_files import read_pose_file
+from jaxkd.data.images.hand_scenes.recordings.fingerspelling import depth_factor, fingerspelling, read_recordings
+from jaxkd.data.images.hand_scenes.recordings.pose_files import read_pose_file
 from jaxkd.data.images.hand_scenes.skinning import KEYPOINT_JOINTS
+from tests.data.images.hand_scenes.recordings.tiny_poses import HANDS, frames, pose_file, wheel
 from tests.data.images.hand_scenes.tiny_hand import random_rotations, tiny_hand
-from tests.data.images.hand_scenes.tiny_poses import HANDS, frames, pose_file, wheel
 
 KEYPOINTS = np.asarray(tiny_hand().rest_positions, np.float64)[list(KEYPOINT_JOINTS)]
 

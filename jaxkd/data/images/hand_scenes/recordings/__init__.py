@@ -1,0 +1,1 @@
+"""Poses of real hands: recordings of their joints, fitted to the mesh."""
