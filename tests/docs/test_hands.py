@@ -17,8 +17,8 @@ FRAMES = 16
 
 @pytest.fixture(scope="module")
 def blocks():
-    """Submission, arrays, metrics, cameras, views, teacher and scene."""
-    submission, arrays, metrics, cameras, views, teacher, scene = python_blocks("docs/hands.md")
+    """Submission, arrays, metrics, cameras, views, teacher, scene and scenes before a headset."""
+    submission, arrays, metrics, cameras, views, teacher, scene, headset = python_blocks("docs/hands.md")
     return {
         "submission": submission,
         "arrays": arrays,
@@ -27,6 +27,7 @@ def blocks():
         "views": views,
         "teacher": teacher,
         "scene": scene,
+        "headset": headset,
     }
 
 
@@ -109,3 +110,13 @@ def test_the_teacher_reads_crops(blocks):
         pytest.skip(str(error))
     assert names["found"].image.shape == (1, 21, 2)
     assert names["found"].world.shape == (1, 21, 3)
+
+
+@pytest.mark.slow
+def test_a_hand_before_a_headset_has_labels(blocks, hand_files, fingerspelling_wheel, packaged_images):
+    names = {}
+    exec(blocks["headset"], names)
+    target = names["example"].target
+    assert names["example"].image.shape == (96, 96, 3)
+    assert target.points.shape == (21, 3)
+    assert names["scenes"].examples("train")[0].target.known == np.False_
