@@ -2,6 +2,7 @@
 
 from jaxkd.vision.layers.activation import gelu as gelu
 from jaxkd.vision.layers.batch_norm import BatchNorm as BatchNorm
+from jaxkd.vision.layers.blocked_convolution import blocked_convolution as blocked_convolution
 from jaxkd.vision.layers.convolution import conv as conv
 from jaxkd.vision.layers.depthwise import Depthwise as Depthwise
 from jaxkd.vision.layers.dropout import dropout as dropout

@@ -16,12 +16,16 @@ CropKind: TypeAlias = Literal["perspective", "plain"]
 ahead."""
 
 BOX_SCALE = 1.6
-"""Side of a crop over the longer side of the box of the joints."""
+"""Side of a crop over the longer side of the box of the joints, without errors."""
 
 _JITTER = 0.04
 """Standard deviation of a crop's place and of the logarithm of its size, relative to its size."""
 _TILT = np.radians(8.0)
 """Standard deviation of a crop's in-plane angle."""
+_FARTHEST = 2.0
+"""Largest error, in standard deviations."""
+LARGEST_REACH = BOX_SCALE * (np.exp(_FARTHEST * _JITTER) / np.sqrt(2) + _FARTHEST * _JITTER * np.sqrt(2))
+"""Distance of a crop's farthest corner from the middle of the joints' box, over the longer side of that, at most."""
 _WRIST, _MIDDLE = MEDIAPIPE.indices("wrist", "middle_mcp")
 
 
@@ -64,11 +68,8 @@ def draw_crop_error(rng: np.random.Generator) -> CropError:
         >>> abs(float(draw_crop_error(np.random.default_rng(0)).scale) - 1) < 0.2
         True
     """
-    drawn = {
-        "shift": rng.normal(scale=_JITTER, size=2),
-        "scale": np.exp(rng.normal(scale=_JITTER)),
-        "angle": rng.normal(scale=_TILT),
-    }
+    right, down, larger, turn = np.clip(rng.normal(size=4), -_FARTHEST, _FARTHEST)
+    drawn = {"shift": _JITTER * np.array([right, down]), "scale": np.exp(_JITTER * larger), "angle": _TILT * turn}
     fields: dict[str, Any] = {name: np.asarray(value, np.float32) for name, value in drawn.items()}
     return CropError(**fields)
 

@@ -61,7 +61,7 @@ def draw_headset(rng: np.random.Generator) -> Headset:
         Fisheye62(
             focal=(_FOCAL * (1 + rng.normal(scale=0.01)) * (1 + rng.normal(scale=0.002, size=2))).astype(np.float32),
             centre=(centre + rng.normal(scale=3.0, size=2)).astype(np.float32),
-            distortion=(_DISTORTION * (1 + rng.normal(scale=0.03, size=8))).astype(np.float32),
+            distortion=(_DISTORTION * (1 + rng.normal(scale=0.02))).astype(np.float32),
         )
         for _ in range(count)
     )

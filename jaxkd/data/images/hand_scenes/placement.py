@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Float32
 from scipy.spatial.transform import Rotation
 
 from jaxkd.data.images.hand_scenes.articulation import joint_rotations
+from jaxkd.data.images.hand_scenes.hand_crops import LARGEST_REACH
 from jaxkd.data.images.hand_scenes.headset import IMAGE_SIZE, Headset
 from jaxkd.data.images.hand_scenes.mesh import HandMesh
 from jaxkd.data.images.hand_scenes.skinning import keypoints, pose_joints
@@ -22,8 +23,8 @@ _TURN = 30.0
 _SPEED = 0.25
 """Standard deviation of each component of the hand's velocity, in metres per second."""
 _MARGIN = 8.0
-"""Pixels from the border of an image within which no joint may be."""
-_ATTEMPTS = 200
+"""Pixels from the border of an image within which no joint may be, nor from its corners the corner of a crop."""
+_ATTEMPTS = 400
 
 FACING = np.diag([-1.0, 1.0, -1.0])
 """Half a turn about the vertical: a recorded signer faces the camera, and the wearer of a headset sees the own hands
@@ -82,8 +83,12 @@ def draw_placement(
 def _in_all_images(headset: Headset, joints: Float32[np.ndarray, "21 3"]) -> bool:
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *headset.cameras)
     pixels = np.asarray(_projected(stacked, headset.rotations, headset.translations, joints))
-    least, most = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))  # NaN is beyond a camera's field, and not inside
-    return bool((least >= _MARGIN).all() and (most <= np.array(IMAGE_SIZE) - 1 - _MARGIN).all())
+    least, most = pixels.min(axis=1), pixels.max(axis=1)  # NaN is beyond a camera's field, and not inside
+    inside = (least >= _MARGIN).all() and (most <= np.array(IMAGE_SIZE) - 1 - _MARGIN).all()
+    # The corners of a crop are nearer to the centre than those of the image, which every camera's field holds.
+    middle = (np.array(IMAGE_SIZE) - 1) / 2
+    corners = np.linalg.norm((least + most) / 2 - middle, axis=1) + LARGEST_REACH * (most - least).max(axis=1)
+    return bool(inside and (corners <= np.linalg.norm(middle) - _MARGIN).all())
 
 
 @jax.jit

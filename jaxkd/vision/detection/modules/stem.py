@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxkd.vision.fusion.shape_weights import EdgeNorm, shape_weights
-from jaxkd.vision.layers import conv
+from jaxkd.vision.layers import blocked_convolution, conv
 
 COLOURS = 3
 """Channels of a visible image."""
@@ -38,7 +38,10 @@ class FusionStem(nnx.Module):
             weights = shape_weights(visible, thermal, edge_norm=self.edge_norm, temperature=self.temperature)
             factors = weights.astype(images.dtype)
             visible, thermal = visible * factors[..., :1], thermal * factors[..., 1:]
-        return self.conv(jnp.concatenate([visible, thermal], axis=-1)), weights
+        # The thermal image has three equal channels, whose weights may be added first.
+        colours, greys = jnp.split(self.conv.kernel[...], [COLOURS], axis=2)
+        kernel = jnp.concatenate([colours, jnp.sum(greys, axis=2, keepdims=True)], axis=2)
+        return blocked_convolution(jnp.concatenate([visible, thermal[..., :1]], axis=-1), kernel), weights
 
 
 def split_modalities(images: Float[Array, "b h w 4"]) -> tuple[Float[Array, "b h w 3"], Float[Array, "b h w 3"]]:
