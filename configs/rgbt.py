@@ -12,6 +12,7 @@ Training  900 steps; 1,500 for the teacher, and for `plain_long` and `plain_core
           teacher.  Batches, augmentation and AdamW are the same for all.
 Measure   COCO's average precision of the test images, by condition; of the teacher, `plain_long` and `plain_core_long`
           also where the visible image is moved by 0, 4, 11 and 20 pixels of the annotated frames.
+Result    docs/detection.md.
 
     python -m jaxkd.train --config configs/rgbt.py
 """

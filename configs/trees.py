@@ -6,6 +6,7 @@ Data      `AerialTrees`: overlapping tiles of one site, 96 x 128, to train on; o
 Networks  A ResNet of 18 layers and width 8, the teacher's of 34 layers and width 16; three levels of 64 channels.
 Training  Steps, batches, augmentation and AdamW are the same for all.
 Measure   COCO's average precision of the tiles of the other sites, and of held-out tiles of the first.
+Result    docs/detection.md.
 
     python -m jaxkd.train --config configs/trees.py
 """

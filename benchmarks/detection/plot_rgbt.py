@@ -19,6 +19,9 @@ from jaxkd.report import svg
 ROW = 0.46
 """Height of a row, in inches."""
 
+GAP = 0.018
+"""Least distance between the names of two curves, in AP50."""
+
 ALL = "all"
 """Name of the figures over all conditions."""
 
@@ -83,7 +86,7 @@ def table(found: Mapping[str, Mapping[str, Figure]]) -> str:
 
 def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
     """Return the figures by model as an SVG file: all conditions with intervals, each condition as a point."""
-    figure, axes = svg.axes(width=9.0, height=ROW * (len(found) + 1.9), left=1.6, right=0.3, bottom=0.5, top=0.4)
+    figure, axes = svg.axes(width=9.0, height=ROW * (len(found) + 2.3), left=1.6, right=0.3, bottom=0.5, top=0.4)
     for place, (_, figures) in enumerate(reversed(list(found.items()))):
         for number, condition in enumerate(get_args(Condition)):
             value, low, high = figures[condition]
@@ -97,14 +100,14 @@ def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
         color = svg.INK if condition == ALL else svg.color(number)
         axes.annotate(
             condition,
-            (first[condition][0], len(found) - 0.4),
+            (first[condition][0], len(found) - (0.05 if condition == ALL else 0.45)),  # which lies among them
             color=color,
             ha="center",
             va="bottom",
             fontsize=svg.FONT_PT,
         )
     axes.set_yticks(range(len(found)), [_spelt(name) for name in reversed(list(found))], fontsize=svg.FONT_PT)
-    axes.set_ylim(-0.6, len(found) - 0.2)
+    axes.set_ylim(-0.6, len(found) + 0.2)
     axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
     axes.set_xlabel("AP50, with 95 % intervals over images and seeds", color=svg.MUTED, loc="right")
     said = "; ".join(f"{_spelt(name)} {figures[ALL][0]:.3f}" for name, figures in found.items())
@@ -114,6 +117,7 @@ def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
 def offsets(found: Mapping[str, Mapping[float, Figure]]) -> str:
     """Return the figures by offset as an SVG file, a curve a model."""
     figure, axes = svg.axes(width=7.2, height=3.4, left=0.65, right=1.2, bottom=0.5, top=0.2)
+    names = _apart({name: figures[max(figures)][0] for name, figures in found.items()})
     for number, (name, figures) in enumerate(found.items()):
         at = sorted(figures)
         values, lows, highs = zip(*(figures[offset] for offset in at), strict=True)
@@ -121,7 +125,7 @@ def offsets(found: Mapping[str, Mapping[float, Figure]]) -> str:
         axes.plot(at, values, "o-", color=svg.color(number), linewidth=2, markersize=5)
         axes.annotate(
             _spelt(name),
-            (at[-1], values[-1]),
+            (at[-1], names[name]),
             xytext=(8, 0),
             textcoords="offset points",
             color=svg.color(number),
@@ -141,6 +145,14 @@ def offsets(found: Mapping[str, Mapping[float, Figure]]) -> str:
     return svg.document(
         svg.element(figure, f"Average precision where the visible image is moved by {moved} pixels: {said}")
     )
+
+
+def _apart(heights: Mapping[str, float]) -> dict[str, float]:
+    """Return heights for names beside the ends of curves, at least `GAP` apart, in the same order."""
+    placed: dict[str, float] = {}
+    for name in sorted(heights, key=heights.__getitem__):
+        placed[name] = max([heights[name], *(height + GAP for height in placed.values())])
+    return placed
 
 
 def _rows(kept: Mapping[str, Any]) -> dict[str, Figure]:

@@ -4,9 +4,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from jaxkd.data.images.hand_scenes.recordings import motion
 from jaxkd.data.images.hand_scenes.articulation import JOINT_ANGLES, angle_limits
 from jaxkd.data.images.hand_scenes.inverse_kinematics import FittedPoses
+from jaxkd.data.images.hand_scenes.recordings import motion
 from jaxkd.data.images.hand_scenes.recordings.fingerspelling import HandRecording, fingerspelling
 from jaxkd.data.images.hand_scenes.recordings.motion import (
     LANGUAGES,
