@@ -136,7 +136,7 @@ def test_training_reads_the_stored_labels(stored, tmp_path):
 def test_refusals(stored):
     with pytest.raises(ValueError, match=r"point_weight must be at least 0, got -1\."):
         dataclasses.replace(REGRESSION, point_weight=-1).validate()
-    with pytest.raises(ValueError, match=r"augmentation must be None, got Augmentation: labels do not move with the"):
+    with pytest.raises(ValueError, match=r"augmentation must move the joints with the image, got Augmentation, which"):
         dataclasses.replace(REGRESSION, augmentation=Augmentation()).validate()
     with pytest.raises(ValueError, match=r"network must return a HandPrediction of 21 joints, got SegmentationMaps\."):
         dataclasses.replace(REGRESSION, network=UNet(widths=(4, 4))).validate()

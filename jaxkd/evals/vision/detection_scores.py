@@ -1,25 +1,23 @@
 """Average precision of detected objects."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
 from jaxkd.data.images.detection.source import DetectionSource
 from jaxkd.data.images.source import ImageExample
+from jaxkd.evals.vision.image_evaluator import ImageEvaluator
 from jaxkd.evals.vision.pictures import evenly_chosen, thumbnail
 from jaxkd.metrics import AveragePrecision, ImageMatches, average_precision, match_image
 from jaxkd.records import Boxes
-from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.evaluator import Column
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.matched_image import MatchedImage
 from jaxkd.training.results.picture import Box, Overlay, Picture, PictureLayer
-from jaxkd.typing import Split
 from jaxkd.vision.detection.decoding import decode
 from jaxkd.vision.detection.detections import Detections
 from jaxkd.vision.network import NetworkModel
@@ -35,23 +33,13 @@ _LONGEST = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectionScores(Evaluator):
+class DetectionScores(ImageEvaluator):
     """COCO's average precision of boxes, over all sizes of objects, by size, by class and by stratum."""
 
     data: DetectionSource
     """Images with objects."""
-    split: Split = "test"
-    """Split of the images."""
-    stratum: str | None = None
-    """Stratum of the images, such as the time of day; None: all."""
-    rows: int = 8
-    """Images per batch; it changes no result."""
     label: str = _LABEL
     """Name of the evaluation, if a model has several, such as on another stratum."""
-
-    @property
-    def name(self) -> str:
-        return self.label
 
     def columns(self) -> tuple[Column, ...]:
         if self.stratum is None and self.label == _LABEL:
@@ -70,12 +58,7 @@ class DetectionScores(Evaluator):
             ValueError: no images, no object that counts, or a class without a name.
         """
         examples = self.data.examples(self.split)
-        results = list(self._results(model, examples))
-        if not results:
-            raise ValueError(
-                f"data must have images in {self.split}, got none{f' of {self.stratum!r}' if self.stratum else ''} in "
-                f"{type(self.data).__name__}."
-            )
+        results = list(self._results(model))
         matches = [one.matches for one in results]
         scores = average_precision(matches)
         if np.isnan(scores.ap):
@@ -99,14 +82,10 @@ class DetectionScores(Evaluator):
             ),
         )
 
-    def _results(self, model: NetworkModel, examples: Sequence[ImageExample]) -> Iterator["_Result"]:
+    def _results(self, model: NetworkModel) -> Iterator["_Result"]:
         """Yield the result of each image; those of a batch are in memory at a time."""
-        numbered = ((place, examples[place]) for place in range(len(examples)))
-        chosen = ((place, one) for place, one in numbered if self.stratum is None or one.stratum == self.stratum)
-        while batch := list(itertools.islice(chosen, self.rows)):
-            images = [one.image for _, one in batch]
-            padded = np.stack(images + images[-1:] * (self.rows - len(images)))
-            found = jax.device_get(_detections(model, jnp.asarray(padded)))
+        for batch in self.batches():
+            found = jax.device_get(_detections(model, self.padded([one.image for _, one in batch])))
             for row, (place, example) in enumerate(batch):
                 yield self._result(place, example, jax.tree.map(lambda leaf, row=row: leaf[row], found))
 

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.evals.vision.image_evaluator import ImageEvaluator
 from jaxkd.evals.vision.pictures import SHOWN, evenly_spaced, thumbnail
 from jaxkd.metrics.hand_pose import mpjpe, pa_mpjpe
 from jaxkd.records.hand_views import HandView
 from jaxkd.records.hands import JointOrder
-from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.evaluator import Column
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.picture import Overlay, Picture
-from jaxkd.typing import Split
 from jaxkd.vision.hands.prediction import HandPrediction
 from jaxkd.vision.network import NetworkModel
 
@@ -34,23 +33,15 @@ _LONGEST = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HandScores(Evaluator):
+class HandScores(ImageEvaluator):
     """Errors of joints: MPJPE relative to the wrist, PA-MPJPE after the best similarity, and distances in pixels."""
 
     data: ImageSource
     """Crops that show a hand each; their targets are `jaxkd.records.hand_views.HandView`."""
-    split: Split = "test"
-    """Split of the images."""
-    stratum: str | None = None
-    """Stratum of the images, such as a camera; None: all."""
     rows: int = 32
     """Images per batch; it changes no result."""
     label: str = _LABEL
     """Name of the evaluation, if a model has several, such as on another stratum."""
-
-    @property
-    def name(self) -> str:
-        return self.label
 
     def columns(self) -> tuple[Column, ...]:
         if self.stratum is None and self.label == _LABEL:
@@ -72,12 +63,7 @@ class HandScores(Evaluator):
                 joints, joints that are not finite, or a stratum whose metric would have the name of another.
         """
         examples = self.data.examples(self.split)
-        results = list(self._results(model, examples))
-        if not results:
-            raise ValueError(
-                f"data must have images in {self.split}, got none{f' of {self.stratum!r}' if self.stratum else ''} in "
-                f"{type(self.data).__name__}."
-            )
+        results = list(self._results(model))
         strata = [one.stratum for one in results]
         members = {"centre": [one.eccentricity < EDGE for one in results]}
         members["edge"] = [one.eccentricity >= EDGE for one in results]
@@ -104,21 +90,19 @@ class HandScores(Evaluator):
             pictures=tuple(_shown(examples[results[place].place], results[place]) for place in places),
         )
 
-    def _results(self, model: NetworkModel, examples: Sequence[ImageExample]) -> Iterator["_Result"]:
+    def _results(self, model: NetworkModel) -> Iterator["_Result"]:
         """Yield the result of each image; those of a batch are in memory at a time."""
-        numbered = ((place, examples[place]) for place in range(len(examples)))
-        chosen = ((place, one) for place, one in numbered if self.stratum is None or one.stratum == self.stratum)
         order: JointOrder | None = None
-        while batch := list(itertools.islice(chosen, self.rows)):
+        for batch in self.batches():
             for _, example in batch:
                 order = self._checked(example, order)
             views: list[HandView] = [example.target for _, example in batch]
             found, errors = jax.device_get(
                 _errors(
                     model,
-                    self._padded([example.image for _, example in batch]),
-                    self._padded([view.points for view in views]),
-                    self._padded([view.pixels for view in views]),
+                    self.padded([example.image for _, example in batch]),
+                    self.padded([view.points for view in views]),
+                    self.padded([view.pixels for view in views]),
                     wrist=views[0].order.wrist,
                 )
             )
@@ -139,11 +123,6 @@ class HandScores(Evaluator):
                 f"in {example.key!r}. Convert one with jaxkd.records.hands.reordered."
             )
         return view.order
-
-    def _padded(self, arrays: Sequence[Array | np.ndarray]) -> Array:
-        """Return the arrays as a batch of `rows`, the last one repeated: programs are compiled for one shape."""
-        repeated = [*arrays, *([arrays[-1]] * (self.rows - len(arrays)))]
-        return jnp.asarray(np.stack([np.asarray(one) for one in repeated]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

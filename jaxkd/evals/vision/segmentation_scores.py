@@ -1,42 +1,28 @@
 """Overlap of predicted and true masks."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
-from jaxkd.data.images.source import ImageExample, ImageSource
+from jaxkd.data.images.source import ImageExample
+from jaxkd.evals.vision.image_evaluator import ImageEvaluator
 from jaxkd.evals.vision.pictures import evenly_chosen, outlines, thumbnail
 from jaxkd.metrics import binary_segmentation_metrics
 from jaxkd.records import UNLABELLED
-from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.evaluator import Column
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.results.picture import Overlay, Picture
-from jaxkd.typing import Split
 from jaxkd.vision.network import NetworkModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SegmentationScores(Evaluator):
+class SegmentationScores(ImageEvaluator):
     """Dice, intersection over union and confusion of masks: pixels whose probability of foreground is above 1/2."""
 
-    data: ImageSource
-    """Images to segment."""
-    split: Split = "test"
-    """Split of the images."""
-    stratum: str | None = None
-    """Stratum of the images, such as a level of severity; None: all."""
-    rows: int = 8
-    """Images per batch; it changes no result."""
     label: str = "segmentation"
     """Name of the evaluation, if a model has several, such as on another stratum."""
-
-    @property
-    def name(self) -> str:
-        return self.label
 
     def columns(self) -> tuple[Column, ...]:
         if self.stratum is None:
@@ -54,20 +40,19 @@ class SegmentationScores(Evaluator):
         Raises:
             ValueError: no images, or pixels that are unlabelled.
         """
-        examples = [
-            one for one in self.data.examples(self.split) if self.stratum is None or one.stratum == self.stratum
-        ]
-        if not examples:
-            raise ValueError(
-                f"data must have images in {self.split}, got none{f' of {self.stratum!r}' if self.stratum else ''} in "
-                f"{type(self.data).__name__}."
-            )
+        batches = [[example for _, example in batch] for batch in self.batches()]
+        examples = [example for batch in batches for example in batch]
         for one in examples:
             if (one.target == UNLABELLED).any():
                 raise ValueError(
                     f"masks must be known in {self.split}, got unlabelled pixels in {one.key!r}. Leave the image out."
                 )
-        found = np.concatenate(list(_masks(model, examples, self.rows)))
+        found = np.concatenate(
+            [
+                np.asarray(_foreground(model, self.padded([one.image for one in batch])))[: len(batch)]
+                for batch in batches
+            ]
+        )
         truth = np.stack([one.target for one in examples]).astype(bool)
         scores = binary_segmentation_metrics(found, truth)
         strata = dict.fromkeys(one.stratum for one in examples)
@@ -86,14 +71,6 @@ class SegmentationScores(Evaluator):
 
 
 _POOLED = ("dice", "iou", "accuracy", "sensitivity", "specificity")
-
-
-def _masks(model: NetworkModel, examples: Sequence[ImageExample], rows: int) -> Iterator[Bool[np.ndarray, "b h w"]]:
-    """Yield the masks of the images, batch by batch, all batches of one shape."""
-    for start in range(0, len(examples), rows):
-        images = [one.image for one in examples[start : start + rows]]
-        padded = np.stack(images + images[-1:] * (rows - len(images)))
-        yield np.asarray(_foreground(model, jnp.asarray(padded)))[: len(images)]
 
 
 @jax.jit

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxkd.data.images.augmentation import ImageAugmentation
+from jaxkd.data.images.augmentation import Augmentation, ImageAugmentation
 from jaxkd.data.images.hand_source import HandSource
 from jaxkd.losses.reduce import reported
 from jaxkd.records import ImageBatch, LossOutput, Mean, Variables
@@ -33,7 +33,8 @@ class HandRecipe(NetworkRecipe):
     data: HandSource
     """Images to learn from."""
     augmentation: ImageAugmentation | None = None
-    """Random changes of the training images: of colours alone, since labels do not move with the image."""
+    """Random changes of the training images and of their `HandView`s; None: none.  `Augmentation` is refused: it moves
+    masks with the images, and no joints."""
     pixel_weight: float = 1.0
     """Weight of the distance in the image, in sides of it."""
     point_weight: float = 10.0
@@ -45,9 +46,9 @@ class HandRecipe(NetworkRecipe):
         for name in ("pixel_weight", "point_weight", "depth_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        if self.augmentation is not None:
+        if isinstance(self.augmentation, Augmentation):
             raise ValueError(
-                f"augmentation must be None, got {type(self.augmentation).__name__}: labels do not move with the image."
+                "augmentation must move the joints with the image, got Augmentation, which moves masks. Set it to None."
             )
         super().validate()
 

@@ -8,7 +8,7 @@ BLOCK = 4
 """Rows and columns of outputs that are computed together."""
 
 
-def blocked_convolution(images: Float[Array, "b h w c"], kernel: Float[Array, "k k c o"]) -> Float[Array, "b h w o"]:
+def blocked_convolution(images: Float[Array, "b h w c"], kernel: Float[Array, "k k i o"]) -> Float[Array, "b h w o"]:
     """Return the convolution of stride 1 with zero padding that keeps the size, for few output channels.
 
     A matrix product with few columns leaves most of a processor's vectors empty.  Here the outputs of a block of 4 x 4

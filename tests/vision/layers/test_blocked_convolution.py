@@ -45,7 +45,8 @@ def test_equals_a_convolution_of_one_output_at_a_time(shapes):
 
 def test_refusals():
     images, kernel = drawn(SHAPES[1])
-    for wrong in (np.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))), kernel[:, :, :1]):
+    even = np.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+    for wrong in (even, kernel[:, :, :1]):
         with pytest.raises(
             ValueError, match=r"kernel must be of an odd size and of 2 input channels, those of the images"
         ):
