@@ -28,7 +28,7 @@ REGRESSION = HandRegression(data=DATA, network=NETWORK, rows=4, pixel_weight=0.7
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """What a teacher with wrong depths finds in the training images."""
+    """Predictions of a teacher with wrong depths for the training images."""
     folder = tmp_path_factory.mktemp("labels") / "0"
     CacheHands(name="labels", model=KnowingTeacher(depth_error=0.5), data=UNLABELLED, rows=4).run(
         folder, seed=0, stages={}

@@ -1,4 +1,4 @@
-"""What a teacher found in each view of some frames, stored once, and labels that it becomes by a rule of fusion."""
+"""Predictions of a teacher in each view of some frames, and the labels that they become by a rule of fusion."""
 
 import dataclasses
 import functools

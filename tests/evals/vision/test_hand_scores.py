@@ -19,7 +19,7 @@ from tests.vision.segmentation.modules import drawn_params
 
 DATA = TinyHandImages()
 ROWS = 4
-"""Of 6 images: the last batch is padded."""
+"""Six images: the last batch is padded."""
 
 
 def trained(**fields):

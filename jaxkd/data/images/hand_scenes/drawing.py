@@ -44,7 +44,7 @@ class PosedHand:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a hand and its surroundings look like."""
+    """Colours, light and surroundings of a hand."""
 
     albedo: Float[Array, "v 3"]
     """Share of the light that each vertex of the hand reflects."""

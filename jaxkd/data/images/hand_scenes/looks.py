@@ -1,4 +1,4 @@
-"""What a hand and its surroundings look like: skin, light, and what is behind."""
+"""Colours of a hand, its light, and the photographs behind it."""
 
 from typing import Any
 

@@ -138,7 +138,7 @@ def _stream(source: HandScenes, split: Split, frame: int, part: str, view: int =
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Frame:
-    """What the four views of a frame have in common."""
+    """Pose, hand and headset of a frame, which its four views have in common."""
 
     pose: HandPose
     hand: HandMesh
