@@ -45,7 +45,7 @@ CARDBOARD, LID = (0.30, 0.20, 0.12), (0.46, 0.33, 0.20)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Curves:
-    """Positions and contacts of a prediction in each frame."""
+    """Contacts and their deviation in each frame, for one prediction."""
 
     touching: Int[np.ndarray, " f"]
     """Vertices of the hand within 3 mm of the box."""
