@@ -85,7 +85,7 @@ class DetectionScores(ImageEvaluator):
     def _results(self, model: NetworkModel) -> Iterator["_Result"]:
         """Yield the result of each image; those of a batch are in memory at a time."""
         for batch in self.batches():
-            found = jax.device_get(_detections(model, self.padded([one.image for _, one in batch])))
+            found = jax.device_get(_detections(model, self.full_batch([one.image for _, one in batch])))
             for row, (place, example) in enumerate(batch):
                 yield self._result(place, example, jax.tree.map(lambda leaf, row=row: leaf[row], found))
 

@@ -100,9 +100,9 @@ class HandScores(ImageEvaluator):
             found, errors = jax.device_get(
                 _errors(
                     model,
-                    self.padded([example.image for _, example in batch]),
-                    self.padded([view.points for view in views]),
-                    self.padded([view.pixels for view in views]),
+                    self.full_batch([example.image for _, example in batch]),
+                    self.full_batch([view.points for view in views]),
+                    self.full_batch([view.pixels for view in views]),
                     wrist=views[0].order.wrist,
                 )
             )

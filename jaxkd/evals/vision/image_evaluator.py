@@ -51,7 +51,7 @@ class ImageEvaluator(Evaluator):
                 f"{type(self.data).__name__}."
             )
 
-    def padded(self, arrays: Sequence[Array | np.ndarray]) -> Array:
+    def full_batch(self, arrays: Sequence[Array | np.ndarray]) -> Array:
         """Return the arrays of a batch as one of `rows`, the last one repeated: programs are compiled for one shape."""
         repeated = [*arrays, *([arrays[-1]] * (self.rows - len(arrays)))]
         return jnp.asarray(np.stack([np.asarray(one) for one in repeated]))

@@ -49,7 +49,7 @@ class SegmentationScores(ImageEvaluator):
                 )
         found = np.concatenate(
             [
-                np.asarray(_foreground(model, self.padded([one.image for one in batch])))[: len(batch)]
+                np.asarray(_foreground(model, self.full_batch([one.image for one in batch])))[: len(batch)]
                 for batch in batches
             ]
         )

@@ -110,15 +110,16 @@ def test_the_hand_is_where_its_joints_are(packaged_images):
     for one in found:
         bright = one.image.max(axis=-1) > 40
         rows, columns = np.clip(np.rint(one.target.pixels[:, ::-1]), 0, SMALL.side - 1).astype(int).T
-        # The small mesh has a tetrahedron of some pixels around each of these joints, and around the bases of the four
-        # fingers' metacarpal bones, within some 3 cm of the wrist, which are no keypoints.
         assert all(
             bright[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].any() for r, c in zip(rows, columns, strict=True)
         )
         places = np.argwhere(bright)[:, None] - one.target.pixels[None, :, ::-1]
         distances = np.linalg.norm(places, axis=-1).min(axis=1)
-        assert np.mean(distances < 3) > 0.75
-        assert distances.max() < 10
+        # Of the 25 small tetrahedra of the mesh, 21 are around these joints, and four at the bases of the fingers'
+        # metacarpal bones, each less than 50 mm from the wrist; a vertex is 7 mm from its joint.
+        assert np.mean(distances < 3) > 0.5
+        nearest = float(one.target.root_depth + one.target.points[:, 2].min())
+        assert distances.max() < 0.057 * float(one.target.focal.max()) / nearest
 
 
 def test_frames_are_described_whatever_the_size_and_the_labels():
