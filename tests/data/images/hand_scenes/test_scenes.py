@@ -184,11 +184,14 @@ def test_the_real_hands(hand_files, fingerspelling_wheel, packaged_images):
         unittest.mock.patch.object(source, "hand_poses", poses.hand_poses),
     ):
         source._examples.cache_clear()
-        scenes = HandScenes(train=60, validation=4, test=8)
+        scenes = HandScenes(train=60, validation=4, test=24)
         require_disjoint_groups(scenes)
         assert any(group.startswith("recorded-") for _, group in scenes.groups("train"))
-        found = examples(scenes, "test")
-    assert len({one.group for one in found}) > 4
+        found = examples(dataclasses.replace(scenes, test=2), "test")
+        groups = scenes.groups("test")[:: len(VIEWS)]
+        left = next(place for place, (_, group) in enumerate(groups) if group.endswith("left"))
+        found += [source._draw(scenes, "test", left, view) for view in range(len(VIEWS))]
+    assert len({one.group for one in found}) == 3
     sizes = [np.linalg.norm(one.target.points[12]) for one in found]
     assert max(sizes) < 0.19
     assert all(one.image.std() > 5 for one in found)
