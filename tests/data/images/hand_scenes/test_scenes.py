@@ -191,6 +191,10 @@ def test_the_real_hands(hand_files, fingerspelling_wheel, packaged_images):
         groups = scenes.groups("test")[:: len(VIEWS)]
         left = next(place for place, (_, group) in enumerate(groups) if group.endswith("left"))
         found += [source._draw(scenes, "test", left, view) for view in range(len(VIEWS))]
+        other = dataclasses.replace(scenes, test=1)
+        large, plain = (
+            examples(dataclasses.replace(other, **one), "test") for one in ({"side": 192}, {"crop": "plain"})
+        )
     assert len({one.group for one in found}) == 3
     sizes = [np.linalg.norm(one.target.points[12]) for one in found]
     assert max(sizes) < 0.19
@@ -200,8 +204,6 @@ def test_the_real_hands(hand_files, fingerspelling_wheel, packaged_images):
     assert mirrored == [one.group.endswith("left") for one in found]
     assert True in mirrored
     # A larger crop shows the same, and a plain one the same hand from another side.
-    scenes = dataclasses.replace(scenes, test=2)
-    large, plain = (examples(dataclasses.replace(scenes, **one), "test") for one in ({"side": 192}, {"crop": "plain"}))
     for one, other, flat in zip(found, large, plain, strict=False):
         np.testing.assert_allclose(other.target.pixels, (one.target.pixels + 0.5) * 2 - 0.5, atol=1e-3)
         np.testing.assert_array_equal(other.target.points, one.target.points)
