@@ -40,7 +40,7 @@ def test_the_fisheye_without_its_extra_terms_equals_that_of_opencv():
     distortion = np.zeros(8)
     distortion[:4] = CALIBRATIONS["Fisheye62"].distortion[:4]
     with jax.enable_x64(True):
-        camera = dataclasses.replace(calibration("Fisheye62", np.float64), distortion=jax.numpy.asarray(distortion))
+        camera = dataclasses.replace(calibration("Fisheye62", np.float64), distortion=distortion)
         matrix = np.asarray(camera.matrix)
     expected, _ = cv2.fisheye.projectPoints(xyz[:, None], np.zeros(3), np.zeros(3), matrix, distortion[:4])
     np.testing.assert_allclose(projected(camera, xyz), expected[:, 0], rtol=0, atol=1e-9)
@@ -53,7 +53,7 @@ def test_tangential_terms_of_the_fisheye_are_those_of_opencv_exchanged():
     distortion = np.zeros(8)
     distortion[4:6] = p1, p2 = 0.01, -0.003
     with jax.enable_x64(True):
-        camera = dataclasses.replace(calibration("Fisheye62", np.float64), distortion=jax.numpy.asarray(distortion))
+        camera = dataclasses.replace(calibration("Fisheye62", np.float64), distortion=distortion)
         matrix = np.asarray(camera.matrix)
     theta = np.arccos(xyz[:, 2] / np.linalg.norm(xyz, axis=-1))
     plane = np.ones_like(xyz)
