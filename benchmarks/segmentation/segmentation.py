@@ -3,10 +3,7 @@
 The study's runs are kept in runs/lesions, so that the same command goes on where it was stopped.
 """
 
-import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -14,19 +11,14 @@ import numpy as np
 from benchmarks import environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
 from benchmarks.segmentation import resumed_and_spread, segmentation_networks
-from benchmarks.worker import ROOT
+from benchmarks.studies.finished_study import finished, scored
 from configs import lesions
 from jaxkd.data.images.lesions.appearance import Severity
 from jaxkd.evals.bootstrap import mean_interval
 from jaxkd.evals.comparison import compare
 from jaxkd.evals.headline import DICE
 from jaxkd.study import Study
-from jaxkd.study.program import run_and_report
-from jaxkd.study.study import stage_folder
 from jaxkd.training.results.evaluation import Evaluation
-from jaxkd.training.stage_folder import read_evaluations
-
-WORKDIR = ROOT / "runs" / "lesions"
 
 MARGIN = 0.01
 """Dice that VFFM-UNet may lack of a plain U-Net of three times its parameters."""
@@ -39,17 +31,18 @@ STUDENTS = (
 )
 """Students with a teacher and without one; the bar is for the first pair."""
 
-Scored = Mapping[str, tuple[Evaluation, ...]]
-"""Evaluations of each stage, one for each seed."""
+ByStage = Mapping[str, tuple[Evaluation, ...]]
+"""Evaluations of each stage by one evaluator, one for each seed."""
 
 
 def measure(quick: bool) -> Measured:
     """Measure all of it; quick: no timings, and the study in miniature, without bars on what it finds."""
     rows = [*segmentation_networks.measure(quick).rows, *resumed_and_spread.rows()]
     study = lesions.get_config("smoke" if quick else "full")
-    with tempfile.TemporaryDirectory() if quick else contextlib.nullcontext(WORKDIR) as workdir:
-        run_and_report(study, Path(workdir), command="python -m jaxkd.train --config configs/lesions.py")
-        rows += _study_rows(study, Path(workdir), judged=not quick)
+    with finished(study, kept=not quick) as workdir:
+        found = scored(study, workdir)
+    whole, severe = ({name: each[one] for name, each in found.items()} for one in ("segmentation", "severe"))
+    rows += _study_rows(study, whole, severe, judged=not quick)
     return Measured(rows=tuple(rows), environment=environment.here())
 
 
@@ -60,8 +53,7 @@ BENCHMARK = Benchmark(
 )
 
 
-def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
-    whole, severe = (_scored(study, workdir, name) for name in ("segmentation", "severe"))
+def _study_rows(study: Study, whole: ByStage, severe: ByStage, *, judged: bool) -> Iterator[Row]:
     for name, evaluations in whole.items():
         yield _dice(f"{name}: Dice", evaluations)
         for level in get_args(Severity):
@@ -91,21 +83,12 @@ def _dice(figure: str, evaluations: tuple[Evaluation, ...], level: str = "") -> 
     return Row(figure=figure, value=found.estimate, unit="", samples=samples, interval=(found.low, found.high))
 
 
-def _scored(study: Study, workdir: Path, evaluator: str) -> Scored:
-    return {
-        stage.name: tuple(
-            (read_evaluations(stage_folder(workdir, stage, seed)) or {})[evaluator] for seed in study.seeds_of(stage)
-        )
-        for stage in study.stages
-    }
-
-
-def _difference(scored: Scored, first: str, second: str, images: str, bar: Bar | None) -> Row:
-    found = compare(first, scored[first], second, scored[second], headline=DICE).interval
+def _difference(found: ByStage, first: str, second: str, images: str, bar: Bar | None) -> Row:
+    interval = compare(first, found[first], second, found[second], headline=DICE).interval
     return Row(
         figure=f"{first} - {second}: {images}, with a 95 % interval over images and seeds",
-        value=found.estimate,
+        value=interval.estimate,
         unit="Dice",
         bar=bar,
-        interval=(found.low, found.high),
+        interval=(interval.low, interval.high),
     )

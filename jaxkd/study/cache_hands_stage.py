@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,9 +88,10 @@ class CacheHands(Stage):
         writer.finish()
 
 
-def _found(model: object, images: UInt8[Array, "b h w 3"], views: HandView, *, side: int) -> TeacherViews:
-    prediction: HandPrediction = model(images)  # pyright: ignore[reportCallIssue]
-    return found_views(prediction, views, side=side)
+def _found(
+    model: Callable[[Array], HandPrediction], images: UInt8[Array, "b h w 3"], views: HandView, *, side: int
+) -> TeacherViews:
+    return found_views(model(images), views, side=side)
 
 
 def _batches(examples: Sequence[ImageExample], start: int, rows: int) -> Iterator[list[ImageExample]]:
