@@ -1,11 +1,11 @@
 """One hand from one view, by a student that learns what a published network finds in four.
 
 Source    HANDS23 (arXiv 2403.16428), whose entries fuse the views of a headset at test time.
-Data      `HandScenes`: rendered hands in recorded poses before headsets of four fisheye cameras; 1,500 frames of four
+Data      `HandScenes`: rendered hands in recorded poses before headsets of four fisheye cameras; 3,000 frames of four
           images to train on, 500 to test, of other recordings, headsets and photographs.
 Teacher   MediaPipe's network for hands, 2,715,680 parameters, as published, in crops of 224 x 224; it reads every view
           once.  Also on plain crops, without the camera that is turned towards the hand.
-Students  `HandRegressor`, 240,320 parameters, in crops of 96 x 96: from the views' predictions, triangulated (`fused`),
+Students  `HandRegressor`, 239,849 parameters, in crops of 96 x 96: from the views' predictions, triangulated (`fused`),
           and from each view's own (`own_view`), never from true labels; and from true labels (`truth`).
 Training  Steps, batches and AdamW are the same for all.
 Measure   Mean error of the joints relative to the wrist, in the crop's camera, in mm, over all test images; near the
@@ -36,12 +36,12 @@ TEACHER = MediaPipeHands()
 def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """Return the study, whole or in miniature."""
     full = size == "full"
-    data = HandScenes(train=1500) if full else HandScenes(side=32, train=4, validation=2, test=2)
+    data = HandScenes() if full else HandScenes(side=32, train=4, validation=2, test=2)
     fine = dataclasses.replace(data, side=FINEST)
     plain = dataclasses.replace(fine, crop="plain")
     unlabelled = dataclasses.replace(data, labelled=0)
     student = HandRegressor(root_depth=False) if full else HandRegressor(size=32, widths=(8, 8), blocks=(0, 0))
-    steps = 1800 if full else 2
+    steps = 3600 if full else 2
 
     def train(name: str, recipe: Recipe) -> Train:
         return Train(
@@ -52,7 +52,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             optimizer=Optimizer(learning_rate=2e-3, warmup_steps=60 if full else 1, weight_decay=1e-2),
             mesh=MeshShape(data=1),
             log_every=20 if full else 1,
-            evaluate_every=600 if full else 1,
+            evaluate_every=1200 if full else 1,
             evaluators=(HandScores(data=data),),
         )
 

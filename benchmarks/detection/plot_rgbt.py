@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from benchmarks.studies.kept_figures import Estimate, intervals, name_curves, words
 from configs import rgbt
 from jaxkd.data.images.scenes.conditions import Condition
 from jaxkd.report import svg
@@ -24,9 +25,6 @@ GAP = 0.018
 
 ALL = "all"
 """Name of the figures over all conditions."""
-
-Figure = tuple[float, float, float]
-"""Average precision, and the ends of its interval."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(given.to)
 
 
-def by_condition(kept: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
+def by_condition(kept: Mapping[str, Any]) -> dict[str, dict[str, Estimate]]:
     """Return the figures of each model by condition, and over all images, in the order of the study.
 
     Raises:
         ValueError: no figures of the study.
     """
-    rows = _rows(kept)
+    rows = intervals(kept)
     found = {
         stage.name: {
             condition: rows[figure]
@@ -65,26 +63,26 @@ def by_condition(kept: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
     return found
 
 
-def by_offset(kept: Mapping[str, Any]) -> dict[str, dict[float, Figure]]:
+def by_offset(kept: Mapping[str, Any]) -> dict[str, dict[float, Estimate]]:
     """Return the figures of each model by the offset of the visible image, in pixels of the annotated frames."""
-    found: dict[str, dict[float, Figure]] = {}
-    for figure, values in _rows(kept).items():
+    found: dict[str, dict[float, Estimate]] = {}
+    for figure, values in intervals(kept).items():
         if matched := re.fullmatch(r"(\w+): AP50, visible image moved by (\S+) px", figure):
             found.setdefault(matched[1], {})[float(matched[2])] = values
     return found
 
 
-def table(found: Mapping[str, Mapping[str, Figure]]) -> str:
+def table(found: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Return the figures as Markdown."""
     conditions = (ALL, *get_args(Condition))
     lines = [f"| model | {' | '.join(conditions)} |", "|---|" + "---|" * len(conditions)]
     for name, figures in found.items():
         cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in map(figures.__getitem__, conditions)]
-        lines.append(f"| {_spelt(name)} | {' | '.join(cells)} |")
+        lines.append(f"| {words(name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
+def models(found: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Return the figures by model as an SVG file: all conditions with intervals, each condition as a point."""
     figure, axes = svg.axes(width=9.0, height=ROW * (len(found) + 2.3), left=1.6, right=0.3, bottom=0.5, top=0.4)
     for place, (_, figures) in enumerate(reversed(list(found.items()))):
@@ -106,61 +104,40 @@ def models(found: Mapping[str, Mapping[str, Figure]]) -> str:
             va="bottom",
             fontsize=svg.FONT_PT,
         )
-    axes.set_yticks(range(len(found)), [_spelt(name) for name in reversed(list(found))], fontsize=svg.FONT_PT)
+    axes.set_yticks(range(len(found)), [words(name) for name in reversed(list(found))], fontsize=svg.FONT_PT)
     axes.set_ylim(-0.6, len(found) + 0.2)
     axes.grid(axis="x", color=svg.RULE, linewidth=0.8)
     axes.set_xlabel("AP50, with 95 % intervals over images and seeds", color=svg.MUTED, loc="right")
-    said = "; ".join(f"{_spelt(name)} {figures[ALL][0]:.3f}" for name, figures in found.items())
+    said = "; ".join(f"{words(name)} {figures[ALL][0]:.3f}" for name, figures in found.items())
     return svg.document(svg.element(figure, f"Average precision of each model by condition. All: {said}"))
 
 
-def offsets(found: Mapping[str, Mapping[float, Figure]]) -> str:
+def offsets(found: Mapping[str, Mapping[float, Estimate]]) -> str:
     """Return the figures by offset as an SVG file, a curve a model."""
     figure, axes = svg.axes(width=7.2, height=3.4, left=0.65, right=1.2, bottom=0.5, top=0.2)
-    names = _apart({name: figures[max(figures)][0] for name, figures in found.items()})
-    for number, (name, figures) in enumerate(found.items()):
+    for number, figures in enumerate(found.values()):
         at = sorted(figures)
         values, lows, highs = zip(*(figures[offset] for offset in at), strict=True)
         axes.fill_between(at, lows, highs, color=svg.color(number), alpha=0.12, linewidth=0)
         axes.plot(at, values, "o-", color=svg.color(number), linewidth=2, markersize=5)
-        axes.annotate(
-            _spelt(name),
-            (at[-1], names[name]),
-            xytext=(8, 0),
-            textcoords="offset points",
-            color=svg.color(number),
-            va="center",
-            fontsize=svg.FONT_PT,
-            annotation_clip=False,
-        )
+    name_curves(
+        axes,
+        {name: (max(figures), figures[max(figures)][0]) for name, figures in found.items()},
+        gap=GAP,
+        colours={name: svg.color(number) for number, name in enumerate(found)},
+    )
     axes.set_xticks(list(rgbt.OFFSETS))
     axes.grid(color=svg.RULE, linewidth=0.8)
     axes.set_xlabel("pixels by which the visible image is moved", color=svg.MUTED, loc="right")
     axes.set_ylabel("AP50", color=svg.MUTED, loc="top")
     said = "; ".join(
-        f"{_spelt(name)} {', '.join(f'{figures[offset][0]:.3f}' for offset in sorted(figures))}"
+        f"{words(name)} {', '.join(f'{figures[offset][0]:.3f}' for offset in sorted(figures))}"
         for name, figures in found.items()
     )
     moved = ", ".join(f"{offset:g}" for offset in rgbt.OFFSETS)
     return svg.document(
         svg.element(figure, f"Average precision where the visible image is moved by {moved} pixels: {said}")
     )
-
-
-def _apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """Return heights for names beside the ends of curves, at least `GAP` apart, in the same order."""
-    placed: dict[str, float] = {}
-    for name in sorted(heights, key=heights.__getitem__):
-        placed[name] = max([heights[name], *(height + GAP for height in placed.values())])
-    return placed
-
-
-def _rows(kept: Mapping[str, Any]) -> dict[str, Figure]:
-    return {row["figure"]: (row["value"], *row["interval"]) for row in kept["rows"] if row["interval"]}
-
-
-def _spelt(name: str) -> str:
-    return name.replace("_", " ")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,11 @@ class HandScenes(HandSource):
         Raises:
             ConnectionError: a package is neither in the cache nor to be had.
         """
-        return _examples(self, split)
+        drawn = _examples(dataclasses.replace(self, labelled=None), split)
+        if split != "train" or self.labelled is None:
+            return drawn
+        first = self.labelled * len(VIEWS)
+        return LazyExamples(lambda index: drawn[index] if index < first else _unlabelled(drawn[index]), len(drawn))
 
     def groups(self, split: Split) -> list[tuple[str, str]]:
         poses, count = hand_poses(split), getattr(self, split)
@@ -122,6 +126,10 @@ def _examples(source: HandScenes, split: Split) -> LazyExamples:
         return _draw(source, split, *divmod(index, len(VIEWS)))
 
     return LazyExamples(draw, getattr(source, split) * len(VIEWS), most_bytes=_KEPT_BYTES)
+
+
+def _unlabelled(example: ImageExample) -> ImageExample:
+    return dataclasses.replace(example, target=dataclasses.replace(example.target, known=np.array(False)))
 
 
 def _key(split: Split, frame: int, view: int) -> str:
@@ -183,8 +191,6 @@ def _draw(source: HandScenes, split: Split, number: int, view: int) -> ImageExam
         side=source.side,
     )
     target: HandView = jax.tree.map(np.array, jax.device_get(labels))
-    if split == "train" and source.labelled is not None and number >= source.labelled:
-        target = dataclasses.replace(target, known=np.array(False))
     return ImageExample(
         key=_key(split, number, view),
         group=frame.pose.group,

@@ -10,3 +10,4 @@ from jaxkd.data.images.hands.assembly_hands import read_assembly_hands as read_a
 from jaxkd.data.images.hands.frames import HandCamera as HandCamera
 from jaxkd.data.images.hands.frames import HandFrame as HandFrame
 from jaxkd.data.images.hands.frames import HandFrames as HandFrames
+from jaxkd.data.images.hands.instants import frames_by_instant as frames_by_instant

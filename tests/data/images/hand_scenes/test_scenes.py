@@ -132,6 +132,7 @@ def test_frames_are_described_whatever_the_size_and_the_labels():
 def test_only_the_first_training_frames_are_labelled(packaged_images):
     found = examples(dataclasses.replace(SMALL, labelled=1))
     assert [bool(one.target.known) for one in found] == [True] * 4 + [False] * 4
+    assert all(one.image is drawn.image for one, drawn in zip(found, examples(SMALL), strict=True))  # once for both
     assert all(one.target.known for one in examples(dataclasses.replace(SMALL, labelled=0), "test"))
 
 
