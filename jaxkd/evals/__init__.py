@@ -12,6 +12,7 @@ from jaxkd.evals.judges.pairwise import Judge as Judge
 from jaxkd.evals.judges.rating import RatingJudge as RatingJudge
 from jaxkd.evals.judges.recorded_chat import RecordedChat as RecordedChat
 from jaxkd.evals.judges.recorded_judge import RecordedJudge as RecordedJudge
+from jaxkd.evals.judges.refusal_judge import RefusalJudge as RefusalJudge
 from jaxkd.evals.language.aligned_teacher import AlignedTeacher as AlignedTeacher
 from jaxkd.evals.language.bits_per_byte import BitsPerByte as BitsPerByte
 from jaxkd.evals.language.code_check import CodeCheck as CodeCheck
@@ -20,6 +21,7 @@ from jaxkd.evals.language.generations import Generations as Generations
 from jaxkd.evals.language.health import Health as Health
 from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy as PreferenceAccuracy
 from jaxkd.evals.language.reference_kl import ReferenceKL as ReferenceKL
+from jaxkd.evals.language.refusal_rate import Refusals as Refusals
 from jaxkd.evals.language.samples import Samples as Samples
 from jaxkd.evals.language.suite_scores import SuiteScores as SuiteScores
 from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy as SurfaceAccuracy

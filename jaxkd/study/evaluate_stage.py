@@ -9,7 +9,7 @@ import jax
 
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training import stage_folder
-from jaxkd.training.evaluator import Evaluator, ModelSource
+from jaxkd.training.evaluator import Evaluator, ModelSource, check_names
 from jaxkd.training.stage import Stage, refers_to_stage, resolve
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Evaluate(Stage):
 
     def validate(self) -> None:
         self.model.validate()
+        check_names(self.evaluators)
 
     def provenance(self) -> str:
         return self.model.provenance()

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from jaxkd.training.results.evaluation import Evaluation
@@ -60,3 +61,17 @@ class Evaluator(abc.ABC):
     @abc.abstractmethod
     def __call__(self, model: Any) -> Evaluation:
         """Measure `model`, on the ambient mesh."""
+
+
+def check_names(evaluators: Sequence[Evaluator]) -> None:
+    """Reject evaluators of one model that share a name, of which the last would replace the results of the others.
+
+    Raises:
+        ValueError: two evaluators of one name.
+    """
+    names = [evaluator.name for evaluator in evaluators]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"evaluators of one model must have different names, got {', '.join(names)}. Give those of one kind "
+            "different labels."
+        )

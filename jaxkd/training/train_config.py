@@ -8,7 +8,7 @@ import jax
 from jaxkd.runtime.checkpoint import tree_bytes
 from jaxkd.sharding import mesh as meshes
 from jaxkd.training.compiled_step import CompiledStep
-from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.evaluator import Evaluator, check_names
 from jaxkd.training.optimizer import Optimizer, build
 from jaxkd.training.recipe import Recipe
 from jaxkd.training.stage import Stage
@@ -102,6 +102,8 @@ class TrainConfig(Stage):
             )
         if self.keep_best is not None and not self.validation:
             raise ValueError(f"keep_best={self.keep_best!r} needs validation evaluators, got none.")
+        check_names(self.validation)
+        check_names(self.evaluators)
         for name in ("log_every", "evaluate_every", "save_every"):
             value = getattr(self, name)
             if value is not None and value < 1:

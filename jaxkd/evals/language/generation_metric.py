@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxkd.data.examples import Example
+from jaxkd.evals.language.samples import readable
+from jaxkd.training.evaluator import Column
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage_folder import read_evaluations
 
 GENERATIONS = "generations"
-"""Name of the evaluator that stores the generations."""
+"""Name of the evaluator that stores the generations, unless it has a label of its own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,10 @@ class GenerationMetric(abc.ABC):
     def name(self) -> str:
         """Prefix of its metrics' names."""
 
+    def columns(self) -> tuple[Column, ...]:
+        """Return columns of a study's table for some of its metrics, as `Evaluator.columns`.  Default: none."""
+        return ()
+
     @abc.abstractmethod
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Compute metrics, and columns with one value per answer, keyed by example."""
@@ -51,20 +57,28 @@ def baseline(answers: Sequence[Generation], against: str | None) -> list[Generat
     if against is None:
         return [Generation(example=answer.example, text=answer.example.response, ended=True) for answer in answers]
     found = read_evaluations(Path(against)) or {}
-    if GENERATIONS not in found:
+    # Whatever their labels: no other evaluator has samples with this column.
+    generated = [one for one in found.values() if one.samples and "ended" in one.per_example]
+    if not generated:
         raise ValueError(
             f"against must be the folder of a finished stage with a Generations evaluator, got {against!r}, which has "
             f"measured {', '.join(found) or 'nothing'}."
         )
-    evaluation = found[GENERATIONS]
-    keys = tuple(answer.example.key for answer in answers)
-    if evaluation.keys != keys:
+    # Files of one name in two folders have the same keys.
+    asked = [(answer.example.key, readable(answer.example)) for answer in answers]
+    evaluation = max(generated, key=lambda one: (_asked(one) == asked, len({*_asked(one)} & {*asked})))
+    if _asked(evaluation) != asked:
         raise ValueError(
-            f"against must have answered the same {len(keys)} prompts in their order, got {against!r} with "
-            f"{len(evaluation.keys)}, of which {len(set(evaluation.keys) & set(keys))} are among them. Give both "
+            f"against must have answered the same {len(asked)} prompts in their order, got {against!r} with "
+            f"{len(evaluation.keys)}, of which {len({*_asked(evaluation)} & {*asked})} are among them. Give both "
             "evaluators one data, split, count and draws."
         )
     return [
         Generation(example=answer.example, text=sample.text, ended=bool(ended))
         for answer, sample, ended in zip(answers, evaluation.samples, evaluation.per_example["ended"], strict=True)
     ]
+
+
+def _asked(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Key and prompt of each answer."""
+    return [(key, sample.prompt) for key, sample in zip(evaluation.keys, evaluation.samples, strict=True)]

@@ -29,7 +29,7 @@ from jaxkd.sampling import Sampling
 from jaxkd.sampling.degeneration import degeneration
 from jaxkd.sharding import constrain, mesh
 from jaxkd.tokenizers import vocabulary
-from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.evaluator import Column, Evaluator
 from jaxkd.training.results.evaluation import Evaluation, Sample
 from jaxkd.typing import Params, Split
 
@@ -67,7 +67,9 @@ class Generations(Evaluator):
     seed: int = 0
     """Random seed of the samples."""
     metrics: tuple[GenerationMetric, ...] = ()
-    """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, or your own."""
+    """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, `Refusals`, or your own."""
+    label: str = GENERATIONS
+    """Name of the evaluation, if a model has several, such as of harmful and of benign prompts."""
 
     def __post_init__(self) -> None:
         rows = self.data.student_text.rows
@@ -81,7 +83,14 @@ class Generations(Evaluator):
 
     @property
     def name(self) -> str:
-        return GENERATIONS
+        return self.label
+
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(
+            dataclasses.replace(one, metric=f"{metric.name}/{one.metric}")
+            for metric in self.metrics
+            for one in metric.columns()
+        )
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Sample the answers and compute the metrics.

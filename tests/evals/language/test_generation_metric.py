@@ -1,5 +1,6 @@
 """Generation metrics: flaws of code, health beside another model, and a judge's verdicts."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
 from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged
 from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.generation_metric import Generation, baseline
+from jaxkd.evals.language.samples import readable
 from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.training import Evaluation
 from jaxkd.training.results.evaluation import Sample
@@ -35,17 +37,21 @@ def written(texts, ended=None):
     ]
 
 
-def recorded(folder, texts, ended=None):
+def recorded(folder, texts, ended=None, label="generations"):
     """A stage's folder in which a model has written these."""
     answers = written(texts, ended)
     evaluation = Evaluation(
         metrics={},
         keys=tuple(answer.example.key for answer in answers),
         per_example={"ended": tuple(float(answer.ended) for answer in answers)},
-        samples=tuple(Sample(prompt="", reference="", text=answer.text) for answer in answers),
+        samples=tuple(Sample(prompt=readable(answer.example), reference="", text=answer.text) for answer in answers),
+    )
+    # Answers to other prompts, from a file of the same name.
+    other = dataclasses.replace(
+        evaluation, samples=tuple(dataclasses.replace(one, prompt="Another.") for one in evaluation.samples)
     )
     folder.mkdir()
-    write_evaluations(folder, {"generations": evaluation})
+    write_evaluations(folder, {"suite": Evaluation(metrics={"length": 1.0}), "others": other, label: evaluation})
     return str(folder)
 
 
@@ -80,6 +86,8 @@ def test_other_answers_are_those_of_the_data_or_of_a_stage(tmp_path):
     found = baseline(answers, other)
     assert [(one.text, one.ended) for one in found] == [("one", True), ("two", False), ("three", True)]
     assert [one.example for one in found] == [one.example for one in answers]
+    labelled = recorded(tmp_path / "dpo", ["four", "five", "six"], label="benign")
+    assert [one.text for one in baseline(answers, labelled)] == ["four", "five", "six"]
 
 
 def test_a_stage_that_answered_something_else_is_refused(tmp_path):

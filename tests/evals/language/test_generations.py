@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxkd.distillation import forward
-from jaxkd.evals import GenerationMetric, Generations
+from jaxkd.evals import GenerationMetric, Generations, Health, Refusals
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.runtime import configs
@@ -81,6 +81,22 @@ def test_the_text_is_kept_and_measured(tiny):
     assert beside.metrics["entropy"] == found.metrics["entropy"]
     with pytest.raises(ValueError, match="metrics must have different names, got letters, letters"):
         evaluator(tiny, metrics=(Letters(), Letters()))
+
+
+def test_sets_of_prompts_have_labels_and_columns(tiny):
+    harmful = evaluator(tiny, label="harmful", metrics=(Health(), Refusals(prompts="harmful")))
+    benign = evaluator(
+        tiny, label="benign", metrics=(Refusals(prompts="benign"), Refusals(prompts="benign", by="phrases"))
+    )
+    assert (evaluator(tiny).name, harmful.name, benign.name) == ("generations", "harmful", "benign")
+    assert evaluator(tiny).columns() == ()
+    assert [one.metric for one in harmful.columns()] == ["refusals_by_pattern/attack_success"]
+    assert [(one.metric, one.name) for one in benign.columns()] == [
+        ("refusals_by_pattern/over_refusal", "over-refusal,\nby pattern"),
+        ("refusals_by_phrases/over_refusal", "over-refusal,\nby phrases"),
+    ]
+    older = configs.encode(benign)
+    assert configs.decode({name: value for name, value in older.items() if name != "label"}).name == "generations"
 
 
 @weights_by_numpy()
