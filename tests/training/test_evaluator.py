@@ -2,7 +2,8 @@
 
 import pytest
 
-from jaxkd.training.evaluator import Evaluator, check_names
+from jaxkd.study.evaluate_stage import Evaluate
+from jaxkd.training.evaluator import Evaluator, ModelSource, check_names
 
 
 class Named(Evaluator):
@@ -17,8 +18,25 @@ class Named(Evaluator):
         raise NotImplementedError
 
 
+class Model(ModelSource):
+    def validate(self):
+        pass
+
+    def provenance(self):
+        return "none"
+
+    def load_model(self):
+        raise NotImplementedError
+
+
 def test_results_of_one_name_would_replace_each_other():
     check_names(())
     check_names((Named("harmful"), Named("benign")))
     with pytest.raises(ValueError, match=r"must have different names, got a, b, a\. Give those of one kind different"):
         check_names((Named("a"), Named("b"), Named("a")))
+
+
+def test_a_stage_with_two_evaluators_of_one_name_does_not_start():
+    Evaluate(name="sft", model=Model(), evaluators=(Named("a"), Named("b"))).validate()
+    with pytest.raises(ValueError, match="evaluators of one model must have different names, got a, a"):
+        Evaluate(name="sft", model=Model(), evaluators=(Named("a"), Named("a"))).validate()
