@@ -30,6 +30,7 @@ from jaxkd.sharding import mesh as meshes
 from jaxkd.study import runs
 from jaxkd.training import Optimizer, train_config
 from jaxkd.training.compiled_step import CompiledStep
+from jaxkd.training.evaluator import Evaluator
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.step_log import StepLog
 
@@ -395,6 +396,13 @@ def test_a_row_says_what_a_person_wants_to_know(whole):
     assert environment["versions"]["jax"] == jax.__version__
 
 
+class Named(Evaluator):
+    name = "named"
+
+    def __call__(self, model):
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -404,6 +412,8 @@ def test_a_row_says_what_a_person_wants_to_know(whole):
             {"keep_best": "bits_per_byte", "validation": ()},
             "keep_best='bits_per_byte' needs validation evaluators, got none",
         ),
+        ({"validation": (Named(), Named())}, "must have different names, got named, named"),
+        ({"evaluators": (Named(), Named())}, "must have different names, got named, named"),
         ({"save_every": 0}, "save_every must be >= 1, got 0"),
         (
             {"mesh": MeshShape(data=8), "accumulation": 2},
