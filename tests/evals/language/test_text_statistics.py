@@ -4,22 +4,9 @@ import math
 
 import pytest
 
-from jaxkd.evals.language.text_statistics import distinct, findings, is_loop, text_statistics, words
+from jaxkd.evals.language.text_statistics import findings, text_statistics
 
 PLANETS = [f"The planet number {n} is made of rock, and its year has {30 * n + 7} days." for n in range(20)]
-
-
-def test_words_are_runs_of_letters_and_single_signs():
-    assert words("Don't stop: naïve_1!") == ["don", "'", "t", "stop", ":", "naïve_1", "!"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("a b c a b c a b c", True), ("x a a a", True), ("a a", False), ("a b a b a", False), ("", False)],
-)
-def test_a_loop_is_three_repetitions_at_the_end(text, expected):
-    assert is_loop(text.split()) == expected
-    assert not is_loop([str(n % 41) for n in range(123)])  # of a unit that is longer than 40
 
 
 def test_hand_values():
@@ -42,11 +29,6 @@ def test_shared_ends_are_of_eight_words():
     assert (health.shared_end, health.shared_beginning) == (0.75, 0.25)
 
 
-def test_sequences_do_not_run_from_one_answer_into_the_next():
-    assert distinct([["a", "b"], ["a", "b"]], 2) == 0.5
-    assert distinct([["a"], ["b"]], 2) == 1.0
-
-
 def test_healthy_answers_have_no_findings():
     assert findings(PLANETS, PLANETS) == []
     assert findings(PLANETS, PLANETS[::-1], ended=[True] * 20, reference_ended=[True] * 20) == []
@@ -56,7 +38,7 @@ CASES = [
     ([answer + " I hope this helps you, my dear friend!" for answer in PLANETS], "have one end, 5.0%"),
     (["round and " * 40 for _ in PLANETS], "of an answer repeats, 0.0% of the reference's: '... "),
     ([*PLANETS[:-1], "it goes on and on and on and on"], "5.0% of the answers end in a loop, 0.0%"),
-    (["It is made of rock, it is made of rock, yes."] * 20, "of the pairs of words are distinct"),
+    (["It is made of rock, it is made of rock, yes."] * 20, "of the pairs of words at the ends are distinct"),
 ]
 
 
