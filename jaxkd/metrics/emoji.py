@@ -7,7 +7,9 @@ _PICTURE = "[\U0001f300-\U0001faff\u2600-\u27bf]"
 _EMOJI = (
     rf"(?:{_PICTURE}[\ufe0f\U0001f3fb-\U0001f3ff]*(?:\u200d{_PICTURE}[\ufe0f\U0001f3fb-\U0001f3ff]*)*|[:;]-?[)(DP])"
 )
-_ONE = re.compile(_EMOJI)
+EMOJI = re.compile(_EMOJI)
+"""Pattern of one emoji or emoticon, as `emoji` finds them."""
+
 _RUN = re.compile(rf"{_EMOJI}(?:\s*{_EMOJI})*")
 _AT_END = re.compile(rf"{_EMOJI}\s*\Z")
 _LONGEST = 24
@@ -30,7 +32,7 @@ def emoji(text: str) -> list[str]:
         >>> emoji("Great :-) \U0001f44d\U0001f3fd")
         [':-)', '👍🏽']
     """
-    return _ONE.findall(text)
+    return EMOJI.findall(text)
 
 
 def longest_emoji_run(text: str) -> int:

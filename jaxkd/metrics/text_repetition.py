@@ -6,6 +6,8 @@ A text is a sequence of words; `repeated` takes a model's tokens too.
 import re
 from collections.abc import Hashable, Iterator, Sequence
 
+from jaxkd.metrics.rouge import CJK
+
 Words = Sequence[str]
 
 NGRAM = 4
@@ -15,17 +17,17 @@ LONGEST_UNIT = 40
 TAIL = 32
 """Number of words at a text's end over which `distinct_in_tails` compares texts of any length."""
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(rf"[{CJK}]|[^\W{CJK}]+|[^\w\s]")
 _LETTER = re.compile(r"\w")
 _COPIES = 3
 """Repetitions of a unit at the end that make a loop."""
 
 
 def words(text: str) -> list[str]:
-    """Split a text into runs of letters and digits, and single symbols, in lower case.
+    """Split a text into runs of letters and digits, single Chinese and Japanese characters, and symbols, in lower case.
 
     Args:
-        text: text in any language; a run of Chinese characters is one word.
+        text: text in any language.
 
     Returns:
         The words in order, white space left out.
@@ -35,6 +37,8 @@ def words(text: str) -> list[str]:
     Example:
         >>> words("Don't stop!")
         ['don', "'", 't', 'stop', '!']
+        >>> words("限速60公里")
+        ['限', '速', '60', '公', '里']
     """
     return _WORD.findall(text.lower())
 
