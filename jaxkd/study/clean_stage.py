@@ -81,10 +81,7 @@ class Clean(Stage):
         found = clean(examples, self.hygiene, initial=self.initial, ended=ended)
         write_text(
             folder / DROPPED,
-            _lines(
-                _row(row.example, row.example.response) | {"key": row.example.key, "reasons": row.reasons}
-                for row in found.dropped
-            ),
+            _lines(_row(row.example, row.example.response) | {"reasons": row.reasons} for row in found.dropped),
         )
         write_json(folder / REPORT, _report(found))
         for reason, count in found.counts().items():
@@ -106,12 +103,13 @@ def _ended(examples: Iterable[Example], folder: Path) -> dict[str, bool]:
     Raises:
         ValueError: a folder without answers.
     """
-    finishes = {_identity(row["messages"]): row["finish"] != Finish.LENGTH.name for row in whole_rows(folder / ANSWERS)}
-    if not finishes:
+    answers = list(whole_rows(folder / ANSWERS))
+    if not answers:
         raise ValueError(
             f"generated must be the folder of a Generate stage with its answers, got {str(folder)!r}, which has no "
             f"{ANSWERS} or an empty one. Name the stage that wrote the responses, or None."
         )
+    finishes = {_identity(row["messages"]): row["finish"] != Finish.LENGTH.name for row in answers if row["finish"]}
     named = {example.key: _identity(_row(example, example.response)["messages"]) for example in examples}
     return {key: finishes[identity] for key, identity in named.items() if identity in finishes}
 
@@ -133,7 +131,7 @@ def _report(found: Cleaned) -> dict[str, Any]:
 
 def _row(example: Example, response: str) -> dict[str, Any]:
     messages = [*example.messages, ("assistant", response)]
-    return {"messages": [{"role": role, "content": content} for role, content in messages]}
+    return {"key": example.key, "messages": [{"role": role, "content": content} for role, content in messages]}
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
