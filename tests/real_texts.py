@@ -9,11 +9,9 @@ import textwrap
 from pathlib import Path
 
 MODULES = (
-    *("argparse", "calendar", "configparser", "contextlib", "csv", "datetime", "difflib", "doctest", "fractions"),
-    *("ftplib", "functools", "gettext", "gzip", "heapq", "inspect", "ipaddress", "locale", "mailbox", "optparse"),
-    *("os", "pathlib", "pdb", "pickle", "plistlib", "pprint", "random", "shutil", "smtplib", "socket", "ssl"),
-    *("statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "tokenize"),
-    *("typing", "unittest/case", "unittest/mock", "uuid", "zipfile", "_pydecimal", "asyncio/base_events"),
+    *("argparse", "calendar", "configparser", "contextlib", "csv", "difflib", "doctest", "fractions", "ftplib"),
+    *("gettext", "heapq", "inspect", "locale", "mailbox", "optparse", "os", "pathlib", "pickle", "random", "shutil"),
+    *("smtplib", "socket", "statistics", "subprocess", "tarfile", "threading", "unittest/case", "uuid", "_pydecimal"),
 )
 
 CLOSER = "Please let me know if you have any further questions. Have a great day! :)"

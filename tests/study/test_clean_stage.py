@@ -1,4 +1,4 @@
-"""The Clean stage: rows that may be learnt, the others with their reasons, and a report, whole whatever interrupts it."""
+"""The Clean stage: rows to learn, the others with their reasons, and a report, whole whatever interrupts it."""
 
 import dataclasses
 import json
@@ -156,8 +156,9 @@ def test_unfinished_answers_are_those_of_the_stage_that_wrote_them(tmp_path):
     stage.run(tmp_path / "out", seed=0, stages={"written": tmp_path / "written"})
     (dropped,) = lines(tmp_path / "out/dropped.jsonl")
     assert (dropped["messages"][-1]["content"], dropped["reasons"]) == (GOOD[3], ["unfinished"])
+    other = dataclasses.replace(stage, generated="stage:other")
     with pytest.raises(ValueError, match="generated must be the folder of a Generate stage with its answers, got"):
-        stage.run(tmp_path / "other", seed=0, stages={"written": tmp_path})
+        other.run(tmp_path / "other_out", seed=0, stages={"written": tmp_path / "written", "other": tmp_path})
 
 
 def test_a_study_cleans_what_an_earlier_stage_wrote(stage, tmp_path):
@@ -168,11 +169,10 @@ def test_a_study_cleans_what_an_earlier_stage_wrote(stage, tmp_path):
     assert texts == GOOD
 
 
-def test_sft_learns_the_cleaned_rows(tiny, stage, tmp_path):
-    data = dataclasses.replace(tiny.text, source=Jsonl(train="stage:cleaned"), overlong="truncate")
-    train = tiny.train(tiny.sft(data=data), name="sft", steps=1, validation=(), evaluators=(tiny.bits_per_byte(),))
-    run_study(Study(name="t", title="t", description="t", stages=(stage, train)), tmp_path / "study")
-    assert (tmp_path / "study/sft/0/evaluation.json").exists()
+def test_training_reads_the_cleaned_rows(tiny, stage, tmp_path):
+    stage.run(tmp_path / "out", seed=0, stages={})
+    data = dataclasses.replace(tiny.text, source=Jsonl(train=str(tmp_path / "out")), overlong="truncate")
+    assert len(data.tokenized("train", tiny.student.tokenizer())) == 20
 
 
 def test_a_missing_file_is_noticed_before_any_stage_runs(stage, tmp_path):
