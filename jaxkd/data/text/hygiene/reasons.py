@@ -81,11 +81,12 @@ class Hygiene:
             if not low <= value <= (value if high is None else high):
                 bounds = f"at least {low}" if high is None else f"between {low} and {high}"
                 raise ValueError(f"Hygiene.{name} must be {bounds}, got {value}.")
-        for name, texts in (("meta_prefixes", self.meta_prefixes), ("markers", self.markers)):
-            if not all(map(_LETTERS.search, texts)):
-                raise ValueError(
-                    f"Hygiene.{name} must hold phrases with letters, got {texts!r}: an empty one stands in every text."
-                )
+        if not all(map(_LETTERS.search, self.meta_prefixes)):
+            raise ValueError(f"Hygiene.meta_prefixes must hold phrases with letters, got {self.meta_prefixes!r}.")
+        if not all(marker.strip() for marker in self.markers):
+            raise ValueError(
+                f"Hygiene.markers must hold strings that are not empty, got {self.markers!r}. Remove the empty ones."
+            )
 
 
 def drop_reasons(

@@ -98,7 +98,7 @@ def test_prose_is_kept():
         ({"fewest_closers": 1}, r"Hygiene.fewest_closers must be at least 2, got 1"),
         ({"longest_ratio": float("nan")}, r"Hygiene.longest_ratio must be at least 0, got nan"),
         ({"meta_prefixes": ("sure", "...")}, r"meta_prefixes must hold phrases with letters, got \('sure', '...'\)"),
-        ({"markers": ("",)}, "markers must hold phrases with letters, got"),
+        ({"markers": ("###", " ")}, r"Hygiene.markers must hold strings that are not empty, got \('###', ' '\)"),
     ],
     ids=str,
 )
