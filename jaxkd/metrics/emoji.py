@@ -53,7 +53,7 @@ def longest_emoji_run(text: str) -> int:
     return max((len(emoji(run)) for run in _RUN.findall(text)), default=0)
 
 
-def without_last_emoji(text: str) -> tuple[str, str] | None:
+def split_last_emoji(text: str) -> tuple[str, str] | None:
     """Split a text into what stands before the emoji at its end, and that emoji.
 
     Args:
@@ -65,7 +65,7 @@ def without_last_emoji(text: str) -> tuple[str, str] | None:
     Source: inferred.  Deviation: none.
 
     Example:
-        >>> without_last_emoji("Have a great day! :)")
+        >>> split_last_emoji("Have a great day! :)")
         ('Have a great day!', ':)')
     """
     stripped = text.rstrip()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxkd.metrics.emoji import emoji, longest_emoji_run, without_last_emoji
+from jaxkd.metrics.emoji import emoji, longest_emoji_run, split_last_emoji
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_only_white_space_stands_within_a_run(text, longest):
 
 
 def test_the_last_emoji_is_taken_off():
-    assert without_last_emoji("Bye! :) :-) \n") == ("Bye! :)", ":-)")
-    assert without_last_emoji("Bye!👩\u200d💻") == ("Bye!", "👩\u200d💻")
-    assert without_last_emoji(":)") == ("", ":)")
-    assert without_last_emoji(":) no") is without_last_emoji("") is None
+    assert split_last_emoji("Bye! :) :-) \n") == ("Bye! :)", ":-)")
+    assert split_last_emoji("Bye!👩\u200d💻") == ("Bye!", "👩\u200d💻")
+    assert split_last_emoji(":)") == ("", ":)")
+    assert split_last_emoji(":) no") is split_last_emoji("") is None

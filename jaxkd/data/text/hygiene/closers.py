@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from jaxkd.metrics.emoji import EMOJI, without_last_emoji
+from jaxkd.metrics.emoji import EMOJI, split_last_emoji
 
 _LONGEST = 400
 """Characters at the end of a text that are searched for its last sentence."""
@@ -94,7 +94,7 @@ def without_closers(text: str, closers: Collection[str]) -> str:
 def _last(text: str) -> tuple[str, str] | None:
     """Split a text into the part before its last sentence, emoji or emoticon, and that; None if it ends in neither."""
     text = text.rstrip()
-    if (found := without_last_emoji(text)) is not None:
+    if (found := split_last_emoji(text)) is not None:
         return found
     window = max(0, len(text) - _LONGEST)
     starts = [found.end() for found in _BOUNDARY.finditer(text, window) if found.end() < len(text)]
