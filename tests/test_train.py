@@ -18,7 +18,7 @@ from jaxkd.recipes.logit_kd import LogitKD
 from jaxkd.runtime.program import INTERRUPTED
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study, run_study
-from jaxkd.study.summary import write_summary
+from jaxkd.study.results.summary import write_summary
 from tests.training.test_loop import assert_bitwise, one_step_for_equal_runs, stop_at
 
 __all__ = ["one_step_for_equal_runs"]

@@ -21,9 +21,12 @@ Tokenization: TypeAlias = Literal["word", "char", "jieba"]
 CJK_SHARE = 0.3
 """Share of Chinese and Japanese characters above which "auto" compares characters."""
 
-_ASCII_WORD = re.compile(r"[a-z0-9]+")
 # Han with its extensions and the iteration and zero marks, kana.  Not Hangul: Korean is written with spaces.
-_CJK = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Ranges of Chinese and Japanese characters, as they stand between the brackets of a pattern."""
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_CJK = re.compile(f"[{CJK}]")
 _SURROGATES = range(0xD800, 0xE000)
 
 

@@ -1,6 +1,7 @@
 """Studies: stages that run in order, seed by seed, and what they report."""
 
 from jaxkd.study.cache_stage import Cache as Cache
+from jaxkd.study.clean_stage import Clean as Clean
 from jaxkd.study.evaluate_stage import Evaluate as Evaluate
 from jaxkd.study.generate_stage import Generate as Generate
 from jaxkd.study.runs import TrainedModel as TrainedModel

@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 
 from jaxkd.sharding.mesh import initialize_processes
+from jaxkd.study.results.summary import write_summary
 from jaxkd.study.study import Study, run_study
-from jaxkd.study.summary import write_summary
 from jaxkd.training.train_stage import Train
 
 

@@ -8,7 +8,7 @@ from jaxkd.evals.headline import BITS_PER_BYTE, Headline
 from jaxkd.runtime import host_memory
 from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.study.data_preview import require_sources
-from jaxkd.study.usage import Usage
+from jaxkd.study.results.usage import Usage
 from jaxkd.training.stage import Stage, resolve
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.train_config import TrainConfig

@@ -12,7 +12,7 @@ from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.recipes.snode import SNODEMatching, SNODEResidual, SNODETuning
 from jaxkd.runtime import configs
 from jaxkd.study import Study, run_study, runs
-from jaxkd.study.summary import write_summary
+from jaxkd.study.results.summary import write_summary
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Corrected, Network, Phase
 from jaxkd.vector_fields.symbolic import RESIDUAL, SYMBOLIC

@@ -16,7 +16,7 @@ from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Evaluate, Study, TrainedModel, run_study, runs
-from jaxkd.study.summary import write_summary
+from jaxkd.study.results.summary import write_summary
 from jaxkd.training import Evaluation, Evaluator, ModelSource, Optimizer, Stage
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Network

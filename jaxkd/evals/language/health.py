@@ -26,8 +26,8 @@ class Health(GenerationMetric):
         """Compute the statistics.
 
         Returns:
-            The fields of `TextStatistics` as metrics, `distinct_1`, `distinct_2` and `distinct_4` among them, and
-            `findings`, their number.
+            The fields of `TextStatistics` as metrics, and `findings`, their number.  Those for sequences of 1, 2 and 4
+            words are `distinct_1`, `distinct_in_tails_1` and so on.
         """
         others = baseline(answers, self.against)
         (texts, ended), (reference, reference_ended) = (
@@ -36,6 +36,10 @@ class Health(GenerationMetric):
         found = findings(texts, reference, ended=ended, reference_ended=reference_ended)
         for line in found:
             _log.warning("generation health: %s", line)
-        own = dataclasses.asdict(text_statistics(texts, ended))
-        distinct = {f"distinct_{size}": share for size, share in own.pop("distinct").items()}
-        return Evaluation(metrics={"findings": float(len(found))} | distinct | own)
+        statistics = dataclasses.asdict(text_statistics(texts, ended))
+        by_size = {
+            f"{name}_{size}": share
+            for name in ("distinct", "distinct_in_tails")
+            for size, share in statistics.pop(name).items()
+        }
+        return Evaluation(metrics={"findings": float(len(found))} | by_size | statistics)

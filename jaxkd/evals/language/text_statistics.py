@@ -9,20 +9,18 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from jaxkd.sampling.degeneration import repeated
-
-Words = Sequence[str]
+from jaxkd.metrics.emoji import emoji
+from jaxkd.metrics.text_repetition import TAIL, distinct, distinct_in_tails, is_loop, repeated, words
 
 ENDS = 8
 """Words of an answer's beginning or end that are compared across answers."""
+SIZES = (1, 2, 4)
+"""Numbers of words of the sequences whose variety is measured."""
 LONG = 50
 """Fewest words of an answer that is searched for repetition."""
-LONGEST_UNIT = 40
-"""Most words of a unit whose repetition at the end is a loop."""
 
-_WORD = re.compile(r"\w+|[^\w\s]")
 _SENTENCE = re.compile(r"[^.!?\n]+")
 
 
@@ -36,15 +34,19 @@ class TextStatistics:
     repeated: float
     """Mean share of an answer's four-word sequences that occurred in it before, over answers of 50 words or more."""
     loops: float
-    """Share of the answers that end in three or more repetitions of a unit of up to 40 words."""
+    """Share of the answers that end in three or more repetitions of a unit of up to 40 words, not of symbols alone."""
     repeated_sentences: float
     """Mean share of an answer's sentences that occurred in it before."""
     distinct: dict[int, float]
     """Distinct sequences of n words over all, for n of 1, 2 and 4.  It falls with the length of the text."""
+    distinct_in_tails: dict[int, float]
+    """The same over the last 32 words of the answers that have so many; 1 if none has."""
     shared_beginning: float
     """Share of the answers that begin with the most common eight words."""
     shared_end: float
     """Share of the answers that end with the most common eight words."""
+    emoji: float
+    """Share of the answers with an emoji or an ASCII emoticon."""
     compression: float
     """Bytes of all answers together over their bytes compressed by zlib."""
     entropy: float
@@ -84,9 +86,11 @@ def text_statistics(answers: Sequence[str], ended: Sequence[bool] | None = None)
         repeated=_mean([repeated(text) for text in long]),
         loops=_mean([is_loop(text) for text in texts]),
         repeated_sentences=_mean([_repeated_sentences(answer) for answer in answers]),
-        distinct={n: distinct(texts, n) for n in (1, 2, 4)},
+        distinct={n: distinct(texts, n) for n in SIZES},
+        distinct_in_tails={n: distinct_in_tails(texts, n) for n in SIZES},
         shared_beginning=_commonest([tuple(text[:ENDS]) for text in texts if len(text) >= ENDS], len(texts)),
         shared_end=_commonest([tuple(text[-ENDS:]) for text in texts if len(text) >= ENDS], len(texts)),
+        emoji=_mean([bool(emoji(answer)) for answer in answers]),
         compression=_compression("\n".join(answers).encode()),
         entropy=_entropy(Counter(word for text in texts for word in text)),
         unended=None if ended is None else 1 - _mean(ended),
@@ -145,35 +149,17 @@ def findings(
         )
     if own.unended is not None and other.unended is not None and own.unended > other.unended + 0.05:
         found.append(f"{own.unended:.1%} of the answers were cut, {other.unended:.1%} of the reference's")
-    # Compare equally many words, since longer text is less varied.
-    cut = [(one[: len(two)], two[: len(one)]) for one, two in zip(texts, others, strict=True)]
-    varied, before = (distinct([pair[side] for pair in cut], 2) for side in (0, 1))
-    if varied < 0.6 * before:
-        found.append(f"{varied:.1%} of the pairs of words are distinct, {before:.1%} of as many of the reference's")
-    return found
-
-
-def words(text: str) -> list[str]:
-    """Split a text into runs of letters and digits, and single symbols, in lower case."""
-    return _WORD.findall(text.lower())
-
-
-def is_loop(text: Words) -> bool:
-    """Whether a text ends in three or more repetitions of a unit of up to 40 words."""
-    return any(
-        list(text[-size:]) == list(text[-2 * size : -size]) == list(text[-3 * size : -2 * size])
-        for size in range(1, min(LONGEST_UNIT, len(text) // 3) + 1)
+    # Longer text is less varied, and the beginnings hide loops at the ends.
+    sizes = [min(len(one), len(two), TAIL) for one, two in zip(texts, others, strict=True)]
+    varied, before = (
+        distinct([text[len(text) - size :] for text, size in zip(side, sizes, strict=True)], 2)
+        for side in (texts, others)
     )
-
-
-def distinct(texts: Sequence[Words], size: int) -> float:
-    """Distinct sequences of `size` words over all of them, in [0, 1]; none spans two texts."""
-    grams = [gram for text in texts for gram in _grams(text, size)]
-    return len(set(grams)) / len(grams) if grams else 1.0
-
-
-def _grams(text: Words, size: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(text[start : start + size]) for start in range(len(text) - size + 1))
+    if varied < 0.6 * before:
+        found.append(
+            f"{varied:.1%} of the pairs of words at the ends are distinct, {before:.1%} of as many of the reference's"
+        )
+    return found
 
 
 def _repeated_sentences(text: str) -> float:

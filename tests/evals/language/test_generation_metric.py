@@ -105,6 +105,7 @@ def test_health_is_told_beside_the_reference(tmp_path, caplog):
     assert "generation health: 50.0% of the answers end in a loop" in caplog.text
     # The loop, and the one that was cut.
     assert (found["findings"], found["loops"], found["unended"], found["length"]) == (2, 0.5, 0.5, 4.0)
+    assert (found["distinct_1"], found["distinct_in_tails_1"], found["emoji"]) == (0.625, 1.0, 0.0)
     caplog.clear()
     assert Health()(written(["    return width * height"] * 2)).metrics["findings"] == 0
     assert not caplog.text

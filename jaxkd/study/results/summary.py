@@ -12,8 +12,8 @@ from jaxkd.evals.headline import Headline
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.study.evaluate_stage import Evaluate
+from jaxkd.study.results.usage import Usage
 from jaxkd.study.study import Study, stage_folder
-from jaxkd.study.usage import Usage
 from jaxkd.training.evaluator import Column
 from jaxkd.training.recipe import Recipe
 from jaxkd.training.results.evaluation import Evaluation

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from jaxkd.study.usage import Usage
+from jaxkd.study.results.usage import Usage
 
 
 @pytest.mark.parametrize("content", ["", '{"kd/0": {"seco', "[1]", '{"kd/0": 3}', '{"kd/0": {}}'])

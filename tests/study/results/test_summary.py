@@ -14,8 +14,8 @@ from jaxkd.recipes.several_teachers import SeveralTeachers
 from jaxkd.recipes.uld import ULD
 from jaxkd.runtime import metric_writer
 from jaxkd.study import Evaluate, Study
+from jaxkd.study.results.summary import _method, write_summary
 from jaxkd.study.study import stage_folder
-from jaxkd.study.summary import _method, write_summary
 from jaxkd.training import Evaluation, ModelSource
 from jaxkd.training.results.forecast import Forecast
 from jaxkd.training.stage_folder import write_evaluations

@@ -1,0 +1,1 @@
+"""Results of a study: the cost of its stages, and their summary."""
