@@ -7,8 +7,9 @@ from jaxkd.data.examples import Example, Source
 from jaxkd.typing import Split
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Turn(abc.ABC):
-    """One more turn of the user for each conversation, drawn by its key; subclasses are frozen dataclasses."""
+    """One more turn of the user for each conversation, drawn by its key."""
 
     @abc.abstractmethod
     def text(self, key: str) -> str:
