@@ -82,6 +82,8 @@ class Generate(Stage):
             raise ValueError(
                 f"sampling must have the temperature alone for a model that is no checkpoint, got {self.sampling}."
             )
+        if isinstance(self.model, RecordedAnswers):
+            self.model.texts()
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
         if isinstance(self.data.source, FollowUp):
