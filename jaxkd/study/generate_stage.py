@@ -192,7 +192,7 @@ def _keep_inputs(answer: Generate, folder: Path) -> None:
 def _write(answer: Generate, path: Path) -> None:
     """Append the answers that the file lacks."""
     writer, wrote = answer.writer(), answer.model.provenance()
-    done, total = sum(1 for _ in whole_rows(path)), len(writer.examples)
+    done, total = _done(path, writer), len(writer.examples)
     with progress(total, answer.name, start=done) as bar:
         for start in range(done, total, answer.rows):
             places = range(start, min(start + answer.rows, total))
@@ -200,6 +200,21 @@ def _write(answer: Generate, path: Path) -> None:
             rows = [_row(writer.examples[place], text, wrote) for place, text in zip(places, written, strict=True)]
             append(path, "".join(map(_line, rows)))
             bar.update(places.stop, count=sum(text.tokens or 0 for text in written))
+
+
+def _done(path: Path, writer: Writer) -> int:
+    """Return the number of answers in the file, which must be to the first examples."""
+    keys = [row["key"] for row in whole_rows(path)]
+    expected = [example.key for example in writer.examples[: len(keys)]]
+    if keys != expected:
+        place = next(
+            (at for at, pair in enumerate(zip(keys, expected, strict=False)) if len({*pair}) > 1), len(expected)
+        )
+        raise ValueError(
+            f"{path}, line {place + 1}, must answer the prompts of this run, got an answer to {keys[place]!r}. The "
+            "data have changed since; name another --workdir, or remove the file."
+        )
+    return len(keys)
 
 
 def _row(example: Example, written: Written, writer: str) -> dict[str, Any]:

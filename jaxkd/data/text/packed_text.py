@@ -312,5 +312,5 @@ def _turn_beyond(text: PackedText, example: Example, size: int, tokenizer: "PreT
     ]
     used = np.cumsum(turns) + max(size - sum(turns), 0)
     place = min(int(np.searchsorted(used, text.length, side="right")), len(turns) - 1)
-    size = "1 token" if turns[place] == 1 else f"{turns[place]} tokens"
-    return f"turn {place + 1} of {len(turns)} ({example.messages[place][0]}, {size})"
+    tokens = "1 token" if turns[place] == 1 else f"{turns[place]} tokens"
+    return f"turn {place + 1} of {len(turns)} ({example.messages[place][0]}, {tokens})"

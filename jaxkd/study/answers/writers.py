@@ -125,7 +125,7 @@ class CheckpointWriter(Writer):
 
 
 class ChatWriter(Writer):
-    """A chat: a model behind a URL, or a program.
+    """A chat: a model behind a URL, or a program.  A batch that fails is requested again, except from a `RecordedChat`.
 
     Raises:
         ValueError: another number of replies than of conversations.

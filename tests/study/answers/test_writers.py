@@ -198,6 +198,21 @@ def test_a_chat_that_leaves_a_conversation_out_is_refused(prompts, tmp_path, mon
         run(stages(prompts)[:1], tmp_path / "study")
 
 
+def test_answers_to_other_prompts_are_not_gone_on_with(prompts, tmp_path):
+    (stage,) = stages(prompts)[:1]
+    run([stage], tmp_path / "study")
+    folder = tmp_path / "study/initial"
+    (folder / "train.jsonl").unlink()
+    # As a version that left prompts out would have written them.
+    rows = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
+    (folder / "answers.jsonl").write_text("".join([rows[0], rows[2]]))
+    with pytest.raises(ValueError, match="line 2, must answer the prompts of this run, got an answer to 'cook"):
+        run([stage], tmp_path / "study")
+    (folder / "answers.jsonl").write_text("".join([*rows, rows[0]]))
+    with pytest.raises(ValueError, match="line 6, must answer the prompts of this run, got an answer to 'rest"):
+        run([stage], tmp_path / "study")
+
+
 def test_what_cannot_write_is_refused_first(prompts, tiny):
     stage = stages(prompts)[0]
     for model, changes, message in (
