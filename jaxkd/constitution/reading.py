@@ -28,20 +28,18 @@ _MARKERS = {
 def read_constitution(path: str | Path) -> Constitution:
     r"""Read a constitution, whichever of three shapes its file has.
 
-    1. Anthropic's `CritiqueRevisionInstructions.json`: an object of `"harmful0": {"prompt": ["..."], "edit_request":
-       "..."}`.  The markers around the requests, such as `CritiqueRequest:`, are stripped.  Several prompts of an entry
-       share its weight.
+    1. Anthropic's `CritiqueRevisionInstructions.json`: an object with entries `harmful0`, `harmful1`, ..., each of the
+       form `{"prompt": ["..."], "edit_request": "..."}`.  The markers around the requests, such as `CritiqueRequest:`,
+       are stripped.  Several prompts of an entry share its weight.
     2. Hugging Face's JSON: `{"constitutions": [{"critic": "...", "revision": "..."}], "system_chat": [...]}`.
-    3. YAML:
+    3. YAML::
 
-       ```yaml
-       name: mine
-       principles:
-         - {id: honesty, critique: "...", revision: "...", weight: 1.0, tags: [truth]}
-       preferences:
-         - {id: honest, text: "..."}
-       demos: [[{role: user, content: "..."}, {role: assistant, content: "..."}]]
-       ```
+         name: mine
+         principles:
+           - {id: honesty, critique: "...", revision: "...", weight: 1.0, tags: [truth]}
+         preferences:
+           - {id: honest, text: "..."}
+         demos: [[{role: user, content: "..."}, {role: assistant, content: "..."}]]
 
     Args:
         path: path of the file, or `eight-principles`, the constitution of this package.

@@ -10,7 +10,7 @@ from jaxkd.data.preferences.jsonl import PreferenceJsonl as PreferenceJsonl
 from jaxkd.data.preferences.text import PreferenceText as PreferenceText
 from jaxkd.data.text.follow_up import FinalAnswer as FinalAnswer
 from jaxkd.data.text.follow_up import FollowUp as FollowUp
-from jaxkd.data.text.follow_up import Turn as Turn
+from jaxkd.data.text.follow_up import UserTurn as UserTurn
 from jaxkd.data.text.jsonl import Jsonl as Jsonl
 from jaxkd.data.text.packed_text import PackedText as PackedText
 from jaxkd.data.text.paired_text import PairedText as PairedText

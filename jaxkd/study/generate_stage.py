@@ -49,7 +49,7 @@ class Generate(Stage):
     """
 
     model: Pretrained | Chat | RecordedAnswers
-    """What answers: a checkpoint; a chat, which may be a service or a program of your own; or answers in a file."""
+    """Writer of the answers: a checkpoint; a chat, which may be a service or a program of your own; or a file."""
     data: PackedText
     """Text whose prompts are answered, as a training run with the same data sees them.  Without a checkpoint there are
     no tokens, and only its source and limit count."""

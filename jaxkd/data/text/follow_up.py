@@ -8,7 +8,7 @@ from jaxkd.typing import Split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Turn(abc.ABC):
+class UserTurn(abc.ABC):
     """One more turn of the user for each conversation, drawn by its key."""
 
     @abc.abstractmethod
@@ -41,7 +41,7 @@ class FollowUp(Source):
 
     source: Source
     """Source of the conversations so far, with the responses that were written."""
-    turn: Turn | str
+    turn: UserTurn | str
     """The user's next turn: a text, or a draw for each conversation, as `jaxkd.constitution.Critique`."""
 
     def examples(self, split: Split) -> list[Example]:
@@ -58,7 +58,7 @@ class FollowUp(Source):
         Raises:
             ValueError: an empty text, or as the turn.
         """
-        if isinstance(self.turn, Turn):
+        if isinstance(self.turn, UserTurn):
             self.turn.validate()
         elif not self.turn.strip():
             raise ValueError("turn must be a text that is not empty, or a draw, got an empty text.")
@@ -71,13 +71,13 @@ class FollowUp(Source):
                 f"a conversation must have a response to go on, got none in {example.key!r}. Generate it first, or "
                 "leave the row out."
             )
-        text = self.turn.text(example.key) if isinstance(self.turn, Turn) else self.turn
+        text = self.turn.text(example.key) if isinstance(self.turn, UserTurn) else self.turn
         return dataclasses.replace(
             example,
             messages=(*example.messages, ("assistant", example.response), ("user", text)),
             response="",
             rendered=None,
-            turn=self.turn.name(example.key) if isinstance(self.turn, Turn) else None,
+            turn=self.turn.name(example.key) if isinstance(self.turn, UserTurn) else None,
         )
 
 

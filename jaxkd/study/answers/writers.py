@@ -76,7 +76,7 @@ class Written:
 
 
 class Writer(abc.ABC):
-    """What writes the answers to some examples, in an order of its own."""
+    """Writer of the answers to some examples, in an order of its own."""
 
     examples: Sequence[Example]
     """Examples in the order in which they are answered."""

@@ -9,13 +9,13 @@ from typing import Literal
 
 from jaxkd.constitution.principles import Principle
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located, read_constitution
-from jaxkd.data.text.follow_up import Turn
+from jaxkd.data.text.follow_up import UserTurn
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 
 
-def drawn(principles: Sequence[Principle], *, seed: int, key: str, purpose: str = "critique") -> Principle:
-    """Draw a principle for a key: argmin over i of -ln(u_i) / w_i, with u_i in (0, 1) a hash of seed, key and id.
+def sample_principle(principles: Sequence[Principle], *, seed: int, key: str, purpose: str = "critique") -> Principle:
+    """Sample a principle for a key: argmin over i of -ln(u_i) / w_i, with u_i in (0, 1) a hash of seed, key and id.
 
     The arrival times -ln(u_i) / w_i are exponential with rate w_i, so principle i is the first with probability w_i /
     sum(w).  The draw depends on neither the order of the principles nor the other keys, and a principle that is added
@@ -38,7 +38,7 @@ def drawn(principles: Sequence[Principle], *, seed: int, key: str, purpose: str 
 
     Example:
         >>> one, other = (Principle(id=id, critique="Why?", revision="Mend it.") for id in ("a", "b"))
-        >>> [drawn((one, other), seed=0, key=key).id for key in ("x", "y", "z")]
+        >>> [sample_principle((one, other), seed=0, key=key).id for key in ("x", "y", "z")]
         ['a', 'b', 'b']
     """
     if not principles:
@@ -55,7 +55,7 @@ def _uniform(*parts: str) -> float:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Draw(Turn):
+class _Draw(UserTurn):
     """A turn drawn from a constitution's principles for critiques and revisions."""
 
     constitution: str = EIGHT_PRINCIPLES
@@ -99,7 +99,7 @@ class Critique(_Draw):
     """
 
     def principle(self, key: str) -> Principle:
-        return drawn(self._principles(), seed=self.seed, key=key)
+        return sample_principle(self._principles(), seed=self.seed, key=key)
 
     def text(self, key: str) -> str:
         return self.principle(key).critique
@@ -122,7 +122,7 @@ class Revision(_Draw):
 
     def principle(self, key: str) -> Principle:
         purpose = "critique" if self.pairing == "paired" else "revision"
-        return drawn(self._principles(), seed=self.seed, key=key, purpose=purpose)
+        return sample_principle(self._principles(), seed=self.seed, key=key, purpose=purpose)
 
     def text(self, key: str) -> str:
         return self.principle(key).revision

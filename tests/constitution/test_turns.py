@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from jaxkd.constitution import Critique, Principle, Revision, read_constitution
-from jaxkd.constitution.draws import drawn
+from jaxkd.constitution.turns import sample_principle
 from jaxkd.runtime import configs
 
 KEYS = [f"prompts.jsonl:{number}" for number in range(4000)]
@@ -19,7 +19,7 @@ def principles(**weights):
 
 
 def ids(found, keys=KEYS, **options):
-    return [drawn(found, seed=0, key=key, **options).id for key in keys]
+    return [sample_principle(found, seed=0, key=key, **options).id for key in keys]
 
 
 def test_the_draws_of_a_seed_stay():
@@ -75,5 +75,5 @@ def test_what_cannot_be_drawn_from_is_refused(tmp_path):
     with pytest.raises(ValueError, match='pairing must be "paired" or "independent", got \'both\''):
         Revision(pairing="both").validate()
     with pytest.raises(ValueError, match="principles must hold at least one to draw from, got none"):
-        drawn([], seed=0, key="a")
+        sample_principle([], seed=0, key="a")
     assert Critique(constitution=str(path)).input_hashes("train").keys() == {"constitution"}
