@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from jaxkd.typing import Split
 
@@ -16,6 +16,8 @@ class _HasKey(Protocol):
     def key(self) -> str: ...
 
 
+Messages: TypeAlias = tuple[tuple[str, str], ...]
+"""Conversation, as (role, text) pairs."""
 Keyed = TypeVar("Keyed", bound=_HasKey)
 
 
@@ -27,11 +29,14 @@ class Example:
     """Permanent name, which does not change when examples are added."""
     group: str
     """Group, all of whose examples are in one split."""
-    messages: tuple[tuple[str, str], ...]
+    messages: Messages
     """Prompt, as (role, text) pairs."""
     response: str
+    """Empty if only the prompt is known: it can be answered, not learnt."""
     rendered: str | None = None
     """Prompt as the source itself renders it, which the plain template uses verbatim; None if it renders none."""
+    turn: str | None = None
+    """Name of what the last turn of the prompt was drawn from, such as a principle's id; None if it was not drawn."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

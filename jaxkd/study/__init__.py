@@ -1,5 +1,6 @@
 """Studies: stages that run in order, seed by seed, and what they report."""
 
+from jaxkd.study.answers.writers import RecordedAnswers as RecordedAnswers
 from jaxkd.study.cache_stage import Cache as Cache
 from jaxkd.study.clean_stage import Clean as Clean
 from jaxkd.study.evaluate_stage import Evaluate as Evaluate

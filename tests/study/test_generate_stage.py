@@ -12,6 +12,7 @@ from jaxkd.runtime import configs
 from jaxkd.sampling import Sampling, generate
 from jaxkd.sharding import MeshShape
 from jaxkd.study import Study, generate_stage, run_study
+from jaxkd.study.answers import writers
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_an_interrupted_stage_goes_on_and_cuts_off_a_torn_line(answer, tmp_path,
         return generate(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(generate_stage, "generate", two_batches)
+        patched.setattr(writers, "generate", two_batches)
         with pytest.raises(KeyboardInterrupt):
             answer.run(tmp_path / "parts", seed=0, stages={})
     written = tmp_path / "parts/answers.jsonl"
@@ -84,7 +85,7 @@ def test_an_interrupted_stage_goes_on_and_cuts_off_a_torn_line(answer, tmp_path,
 
 def test_a_finished_stage_is_left_alone(answer, tmp_path, monkeypatch):
     answer.run(tmp_path, seed=0, stages={})
-    monkeypatch.setattr(generate_stage, "generate", None)
+    monkeypatch.setattr(writers, "generate", None)
     answer.run(tmp_path, seed=0, stages={})
 
 
@@ -98,7 +99,7 @@ def test_answers_that_do_not_end_are_dropped(tiny, answer, tmp_path):
     rows, kept = _lines(tmp_path / "answers.jsonl"), _lines(tmp_path / "train.jsonl")
     assert 0 < len(kept) < len(rows)
     ended = [row for row in rows if row["finish"] == "END_TOKEN" and row["messages"][-1]["content"].strip()]
-    assert kept == [{"messages": row["messages"]} for row in ended]
+    assert kept == [{"key": row["key"], "messages": row["messages"]} for row in ended]
 
 
 def test_no_answer_that_ends_is_refused(answer, tmp_path):

@@ -140,7 +140,7 @@ def tokenize(
     kept: list[Tokenized] = []
     truncated, prompts_cut, shortest = 0, 0, None
     for example, (whole, in_prompt), (response, in_response) in zip(used, prompts, responses, strict=True):
-        prompt = whole if max_prompt is None else _cut_prompt(whole, max_prompt, keep_prompt, tokenizer)
+        prompt = whole if max_prompt is None else cut_prompt(whole, max_prompt, keep_prompt, tokenizer)
         size = (len(prompt) + len(response) + 1, len(response) + 1)
         shortest = size if shortest is None else min(shortest, size)
         room = min(max_length - len(prompt), max_response)
@@ -243,6 +243,14 @@ def text_tokens(
         ValueError: an unknown choice.
     """
     return _beginning(tokenizer) + response_tokens(text, tokenizer, control_tokens=control_tokens)
+
+
+def cut_prompt(prompt: list[int], size: int, keep: KeepPrompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Cut a prompt to `size` tokens; with the last ones, a beginning-of-sequence token in front is kept too."""
+    if len(prompt) <= size or keep == "first":
+        return prompt[:size]
+    first = prompt[:1] if prompt[0] == tokenizer.bos_token_id else []
+    return first + prompt[len(prompt) - size + len(first) :]
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", template: Template = "chat") -> int:
@@ -369,14 +377,6 @@ def _beginning(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """
     bos = tokenizer.bos_token_id
     return [bos] if isinstance(bos, int) and tokenizer("a")["input_ids"][0] == bos else []
-
-
-def _cut_prompt(prompt: list[int], size: int, keep: KeepPrompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Cut a prompt to `size` tokens."""
-    if len(prompt) <= size or keep == "first":
-        return prompt[:size]
-    first = prompt[:1] if prompt[0] == tokenizer.bos_token_id else []
-    return first + prompt[len(prompt) - size + len(first) :]
 
 
 def _cut(response: list[int], room: int, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], int]:

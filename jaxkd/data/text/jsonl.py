@@ -1,7 +1,10 @@
 """Instruction data from JSON Lines files."""
 
 import dataclasses
-from typing import Any
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
 
 from jaxkd.data.examples import Example, Source
 from jaxkd.data.text import alpaca, json_rows
@@ -25,6 +28,9 @@ class Jsonl(SplitFiles, Source):
     {"question": "...", "answer": "..."}
     ```
 
+    A row may have a `key`, a text that no other row of the file has, as the rows of a `Generate` stage do: the name by
+    which the row is known however the file is ordered or extended.  Without one it is FILE:LINE.
+
     The last message of a conversation is the response and must be the assistant's.  Roles are system, user (human),
     assistant (gpt) and tool.  `prompt` and `question` become the user's message.
 
@@ -36,14 +42,38 @@ class Jsonl(SplitFiles, Source):
     plain template uses `Example.rendered`: the row's own `prompt`, or `alpaca.prompt` without one.
     """
 
+    responses: Literal["required", "optional"] = "required"
+    """Whether rows must have a response.  "optional" also reads prompts alone, whose conversations end with the user's
+    message: a `Generate` stage answers them, and training drops them, counted."""
+
     def examples(self, split: Split) -> list[Example]:
         """Return the rows of a split's file, in order.
 
         Raises:
-            ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows.
+            ValueError: no file for the split, malformed rows (all are counted, the first is shown), no rows, two rows
+                of one key, or an unknown choice.
             FileNotFoundError: the file does not exist.
         """
-        return self.rows(split, _example)
+        parse = {"required": _example, "optional": _perhaps_prompt}.get(self.responses)
+        if parse is None:
+            raise ValueError(f'responses must be "required" or "optional", got {self.responses!r}.')
+        found = self.rows(split, parse)
+        _require_own_keys(self.file(split), found)
+        return found
+
+
+def _require_own_keys(path: Path, examples: list[Example]) -> None:
+    key, count = Counter(example.key for example in examples).most_common(1)[0]
+    if count > 1:
+        lines = [
+            str(number)
+            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1)
+            if line.strip() and json.loads(line.decode("utf-8-sig")).get("key") == key
+        ]
+        raise ValueError(
+            f'{path}, lines {", ".join(lines)}: "key" must be a name of its own in each row, got {key!r} {count} '
+            "times. Rename the rows, or leave the field out."
+        )
 
 
 def _example(row: json_rows.JsonRow, key: str) -> Example:
@@ -52,28 +82,41 @@ def _example(row: json_rows.JsonRow, key: str) -> Example:
     Raises:
         ValueError: the row is malformed; the message says how.
     """
+    return _converted(row, key, required=True)
+
+
+def _perhaps_prompt(row: json_rows.JsonRow, key: str) -> Example:
+    """Convert a row that may be a prompt alone, as `_example`."""
+    return _converted(row, key, required=False)
+
+
+def _converted(row: json_rows.JsonRow, key: str, *, required: bool) -> Example:
     rendered = None
     conversation = next((name for name in _CONVERSATIONS if name in row), None)
     if conversation is not None:
-        messages, response = _from_conversation(row[conversation], conversation)
+        messages, response = _from_conversation(row[conversation], conversation, required=required)
     elif "instruction" in row:
         messages, rendered = _from_instruction(row)
-        response = _from_response(row, "instruction")
+        response = _from_response(row, "instruction", required=required)
     elif "prompt" in row:
         messages = (("user", json_rows.text(row["prompt"], '"prompt"')),)
-        response = _from_response(row, "prompt")
+        response = _from_response(row, "prompt", required=required)
     elif "question" in row:
         messages = (("user", _with_input(json_rows.text(row["question"], '"question"'), _input(row))),)
-        response = _from_response(row, "question")
+        response = _from_response(row, "question", required=required)
     else:
         raise ValueError(
             'a row must have "messages" or "conversations", or "instruction" with "output", or "prompt" with '
             f'"response", or "question" with "answer", got the fields {sorted(row)}.'
         )
+    if "key" in row:
+        key = json_rows.text(row["key"], '"key"')
     return Example(key=key, group=key, messages=messages, response=response, rendered=rendered)
 
 
-def _from_conversation(messages: Any, name: str) -> tuple[tuple[tuple[str, str], ...], str]:
+def _from_conversation(messages: Any, name: str, *, required: bool) -> tuple[tuple[tuple[str, str], ...], str]:
+    if not required and (turns := json_rows.turns(messages, name, at_least=1))[-1][0] == "user":
+        return turns, ""
     *prompt, (role, response) = json_rows.turns(messages, name, at_least=2)
     if role != "assistant":
         raise ValueError(f'the last of "{name}" must be the assistant\'s, got {role!r}.')
@@ -98,8 +141,10 @@ def _with_input(task: str, given: str) -> str:
     return f"{task}\n\n{given}" if given else task
 
 
-def _from_response(row: json_rows.JsonRow, prompt_field: str) -> str:
+def _from_response(row: json_rows.JsonRow, prompt_field: str, *, required: bool) -> str:
     names = next((found for group in _RESPONSES if (found := [name for name in group if name in row])), [])
+    if not names and not required:
+        return ""
     if len(names) != 1:
         known = '"response", "output", "completion" and "answer"'
         raise ValueError(f'"{prompt_field}" must come with one of {known}, got {names or "none"}.')

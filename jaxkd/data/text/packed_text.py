@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxkd.data.examples import Source, subset
+from jaxkd.data.examples import Example, Source, subset
 from jaxkd.data.text import chat, packing
 from jaxkd.records import TokenBatch
 from jaxkd.runtime.hidden_cache import HiddenCache
@@ -56,6 +56,20 @@ class PackedText:
     def tokenized(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
         """Tokenize the examples of a split; logs how many were kept and dropped."""
         return _tokenized(self, split, tokenizer)
+
+    def prompts(self, split: Split, tokenizer: "PreTrainedTokenizerBase") -> list[chat.Tokenized]:
+        """Tokenize what a model answers in a split: `tokenized`, and the prompts of examples without a response.
+
+        Raises:
+            ValueError: as `tokenized`, or a prompt without a response that exceeds `length`.
+        """
+        examples = subset(self.source.examples(split), self.limit)
+        alone = [example for example in examples if not example.response.strip()]
+        found = {} if len(alone) == len(examples) else {one.key: one for one in self.tokenized(split, tokenizer)}
+        if alone:
+            found |= {one.key: one for one in _prompts_alone(self, alone, tokenizer)}
+        kept = [found[example.key] for example in examples if example.key in found]
+        return [dataclasses.replace(one, index=index) for index, one in enumerate(kept)]
 
     def identity(self, split: Split, model: Reader, tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
         """Hash all that determines a model's hidden states on this text: the key of a cache."""
@@ -253,3 +267,50 @@ def _tokenized(text: PackedText, split: Split, tokenizer: "PreTrainedTokenizerBa
     )
     _log.info("%s: %s", split, report)
     return tokenized
+
+
+def _prompts_alone(
+    text: PackedText, examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase"
+) -> list[chat.Tokenized]:
+    """Tokenize examples without a response."""
+    whole = [
+        chat.prompt_tokens(example, tokenizer, text.template, control_tokens=text.control_tokens)
+        for example in examples
+    ]
+    size = text.max_prompt
+    prompts = [ids if size is None else chat.cut_prompt(ids, size, text.keep_prompt, tokenizer) for ids in whole]
+    beyond = [index for index, ids in enumerate(prompts) if len(ids) > text.length]
+    if beyond:
+        longest = max(beyond, key=lambda index: len(prompts[index]))
+        turn = _turn_beyond(text, examples[longest], len(prompts[longest]), tokenizer)
+        raise ValueError(
+            f"a conversation must fit into data.length={text.length} tokens for one more answer, got "
+            f"{len(prompts[longest])} in {examples[longest].key!r}, which does not fit from {turn} on; {len(beyond)} "
+            f"of {len(examples)} are too long. Raise data.length, let the earlier answers be shorter, or cut with "
+            "data.max_prompt."
+        )
+    cut = sum(len(ids) < len(before) for ids, before in zip(prompts, whole, strict=True))
+    _log.info("%d prompts without a response (%d tokens, %d cut)", len(prompts), sum(map(len, prompts)), cut)
+    return [
+        chat.Tokenized(
+            index=index,
+            key=example.key,
+            tokens=np.asarray(ids, np.int32),
+            prompt_length=len(ids),
+            response_bytes=None,
+            ended=False,
+        )
+        for index, (example, ids) in enumerate(zip(examples, prompts, strict=True))
+    ]
+
+
+def _turn_beyond(text: PackedText, example: Example, size: int, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Name the turn with which a prompt of `size` tokens exceeds the length; the template's tokens count first."""
+    turns = [
+        len(chat.response_tokens(content, tokenizer, control_tokens=text.control_tokens))
+        for _, content in example.messages
+    ]
+    used = np.cumsum(turns) + max(size - sum(turns), 0)
+    place = min(int(np.searchsorted(used, text.length, side="right")), len(turns) - 1)
+    tokens = "1 token" if turns[place] == 1 else f"{turns[place]} tokens"
+    return f"turn {place + 1} of {len(turns)} ({example.messages[place][0]}, {tokens})"

@@ -18,8 +18,8 @@ from jaxkd.data.examples import subset
 from jaxkd.data.text import chat, packing
 from jaxkd.data.text.chat import Tokenized
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.data.text.paired_rows import TEACHER, AssemblePairs, Pair, features
-from jaxkd.data.text.pairing import Pairing, Spaces, warn
+from jaxkd.data.text.pairs.pairing import Pairing, Spaces, warn
+from jaxkd.data.text.pairs.rows import TEACHER, AssemblePairs, Pair, features
 from jaxkd.records import PairedBatch, TokenSpans
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import WHOLE, Share

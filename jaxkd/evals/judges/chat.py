@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-Messages: TypeAlias = tuple[tuple[str, str], ...]
-"""Conversation, as (role, text) pairs."""
+from jaxkd.data.examples import Messages as Messages
+
 Received: TypeAlias = Callable[[int, str], None]
 """Function of a conversation's index and its reply."""
 

@@ -69,5 +69,5 @@ def load(path: Path) -> LinedMapping:
         problem = getattr(error, "problem", None) or str(error)
         raise LinedError(1 if mark is None else mark.line + 1, f"the file must be YAML, got {problem}.") from error
     if not isinstance(found, LinedMapping):
-        raise LinedError(1, f"the file must hold a mapping with name and tasks, got {type(found).__name__}.")
+        raise LinedError(1, f"the file must hold a mapping, got {type(found).__name__}.")
     return found

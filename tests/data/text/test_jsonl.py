@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import json
 import os
@@ -317,3 +318,67 @@ def test_each_split_has_its_file(tmp_path):
         paths[split] = str(path)
     source = Jsonl(**paths)
     assert [source.examples(split)[0].response for split in paths] == list(paths)
+
+
+PROMPTS = [
+    {"prompt": "2 + 2?"},
+    {"question": "2 + 2?"},
+    {"instruction": "Add.", "input": "2 + 2"},
+    {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2?"}]},
+    {
+        "conversations": [
+            {"from": "human", "value": "2?"},
+            {"from": "gpt", "value": "2."},
+            {"from": "human", "value": "?"},
+        ]
+    },
+]
+
+
+def test_prompts_alone_are_read_where_responses_are_optional(tmp_path, read):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*PROMPTS, GOOD]))
+    *alone, given = Jsonl(train=str(path), responses="optional").examples("train")
+    assert [one.response for one in alone] == [""] * 5
+    assert [one.messages[-1] for one in alone] == [("user", "2 + 2?")] * 2 + [
+        ("user", "Add.\n\n2 + 2"),
+        ("user", "2 + 2?"),
+        ("user", "?"),
+    ]
+    assert [len(one.messages) for one in alone] == [1, 1, 1, 2, 3]
+    assert given == dataclasses.replace(read(GOOD)[0], key="prompts.jsonl:6", group="prompts.jsonl:6")
+    with pytest.raises(ValueError, match=r"prompts\.jsonl, line 1: .* 1 rows were fine, 5 were not"):
+        Jsonl(train=str(path)).examples("train")
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ({"messages": []}, '"messages" must be a list of at least one message, got 0'),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, "at least a prompt and its response, got 1"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}, "assistant's, got 'tool'"),
+    ],
+)
+def test_a_conversation_must_end_with_a_prompt_or_a_response(tmp_path, row, fault):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(ValueError, match=fault):
+        Jsonl(train=str(path), responses="optional").examples("train")
+
+
+def test_an_unknown_choice_of_responses_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='responses must be "required" or "optional", got \'none\''):
+        Jsonl(train=str(tmp_path), responses="none").examples("train")
+
+
+def test_a_key_of_its_own_names_a_row_wherever_it_stands(read, caplog):
+    first, second = read(GOOD | {"key": "sum"}, GOOD)
+    assert (first.key, first.group, second.key) == ("sum", "sum", "rows.jsonl:2")
+    assert read(GOOD, GOOD, GOOD | {"key": "sum"})[2] == first
+    assert not any("ignored" in record.getMessage() for record in caplog.records)
+    with pytest.raises(ValueError, match='line 1: "key" must be a string, got a number'):
+        read(GOOD | {"key": 3})
+    with pytest.raises(
+        ValueError, match=r"rows\.jsonl, lines 1, 4: \"key\" must be a name of its own .* 'sum' 2 times"
+    ):
+        read(GOOD | {"key": "sum"}, b"", GOOD, GOOD | {"key": "sum"})

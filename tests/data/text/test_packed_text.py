@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
 
 from jaxkd.data import Jsonl, PackedText
-from jaxkd.data.text import alpaca
+from jaxkd.data.text import alpaca, chat
 from jaxkd.tokenizers import loading
+from tests.assets import tiny_tokenizer_fields
 from tests.tokenizers.tokenizer_families import made
 
 PAPER = {
@@ -161,3 +163,60 @@ def test_cut_prompts_are_counted_and_belong_to_the_identity_of_the_data(written,
         dataclasses.replace(text, keep_prompt=keep).identity("train", tiny.teacher, tokenizer)["data"] for keep in kept
     }
     assert len(hashes) == 2
+
+
+LONG = " the" * 30
+
+
+@pytest.fixture
+def conversation(tmp_path):
+    """Two conversations that wait for an answer, and one that has it."""
+    path = tmp_path / "rows.jsonl"
+    turns = [("user", "the he"), ("assistant", LONG), ("user", "the")]
+    rows = [
+        {"key": "short", "prompt": "the he"},
+        {"key": "long", "messages": [{"role": role, "content": text} for role, text in turns]},
+        {"key": "answered", "prompt": "the", "response": "he"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return PackedText(source=Jsonl(train=str(path), responses="optional"), length=400, targets=8)
+
+
+def test_prompts_alone_are_tokenized_as_before_a_response(conversation):
+    tokenizer = loading.from_gguf(tiny_tokenizer_fields())
+    prompts = conversation.prompts("train", tokenizer)
+    assert [(one.index, one.key) for one in prompts] == [(0, "short"), (1, "long"), (2, "answered")]
+    (learnt,) = conversation.tokenized("train", tokenizer)
+    assert prompts[2].tokens.tolist() == learnt.tokens.tolist()
+    for one, example in zip(prompts[:2], conversation.source.examples("train"), strict=False):
+        assert one.tokens.tolist() == chat.prompt_tokens(example, tokenizer)
+        assert (one.prompt_length, one.response_bytes, one.ended) == (len(one.tokens), None, False)
+    cut = dataclasses.replace(conversation, max_prompt=5).prompts("train", tokenizer)
+    assert [one.tokens.tolist() for one in cut[:2]] == [[1, *one.tokens[-4:].tolist()] for one in prompts[:2]]
+    assert [one.key for one in dataclasses.replace(conversation, limit=1).prompts("train", tokenizer)] == ["long"]
+
+
+def test_training_drops_prompts_alone_and_refuses_nothing_else(conversation, tmp_path, caplog):
+    tokenizer = loading.from_gguf(tiny_tokenizer_fields())
+    with caplog.at_level(logging.INFO):
+        assert [one.key for one in conversation.tokenized("train", tokenizer)] == ["answered"]
+    assert "and 2 without a response" in caplog.text
+    path = tmp_path / "alone.jsonl"
+    path.write_text('{"prompt": "the"}')
+    alone = dataclasses.replace(conversation, source=Jsonl(train=str(path), responses="optional"))
+    with pytest.raises(ValueError, match="examples must hold one that fits, got none: .* 1 without a response"):
+        alone.tokenized("train", tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("missing", "turn"), [(20, "turn 2 of 3 (assistant, 60 tokens)"), (1, "turn 3 of 3 (user, 1 token)")]
+)
+def test_a_conversation_that_outgrows_the_length_is_refused(conversation, missing, turn):
+    tokenizer = loading.from_gguf(tiny_tokenizer_fields())
+    size = len(conversation.prompts("train", tokenizer)[1].tokens)
+    length = size - missing
+    message = (
+        f"length={length} tokens for one more answer, got {size} in 'long', which does not fit from {turn} on; 1 of 2"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        dataclasses.replace(conversation, length=length).prompts("train", tokenizer)

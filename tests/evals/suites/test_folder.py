@@ -134,7 +134,7 @@ def test_faults_of_the_yaml_have_their_line(tmp_path, old, new, text):
     ("contents", "text"),
     [
         (b"tasks: [", "the file must be YAML, got"),
-        (b"- a\n- b\n", "the file must hold a mapping with name and tasks, got list"),
+        (b"- a\n- b\n", "the file must hold a mapping, got list"),
         ("name: x".encode("utf-16"), "the file must be UTF-8, got UTF-16"),
         (b"name: \xff", "the file must be UTF-8, got an invalid byte"),
         (b"", "the file must hold a mapping"),

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from jaxkd.alignment import edit_distance
 from jaxkd.data.text.chat import Tokenized
-from jaxkd.data.text.paired_rows import Pair
+from jaxkd.data.text.pairs.rows import Pair
 from jaxkd.tokenizers import byte_spans, pieces
 from jaxkd.tokenizers.byte_spans import Spans
 from jaxkd.tokenizers.vocabulary_mapping import VocabularyMapping

@@ -1,0 +1,9 @@
+"""Constitutions: principles for critiques, revisions and comparisons, and turns of the user drawn from them."""
+
+from jaxkd.constitution.principles import Constitution as Constitution
+from jaxkd.constitution.principles import PreferencePrinciple as PreferencePrinciple
+from jaxkd.constitution.principles import Principle as Principle
+from jaxkd.constitution.reading import EIGHT_PRINCIPLES as EIGHT_PRINCIPLES
+from jaxkd.constitution.reading import read_constitution as read_constitution
+from jaxkd.constitution.turns import Critique as Critique
+from jaxkd.constitution.turns import Revision as Revision

@@ -1,0 +1,1 @@
+"""Answers to the prompts of a split: what writes them."""
