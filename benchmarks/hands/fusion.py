@@ -82,7 +82,7 @@ def rows(errors: FusionErrors, *, judged: bool) -> Iterator[Row]:
         yield Row(figure=f"{figure}, lower end of the interval", value=interval.low, unit="mm", bar=bar)
     for view, name in enumerate(errors.views):
         chosen = everywhere & errors.sure[:, view]
-        by_rule = {rule: float(values[chosen].mean()) for rule, values in errors.fused.items()}
+        by_rule: dict[FusionRule, float] = {rule: float(values[chosen].mean()) for rule, values in errors.fused.items()}
         winner = min(by_rule, key=lambda rule: by_rule[rule])
         figure = f"frames in which the teacher is sure of {name} ({errors.single[chosen, view].mean():.1f} mm alone)"
         yield Row(figure=f"{figure}: the best rule, {_spelt(winner)}", value=by_rule[winner], unit="mm")

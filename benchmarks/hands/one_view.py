@@ -36,7 +36,8 @@ LOWER = 0.8
 GROWTH = 0.5
 """Bar: growth of the error towards the edge of the image, with the perspective crop over without it."""
 
-_EVALUATION = "hands"
+EVALUATION = "hands"
+"""Name of the evaluation of the joints."""
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -55,7 +56,7 @@ def _study_rows(study: Study, workdir: Path, *, judged: bool) -> Iterator[Row]:
     found = scored(study, workdir)
     for name, each in found.items():
         if each:
-            yield mean_row(f"{name}: error of the joints", errors(each[_EVALUATION]))
+            yield mean_row(f"{name}: error of the joints", errors(each[EVALUATION]))
     for first, second in study.comparisons:
         interval = mean_interval(_by_frame(data, found, first) - _by_frame(data, found, second))
         yield Row(
@@ -92,7 +93,7 @@ def _cached_data(study: Study) -> HandSource:
 
 def _by_frame(data: HandSource, found: Scored, name: str) -> Float[np.ndarray, "seeds f"]:
     """Return the mean error over the views of each frame, which depend on one another and are drawn together."""
-    values = errors(found[name][_EVALUATION])
+    values = errors(found[name][EVALUATION])
     return values.reshape(len(values), -1, len(data.views)).mean(axis=-1)
 
 
@@ -116,7 +117,7 @@ def _growth(data: HandSource, found: Scored, *, judged: bool) -> Iterator[Row]:
     for name, each in found.items():
         if not each or far.all() or not far.any():
             continue
-        values = errors(each[_EVALUATION])
+        values = errors(each[EVALUATION])
         near_row, far_row = (mean_row(f"{name}: error {where}", values[:, chosen]) for where, chosen in _zones(far))
         growths[name] = far_row.value - near_row.value
         yield from (near_row, far_row)

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from benchmarks.hands.one_view import EVALUATION
 from benchmarks.worker import ROOT
 from configs import hands
-from jaxkd.evals.headline import HAND_ERROR
 from jaxkd.records.hands import MEDIAPIPE
 from jaxkd.study import Study
 from jaxkd.study.cache_hands_stage import CacheHands
@@ -138,7 +138,7 @@ def _evaluation(folder: Path) -> Evaluation:
     found = read_evaluations(folder)
     if found is None:
         raise FileNotFoundError(f"{folder} must hold a finished stage. Run `python -m benchmarks hands` first.")
-    return found[HAND_ERROR.evaluator]
+    return found[EVALUATION]
 
 
 def _skeleton(overlay: Overlay, side: int) -> Skeleton:
