@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -82,23 +83,30 @@ def shown_frames(study: Study, workdir: Path) -> list[list[ShownView]]:
     views = len(cached.data.views)
     folder = stage_folder(workdir, cached, study.seeds[0])
     found = read_teacher_views(folder, hand_identity(cached.data, "test"), views=views)
-    fused = np.asarray(fused_labels(found, "triangulated", side=1).pixels) + 0.5
+    fused = fused_labels(found, "triangulated", side=1)
+    examples = cached.data.examples("test")
     keys = evaluations["teacher"].keys
     student = {picture.key: picture for picture in evaluations["fused"].pictures}
     frames: dict[int, list[ShownView]] = {}
     for picture in sorted(evaluations["teacher"].pictures, key=lambda picture: keys.index(picture.key)):
-        frame, view = divmod(keys.index(picture.key), views)
-        other = student[picture.key]
+        place, other = keys.index(picture.key), student[picture.key]
+        frame, view = divmod(place, views)
+        label = jax.tree.map(lambda leaf, at=(frame, view): leaf[at], fused)
+        apart = np.linalg.norm(label.points - examples[place].target.points, axis=-1)
         shown = ShownView(
             camera=picture.group,
             image=np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.png))).convert("RGB")),
             truth=_skeleton(picture.truth, picture.width),
             found={
                 "teacher": _skeleton(picture.found, picture.width),
-                "triangulated": np.stack([fused[frame, view, list(bone)] for bone in MEDIAPIPE.bones]),
+                "triangulated": label.pixels[np.array(MEDIAPIPE.bones)] + 0.5,
                 "fused": _skeleton(other.found, other.width),
             },
-            notes={"teacher": picture.note, "fused": other.note},
+            notes={
+                "teacher": picture.note,
+                "triangulated": f"{1000 * apart.mean():.1f} mm",
+                "fused": other.note,
+            },
         )
         frames.setdefault(frame, []).append(shown)
     return list(frames.values())[:SHOWN]
@@ -124,8 +132,7 @@ def draw(frames: Sequence[Sequence[ShownView]], path: Path) -> None:
             axes.set_ylim(1, 0)
             axes.set_xticks([])
             axes.set_yticks([])
-            if note := view.notes.get(name):
-                axes.set_xlabel(note, fontsize=8, labelpad=1)
+            axes.set_xlabel(view.notes[name], fontsize=8, labelpad=1)
             if row == 0:
                 axes.set_title(view.camera, fontsize=9)
             if column == 0:
