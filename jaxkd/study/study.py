@@ -101,11 +101,11 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
     unfinished = [(stage, folder) for stage, _, folder in runs if read_evaluations(folder) is None]
     require_sources([stage for stage, _ in unfinished])
     check_writable(workdir, sum(stage.disk_bytes(folder) for stage, folder in unfinished))
-    usage = Usage(workdir)
+    usage, held = Usage(workdir), host_memory.resident()
     for number, (stage, seed, folder) in enumerate(runs, start=1):
         _log.info("[%d/%d] %s", number, len(runs), folder)
         # A stage reads the earlier stages at its own seed.
         before = study.stages[: study.stages.index(stage)]
         with usage.measure(str(folder.relative_to(workdir))):
             stage.run(folder, seed=seed, stages={one.name: stage_folder(workdir, one, seed) for one in before})
-        host_memory.release()
+        held = host_memory.release_growth(held)

@@ -3,6 +3,8 @@
 import ctypes
 from pathlib import Path
 
+import pytest
+
 from jaxkd.runtime import host_memory
 
 
@@ -25,3 +27,30 @@ def test_what_glibc_keeps_is_released():
     host_memory.release()
     assert resident_kb() < held - 100_000
     libc.free(last)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "searched"),
+    [
+        (1000, 1000 + host_memory.GROWTH - 1, False),
+        (1000, 1000 + host_memory.GROWTH, True),
+        (None, 1000, True),
+        (1000, None, True),
+    ],
+)
+def test_memory_is_searched_only_after_growth(monkeypatch, before, now, searched):
+    held, calls = iter((now, 500)), []
+    monkeypatch.setattr(host_memory, "resident", lambda: next(held))
+    monkeypatch.setattr(host_memory, "release", lambda: calls.append("search"))
+    assert host_memory.release_growth(before) == (500 if searched else before)
+    assert len(calls) == searched
+
+
+def test_the_process_holds_what_the_system_says():
+    assert host_memory.resident() == pytest.approx(1024 * (resident_kb() + shared_kb()), rel=0.05)
+
+
+def shared_kb():
+    names = ("RssFile", "RssShmem")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(names))
