@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TypeAlias
 
 from jaxkd.report.stages import Model
@@ -87,8 +88,8 @@ class PictureGroup:
     """Number of pictures of the group, drawn or not."""
 
 
-_Place: TypeAlias = tuple[str, str, int, int]
-"""Group, key, width and height: pictures in which these agree are one."""
+_Place: TypeAlias = tuple[str, str, Fraction]
+"""Group, key and width over height: pictures in which these agree are one, whatever size each model reads it in."""
 
 
 def groups(models: Sequence[Model]) -> list[PictureGroup]:
@@ -184,11 +185,12 @@ def _row(number: int, picture: Picture, found: Sequence[tuple[Model, Picture | N
         description=f"{name}: the truth, {_said(picture.truth)}",
         truth=drawing(picture.truth),
         labels=labels(picture.truth, width=picture.width, height=picture.height),
-        cards=tuple(_card(name, model, one) for model, one in found),
+        cards=tuple(_card(name, model, one, picture.width) for model, one in found),
     )
 
 
-def _card(name: str, model: Model, picture: Picture | None) -> PictureCard:
+def _card(name: str, model: Model, picture: Picture | None, width: int) -> PictureCard:
+    """Return the card of a model; what it found is drawn over a picture of this width."""
     if picture is None:
         return PictureCard(model=model, description="", note="", found=None)
     note = f"; {picture.note}" if picture.note else ""
@@ -196,13 +198,13 @@ def _card(name: str, model: Model, picture: Picture | None) -> PictureCard:
         model=model,
         description=f"{name}: {model.label}, {_said(picture.found)}{note}",
         note=picture.note,
-        found=drawing(picture.found),
+        found=drawing(picture.found.scaled(width / picture.width)),
         labels=labels(picture.found, width=picture.width, height=picture.height),
     )
 
 
 def _place(picture: Picture) -> _Place:
-    return picture.group, picture.key, picture.width, picture.height
+    return picture.group, picture.key, Fraction(picture.width, picture.height)
 
 
 def _said(overlay: Overlay) -> str:

@@ -58,6 +58,20 @@ class Overlay:
             if not all(map(math.isfinite, one)):
                 raise ValueError(f"coordinates of an overlay must be finite, got {one}. Leave out what was not found.")
 
+    def scaled(self, factor: float) -> Self:
+        """Return the overlay of a picture that is `factor` times as large."""
+
+        def moved(line: Line) -> Line:
+            return tuple((factor * x, factor * y) for x, y in line)
+
+        return dataclasses.replace(
+            self,
+            outlines=tuple(map(moved, self.outlines)),
+            boxes=tuple((factor * x0, factor * y0, factor * x1, factor * y1) for x0, y0, x1, y1 in self.boxes),
+            points=moved(self.points),
+            lines=tuple(map(moved, self.lines)),
+        )
+
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Return the overlay whose fields a JSON file holds.

@@ -49,9 +49,26 @@ def test_pictures_stand_in_their_groups_with_a_card_for_each_model_that_has_any(
     assert len({row.id for group in groups for row in group.rows}) == 3
 
 
-def test_pictures_of_one_key_and_other_sizes_are_two():
-    other = {"width": 20, "height": 16}
-    stages = [stage("one", picture("a")), stage("two", type(picture())(**{**vars(picture("a")), **other}))]
+def resized(width, height, **changes):
+    return dataclasses.replace(picture("a", **changes), width=width, height=height)
+
+
+def test_a_picture_that_models_read_in_other_sizes_is_one_and_what_they_found_is_drawn_in_its_own():
+    twice = Overlay(
+        outlines=(((4.0, 2.0), (16.0, 2.0), (16.0, 14.0)),),
+        boxes=((0.0, 1.0, 8.5, 6.0),),
+        points=((2.0, 4.0),),
+        lines=(((2.0, 4.0), (7.0, 8.0)),),
+    )
+    once = dataclasses.replace(SQUARE, points=((1.0, 2.0),), lines=(((1.0, 2.0), (3.5, 4.0)),))
+    stages = [stage("one", picture("a", found=once)), stage("two", resized(20, 16, found=twice))]
+    ((row,),) = [group.rows for group in picture_cards.groups(by_label(stages, BITS_PER_BYTE))]
+    assert row.picture.width == 10
+    assert [card.found for card in row.cards] == 2 * [picture_cards.drawing(once)]
+
+
+def test_pictures_of_one_key_and_other_shapes_are_two():
+    stages = [stage("one", picture("a")), stage("two", resized(20, 10))]
     (group,) = picture_cards.groups(by_label(stages, BITS_PER_BYTE))
     assert [(row.picture.width, [card.found is None for card in row.cards]) for row in group.rows] == [
         (10, [False, True]),
