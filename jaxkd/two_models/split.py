@@ -22,11 +22,10 @@ def split_file(path: Path, folder: Path) -> Jsonl:
         FileNotFoundError: the file does not exist.
     """
     examples = Jsonl(train=str(path)).examples("train")
-    lines = path.expanduser().read_bytes().split(b"\n")
+    lines = [line for line in path.expanduser().read_bytes().split(b"\n") if line.strip()]
     rows: dict[Split, list[bytes]] = {split: [] for split in get_args(Split)}
-    for example in examples:
-        number = int(example.key.rpartition(":")[2])
-        rows[stable_split(repr(example.messages))].append(lines[number - 1])
+    for example, line in zip(examples, lines, strict=True):
+        rows[stable_split(repr(example.messages))].append(line)
     if empty := [split for split, found in rows.items() if not found]:
         raise ValueError(
             f"data must have rows for each split, got {len(examples)} in {path} and none for {' and '.join(empty)}. "
@@ -36,4 +35,4 @@ def split_file(path: Path, folder: Path) -> Jsonl:
     files = {split: folder / f"{split}.jsonl" for split in rows}
     for split, found in rows.items():
         files[split].write_bytes(b"\n".join([*found, b""]))
-    return Jsonl(**{split: str(file) for split, file in files.items()})
+    return Jsonl(train=str(files["train"]), validation=str(files["validation"]), test=str(files["test"]))

@@ -32,6 +32,14 @@ def test_equal_prompts_are_in_one_split(tmp_path):
     assert all(len(source.examples(split)) % 2 == 0 for split in ("train", "validation", "test"))
 
 
+def test_rows_may_have_keys_of_their_own(tmp_path):
+    named = [{"key": f"row {number}"} | row for number, row in enumerate(rows(range(100)))]
+    source = split_file(write(tmp_path / "rows.jsonl", named), tmp_path / "split")
+    found = [one for split in ("train", "validation", "test") for one in source.examples(split)]
+    assert sorted(one.key for one in found) == sorted(row["key"] for row in named)
+    assert all(one.key == f"row {one.response}" for one in found)
+
+
 def test_too_few_rows_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match=r"data must have rows for each split, got 1 in .*rows.jsonl and none for .* and"
