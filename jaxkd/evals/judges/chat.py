@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from jaxkd.data.examples import Messages as Messages
+from jaxkd.data.examples import Messages
 
 Received: TypeAlias = Callable[[int, str], None]
 """Function of a conversation's index and its reply."""

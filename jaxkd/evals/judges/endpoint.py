@@ -12,7 +12,8 @@ from typing import Any
 
 import jax
 
-from jaxkd.evals.judges.chat import Chat, Messages, Received
+from jaxkd.data.examples import Messages
+from jaxkd.evals.judges.chat import Chat, Received
 from jaxkd.evals.judges.post import beginning, post
 from jaxkd.runtime.progress import progress
 

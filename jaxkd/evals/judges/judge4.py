@@ -6,7 +6,8 @@ import logging
 import re
 from collections.abc import Sequence
 
-from jaxkd.evals.judges.chat import Chat, Messages, without_thinking
+from jaxkd.data.examples import Messages
+from jaxkd.evals.judges.chat import Chat, without_thinking
 from jaxkd.evals.judges.quoting import quoted
 from jaxkd.evals.judges.rating import Rating, RatingJudge, RatingQuestion, Unparsed
 

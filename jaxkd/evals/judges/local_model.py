@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import jax
 
-from jaxkd.data.examples import Example
+from jaxkd.data.examples import Example, Messages
 from jaxkd.data.text import chat
 from jaxkd.data.text.chat import Template
-from jaxkd.evals.judges.chat import Chat, Messages, Received
+from jaxkd.evals.judges.chat import Chat, Received
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.runtime.progress import progress

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxkd.evals.judges.chat import Chat, Messages, Received
+from jaxkd.data.examples import Messages
+from jaxkd.evals.judges.chat import Chat, Received
 from jaxkd.runtime.storage.files import append
 from jaxkd.runtime.storage.json_lines import whole_rows
 
