@@ -14,7 +14,12 @@ from jaxkd.runtime.packages import file_sha256
 from jaxkd.runtime.storage import lined_yaml
 
 EIGHT_PRINCIPLES = "eight-principles"
-"""Name of the constitution of this package."""
+"""Name of this package's constitution for prose."""
+
+FUNCTION_PRINCIPLES = "function-principles"
+"""Name of this package's constitution for Python functions, whose truth `CodeCritic` knows."""
+
+_PACKAGED = {EIGHT_PRINCIPLES: "eight_principles.yaml", FUNCTION_PRINCIPLES: "function_principles.yaml"}
 
 _FIELDS = ("name", "principles", "preferences", "demos")
 _OPTIONAL = ("weight", "tags")
@@ -42,7 +47,7 @@ def read_constitution(path: str | Path) -> Constitution:
          demos: [[{role: user, content: "..."}, {role: assistant, content: "..."}]]
 
     Args:
-        path: path of the file, or `eight-principles`, the constitution of this package.
+        path: path of the file, or one of this package's: `eight-principles`, or `function-principles` for code.
 
     Returns:
         The principles.  Those of a file without ids are named by its keys, or `principle1`, `principle2`, ...
@@ -69,12 +74,12 @@ def located(path: str | Path) -> Path:
     Raises:
         FileNotFoundError: no such file.
     """
-    if path == EIGHT_PRINCIPLES:
-        return Path(__file__).with_name("eight_principles.yaml")
+    if path in _PACKAGED:
+        return Path(__file__).with_name(_PACKAGED[str(path)])
     found = Path(path).expanduser()
     if not found.is_file():
         raise FileNotFoundError(
-            f"constitution must name an existing file, or be {EIGHT_PRINCIPLES!r}, got {str(path)!r} "
+            f"constitution must name an existing file, or be {' or '.join(map(repr, _PACKAGED))}, got {str(path)!r} "
             f"({found.absolute()})."
         )
     return found

@@ -163,6 +163,7 @@ def test_every_fault_is_named_with_file_and_entry(read, tmp_path, content, name,
 
 def test_a_missing_file_is_named():
     with pytest.raises(
-        FileNotFoundError, match="constitution must name an existing file, or be 'eight-principles', got"
+        FileNotFoundError,
+        match="constitution must name an existing file, or be 'eight-principles' or 'function-principles', got",
     ):
         read_constitution("nowhere.yaml")

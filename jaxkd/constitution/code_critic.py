@@ -1,0 +1,94 @@
+"""A program as critic and as judge of Python functions: what it says of a function is true."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from jaxkd.data.examples import Messages
+from jaxkd.data.preferences.code_flaws import Flaw, flaws
+from jaxkd.data.text.standard_library import INSTRUCTION
+from jaxkd.evals.judges.chat import Chat, Received
+from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
+
+NO_FLAW = "There is no flaw."
+"""Critique of a function without a flaw."""
+
+_CRITIQUES: dict[Flaw, str] = {
+    "syntax": "The signature and the body do not parse as one Python function.",
+    "repeated": "A statement stands twice in a row.",
+    "unreachable": "A statement follows a return, raise, continue or break in its own block and never runs.",
+    "unused": "A parameter or a variable is never read.",
+    "same_operands": "An expression has two equal operands, or a name is assigned to itself.",
+    "no_return": "The docstring promises a value, and the function returns none.",
+    "read_early": "A variable is read before it is assigned.",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeCritic(Chat):
+    """Program that names the flaws of the last answer, the body of a function of `StandardLibrary`.
+
+    It looks for all kinds of flaws, whichever of them the request is about.
+    """
+
+    def __call__(
+        self,
+        conversations: Sequence[Messages],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        received: Received | None = None,
+    ) -> list[str]:
+        """Name the flaws of each conversation's last answer, one sentence each, or `NO_FLAW`.
+
+        Raises:
+            ValueError: a conversation that does not ask for a function, or without an answer.
+        """
+        del max_new_tokens, temperature
+        critiques = [_critique(messages) for messages in conversations]
+        if received is not None:
+            for index, critique in enumerate(critiques):
+                received(index, critique)
+        return critiques
+
+    def provenance(self) -> str:
+        return "program that finds flaws of functions"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeJudge(Judge):
+    """Program by which the function with fewer kinds of flaws is the better one, whichever principle is asked about."""
+
+    def __call__(self, questions: Sequence[Question]) -> list[Verdict]:
+        """Compare the functions.
+
+        Raises:
+            ValueError: a prompt that does not ask for a function.
+        """
+        return [_verdict(question) for question in questions]
+
+
+def _verdict(question: Question) -> Verdict:
+    first, second = (len(_flaws(question.prompt, body)) for body in (question.first, question.second))
+    return "tie" if first == second else "first" if first < second else "second"
+
+
+def _critique(messages: Messages) -> str:
+    prompt = next((text for role, text in messages if role == "user"), "")
+    answers = [text for role, text in messages if role == "assistant"]
+    if not answers:
+        raise ValueError(
+            f"a conversation must have an answer to criticise, got the roles {', '.join(role for role, _ in messages)}."
+            " Generate it first."
+        )
+    found = _flaws(prompt, answers[-1])
+    return " ".join(_CRITIQUES[flaw] for flaw in found) or NO_FLAW
+
+
+def _flaws(prompt: str, body: str) -> tuple[Flaw, ...]:
+    _, asked, head = prompt.partition(INSTRUCTION)
+    if not asked:
+        raise ValueError(
+            f"a prompt must ask for a function as StandardLibrary does, with {INSTRUCTION.strip()!r}, got "
+            f"{prompt[:60]!r}."
+        )
+    return flaws(f"{head}\n{body}")
