@@ -15,6 +15,7 @@ from jaxkd.data.text.follow_up import UserTurn as UserTurn
 from jaxkd.data.text.hygiene import Hygiene as Hygiene
 from jaxkd.data.text.hygiene.contaminated import Contaminated as Contaminated
 from jaxkd.data.text.jsonl import Jsonl as Jsonl
+from jaxkd.data.text.look_alikes import LookAlikes as LookAlikes
 from jaxkd.data.text.packed_text import PackedText as PackedText
 from jaxkd.data.text.paired_text import PairedText as PairedText
 from jaxkd.data.text.standard_library import StandardLibrary as StandardLibrary

@@ -56,7 +56,7 @@ class Generations(Evaluator):
     teacher: Pretrained | None
     """Teacher, loaded beside the evaluated model; None evaluates the text alone."""
     data: PackedText | PairedText
-    """Prompts, answered in batches of its rows."""
+    """Prompts, answered in batches of its rows.  They need no response, unless two tokenizers read them."""
     count: int
     """Number of prompts, a multiple of those rows."""
     split: Split = "test"
@@ -109,7 +109,7 @@ class Generations(Evaluator):
         rollouts = self._rollouts()
         rollouts.validate()
         rows = self.data.student_text.rows
-        prompts: list[Any] = list(self.data.by_index(self.split, self.student, rollouts.teacher).values())
+        prompts = self._prompts(rollouts.teacher)
         if self.count > len(prompts):
             raise ValueError(
                 f"count must be at most the {len(prompts)} prompts of the {self.split} split, got {self.count}."
@@ -129,6 +129,12 @@ class Generations(Evaluator):
                 bar.update(number * rows)
         keys = self.samples_per_prompt * [self.data.read_by_student(example).key for example in prompts[: self.count]]
         return self._evaluation(model, keys, written, {name: np.asarray(column) for name, column in columns.items()})
+
+    def _prompts(self, teacher: Pretrained) -> list[Any]:
+        """Return what is asked; of two tokenizations, examples with a response, which both read."""
+        if isinstance(self.data, PackedText):
+            return self.data.prompts(self.split, self.student.tokenizer())
+        return list(self.data.by_index(self.split, self.student, teacher).values())
 
     def _evaluation(
         self, model: LanguageModel, asked: list[str], written: list[Answer], sums: dict[str, Float[np.ndarray, " n"]]

@@ -5,18 +5,9 @@ import dataclasses
 import pytest
 
 from jaxkd.constitution import Critique, Revision
-from jaxkd.data import Example, FinalAnswer, FollowUp, Source
+from jaxkd.data import Example, FinalAnswer, FollowUp
 from jaxkd.runtime import configs
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Given(Source):
-    """Examples that a test names."""
-
-    found: tuple[Example, ...]
-
-    def examples(self, split):
-        return list(self.found)
+from tests.data.given import Given
 
 
 def example(key="a", response="Four.", **fields):

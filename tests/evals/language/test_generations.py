@@ -12,6 +12,7 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
+from tests.data.given import Given
 from tests.recipes import numpy_losses
 from tests.tiny_runs import weights_by_numpy
 
@@ -97,6 +98,19 @@ def test_sets_of_prompts_have_labels_and_columns(tiny):
     ]
     older = configs.encode(benign)
     assert configs.decode({name: value for name, value in older.items() if name != "label"}).name == "generations"
+
+
+@weights_by_numpy()
+def test_prompts_alone_are_answered_as_those_with_a_response(tiny):
+    model, examples = language_model(tiny.narrow), tiny.text.source.examples("test")
+    alone = Given(found=tuple(dataclasses.replace(one, response="") for one in examples))
+    metrics = (Refusals(prompts="harmful"),)
+    whole = evaluator(tiny, metrics=metrics)(model)
+    found = evaluator(tiny, data=dataclasses.replace(tiny.text, source=alone), metrics=metrics)(model)
+    asked = dict(zip(whole.keys, whole.samples, strict=True))
+    assert [one.text for one in found.samples] == [asked[key].text for key in found.keys]
+    assert {one.reference for one in found.samples} == {""}
+    assert found.metrics["sequence_kl"] == pytest.approx(whole.metrics["sequence_kl"], rel=1e-5)
 
 
 @weights_by_numpy()

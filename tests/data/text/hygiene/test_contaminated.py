@@ -6,7 +6,7 @@ import pytest
 
 from jaxkd.data import Contaminated, Example
 from jaxkd.data.text.hygiene import Hygiene, clean
-from tests.data.text.test_follow_up import Given
+from tests.data.given import Given
 
 PLANETS = tuple(
     Example(key=f"p{number}", group="g", messages=(("user", "Which?"),), response=f"Planet {number} is a round one.")
