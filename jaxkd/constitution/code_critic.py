@@ -23,9 +23,35 @@ _CRITIQUES: dict[Flaw, str] = {
 }
 
 
+def last_answer_flaws(messages: Messages) -> tuple[Flaw, ...]:
+    r"""Return the kinds of flaws of a conversation's last answer, a body of the function that its first turn asks for.
+
+    Args:
+        messages: conversation, as (role, text) pairs, whatever follows the answer.
+
+    Raises:
+        ValueError: a conversation that does not ask for a function as `StandardLibrary` does, or without an answer.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> asked = ("user", "Complete this Python function:\n\ndef one():\n    \"\"\"Return 1.\"\"\"")
+        >>> last_answer_flaws((asked, ("assistant", "    pass"), ("user", "Is it good?")))
+        ('no_return',)
+    """
+    prompt = next((text for role, text in messages if role == "user"), "")
+    answers = [text for role, text in messages if role == "assistant"]
+    if not answers:
+        raise ValueError(
+            f"a conversation must have an answer to criticise, got the roles {', '.join(role for role, _ in messages)}."
+            " Generate it first."
+        )
+    return _flaws(prompt, answers[-1])
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeCritic(Chat):
-    """Program that names the flaws of the last answer, the body of a function of `StandardLibrary`.
+    """Program that names the flaws of the last answer by `last_answer_flaws`.
 
     It looks for all kinds of flaws, whichever of them the request is about.
     """
@@ -73,15 +99,7 @@ def _verdict(question: Question) -> Verdict:
 
 
 def _critique(messages: Messages) -> str:
-    prompt = next((text for role, text in messages if role == "user"), "")
-    answers = [text for role, text in messages if role == "assistant"]
-    if not answers:
-        raise ValueError(
-            f"a conversation must have an answer to criticise, got the roles {', '.join(role for role, _ in messages)}."
-            " Generate it first."
-        )
-    found = _flaws(prompt, answers[-1])
-    return " ".join(_CRITIQUES[flaw] for flaw in found) or NO_FLAW
+    return " ".join(_CRITIQUES[flaw] for flaw in last_answer_flaws(messages)) or NO_FLAW
 
 
 def _flaws(prompt: str, body: str) -> tuple[Flaw, ...]:
