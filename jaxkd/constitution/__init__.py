@@ -1,5 +1,7 @@
 """Constitutions: principles for critiques, revisions and comparisons, and turns of the user drawn from them."""
 
+from jaxkd.constitution.preference_labels import LabelStatistics as LabelStatistics
+from jaxkd.constitution.preference_labels import PairLabel as PairLabel
 from jaxkd.constitution.principles import Constitution as Constitution
 from jaxkd.constitution.principles import PreferencePrinciple as PreferencePrinciple
 from jaxkd.constitution.principles import Principle as Principle
