@@ -35,11 +35,7 @@ class Principle:
         _require_id(self.id)
         for side in ("critique", "revision"):
             _require_text(getattr(self, side), f"{side} of principle {self.id!r}")
-        if not (self.weight > 0 and math.isfinite(self.weight)):
-            raise ValueError(
-                f"the weight of principle {self.id!r} must be above 0 and finite, got {self.weight}. Leave out a "
-                "principle that is not to be drawn."
-            )
+        _require_weight(self.weight, self.id)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,17 +43,20 @@ class PreferencePrinciple:
     """A principle by which two answers are compared.
 
     Raises:
-        ValueError: an empty id or text, or an unfilled placeholder.
+        ValueError: an empty id or text, an unfilled placeholder, or a weight that is not above 0 and finite.
     """
 
     id: str
     """Name of the principle, unique among those for comparisons."""
     text: str
     """Question which of two answers is better, and by what."""
+    weight: float = 1.0
+    """Frequency with which the principle is drawn, relative to the others' weights."""
 
     def __post_init__(self) -> None:
         _require_id(self.id)
         _require_text(self.text, f"text of comparison principle {self.id!r}")
+        _require_weight(self.weight, self.id)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +98,14 @@ def _require_text(text: str, name: str) -> None:
     placeholder = _PLACEHOLDER.search(text)
     if placeholder:
         raise ValueError(f"the {name} must hold no unfilled placeholder, got {placeholder.group()[:40]!r}. Fill it in.")
+
+
+def _require_weight(weight: float, id: str) -> None:
+    if not (weight > 0 and math.isfinite(weight)):
+        raise ValueError(
+            f"the weight of principle {id!r} must be above 0 and finite, got {weight}. Leave out a principle that is "
+            "not to be drawn."
+        )
 
 
 def _require_distinct(found: Sequence[_HasId], kind: str) -> None:

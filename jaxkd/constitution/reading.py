@@ -43,7 +43,7 @@ def read_constitution(path: str | Path) -> Constitution:
          principles:
            - {id: honesty, critique: "...", revision: "...", weight: 1.0, tags: [truth]}
          preferences:
-           - {id: honest, text: "..."}
+           - {id: honest, text: "...", weight: 1.0}
          demos: [[{role: user, content: "..."}, {role: assistant, content: "..."}]]
 
     Args:
@@ -197,23 +197,28 @@ def _entries(found: Mapping[str, Any], name: str) -> list[Any]:
 
 def _principle(entry: Any, name: str) -> Principle:
     _require_fields(entry, name, ("id", "critique", "revision"), _OPTIONAL)
-    weight, tags = entry.get("weight", 1.0), entry.get("tags", [])
-    if isinstance(weight, bool) or not isinstance(weight, int | float):
-        raise ValueError(f"the weight of {name} must be a number, got {json_rows.kind(weight)}.")
+    tags = entry.get("tags", [])
     if not isinstance(tags, list):
         raise ValueError(f"the tags of {name} must be a list of texts, got {json_rows.kind(tags)}.")
     texts = {field: json_rows.text(entry[field], f"{field} of {name}") for field in ("id", "critique", "revision")}
     return Principle(
         **{field: text.strip() for field, text in texts.items()},
-        weight=float(weight),
+        weight=_weight(entry, name),
         tags=tuple(json_rows.text(tag, f"a tag of {name}") for tag in tags),
     )
 
 
 def _preference(entry: Any, name: str) -> PreferencePrinciple:
-    _require_fields(entry, name, ("id", "text"))
+    _require_fields(entry, name, ("id", "text"), ("weight",))
     id, text = (json_rows.text(entry[field], f"{field} of {name}").strip() for field in ("id", "text"))
-    return PreferencePrinciple(id=id, text=text)
+    return PreferencePrinciple(id=id, text=text, weight=_weight(entry, name))
+
+
+def _weight(entry: Mapping[str, Any], name: str) -> float:
+    weight = entry.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise ValueError(f"the weight of {name} must be a number, got {json_rows.kind(weight)}.")
+    return float(weight)
 
 
 def _require_fields(entry: Any, name: str, fields: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:

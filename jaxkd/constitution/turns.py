@@ -5,16 +5,19 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
-from jaxkd.constitution.principles import Principle
+from jaxkd.constitution.principles import PreferencePrinciple, Principle
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located, read_constitution
 from jaxkd.data.text.follow_up import UserTurn
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 
+Weighted = TypeVar("Weighted", Principle, PreferencePrinciple)
+"""Principle of either kind."""
 
-def sample_principle(principles: Sequence[Principle], *, seed: int, key: str, purpose: str = "critique") -> Principle:
+
+def sample_principle(principles: Sequence[Weighted], *, seed: int, key: str, purpose: str = "critique") -> Weighted:
     """Sample a principle for a key: argmin over i of -ln(u_i) / w_i, with u_i in (0, 1) a hash of seed, key and id.
 
     The arrival times -ln(u_i) / w_i are exponential with rate w_i, so principle i is the first with probability w_i /

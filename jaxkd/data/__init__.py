@@ -7,11 +7,13 @@ from jaxkd.data.preferences.examples import Preference as Preference
 from jaxkd.data.preferences.examples import PreferenceSource as PreferenceSource
 from jaxkd.data.preferences.flawed_code import FlawedCode as FlawedCode
 from jaxkd.data.preferences.jsonl import PreferenceJsonl as PreferenceJsonl
+from jaxkd.data.preferences.revisions import RevisionPairs as RevisionPairs
 from jaxkd.data.preferences.text import PreferenceText as PreferenceText
 from jaxkd.data.preferences.transcripts import Transcripts as Transcripts
 from jaxkd.data.text.follow_up import FinalAnswer as FinalAnswer
 from jaxkd.data.text.follow_up import FollowUp as FollowUp
 from jaxkd.data.text.follow_up import UserTurn as UserTurn
+from jaxkd.data.text.halves import Half as Half
 from jaxkd.data.text.hygiene import Hygiene as Hygiene
 from jaxkd.data.text.hygiene.contaminated import Contaminated as Contaminated
 from jaxkd.data.text.jsonl import Jsonl as Jsonl

@@ -6,8 +6,8 @@ from jaxkd.evals.judges.chat import Chat as Chat
 from jaxkd.evals.judges.endpoint import Endpoint as Endpoint
 from jaxkd.evals.judges.judge4 import Judge4 as Judge4
 from jaxkd.evals.judges.local_model import LocalModel as LocalModel
-from jaxkd.evals.judges.model_judge import LikelihoodJudge as LikelihoodJudge
 from jaxkd.evals.judges.model_judge import ModelJudge as ModelJudge
+from jaxkd.evals.judges.model_judge import ScoringJudge as ScoringJudge
 from jaxkd.evals.judges.pairwise import Judge as Judge
 from jaxkd.evals.judges.rating import RatingJudge as RatingJudge
 from jaxkd.evals.judges.recorded_chat import RecordedChat as RecordedChat

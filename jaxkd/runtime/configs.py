@@ -2,8 +2,8 @@
 
 A dataclass is written as its fields plus `"type": "package:Class"`, the public path by which users import it, so
 that files can move within a package and stored configs stay readable.  A class whose fields have changed turns those of
-older configs into today's by a class method `upgraded`.  This is the only place in the library where a string names
-code; a test decodes every config that the repository ships.
+older configs into today's by a class method `upgraded`; one that has another name today stands in `_RENAMED`.  This is
+the only place in the library where a string names code; a test decodes every config that the repository ships.
 """
 
 import dataclasses
@@ -21,6 +21,8 @@ from jaxkd.runtime.storage.files import read_json, write_json
 _SCALARS = (str, int, float, bool, type(None))
 _NUMBER = "number"
 """Key of a number that JSON lacks: inf, -inf or nan."""
+_RENAMED = {"jaxkd.evals:LikelihoodJudge": "jaxkd.evals:ScoringJudge"}
+"""Public path today of each class that had another one."""
 
 
 def encode(config: Any) -> Any:
@@ -73,7 +75,8 @@ def decode(value: Any) -> Any:
         return value
     if value.keys() == {_NUMBER}:
         return float(value[_NUMBER])
-    name = value.get("type", "")
+    stored_name = value.get("type", "")
+    name: str = _RENAMED.get(stored_name, stored_name)
     module, _, qualname = name.partition(":")
     try:
         kind = getattr(importlib.import_module(module or "jaxkd"), qualname or "")

@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 _HUMAN, _ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 _ANSWERS = ("chosen", "rejected")
+_OF_LABELS = frozenset({"order_disagreement", "principle", "judge", "seed"})
+"""Fields by which a `PreferenceLabels` stage tells how it came to a label."""
 _ROLES = {_HUMAN: "user", _ASSISTANT: "assistant"}
 
 
@@ -38,15 +40,18 @@ class PreferenceJsonl(SplitFiles, PreferenceSource):
     turn of the assistant, which is also `Preference.rendered`.  Conversations that differ earlier are counted, logged
     and left out.
 
-    `pref_prob`, the probability that `chosen` is the better one, and `weight` are numbers, 1 if missing.  Other fields
-    are ignored, which is logged once per file, and so are empty lines.
+    `pref_prob`, the probability that `chosen` is the better one, and `weight` are numbers, 1 if missing.  A row may
+    have a `key` as in `Jsonl`.  `order_disagreement`, `principle`, `judge` and `seed`, by which a `PreferenceLabels`
+    stage reports how it came to a label, are for a reader.  Other fields are ignored, which is logged once per file,
+    and so are empty lines.
     """
 
     def pairs(self, split: Split) -> list[Preference]:
         """Return the pairs of a split's file, in order.
 
         Raises:
-            ValueError: no file for the split, malformed rows (all are counted, the first is shown), no pairs.
+            ValueError: no file for the split, malformed rows (all are counted, the first is shown), no pairs, or two
+                of one key.
             FileNotFoundError: the file does not exist.
         """
         path = self.file(split)
@@ -56,6 +61,7 @@ class PreferenceJsonl(SplitFiles, PreferenceSource):
             _log.info("%s: left out %d of %d rows, whose prompts differ", split, len(rows) - len(pairs), len(rows))
         if not pairs:
             raise ValueError(f"{path} must hold at least one pair, got {len(rows)} rows whose prompts all differ.")
+        self.require_own_keys(split, [one.key for one in pairs])
         return pairs
 
 
@@ -76,6 +82,8 @@ def _pair(row: json_rows.JsonRow, key: str) -> Preference | None:
         if parted is None:
             return None
         messages, rendered, chosen, rejected = parted
+    key = json_rows.text(row.get("key", key), '"key"')
+    row.read |= _OF_LABELS
     return Preference(
         key=key,
         group=key,

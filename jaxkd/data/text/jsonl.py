@@ -1,9 +1,6 @@
 """Instruction data from JSON Lines files."""
 
 import dataclasses
-import json
-from collections import Counter
-from pathlib import Path
 from typing import Any, Literal
 
 from jaxkd.data.examples import Example, Source
@@ -58,22 +55,8 @@ class Jsonl(SplitFiles, Source):
         if parse is None:
             raise ValueError(f'responses must be "required" or "optional", got {self.responses!r}.')
         found = self.rows(split, parse)
-        _require_own_keys(self.file(split), found)
+        self.require_own_keys(split, [one.key for one in found])
         return found
-
-
-def _require_own_keys(path: Path, examples: list[Example]) -> None:
-    key, count = Counter(example.key for example in examples).most_common(1)[0]
-    if count > 1:
-        lines = [
-            str(number)
-            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1)
-            if line.strip() and json.loads(line.decode("utf-8-sig")).get("key") == key
-        ]
-        raise ValueError(
-            f'{path}, lines {", ".join(lines)}: "key" must be a name of its own in each row, got {key!r} {count} '
-            "times. Rename the rows, or leave the field out."
-        )
 
 
 def _example(row: json_rows.JsonRow, key: str) -> Example:
@@ -109,8 +92,7 @@ def _converted(row: json_rows.JsonRow, key: str, *, required: bool) -> Example:
             'a row must have "messages" or "conversations", or "instruction" with "output", or "prompt" with '
             f'"response", or "question" with "answer", got the fields {sorted(row)}.'
         )
-    if "key" in row:
-        key = json_rows.text(row["key"], '"key"')
+    key = json_rows.text(row.get("key", key), '"key"')
     return Example(key=key, group=key, messages=messages, response=response, rendered=rendered)
 
 

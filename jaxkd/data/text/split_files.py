@@ -4,8 +4,10 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import json
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -56,6 +58,25 @@ class SplitFiles:
         paths = ((one, _path(name, one)) for one, name in named if name is not None)
         _warn_of_shared_rows(tuple((one, path) for one, path in paths if path.is_file()), parse)
         return rows
+
+    def require_own_keys(self, split: Split, keys: Iterable[str]) -> None:
+        """Reject rows of a split that share a `key`.
+
+        Raises:
+            ValueError: two rows of one key, by file and lines.
+        """
+        key, count = Counter(keys).most_common(1)[0]
+        if count > 1:
+            path = self.file(split)
+            lines = [
+                str(number)
+                for number, line in enumerate(path.read_bytes().split(b"\n"), start=1)
+                if line.strip() and json.loads(line.decode("utf-8-sig")).get("key") == key
+            ]
+            raise ValueError(
+                f'{path}, lines {", ".join(lines)}: "key" must be a name of its own in each row, got {key!r} {count} '
+                "times. Rename the rows, or leave the field out."
+            )
 
     def input_hashes(self, split: Split) -> dict[str, str]:
         """Return the hash of the file of a split."""

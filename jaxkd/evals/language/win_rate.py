@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxkd.evals.bootstrap import Interval, mean_interval
-from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
+from jaxkd.evals.judges.pairwise import SCORES, Judge, Question, Verdict
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
 from jaxkd.evals.language.samples import readable
 from jaxkd.training.results.evaluation import Evaluation
 
 _log = logging.getLogger(__name__)
-
-_SCORES: dict[Verdict, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +67,8 @@ def win_rate(
         raise ValueError(
             f"both orders must have a verdict a pair, and at least one, got {len(ours_first)} and {len(ours_second)}."
         )
-    first = np.array([_SCORES[verdict] for verdict in ours_first])
-    second = 1 - np.array([_SCORES[verdict] for verdict in ours_second])
+    first = np.array([SCORES[verdict] for verdict in ours_first])
+    second = 1 - np.array([SCORES[verdict] for verdict in ours_second])
     scores = (first + second) / 2
     return WinRate(
         scores=tuple(scores.tolist()),

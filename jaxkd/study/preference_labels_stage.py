@@ -1,0 +1,383 @@
+"""Let a judge say which of two draws to each prompt is better, and store the pairs: the `PreferenceLabels` stage."""
+
+import dataclasses
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import jax
+
+from jaxkd.constitution.preference_labels import (
+    PairLabel,
+    both_orders,
+    comparison_principle,
+    label,
+    label_statistics,
+)
+from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located
+from jaxkd.data.examples import Example, Messages, Source
+from jaxkd.data.text.halves import require_disjoint_prompts
+from jaxkd.evals.judges.pairwise import Judge
+from jaxkd.evals.language.samples import readable
+from jaxkd.runtime.packages import file_sha256
+from jaxkd.runtime.progress import progress
+from jaxkd.runtime.storage import inputs
+from jaxkd.runtime.storage.files import append, write_json, write_text
+from jaxkd.runtime.storage.json_lines import whole_rows
+from jaxkd.sharding import mesh as meshes
+from jaxkd.study.clean_stage import DROPPED
+from jaxkd.training import stage_folder
+from jaxkd.training.stage import Stage, resolve
+from jaxkd.typing import Split
+
+_log = logging.getLogger(__name__)
+
+VERDICTS = "verdicts.jsonl"
+"""File of the judge's probabilities of the draw that it read first, in both orders, a pair a line."""
+
+REPORT = "labels.json"
+"""File of the counts, of the judge's position bias and of the agreement of both orders."""
+
+LabelReason: TypeAlias = Literal["unpaired", "empty", "equal", "no_verdict", "undecided"]
+"""Reason to drop a pair: its prompt has one draw only, a draw is empty, both are equal, an order has no verdict, or the
+probability is 0.5 or within the margin of it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceLabels(Stage):
+    """Label two draws to each prompt by a judge: `DPO` on `PreferenceJsonl(train="stage:NAME")` learns from them.
+
+    Each pair is judged by one principle, which a hash of the seed and the key draws from the constitution's
+    `preferences`, and in both orders, whose mean is the label.  SPLIT.jsonl has the pairs, the more probable draw as
+    `chosen`, each with its probability, the disagreement of both orders, the principle, the judge and the seed;
+    `dropped.jsonl` has the others with their reasons; and `labels.json` has the counts, the position bias and the
+    agreement.  Draws are joined by key and prompt.
+
+    Source: Bai et al., Constitutional AI, arXiv 2212.08073, section 4.1.  Deviation: both orders, which cancel a
+    constant bias; a hard label where the judge gives verdicts, as in Zhang, arXiv 2504.04918.
+    """
+
+    first: Source
+    """Source of one draw to each prompt: that of a `Generate` stage is `Jsonl(train="stage:NAME")`."""
+    second: Source
+    """Source of another draw to the same prompts, under the same keys."""
+    judge: Judge
+    """Judge: `ModelJudge` by letter, `ScoringJudge` by log-probabilities, or your own."""
+    constitution: str = EIGHT_PRINCIPLES
+    """Path of a constitution, as `read_constitution` reads it, or the name of the one in this package."""
+    learnt: Source | None = None
+    """Source that another stage learns, as SFT, with which no prompt may be shared.  None: not checked, as for two
+    `Half` of one source, which share none."""
+    margin: float = 0.0
+    """Distance of a probability from 0.5, in [0, 0.5], below which a pair is dropped.  One of 0.5 is always: it has no
+    better draw."""
+    split: Split = "train"
+    """Split of the draws."""
+    sample_seed: int = 0
+    """Seed of the principles that are drawn."""
+    rows: int = 128
+    """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch."""
+    mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
+    """Number of devices along each axis of the mesh of a judge that is a checkpoint.  Default: rows are split over all."""
+
+    def validate(self) -> None:
+        if not 0 <= self.margin <= 0.5:
+            raise ValueError(f"margin must be in [0, 0.5], got {self.margin}. It is a distance of probabilities.")
+        if self.rows < 1:
+            raise ValueError(f"rows must be at least 1, got {self.rows}.")
+        comparison_principle(self.constitution, seed=self.sample_seed, key="")
+        if jax.process_count() > 1:
+            raise ValueError(
+                "a PreferenceLabels stage must run in one process. Label the pairs first, then start the others."
+            )
+
+    def provenance(self) -> str:
+        return f"labels: {self.judge.provenance()}"
+
+    def run(self, folder: Path, *, seed: int, stages: Mapping[str, Path]) -> None:
+        """Judge the pairs, or those that are left, and write the labels.
+
+        Raises:
+            ValueError: draws to different prompts, prompts that are learnt too, a judge that returns something else
+                than probabilities, no pair with a usable verdict, or a folder that was begun with files of other
+                contents, a constitution's among them.
+        """
+        del seed
+        # Until the pairs are written, another margin needs no other verdicts.
+        unbound = {"label"} if (folder / f"{self.split}.jsonl").exists() else {"label", "margin"}
+        with stage_folder.claimed(folder, self, work=(VERDICTS, f"{self.split}.jsonl"), may_differ=frozenset(unbound)):
+            self._run(folder, stages)
+
+    def _run(self, folder: Path, stages: Mapping[str, Path]) -> None:
+        resolved, verdicts = resolve(self, stages), folder / VERDICTS
+        _keep_inputs(resolved, folder)
+        if (folder / f"{self.split}.jsonl").exists():
+            _log.info("%s is finished: nothing to do", folder)
+            return
+        draws = _joined(resolved)
+        with jax.set_mesh(meshes.make(self.mesh)):
+            _judge(resolved, draws.pairs, verdicts)
+        _write(resolved, draws, folder)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two draws to a prompt, and the principle by which they are compared."""
+
+    first: Example
+    second: Example
+    principle: str
+    """Id of the principle."""
+    text: str
+    """Its question."""
+
+    def row(self) -> dict[str, Any]:
+        """Return what identifies the pair in a file."""
+        return {"key": self.first.key, "principle": self.principle}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """Draws of both sources."""
+
+    pairs: list[_Pair]
+    """Pairs to judge, in the order of the first source."""
+    dropped: list[dict[str, Any]]
+    """Rows of the others, with their reasons."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ConstitutionFile:
+    """Part of the inputs that names the constitution."""
+
+    constitution: str
+
+    def input_hashes(self, split: Split) -> dict[str, str]:
+        """Return the hash of the constitution's file."""
+        del split
+        return {"constitution": file_sha256(located(self.constitution))}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """Parts of a stage that name files, whose contents must not change under a folder that has verdicts."""
+
+    first: Source
+    second: Source
+    judge: Judge
+    principles: _ConstitutionFile
+    split: Split
+
+
+def _keep_inputs(stage: PreferenceLabels, folder: Path) -> None:
+    """Store the contents of the files that a stage reads when it begins, and compare them when it goes on."""
+    used = _Inputs(
+        first=stage.first,
+        second=stage.second,
+        judge=stage.judge,
+        principles=_ConstitutionFile(constitution=stage.constitution),
+        split=stage.split,
+    )
+    written = folder / VERDICTS
+    if written.exists() and written.stat().st_size:
+        inputs.require_unchanged(folder, used)
+    else:
+        inputs.store(folder, used)
+
+
+def _joined(stage: PreferenceLabels) -> _Draws:
+    """Join the draws of both sources by key and prompt.
+
+    Raises:
+        ValueError: two draws of one key in a source, no prompt with two draws, or one that is learnt too.
+    """
+    firsts, seconds = (_by_prompt(stage, name) for name in ("first", "second"))
+    if firsts.keys().isdisjoint(seconds):
+        raise ValueError(
+            f"first and second must have draws to the same prompts under the same keys, got {len(firsts)} and "
+            f'{len(seconds)} without one in common, such as {next(iter(firsts))[0]!r}. Give the rows a "key".'
+        )
+    if stage.learnt is not None:
+        found = [example for place, example in firsts.items() if place in seconds]
+        require_disjoint_prompts(found, stage.learnt.examples(stage.split), name="first", other="learnt")
+    pairs, dropped = [], []
+    for place, first in firsts.items():
+        second = seconds.get(place)
+        if second is None:
+            dropped.append(_dropped("unpaired", first, None))
+        elif (reason := _same(first.response.strip(), second.response.strip())) is not None:
+            dropped.append(_dropped(reason, first, second))
+        else:
+            principle = comparison_principle(stage.constitution, seed=stage.sample_seed, key=first.key)
+            pairs.append(_Pair(first=first, second=second, principle=principle.id, text=principle.text))
+    dropped += [_dropped("unpaired", None, second) for place, second in seconds.items() if place not in firsts]
+    return _Draws(pairs=pairs, dropped=dropped)
+
+
+def _by_prompt(stage: PreferenceLabels, name: Literal["first", "second"]) -> dict[tuple[str, Any], Example]:
+    examples: list[Example] = getattr(stage, name).examples(stage.split)
+    repeated = [key for key, count in Counter(example.key for example in examples).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{name} must have one draw to each key, got several to {repeated[0]!r}. Take a source for each draw."
+        )
+    return {(example.key, example.messages): example for example in examples}
+
+
+def _same(first: str, second: str) -> LabelReason | None:
+    """Return the reason for which two texts are not compared; None if they are."""
+    return "equal" if first == second != "" else "empty" if "" in (first, second) else None
+
+
+def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
+    """Append the verdicts that the file lacks."""
+    done = _done(pairs, path)
+    with progress(len(pairs), stage.name, start=done) as bar:
+        for start in range(done, len(pairs), stage.rows):
+            batch = pairs[start : start + stage.rows]
+            questions = [
+                question
+                for pair in batch
+                for question in both_orders(
+                    readable(pair.first), pair.first.response, pair.second.response, principle=pair.text
+                )
+            ]
+            found = stage.judge.probabilities(questions)
+            _check(found, len(questions), stage.judge)
+            rows = [
+                pair.row() | {"probabilities": [first, second]}
+                for pair, first, second in zip(batch, found[::2], found[1::2], strict=True)
+            ]
+            append(path, "".join(map(_line, rows)))
+            bar.update(start + len(batch))
+
+
+def _check(found: Sequence[float | None], count: int, judge: Judge) -> None:
+    if len(found) != count:
+        raise ValueError(
+            f"{type(judge).__name__} must return one probability per question, got {len(found)} for {count}."
+        )
+    wrong = [one for one in found if one is not None and not 0 <= one <= 1]
+    if wrong:
+        raise ValueError(
+            f"{type(judge).__name__} must return probabilities in [0, 1], or None without a verdict, got {wrong[0]}."
+        )
+
+
+def _done(pairs: Sequence[_Pair], path: Path) -> int:
+    """Return the number of verdicts in the file, which must be on the first pairs."""
+    rows = [{name: row.get(name) for name in ("key", "principle")} for row in whole_rows(path)]
+    expected = [pair.row() for pair in pairs[: len(rows)]]
+    if rows != expected:
+        place = next((at for at, (row, one) in enumerate(zip(rows, expected, strict=False)) if row != one), len(pairs))
+        raise ValueError(
+            f"{path}, line {place + 1}, must be about the pairs of this run, got a verdict on {rows[place]['key']!r}. "
+            "The draws have changed since; name another --workdir, or remove the file."
+        )
+    return len(rows)
+
+
+def _write(stage: PreferenceLabels, draws: _Draws, folder: Path) -> None:
+    """Write the dropped pairs, the report and the pairs to learn from, the last of them last.
+
+    Raises:
+        ValueError: no pair with a verdict for one of its draws.
+    """
+    readings = [(first, second) for first, second in (row["probabilities"] for row in whole_rows(folder / VERDICTS))]
+    kept, dropped = [], list(draws.dropped)
+    for pair, reading in zip(draws.pairs, readings, strict=True):
+        found = label(reading)
+        if found is not None and found.decided(stage.margin):
+            kept.append(_row(pair, found, stage))
+        else:
+            reason: LabelReason = "no_verdict" if found is None else "undecided"
+            facts = {"principle": pair.principle, "probabilities": reading}
+            dropped.append(_dropped(reason, pair.first, pair.second) | facts)
+    report = _report(stage, kept, dropped, readings)
+    write_text(folder / DROPPED, "".join(map(_line, dropped)))
+    write_json(folder / REPORT, report)
+    for reason, count in report["dropped"].items():
+        _log.info("%s: %s: %d of %d pairs", folder, reason, count, report["pairs"])
+    _log.info("%s: %d of %d pairs are kept", folder, len(kept), report["pairs"])
+    if not kept:
+        counts = ", ".join(f"{reason} {count}" for reason, count in report["dropped"].items() if count)
+        raise ValueError(
+            f"one pair at least must have a verdict for one of its draws, got none of {report['pairs']}: {counts}. "
+            f"{_of_readings(report)}{folder / DROPPED} has each pair with its reason. Take another judge, a smaller "
+            "margin or draws that differ more."
+        )
+    _log.info("%s: %s", folder, _of_readings(report).strip())
+    write_text(folder / f"{stage.split}.jsonl", "".join(map(_line, kept)))
+
+
+def _row(pair: _Pair, found: PairLabel, stage: PreferenceLabels) -> dict[str, Any]:
+    """Return the row of a labelled pair, as `PreferenceJsonl` reads it."""
+    swapped = found.probability < 0.5
+    chosen, rejected = (pair.second, pair.first) if swapped else (pair.first, pair.second)
+    return {
+        "key": pair.first.key,
+        "prompt": _messages(pair.first.messages),
+        "chosen": _messages((("assistant", chosen.response),)),
+        "rejected": _messages((("assistant", rejected.response),)),
+        "pref_prob": (found.swapped if swapped else found).probability,
+        "order_disagreement": found.order_disagreement,
+        "principle": pair.principle,
+        "judge": stage.judge.provenance(),
+        "seed": stage.sample_seed,
+    }
+
+
+def _dropped(reason: LabelReason, first: Example | None, second: Example | None) -> dict[str, Any]:
+    """Return the row of a pair that is dropped, with both draws where there are two."""
+    example = first or second
+    return {
+        "key": example and example.key,
+        "prompt": _messages(example.messages if example else ()),
+        "first": first and first.response,
+        "second": second and second.response,
+        "reason": reason,
+    }
+
+
+def _report(
+    stage: PreferenceLabels,
+    kept: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]],
+    readings: Sequence[tuple[float | None, float | None]],
+) -> dict[str, Any]:
+    reasons = Counter(row["reason"] for row in dropped)
+    principles = Counter(row["principle"] for row in kept)
+    return {
+        "pairs": len(kept) + len(dropped),
+        "kept": len(kept),
+        "dropped": {reason: reasons[reason] for reason in get_args(LabelReason)},
+        "judged": dataclasses.asdict(label_statistics(readings)) if readings else None,
+        "principles": dict(sorted(principles.items())),
+        "judge": stage.judge.provenance(),
+        "constitution": stage.constitution,
+        "margin": stage.margin,
+        "seed": stage.sample_seed,
+    }
+
+
+def _of_readings(report: Mapping[str, Any]) -> str:
+    """Return a sentence about the judge's reliability; empty if it judged nothing."""
+    found = report["judged"]
+    if found is None:
+        return ""
+    return (
+        f"Of {2 * found['pairs']} readings by {report['judge']}, {found['no_verdict_share']:.1%} have no verdict, the "
+        f"others a mean probability of {found['first_share']:.2f} for the answer read first; both orders agree on "
+        f"{found['consistent']:.1%} of {found['both_orders']} pairs, position bias {found['position_bias']:+.2f}. "
+    )
+
+
+def _messages(messages: Messages) -> list[dict[str, str]]:
+    return [{"role": role, "content": content} for role, content in messages]
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
