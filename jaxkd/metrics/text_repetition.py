@@ -43,6 +43,26 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def word_starts(text: str) -> list[int]:
+    """Place in the text, in characters, at which each of its `words` begins.
+
+    Args:
+        text: text in any language.
+
+    Returns:
+        One place per word, in order.
+
+    Source: inferred.  Deviation: none.
+
+    Example:
+        >>> word_starts("Don't stop!")
+        [0, 3, 4, 6, 10]
+    """
+    # A letter may have several in lower case, as the Turkish capital I with a dot.
+    places = [place for place, letter in enumerate(text) for _ in letter.lower()]
+    return [places[found.start()] for found in _WORD.finditer(text.lower())]
+
+
 def repeated(tokens: Sequence[Hashable], *, size: int = NGRAM) -> float:
     """Share of the sequences of `size` tokens that occurred before, 1 - distinct / all.
 

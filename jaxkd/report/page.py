@@ -7,9 +7,11 @@ from typing import Any
 
 from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
+from jaxkd.evals.start_comparison import StartComparison
 from jaxkd.report import cells, document, figures, svg, training_curves
 from jaxkd.report.dynamics import forecast_figures, profile_figures
 from jaxkd.report.stages import Model, StageReport, all_columns, all_counts, best, by_label
+from jaxkd.report.start import answers, rows
 from jaxkd.report.vision import picture_cards
 from jaxkd.training.results.forecast import Forecast
 
@@ -28,6 +30,7 @@ def write_report(
     comparisons: Sequence[Comparison],
     command: str,
     config_text: str,
+    against: StartComparison | None = None,
 ) -> None:
     """Write the report atomically, replacing an existing file.
 
@@ -41,6 +44,7 @@ def write_report(
         comparisons: pairs of models that the study compares.
         command: command that reproduces the study.
         config_text: the whole configuration, as text.
+        against: the models beside the start of the study, if the study compares them.
 
     Raises:
         ValueError: no stages.
@@ -66,13 +70,18 @@ def write_report(
         columns=[name for name, _ in columns],
         rows=[(model, [cell(model) for _, cell in columns]) for model in models],
         best=best(models),
+        start=None if against is None else against.start,
+        measures=[] if against is None else rows.groups(against),
+        wrong=[] if against is None else rows.findings(against),
+        by_label={model.label: model for model in models},
         palette=len(svg.PALETTE),
         panels=training_curves.panels(models, headline),
         equations=_equations(models).items(),
         records=len(records),
         forecasts=[_forecast(key, names, of) for (key, names), of in list(records.items())[:_RECORDS]],
         pictures=picture_cards.groups(models),
-        samples=_samples(models),
+        samples=_samples(models, against),
+        legend=answers.legend(_start_first(models, against)),
         sources=_sources(models).items(),
         command=command,
         metrics=[_words(cells.metric_name(*name.split("/", 1)) if "/" in name else name) for name in metrics],
@@ -126,15 +135,34 @@ def _equations(models: Sequence[Model]) -> dict[str, list[tuple[Model | None, st
     return found
 
 
-def _samples(models: Sequence[Model]) -> list[tuple[str, str, list[tuple[Model, str | None]]]]:
-    """Return each prompt, its reference and one answer per model, from each model's first seed that has samples."""
-    first = [(model, next((stage.samples for stage in model.stages if stage.samples), ())) for model in models]
-    by_model = [(model, {sample.prompt: sample.text for sample in samples}) for model, samples in first if samples]
-    references = {sample.prompt: sample.reference for _, samples in first for sample in samples}
+_Answers = tuple[str, answers.Parts | None, list[tuple[Model, answers.Parts | None]]]
+"""A prompt, its reference, and an answer of each model."""
+
+
+def _samples(models: Sequence[Model], against: StartComparison | None) -> list[_Answers]:
+    """Return each prompt, its reference and one answer per model, from each model's first seed that has samples.
+
+    The start of the study comes first, and where it is compared a set without references has none.
+    """
+    first = [(model, answers.first_with_samples(model)) for model in _start_first(models, against)]
+    by_model = [
+        (
+            model,
+            {sample.prompt: answers.shown(sample.text, list(stage.shared_ends.values())) for sample in stage.samples},
+        )
+        for model, stage in first
+        if stage is not None
+    ]
+    references = {sample.prompt: sample.reference for _, stage in first if stage for sample in stage.samples}
+    hidden = against is not None and not any(text.strip() for text in references.values())
     return [
-        (prompt, reference, [(model, texts.get(prompt)) for model, texts in by_model])
+        (prompt, None if hidden else answers.shown(reference, ()), [(model, of.get(prompt)) for model, of in by_model])
         for prompt, reference in references.items()
     ]
+
+
+def _start_first(models: Sequence[Model], against: StartComparison | None) -> list[Model]:
+    return sorted(models, key=lambda model: against is not None and model.label != against.start)
 
 
 def _sources(models: Sequence[Model]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxkd.evals.headline import Headline
+from jaxkd.evals.language.shared_end import SharedEnd
 from jaxkd.training.evaluator import Column
 from jaxkd.training.recipe import Count, Curve
 from jaxkd.training.results.evaluation import LearntEquation, Sample
@@ -29,6 +30,8 @@ class StageReport:
     history: Sequence[Mapping[str, float]] = ()
     """Rows of metrics.jsonl; empty for a model that the study did not train."""
     samples: tuple[Sample, ...] = ()
+    shared_ends: Mapping[str, SharedEnd] = dataclasses.field(default_factory=dict)
+    """End that many of its answers share, by evaluator, marked in the samples."""
     forecasts: tuple[Forecast, ...] = ()
     equations: tuple[LearntEquation, ...] = ()
     pictures: tuple[Picture, ...] = ()

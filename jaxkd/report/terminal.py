@@ -1,12 +1,18 @@
 """Summary of a study for the terminal."""
 
+import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from jaxkd.evals.comparison import Comparison
 from jaxkd.evals.headline import Headline
+from jaxkd.evals.start_comparison import StartComparison
 from jaxkd.report import cells
 from jaxkd.report.stages import StageReport, all_columns, best, by_label
+from jaxkd.report.start import answers, rows
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _WIDEST = 1_000
 """Width of the table in characters if the output is not a terminal."""
@@ -17,14 +23,19 @@ def print_summary(
     comparisons: Sequence[Comparison],
     *,
     headline: Headline,
+    against: StartComparison | None = None,
     file: TextIO | None = None,
 ) -> None:
     """Print a table with the headline figure of each model, and a sentence for each comparison.
+
+    A study that compares its models with its start has a second table, with several measures, what is wrong with the
+    models' texts, and answers side by side.
 
     Args:
         stages: stages in the order of the table.
         comparisons: pairs of models, reported below the table.
         headline: figure by which the models are compared.
+        against: the models beside the start of the study.
         file: output stream; None is standard output.
 
     Raises:
@@ -56,3 +67,35 @@ def print_summary(
     for comparison in comparisons:
         console.print()
         console.print(Text(str(comparison)))
+    if against is not None:
+        console.print()
+        wide.print(_measures(against))
+        for label, lines in rows.findings(against):
+            for line in lines or ["no finding"]:
+                console.print(f"{label}: {line}", soft_wrap=True)
+        start_first = sorted(models, key=lambda model: model.label != against.start)
+        answers.print_answers(start_first, file or sys.stdout)
+
+
+def _measures(comparison: StartComparison) -> "Table":
+    """Table with a row for each measure and model; the start is a measure's first row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+    table.add_column(f"beside {comparison.start}", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    for name in ("value", "difference, 95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("in words", no_wrap=True)
+    for group in rows.groups(comparison):
+        for place, row in enumerate(group.rows):
+            style = "bold" if row.is_clear else "dim"
+            table.add_row(
+                "" if place else Text(f"{group.name} ({group.unit})"),
+                Text(row.label),
+                row.value,
+                Text(row.difference, style=style),
+                Text(row.verdict, style=style),
+            )
+    return table

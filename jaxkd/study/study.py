@@ -34,6 +34,9 @@ class Study:
     """Pairs of labels whose difference in the headline is reported with an interval."""
     headline: Headline = BITS_PER_BYTE
     """Metric by which the models are compared."""
+    against: str | None = None
+    """Name of the stage that the others start from: its model stands beside theirs in a table of all their measures,
+    with paired differences, and so do their answers; None: no such table."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -53,6 +56,12 @@ class Study:
             raise ValueError(
                 f"comparisons must be empty where the headline names no columns, got {len(self.comparisons)} with "
                 f"{self.headline.metric}. Name its numerator, from which the intervals come, or remove them."
+            )
+        labelled = [stage.name for stage in self.stages if stage.label]
+        if self.against is not None and self.against not in labelled:
+            raise ValueError(
+                f"against must name a stage of the study that has a label, got {self.against!r}. Stages with a label: "
+                f"{', '.join(labelled) or 'none'}."
             )
         for stage in self.stages:
             if (

@@ -76,11 +76,18 @@ class Stage(abc.ABC):
 
 def refers_to_stage(config: object) -> bool:
     """Whether a "stage:NAME" stands in a config: what it describes is made by an earlier stage."""
+    return bool(referenced_stages(config))
+
+
+def referenced_stages(config: object) -> frozenset[str]:
+    """Return each NAME of a "stage:NAME" in a config."""
     if dataclasses.is_dataclass(config):
-        return any(refers_to_stage(getattr(config, field.name)) for field in dataclasses.fields(config))
+        return frozenset().union(*(referenced_stages(getattr(config, one.name)) for one in dataclasses.fields(config)))
     if isinstance(config, tuple):
-        return any(map(refers_to_stage, config))
-    return isinstance(config, str) and config.startswith(STAGE_PREFIX)
+        return frozenset().union(*map(referenced_stages, config))
+    if isinstance(config, str) and config.startswith(STAGE_PREFIX):
+        return frozenset({config.removeprefix(STAGE_PREFIX)})
+    return frozenset()
 
 
 def resolve(config: Config, stages: Mapping[str, Path]) -> Config:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Literal
 
 import jax
@@ -17,7 +18,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import TokenBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import Share, constrain, mesh
-from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator, Measure
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
@@ -77,6 +78,19 @@ class BitsPerByte(Evaluator):
 
     def columns(self) -> tuple[Column, ...]:
         return (Column(metric="nats_per_token", name="nats per token", on_terminal=False),)
+
+    def measures(self) -> tuple[Measure, ...]:
+        return (
+            Measure(
+                metric="bits_per_byte",
+                name="cross entropy of the data's answers",
+                better="lower",
+                numerator="nats",
+                denominator="bytes",
+                unit="bits per byte",
+                unit_size=math.log(2),
+            ),
+        )
 
     def tokenized(self, model: LanguageModel) -> tuple[list[chat.Tokenized], chat.TokenizationReport]:
         """Return the answers that are scored, in a model's tokens, and how many were kept and left out."""

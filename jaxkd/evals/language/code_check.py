@@ -8,6 +8,7 @@ from typing import get_args
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
 from jaxkd.data.text.standard_library import signature
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric
+from jaxkd.training.evaluator import Measure
 from jaxkd.training.results.evaluation import Evaluation
 
 
@@ -18,6 +19,9 @@ class CodeCheck(GenerationMetric):
     @property
     def name(self) -> str:
         return "code"
+
+    def measures(self) -> tuple[Measure, ...]:
+        return (Measure(metric="passed", name="functions without a flaw", better="higher", numerator="passed"),)
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Check the functions.

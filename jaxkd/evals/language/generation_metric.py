@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxkd.data.examples import Example
 from jaxkd.evals.language.samples import readable
-from jaxkd.training.evaluator import Column
+from jaxkd.training.evaluator import Column, Measure
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage_folder import read_evaluations
 
@@ -38,6 +38,20 @@ class GenerationMetric(abc.ABC):
     def columns(self) -> tuple[Column, ...]:
         """Return columns of a study's table for some of its metrics, as `Evaluator.columns`.  Default: none."""
         return ()
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return metrics by which a study compares models with its start, as `Evaluator.measures`.  Default: none."""
+        return ()
+
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...] | None:
+        """Return what is wrong with a model's texts, as `Evaluator.findings`.  Default: None, not looked for.
+
+        Args:
+            evaluation: the model's, by `Generations`: the texts are its samples, and it has a column `ended`.
+            start: that of the start of the study, of the same prompts in the same order.
+        """
+        del evaluation, start
+        return None
 
     @abc.abstractmethod
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:

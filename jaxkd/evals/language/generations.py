@@ -29,7 +29,7 @@ from jaxkd.sampling import Sampling
 from jaxkd.sampling.degeneration import degeneration
 from jaxkd.sharding import constrain, mesh
 from jaxkd.tokenizers import vocabulary
-from jaxkd.training.evaluator import Column, Evaluator
+from jaxkd.training.evaluator import Column, Evaluator, Measure
 from jaxkd.training.results.evaluation import Evaluation, Sample
 from jaxkd.typing import Params, Split
 
@@ -91,6 +91,26 @@ class Generations(Evaluator):
             for metric in self.metrics
             for one in metric.columns()
         )
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return those of the metrics; with a teacher, KL(model || teacher) over whole answers; and their length."""
+        distance = Measure(
+            metric="sequence_kl",
+            name="KL to",
+            better=None,
+            numerator="sequence_kl",
+            unit="nats per answer",
+            reference=self.teacher,
+            at_reference=None if self.teacher is None else 0.0,
+        )
+        length = Measure(metric="length", name="length", better=None, numerator="length", unit="tokens")
+        of_texts = [_prefixed(one, metric.name) for metric in self.metrics for one in metric.measures()]
+        return (*of_texts, *((distance,) if self.teacher is not None else ()), length)
+
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...] | None:
+        found = [metric.findings(evaluation, start) for metric in self.metrics]
+        looked_for = [lines for lines in found if lines is not None]
+        return tuple(line for lines in looked_for for line in lines) if looked_for else None
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Sample the answers and compute the metrics.
@@ -197,6 +217,16 @@ class Generations(Evaluator):
             sampling=self.sampling,
             learn_off_policy=False,
         )
+
+
+def _prefixed(measure: Measure, prefix: str) -> Measure:
+    """Name a measure's metric and columns as the evaluation of the generations does."""
+    return dataclasses.replace(
+        measure,
+        metric=f"{prefix}/{measure.metric}",
+        numerator=measure.numerator and f"{prefix}/{measure.numerator}",
+        denominator=measure.denominator and f"{prefix}/{measure.denominator}",
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 5))

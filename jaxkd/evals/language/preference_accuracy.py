@@ -15,7 +15,7 @@ from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.records import PreferenceBatch
 from jaxkd.runtime.progress import progress
 from jaxkd.sharding import constrain, mesh
-from jaxkd.training.evaluator import Evaluator
+from jaxkd.training.evaluator import Evaluator, Measure
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.typing import Params, Split
 
@@ -36,6 +36,11 @@ class PreferenceAccuracy(Evaluator):
     @property
     def name(self) -> str:
         return "preference_accuracy"
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the accuracy of the log-probabilities, which the start of a study has without a reference, too."""
+        metric = "log_prob_accuracy"
+        return (Measure(metric=metric, name="preferences, by log-probability", better="higher", numerator=metric),)
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Score the pairs.

@@ -9,7 +9,7 @@ from jaxkd.evals.judges.rating import RatingQuestion
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric
 from jaxkd.evals.language.refusals import refuses_by_pattern, refuses_by_phrases
 from jaxkd.evals.language.samples import readable
-from jaxkd.training.evaluator import Column
+from jaxkd.training.evaluator import Column, Measure
 from jaxkd.training.results.evaluation import Evaluation
 
 _log = logging.getLogger(__name__)
@@ -69,6 +69,13 @@ class Refusals(GenerationMetric):
     def columns(self) -> tuple[Column, ...]:
         metric, words = _MEASURES[self.prompts]
         return (Column(metric=metric, name=f"{words},\nby {self._definition}"),)
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return attack success or over-refusal, each of which asks for the other by the same definition."""
+        metric, _ = _MEASURES[self.prompts]
+        names = {kind: f"{words}, by {self._definition}" for kind, (_, words) in _MEASURES.items()}
+        (other,) = (name for kind, name in names.items() if kind != self.prompts)
+        return (Measure(metric=metric, name=names[self.prompts], better="lower", numerator=metric, beside=other),)
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Find the refusals.

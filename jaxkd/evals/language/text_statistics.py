@@ -18,6 +18,8 @@ ENDS = 8
 """Words of an answer's beginning or end that are compared across answers."""
 SIZES = (1, 2, 4)
 """Numbers of words of the sequences whose variety is measured."""
+SHARED = 0.05
+"""Share of the answers above which an end that they have in common is a finding."""
 LONG = 50
 """Fewest words of an answer that is searched for repetition."""
 
@@ -141,7 +143,7 @@ def findings(
         found.append(
             f"{own.loops:.1%} of the answers end in a loop, {other.loops:.1%} of the reference's: {_shown(first)}"
         )
-    if own.shared_end > max(0.05, other.shared_end) and own.shared_end * own.answers > 1:
+    if own.shared_end > max(SHARED, other.shared_end) and own.shared_end * own.answers > 1:
         end = Counter(tuple(text[-ENDS:]) for text in texts if len(text) >= ENDS).most_common(1)[0][0]
         found.append(
             f"{own.shared_end:.1%} of the answers have one end, {other.shared_end:.1%} of the reference's: "

@@ -10,6 +10,7 @@ from jaxkd.evals.bootstrap import Interval, mean_interval
 from jaxkd.evals.judges.pairwise import SCORES, Judge, Question, Verdict
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
 from jaxkd.evals.language.samples import readable
+from jaxkd.training.evaluator import Measure
 from jaxkd.training.results.evaluation import Evaluation
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,13 @@ class Judged(GenerationMetric):
     @property
     def name(self) -> str:
         return "judged"
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the win rate, which of a model against itself is a half."""
+        measure = Measure(metric="win_rate", name="win rate over the data", better="higher", numerator="score")
+        if self.against is None:
+            return (measure,)
+        return (dataclasses.replace(measure, name="win rate over", reference=self.against, at_reference=0.5),)
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Judge the answers.

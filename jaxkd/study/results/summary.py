@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxkd.evals.comparison import Comparison, compare
 from jaxkd.evals.headline import Headline
 from jaxkd.runtime import configs, metric_writer
 from jaxkd.runtime.storage.files import write_json
-from jaxkd.study.evaluate_stage import Evaluate
+from jaxkd.study.results.start import ShownAnswers, beside_start, evaluators_of, to_json
 from jaxkd.study.results.usage import Usage
 from jaxkd.study.study import Study, stage_folder
 from jaxkd.training.evaluator import Column
@@ -73,9 +74,15 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
         "peak_memory_gb": usage.peak_memory_gb(),
         "seed": study.seeds[0] if len(study.seeds) == 1 else list(study.seeds),
     }
+    beside = beside_start(study, workdir)
+    if beside is not None:
+        summary["against"] = to_json(beside.comparison)
     write_json(workdir / "summary.json", summary)
     if results:
         stages = [_stage_report(result, headline) for result in results]
+        if beside is not None:
+            stages = _with_answers(stages, beside.answers)
+        against = None if beside is None else beside.comparison
         report.write_report(
             workdir / "report.html",
             title=study.title,
@@ -85,9 +92,10 @@ def write_summary(study: Study, workdir: Path, *, command: str = "") -> dict[str
             stages=stages,
             comparisons=comparisons,
             command=command,
-            config_text=json.dumps(configs.encode(study), indent=1),
+            config_text=json.dumps(_fields(study), indent=1),
+            against=against,
         )
-        report.print_summary(stages, comparisons, headline=headline, file=sys.stdout)
+        report.print_summary(stages, comparisons, headline=headline, against=against, file=sys.stdout)
         sys.stdout.write(f"\n{workdir / 'summary.json'}\n{workdir / 'report.html'}\n")
     return summary
 
@@ -137,6 +145,27 @@ def _stage_report(result: _Result, headline: Headline) -> report.StageReport:
     )
 
 
+def _with_answers(stages: list[report.StageReport], answers: Mapping[str, ShownAnswers]) -> list[report.StageReport]:
+    """Mark the ends that answers share; where no model was sampled to be read, show generations."""
+    sampled = any(stage.samples for stage in stages)
+    return [
+        dataclasses.replace(
+            stage,
+            samples=stage.samples if sampled else answers[stage.name].samples,
+            shared_ends=answers[stage.name].shared_ends,
+        )
+        for stage in stages
+    ]
+
+
+def _fields(study: Study) -> dict[str, Any]:
+    """Encode a study; one without a start is shown as before there was that field."""
+    fields = configs.encode(study)
+    if study.against is None:
+        del fields["against"]
+    return fields
+
+
 def _method(recipe: Recipe) -> str:
     """Return the name of a method, with those that it combines or wraps in parentheses."""
     values = [getattr(recipe, field.name) for field in dataclasses.fields(recipe)]
@@ -147,7 +176,7 @@ def _method(recipe: Recipe) -> str:
 
 def _columns(stage: Stage, headline: Headline) -> tuple[Column, ...]:
     """Return the columns of a stage's evaluators, the headline's first, by the metrics' names in a report."""
-    evaluators = stage.evaluators if isinstance(stage, Train | Evaluate) else ()
+    evaluators = evaluators_of(stage)
     own = [one for evaluator in evaluators if evaluator.name == headline.measured_by for one in evaluator.columns()]
     others = [
         dataclasses.replace(one, metric=f"{evaluator.name}/{one.metric}")
