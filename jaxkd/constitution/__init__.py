@@ -3,6 +3,7 @@
 from jaxkd.constitution.code_critic import NO_FLAW as NO_FLAW
 from jaxkd.constitution.code_critic import CodeCritic as CodeCritic
 from jaxkd.constitution.code_critic import CodeJudge as CodeJudge
+from jaxkd.constitution.code_critic import Flawless as Flawless
 from jaxkd.constitution.code_critic import last_answer_flaws as last_answer_flaws
 from jaxkd.constitution.preference_labels import LabelStatistics as LabelStatistics
 from jaxkd.constitution.preference_labels import PairLabel as PairLabel

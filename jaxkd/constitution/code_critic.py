@@ -1,13 +1,14 @@
-"""A program as critic and as judge of Python functions: what it says of a function is true."""
+"""A program as critic, as judge and as filter of Python functions: what it says of a function is true."""
 
 import dataclasses
 from collections.abc import Sequence
 
-from jaxkd.data.examples import Messages
+from jaxkd.data.examples import Example, Messages, Source
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
 from jaxkd.data.text.standard_library import INSTRUCTION
 from jaxkd.evals.judges.chat import Chat, Received
 from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
+from jaxkd.typing import Split
 
 NO_FLAW = "There is no flaw."
 """Critique of a function without a flaw."""
@@ -78,6 +79,36 @@ class CodeCritic(Chat):
 
     def provenance(self) -> str:
         return "program that finds flaws of functions"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flawless(Source):
+    """Conversations of a source whose response is a function without a flaw, by `last_answer_flaws`.
+
+    A revision may be worse than the answer that it revises, and whoever can tell need not learn it.
+
+    Example:
+        >>> from jaxkd.data import Jsonl
+        >>> approved = Flawless(source=Jsonl(train="stage:clean"))
+    """
+
+    source: Source
+    """Source of the conversations."""
+
+    def examples(self, split: Split) -> list[Example]:
+        """Return the conversations of a split, in the source's order.
+
+        Raises:
+            ValueError: a conversation that does not ask for a function, or none without a flaw.
+        """
+        found = self.source.examples(split)
+        kept = [one for one in found if not last_answer_flaws((*one.messages, ("assistant", one.response)))]
+        if not kept:
+            raise ValueError(
+                f"one function at least must have no flaw, got none of {len(found)} in the {split} split. Write more "
+                "of them, or learn them as they are."
+            )
+        return kept
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,16 @@
 """A program that criticises and judges functions."""
 
+import dataclasses
 from typing import get_args
 
 import pytest
 
-from jaxkd.constitution import NO_FLAW, CodeCritic, CodeJudge, read_constitution
+from jaxkd.constitution import NO_FLAW, CodeCritic, CodeJudge, Flawless, read_constitution
+from jaxkd.data import Example
 from jaxkd.data.preferences.code_flaws import Flaw
 from jaxkd.data.text.standard_library import INSTRUCTION
 from jaxkd.evals.judges.pairwise import Question
+from tests.data.given import Given
 
 PROMPT = f'{INSTRUCTION}def double(x):\n    """Return twice x."""'
 GOOD, DEAD, BROKEN = "    return 2 * x", "    return 2 * x\n    x += 1", "    return 2 *"
@@ -41,6 +44,17 @@ def test_the_judge_prefers_fewer_flaws_in_either_order():
     pairs = [(GOOD, DEAD), (DEAD, GOOD), (DEAD, BROKEN), (GOOD, GOOD)]
     questions = [Question(prompt=PROMPT, first=first, second=second) for first, second in pairs]
     assert CodeJudge()(questions) == ["first", "second", "tie", "tie"]
+
+
+def test_functions_without_a_flaw_are_kept():
+    example = Example(key="good", group="g", messages=(("user", PROMPT),), response=GOOD)
+    revised = dataclasses.replace(
+        example, key="mended", messages=(*example.messages, ("assistant", BROKEN), ("user", "Mend it."))
+    )
+    spoilt = dataclasses.replace(revised, key="spoilt", response=DEAD)
+    assert Flawless(source=Given(found=(example, spoilt, revised))).examples("train") == [example, revised]
+    with pytest.raises(ValueError, match="one function at least must have no flaw, got none of 1 in the train split"):
+        Flawless(source=Given(found=(spoilt,))).examples("train")
 
 
 def test_each_principle_is_a_kind_of_flaw():
