@@ -49,8 +49,7 @@ from jaxkd.data import (
     Source,
     StandardLibrary,
 )
-from jaxkd.evals import BitsPerByte, CodeCheck, Generations, Health, Refusals
-from jaxkd.evals.judges import Chat, Judge, ScoringJudge
+from jaxkd.evals import BitsPerByte, Chat, CodeCheck, Generations, Health, Judge, Refusals, ScoringJudge
 from jaxkd.models import Pretrained
 from jaxkd.recipes.dpo import DPO
 from jaxkd.recipes.sft import SFT
