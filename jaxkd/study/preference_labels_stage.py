@@ -13,6 +13,7 @@ import jax
 from jaxkd.constitution.preference_labels import (
     PairLabel,
     both_orders,
+    clamped,
     comparison_principle,
     label,
     label_statistics,
@@ -74,6 +75,9 @@ class PreferenceLabels(Stage):
     margin: float = 0.0
     """Distance of a probability from 0.5, in [0, 0.5], below which a pair is dropped.  One of 0.5 is always: it has no
     better draw."""
+    clamp: float | None = None
+    """Bound of the probabilities that are written, which are clipped to [clamp, 1 - clamp], in (0, 0.5): 0.4 is that of
+    Bai et al. for overconfident labels.  None: not clipped."""
     split: Split = "train"
     """Split of the draws."""
     sample_seed: int = 0
@@ -81,11 +85,13 @@ class PreferenceLabels(Stage):
     rows: int = 128
     """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
-    """Number of devices along each axis of the mesh of a judge that is a checkpoint.  Default: rows are split over all."""
+    """Number of devices along each axis of the mesh of a judging model.  Default: rows are split over all devices."""
 
     def validate(self) -> None:
         if not 0 <= self.margin <= 0.5:
             raise ValueError(f"margin must be in [0, 0.5], got {self.margin}. It is a distance of probabilities.")
+        if self.clamp is not None and not 0 < self.clamp < 0.5:
+            raise ValueError(f"clamp must be in (0, 0.5), or None to clip no probability, got {self.clamp}.")
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         comparison_principle(self.constitution, seed=self.sample_seed, key="")
@@ -106,9 +112,10 @@ class PreferenceLabels(Stage):
                 contents, a constitution's among them.
         """
         del seed
-        # Until the pairs are written, another margin needs no other verdicts.
-        unbound = {"label"} if (folder / f"{self.split}.jsonl").exists() else {"label", "margin"}
-        with stage_folder.claimed(folder, self, work=(VERDICTS, f"{self.split}.jsonl"), may_differ=frozenset(unbound)):
+        learnt = folder / f"{self.split}.jsonl"
+        # Until the pairs are written, another margin or clamp needs no other verdicts.
+        may_differ = frozenset({"label"} if learnt.exists() else {"label", "margin", "clamp"})
+        with stage_folder.claimed(folder, self, work=(VERDICTS, learnt.name), may_differ=may_differ):
             self._run(folder, stages)
 
     def _run(self, folder: Path, stages: Mapping[str, Path]) -> None:
@@ -235,6 +242,8 @@ def _same(first: str, second: str) -> LabelReason | None:
 def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
     """Append the verdicts that the file lacks."""
     done = _done(pairs, path)
+    if not pairs:
+        return
     with progress(len(pairs), stage.name, start=done) as bar:
         for start in range(done, len(pairs), stage.rows):
             batch = pairs[start : start + stage.rows]
@@ -245,8 +254,7 @@ def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
                     readable(pair.first), pair.first.response, pair.second.response, principle=pair.text
                 )
             ]
-            found = stage.judge.probabilities(questions)
-            _check(found, len(questions), stage.judge)
+            found = _checked(stage.judge.probabilities(questions), len(questions), stage.judge)
             rows = [
                 pair.row() | {"probabilities": [first, second]}
                 for pair, first, second in zip(batch, found[::2], found[1::2], strict=True)
@@ -255,7 +263,12 @@ def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
             bar.update(start + len(batch))
 
 
-def _check(found: Sequence[float | None], count: int, judge: Judge) -> None:
+def _checked(found: Sequence[float | None], count: int, judge: Judge) -> list[float | None]:
+    """Return a judge's probabilities as Python's numbers, which JSON has.
+
+    Raises:
+        ValueError: another number of them than of questions, or something else than probabilities.
+    """
     if len(found) != count:
         raise ValueError(
             f"{type(judge).__name__} must return one probability per question, got {len(found)} for {count}."
@@ -265,6 +278,7 @@ def _check(found: Sequence[float | None], count: int, judge: Judge) -> None:
         raise ValueError(
             f"{type(judge).__name__} must return probabilities in [0, 1], or None without a verdict, got {wrong[0]}."
         )
+    return [None if one is None else float(one) for one in found]
 
 
 def _done(pairs: Sequence[_Pair], path: Path) -> int:
@@ -322,7 +336,7 @@ def _row(pair: _Pair, found: PairLabel, stage: PreferenceLabels) -> dict[str, An
         "prompt": _messages(pair.first.messages),
         "chosen": _messages((("assistant", chosen.response),)),
         "rejected": _messages((("assistant", rejected.response),)),
-        "pref_prob": (found.swapped if swapped else found).probability,
+        "pref_prob": clamped((found.swapped if swapped else found).probability, stage.clamp),
         "order_disagreement": found.order_disagreement,
         "principle": pair.principle,
         "judge": stage.judge.provenance(),
@@ -359,6 +373,7 @@ def _report(
         "judge": stage.judge.provenance(),
         "constitution": stage.constitution,
         "margin": stage.margin,
+        "clamp": stage.clamp,
         "seed": stage.sample_seed,
     }
 
@@ -368,11 +383,13 @@ def _of_readings(report: Mapping[str, Any]) -> str:
     found = report["judged"]
     if found is None:
         return ""
-    return (
-        f"Of {2 * found['pairs']} readings by {report['judge']}, {found['no_verdict_share']:.1%} have no verdict, the "
-        f"others a mean probability of {found['first_share']:.2f} for the answer read first; both orders agree on "
-        f"{found['consistent']:.1%} of {found['both_orders']} pairs, position bias {found['position_bias']:+.2f}. "
-    )
+    told = [f"{found['no_verdict_share']:.1%} have no verdict"]
+    if found["verdicts"]:
+        told.append(f"the others a mean probability of {found['first_share']:.2f} for the answer read first")
+    if found["both_orders"]:
+        told.append(f"both orders agree on {found['consistent']:.1%} of {found['both_orders']} pairs")
+        told.append(f"position bias {found['position_bias']:+.2f}")
+    return f"Of {2 * found['pairs']} readings by {report['judge']}, {', '.join(told)}. "
 
 
 def _messages(messages: Messages) -> list[dict[str, str]]:

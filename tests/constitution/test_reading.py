@@ -152,7 +152,11 @@ def changed(number, **fields):
         ),
         (YAML.replace("demos", "demo"), "m.yaml", "a constitution must have the fields name, .* alone, got demo"),
         ("principles: {a: b}", "m.yaml", r"principles must be a list, got an object with the fields \['a'\]"),
-        ("preferences: [{id: a}]", "m.yaml", r"preferences\[0\] must have the fields id, text, and may have weight, got an object"),
+        (
+            "preferences: [{id: a}]",
+            "m.yaml",
+            r"preferences\[0\] must have the fields id, text, and may have weight, got an object",
+        ),
         ("preferences: []", "m.yaml", "constitution 'm' must have at least one principle, got none"),
     ],
 )
