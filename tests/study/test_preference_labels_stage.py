@@ -27,16 +27,12 @@ class ByQuality(Judge):
     """A judge of answers that end in a number: its logit is their difference and a bias towards the first."""
 
     bias: float = 0.0
-    calls: int | None = None
-    """Number of calls after which it is interrupted."""
 
     def __call__(self, questions):
         raise NotImplementedError
 
     def probabilities(self, questions):
         ASKED.append(list(questions))
-        if len(ASKED) == self.calls:
-            raise KeyboardInterrupt
         return [self.probability(*(text.split()[-1] for text in (one.first, one.second))) for one in questions]
 
     def probability(self, first, second):
@@ -107,7 +103,7 @@ def lines(path):
 
 def expected(first, second, bias=0.7):
     judge = ByQuality(bias=bias)
-    return label((judge.probability(first, second), judge.probability(second, first)))
+    return label((float(judge.probability(first, second)), float(judge.probability(second, first))))
 
 
 def test_the_more_probable_draw_is_chosen_with_its_probability_and_what_it_came_from(stage, tmp_path):
@@ -124,7 +120,7 @@ def test_the_more_probable_draw_is_chosen_with_its_probability_and_what_it_came_
         assert pair.probability > 0.5
         np.testing.assert_allclose(row["order_disagreement"], found.order_disagreement, rtol=1e-12)
         assert row["principle"] == comparison_principle("eight-principles", seed=0, key=row["key"]).id
-        assert row["judge"] == "ByQuality(bias=0.7, calls=None)"
+        assert row["judge"] == "ByQuality(bias=0.7)"
         assert row["seed"] == 0
 
 
@@ -168,7 +164,7 @@ def test_dropped_pairs_have_their_reasons_and_the_report_counts_them(stage, tmp_
     assert judged["no_verdict_share"] == 0.25
     assert sum(report["principles"].values()) == 2
     assert (report["judge"], report["constitution"], report["margin"], report["seed"]) == (
-        "ByQuality(bias=0.7, calls=None)",
+        "ByQuality(bias=0.7)",
         "eight-principles",
         0.2,
         0,
@@ -329,12 +325,14 @@ def test_a_judge_that_returns_something_else_is_refused(stage, tmp_path, found, 
 def test_draws_to_other_prompts_or_of_one_key_are_refused(stage, tmp_path):
     other = write(tmp_path / "other.jsonl", ["is 1"], prefix="q")
     with pytest.raises(
-        ValueError, match=r"first and second must have draws to the same prompts .* got 6 and 1 without"
+        ValueError, match=r"first and second must have answers to the same prompts .* got 6 and 1 without"
     ):
         dataclasses.replace(stage, second=other).run(tmp_path / "out", seed=0, stages={})
     # The same key, another prompt.
     other = write(tmp_path / "other.jsonl", ["is 1"], prompt="he {}")
-    with pytest.raises(ValueError, match="under the same keys, got 6 and 1 without one in common, such as 'p0'"):
+    with pytest.raises(
+        ValueError, match="under the same keys, got 6 and 1 without one in common. The first key is 'p0'"
+    ):
         dataclasses.replace(stage, second=other).run(tmp_path / "out", seed=0, stages={})
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -342,7 +340,7 @@ def test_draws_to_other_prompts_or_of_one_key_are_refused(stage, tmp_path):
         def examples(self, split):
             return super().examples(split) * 2
 
-    with pytest.raises(ValueError, match="first must have one draw to each key, got several to 'p0'"):
+    with pytest.raises(ValueError, match="first must have one answer to each key, got several to 'p0'"):
         dataclasses.replace(stage, first=Twice(train=stage.first.train, responses="optional")).run(
             tmp_path / "out", seed=0, stages={}
         )
@@ -386,7 +384,7 @@ def test_it_says_what_it_is(stage):
     stage.validate()
     assert configs.decode(configs.encode(stage)) == stage
     assert configs.encode(stage)["type"] == "jaxkd.study:PreferenceLabels"
-    assert stage.provenance() == "labels: ByQuality(bias=0.7, calls=None)"
+    assert stage.provenance() == "labels: ByQuality(bias=0.7)"
     assert stage.plan().description == "PreferenceLabels"
 
 
