@@ -80,7 +80,8 @@ class PreferenceLabels(Stage):
     sample_seed: int = 0
     """Seed of the principles that are drawn."""
     rows: int = 128
-    """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch."""
+    """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch.  A judging
+    checkpoint is loaded once a batch."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
     """Number of devices along each axis of the mesh of a judging model.  Default: rows are split over all devices."""
 
@@ -236,12 +237,13 @@ def _write(stage: PreferenceLabels, pairs: Sequence[AnswerPair], unjudged: Seque
     Raises:
         ValueError: no pair with a verdict for one of its draws.
     """
+    judge = stage.judge.provenance()
     readings = [(first, second) for first, second in (row["probabilities"] for row in whole_rows(folder / VERDICTS))]
     kept, dropped = [], [_dropped(pair) for pair in unjudged]
     for pair, reading in zip(pairs, readings, strict=True):
         found = label(reading)
         if found is not None and found.decided(stage.margin):
-            kept.append(_row(pair, found, stage))
+            kept.append(_row(pair, found, clamp=stage.clamp) | {"judge": judge, "seed": stage.sample_seed})
         else:
             without = DroppedPair(
                 first=pair.first, second=pair.second, reason="no_verdict" if found is None else "undecided"
@@ -264,7 +266,7 @@ def _write(stage: PreferenceLabels, pairs: Sequence[AnswerPair], unjudged: Seque
     write_text(folder / f"{stage.split}.jsonl", "".join(map(_line, kept)))
 
 
-def _row(pair: AnswerPair, found: PairLabel, stage: PreferenceLabels) -> dict[str, Any]:
+def _row(pair: AnswerPair, found: PairLabel, *, clamp: float | None) -> dict[str, Any]:
     """Return the row of a labelled pair, as `PreferenceJsonl` reads it."""
     swapped = found.probability < 0.5
     chosen, rejected = (pair.second, pair.first) if swapped else (pair.first, pair.second)
@@ -273,11 +275,9 @@ def _row(pair: AnswerPair, found: PairLabel, stage: PreferenceLabels) -> dict[st
         "prompt": _messages(pair.first.messages),
         "chosen": _messages((("assistant", chosen.response),)),
         "rejected": _messages((("assistant", rejected.response),)),
-        "pref_prob": clamped((found.swapped if swapped else found).probability, stage.clamp),
+        "pref_prob": clamped((found.swapped if swapped else found).probability, clamp),
         "order_disagreement": found.order_disagreement,
         "principle": pair.principle.id,
-        "judge": stage.judge.provenance(),
-        "seed": stage.sample_seed,
     }
 
 

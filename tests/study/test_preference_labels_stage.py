@@ -16,7 +16,7 @@ from jaxkd.evals import Chat, Judge, ModelJudge, ScoringJudge
 from jaxkd.models import Pretrained
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
-from jaxkd.study import PreferenceLabels, run_study
+from jaxkd.study import PreferenceLabels, preference_labels_stage, run_study
 from tests.tiny_runs import weights_by_numpy
 
 FILES = ("verdicts.jsonl", "dropped.jsonl", "labels.json", "train.jsonl")
@@ -240,6 +240,31 @@ def test_an_interrupted_stage_asks_for_the_rest_and_writes_the_same_bytes(stage,
     ASKED.clear()
     stage.run(tmp_path / "parts", seed=0, stages={})
     assert [len(call) for call in ASKED] == [4]
+    for name in FILES:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("last", FILES[1:])
+def test_an_interrupted_writing_leaves_no_pairs_and_is_repeated(stage, tmp_path, monkeypatch, last):
+    stage.run(tmp_path / "whole", seed=0, stages={})
+
+    def interrupted(write):
+        def until_last(path, content):
+            if path.name == last:
+                raise KeyboardInterrupt
+            write(path, content)
+
+        return until_last
+
+    with monkeypatch.context() as patched:
+        for name in ("write_text", "write_json"):
+            patched.setattr(preference_labels_stage, name, interrupted(getattr(preference_labels_stage, name)))
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(tmp_path / "parts", seed=0, stages={})
+    assert not (tmp_path / "parts/train.jsonl").exists()
+    ASKED.clear()
+    stage.run(tmp_path / "parts", seed=0, stages={})
+    assert ASKED == []
     for name in FILES:
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
