@@ -75,6 +75,8 @@ class LabelStatistics:
     """Number of pairs."""
     verdicts: int
     """Number of readings with a verdict, of two a pair."""
+    no_verdict_share: float
+    """Share of the readings without one, as replies that name no letter."""
     first_share: float
     """Mean probability of the answer shown first over these: 0.5 is fair, 1 is a judge that always says (A)."""
     both_orders: int
@@ -85,11 +87,6 @@ class LabelStatistics:
     """Mean distance between both orders, in [0, 1]."""
     consistent: float
     """Share of the pairs on which both orders prefer the same answer."""
-
-    @property
-    def no_verdict_share(self) -> float:
-        """Share of the readings without a verdict, as replies that name no letter."""
-        return 1 - self.verdicts / (2 * self.pairs)
 
 
 def comparison_principle(constitution: str, *, seed: int, key: str) -> PreferencePrinciple:
@@ -159,6 +156,29 @@ def label(readings: tuple[float | None, float | None]) -> PairLabel | None:
     return None if first is None or second is None else PairLabel(first_shown_first=first, second_shown_first=second)
 
 
+def clamped(probability: float, clamp: float | None) -> float:
+    """Return min(max(p, clamp), 1 - clamp): a label that is at most so sure.
+
+    The mean of both orders is clamped, not each of them: with a bias beyond the clamp both would be clipped to the same
+    side, and every mean would be 0.5.
+
+    Args:
+        probability: probability p in [0, 1].
+        clamp: smallest probability, in [0, 0.5); None clips nothing.
+
+    Returns:
+        The probability, in [clamp, 1 - clamp].
+
+    Source: Bai et al., Constitutional AI, arXiv 2212.08073, section 4.1, with a clamp of 0.4 for labels after a chain
+    of thought, which are overconfident.  Deviation: none.
+
+    Example:
+        >>> clamped(0.95, 0.4), clamped(0.55, 0.4), clamped(0.95, None)
+        (0.6, 0.55, 0.95)
+    """
+    return probability if clamp is None else min(max(probability, clamp), 1 - clamp)
+
+
 def label_statistics(readings: Sequence[tuple[float | None, float | None]]) -> LabelStatistics:
     """Summarise a judge's probabilities of the answers shown first, two a pair, in the order of `both_orders`.
 
@@ -186,6 +206,7 @@ def label_statistics(readings: Sequence[tuple[float | None, float | None]]) -> L
     return LabelStatistics(
         pairs=len(readings),
         verdicts=len(known),
+        no_verdict_share=1 - len(known) / (2 * len(readings)),
         first_share=_mean(known),
         both_orders=len(labels),
         position_bias=_mean([one.position_bias for one in labels]),
@@ -196,7 +217,7 @@ def label_statistics(readings: Sequence[tuple[float | None, float | None]]) -> L
 
 def _side(probability: float) -> int:
     """Return 1 above 0.5, -1 below, and 0 at it."""
-    return (probability > 0.5) - (probability < 0.5)
+    return int(probability > 0.5) - int(probability < 0.5)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -75,8 +75,8 @@ def decode(value: Any) -> Any:
         return value
     if value.keys() == {_NUMBER}:
         return float(value[_NUMBER])
-    stored_name = value.get("type", "")
-    name: str = _RENAMED.get(stored_name, stored_name)
+    name = str(value.get("type", ""))
+    name = _RENAMED.get(name, name)
     module, _, qualname = name.partition(":")
     try:
         kind = getattr(importlib.import_module(module or "jaxkd"), qualname or "")

@@ -6,19 +6,21 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import jax
 
+from jaxkd.constitution.answer_pairs import AnswerPair, DroppedPair, LabelReason, join_answers
 from jaxkd.constitution.preference_labels import (
     PairLabel,
     both_orders,
+    clamped,
     comparison_principle,
     label,
     label_statistics,
 )
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located
-from jaxkd.data.examples import Example, Messages, Source
+from jaxkd.data.examples import Messages, Source
 from jaxkd.data.text.halves import require_disjoint_prompts
 from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.samples import readable
@@ -40,10 +42,6 @@ VERDICTS = "verdicts.jsonl"
 
 REPORT = "labels.json"
 """File of the counts, of the judge's position bias and of the agreement of both orders."""
-
-LabelReason: TypeAlias = Literal["unpaired", "empty", "equal", "no_verdict", "undecided"]
-"""Reason to drop a pair: its prompt has one draw only, a draw is empty, both are equal, an order has no verdict, or the
-probability is 0.5 or within the margin of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,18 +72,24 @@ class PreferenceLabels(Stage):
     margin: float = 0.0
     """Distance of a probability from 0.5, in [0, 0.5], below which a pair is dropped.  One of 0.5 is always: it has no
     better draw."""
+    clamp: float | None = None
+    """Bound of the probabilities that are written, which are clipped to [clamp, 1 - clamp], in (0, 0.5): 0.4 is that of
+    Bai et al. for overconfident labels.  None: not clipped."""
     split: Split = "train"
     """Split of the draws."""
     sample_seed: int = 0
     """Seed of the principles that are drawn."""
     rows: int = 128
-    """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch."""
+    """Number of pairs that are judged at a time; an interrupted stage resumes after the last complete batch.  A judging
+    checkpoint is loaded once a batch."""
     mesh: meshes.MeshShape = dataclasses.field(default_factory=meshes.MeshShape)
-    """Number of devices along each axis of the mesh of a judge that is a checkpoint.  Default: rows are split over all."""
+    """Number of devices along each axis of the mesh of a judging model.  Default: rows are split over all devices."""
 
     def validate(self) -> None:
         if not 0 <= self.margin <= 0.5:
             raise ValueError(f"margin must be in [0, 0.5], got {self.margin}. It is a distance of probabilities.")
+        if self.clamp is not None and not 0 < self.clamp < 0.5:
+            raise ValueError(f"clamp must be in (0, 0.5), or None to clip no probability, got {self.clamp}.")
         if self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}.")
         comparison_principle(self.constitution, seed=self.sample_seed, key="")
@@ -106,9 +110,10 @@ class PreferenceLabels(Stage):
                 contents, a constitution's among them.
         """
         del seed
-        # Until the pairs are written, another margin needs no other verdicts.
-        unbound = {"label"} if (folder / f"{self.split}.jsonl").exists() else {"label", "margin"}
-        with stage_folder.claimed(folder, self, work=(VERDICTS, f"{self.split}.jsonl"), may_differ=frozenset(unbound)):
+        learnt = folder / f"{self.split}.jsonl"
+        # Until the pairs are written, another margin or clamp needs no other verdicts.
+        may_differ = frozenset({"label"} if learnt.exists() else {"label", "margin", "clamp"})
+        with stage_folder.claimed(folder, self, work=(VERDICTS, learnt.name), may_differ=may_differ):
             self._run(folder, stages)
 
     def _run(self, folder: Path, stages: Mapping[str, Path]) -> None:
@@ -117,36 +122,14 @@ class PreferenceLabels(Stage):
         if (folder / f"{self.split}.jsonl").exists():
             _log.info("%s is finished: nothing to do", folder)
             return
-        draws = _joined(resolved)
+        first, second = (source.examples(self.split) for source in (resolved.first, resolved.second))
+        pairs, dropped = join_answers(first, second, constitution=self.constitution, seed=self.sample_seed)
+        if resolved.learnt is not None:
+            learnt = resolved.learnt.examples(self.split)
+            require_disjoint_prompts([pair.first for pair in pairs], learnt, name="first", other="learnt")
         with jax.set_mesh(meshes.make(self.mesh)):
-            _judge(resolved, draws.pairs, verdicts)
-        _write(resolved, draws, folder)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Pair:
-    """Two draws to a prompt, and the principle by which they are compared."""
-
-    first: Example
-    second: Example
-    principle: str
-    """Id of the principle."""
-    text: str
-    """Its question."""
-
-    def row(self) -> dict[str, Any]:
-        """Return what identifies the pair in a file."""
-        return {"key": self.first.key, "principle": self.principle}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Draws:
-    """Draws of both sources."""
-
-    pairs: list[_Pair]
-    """Pairs to judge, in the order of the first source."""
-    dropped: list[dict[str, Any]]
-    """Rows of the others, with their reasons."""
+            _judge(resolved, pairs, verdicts)
+        _write(resolved, pairs, dropped, folder)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,53 +171,11 @@ def _keep_inputs(stage: PreferenceLabels, folder: Path) -> None:
         inputs.store(folder, used)
 
 
-def _joined(stage: PreferenceLabels) -> _Draws:
-    """Join the draws of both sources by key and prompt.
-
-    Raises:
-        ValueError: two draws of one key in a source, no prompt with two draws, or one that is learnt too.
-    """
-    firsts, seconds = (_by_prompt(stage, name) for name in ("first", "second"))
-    if firsts.keys().isdisjoint(seconds):
-        raise ValueError(
-            f"first and second must have draws to the same prompts under the same keys, got {len(firsts)} and "
-            f'{len(seconds)} without one in common, such as {next(iter(firsts))[0]!r}. Give the rows a "key".'
-        )
-    if stage.learnt is not None:
-        found = [example for place, example in firsts.items() if place in seconds]
-        require_disjoint_prompts(found, stage.learnt.examples(stage.split), name="first", other="learnt")
-    pairs, dropped = [], []
-    for place, first in firsts.items():
-        second = seconds.get(place)
-        if second is None:
-            dropped.append(_dropped("unpaired", first, None))
-        elif (reason := _same(first.response.strip(), second.response.strip())) is not None:
-            dropped.append(_dropped(reason, first, second))
-        else:
-            principle = comparison_principle(stage.constitution, seed=stage.sample_seed, key=first.key)
-            pairs.append(_Pair(first=first, second=second, principle=principle.id, text=principle.text))
-    dropped += [_dropped("unpaired", None, second) for place, second in seconds.items() if place not in firsts]
-    return _Draws(pairs=pairs, dropped=dropped)
-
-
-def _by_prompt(stage: PreferenceLabels, name: Literal["first", "second"]) -> dict[tuple[str, Any], Example]:
-    examples: list[Example] = getattr(stage, name).examples(stage.split)
-    repeated = [key for key, count in Counter(example.key for example in examples).items() if count > 1]
-    if repeated:
-        raise ValueError(
-            f"{name} must have one draw to each key, got several to {repeated[0]!r}. Take a source for each draw."
-        )
-    return {(example.key, example.messages): example for example in examples}
-
-
-def _same(first: str, second: str) -> LabelReason | None:
-    """Return the reason for which two texts are not compared; None if they are."""
-    return "equal" if first == second != "" else "empty" if "" in (first, second) else None
-
-
-def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
+def _judge(stage: PreferenceLabels, pairs: Sequence[AnswerPair], path: Path) -> None:
     """Append the verdicts that the file lacks."""
     done = _done(pairs, path)
+    if not pairs:
+        return
     with progress(len(pairs), stage.name, start=done) as bar:
         for start in range(done, len(pairs), stage.rows):
             batch = pairs[start : start + stage.rows]
@@ -242,20 +183,24 @@ def _judge(stage: PreferenceLabels, pairs: Sequence[_Pair], path: Path) -> None:
                 question
                 for pair in batch
                 for question in both_orders(
-                    readable(pair.first), pair.first.response, pair.second.response, principle=pair.text
+                    readable(pair.first), pair.first.response, pair.second.response, principle=pair.principle.text
                 )
             ]
-            found = stage.judge.probabilities(questions)
-            _check(found, len(questions), stage.judge)
+            found = _checked(stage.judge.probabilities(questions), len(questions), stage.judge)
             rows = [
-                pair.row() | {"probabilities": [first, second]}
+                _named(pair) | {"probabilities": [first, second]}
                 for pair, first, second in zip(batch, found[::2], found[1::2], strict=True)
             ]
             append(path, "".join(map(_line, rows)))
             bar.update(start + len(batch))
 
 
-def _check(found: Sequence[float | None], count: int, judge: Judge) -> None:
+def _checked(found: Sequence[float | None], count: int, judge: Judge) -> list[float | None]:
+    """Return a judge's probabilities as Python's numbers, which JSON has.
+
+    Raises:
+        ValueError: another number of them than of questions, or something else than probabilities.
+    """
     if len(found) != count:
         raise ValueError(
             f"{type(judge).__name__} must return one probability per question, got {len(found)} for {count}."
@@ -265,12 +210,18 @@ def _check(found: Sequence[float | None], count: int, judge: Judge) -> None:
         raise ValueError(
             f"{type(judge).__name__} must return probabilities in [0, 1], or None without a verdict, got {wrong[0]}."
         )
+    return [None if one is None else float(one) for one in found]
 
 
-def _done(pairs: Sequence[_Pair], path: Path) -> int:
+def _named(pair: AnswerPair) -> dict[str, Any]:
+    """Return what a verdict is about."""
+    return {"key": pair.first.key, "principle": pair.principle.id}
+
+
+def _done(pairs: Sequence[AnswerPair], path: Path) -> int:
     """Return the number of verdicts in the file, which must be on the first pairs."""
     rows = [{name: row.get(name) for name in ("key", "principle")} for row in whole_rows(path)]
-    expected = [pair.row() for pair in pairs[: len(rows)]]
+    expected = [_named(pair) for pair in pairs[: len(rows)]]
     if rows != expected:
         place = next((at for at, (row, one) in enumerate(zip(rows, expected, strict=False)) if row != one), len(pairs))
         raise ValueError(
@@ -280,22 +231,24 @@ def _done(pairs: Sequence[_Pair], path: Path) -> int:
     return len(rows)
 
 
-def _write(stage: PreferenceLabels, draws: _Draws, folder: Path) -> None:
+def _write(stage: PreferenceLabels, pairs: Sequence[AnswerPair], unjudged: Sequence[DroppedPair], folder: Path) -> None:
     """Write the dropped pairs, the report and the pairs to learn from, the last of them last.
 
     Raises:
         ValueError: no pair with a verdict for one of its draws.
     """
+    judge = stage.judge.provenance()
     readings = [(first, second) for first, second in (row["probabilities"] for row in whole_rows(folder / VERDICTS))]
-    kept, dropped = [], list(draws.dropped)
-    for pair, reading in zip(draws.pairs, readings, strict=True):
+    kept, dropped = [], [_dropped(pair) for pair in unjudged]
+    for pair, reading in zip(pairs, readings, strict=True):
         found = label(reading)
         if found is not None and found.decided(stage.margin):
-            kept.append(_row(pair, found, stage))
+            kept.append(_row(pair, found, clamp=stage.clamp) | {"judge": judge, "seed": stage.sample_seed})
         else:
-            reason: LabelReason = "no_verdict" if found is None else "undecided"
-            facts = {"principle": pair.principle, "probabilities": reading}
-            dropped.append(_dropped(reason, pair.first, pair.second) | facts)
+            without = DroppedPair(
+                first=pair.first, second=pair.second, reason="no_verdict" if found is None else "undecided"
+            )
+            dropped.append(_dropped(without) | {"principle": pair.principle.id, "probabilities": reading})
     report = _report(stage, kept, dropped, readings)
     write_text(folder / DROPPED, "".join(map(_line, dropped)))
     write_json(folder / REPORT, report)
@@ -313,7 +266,7 @@ def _write(stage: PreferenceLabels, draws: _Draws, folder: Path) -> None:
     write_text(folder / f"{stage.split}.jsonl", "".join(map(_line, kept)))
 
 
-def _row(pair: _Pair, found: PairLabel, stage: PreferenceLabels) -> dict[str, Any]:
+def _row(pair: AnswerPair, found: PairLabel, *, clamp: float | None) -> dict[str, Any]:
     """Return the row of a labelled pair, as `PreferenceJsonl` reads it."""
     swapped = found.probability < 0.5
     chosen, rejected = (pair.second, pair.first) if swapped else (pair.first, pair.second)
@@ -322,23 +275,21 @@ def _row(pair: _Pair, found: PairLabel, stage: PreferenceLabels) -> dict[str, An
         "prompt": _messages(pair.first.messages),
         "chosen": _messages((("assistant", chosen.response),)),
         "rejected": _messages((("assistant", rejected.response),)),
-        "pref_prob": (found.swapped if swapped else found).probability,
+        "pref_prob": clamped((found.swapped if swapped else found).probability, clamp),
         "order_disagreement": found.order_disagreement,
-        "principle": pair.principle,
-        "judge": stage.judge.provenance(),
-        "seed": stage.sample_seed,
+        "principle": pair.principle.id,
     }
 
 
-def _dropped(reason: LabelReason, first: Example | None, second: Example | None) -> dict[str, Any]:
-    """Return the row of a pair that is dropped, with both draws where there are two."""
-    example = first or second
+def _dropped(pair: DroppedPair) -> dict[str, Any]:
+    """Return the row of a pair that is dropped."""
+    example = pair.first or pair.second
     return {
         "key": example and example.key,
         "prompt": _messages(example.messages if example else ()),
-        "first": first and first.response,
-        "second": second and second.response,
-        "reason": reason,
+        "first": pair.first and pair.first.response,
+        "second": pair.second and pair.second.response,
+        "reason": pair.reason,
     }
 
 
@@ -359,6 +310,7 @@ def _report(
         "judge": stage.judge.provenance(),
         "constitution": stage.constitution,
         "margin": stage.margin,
+        "clamp": stage.clamp,
         "seed": stage.sample_seed,
     }
 
@@ -368,11 +320,13 @@ def _of_readings(report: Mapping[str, Any]) -> str:
     found = report["judged"]
     if found is None:
         return ""
-    return (
-        f"Of {2 * found['pairs']} readings by {report['judge']}, {found['no_verdict_share']:.1%} have no verdict, the "
-        f"others a mean probability of {found['first_share']:.2f} for the answer read first; both orders agree on "
-        f"{found['consistent']:.1%} of {found['both_orders']} pairs, position bias {found['position_bias']:+.2f}. "
-    )
+    told = [f"{found['no_verdict_share']:.1%} have no verdict"]
+    if found["verdicts"]:
+        told.append(f"the others a mean probability of {found['first_share']:.2f} for the answer read first")
+    if found["both_orders"]:
+        told.append(f"both orders agree on {found['consistent']:.1%} of {found['both_orders']} pairs")
+        told.append(f"position bias {found['position_bias']:+.2f}")
+    return f"Of {2 * found['pairs']} readings by {report['judge']}, {', '.join(told)}. "
 
 
 def _messages(messages: Messages) -> list[dict[str, str]]:

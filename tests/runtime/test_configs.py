@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxkd.evals import ScoringJudge
+from jaxkd.models import Pretrained
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.train import load_study
@@ -68,3 +70,10 @@ def test_a_file_that_is_no_config_is_named(tmp_path, content, message):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match=rf"{tmp_path / 'config.json'}:? {message}"):
         configs.load(tmp_path / "config.json")
+
+
+def test_a_class_that_was_renamed_is_found_by_its_older_name(tmp_path):
+    now = ScoringJudge(model=Pretrained(path=str(tmp_path)), template="plain")
+    older = configs.encode(now) | {"type": "jaxkd.evals:LikelihoodJudge"}
+    assert configs.decode(older) == now
+    assert configs.encode(now)["type"] == "jaxkd.evals:ScoringJudge"

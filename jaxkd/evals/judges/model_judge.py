@@ -116,9 +116,6 @@ class ScoringJudge(Judge):
     which only that of the letter differs, and if none of them also holds characters of the text before: then both are
     products over the same events but for the letter.  Another tokenizer is rejected.
 
-    Raises:
-        ValueError: a clamp outside (0, 0.5).
-
     Source: Bai et al., Constitutional AI, arXiv 2212.08073, section 4.1.  Deviation: the prompt, which quotes the
     answers line by line, is ours.
     """
@@ -127,20 +124,10 @@ class ScoringJudge(Judge):
     """Model that is prompted, on the ambient mesh."""
     template: Template = "chat"
     """Rendering of the prompt."""
-    clamp: float | None = None
-    """Bound of the probabilities, which are clipped to [clamp, 1 - clamp], in (0, 0.5): 0.4 is that of Bai et al. for
-    labels after a chain of thought, which are overconfident.  None: not clipped."""
-
-    def __post_init__(self) -> None:
-        if self.clamp is not None and not 0 < self.clamp < 0.5:
-            raise ValueError(f"clamp must be in (0, 0.5), or None to clip no probability, got {self.clamp}.")
 
     def __call__(self, questions: Sequence[Question]) -> list[Verdict]:
         """Score both letters after each prompt; exceptions as in `probabilities`."""
-        return [
-            "tie" if probability == 0.5 else "first" if probability > 0.5 else "second"
-            for probability in self._first(questions)
-        ]
+        return ["tie" if margin == 0 else "first" if margin > 0 else "second" for margin in self._margins(questions)]
 
     def probabilities(self, questions: Sequence[Question]) -> list[float | None]:
         """Return the probability of each first answer, from the scores of both letters after its prompt.
@@ -149,20 +136,20 @@ class ScoringJudge(Judge):
             ValueError: a question that exceeds the model's positions, or a tokenizer that does not keep the letters
                 apart.
         """
-        return [*self._first(questions)]
+        return [_sigmoid(margin) for margin in self._margins(questions)]
 
     def provenance(self) -> str:
-        clamped = "" if self.clamp is None else f", clamped to [{self.clamp:g}, {1 - self.clamp:g}]"
         return (
             f"log-probabilities of (A) and (B) (prompt {_hash(_PROMPT + _LEAD)}) of {self.model.provenance()}, "
-            f"{self.template} template{clamped}"
+            f"{self.template} template"
         )
 
-    def _first(self, questions: Sequence[Question]) -> list[float]:
+    def _margins(self, questions: Sequence[Question]) -> list[float]:
+        """Return the log-probability of (A) minus that of (B) for each question."""
         if not questions:
             return []
         tokenizer = self.model.tokenizer()
-        lead, options = scored_tokens(tokenizer)
+        lead, options = _scored_tokens(tokenizer)
         contexts = [(*prompt_tokens(_example(question), tokenizer, self.template), *lead) for question in questions]
         longest = max(map(len, contexts)) + len(options[0])
         # The last token is scored, and not read.
@@ -173,24 +160,15 @@ class ScoringJudge(Judge):
             )
         requests = [Continuation(context=context, continuation=option) for context in contexts for option in options]
         scores = [score.log_prob for score in continuation_log_probs(language_model(self.model), requests)]
-        low = self.clamp or 0.0
-        return [
-            min(max(_sigmoid(first - second), low), 1 - low)
-            for first, second in zip(scores[::2], scores[1::2], strict=True)
-        ]
+        return [first - second for first, second in zip(scores[::2], scores[1::2], strict=True)]
 
 
-def scored_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+def _scored_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """Return the tokens of the beginning of a scored reply, and of its two continuations, " (A)" and " (B)".
-
-    Args:
-        tokenizer: tokenizer of the model that scores.
 
     Raises:
         ValueError: a token that holds the end of the beginning and more, or continuations that differ in more than the
             token of their letter.
-
-    Source: inferred.  Deviation: none.
     """
     lead = response_tokens(_LEAD, tokenizer)
     wholes = [response_tokens(f"{_LEAD} {option}", tokenizer) for option in _OPTIONS]

@@ -14,7 +14,8 @@ from jaxkd.evals.judges.pairwise import Judge, Question, Verdict
 class RecordedJudge(Judge):
     """Verdicts from a file, `{"prompt": "...", "first": "...", "second": "...", "verdict": "first"}` per line.
 
-    A question with a principle has it as another field, `principle`.  Questions without a verdict are appended to the file with null in its place: fill them in, and run again.
+    A question with a principle has it as another field, `principle`.  Questions without a verdict are appended to the
+    file with null in its place: fill them in, and run again.
     """
 
     path: str

@@ -117,3 +117,19 @@ def test_a_file_without_a_pair_and_a_missing_file_are_refused(read, tmp_path):
         PreferenceJsonl().pairs("test")
     with pytest.raises(FileNotFoundError, match=r"PreferenceJsonl\.train must name an existing file"):
         PreferenceJsonl(train=str(tmp_path / "none.jsonl")).pairs("train")
+
+
+def test_a_row_has_its_own_key_and_the_facts_of_its_label_are_no_unknown_fields(read, caplog):
+    facts = {"order_disagreement": 0.25, "principle": "honesty", "judge": "a person", "seed": 0}
+    (pair,) = read(GOOD | facts | {"key": "sum", "pref_prob": 0.75})
+    assert (pair.key, pair.group, pair.probability) == ("sum", "sum", 0.75)
+    assert "ignored the fields" not in caplog.text
+    read(GOOD | facts | {"judged": True})
+    assert "ignored the fields judged" in caplog.text
+
+
+def test_a_key_is_a_name_of_its_own(read):
+    with pytest.raises(ValueError, match=r'pairs\.jsonl, lines 1, 3: "key" must be a name of its own .* \'sum\' 2 tim'):
+        read(GOOD | {"key": "sum"}, GOOD, GOOD | {"key": "sum"})
+    with pytest.raises(ValueError, match='line 1: "key" must be a string, got a number'):
+        read(GOOD | {"key": 1})

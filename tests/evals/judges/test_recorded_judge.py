@@ -28,3 +28,21 @@ def test_verdicts_are_read_from_a_file_which_asks_for_those_that_are_missing(tmp
     ):
         judge(questions)
     assert configs.decode(configs.encode(judge)) == judge
+
+
+def test_a_principle_is_a_part_of_the_question(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    judge = RecordedJudge(path=str(path))
+    plain = Question(prompt="p", first="a", second="b")
+    truer = Question(prompt="p", first="a", second="b", principle="Which is truer?")
+    with pytest.raises(ValueError, match=r"got none for 2, of which 2 were added now"):
+        judge([plain, truer])
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows == [
+        {"prompt": "p", "first": "a", "second": "b", "verdict": None},
+        {"prompt": "p", "first": "a", "second": "b", "principle": "Which is truer?", "verdict": None},
+    ]
+    rows[0]["verdict"], rows[1]["verdict"] = "first", "second"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert judge.probabilities([truer, plain]) == [0.0, 1.0]
+    assert judge.provenance() == f"verdicts recorded in {path}"
