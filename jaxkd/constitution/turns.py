@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from jaxkd.constitution.principles import PreferencePrinciple, Principle
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located, read_constitution
-from jaxkd.data.text.follow_up import UserTurn
+from jaxkd.data.text.prompts.follow_up import UserTurn
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
 

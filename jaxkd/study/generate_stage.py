@@ -10,8 +10,8 @@ from typing import Any, Literal
 import jax
 
 from jaxkd.data.examples import Example
-from jaxkd.data.text.follow_up import FollowUp
 from jaxkd.data.text.packed_text import PackedText
+from jaxkd.data.text.prompts.follow_up import FollowUp
 from jaxkd.evals.judges.chat import Chat
 from jaxkd.evals.judges.local_model import LocalModel
 from jaxkd.models.checkpoints.pretrained import Pretrained

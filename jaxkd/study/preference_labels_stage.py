@@ -21,7 +21,7 @@ from jaxkd.constitution.preference_labels import (
 )
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located
 from jaxkd.data.examples import Messages, Source
-from jaxkd.data.text.halves import require_disjoint_prompts
+from jaxkd.data.text.prompts.halves import require_disjoint_prompts
 from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.samples import readable
 from jaxkd.runtime.packages import file_sha256

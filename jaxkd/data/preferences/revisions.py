@@ -5,7 +5,7 @@ import logging
 
 from jaxkd.data.examples import Example, Messages, Source
 from jaxkd.data.preferences.examples import Preference, PreferenceSource
-from jaxkd.data.text.follow_up import FinalAnswer
+from jaxkd.data.text.prompts.follow_up import FinalAnswer
 from jaxkd.typing import Split
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from jaxkd.data import Example, Half, Source
-from jaxkd.data.text.halves import opening, require_disjoint_prompts
+from jaxkd.data.text.prompts.halves import opening, require_disjoint_prompts
 from jaxkd.runtime import configs
 
 
