@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxkd.evals.bootstrap import Interval, paired_bootstrap
 from jaxkd.evals.detection_comparison import SAMPLES, PrecisionMetric, paired_average_precision
@@ -53,6 +54,8 @@ def compare(
     confidence: float = 0.95,
 ) -> Comparison:
     """Compare two models on the examples that both were scored on.
+
+    Several answers to one example, which have its key, are resampled together.
 
     Args:
         first: label of the first model.
@@ -113,18 +116,28 @@ def _interval(
             confidence=confidence,
         )
     ours, theirs = np.broadcast_arrays(
-        *(np.array([one.per_example[headline.columns[0]] for one in side], np.float64) for side in (first, second))
+        *(
+            np.array([_by_example(one, one.per_example[headline.columns[0]]) for one in side])
+            for side in (first, second)
+        )
     )
     return paired_bootstrap(
         ours,
         theirs,
-        np.array(_denominators(first[0], headline), np.float64),
+        _by_example(first[0], _denominators(first[0], headline)),
         unit_size=headline.unit_size,
         form=headline.form,
         samples=10_000 if samples is None else samples,
         seed=seed,
         confidence=confidence,
     )
+
+
+def _by_example(evaluation: Evaluation, column: Sequence[float]) -> Float[np.ndarray, " n"]:
+    """Return the sum over all answers to each example: those to one prompt depend on one another."""
+    places: dict[str, int] = {}
+    index = [places.setdefault(key, len(places)) for key in evaluation.keys]
+    return np.bincount(index, weights=column, minlength=len(places))
 
 
 def _fixed(evaluation: Evaluation, headline: Headline) -> tuple[object, ...]:

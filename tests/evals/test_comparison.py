@@ -195,3 +195,12 @@ def test_an_average_precision_is_compared_by_matches_of_images():
             compare("a", sides[0][:1], "b", [evaluation], headline=AVERAGE_PRECISION)
     with pytest.raises(ValueError, match="detection must have matches of its images, from which ap is compared, got"):
         compare("a", sides[0], "b", [column("ap", [0.5])], headline=AVERAGE_PRECISION)
+
+
+def test_answers_to_one_example_are_resampled_together():
+    first, second = [3.0, 1.0, 4.0, 1.5], [2.0, 2.5, 3.0, 0.5]
+    keys = ("a", "b", "c", "d", "d", "c", "b", "a")
+    twice = bits(
+        [evaluation([*first, *first[::-1]], 8 * [2.0], keys)], [evaluation([*second, *second[::-1]], 8 * [2.0], keys)]
+    )
+    assert twice == bits([evaluation(first, 4 * [2.0], keys[:4])], [evaluation(second, 4 * [2.0], keys[:4])])
