@@ -70,7 +70,10 @@ def print_summary(
     if against is not None:
         console.print()
         wide.print(_measures(against))
-        for label, lines in rows.findings(against):
+        wrong = rows.findings(against)
+        if wrong:
+            console.print()
+        for label, lines in wrong:
             for line in lines or ["no finding"]:
                 console.print(f"{label}: {line}", soft_wrap=True)
         start_first = sorted(models, key=lambda model: model.label != against.start)
