@@ -337,7 +337,7 @@ def _findings(start: MeasuredModel, models: Sequence[MeasuredModel]) -> tuple[tu
         for seed, evaluations in model.evaluations.items():
             for evaluator in model.evaluators:
                 ours, theirs = (side.get(evaluator.name) for side in (evaluations, start.evaluations.get(seed, {})))
-                if ours is None or theirs is None:
+                if ours is None or theirs is None or not evaluator.measures():
                     continue
                 lines = evaluator.findings(_aligned(model.label, ours, start.label, theirs, evaluator.name), theirs)
                 if lines is not None:

@@ -112,7 +112,7 @@ class Evaluator(abc.ABC):
         return ()
 
     def findings(self, evaluation: Evaluation, start: Evaluation) -> dict[str, str] | None:
-        """Return what is wrong with a model beside the start of its study, a line by metric.
+        """Return what is wrong with a model beside the start of its study, a line by metric of one of the `measures`.
 
         Default: None, nothing is looked for.
 

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from jaxkd.evals.language.text_statistics import findings, text_statistics
+from jaxkd.evals.language.text_statistics import findings, findings_by_statistic, text_statistics
 from tests.real_texts import contaminated, docstrings
 
 PLANETS = [f"The planet number {n} is made of rock, and its year has {30 * n + 7} days." for n in range(20)]
@@ -139,6 +139,17 @@ CASES = [
 @pytest.mark.parametrize(("answers", "finding"), CASES, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_went_wrong_is_said(answers, finding):
     assert any(finding in line for line in findings(answers, PLANETS))
+
+
+@pytest.mark.parametrize(
+    ("case", "statistic"), [(0, "shared_end"), (1, "repeated"), (2, "loops"), (3, "distinct_in_tails")]
+)
+def test_a_finding_is_about_a_statistic(case, statistic):
+    answers, finding = CASES[case]
+    found = findings_by_statistic(answers, PLANETS)
+    assert finding in found[statistic]
+    assert list(found.values()) == findings(answers, PLANETS)
+    assert found.keys() <= vars(text_statistics(answers)).keys()
 
 
 def test_answers_that_were_cut_are_counted():
