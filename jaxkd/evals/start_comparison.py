@@ -92,7 +92,7 @@ class MeasureComparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What an evaluator found wrong with a model beside its start, in a line."""
+    """Line about something wrong with a model beside its start."""
 
     label: str
     evaluator: str
@@ -239,8 +239,9 @@ def _values(model: MeasuredModel, evaluator: str, measure: Measure) -> dict[int,
 
 def _at_reference(evaluation: Evaluation, measure: Measure) -> Evaluation:
     """Evaluation of the reference itself, of which each example has the known value."""
-    column = (measure.at_reference or 0.0,) * len(evaluation.keys)
-    known = {} if measure.numerator is None else {measure.numerator: column}
+    value = measure.unit_size * (measure.at_reference or 0.0)
+    weights = evaluation.per_example.get(measure.denominator or "", (1.0,) * len(evaluation.keys))
+    known = {} if measure.numerator is None else {measure.numerator: tuple(value * weight for weight in weights)}
     return dataclasses.replace(evaluation, per_example=evaluation.per_example | known)
 
 

@@ -204,6 +204,19 @@ def test_the_start_has_the_value_of_the_reference_that_it_is():
     (found,) = rows["KL to the start"].models
     assert (rows["KL to the start"].start, found.value, found.difference) == (0.0, 0.95, 0.95)
     assert found.interval == paired_bootstrap(np.array(nats), np.zeros(4), np.ones(4), samples=200)
+    # A ratio of 0.5 bits per byte, in nats and bytes.
+    ratio = dataclasses.replace(kl, denominator="bytes", unit_size=np.log(2), at_reference=0.5)
+    weighed = evaluation(nats, metric="kl", column="kl")
+    sizes = np.array([1.0, 2.0, 3.0, 4.0])
+    weighed = dataclasses.replace(weighed, per_example=weighed.per_example | {"bytes": tuple(sizes)})
+    (row,) = [
+        one
+        for one in compare_with_start(before, [model("dpo", weighed, evaluators=(Named(ratio),))], samples=50).measures
+        if one.name == "KL to the start"
+    ]
+    half = 0.5 * np.log(2) * sizes
+    expected = paired_bootstrap(np.array(nats), half, sizes, unit_size=np.log(2), samples=50)
+    assert (row.start, row.models[0].interval) == (0.5, expected)
     # Another reference's is not the start's, and another measure of one name is not compared with it.
     elsewhere = dataclasses.replace(kl, name="KL to dpo_0.1", at_reference=None)
     before = model("sft", evaluation([9.0] * 4, metric="kl", column="kl"), evaluators=(Named(elsewhere),))

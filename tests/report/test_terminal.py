@@ -95,6 +95,22 @@ def test_models_beside_their_start_have_a_table_findings_and_answers():
     ]
 
 
+def test_a_narrow_terminal_cuts_no_number_of_the_table_of_measures():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    file = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("COLUMNS", "80"), ("TERM", "dumb"), ("NO_COLOR", "1")):
+            patch.setenv(name, value)
+        print_summary(study(), [], headline=BITS_PER_BYTE, against=AGAINST, file=file)
+    text = file.getvalue()
+    assert max(map(len, text.partition("beside")[2].partition("SFT: seed")[0].splitlines())) <= 80
+    for number in ("91.2", "−78.7 (−84.0 to −71.2)", "+12.2 (10.1 to 14.5)", "+61.0"):
+        assert number in text
+
+
 def test_without_anything_looked_for_there_are_no_findings():
     none = dataclasses.replace(AGAINST, findings=(), searched=())
     assert "no finding" not in printed(study(), against=none)

@@ -157,6 +157,23 @@ def test_answers_that_were_cut_are_counted():
     assert lines == ["10.0% of the answers were cut, 0.0% of the reference's"]
 
 
+LOOP, END = "and so on and on and on and on", "and I hope that this helps you, my friend!"
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "change", "metric"),
+    [(1, 50, LOOP, "loops"), (2, 40, END, "shared_end"), (1, 20, None, "unended")],
+)
+def test_a_threshold_is_a_finding_only_when_it_is_passed(count, of, change, metric):
+    """Two points more of loops, 5 % of one end, and 5 points more of cut answers are none."""
+    before = [f"The planet number {n} is made of rock, and the days of its year are {30 * n + 7}." for n in range(of)]
+    for number, expected in ((count, set()), (count + 1, {metric})):
+        answers = [f"{text} {change}" if change and n < number else text for n, text in enumerate(before)]
+        ended = [change is not None or n >= number for n in range(of)]
+        found = findings_by_statistic(answers, before, ended=ended, reference_ended=[True] * of)
+        assert found.keys() == expected
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="answers must hold at least one, got none"):
         text_statistics([])
