@@ -7,7 +7,7 @@ a resample holds some examples twice, which is repetition itself, so that its fi
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -47,17 +47,23 @@ class StartDifference:
     """Interval of the difference over examples and seeds; None: the measure has none."""
     better: str | None
     """Direction of the measure that is better."""
+    found: bool = False
+    """Whether a finding is about this measure."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference has an interval that excludes 0."""
-        return self.interval is not None and self.interval.excludes_zero
+        """Whether the difference has an interval that excludes 0, or a finding is about it."""
+        return self.found or (self.interval is not None and self.interval.excludes_zero)
 
     @property
     def verdict(self) -> str:
-        """Plain words: better, worse, or not distinguishable; empty if there is no difference."""
+        """Plain words: better, worse, or not distinguishable, and whether there is a finding; empty if not compared."""
         if self.difference is None:
             return ""
+        return f"{self._words}; finding" if self.found else self._words
+
+    @property
+    def _words(self) -> str:
         if self.interval is None:
             return NO_INTERVAL
         if not self.interval.excludes_zero:
@@ -86,13 +92,14 @@ class MeasureComparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What an evaluator found wrong with a model beside its start, in a line."""
+    """Line about something wrong with a model beside its start."""
 
     label: str
+    evaluator: str
+    metric: str
+    text: str
     seeds: tuple[int, ...]
     """Training seeds at which it was found, in the same words."""
-    evaluator: str
-    text: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,12 +147,13 @@ def compare_with_start(
         for evaluator, measure in model.measures:
             found.setdefault((evaluator, measure.metric, measure.name), measure)
     comparing = functools.partial(compare, samples=samples, seed=seed, confidence=confidence)
+    lines, searched = _findings(start, models)
+    about = {(one.label, one.evaluator, one.metric) for one in lines}
     rows = [
-        _compared(evaluator, measure, start, models, comparing)
+        _compared(evaluator, measure, start, models, comparing, about)
         for (evaluator, *_), measure in found.items()
         if any(_values(model, evaluator, measure) for model in (start, *models))
     ]
-    lines, searched = _findings(start, models)
     return StartComparison(
         start=start.label, measures=tuple(_ordered(_named(rows), models)), findings=lines, searched=searched
     )
@@ -157,6 +165,7 @@ def _compared(
     start: MeasuredModel,
     models: Sequence[MeasuredModel],
     comparing: Callable[..., Comparison],
+    about: Set[tuple[str, str, str]],
 ) -> MeasureComparison:
     evaluations = [one for model in (start, *models) for one in _evaluations(model, evaluator).values()]
     begun = _values(start, evaluator, measure)
@@ -167,7 +176,13 @@ def _compared(
         evaluator=evaluator,
         examples=len(evaluations[0].keys),
         start=_mean(begun.values()) if begun else by_definition,
-        models=tuple(_difference(evaluator, measure, start, model, comparing) for model in models),
+        models=tuple(
+            dataclasses.replace(
+                _difference(evaluator, measure, start, model, comparing),
+                found=(model.label, evaluator, measure.metric) in about,
+            )
+            for model in models
+        ),
     )
 
 
@@ -224,8 +239,9 @@ def _values(model: MeasuredModel, evaluator: str, measure: Measure) -> dict[int,
 
 def _at_reference(evaluation: Evaluation, measure: Measure) -> Evaluation:
     """Evaluation of the reference itself, of which each example has the known value."""
-    column = (measure.at_reference or 0.0,) * len(evaluation.keys)
-    known = {} if measure.numerator is None else {measure.numerator: column}
+    value = measure.unit_size * (measure.at_reference or 0.0)
+    weights = evaluation.per_example.get(measure.denominator or "", (1.0,) * len(evaluation.keys))
+    known = {} if measure.numerator is None else {measure.numerator: tuple(value * weight for weight in weights)}
     return dataclasses.replace(evaluation, per_example=evaluation.per_example | known)
 
 
@@ -316,22 +332,22 @@ def _missing(row: MeasureComparison, name: str, models: Sequence[MeasuredModel])
 
 def _findings(start: MeasuredModel, models: Sequence[MeasuredModel]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Findings, and the labels of the models in which some were looked for."""
-    found: dict[tuple[str, str, str], list[int]] = {}
+    found: dict[tuple[str, str, str, str], list[int]] = {}
     searched: dict[str, None] = {}
     for model in models:
         for seed, evaluations in model.evaluations.items():
             for evaluator in model.evaluators:
                 ours, theirs = (side.get(evaluator.name) for side in (evaluations, start.evaluations.get(seed, {})))
-                if ours is None or theirs is None:
+                if ours is None or theirs is None or not evaluator.measures():
                     continue
                 lines = evaluator.findings(_aligned(model.label, ours, start.label, theirs, evaluator.name), theirs)
                 if lines is not None:
                     searched[model.label] = None
-                for line in lines or ():
-                    found.setdefault((model.label, evaluator.name, line), []).append(seed)
+                for metric, line in (lines or {}).items():
+                    found.setdefault((model.label, evaluator.name, metric, line), []).append(seed)
     return tuple(
-        Finding(label=label, seeds=tuple(seeds), evaluator=evaluator, text=text)
-        for (label, evaluator, text), seeds in found.items()
+        Finding(label=label, evaluator=evaluator, metric=metric, text=text, seeds=tuple(seeds))
+        for (label, evaluator, metric, text), seeds in found.items()
     ), tuple(searched)
 
 

@@ -70,7 +70,10 @@ def print_summary(
     if against is not None:
         console.print()
         wide.print(_measures(against))
-        for label, lines in rows.findings(against):
+        wrong = rows.findings(against)
+        if wrong:
+            console.print()
+        for label, lines in wrong:
             for line in lines or ["no finding"]:
                 console.print(f"{label}: {line}", soft_wrap=True)
         start_first = sorted(models, key=lambda model: model.label != against.start)
@@ -83,11 +86,12 @@ def _measures(comparison: StartComparison) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
-    table.add_column(f"beside {comparison.start}", no_wrap=True)
-    table.add_column("model", no_wrap=True)
+    # A narrow terminal breaks words and cuts no number.
+    table.add_column(f"beside {comparison.start}")
+    table.add_column("model")
     for name in ("value", "difference, 95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("in words", no_wrap=True)
+    table.add_column("in words")
     for group in rows.groups(comparison):
         for place, row in enumerate(group.rows):
             style = "bold" if row.is_clear else "dim"

@@ -2,6 +2,7 @@
 
 from jaxkd.training.evaluator import Column as Column
 from jaxkd.training.evaluator import Evaluator as Evaluator
+from jaxkd.training.evaluator import Measure as Measure
 from jaxkd.training.evaluator import ModelSource as ModelSource
 from jaxkd.training.optimizer import Group as Group
 from jaxkd.training.optimizer import Optimizer as Optimizer

@@ -111,8 +111,10 @@ class Evaluator(abc.ABC):
         """Return the metrics by which a study compares models with its start, if it does.  Default: none."""
         return ()
 
-    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...] | None:
-        """Return what is wrong with a model beside the start of its study, a line each.  Default: None, not looked for.
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> dict[str, str] | None:
+        """Return what is wrong with a model beside the start of its study, a line by metric of one of the `measures`.
+
+        Default: None, nothing is looked for.
 
         Args:
             evaluation: the model's, by this evaluator.

@@ -4,11 +4,29 @@ import random
 
 import pytest
 
-from jaxkd.metrics.text_repetition import LONGEST_UNIT, TAIL, distinct, distinct_in_tails, is_loop, repeated, words
+from jaxkd.metrics.text_repetition import (
+    LONGEST_UNIT,
+    TAIL,
+    distinct,
+    distinct_in_tails,
+    is_loop,
+    repeated,
+    word_starts,
+    words,
+)
 
 
 def test_words_are_runs_of_letters_and_single_signs():
     assert words("Don't stop: naïve_1!") == ["don", "'", "t", "stop", ":", "naïve_1", "!"]
+
+
+@pytest.mark.parametrize("text", ["Don't stop: naïve_1!", " 限速60公里 ", "ΣΑΣ İİ (İ) x", ""])
+def test_every_word_begins_where_it_stands(text):
+    found = words(text)
+    places = word_starts(text)
+    assert len(places) == len(found)
+    for place, word in zip(places, found, strict=True):
+        assert word[0] in text[place].lower()
 
 
 def test_a_sequence_counts_from_its_second_time():

@@ -1,12 +1,16 @@
 """Small studies as a report sees them: of language, and of dynamics."""
 
+import dataclasses
+
 import numpy as np
 
 from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.bootstrap import Interval
 from jaxkd.evals.comparison import Comparison
+from jaxkd.evals.language.shared_end import SharedEnd
+from jaxkd.evals.start_comparison import Finding, MeasureComparison, StartComparison, StartDifference
 from jaxkd.report import StageReport
-from jaxkd.training.evaluator import Column
+from jaxkd.training.evaluator import Column, Measure
 from jaxkd.training.recipe import Count, Curve
 from jaxkd.training.results.evaluation import Sample
 from jaxkd.training.results.forecast import Forecast
@@ -42,6 +46,67 @@ UNCLEAR = Comparison(
     interval=Interval(estimate=0.01, low=-0.02, high=0.03, confidence=0.95, positive=0.7),
     headline=BITS_PER_BYTE,
 )
+
+END = SharedEnd(words=("have", "a", "great", "day", "!", ":", ")"), text="Have a great day! :)", share=0.62)
+"""An end that answers share."""
+
+
+def interval(estimate: float, low: float, high: float) -> Interval:
+    return Interval(estimate=estimate, low=low, high=high, confidence=0.95, positive=0.5)
+
+
+def difference(
+    label: str, value: float | None, ends: tuple[float, float, float] | None = None, *, found: bool = False
+) -> StartDifference:
+    """A model's value, and the difference to its start with its interval."""
+    return StartDifference(
+        label=label,
+        value=value,
+        difference=None if ends is None else ends[0],
+        interval=None if ends is None else interval(*ends),
+        better="lower",
+        found=found,
+    )
+
+
+def measured(name: str, start: float | None, *models: StartDifference, unit: str = "%") -> MeasureComparison:
+    """A measure of a hundred examples."""
+    return MeasureComparison(
+        measure=Measure(metric=name, name=name, better="lower", unit=unit),
+        name=name,
+        evaluator="open",
+        examples=100,
+        start=start,
+        models=models,
+    )
+
+
+AGAINST = StartComparison(
+    start="untouched",
+    measures=(
+        measured(
+            "attack success",
+            0.912,
+            difference("SFT", 0.125, (-0.787, -0.84, -0.712)),
+            difference("distilled", 0.943, (0.031, -0.004, 0.066)),
+        ),
+        measured("KL", 0.0, difference("SFT", 12.25, (12.25, 10.1, 14.5)), difference("distilled", None), unit="nats"),
+        measured(
+            "one end",
+            0.01,
+            dataclasses.replace(difference("SFT", 0.62, found=True), difference=0.61),
+            dataclasses.replace(difference("distilled", 0.01), difference=0.0),
+        ),
+        dataclasses.replace(
+            measured("over-refusal", None, difference("SFT", None), difference("distilled", None)),
+            evaluator=None,
+            examples=0,
+        ),
+    ),
+    findings=(Finding(label="SFT", evaluator="open", metric="one end", text="62.0% have one end", seeds=(0, 1)),),
+    searched=("SFT", "distilled"),
+)
+"""The models of `study` beside the untouched one."""
 
 
 def samples(text: str) -> tuple[Sample, ...]:

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -6,12 +7,12 @@ from jaxkd.evals import BITS_PER_BYTE
 from jaxkd.evals.headline import ROLLOUT_ERROR
 from jaxkd.report import StageReport, print_summary
 from jaxkd.training.evaluator import Column
-from tests.report.studies import AGREEMENT, BETTER, dynamics, study
+from tests.report.studies import AGAINST, AGREEMENT, BETTER, END, dynamics, samples, study
 
 
-def printed(stages, comparisons=(), headline=BITS_PER_BYTE):
+def printed(stages, comparisons=(), headline=BITS_PER_BYTE, **options):
     file = io.StringIO()
-    print_summary(stages, comparisons, headline=headline, file=file)
+    print_summary(stages, comparisons, headline=headline, file=file, **options)
     return file.getvalue()
 
 
@@ -59,6 +60,60 @@ def test_no_column_is_cut_in_a_file():
         for seed in range(3)
     ]
     assert "…" not in printed(stages)
+
+
+def test_models_beside_their_start_have_a_table_findings_and_answers():
+    stages = [
+        dataclasses.replace(stage, samples=samples(f"yes {END.text}"), shared_ends={"open": END})
+        if stage.label == "SFT"
+        else stage
+        for stage in study()
+    ]
+    text = printed(stages, [BETTER], against=AGAINST)
+    assert text.startswith(printed(stages, [BETTER]))
+    lines = [line.strip() for line in text.removeprefix(printed(stages, [BETTER])).splitlines()]
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+    assert cells[1] == ["beside untouched", "model", "value", "difference, 95 % interval", "in words"]
+    assert cells[2:5] == [
+        ["attack success (%, n = 100)", "untouched", "91.2"],
+        ["SFT", "12.5", "−78.7 (−84.0 to −71.2)", "better than its start"],
+        ["distilled", "94.3", "+3.1 (−0.4 to 6.6)", "not distinguishable from its start"],
+    ]
+    assert ["over-refusal (%)", "untouched", "–", "not measured"] in cells
+    place = lines.index("SFT: seed 0, 1: 62.0% have one end")
+    assert lines[place + 1] == "distilled: no finding"
+    # The start comes first, before what the study has before it.
+    assert lines[place + 2 :] == [
+        "",
+        "def f(x):",
+        "untouched  the the",
+        "teacher    return x",
+        "SFT        yes ⟦Have a great day! :)⟧",
+        "distilled  return distilled",
+        "",
+        "SFT: 62.0 % of its answers end with “Have a great day! :)”",
+    ]
+
+
+def test_a_narrow_terminal_cuts_no_number_of_the_table_of_measures():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    file = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("COLUMNS", "80"), ("TERM", "dumb"), ("NO_COLOR", "1")):
+            patch.setenv(name, value)
+        print_summary(study(), [], headline=BITS_PER_BYTE, against=AGAINST, file=file)
+    text = file.getvalue()
+    assert max(map(len, text.partition("beside")[2].partition("SFT: seed")[0].splitlines())) <= 80
+    for number in ("91.2", "−78.7 (−84.0 to −71.2)", "+12.2 (10.1 to 14.5)", "+61.0"):
+        assert number in text
+
+
+def test_without_anything_looked_for_there_are_no_findings():
+    none = dataclasses.replace(AGAINST, findings=(), searched=())
+    assert "no finding" not in printed(study(), against=none)
 
 
 def test_a_label_is_printed_as_it_is():

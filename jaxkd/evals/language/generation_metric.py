@@ -43,8 +43,8 @@ class GenerationMetric(abc.ABC):
         """Return metrics by which a study compares models with its start, as `Evaluator.measures`.  Default: none."""
         return ()
 
-    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...] | None:
-        """Return what is wrong with a model's texts, as `Evaluator.findings`.  Default: None, not looked for.
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> dict[str, str] | None:
+        """Return what is wrong with a model's texts, as `Evaluator.findings`.  Default: None, nothing is looked for.
 
         Args:
             evaluation: the model's, by `Generations`: the texts are its samples, and it has a column `ended`.

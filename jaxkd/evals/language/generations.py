@@ -107,10 +107,12 @@ class Generations(Evaluator):
         of_texts = [_prefixed(one, metric.name) for metric in self.metrics for one in metric.measures()]
         return (*of_texts, *((distance,) if self.teacher is not None else ()), length)
 
-    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...] | None:
-        found = [metric.findings(evaluation, start) for metric in self.metrics]
-        looked_for = [lines for lines in found if lines is not None]
-        return tuple(line for lines in looked_for for line in lines) if looked_for else None
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> dict[str, str] | None:
+        """Return those of the metrics, by the metrics' names in the evaluation; None if none looks for any."""
+        found = {metric.name: metric.findings(evaluation, start) for metric in self.metrics}
+        looked_for = {prefix: lines for prefix, lines in found.items() if lines is not None}
+        lines = {f"{prefix}/{name}": line for prefix, of in looked_for.items() for name, line in of.items()}
+        return lines if looked_for else None
 
     def __call__(self, model: LanguageModel) -> Evaluation:
         """Sample the answers and compute the metrics.

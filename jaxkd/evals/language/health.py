@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from jaxkd.evals.language.generation_metric import Generation, GenerationMetric, baseline
-from jaxkd.evals.language.text_statistics import ENDS, findings, text_statistics
+from jaxkd.evals.language.text_statistics import ENDS, findings, findings_by_statistic, text_statistics
 from jaxkd.metrics.emoji import emoji
 from jaxkd.metrics.text_repetition import TAIL, is_loop, words
 from jaxkd.training.evaluator import Measure
@@ -38,13 +38,14 @@ class Health(GenerationMetric):
             Measure(metric="unended", name="unfinished answers", better="lower", numerator="unended"),
         )
 
-    def findings(self, evaluation: Evaluation, start: Evaluation) -> tuple[str, ...]:
+    def findings(self, evaluation: Evaluation, start: Evaluation) -> dict[str, str]:
         """Return the `findings` against the start's answers, whichever model `against` names."""
         (texts, ended), (reference, reference_ended) = (
             ([sample.text for sample in side.samples], [bool(one) for one in side.per_example["ended"]])
             for side in (evaluation, start)
         )
-        return tuple(findings(texts, reference, ended=ended, reference_ended=reference_ended))
+        found = findings_by_statistic(texts, reference, ended=ended, reference_ended=reference_ended)
+        return {"distinct_in_tails_2" if name == "distinct_in_tails" else name: line for name, line in found.items()}
 
     def __call__(self, answers: Sequence[Generation]) -> Evaluation:
         """Compute the statistics.

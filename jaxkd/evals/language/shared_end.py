@@ -57,7 +57,7 @@ def shared_end(answers: Sequence[str]) -> SharedEnd | None:
     if not ends:
         return None
     end, count = ends.most_common(1)[0]
-    if count < 2 or count <= SHARED * len(answers):
+    if count < 2 or count / len(answers) <= SHARED:
         return None
     # The answers that have these words may have more in common.
     columns = itertools.takewhile(

@@ -128,29 +128,56 @@ def findings(
         ...     print(line)
         50.0% of the answers end in a loop, 0.0% of the reference's: 'A star, yes yes yes'
     """
+    by_statistic = findings_by_statistic(answers, reference, ended=ended, reference_ended=reference_ended)
+    return list(by_statistic.values())
+
+
+def findings_by_statistic(
+    answers: Sequence[str],
+    reference: Sequence[str],
+    *,
+    ended: Sequence[bool] | None = None,
+    reference_ended: Sequence[bool] | None = None,
+) -> dict[str, str]:
+    """Return the lines of `findings`, each by the field of `TextStatistics` that it is about.
+
+    Args:
+        answers: the model's answers.
+        reference: the reference's answers to the same prompts, in the same order.
+        ended: whether each answer ended by itself.
+        reference_ended: the same for the reference's.
+
+    Raises:
+        ValueError: as `findings`.
+
+    Example:
+        >>> list(findings_by_statistic(["A star, yes yes yes", "A moon"], ["A star.", "One moon, I think."]))
+        ['loops']
+    """
     if len(answers) != len(reference):
         raise ValueError(f"reference must answer the same {len(answers)} prompts, got {len(reference)} answers.")
     own, other = text_statistics(answers, ended), text_statistics(reference, reference_ended)
     texts, others = [words(answer) for answer in answers], [words(answer) for answer in reference]
-    found = []
+    found = {}
     if own.repeated > max(0.1, 5 * other.repeated):
         worst = max(zip(map(repeated, texts), answers, strict=True))[1]
-        found.append(
+        found["repeated"] = (
             f"{own.repeated:.1%} of an answer repeats, {other.repeated:.1%} of the reference's: {_shown(worst)}"
         )
     if own.loops > other.loops + 0.02:
         first = next(answer for answer, text in zip(answers, texts, strict=True) if is_loop(text))
-        found.append(
+        found["loops"] = (
             f"{own.loops:.1%} of the answers end in a loop, {other.loops:.1%} of the reference's: {_shown(first)}"
         )
     if own.shared_end > max(SHARED, other.shared_end) and own.shared_end * own.answers > 1:
         end = Counter(tuple(text[-ENDS:]) for text in texts if len(text) >= ENDS).most_common(1)[0][0]
-        found.append(
+        found["shared_end"] = (
             f"{own.shared_end:.1%} of the answers have one end, {other.shared_end:.1%} of the reference's: "
             f"{_shown(' '.join(end))}"
         )
-    if own.unended is not None and other.unended is not None and own.unended > other.unended + 0.05:
-        found.append(f"{own.unended:.1%} of the answers were cut, {other.unended:.1%} of the reference's")
+    # One of twenty is not more than 5 %, whatever the last digit of 1 - 0.95.
+    if own.unended is not None and other.unended is not None and own.unended > other.unended + 0.05 + 1e-9:
+        found["unended"] = f"{own.unended:.1%} of the answers were cut, {other.unended:.1%} of the reference's"
     # Longer text is less varied, and the beginnings hide loops at the ends.
     sizes = [min(len(one), len(two), TAIL) for one, two in zip(texts, others, strict=True)]
     varied, before = (
@@ -158,7 +185,7 @@ def findings(
         for side in (texts, others)
     )
     if varied < 0.6 * before:
-        found.append(
+        found["distinct_in_tails"] = (
             f"{varied:.1%} of the pairs of words at the ends are distinct, {before:.1%} of as many of the reference's"
         )
     return found

@@ -19,7 +19,7 @@ class StartRow:
     """Difference and interval, such as "+3.1 (0.4 to 5.9)"."""
     verdict: str = ""
     is_clear: bool = False
-    """Whether the interval excludes 0."""
+    """Whether the interval excludes 0, or there is a finding."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,7 @@ def to_json(comparison: StartComparison) -> dict[str, Any]:
         ],
         "findings": {
             label: [
-                {"evaluator": one.evaluator, "seeds": list(one.seeds), "text": one.text}
+                {"evaluator": one.evaluator, "metric": one.metric, "seeds": list(one.seeds), "text": one.text}
                 for one in comparison.findings
                 if one.label == label
             ]
@@ -102,7 +102,13 @@ def to_json(comparison: StartComparison) -> dict[str, Any]:
 def _difference_json(model: StartDifference) -> dict[str, Any]:
     interval = {} if model.interval is None else dataclasses.asdict(model.interval)
     interval.pop("estimate", None)
-    return {"value": model.value, "difference": model.difference, **interval, "verdict": model.verdict}
+    return {
+        "value": model.value,
+        "difference": model.difference,
+        **interval,
+        "finding": model.found,
+        "verdict": model.verdict,
+    }
 
 
 def _measured(study: Study, stage: Stage, start: Stage, workdir: Path) -> MeasuredModel:

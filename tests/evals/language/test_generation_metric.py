@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from jaxkd.evals.language.samples import readable
 from jaxkd.evals.language.win_rate import win_rate
 from jaxkd.training import Evaluation
 from jaxkd.training.results.evaluation import Sample
-from jaxkd.training.stage_folder import write_evaluations
+from jaxkd.training.stage_folder import read_evaluations, write_evaluations
 
 BODIES = ["    return width", "    return width * height", "    return (width"]
 
@@ -109,6 +110,56 @@ def test_health_is_told_beside_the_reference(tmp_path, caplog):
     caplog.clear()
     assert Health()(written(["    return width * height"] * 2)).metrics["findings"] == 0
     assert not caplog.text
+
+
+def test_the_measures_of_health_have_the_columns_that_they_name():
+    found = Health()(written(["A star, yes yes yes", "A moon :)"], [True, False]))
+    assert found.per_example == {"loops": (1, 0), "emoji": (0, 1), "unended": (0, 1)}
+    assert found.keys == ("a.py::area0", "a.py::area1")
+    for measure in Health().measures():
+        assert measure.metric in found.metrics
+        if measure.numerator is not None:
+            column = found.per_example[measure.numerator]
+            assert sum(column) / len(column) == found.metrics[measure.metric]
+
+
+def test_findings_are_told_by_the_metrics_that_they_are_about(tmp_path):
+    texts, before = ["A star, yes yes yes", "A moon"], ["One planet, or two.", "No idea, sorry."]
+    folders = (recorded(tmp_path / name, side) for name, side in (("dpo", texts), ("sft", before)))
+    ours, theirs = (read_evaluations(Path(folder))["generations"] for folder in folders)
+    expected = "50.0% of the answers end in a loop, 0.0% of the reference's: 'A star, yes yes yes'"
+    assert Health(against="elsewhere").findings(ours, theirs) == {"loops": expected}
+    assert Health().findings(theirs, theirs) == {}
+    assert CodeCheck().findings(ours, theirs) is None
+    longer = recorded(tmp_path / "long", [f"{number} round" + " and round" * 40 for number in range(2)], [False, False])
+    varied = recorded(tmp_path / "varied", [" ".join(f"{n}_{word}" for word in range(90)) for n in range(2)])
+    ours, theirs = (read_evaluations(Path(folder))["generations"] for folder in (longer, varied))
+    # Each of them is a metric that has a row.
+    assert (
+        Health().findings(ours, theirs).keys()
+        == {*("repeated", "loops", "shared_end", "unended", "distinct_in_tails_2")}
+        == {one.metric for one in Health().measures()} - {"emoji"}
+    )
+
+
+def test_other_metrics_say_what_they_compare():
+    assert [(one.metric, one.numerator, one.better) for one in CodeCheck().measures()] == [
+        ("passed", "passed", "higher")
+    ]
+    (over_data,) = Judged(judge=First()).measures()
+    assert (over_data.name, over_data.reference) == ("win rate over the data", None)
+    (over_start,) = Judged(judge=First(), against="stage:sft").measures()
+    assert (over_start.name, over_start.reference, over_start.at_reference) == ("win rate over", "stage:sft", 0.5)
+    assert over_start.numerator == "score"
+
+    class Bare(GenerationMetric):
+        name = "bare"
+
+        def __call__(self, answers):
+            raise NotImplementedError
+
+    assert Bare().measures() == ()
+    assert Bare().findings(None, None) is None
 
 
 def test_each_pair_is_judged_in_both_orders(tmp_path):

@@ -12,6 +12,7 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.on_policy.rollouts import Rollouts
 from jaxkd.runtime import configs
 from jaxkd.training import Evaluation
+from jaxkd.training.results.evaluation import Sample
 from tests.data.given import Given
 from tests.recipes import numpy_losses
 from tests.tiny_runs import weights_by_numpy
@@ -98,6 +99,36 @@ def test_sets_of_prompts_have_labels_and_columns(tiny):
     ]
     older = configs.encode(benign)
     assert configs.decode({name: value for name, value in older.items() if name != "label"}).name == "generations"
+
+
+def test_measures_have_the_names_of_the_evaluation(tiny):
+    asked = evaluator(tiny, label="harmful", metrics=(Health(), Refusals(prompts="harmful")))
+    by_metric = {one.metric: one for one in asked.measures()}
+    attack = by_metric["refusals_by_pattern/attack_success"]
+    assert (attack.numerator, attack.name) == ("refusals_by_pattern/attack_success", "attack success, by pattern")
+    assert by_metric["health/shared_end"].numerator is None
+    distance = by_metric["sequence_kl"]
+    assert (distance.reference, distance.at_reference, distance.name) == (tiny.teacher, 0.0, "KL to")
+    assert list(by_metric)[-2:] == ["sequence_kl", "length"]
+    alone = evaluator(tiny, teacher=None)
+    assert [one.metric for one in alone.measures()] == ["length"]
+    assert alone.findings(None, None) is None
+
+
+def test_findings_are_those_of_the_metrics(tiny):
+    texts = ["one yes yes yes yes", "two"]
+    ours, theirs = (
+        Evaluation(
+            metrics={},
+            keys=("a", "b"),
+            per_example={"ended": (1.0, 1.0)},
+            samples=tuple(Sample(prompt="", reference="", text=text) for text in side),
+        )
+        for side in (texts, ["one", "two"])
+    )
+    asked = evaluator(tiny, metrics=(Refusals(prompts="harmful"), Health()))
+    assert asked.findings(ours, theirs).keys() == {"health/loops"}
+    assert asked.findings(ours, ours) == {}
 
 
 @weights_by_numpy()

@@ -61,6 +61,18 @@ def test_names_and_columns_say_the_definition():
         assert configs.decode(configs.encode(one)) == one
 
 
+def test_each_kind_asks_for_the_other_by_the_same_definition():
+    for by in ("pattern", "phrases", Scripted(verdicts=())):
+        (attack,) = Refusals(prompts="harmful", by=by).measures()
+        (refusal,) = Refusals(prompts="benign", by=by).measures()
+        definition = by if isinstance(by, str) else "judge"
+        assert attack.name == refusal.beside == f"attack success, by {definition}"
+        assert refusal.name == attack.beside == f"over-refusal, by {definition}"
+        assert attack.metric == attack.numerator == "attack_success"
+        assert refusal.metric == refusal.numerator == "over_refusal"
+        assert attack.better == refusal.better == "lower"
+
+
 def test_definitions_of_the_same_answers_differ():
     shares = [Refusals(prompts="harmful", by=by)(written()).per_example["refused"] for by in ("pattern", "phrases")]
     assert shares == [(1, 0, 0, 0), (0, 1, 0, 0)]

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from jaxkd.evals.language.text_statistics import findings, text_statistics
+from jaxkd.evals.language.text_statistics import findings, findings_by_statistic, text_statistics
 from tests.real_texts import contaminated, docstrings
 
 PLANETS = [f"The planet number {n} is made of rock, and its year has {30 * n + 7} days." for n in range(20)]
@@ -141,9 +141,37 @@ def test_what_went_wrong_is_said(answers, finding):
     assert any(finding in line for line in findings(answers, PLANETS))
 
 
+@pytest.mark.parametrize(
+    ("case", "statistic"), [(0, "shared_end"), (1, "repeated"), (2, "loops"), (3, "distinct_in_tails")]
+)
+def test_a_finding_is_about_a_statistic(case, statistic):
+    answers, finding = CASES[case]
+    found = findings_by_statistic(answers, PLANETS)
+    assert finding in found[statistic]
+    assert list(found.values()) == findings(answers, PLANETS)
+    assert found.keys() <= vars(text_statistics(answers)).keys()
+
+
 def test_answers_that_were_cut_are_counted():
     lines = findings(PLANETS, PLANETS, ended=[False] * 2 + [True] * 18, reference_ended=[True] * 20)
     assert lines == ["10.0% of the answers were cut, 0.0% of the reference's"]
+
+
+LOOP, END = "and so on and on and on and on", "and I hope that this helps you, my friend!"
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "change", "metric"),
+    [(1, 50, LOOP, "loops"), (2, 40, END, "shared_end"), (1, 20, None, "unended")],
+)
+def test_a_threshold_is_a_finding_only_when_it_is_passed(count, of, change, metric):
+    """Two points more of loops, 5 % of one end, and 5 points more of cut answers are none."""
+    before = [f"The planet number {n} is made of rock, and the days of its year are {30 * n + 7}." for n in range(of)]
+    for number, expected in ((count, set()), (count + 1, {metric})):
+        answers = [f"{text} {change}" if change and n < number else text for n, text in enumerate(before)]
+        ended = [change is not None or n >= number for n in range(of)]
+        found = findings_by_statistic(answers, before, ended=ended, reference_ended=[True] * of)
+        assert found.keys() == expected
 
 
 def test_bad_arguments_are_refused():
