@@ -101,3 +101,12 @@ def test_the_shown_constitutions_are_read(tmp_path, capsys):
     (tmp_path / "mine.yaml").write_text(mine)
     found = read_constitution(tmp_path / "mine.yaml")
     assert (found.name, found.principles[0].weight, found.preferences[0].id) == ("mine", 2.0, "honest")
+
+
+def test_the_shown_requests_are_measured_by_both_kinds():
+    shown = {}
+    exec(python_blocks(PAGE)[2], shown)
+    assert [shown[kind].columns()[0].metric for kind in ("harmful", "benign")] == [
+        "refusals_by_pattern/attack_success",
+        "refusals_by_pattern/over_refusal",
+    ]
