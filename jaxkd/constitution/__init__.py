@@ -5,6 +5,8 @@ from jaxkd.constitution.code_critic import CodeCritic as CodeCritic
 from jaxkd.constitution.code_critic import CodeJudge as CodeJudge
 from jaxkd.constitution.code_critic import Flawless as Flawless
 from jaxkd.constitution.code_critic import last_answer_flaws as last_answer_flaws
+from jaxkd.constitution.demonstrations import Demonstrated as Demonstrated
+from jaxkd.constitution.demonstrations import WithoutDemonstrations as WithoutDemonstrations
 from jaxkd.constitution.preference_labels import LabelStatistics as LabelStatistics
 from jaxkd.constitution.preference_labels import PairLabel as PairLabel
 from jaxkd.constitution.principles import Constitution as Constitution

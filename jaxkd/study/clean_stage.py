@@ -98,10 +98,10 @@ class Clean(Stage):
 
 
 def _ended(examples: Iterable[Example], folder: Path) -> dict[str, bool]:
-    """Return whether each response ended by itself, by key, from the conversations of a `Generate` stage.
+    """Return whether each response ended by itself, by key, from the answers of a `Generate` stage.
 
     Raises:
-        ValueError: a folder without answers.
+        ValueError: a folder without answers, or with none of these examples.
     """
     answers = list(whole_rows(folder / ANSWERS))
     if not answers:
@@ -109,13 +109,12 @@ def _ended(examples: Iterable[Example], folder: Path) -> dict[str, bool]:
             f"generated must be the folder of a Generate stage with its answers, got {str(folder)!r}, which has no "
             f"{ANSWERS} or an empty one. Name the stage that wrote the responses, or None."
         )
-    finishes = {_identity(row["messages"]): row["finish"] != Finish.LENGTH.name for row in answers if row["finish"]}
-    named = {example.key: _identity(_row(example, example.response)["messages"]) for example in examples}
-    return {key: finishes[identity] for key, identity in named.items() if identity in finishes}
-
-
-def _identity(messages: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((message["role"], message["content"]) for message in messages)
+    if {row["key"] for row in answers}.isdisjoint(example.key for example in examples):
+        raise ValueError(
+            f"generated must be the folder of the stage that wrote the responses, got {str(folder)!r}, which has no "
+            "key of the source. Name that stage, or None."
+        )
+    return {row["key"]: row["finish"] != Finish.LENGTH.name for row in answers if row["finish"]}
 
 
 def _report(found: Cleaned) -> dict[str, Any]:

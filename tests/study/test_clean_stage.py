@@ -147,7 +147,7 @@ def test_all_rows_dropped_is_an_error_with_counts_and_the_file(stage, tmp_path):
 def test_unfinished_answers_are_those_of_the_stage_that_wrote_them(tmp_path):
     (tmp_path / "written").mkdir()
     finishes = ["LENGTH" if n == 3 else None if n == 4 else "END_TOKEN" for n in range(20)]
-    rows = [conversation(text) for text in GOOD]
+    rows = [{"key": f"k{number}"} | conversation(text) for number, text in enumerate(GOOD)]
     answers = [row | {"finish": finish} for row, finish in zip(rows, finishes, strict=True)]
     write(tmp_path / "written/answers.jsonl", answers)
     write(tmp_path / "written/train.jsonl", [*rows, conversation("It was added later, by a person.")])
@@ -158,6 +158,9 @@ def test_unfinished_answers_are_those_of_the_stage_that_wrote_them(tmp_path):
     assert (dropped["messages"][-1]["content"], dropped["reasons"]) == (GOOD[3], ["unfinished"])
     other = dataclasses.replace(stage, generated="stage:other")
     with pytest.raises(ValueError, match="generated must be the folder of a Generate stage with its answers, got"):
+        other.run(tmp_path / "other_out", seed=0, stages={"written": tmp_path / "written", "other": tmp_path})
+    write(tmp_path / "answers.jsonl", [{"key": "foreign", "finish": "LENGTH"}])
+    with pytest.raises(ValueError, match="generated must be the folder of the stage that wrote the responses, got"):
         other.run(tmp_path / "other_out", seed=0, stages={"written": tmp_path / "written", "other": tmp_path})
 
 
