@@ -248,6 +248,9 @@ def test_models_beside_their_start_have_a_table_and_marked_answers(tmp_path, pag
     assert beside.count('<tr class="open">') == 5
     assert beside.count('<tr class="start">') == 4
     assert ".measures .clear td:last-child { font-weight: 700; }" in beside
+    # On a narrow screen, too, each cell has a name.
+    assert beside.count('<table class="measures stacked">') == 1
+    assert beside.count("<td>") == 0
     assert "<pre>yes <mark>Have a great day! :)</mark></pre>" in beside
     article = beside[beside.index("<article>") : beside.index("</article>")]
     places = [article.index(f"<h4>{name}</h4>") for name in ("reference", "untouched", "teacher", "SFT", "distilled")]
@@ -272,7 +275,7 @@ def test_a_start_that_has_no_row_of_its_own_is_named_all_the_same(tmp_path):
     stages = [stage for stage in study() if stage.label != "untouched"]
     beside = write(tmp_path, stages, against=AGAINST)
     parse(beside)
-    assert '<td>untouched <span class="note">start</span></td>' in beside
+    assert '<td data-column="model"><span>untouched <span class="note">start</span></span></td>' in beside
     assert "no finding" not in write(tmp_path, against=dataclasses.replace(AGAINST, findings=(), searched=()))
 
 

@@ -18,6 +18,7 @@ from jaxkd.sharding import MeshShape
 from jaxkd.study import Evaluate, Study, TrainedModel, run_study, runs
 from jaxkd.study.results.summary import write_summary
 from jaxkd.training import Evaluation, Evaluator, ModelSource, Optimizer, Stage
+from jaxkd.training.stage import referenced_stages
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.vector_fields import Network
 from tests.tiny_dynamics import CLEAN, NOISY, train, truth
@@ -226,6 +227,12 @@ def test_a_metric_that_the_evaluator_does_not_measure_is_refused_with_those_that
     message = r"headline.metric must be a metric of signs, got 'left'. .*each/0 has right. Name one of them: nothing"
     with pytest.raises(ValueError, match=message):
         write_summary(dataclasses.replace(one, headline=dataclasses.replace(RIGHT, metric="left")), tmp_path)
+
+
+def test_the_stages_that_a_config_names_are_found_wherever_they_stand():
+    model = Number(folder="stage:made")
+    assert referenced_stages((model, ("stage:other", "made"), Number(folder="here"))) == {"made", "other"}
+    assert referenced_stages(None) == referenced_stages(Number(folder="here")) == frozenset()
 
 
 def test_comparisons_need_columns():

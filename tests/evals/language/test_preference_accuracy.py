@@ -55,6 +55,9 @@ def test_equals_float64_of_all_logits(tiny, tiny_preferences):
     for name, margin in (("log_prob", margins), ("mean_log_prob", means), ("reward", rewards)):
         np.testing.assert_array_equal(evaluation.per_example[f"{name}_accuracy"], margin > 0)
     assert evaluation.keys == tuple(f"pairs.jsonl:{line}" for line in range(1, 14))
+    (measure,) = PreferenceAccuracy(data=tiny_preferences).measures()
+    assert (measure.metric, measure.better) == ("log_prob_accuracy", "higher")
+    assert np.mean(evaluation.per_example[measure.numerator]) == evaluation.metrics[measure.metric]
 
 
 @weights_by_numpy()
