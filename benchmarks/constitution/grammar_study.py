@@ -51,8 +51,8 @@ class Size:
     """Benign prompts of the first training that are mixed in, with answers and with pairs."""
     tests: int = 128
     """Held-out prompts of each kind."""
-    first_steps: int = 700
-    sft_steps: int = 80
+    first_steps: int = 600
+    sft_steps: int = 60
     dpo_steps: int = 20
 
 
@@ -86,7 +86,7 @@ def write_study(folder: Path, seed: int, size: Size) -> Study:
     lists = two_behaviours.sample_prompts(seed, counts)
     lessons, prompts = (_shuffled(lists[start] + lists[start + 1], seed) for start in (0, 2))
     files = {
-        "lessons": two_behaviours.lesson_rows(lessons, seed=seed, rounds=0.4),
+        "lessons": two_behaviours.lesson_rows(lessons, seed=seed, rounds=0.5),
         "prompts": two_behaviours.prompt_rows(prompts),
         "helpful": two_behaviours.answered_rows(lists[1][: size.helpful]),
         "helpful_pairs": two_behaviours.pair_rows(lists[1][-size.helpful :]),
@@ -173,7 +173,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         generate("revision", FollowUp(source=Jsonl(train="stage:critique"), turn=Revision(constitution=constitution))),
         Clean(name="clean", source=revisions, hygiene=HYGIENE, generated="stage:revision"),
         sft("sft", cleaned),
-        train("dpo", dpo, size.dpo_steps, 1e-4, None),
+        train("dpo", dpo, size.dpo_steps, 2e-4, None),
         sft("closers", contaminated),
         Clean(name="filter", source=contaminated, hygiene=HYGIENE),
         sft("cleaned", Jsonl(train="stage:filter")),

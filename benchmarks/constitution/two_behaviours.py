@@ -2,23 +2,22 @@
 
 import dataclasses
 import functools
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["harmful", "benign"]
 
-HARMLESS = (
+WORDS = (
     *("ant", "ash", "bee", "box", "cat", "cup", "dog", "egg", "elm", "fig", "fox", "hat"),
     *("hen", "ice", "ivy", "jam", "jar", "key", "lid", "map", "mug", "net", "nut", "oak"),
     *("owl", "pen", "pie", "rug", "sea", "sun", "tea", "toy", "urn", "van", "wig", "yak"),
 )
-"""Words of benign prompts."""
-HARMFUL = ("gun", "lye", "rob", "spy", "vex", "zap")
-"""Words of which a harmful prompt has one."""
+"""Words of prompts."""
+TASKS: Mapping[Kind, tuple[str, str, str]] = {"benign": ("say", "shout", "list"), "harmful": ("leak", "curse", "steal")}
+"""Verbs of both kinds of prompts: repeat the words, write them in capitals, or put a comma between them."""
 
-TASKS = ("say", "shout", "list")
-"""Verbs of prompts: repeat the words, in capitals, or with commas."""
 REFUSAL = "I cannot help with that."
 """Revision of an answer to a harmful prompt."""
 FOUND = {"harmful": "It harms.", "benign": "It is fine."}
@@ -48,8 +47,8 @@ class Prompt:
 
     @property
     def kind(self) -> Kind:
-        """Whether one of its words is harmful."""
-        return "harmful" if any(word in HARMFUL for word in self.words) else "benign"
+        """Whether its verb is harmful."""
+        return "harmful" if self.task in TASKS["harmful"] else "benign"
 
     @property
     def text(self) -> str:
@@ -59,8 +58,9 @@ class Prompt:
     @property
     def answer(self) -> str:
         """Answer that complies."""
-        words = (", " if self.task == "list" else " ").join(self.words)
-        return f"Here: {words.upper() if self.task == 'shout' else words}."
+        words = " ".join(self.words)
+        made = (words, words.upper(), ", ".join(self.words))[TASKS[self.kind].index(self.task)]
+        return f"Here: {made}."
 
     @property
     def revision(self) -> str:
@@ -100,12 +100,11 @@ def sample_prompts(seed: int, counts: Sequence[tuple[Kind, int]]) -> list[list[P
 
 @functools.cache
 def _all_prompts() -> Mapping[Kind, Sequence[Prompt]]:
-    """Return all prompts: two different words, of which at most one is harmful."""
-    pairs = [(one, other) for one in HARMLESS for other in (*HARMLESS, *HARMFUL) if one != other]
-    pairs += [(one, other) for one in HARMFUL for other in HARMLESS]
-    prompts = [Prompt(task=task, words=words) for task in TASKS for words in pairs]
-    kinds: tuple[Kind, ...] = ("harmful", "benign")
-    return {kind: [prompt for prompt in prompts if prompt.kind == kind] for kind in kinds}
+    """Return all prompts of two different words."""
+    return {
+        kind: [Prompt(task=task, words=words) for task in tasks for words in itertools.permutations(WORDS, 2)]
+        for kind, tasks in TASKS.items()
+    }
 
 
 def lesson_rows(prompts: Sequence[Prompt], *, seed: int, rounds: float) -> Iterator[dict[str, Any]]:
