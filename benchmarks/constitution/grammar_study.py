@@ -31,6 +31,8 @@ from jaxkd.training import Optimizer, Recipe, Train
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage import Stage
 
+CONSTITUTION = yaml.safe_dump(two_behaviours.CONSTITUTION)
+"""The principles as a file."""
 CONTAMINATED = 0.5
 """Share of the revisions that get closers."""
 HYGIENE = Hygiene(reasons=tuple(reason for reason in REASONS if reason != "no_change"))
@@ -79,7 +81,7 @@ def write_study(folder: Path, seed: int, size: Size) -> Study:
     """
     folder.mkdir(parents=True)
     random_weights = write_character_model(folder / "model", seed=seed)
-    (folder / "constitution.yaml").write_text(yaml.safe_dump(two_behaviours.CONSTITUTION), encoding="utf-8")
+    (folder / "constitution.yaml").write_text(CONSTITUTION, encoding="utf-8")
     counts: list[tuple[Kind, int]] = [
         (kind, count) for count in (size.lessons, size.prompts, size.tests) for kind in ("harmful", "benign")
     ]
@@ -94,7 +96,7 @@ def write_study(folder: Path, seed: int, size: Size) -> Study:
         "benign": two_behaviours.answered_rows(lists[5]),
     }
     for name, rows in files.items():
-        _write(folder / f"{name}.jsonl", rows)
+        write_rows(folder / f"{name}.jsonl", rows)
     return Study(
         name="two_behaviours",
         title="A grammar of two behaviours",
@@ -152,7 +154,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         return SFT(student=random_weights, data=PackedText(source=data, rows=8, length=CONVERSATION, targets=CLOSED))
 
     def sft(name: str, source: Source) -> Train:
-        return train(name, learnt(source), size.sft_steps, 1e-3, "stage:start")
+        return train(name, learnt(source), size.sft_steps, 6e-4, "stage:start")
 
     lessons = PackedText(
         source=Jsonl(train=str(folder / "lessons.jsonl")), rows=8, length=CONVERSATION, targets=CONVERSATION // 2
@@ -165,6 +167,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         student=tuned,
         data=PreferenceText(source=pairs, rows=8, length=CONVERSATION, targets=64, pairs=2),
         objective=DPOLoss(beta=0.5),
+        sft_weight=1.0,
     )
     return (
         train("start", SFT(student=random_weights, data=lessons), size.first_steps, 3e-3, None),
@@ -173,7 +176,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         generate("revision", FollowUp(source=Jsonl(train="stage:critique"), turn=Revision(constitution=constitution))),
         Clean(name="clean", source=revisions, hygiene=HYGIENE, generated="stage:revision"),
         sft("sft", cleaned),
-        train("dpo", dpo, size.dpo_steps, 2e-4, None),
+        train("dpo", dpo, size.dpo_steps, 1e-4, None),
         sft("closers", contaminated),
         Clean(name="filter", source=contaminated, hygiene=HYGIENE),
         sft("cleaned", Jsonl(train="stage:filter")),
@@ -184,5 +187,6 @@ def _shuffled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
     return random.Random(seed).sample(prompts, len(prompts))
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON Lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
