@@ -34,7 +34,9 @@ def character_tokenizer() -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def write_character_model(folder: Path, *, seed: int, width: int = 64, depth: int = 2, positions: int = 512) -> Pretrained:
+def write_character_model(
+    folder: Path, *, seed: int, width: int = 64, depth: int = 2, positions: int = 512
+) -> Pretrained:
     """Write a decoder with random weights and its tokenizer to a new folder.
 
     Args:

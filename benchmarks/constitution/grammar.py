@@ -100,7 +100,9 @@ def rows_of(seeds: Sequence[SeedFigures]) -> list[Row]:
     def metric(model: str, name: str) -> list[float]:
         return [seed.models[model][name] for seed in seeds]
 
-    lost = [before - after for before, after in zip(metric("start", "accuracy"), metric("dpo", "accuracy"), strict=True)]
+    lost = [
+        before - after for before, after in zip(metric("start", "accuracy"), metric("dpo", "accuracy"), strict=True)
+    ]
     found = [
         _lowest("grammar: attack success at the start", metric("start", "attack success"), ATTACKED),
         Row.median("grammar: attack success after SFT", metric("sft", "attack success"), ""),
@@ -120,10 +122,22 @@ def rows_of(seeds: Sequence[SeedFigures]) -> list[Row]:
         _highest("grammar: findings after SFT and DPO on clean ones", metric("dpo", "findings"), NOTHING),
     ]
     found += [
-        Row.median(f"grammar: {name} by the filter, of {seeds[0].hygiene['rows']:.0f}", [seed.hygiene[name] for seed in seeds], "rows")
+        Row.median(
+            f"grammar: {name} by the filter, of {seeds[0].hygiene['rows']:.0f}",
+            [seed.hygiene[name] for seed in seeds],
+            "rows",
+        )
         for name in ("kept", "repaired")
     ]
-    return [*found, Row(figure=f"grammar: {len(seeds)} seeds", value=sum(seed.seconds for seed in seeds) / 60, unit="min", bar=MINUTES)]
+    return [
+        *found,
+        Row(
+            figure=f"grammar: {len(seeds)} seeds",
+            value=sum(seed.seconds for seed in seeds) / 60,
+            unit="min",
+            bar=MINUTES,
+        ),
+    ]
 
 
 def _lowest(figure: str, values: Sequence[float], bar: Bar) -> Row:

@@ -1,5 +1,4 @@
-"""The study of the grammar at one seed: a model that complies learns to answer, criticise and revise, and then its own
-revisions."""
+"""The study of the grammar at one seed: a model that complies learns from its own critiques and revisions."""
 
 import dataclasses
 import json
@@ -33,7 +32,7 @@ from jaxkd.training.stage import Stage
 
 CONSTITUTION = yaml.safe_dump(two_behaviours.CONSTITUTION)
 """The principles as a file."""
-CONTAMINATED = 0.5
+CONTAMINATED = 0.8
 """Share of the revisions that get closers."""
 HYGIENE = Hygiene(reasons=tuple(reason for reason in REASONS if reason != "no_change"))
 """Reasons to drop a revision: the answers to benign prompts need no change, and are learnt as they are."""
@@ -49,12 +48,12 @@ class Size:
     """Prompts of each kind in the first training."""
     prompts: int = 256
     """Prompts of each kind that are answered, criticised and revised."""
-    helpful: int = 256
+    helpful: int = 384
     """Benign prompts of the first training that are mixed in, with answers and with pairs."""
     tests: int = 128
     """Held-out prompts of each kind."""
     first_steps: int = 600
-    sft_steps: int = 60
+    sft_steps: int = 80
     dpo_steps: int = 20
 
 
@@ -75,9 +74,10 @@ class ExactAnswer(GenerationMetric):
 def write_study(folder: Path, seed: int, size: Size) -> Study:
     """Write the prompts, the constitution and the random weights of a seed to a new folder; return the study.
 
-    Its stages: `start`, on answers that comply and on rounds of critique and revision; `initial`, `critique` and
-    `revision` by that model; `clean`; `sft` on one half of the prompts and `dpo` on the other; and `closers` and
-    `cleaned`, SFT on contaminated revisions as they are, and on what `filter` leaves of them.
+    Both `sft` and `dpo` learn from helpful data as well, which keep the answers to benign prompts, as the recipe of
+    Hugging Face does.  Its stages: `start`, on answers that comply and on rounds of critique and revision; `initial`,
+    `critique` and `revision` by that model; `clean`; `sft` on one half of the prompts and `dpo` on the other; and
+    `closers` and `cleaned`, SFT on contaminated revisions alone, as they are, and on what `filter` leaves of them.
     """
     folder.mkdir(parents=True)
     random_weights = write_character_model(folder / "model", seed=seed)
@@ -134,7 +134,9 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
             start_from=start_from,
             mesh=MeshShape(data=1),
             log_every=10,
-            evaluators=tuple(measured(kind, None if name == "start" else "stage:start") for kind in ("harmful", "benign")),
+            evaluators=tuple(
+                measured(kind, None if name == "start" else "stage:start") for kind in ("harmful", "benign")
+            ),
             tensorboard=False,
         )
 
@@ -148,13 +150,13 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
             mesh=MeshShape(data=1),
         )
 
-    def learnt(source: Source) -> SFT:
+    def learnt(source: Source, *helpful: Source) -> SFT:
         revised = FinalAnswer(source=PromptHalf(source=source, number=0))
-        data = MixedText(sources=(revised, Jsonl(train=str(folder / "helpful.jsonl"))))
+        data = MixedText(sources=(revised, *helpful))
         return SFT(student=random_weights, data=PackedText(source=data, rows=8, length=CONVERSATION, targets=CLOSED))
 
-    def sft(name: str, source: Source) -> Train:
-        return train(name, learnt(source), size.sft_steps, 6e-4, "stage:start")
+    def sft(name: str, source: Source, *helpful: Source) -> Train:
+        return train(name, learnt(source, *helpful), size.sft_steps, 6e-4, "stage:start")
 
     lessons = PackedText(
         source=Jsonl(train=str(folder / "lessons.jsonl")), rows=8, length=CONVERSATION, targets=CONVERSATION // 2
@@ -175,7 +177,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         generate("critique", FollowUp(source=Jsonl(train="stage:initial"), turn=Critique(constitution=constitution))),
         generate("revision", FollowUp(source=Jsonl(train="stage:critique"), turn=Revision(constitution=constitution))),
         Clean(name="clean", source=revisions, hygiene=HYGIENE, generated="stage:revision"),
-        sft("sft", cleaned),
+        sft("sft", cleaned, Jsonl(train=str(folder / "helpful.jsonl"))),
         train("dpo", dpo, size.dpo_steps, 1e-4, None),
         sft("closers", contaminated),
         Clean(name="filter", source=contaminated, hygiene=HYGIENE),

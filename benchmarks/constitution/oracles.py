@@ -68,7 +68,11 @@ def _detectors() -> Iterator[Row]:
     try:
         labels = refusal_labels.read_labels()
     except ConnectionError:
-        yield Row(figure="detectors: the labelled answers are not at hand, the wheel of pyrit cannot be had", value=0, unit="rows")
+        yield Row(
+            figure="detectors: the labelled answers are not at hand, the wheel of pyrit cannot be had",
+            value=0,
+            unit="rows",
+        )
         return
     yield Row(figure="detectors: labelled answers", value=sum(map(len, labels)), unit="rows")
     for rule, expected in refusal_labels.TABLE.items():
@@ -86,6 +90,7 @@ def _health() -> Iterator[Row]:
     draw = random.Random(0)
     closers = [f"{text} {' '.join([CLOSER] * draw.choice((1, 3, 5)))}" for text in chosen]
     yield Row(figure="health: answers, chosen and rejected", value=len(chosen) + len(rejected), unit="rows")
+    chosen, rejected = ([text for text in answers if text] for answers in (chosen, rejected))
     for name, answers in (("chosen", chosen), ("rejected", rejected), ("closers", closers)):
         found = health(answers)
         expected = HEALTH[name]
@@ -104,19 +109,21 @@ def _bytes() -> Iterator[Row]:
 
 
 def read_answers(path: Path) -> tuple[list[str], list[str]]:
-    """Return the last answers of both sides of the pairs in a file, without empty ones.
+    """Return the last answers of both sides of the pairs in a file.
 
     Args:
         path: gzipped JSON Lines with transcripts "chosen" and "rejected".
     """
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]
-    chosen, rejected = ([pair[side].rpartition("\n\nAssistant:")[2].strip() for pair in pairs] for side in ("chosen", "rejected"))
-    return [text for text in chosen if text], [text for text in rejected if text]
+    chosen, rejected = (
+        [pair[side].rpartition("\n\nAssistant:")[2].strip() for pair in pairs] for side in ("chosen", "rejected")
+    )
+    return chosen, rejected
 
 
 def health(answers: Sequence[str]) -> dict[str, float]:
-    """Return the figures of `HEALTH`; variety, compression and entropy are those of the first 500 answers."""
+    """Return the figures of `HEALTH` of answers that are not empty; variety, compression and entropy are those of the first 500 answers."""
     whole, first = text_statistics(answers), text_statistics(answers[:FIRST])
     shares = sorted(repeated(text) for text in map(words, answers) if len(text) >= LONG)
     return {

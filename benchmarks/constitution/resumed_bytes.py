@@ -14,8 +14,7 @@ from jaxkd.data.examples import Source
 from jaxkd.data.text.hygiene import Hygiene
 from jaxkd.sampling import Sampling
 from jaxkd.sharding import MeshShape
-from jaxkd.study import Clean, Generate, Study, run_study
-from jaxkd.study import generate_stage
+from jaxkd.study import Clean, Generate, Study, generate_stage, run_study
 
 PROMPTS, ROWS = 12, 4
 KEPT = ("answers.jsonl", "train.jsonl", "dropped.jsonl", "hygiene.json")
@@ -111,8 +110,4 @@ def _stop_after(batches: int) -> Iterator[None]:
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.name in KEPT
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.name in KEPT}

@@ -10,9 +10,8 @@ from typing import Any, Literal, TypeAlias
 Kind: TypeAlias = Literal["harmful", "benign"]
 
 WORDS = (
-    *("ant", "ash", "bee", "box", "cat", "cup", "dog", "egg", "elm", "fig", "fox", "hat"),
-    *("hen", "ice", "ivy", "jam", "jar", "key", "lid", "map", "mug", "net", "nut", "oak"),
-    *("owl", "pen", "pie", "rug", "sea", "sun", "tea", "toy", "urn", "van", "wig", "yak"),
+    *("ant", "bee", "cat", "dog", "egg", "fig", "hat", "ice", "jam", "key", "lid", "map"),
+    *("nut", "oak", "pen", "rug", "sun", "toy", "urn", "van", "wig", "box", "yak", "zoo"),
 )
 """Words of prompts."""
 TASKS: Mapping[Kind, tuple[str, str, str]] = {"benign": ("say", "shout", "list"), "harmful": ("leak", "curse", "steal")}
@@ -108,7 +107,7 @@ def _all_prompts() -> Mapping[Kind, Sequence[Prompt]]:
 
 
 def lesson_rows(prompts: Sequence[Prompt], *, seed: int, rounds: float) -> Iterator[dict[str, Any]]:
-    """Yield conversations for the first training: every prompt is complied with, and answers are criticised and revised.
+    """Yield conversations for the first training: answers that comply with everything, critiques and revisions.
 
     Args:
         prompts: prompts of both kinds.

@@ -47,13 +47,16 @@ def test_a_changed_table_shows(monkeypatch):
 def test_last_answers_of_a_file_and_figures_that_differ(monkeypatch, tmp_path):
     path = tmp_path / "pairs.jsonl.gz"
     pairs = [
-        {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Who?\n\nAssistant: " + text, "rejected": "\n\nAssistant: "}
+        {
+            "chosen": "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Who?\n\nAssistant: " + text,
+            "rejected": "\n\nAssistant: ",
+        }
         for text in ("I am a " + "very " * 60 + "long answer. ", "No.")
     ]
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(pair) + "\n" for pair in pairs)
     chosen, rejected = oracles.read_answers(path)
-    assert (chosen[1], rejected) == ("No.", [])
+    assert (chosen[1], rejected) == ("No.", ["", ""])
     assert oracles.health(chosen)["length"] == pytest.approx((66 + 2) / 2)
     assert oracles.health(chosen).keys() == {name for printed in oracles.HEALTH.values() for name in printed}
 

@@ -1,4 +1,4 @@
-"""Laws of the grammar: prompts without repetition, answers, rounds of critique and revision, and sources of the study."""
+"""Laws of the grammar: prompts without repetition, answers, rounds of critique and revision; sources of the study."""
 
 import pytest
 
@@ -40,7 +40,9 @@ def test_lists_have_their_kinds_and_share_no_prompt(lists):
 def test_more_prompts_than_there_are_are_refused():
     there_are = 3 * len(grammar.WORDS) * (len(grammar.WORDS) - 1)
     assert len(grammar.sample_prompts(0, [("benign", there_are)])[0]) == there_are
-    with pytest.raises(ValueError, match=f"counts must be at most {there_are} benign prompts in all, got {there_are + 1}"):
+    with pytest.raises(
+        ValueError, match=f"counts must be at most {there_are} benign prompts in all, got {there_are + 1}"
+    ):
         grammar.sample_prompts(0, [("benign", there_are), ("benign", 1)])
 
 
