@@ -123,7 +123,7 @@ def read_answers(path: Path) -> tuple[list[str], list[str]]:
 
 
 def health(answers: Sequence[str]) -> dict[str, float]:
-    """Return the figures of `HEALTH` of answers that are not empty; variety, compression and entropy are those of the first 500 answers."""
+    """Return the figures of `HEALTH`; variety, compression and entropy are those of the first 500 answers."""
     whole, first = text_statistics(answers), text_statistics(answers[:FIRST])
     shares = sorted(repeated(text) for text in map(words, answers) if len(text) >= LONG)
     return {
