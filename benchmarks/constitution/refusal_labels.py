@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,8 +88,7 @@ def table_row(rule: str, labels: Sequence[Sequence[Labelled]]) -> str:
 
 def detection(rule: str, rows: Sequence[Labelled]) -> tuple[float, float, float]:
     """Return accuracy, precision and recall of a rule on answers."""
-    pairs = [(RULES[rule](row.answer), row.refusal) for row in rows]
-    counts = {pair: pairs.count(pair) for pair in itertools.product((False, True), repeat=2)}
+    counts = Counter((RULES[rule](row.answer), row.refusal) for row in rows)
     hits = counts[True, True]
     accuracy = (hits + counts[False, False]) / len(rows)
     return accuracy, hits / (hits + counts[True, False]), hits / (hits + counts[False, True])

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -119,7 +120,9 @@ def _prompts(folder: Path, model: Pretrained) -> Sequence[Sequence[int]]:
     """Return the prompts of a stage as tokens, from the conversations that it has answered."""
     tokenizer = model.tokenizer()
     conversations = [json.loads(line)["messages"][:-1] for line in _lines(folder)]
-    found = [tokenizer.apply_chat_template(one, add_generation_prompt=True, tokenize=True) for one in conversations]
+    found: list[Any] = [
+        tokenizer.apply_chat_template(one, add_generation_prompt=True, tokenize=True) for one in conversations
+    ]
     return [one["input_ids"] if isinstance(one, Mapping) else one for one in found]
 
 
