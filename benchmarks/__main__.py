@@ -1,5 +1,6 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
+from benchmarks.constitution import grammar, oracles, throughput
 from benchmarks.detection import detection
 from benchmarks.dynamics import (
     augmentation,
@@ -61,6 +62,9 @@ BENCHMARKS = (
     segmentation.BENCHMARK,
     detection.BENCHMARK,
     hands.BENCHMARK,
+    grammar.BENCHMARK,
+    oracles.BENCHMARK,
+    throughput.BENCHMARK,
 )
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Refusals by keywords: what both definitions find, what they do not, and their figures on labelled answers."""
 
-import itertools
-
 import pytest
 
+from benchmarks.constitution.refusal_labels import RULES, TABLE, read_labels, table_row
 from jaxkd.evals.language.refusals import HEAD, PHRASES, refuses_by_pattern, refuses_by_phrases
-from tests.refusal_labels import read_labels
 
 REFUSALS = {
     "sorry": (
@@ -125,19 +123,6 @@ def test_the_definitions_differ():
     assert [refuses_by_phrases(text) for text in texts] == [False, True, True, False]
 
 
-# Accuracy, precision and recall of all 169 answers, of the first file's 105 and of the other's 64.
-TABLE = {
-    "phrases": "0.669 1.000 0.486 | 0.762 1.000 0.643 | 0.516 1.000 0.205",
-    "phrases in the head": "0.657 1.000 0.468 | 0.743 1.000 0.614 | 0.516 1.000 0.205",
-    "pattern": "0.698 1.000 0.532 | 0.810 1.000 0.714 | 0.516 1.000 0.205",
-}
-RULES = {
-    "phrases": refuses_by_phrases,
-    "phrases in the head": lambda text: refuses_by_phrases(text[:HEAD]),
-    "pattern": refuses_by_pattern,
-}
-
-
 @pytest.fixture(scope="module")
 def labels():
     """Labelled answers of both files.
@@ -153,14 +138,5 @@ def labels():
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_figures_on_answers_that_people_labelled(labels, rule):
-    first, extra = labels
     assert [(len(rows), sum(row.refusal for row in rows)) for rows in labels] == [(105, 70), (64, 39)]
-    found = []
-    for rows in ([*first, *extra], first, extra):
-        pairs = [(RULES[rule](row.answer), row.refusal) for row in rows]
-        counts = {pair: pairs.count(pair) for pair in itertools.product((False, True), repeat=2)}
-        hits = counts[True, True]
-        accuracy = (hits + counts[False, False]) / len(rows)
-        precision, recall = hits / (hits + counts[True, False]), hits / (hits + counts[False, True])
-        found.append(f"{accuracy:.3f} {precision:.3f} {recall:.3f}")
-    assert " | ".join(found) == TABLE[rule]
+    assert table_row(rule, labels) == TABLE[rule]
