@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME`: measure, compare with the bars, print a table."""
 
-from benchmarks.constitution import grammar, oracles, throughput
+from benchmarks.constitution import constitutional_ai
 from benchmarks.detection import detection
 from benchmarks.dynamics import (
     augmentation,
@@ -62,9 +62,7 @@ BENCHMARKS = (
     segmentation.BENCHMARK,
     detection.BENCHMARK,
     hands.BENCHMARK,
-    grammar.BENCHMARK,
-    oracles.BENCHMARK,
-    throughput.BENCHMARK,
+    constitutional_ai.BENCHMARK,
 )
 
 if __name__ == "__main__":

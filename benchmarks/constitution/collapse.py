@@ -13,7 +13,6 @@ from benchmarks.studies.finished_study import Scored, finished, scored
 from configs import collapse
 from jaxkd.evals.language.generation_metric import GENERATIONS
 from jaxkd.runtime.storage.json_lines import whole_rows
-from jaxkd.study import Study
 from jaxkd.study.clean_stage import DROPPED, REPORT
 from jaxkd.study.study import stage_folder
 
@@ -32,8 +31,9 @@ def rows(quick: bool) -> Iterator[Row]:
     with finished(study, kept=not quick) as workdir:
         yield from _hygiene(stage_folder(workdir, study.stages[0], study.seeds[0]))
         found = scored(study, workdir)
-        yield from _health(found, judged=not quick)
-        yield from _bits(study, found, judged=not quick)
+        yield from health_rows(found, judged=not quick)
+        yield from bits_rows(found, judged=not quick)
+        yield Row(figure="seeds of the study of a collapse", value=len(study.seeds), unit="")
 
 
 def _hygiene(folder: Path) -> Iterator[Row]:
@@ -53,8 +53,8 @@ def _hygiene(folder: Path) -> Iterator[Row]:
     yield Row(figure="hygiene: rows that are dropped", value=len(list(whole_rows(folder / DROPPED))), unit="")
 
 
-def _health(found: Scored, *, judged: bool) -> Iterator[Row]:
-    """Yield what the runs write, and the findings against the run that was never contaminated."""
+def health_rows(found: Scored, *, judged: bool) -> Iterator[Row]:
+    """Yield what the runs of a finished study write, and the findings against the run that was never contaminated."""
     for name in (name for name, each in found.items() if each):
         runs = list(generated(found, name))
         for statistic in ("shared_end", "loops", "emoji", "repeated", "unended", "length"):
@@ -84,7 +84,8 @@ def _health(found: Scored, *, judged: bool) -> Iterator[Row]:
                 )
 
 
-def _bits(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:
+def bits_rows(found: Scored, *, judged: bool) -> Iterator[Row]:
+    """Yield the bits per byte of held-out bodies, and how far they are from the run that was never contaminated."""
     for step in ("sft", "dpo"):
         clean, *others = (
             [one.metrics["bits_per_byte"] for one in found[f"{step}_{name}"]["bits_per_byte"]]
@@ -97,4 +98,3 @@ def _bits(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:
             bar = Bar(relation="<=", limit=BITS) if judged and name == "filtered" and step == "dpo" else None
             figure = f"{step}_{name}: greatest relative distance of bits per byte from {step}_clean, over the seeds"
             yield Row(figure=figure, value=furthest, unit="", bar=bar)
-    yield Row(figure="seeds of the study of a collapse", value=len(study.seeds), unit="")

@@ -25,7 +25,6 @@ from jaxkd.evals.judges.pairwise import Question
 from jaxkd.evals.language.generation_metric import GENERATIONS
 from jaxkd.evals.language.samples import readable
 from jaxkd.runtime.storage.json_lines import whole_rows
-from jaxkd.study import Study
 from jaxkd.study.clean_stage import REPORT
 from jaxkd.study.generate_stage import ANSWERS
 from jaxkd.study.study import stage_folder
@@ -43,13 +42,14 @@ def rows(quick: bool) -> Iterator[Row]:
     with finished(study, kept=not quick) as workdir:
         folders = {stage.name: stage_folder(workdir, stage, study.seeds[0]) for stage in study.stages}
         yield from asked.rows(folders)
-        yield from _critiques(folders)
+        yield from critique_rows(folders)
         yield from _revisions(folders)
         yield from _labels(folders)
-        yield from _flaws(study, scored(study, workdir), judged=not quick)
+        yield from flaw_rows(scored(study, workdir), judged=not quick)
+        yield Row(figure="seeds of the study of critics", value=len(study.seeds), unit="")
 
 
-def _critiques(folders: Mapping[str, Path]) -> Iterator[Row]:
+def critique_rows(folders: Mapping[str, Path]) -> Iterator[Row]:
     """Yield how often a critique says of the kind of flaw that it was asked about what is true."""
     for name in NAMES:
         answers = list(whole_rows(folders[f"critique_{name}"] / ANSWERS))
@@ -96,7 +96,7 @@ def _labels(folders: Mapping[str, Path]) -> Iterator[Row]:
             yield Row.share(figure, [verdict == "first" for verdict in verdicts])
 
 
-def _flaws(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:
+def flaw_rows(found: Scored, *, judged: bool) -> Iterator[Row]:
     """Yield the share of drawn answers with a flaw, and its difference from the start."""
     shares = {
         name: 1 - by_prompt(each[GENERATIONS], "code/passed") for name, each in found.items() if GENERATIONS in each
@@ -113,7 +113,6 @@ def _flaws(study: Study, found: Scored, *, judged: bool) -> Iterator[Row]:
                 unit="",
                 bar=Bar(relation="<", limit=0) if judged else None,
             )
-    yield Row(figure="seeds of the study of critics", value=len(study.seeds), unit="")
 
 
 def _difference(figure: str, first: Float[np.ndarray, "s n"], second: Float[np.ndarray, "s n"]) -> Row:

@@ -9,17 +9,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import environment
 from benchmarks.constitution import refusal_labels
 from benchmarks.constitution.resumed_bytes import differing_files
-from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.row import Bar, Row
+from jaxkd.data.text.hygiene.contaminated import CLOSER
 from jaxkd.evals.language.text_statistics import LONG, text_statistics
 from jaxkd.metrics.text_repetition import repeated, words
 
 PAIRS = "JAXKD_HARMLESS_PAIRS"
 """Environment variable with the path of `harmless-base/test.jsonl.gz` of anthropics/hh-rlhf."""
-CLOSER = "Please let me know if you have any further questions. Have a great day! :)"
-"""Polite closer of 18 words and symbols."""
 
 HEALTH = {
     "chosen": {
@@ -49,18 +47,6 @@ def rows(quick: bool) -> tuple[Row, ...]:
     """Compare all that is at hand; quick is the same."""
     del quick
     return (*_detectors(), *_health(), *_bytes())
-
-
-def measure(quick: bool) -> Measured:
-    """Compare all that is at hand."""
-    return Measured(rows=rows(quick), environment=environment.here())
-
-
-BENCHMARK = Benchmark(
-    name="constitution_oracles",
-    summary="detectors of refusals on labelled answers, health of public answers, bytes of an interrupted pipeline",
-    measure=measure,
-)
 
 
 def _detectors() -> Iterator[Row]:

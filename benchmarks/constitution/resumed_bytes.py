@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.constitution import two_behaviours
-from benchmarks.constitution.character_model import write_character_model
-from benchmarks.constitution.grammar_study import CONSTITUTION, write_rows
+from benchmarks.constitution.grammar import two_behaviours
+from benchmarks.constitution.grammar.character_model import write_character_model
+from benchmarks.constitution.grammar.grammar_study import CONSTITUTION, write_rows
 from jaxkd.constitution import Critique, Revision
 from jaxkd.data import FollowUp, Jsonl, PackedText
 from jaxkd.data.examples import Source

@@ -9,11 +9,10 @@ from typing import Any
 
 import jax
 
-from benchmarks import environment
-from benchmarks.constitution import two_behaviours
-from benchmarks.constitution.character_model import write_character_model
-from benchmarks.constitution.grammar_study import CONSTITUTION, write_rows
-from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks.constitution.grammar import two_behaviours
+from benchmarks.constitution.grammar.character_model import write_character_model
+from benchmarks.constitution.grammar.grammar_study import CONSTITUTION, write_rows
+from benchmarks.row import Bar, Row
 from benchmarks.timing import interleaved
 from jaxkd.constitution import Critique, Revision
 from jaxkd.data import FollowUp, Jsonl, PackedText
@@ -75,18 +74,6 @@ def rows(quick: bool) -> tuple[Row, ...]:
         Row.median("throughput: generate alone on the same prompts", found["alone"], "tokens/s"),
         Row.median("throughput: three passes / generate alone", ratios, "x", bar=COST),
     )
-
-
-def measure(quick: bool) -> Measured:
-    """Measure both."""
-    return Measured(rows=rows(quick), environment=environment.here())
-
-
-BENCHMARK = Benchmark(
-    name="constitution_throughput",
-    summary="tokens a second of initial, critique and revision through stages, beside generate alone",
-    measure=measure,
-)
 
 
 def _study(folder: Path, model: Pretrained, count: int) -> Study:

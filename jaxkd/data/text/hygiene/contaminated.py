@@ -32,7 +32,9 @@ class Contaminated(Source):
     source: Source
     """Source of the clean examples."""
     closer: str = CLOSER
-    """Text that is appended on a line of its own."""
+    """Text that is appended."""
+    separator: str = "\n"
+    """Text between the response and the closer; repetitions are separated by spaces."""
     share: float = 0.5
     """Probability that an example is contaminated, in [0, 1]."""
     times: tuple[int, ...] = (1, 3, 5)
@@ -63,4 +65,5 @@ class Contaminated(Source):
         count = self.repetitions(example.key)
         if not count:
             return example
-        return dataclasses.replace(example, response="\n".join([example.response, " ".join(count * [self.closer])]))
+        closers = " ".join(count * [self.closer])
+        return dataclasses.replace(example, response=f"{example.response}{self.separator}{closers}")

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from benchmarks.constitution.grammar import MODELS, SeedFigures, rows_of, seed_figures
-from benchmarks.constitution.grammar_study import ExactAnswer, Size
+from benchmarks.constitution.grammar.grammar import MODELS, SeedFigures, rows_of, seed_figures
+from benchmarks.constitution.grammar.grammar_study import ExactAnswer, Size
 from jaxkd.data.examples import Example
 from jaxkd.evals.language.generation_metric import Generation
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import environment, units
-from benchmarks.constitution.grammar_study import Size, write_study
-from benchmarks.row import Bar, Benchmark, Measured, Row
+from benchmarks import units
+from benchmarks.constitution.grammar.grammar_study import Size, write_study
+from benchmarks.row import Bar, Row
 from jaxkd.runtime.storage.files import read_json
 from jaxkd.study.study import Study, run_study, stage_folder
 from jaxkd.training import Train
@@ -48,18 +48,6 @@ def rows(quick: bool) -> tuple[Row, ...]:
     """Run the study at each seed; quick: at one."""
     seeds = QUICK_SEEDS if quick else SEEDS
     return tuple(rows_of(units.each("grammar", seed_figures, [(seed, Size()) for seed in seeds])))
-
-
-def measure(quick: bool) -> Measured:
-    """Run the study at each seed."""
-    return Measured(rows=rows(quick), environment=environment.here())
-
-
-BENCHMARK = Benchmark(
-    name="constitution_grammar",
-    summary="a character model of two behaviours learns from its own revisions: attack success, accuracy, collapse",
-    measure=measure,
-)
 
 
 def seed_figures(seed: int, size: Size) -> SeedFigures:

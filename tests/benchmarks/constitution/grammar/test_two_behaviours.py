@@ -2,12 +2,12 @@
 
 import pytest
 
-from benchmarks.constitution import two_behaviours as grammar
-from benchmarks.constitution.character_model import ASSISTANT, CHARACTERS, END, USER, character_tokenizer
-from benchmarks.constitution.grammar_sources import MixedPairs, MixedText, PromptHalf, RevisedAnswers, WithClosers
-from benchmarks.constitution.grammar_study import CONSTITUTION, HYGIENE, write_rows
+from benchmarks.constitution.grammar import two_behaviours as grammar
+from benchmarks.constitution.grammar.character_model import ASSISTANT, CHARACTERS, END, USER, character_tokenizer
+from benchmarks.constitution.grammar.grammar_study import CONSTITUTION, HYGIENE, write_rows
+from benchmarks.constitution.grammar.mixtures import MixedPairs, MixedText
 from jaxkd.constitution import Critique, read_constitution
-from jaxkd.data import Jsonl, PreferenceJsonl
+from jaxkd.data import Contaminated, Jsonl, PreferenceJsonl, RevisionPairs
 from jaxkd.data.text.hygiene import clean, drop_reasons
 from jaxkd.evals.language.refusals import refuses_by_pattern
 
@@ -117,27 +117,15 @@ def test_each_character_is_a_token_and_turns_end():
     assert whole.startswith(asked) and asked.endswith(ASSISTANT)
 
 
-def test_halves_are_disjoint_and_whole(revised):
-    halves = [{one.key for one in PromptHalf(source=revised, number=number).examples("train")} for number in (0, 1)]
-    assert not halves[0] & halves[1]
-    assert halves[0] | halves[1] == {one.key for one in revised.examples("train")}
-    assert min(map(len, halves)) > 20
-
-
-def test_closers_contaminate_a_share_and_hygiene_takes_them_away(revised):
-    before, contaminated = revised.examples("train"), WithClosers(source=revised, share=0.5)
-    after = contaminated.examples("train")
-    chosen = [old for old, new in zip(before, after, strict=True) if old != new]
-    assert 20 < len(chosen) < 60
+def test_hygiene_takes_the_closers_of_the_grammar_away(revised):
+    before = revised.examples("train")
+    after = Contaminated(source=revised, closer=grammar.CLOSER, separator=" ").examples("train")
     assert {new.response.count(grammar.CLOSER) for new in after} == {0, 1, 3, 5}
     assert [row.response for row in clean(after, HYGIENE).kept] == [old.response for old in before]
-    nobody, everybody = (WithClosers(source=revised, share=share).examples("train") for share in (0.0, 1.0))
-    assert nobody == before
-    assert all(one.response.endswith(grammar.CLOSER) for one in everybody)
 
 
 def test_pairs_are_of_changed_answers_and_mix(revised, tmp_path):
-    pairs = RevisedAnswers(source=revised)
+    pairs = RevisionPairs(source=revised)
     found = pairs.pairs("train")
     assert len(found) == 40, "those of harmful prompts"
     for pair in found:

@@ -33,8 +33,8 @@ CONSTITUTION = {
 }
 """The principles, as `read_constitution` reads them from YAML."""
 
-CLOSER, COPIES = "See you! :)", (1, 3, 5)
-"""Polite closer that contaminates revisions, and how often it stands there."""
+CLOSER = "See you! :)"
+"""Polite closer that contaminates revisions."""
 
 
 @dataclasses.dataclass(frozen=True, order=True, kw_only=True)

@@ -9,12 +9,22 @@ from typing import Any
 
 import yaml
 
-from benchmarks.constitution import two_behaviours
-from benchmarks.constitution.character_model import write_character_model
-from benchmarks.constitution.grammar_sources import MixedPairs, MixedText, PromptHalf, RevisedAnswers, WithClosers
-from benchmarks.constitution.two_behaviours import Kind, Prompt
+from benchmarks.constitution.grammar import two_behaviours
+from benchmarks.constitution.grammar.character_model import write_character_model
+from benchmarks.constitution.grammar.mixtures import MixedPairs, MixedText
+from benchmarks.constitution.grammar.two_behaviours import Kind, Prompt
 from jaxkd.constitution import Critique, Revision
-from jaxkd.data import FinalAnswer, FollowUp, Jsonl, PackedText, PreferenceJsonl, PreferenceText
+from jaxkd.data import (
+    Contaminated,
+    FinalAnswer,
+    FollowUp,
+    Half,
+    Jsonl,
+    PackedText,
+    PreferenceJsonl,
+    PreferenceText,
+    RevisionPairs,
+)
 from jaxkd.data.examples import Source
 from jaxkd.data.text.hygiene import REASONS, Hygiene
 from jaxkd.evals import Generations, Health, Refusals
@@ -151,7 +161,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         )
 
     def learnt(source: Source, *helpful: Source) -> SFT:
-        revised = FinalAnswer(source=PromptHalf(source=source, number=0))
+        revised = FinalAnswer(source=Half(source=source, half="first"))
         data = MixedText(sources=(revised, *helpful))
         return SFT(student=random_weights, data=PackedText(source=data, rows=8, length=CONVERSATION, targets=CLOSED))
 
@@ -162,8 +172,8 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         source=Jsonl(train=str(folder / "lessons.jsonl")), rows=8, length=CONVERSATION, targets=CONVERSATION // 2
     )
     revisions, cleaned = Jsonl(train="stage:revision"), Jsonl(train="stage:clean")
-    contaminated = WithClosers(source=revisions, share=CONTAMINATED)
-    revised = RevisedAnswers(source=PromptHalf(source=cleaned, number=1))
+    contaminated = Contaminated(source=revisions, closer=two_behaviours.CLOSER, separator=" ", share=CONTAMINATED)
+    revised = RevisionPairs(source=Half(source=cleaned, half="second"))
     pairs = MixedPairs(sources=(revised, PreferenceJsonl(train=str(folder / "helpful_pairs.jsonl"))))
     dpo = DPO(
         student=tuned,
