@@ -58,12 +58,15 @@ class Size:
     """Prompts of each kind in the first training."""
     prompts: int = 256
     """Prompts of each kind that are answered, criticised and revised."""
-    helpful: int = 384
-    """Benign prompts of the first training that are mixed in, with answers and with pairs."""
+    helpful: int = 600
+    """Benign prompts of the first training that are mixed into SFT, with their answers."""
+    helpful_pairs: int = 96
+    """Benign prompts that are mixed into DPO, where an answer is better than a refusal: fewer than DPO has revisions of
+    harmful ones.  With three times as many it complies again."""
     tests: int = 128
     """Held-out prompts of each kind."""
     first_steps: int = 600
-    sft_steps: int = 80
+    sft_steps: int = 120
     dpo_steps: int = 20
 
 
@@ -101,7 +104,7 @@ def write_study(folder: Path, seed: int, size: Size) -> Study:
         "lessons": two_behaviours.lesson_rows(lessons, seed=seed, rounds=0.5),
         "prompts": two_behaviours.prompt_rows(prompts),
         "helpful": two_behaviours.answered_rows(lists[1][: size.helpful]),
-        "helpful_pairs": two_behaviours.pair_rows(lists[1][-size.helpful :]),
+        "helpful_pairs": two_behaviours.pair_rows(lists[1][-size.helpful_pairs :]),
         "harmful": two_behaviours.answered_rows(lists[4]),
         "benign": two_behaviours.answered_rows(lists[5]),
     }
@@ -188,7 +191,7 @@ def _stages(folder: Path, random_weights: Pretrained, size: Size) -> tuple[Stage
         generate("revision", FollowUp(source=Jsonl(train="stage:critique"), turn=Revision(constitution=constitution))),
         Clean(name="clean", source=revisions, hygiene=HYGIENE, generated="stage:revision"),
         sft("sft", cleaned, Jsonl(train=str(folder / "helpful.jsonl"))),
-        train("dpo", dpo, size.dpo_steps, 1e-4, None),
+        train("dpo", dpo, size.dpo_steps, 4e-5, None),
         sft("closers", contaminated),
         Clean(name="filter", source=contaminated, hygiene=HYGIENE),
         sft("cleaned", Jsonl(train="stage:filter")),
