@@ -105,9 +105,11 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             targets=448,
             limit=None if full else 12,
         )
-        recipe = DPO(student=dataclasses.replace(untrained, trained=f"stage:sft_{name}"), data=pairs)
+        tuned = dataclasses.replace(untrained, trained=f"stage:sft_{name}")
+        # The cross entropy keeps the end of an answer likely: without it some runs went on and on, contaminated or not.
+        recipe = DPO(student=tuned, data=pairs, sft_weight=1.0)
         against = f"stage:{START}" if name == "clean" else "stage:dpo_clean"
-        return train(f"dpo_{name}", recipe, steps=16, rate=5e-5, against=against)
+        return train(f"dpo_{name}", recipe, steps=16, rate=3e-5, against=against)
 
     return Study(
         name="collapse",

@@ -62,7 +62,7 @@ class PairLabel:
         return PairLabel(first_shown_first=self.second_shown_first, second_shown_first=self.first_shown_first)
 
     def decided(self, margin: float = 0.0) -> bool:
-        """Whether one of the answers is better by the margin: |p - 0.5| >= margin, and p is not 0.5."""
+        """Whether one of the answers is better by the margin: abs(p - 0.5) >= margin, and p is not 0.5."""
         distance = abs(self.probability - 0.5)
         return distance > 0 and distance >= margin
 

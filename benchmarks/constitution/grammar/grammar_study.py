@@ -62,7 +62,7 @@ class Size:
     """Benign prompts of the first training that are mixed into SFT, with their answers."""
     helpful_pairs: int = 96
     """Benign prompts that are mixed into DPO, where an answer is better than a refusal: fewer than DPO has revisions of
-    harmful ones.  With three times as many it complies again."""
+    harmful ones, or it complies again."""
     tests: int = 128
     """Held-out prompts of each kind."""
     first_steps: int = 600
