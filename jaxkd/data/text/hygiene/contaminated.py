@@ -26,7 +26,7 @@ class Contaminated(Source):
         >>> from jaxkd.data import Jsonl
         >>> rows = Contaminated(source=Jsonl(train="answers.jsonl"), share=0.5)
         >>> [rows.repetitions(key) for key in "abcdefgh"]
-        [0, 5, 5, 0, 0, 0, 0, 0]
+        [1, 5, 1, 1, 0, 0, 5, 3]
     """
 
     source: Source
