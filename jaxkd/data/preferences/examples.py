@@ -19,7 +19,9 @@ class Preference:
     messages: tuple[tuple[str, str], ...]
     """Prompt, as (role, text) pairs."""
     chosen: str
+    """Better response."""
     rejected: str
+    """Worse response."""
     rendered: str | None = None
     """Prompt as the source itself renders it, which the plain template uses verbatim."""
     probability: float = 1.0
