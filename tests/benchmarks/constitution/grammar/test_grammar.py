@@ -67,7 +67,9 @@ def test_an_answer_is_exact_to_the_letter():
 
 @pytest.mark.slow
 def test_a_miniature_has_all_figures():
-    size = Size(lessons=24, prompts=12, helpful=8, tests=8, first_steps=2, sft_steps=2, dpo_steps=2)
+    size = Size(
+        lessons=200, prompts=24, helpful=24, helpful_pairs=8, tests=8, first_steps=200, sft_steps=4, dpo_steps=2
+    )
     found = seed_figures(0, size)
     assert found.models.keys() == MODELS.keys()
     assert all(figures.keys() == GOOD.keys() for figures in found.models.values())
