@@ -1,6 +1,6 @@
 """Judges of pairs whose truth a program knows: how often they are right, and that a constant bias cancels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from jaxkd.data import FlawedCode, Preference
 from jaxkd.data.examples import subset
 from jaxkd.evals import Judge, ModelJudge, ScoringJudge
 from jaxkd.evals.judges.local_model import LocalModel
+from jaxkd.evals.judges.pairwise import Question
 from jaxkd.evals.language.samples import readable
 
 PAIRS = 80
@@ -31,9 +32,8 @@ _JUDGES: dict[str, Judge] = {
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the rows; quick: four pairs."""
     yield from _bias()
-    pairs = subset(FlawedCode(source=SOURCE, kinds=KINDS).pairs("test"), 4 if quick else PAIRS)
     for name in _JUDGES:
-        readings = units.kept(_readings, name, len(pairs))
+        readings = units.kept(_readings, name, 4 if quick else PAIRS)
         found = label_statistics(readings)
         labels = [one for one in map(label, readings) if one is not None]
         yield Row(figure=f"judge, {name}: pairs with a verdict in both orders", value=len(labels), unit="")
@@ -55,7 +55,7 @@ def _readings(name: str, count: int) -> list[tuple[float | None, float | None]]:
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _questions(pair: Preference, principle: str) -> Sequence:
+def _questions(pair: Preference, principle: str) -> tuple[Question, Question]:
     return both_orders(readable(pair.answered(pair.chosen)), pair.chosen, pair.rejected, principle=principle)
 
 

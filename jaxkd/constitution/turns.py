@@ -2,13 +2,13 @@
 
 import abc
 import dataclasses
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 from jaxkd.constitution.principles import PreferencePrinciple, Principle
 from jaxkd.constitution.reading import EIGHT_PRINCIPLES, located, read_constitution
+from jaxkd.data.examples import hashed_uniform
 from jaxkd.data.text.prompts.follow_up import UserTurn
 from jaxkd.runtime.packages import file_sha256
 from jaxkd.typing import Split
@@ -51,10 +51,8 @@ def sample_principle(principles: Sequence[Weighted], *, seed: int, key: str, pur
 
 def _uniform(*parts: str) -> float:
     """Hash texts to a number in (0, 1)."""
-    text = "\0".join(parts)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    # 53 bits are exact in a float, and the half keeps the number from 0.
-    return ((int.from_bytes(digest, "big") >> 11) + 0.5) / 2.0**53
+    # Half of the last bit keeps the number from 0.
+    return hashed_uniform(*parts) + 2.0**-54
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

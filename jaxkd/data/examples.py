@@ -59,6 +59,18 @@ def stable_split(group: str) -> Split:
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
 
+def hashed_uniform(*parts: str) -> float:
+    """Hash texts to a number in [0, 1), of 53 bits: a draw that depends on them alone.
+
+    Example:
+        >>> round(hashed_uniform("0", "jokes.jsonl:3"), 3)
+        0.933
+    """
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
+    # 53 bits are exact in a float.
+    return (int.from_bytes(digest, "big") >> 11) / 2.0**53
+
+
 def subset(examples: Sequence[Keyed], limit: int | None) -> list[Keyed]:
     """Select at most `limit` examples by a hash of their keys, in their order; None keeps all.
 

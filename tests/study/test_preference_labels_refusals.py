@@ -1,4 +1,4 @@
-"""What the PreferenceLabels stage refuses: other inputs, judges of no use, draws that do not belong together."""
+"""Refusals of the PreferenceLabels stage: other inputs, judges of no use, draws that do not belong together."""
 
 import dataclasses
 import json

@@ -1,9 +1,8 @@
 """Answers with a polite closer, once or several times: the contamination from which collapse is learnt."""
 
 import dataclasses
-import hashlib
 
-from jaxkd.data.examples import Example, Source
+from jaxkd.data.examples import Example, Source, hashed_uniform
 from jaxkd.typing import Split
 
 CLOSER = "Please let me know if you have any further questions. Have a great day! :)"
@@ -56,9 +55,7 @@ class Contaminated(Source):
 
     def repetitions(self, key: str) -> int:
         """Return how often the example of a key repeats the closer; 0: it is clean."""
-        digest = hashlib.blake2b(f"{self.seed}\0{key}".encode(), digest_size=8).digest()
-        # 53 bits are exact in a float.
-        drawn = (int.from_bytes(digest, "big") >> 11) / 2.0**53
+        drawn = hashed_uniform(str(self.seed), key)
         return self.times[int(drawn / self.share * len(self.times))] if drawn < self.share else 0
 
     def _contaminated(self, example: Example) -> Example:

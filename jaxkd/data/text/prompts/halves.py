@@ -1,12 +1,11 @@
 """Parts of a source that share no prompt: the prompts that one stage learns, and those that the next one asks."""
 
 import dataclasses
-import hashlib
 import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from jaxkd.data.examples import Example, Messages, Source
+from jaxkd.data.examples import Example, Messages, Source, hashed_uniform
 from jaxkd.typing import Split
 
 
@@ -56,8 +55,7 @@ class Half(Source):
 
     def _place(self, row: Example) -> float:
         """Hash the prompt of a row to a number in [0, 1)."""
-        digest = hashlib.blake2b(f"{self.seed}\0{opening(row.messages)}".encode(), digest_size=8).digest()
-        return (int.from_bytes(digest, "big") >> 11) / 2.0**53
+        return hashed_uniform(str(self.seed), opening(row.messages))
 
 
 def opening(messages: Messages) -> str:
