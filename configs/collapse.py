@@ -109,7 +109,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         # The cross entropy keeps the end of an answer likely: without it some runs went on and on, contaminated or not.
         recipe = DPO(student=tuned, data=pairs, sft_weight=1.0)
         against = f"stage:{START}" if name == "clean" else "stage:dpo_clean"
-        return train(f"dpo_{name}", recipe, steps=16, rate=3e-5, against=against)
+        return train(f"dpo_{name}", recipe, steps=16, rate=1e-5, against=against)
 
     return Study(
         name="collapse",

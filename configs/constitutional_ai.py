@@ -173,7 +173,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
                 learnt=revisions,
                 mesh=ONE_DEVICE,
             ),
-            train(f"dpo_{name}", DPO(student=tuned, data=pairs), steps=24),
+            # The cross entropy keeps the end of an answer likely.
+            train(f"dpo_{name}", DPO(student=tuned, data=pairs, sft_weight=1.0), steps=24, rate=2e-5),
         )
 
     asked = LookAlikes(requests="both")

@@ -9,7 +9,7 @@ from jaxkd.runtime import host_memory
 from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.study.data_preview import require_sources
 from jaxkd.study.results.usage import Usage
-from jaxkd.training.stage import Stage, resolve
+from jaxkd.training.stage import Stage, referenced_stages, resolve
 from jaxkd.training.stage_folder import read_evaluations
 from jaxkd.training.train_config import TrainConfig
 
@@ -95,7 +95,8 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
         only: name of a single stage to run; None runs all.
 
     Raises:
-        ValueError: a stage that rejects its config, data that cannot be used, or an unknown `only`.
+        ValueError: a stage that rejects its config, data that cannot be used, an unknown `only`, or one that reads a
+            stage which has not run.
         FileNotFoundError: a missing file of data.
         OSError: a workdir that cannot be written, or a disk without room for the checkpoints.
     """
@@ -107,9 +108,12 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
     for stage in selected:
         stage.validate()
     runs = [(stage, seed, stage_folder(workdir, stage, seed)) for stage in selected for seed in study.seeds_of(stage)]
-    unfinished = [(stage, folder) for stage, _, folder in runs if read_evaluations(folder) is None]
-    require_sources([stage for stage, _ in unfinished])
-    check_writable(workdir, sum(stage.disk_bytes(folder) for stage, folder in unfinished))
+    unfinished = [run for run in runs if read_evaluations(run[-1]) is None]
+    if only is not None:
+        for stage, seed, _ in unfinished:
+            _require_earlier(study, stage, seed, workdir)
+    require_sources([stage for stage, *_ in unfinished])
+    check_writable(workdir, sum(stage.disk_bytes(folder) for stage, _, folder in unfinished))
     usage, held = Usage(workdir), host_memory.resident()
     for number, (stage, seed, folder) in enumerate(runs, start=1):
         _log.info("[%d/%d] %s", number, len(runs), folder)
@@ -118,3 +122,18 @@ def run_study(study: Study, workdir: Path, *, only: str | None = None) -> None:
         with usage.measure(str(folder.relative_to(workdir))):
             stage.run(folder, seed=seed, stages={one.name: stage_folder(workdir, one, seed) for one in before})
         held = host_memory.release_growth(held)
+
+
+def _require_earlier(study: Study, stage: Stage, seed: int, workdir: Path) -> None:
+    """Refuse a stage that runs alone and reads another one, be it for its last measure, that has not run.
+
+    Raises:
+        ValueError: the stage that it reads has no folder.
+    """
+    for earlier in study.stages:
+        folder = stage_folder(workdir, earlier, seed)
+        if earlier.name in referenced_stages(stage) and not folder.exists():
+            raise ValueError(
+                f"only={stage.name!r} must name a stage whose earlier stages have run, got one that reads "
+                f"{earlier.name!r}, and {folder} is missing. Run that one first."
+            )

@@ -221,6 +221,17 @@ def test_a_model_that_a_stage_trains_is_evaluated_at_each_seed(tmp_path):
     assert write_summary(two, tmp_path)["right_by_seed"] == {"once": {2: 2.0}, "each": {2: 2.0, 3: 3.0}}
 
 
+def test_a_stage_alone_is_refused_where_one_that_it_reads_has_not_run(tmp_path):
+    two = study(Made(name="made"), evaluated("each", Number(folder="stage:made"), Itself()), seeds=(2, 3))
+    run_study(dataclasses.replace(two, seeds=(2,)), tmp_path, only="made")
+    message = "only='each' must name a stage whose earlier stages have run, got one that reads 'made', and .*made/3 is"
+    with pytest.raises(ValueError, match=message):
+        run_study(two, tmp_path, only="each")
+    assert not (tmp_path / "each").exists(), "or seed 2 was evaluated first"
+    run_study(dataclasses.replace(two, seeds=(2,)), tmp_path, only="each")
+    assert (tmp_path / "each/2").exists()
+
+
 def test_a_metric_that_the_evaluator_does_not_measure_is_refused_with_those_that_it_does(tmp_path):
     one = study(Made(name="made"), evaluated("each", Number(folder="stage:made"), Itself()))
     run_study(one, tmp_path)
