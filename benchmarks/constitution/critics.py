@@ -17,9 +17,11 @@ from benchmarks.constitution.generated import by_prompt, with_begun_seeds
 from benchmarks.row import Bar, Row
 from benchmarks.studies.finished_study import Scored, finished, scored
 from configs import constitutional_ai
-from jaxkd.constitution import NO_FLAW, CodeJudge, last_answer_flaws
+from jaxkd.constitution import CodeJudge, last_answer_flaws
+from jaxkd.constitution.code_critic import CRITIQUES
 from jaxkd.data import PreferenceJsonl
 from jaxkd.data.examples import Messages
+from jaxkd.data.preferences.code_flaws import Flaw
 from jaxkd.evals.bootstrap import paired_bootstrap
 from jaxkd.evals.judges.pairwise import Question
 from jaxkd.evals.language.generation_metric import GENERATIONS
@@ -54,7 +56,7 @@ def critique_rows(folders: Mapping[str, Path]) -> Iterator[Row]:
     for name in NAMES:
         answers = list(whole_rows(folders[f"critique_{name}"] / ANSWERS))
         truth = [row["turn"] in last_answer_flaws(_turns(row)[:-1]) for row in answers]
-        said = [_names_a_flaw(row["messages"][-1]["content"]) for row in answers]
+        said = [_names(row["turn"], row["messages"][-1]["content"], by=name) for row in answers]
         right = [one == other for one, other in zip(truth, said, strict=True)]
         yield Row.share(f"critiques of {name}: right about the flaw that they are asked about", right)
         for present, words in ((True, "with that flaw, it is named"), (False, "without it, none is named")):
@@ -129,5 +131,6 @@ def _turns(row: Mapping[str, Any]) -> Messages:
     return tuple((message["role"], message["content"]) for message in row["messages"])
 
 
-def _names_a_flaw(critique: str) -> bool:
-    return critique != NO_FLAW and not _DENIES.search(critique)
+def _names(kind: Flaw, critique: str, *, by: str) -> bool:
+    """Whether a critique names a kind of flaw: the program in its sentence, a model by not denying what it is asked."""
+    return CRITIQUES[kind] in critique if by == "program" else not _DENIES.search(critique)

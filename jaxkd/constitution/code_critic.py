@@ -1,7 +1,7 @@
 """A program as critic, as judge and as filter of Python functions: what it says of a function is true."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxkd.data.examples import Example, Messages, Source
 from jaxkd.data.preferences.code_flaws import Flaw, flaws
@@ -13,7 +13,7 @@ from jaxkd.typing import Split
 NO_FLAW = "There is no flaw."
 """Critique of a function without a flaw."""
 
-_CRITIQUES: dict[Flaw, str] = {
+CRITIQUES: Mapping[Flaw, str] = {
     "syntax": "The signature and the body do not parse as one Python function.",
     "repeated": "A statement stands twice in a row.",
     "unreachable": "A statement follows a return, raise, continue or break in its own block and never runs.",
@@ -22,6 +22,7 @@ _CRITIQUES: dict[Flaw, str] = {
     "no_return": "The docstring promises a value, and the function returns none.",
     "read_early": "A variable is read before it is assigned.",
 }
+"""Sentence by which the critic names each kind of flaw."""
 
 
 def last_answer_flaws(messages: Messages) -> tuple[Flaw, ...]:
@@ -130,7 +131,7 @@ def _verdict(question: Question) -> Verdict:
 
 
 def _critique(messages: Messages) -> str:
-    return " ".join(_CRITIQUES[flaw] for flaw in last_answer_flaws(messages)) or NO_FLAW
+    return " ".join(CRITIQUES[flaw] for flaw in last_answer_flaws(messages)) or NO_FLAW
 
 
 def _flaws(prompt: str, body: str) -> tuple[Flaw, ...]:

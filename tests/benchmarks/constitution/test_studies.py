@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.constitution import collapse, critics
 from benchmarks.constitution.generated import by_prompt
 from jaxkd.constitution import NO_FLAW
+from jaxkd.constitution.code_critic import CRITIQUES
 from jaxkd.data.text.hygiene.contaminated import CLOSER
 from jaxkd.data.text.standard_library import INSTRUCTION
 from jaxkd.training.results.evaluation import Evaluation, Sample
@@ -64,17 +65,20 @@ def row(key, *texts, turn=None):
 
 
 def test_critiques_are_held_against_what_the_program_finds(tmp_path):
-    asked = ("Is there a statement that never runs?",)
-    for name, said in (("self", ("It is fine, without a flaw.",) * 2), ("program", (NO_FLAW, "It never runs."))):
-        write(
-            tmp_path,
-            f"critique_{name}",
-            row("good", GOOD, *asked, said[0], turn="unreachable"),
-            row("bad", BAD, *asked, said[1], turn="unreachable"),
-        )
+    asked = "Is there a statement that never runs?"
+    denied = "It is fine, without a flaw."
+    # The program names what it finds, whatever it is asked about.
+    never, none = CRITIQUES["unreachable"], CRITIQUES["no_return"]
+    for name, said in (("self", (denied,) * 3), ("program", (NO_FLAW, never, none))):
+        bodies_asked = ((GOOD, "unreachable"), (BAD, "unreachable"), ("    pass", "no_return"))
+        rows = [
+            row(str(number), body, asked, critique, turn=kind)
+            for number, ((body, kind), critique) in enumerate(zip(bodies_asked, said, strict=True))
+        ]
+        write(tmp_path, f"critique_{name}", *rows)
     folders = {path.name: path for path in tmp_path.iterdir()}
     found = {one.figure: one.value for one in critics.critique_rows(folders)}
-    assert found["critiques of self: right about the flaw that they are asked about"] == 0.5
+    assert found["critiques of self: right about the flaw that they are asked about"] == 1 / 3
     assert found["critiques of self: of functions with that flaw, it is named"] == 0
     assert found["critiques of self: of functions without it, none is named"] == 1
     assert found["critiques of program: right about the flaw that they are asked about"] == 1
