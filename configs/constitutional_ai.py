@@ -13,7 +13,8 @@ Rows      `self`: SmolLM2 criticises the start's answers, the start revises them
           (`sft_self`); this model draws two answers to each prompt, SmolLM2 labels them by its log-probabilities of (A)
           and (B), and DPO learns that (`dpo_self`).  It is SmolLM2 before it was fine-tuned on bodies that criticises
           and judges: after that it answers a request for a critique with code.  `program`: the same with a program as
-          critic, which also keeps revisions with a flaw from being learnt, and as judge.
+          critic, which also keeps revisions with a flaw from being learnt, and as judge.  `unrevised`: the control; the
+          start learns what hygiene keeps of its own answers as they are.
 Asked     24 requests, harmful and benign, that the untrained model answers, criticises and revises by eight principles:
           what it makes of them is counted, not learnt.
 Equal     Steps, optimizer, start, prompts.
@@ -144,6 +145,18 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             write(f"revision_{name}", revision, writer, length=768, temperature=0.7),
         )
 
+    def cleaned(name: str, written: str) -> Clean:
+        return Clean(
+            name=f"clean_{name}",
+            source=Jsonl(train=f"stage:{written}"),
+            generated=f"stage:{written}" if full else None,
+            # Code repeats itself more than prose.
+            hygiene=Hygiene(most_repeated=0.4),
+        )
+
+    def tuned_on(name: str, source: Source) -> Train:
+        return train(f"sft_{name}", SFT(student=START, data=dataclasses.replace(text, source=source)), steps=8)
+
     def learnt(name: str, critic: Pretrained | Chat, judge: Judge, kept: Source) -> Stages:
         """Return the stages by which the start learns from a critic and a judge."""
         revisions = FinalAnswer(source=kept)
@@ -155,14 +168,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         )
         return (
             *reviewed("initial", name, constitution=FUNCTION_PRINCIPLES, critic=critic, writer=START),
-            Clean(
-                name=f"clean_{name}",
-                source=Jsonl(train=f"stage:revision_{name}"),
-                generated=f"stage:revision_{name}" if full else None,
-                # Code repeats itself more than prose.
-                hygiene=Hygiene(most_repeated=0.4),
-            ),
-            train(f"sft_{name}", SFT(student=START, data=dataclasses.replace(text, source=revisions)), steps=8),
+            cleaned(name, f"revision_{name}"),
+            tuned_on(name, revisions),
             *draws,
             PreferenceLabels(
                 name=f"labels_{name}",
@@ -189,6 +196,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             *reviewed("asked", "asked", constitution=EIGHT_PRINCIPLES, critic=UNTRAINED, writer=UNTRAINED),
             train("start", SFT(student=UNTRAINED, data=text), steps=40, rate=1e-4, against=None),
             write("initial", ANSWERED, START),
+            cleaned("unrevised", "initial"),
+            tuned_on("unrevised", Jsonl(train="stage:clean_unrevised")),
             *learnt("self", UNTRAINED, by_score, clean_self),
             *learnt(
                 "program",

@@ -1,15 +1,16 @@
 """Print transcripts of the study of critics as Markdown: `python -m benchmarks.constitution.transcripts`.
 
-The same functions under both critics, whole, with what hygiene made of the revisions.
+The same functions under both critics, whole, with the flaws that the program finds, and what hygiene made of either.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.constitution.conversations import Conversation, conversations
 from benchmarks.worker import ROOT
 from configs import constitutional_ai
+from jaxkd.constitution import last_answer_flaws
 from jaxkd.data.examples import subset
 from jaxkd.runtime.storage.json_lines import whole_rows
 from jaxkd.study.clean_stage import DROPPED
@@ -35,17 +36,25 @@ def markdown(workdir: Path) -> Iterator[str]:
 
 
 def _transcript(found: Conversation, critic: str, reasons: list[str]) -> str:
-    outcome = f"dropped: {', '.join(f'`{reason}`' for reason in reasons)}" if reasons else "kept"
+    outcome = f"dropped: {_listed(reasons)}" if reasons else "kept"
     turns = {
         "Prompt": found.prompt,
-        "Answer": found.initial,
+        f"Answer ({_flaws(found.prompt, found.initial)})": found.initial,
         f"Request for a critique, by the principle `{found.principle}`": found.example.messages[-3][1],
         "Critique": found.critique,
         "Request for a revision": found.example.messages[-1][1],
-        "Revision": found.revision + ("" if found.ended else " [cut]"),
+        f"Revision ({_flaws(found.prompt, found.revision)})": found.revision + ("" if found.ended else " [cut]"),
     }
     texts = "\n\n".join(f"{name}:\n\n{_fenced(text)}" for name, text in turns.items())
     return f"## `{found.key}`, critic: {critic} ({outcome})\n\n{texts}\n"
+
+
+def _flaws(prompt: str, body: str) -> str:
+    return _listed(last_answer_flaws((("user", prompt), ("assistant", body)))) or "no flaw"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _fenced(text: str) -> str:
