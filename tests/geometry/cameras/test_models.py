@@ -206,7 +206,7 @@ def folding(model, place, value):
     return model(focal=np.full(2, 100, np.float32), centre=np.zeros(2, np.float32), distortion=distortion)
 
 
-def field(camera):
+def field_rad(camera):
     return camera.field_rad
 
 
@@ -223,7 +223,7 @@ FOLDS = {
 @pytest.mark.parametrize(("camera", "turn", "greatest"), FOLDS.values(), ids=FOLDS)
 def test_a_distortion_ends_where_it_folds_back(camera, turn, greatest):
     fisheye = isinstance(camera, Fisheye62)
-    assert jitted(field)(camera) == pytest.approx(turn if fisheye else np.arctan(turn), abs=0.01)
+    assert jitted(field_rad)(camera) == pytest.approx(turn if fisheye else np.arctan(turn), abs=0.01)
     shares = np.array([0.5, 0.95, 1.03, 1.5, 1.7])
     angles = shares * turn if fisheye else np.arctan(shares * turn)
     xyz = np.stack([np.sin(angles), 0 * angles, np.cos(angles)], axis=-1)
