@@ -24,7 +24,7 @@ from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
 from jaxkd.study import Generate, Study, run_study
 
-PROMPTS, NEW, BATCH = 256, 32, 32
+PROMPTS, NEW, BATCH = 256, 64, 32
 """Prompts, tokens of an answer at most, and prompts that run together."""
 WIDTH, DEPTH = 256, 4
 """A decoder with random weights, which writes to the last token."""
@@ -91,7 +91,7 @@ def _study(folder: Path, model: Pretrained, count: int) -> Study:
         Generate(
             name=name,
             model=model,
-            data=PackedText(source=source, length=192),
+            data=PackedText(source=source, length=384),
             max_new_tokens=NEW,
             sampling=Sampling(temperature=1.0),
             unfinished="keep",
