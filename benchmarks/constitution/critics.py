@@ -117,8 +117,9 @@ def flaw_rows(found: Scored, *, judged: bool) -> Iterator[Row]:
             )
     # What criticism adds to what hygiene leaves of the answers as they were.
     control = "sft_unrevised"
-    for name in (f"sft_{critic}" for critic in NAMES if control in shares):
-        yield _difference(f"{name} - {control}: drawn answers with a flaw", shares[name], shares[control])
+    if control in shares:
+        for name in (f"sft_{critic}" for critic in NAMES):
+            yield _difference(f"{name} - {control}: drawn answers with a flaw", shares[name], shares[control])
 
 
 def _difference(figure: str, first: Float[np.ndarray, "s n"], second: Float[np.ndarray, "s n"]) -> Row:
