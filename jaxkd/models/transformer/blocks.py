@@ -1,5 +1,6 @@
 """One decoder block as Flax modules.  A stack of blocks has the same parameters with a leading layer axis."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -139,9 +140,17 @@ class FeedForward(nnx.Module):
         self.activation = config.activation
 
     def __call__(self, inputs: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
-        activate = _ACTIVATIONS[self.activation]
         up = constrain(self.up(inputs), "rows", None, "mlp")
-        return self.down(activate(up) if self.gate is None else activate(self.gate(inputs)) * up)
+        return self.down(_activated(self.activation, up, None if self.gate is None else self.gate(inputs)))
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=0)
+def _activated(
+    activation: str, up: Float[Array, "b t mlp"], gate: Float[Array, "b t mlp"] | None
+) -> Float[Array, "b t mlp"]:
+    """Activate and multiply; the backward pass does so again rather than store what lies between."""
+    activate = _ACTIVATIONS[activation]
+    return activate(up) if gate is None else activate(gate) * up
 
 
 class Block(nnx.Module):
