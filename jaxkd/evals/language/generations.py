@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxkd.data.text.chat import Answer
 from jaxkd.data.text.packed_text import PackedText
@@ -137,20 +137,29 @@ class Generations(Evaluator):
                 f"count must be at most the {len(prompts)} prompts of the {self.split} split, got {self.count}."
             )
         read = self._reader()
-        written: list[Answer] = []
-        columns: dict[str, list[float]] = {}
-        batches = [(draw, start) for draw in range(self.samples_per_prompt) for start in range(0, self.count, rows)]
-        with progress(self.samples_per_prompt * self.count, "generations") as bar:
-            for number, (draw, start) in enumerate(batches, start=1):
-                examples, key = prompts[start : start + rows], jax.random.key(self.seed)
-                answers = rollouts.generated(model, examples, jax.random.fold_in(key, draw) if draw else key)
-                batch = rollouts.assembled(examples, answers).batch.on_policy
-                written += answers.values()
+        asked, written = self.samples_per_prompt * prompts[: self.count], list[Answer]()
+        with progress(len(asked), self.name) as bar:
+            for draw in range(self.samples_per_prompt):
+                key = jax.random.key(self.seed)
+                key = jax.random.fold_in(key, draw) if draw else key
+                for start in range(0, self.count, rows):
+                    written += rollouts.generated(model, prompts[start : start + rows], key).values()
+                    bar.update(len(written))
+        sums: dict[str, Float[np.ndarray, " n"]] = {}
+        with progress(len(asked), f"{self.name}, read") as bar:
+            for number, places in enumerate(self._by_length(asked, written), start=1):
+                answers = dict(enumerate(written[place] for place in places))
+                batch = rollouts.assembled([asked[place] for place in places], answers).batch.on_policy
                 for name, column in read(model, batch).items():
-                    columns.setdefault(name, []).extend(column)
+                    sums.setdefault(name, np.empty(len(asked)))[places] = column
                 bar.update(number * rows)
-        keys = self.samples_per_prompt * [self.data.read_by_student(example).key for example in prompts[: self.count]]
-        return self._evaluation(model, keys, written, {name: np.asarray(column) for name, column in columns.items()})
+        return self._evaluation(model, [self.data.read_by_student(example).key for example in asked], written, sums)
+
+    def _by_length(self, asked: list[Any], written: list[Answer]) -> Int[np.ndarray, "batches rows"]:
+        """Group the answers that are read together by length, so that few columns are padding."""
+        prompts = [self.data.read_by_student(example).prompt_length for example in asked]
+        lengths = [prompt + len(answer.tokens) for prompt, answer in zip(prompts, written, strict=True)]
+        return np.argsort(lengths, kind="stable").reshape(-1, self.data.student_text.rows)
 
     def _prompts(self, teacher: Pretrained) -> list[Any]:
         """Return what is asked; of two tokenizations, examples with a response, which both read."""
