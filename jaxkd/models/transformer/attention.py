@@ -174,20 +174,7 @@ def attention(
         return jax.nn.dot_product_attention(
             queries, keys, values, mask=mask[:, None], scale=factor, implementation="xla"
         )
-    return _mixed(queries, keys, values, mask, softcap, factor)
-
-
-@functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(4, 5))
-def _mixed(
-    queries: Queries,
-    keys: Keys,
-    values: Keys,
-    mask: Bool[Array, "rows t s"],
-    softcap: float | None,
-    scale: float,
-) -> Queries:
-    """Score and average.  The backward pass scores again, which costs less than to store scores and probabilities."""
-    return mix(scores(queries, keys, mask, softcap=softcap, scale=scale), values)
+    return mix(scores(queries, keys, mask, softcap=softcap, scale=factor), values)
 
 
 def visible(

@@ -31,8 +31,8 @@ from jaxkd.sharding import constrain
 from jaxkd.typing import Key, Params
 
 Remat = Literal["none", "dots", "full"]
-"""Values that a block's forward pass stores for the backward pass: everything, the results of the products with
-parameters, or only the block's input.  The rest is recomputed."""
+"""Values that a block's forward pass stores for the backward pass: everything but attention's scores and the steps of
+an activation, the results of the products with parameters, or only the block's input.  The rest is recomputed."""
 
 
 @functools.lru_cache
@@ -156,19 +156,20 @@ def hidden_states(
         static_window=True,  # if windows differ, the program has a branch for each
     )
     chosen = attention.choose(backend, case)
+    # Scores and probabilities are larger than all else in a block, and cost less to compute again than to store.
+    scored_again = remat == "none" and chosen not in attention.FUSED
 
     def attend(layer: Layer, queries: Array, keys: Array, values: Array, memory: None) -> tuple[Array, None, None]:
         def within(window: Array | int) -> Array:
-            return attention.attention(
-                queries,
-                keys,
-                values,
+            mixed = functools.partial(
+                attention.attention,
                 segment_ids=segment_ids,
                 window=window,
                 softcap=config.attention_softcap,
                 scale=config.score_scale,
                 backend=chosen,
             )
+            return (jax.checkpoint(mixed, prevent_cse=False) if scored_again else mixed)(queries, keys, values)
 
         if chosen in attention.FUSED and not isinstance(layer.window, int):
             branches = [functools.partial(within, kind.window) for kind in _kinds(config)]

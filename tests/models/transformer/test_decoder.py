@@ -14,6 +14,7 @@ from jaxkd.kernels import head_logits
 from jaxkd.models.transformer import decoder
 from jaxkd.records import Hiddens
 from jaxkd.sharding import LOGICAL_TO_MESH, shard
+from tests.memory import largest_array
 from tests.models import tiny
 
 CONFIGS = {name: tiny.golden_config(name) for name in ("llama", "gpt2", "gemma3", "gpt_neox")}
@@ -257,6 +258,15 @@ def test_remat_keeps_values_and_gradients_and_stores_less(name):
     assert memory[1] < 0.9 * memory[0]
     assert memory[2] < 0.9 * memory[1]
     assert memory[2] < 0.7 * memory[0]
+
+
+@pytest.mark.parametrize("remat", ["none", "dots", "full"])
+def test_scores_are_not_stored_for_the_backward_pass(remat):
+    config = tiny.LLAMA.with_layers([layer % 2 for layer in range(8)])
+    params, tokens = tiny.random_params(config), tiny.random_tokens(config, 2, 64)
+    gradient = jax.grad(lambda params: jnp.sum(tiny.logits(config, params, tokens, remat=remat)))
+    scores = tokens.size * config.heads * tokens.shape[1]
+    assert scores <= largest_array(jax.make_jaxpr(gradient)(params).jaxpr) < config.depth * scores
 
 
 def test_an_unknown_remat_policy_is_refused(unchecked_shapes):
