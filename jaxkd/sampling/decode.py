@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +12,38 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxkd.kernels import head_logits
 from jaxkd.models.transformer import decoder
 from jaxkd.models.transformer.architecture import DecoderConfig
-from jaxkd.models.transformer.key_value_cache import KeyValueCache, extend, init_cache
+from jaxkd.models.transformer.key_value_cache import KeyValueCache, extend, init_cache, put_rows, take_rows
 from jaxkd.records import Hiddens
 from jaxkd.sampling.logits import adjusted, mixed
 from jaxkd.sampling.options import Sampling
+from jaxkd.sampling.prompts import row_parts
 from jaxkd.sampling.records import Finish, Generated, Mixture, Prompts, StopTable
 from jaxkd.sharding import constrain
+from jaxkd.sharding.devices import platform
 from jaxkd.typing import Key, Params
 
 SHORTEST_STAGE = 128
 """Fewest slots that the key/value cache starts with: each stage of its growth compiles a loop of its own."""
 
+LEAST_HALVED = 16
+"""Fewest rows of a batch of which the last half goes on alone, in a loop of its own."""
+
 _Caches = list[KeyValueCache]
 """Cache of each model: one, or two if a mixture is sampled."""
+
+_Tree = TypeVar("_Tree")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What stays as it is for each row."""
+
+    prompt: Bool[Array, "b s"]
+    """True where the row's columns hold its prompt."""
+    last: Int[Array, "b 1"]
+    """Position of the prompt's last token."""
+    keys: jaxtyping.Key[Array, " b"]
 
 
 @jax.tree_util.register_dataclass
@@ -63,7 +83,7 @@ def sample(
     callable inside another compiled function.  A row's result depends on the parameters, its prompt, the key and its
     example id: not on its position, the other rows, the padding or the mesh, except for the rounding of sums, which
     changes logits by some 1e-6.  Rows are split over the ambient mesh; the results are replicated on every process.
-    There is no dropout.  The loop ends when every row has.
+    There is no dropout.  The loop ends when every row has; on a CPU, half of a large batch leaves it when it has ended.
 
     Args:
         config: architecture; `prompts.lengths + max_new_tokens` must not exceed its `max_positions`, nor those of the
@@ -90,12 +110,14 @@ def sample(
     mask, positions = offsets >= 0, jnp.maximum(offsets, 0)
     segment_ids = constrain(mask.astype(jnp.int32), "rows", None)
     later = ((0, 0), (0, max_new_tokens))
-    row_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, prompts.example_ids)
+    asked = _Rows(
+        prompt=jnp.pad(mask, later),
+        last=positions[:, -1:],
+        keys=jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, prompts.example_ids),
+    )
     write = functools.partial(
         _write,
-        prompt=jnp.pad(mask, later),
         length=length,
-        row_keys=row_keys,
         sampling=sampling,
         end_tokens=end_tokens,
         stop=stop,
@@ -134,22 +156,31 @@ def sample(
         sampling_log_probs=zeros,
     )
 
-    def step(carry: tuple[_State, _Caches]) -> tuple[_State, _Caches]:
-        state, caches = carry
-        last = jax.lax.dynamic_slice_in_dim(state.columns, length + state.written - 1, 1, axis=1)
-        logits, caches = read(caches, last, positions[:, -1:] + state.written, jnp.ones_like(last))
-        return write(state, logits), caches
-
-    def fill(state: _State, caches: _Caches, slots: int) -> tuple[_State, _Caches]:
+    def fill(asked: _Rows, state: _State, caches: _Caches, slots: int) -> tuple[_State, _Caches]:
         """Decode until every row has ended or no slot is free for the last token."""
-        return jax.lax.while_loop(
-            lambda carry: (carry[0].written <= slots - length) & carry[0].running.any(), step, (state, caches)
-        )
+        half = _half(len(state.running))
 
-    state, caches = fill(write(state, first), caches, first_slots)
+        def goes_on(carry: tuple[_State, _Caches]) -> Bool[Array, ""]:
+            return (carry[0].written <= slots - length) & (carry[0].running.sum() > half)
+
+        def step(carry: tuple[_State, _Caches]) -> tuple[_State, _Caches]:
+            state, caches = carry
+            last = jax.lax.dynamic_slice_in_dim(state.columns, length + state.written - 1, 1, axis=1)
+            logits, caches = read(caches, last, asked.last + state.written, jnp.ones_like(last))
+            return write(asked, state, logits), caches
+
+        state, caches = jax.lax.while_loop(goes_on, step, (state, caches))
+        if not half:
+            return state, caches
+        places = jnp.argsort(~state.running, stable=True)[:half]
+        fewer = [take_rows(cache, places) for cache in caches]
+        held, fewer = fill(_taken(asked, places), _taken(state, places), fewer, slots)
+        return _put(state, places, held), [put_rows(*pair, places) for pair in zip(caches, fewer, strict=True)]
+
+    state, caches = fill(asked, write(asked, state, first), caches, first_slots)
     for slots in more_slots:
         caches = jax.tree.map(_laid_into, empty_caches(slots), caches)
-        state, caches = fill(state, caches, slots)
+        state, caches = fill(asked, state, caches, slots)
     generated = Generated(
         tokens=state.columns[:, length:],
         lengths=state.lengths,
@@ -171,18 +202,36 @@ def _stages(length: int, slots: int) -> list[int]:
     return stages
 
 
+def _half(rows: int) -> int:
+    """Return half of a batch, to go on with when no more rows run; 0 where that saves nothing.
+
+    A CPU computes a step of half of the rows in little more than half of the time; other devices spend it on reading
+    the weights, whatever the rows.  Rows that are split over devices stay where they are.
+    """
+    return rows // 2 if rows >= LEAST_HALVED and platform() == "cpu" and row_parts() == 1 else 0
+
+
+def _taken(tree: _Tree, places: Int[Array, " n"]) -> _Tree:
+    """Return some rows of what has rows."""
+    return jax.tree.map(lambda leaf: leaf[places] if leaf.ndim else leaf, tree)
+
+
+def _put(state: _State, places: Int[Array, " n"], held: _State) -> _State:
+    """Replace some rows of a state."""
+    return jax.tree.map(lambda leaf, part: leaf.at[places].set(part) if leaf.ndim else part, state, held)
+
+
 def _laid_into(larger: Array, smaller: Array) -> Array:
     """Copy a smaller cache into one with more slots at its end."""
     return jax.lax.dynamic_update_slice(larger, smaller, (0,) * larger.ndim)
 
 
 def _write(
+    asked: _Rows,
     state: _State,
     logits: list[Float[Array, "b v"]],
     *,
-    prompt: Bool[Array, "b s"],
     length: int,
-    row_keys: jaxtyping.Key[Array, " b"],
     sampling: Sampling,
     end_tokens: tuple[int, ...],
     stop: StopTable | None,
@@ -190,15 +239,15 @@ def _write(
 ) -> _State:
     """Choose the next token of each row, write it, and mark the rows that end with it."""
     end = length + state.written
-    columns = jnp.arange(prompt.shape[1])
-    mask = prompt | ((columns >= length) & (columns < end))[None]
+    columns = jnp.arange(asked.prompt.shape[1])
+    mask = asked.prompt | ((columns >= length) & (columns < end))[None]
     own, *others = (adjusted(one, state.columns, mask, end, sampling=sampling) for one in logits)
     drawn_from = own if share is None else mixed(own, *others, share=share)
     if sampling.temperature == 0:
         chosen = _first_largest(drawn_from)
         sampling_log_probs = jnp.zeros(chosen.shape, drawn_from.dtype)
     else:
-        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys, state.written)
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(asked.keys, state.written)
         chosen = _drawn(keys, drawn_from)
         sampling_log_probs = _log_probs(drawn_from, chosen)
 

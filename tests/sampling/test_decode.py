@@ -367,3 +367,29 @@ def test_a_cache_that_grows_changes_nothing(llama, monkeypatch):
     assert made == [9, 18, 36], "seven columns of prompt, and all tokens but the last"
     np.testing.assert_array_equal(staged.tokens, whole.tokens)
     np.testing.assert_allclose(staged.log_probs, whole.log_probs, atol=1e-5)
+
+
+def test_the_last_rows_go_on_in_less_of_the_batch_and_nothing_changes(llama, monkeypatch):
+    prompts = [[5, 9, row] for row in range(8)]
+    draw = functools.partial(write, llama, prompts, new=30, sampling=WARM, end_tokens=ENDS)
+    whole, rows = draw(), []
+    extend = decode.extend
+
+    def counted(config, params, cache, tokens, **keywords):
+        jax.debug.callback(lambda: rows.append(len(tokens)))
+        return extend(config, params, cache, tokens, **keywords)
+
+    monkeypatch.setattr(decode, "extend", counted)
+    monkeypatch.setattr(decode, "LEAST_HALVED", 4)
+    monkeypatch.setattr(decode, "SHORTEST_STAGE", 4)
+    sample.clear_cache()
+    halved = draw()
+    jax.effects_barrier()
+    sample.clear_cache()
+    for name in ("tokens", "lengths", "finish"):
+        np.testing.assert_array_equal(getattr(halved, name), getattr(whole, name))
+    for name in ("log_probs", "sampling_log_probs"):
+        np.testing.assert_allclose(getattr(halved, name), getattr(whole, name), atol=1e-5)
+    running = [(whole.lengths > written).sum() for written in range(1, whole.lengths.max())]
+    assert rows == [8, *(next(size for size in (2, 4, 8) if size >= number) for number in running)]
+    assert set(rows) == {8, 4, 2}, "the case must have all three"

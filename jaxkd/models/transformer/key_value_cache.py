@@ -83,3 +83,23 @@ def extend(
     passed = decoder.run(config, params, tokens, positions=positions, attend=attend, memory=(cache.keys, cache.values))
     keys, values = passed.memory
     return passed.final, KeyValueCache(keys=keys, values=values, segment_ids=segments, length=start + added)
+
+
+def take_rows(cache: KeyValueCache, rows: Int[Array, " n"]) -> KeyValueCache:
+    """Return the cache of some rows."""
+    return KeyValueCache(
+        keys=cache.keys[:, rows],
+        values=cache.values[:, rows],
+        segment_ids=cache.segment_ids[rows],
+        length=cache.length,
+    )
+
+
+def put_rows(cache: KeyValueCache, held: KeyValueCache, rows: Int[Array, " n"]) -> KeyValueCache:
+    """Replace some rows by those of another cache, whose number of filled slots becomes that of all."""
+    return KeyValueCache(
+        keys=cache.keys.at[:, rows].set(held.keys),
+        values=cache.values.at[:, rows].set(held.values),
+        segment_ids=cache.segment_ids.at[rows].set(held.segment_ids),
+        length=held.length,
+    )
