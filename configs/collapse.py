@@ -74,6 +74,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             teacher=None if against is None else start,
             data=dataclasses.replace(text, rows=16 if full else 4),
             count=80 if full else 4,
+            rows=80,
             max_new_tokens=128 if full else 8,
             samples_per_prompt=2 if full else 1,
             metrics=(CodeCheck(), Health(against=against)),

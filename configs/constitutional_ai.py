@@ -84,6 +84,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             teacher=None if against is None else START,
             data=dataclasses.replace(text, source=SOURCE, rows=16 if full else 4),
             count=80 if full else 4,
+            rows=80,
             max_new_tokens=96 if full else 8,
             samples_per_prompt=2 if full else 1,
             metrics=(CodeCheck(), Health(against=against)),
@@ -133,6 +134,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
             # In miniature a few tokens end nothing, and are no function that a program approves.
             unfinished=unfinished if full else "keep",
             sample_seed=seed,
+            rows=40,
             mesh=ONE_DEVICE,
         )
 

@@ -45,7 +45,7 @@ class Generations(Evaluator):
     prefixes that a model generates itself.
 
     Raises:
-        ValueError: a count that is not a multiple of the rows of a batch, or two metrics of one name.
+        ValueError: a count that is not a multiple of the rows of a batch, rows below 1, or two metrics of one name.
 
     Source: inferred; the KL is that of Agarwal et al., GKD (arXiv 2306.13649), section 3, and of Gu et al., MiniLLM
     (arXiv 2306.08543).  Deviation: none.
@@ -56,9 +56,13 @@ class Generations(Evaluator):
     teacher: Pretrained | None
     """Teacher, loaded beside the evaluated model; None evaluates the text alone."""
     data: PackedText | PairedText
-    """Prompts, answered in batches of its rows.  They need no response, unless two tokenizers read them."""
+    """Prompts; what is written is read in batches of its rows.  They need no response, unless two tokenizers read
+    them."""
     count: int
     """Number of prompts, a multiple of those rows."""
+    rows: int | None = None
+    """Number of prompts that are answered at a time: more are faster, and need more memory for keys and values.  None:
+    the rows of `data`, in batches of which the answers are read."""
     split: Split = "test"
     max_new_tokens: int = 256
     sampling: Sampling = AS_LEARNT
@@ -75,6 +79,8 @@ class Generations(Evaluator):
         rows = self.data.student_text.rows
         if self.count < 1 or self.count % rows:
             raise ValueError(f"count must be a multiple of the {rows} rows of a batch, got {self.count}.")
+        if self.rows is not None and self.rows < 1:
+            raise ValueError(f"rows must be at least 1, or None for those of data, got {self.rows}.")
         if self.samples_per_prompt < 1:
             raise ValueError(f"samples_per_prompt must be at least 1, got {self.samples_per_prompt}.")
         names = [metric.name for metric in self.metrics]
@@ -130,20 +136,20 @@ class Generations(Evaluator):
         """
         rollouts = self._rollouts()
         rollouts.validate()
-        rows = self.data.student_text.rows
         prompts = self._prompts(rollouts.teacher)
         if self.count > len(prompts):
             raise ValueError(
                 f"count must be at most the {len(prompts)} prompts of the {self.split} split, got {self.count}."
             )
-        read = self._reader()
+        read, together = self._reader(), self.rows or self.data.student_text.rows
         asked, written = self.samples_per_prompt * prompts[: self.count], list[Answer]()
         with progress(len(asked), self.name) as bar:
             for draw in range(self.samples_per_prompt):
                 key = jax.random.key(self.seed)
                 key = jax.random.fold_in(key, draw) if draw else key
-                for start in range(0, self.count, rows):
-                    written += rollouts.generated(model, prompts[start : start + rows], key).values()
+                for start in range(0, self.count, together):
+                    examples = prompts[start : min(start + together, self.count)]
+                    written += rollouts.generated(model, examples, key).values()
                     bar.update(len(written))
         sums: dict[str, Float[np.ndarray, " n"]] = {}
         with progress(len(asked), f"{self.name}, read") as bar:
@@ -152,7 +158,7 @@ class Generations(Evaluator):
                 batch = rollouts.assembled([asked[place] for place in places], answers).batch.on_policy
                 for name, column in read(model, batch).items():
                     sums.setdefault(name, np.empty(len(asked)))[places] = column
-                bar.update(number * rows)
+                bar.update(number * len(places))
         return self._evaluation(model, [self.data.read_by_student(example).key for example in asked], written, sums)
 
     def _by_length(self, asked: list[Any], written: list[Answer]) -> Int[np.ndarray, "batches rows"]:

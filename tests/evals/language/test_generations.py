@@ -50,6 +50,24 @@ def test_equals_float64_numpy_over_the_same_answers(tiny):
 
 
 @weights_by_numpy()
+def test_what_is_measured_belongs_to_its_answer_however_many_are_read_together(tiny):
+    model, examples = language_model(tiny.narrow), tiny.text.source.examples("test")[:8]
+    # The longest prompt comes first, and is read last.
+    asked = [("user", (7 - place) * "the ") for place in range(8)]
+    source = Given(
+        found=tuple(dataclasses.replace(one, messages=(ask,)) for one, ask in zip(examples, asked, strict=True))
+    )
+    together, apart = (
+        evaluator(tiny, data=dataclasses.replace(tiny.text, source=source, rows=rows), count=8, rows=8)(model)
+        for rows in (4, 1)
+    )
+    assert together.samples == apart.samples
+    np.testing.assert_allclose(
+        together.per_example["sequence_kl"], apart.per_example["sequence_kl"], rtol=1e-5, atol=1e-6
+    )
+
+
+@weights_by_numpy()
 def test_the_text_is_kept_and_measured(tiny):
     class Letters(GenerationMetric):
         name = "letters"
@@ -76,6 +94,11 @@ def test_the_text_is_kept_and_measured(tiny):
     assert more.keys == 2 * found.keys[:8]
     assert [sample.text for sample in more.samples[:8]] == texts[:8]
     assert [sample.text for sample in more.samples[8:]] != texts[:8]
+    in_batches = evaluator(tiny, rows=6, metrics=(Letters(),))(model)
+    assert in_batches.samples == found.samples
+    assert in_batches.per_example["letters/count"] == found.per_example["letters/count"]
+    with pytest.raises(ValueError, match="rows must be at least 1, or None for those of data, got 0"):
+        evaluator(tiny, rows=0)
     with pytest.raises(ValueError, match="samples_per_prompt must be at least 1, got 0"):
         evaluator(tiny, samples_per_prompt=0)
     beside = evaluator(tiny)(model)
