@@ -62,7 +62,8 @@ def _discover(command: Command, typed: str) -> None:
     import jax
 
     from jaxkd.data.trajectories import coordinates, measurements
-    from jaxkd.report import print_discovery, write_discovery
+    from jaxkd.report.dynamics.discovery_page import write_discovery
+    from jaxkd.report.dynamics.discovery_terminal import print_discovery
 
     if command.output.exists() and not command.output.is_dir():
         raise ValueError(f"--output must be a folder, got the file {command.output}.")

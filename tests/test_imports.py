@@ -23,6 +23,13 @@ PURE = (
 )
 DYNAMICS = ("jaxkd.dynamics", "jaxkd.discover")
 EXTRAS = ("diffrax", "sympy")
+WITHOUT_EXTRAS = tuple(
+    f"jaxkd.{name}"
+    for name in (
+        *("train", "evaluate", "generate", "distill", "export", "quantize", "cut", "segment", "show_alignment"),
+        *("data", "evals", "models", "recipes", "report", "study", "training"),
+    )
+)
 
 
 def lines(code):
@@ -84,3 +91,13 @@ for missing in {EXTRAS}:
 def test_without_its_extra_dynamics_says_how_to_get_it(refusals, module, missing):
     said = f"jaxkd.dynamics needs {missing}. Install the extra: pip install 'jaxkd-distill[dynamics]'."
     assert said in refusals[module, missing]
+
+
+def test_all_but_dynamics_works_without_the_extra():
+    code = f"""
+import importlib, sys
+sys.modules |= dict.fromkeys({EXTRAS})
+for module in {WITHOUT_EXTRAS}:
+    print(importlib.import_module(module).__name__)
+"""
+    assert tuple(lines(code)) == WITHOUT_EXTRAS

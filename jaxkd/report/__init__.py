@@ -4,9 +4,6 @@ Reports are made from plain data. A study stores its data on disk, so its report
 without a model.
 """
 
-from jaxkd.dynamics.validation.discovered import Discovered as Discovered
-from jaxkd.report.dynamics.discovery_page import write_discovery as write_discovery
-from jaxkd.report.dynamics.discovery_terminal import print_discovery as print_discovery
 from jaxkd.report.page import write_report as write_report
 from jaxkd.report.stages import StageReport as StageReport
 from jaxkd.report.terminal import print_summary as print_summary

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxkd.dynamics import Check
-from jaxkd.report import write_discovery
 from jaxkd.report.dynamics import discovery_figures
+from jaxkd.report.dynamics.discovery_page import write_discovery
 from jaxkd.report.dynamics.discovery_text import significant
 from tests.report.discoveries import discovered
 from tests.report.test_page import parse

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from jaxkd.report import print_discovery
+from jaxkd.report.dynamics.discovery_terminal import print_discovery
 from tests.report.discoveries import discovered
 
 NBSP = "\N{NO-BREAK SPACE}"
