@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.constitution.generated import by_prompt, generated, with_begun_seeds
+from benchmarks.constitution.generated import by_prompt, generated, with_finished_seeds
 from benchmarks.row import Bar, Row
 from benchmarks.studies.finished_study import Scored, finished, scored
 from configs import collapse
@@ -27,7 +27,7 @@ _SIGNS = {"have one end": "a shared end", "end in a loop": "loops"}
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the rows; quick: the study in miniature, without bars on what it finds."""
-    study = collapse.get_config("smoke") if quick else with_begun_seeds(collapse.get_config())
+    study = collapse.get_config("smoke") if quick else with_finished_seeds(collapse.get_config())
     with finished(study, kept=not quick) as workdir:
         yield from _hygiene(stage_folder(workdir, study.stages[0], study.seeds[0]))
         found = scored(study, workdir)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from benchmarks.constitution import asked
-from benchmarks.constitution.generated import by_prompt, with_begun_seeds
+from benchmarks.constitution.generated import by_prompt, with_finished_seeds
 from benchmarks.row import Bar, Row
 from benchmarks.studies.finished_study import Scored, finished, scored
 from configs import constitutional_ai
@@ -40,7 +40,7 @@ _DENIES = re.compile(r"\b(?:no|not\s+(?:a|any)|without|does\s*n[o']t|is\s*n[o']t
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the rows; quick: the study in miniature, without bars on what it finds."""
-    study = constitutional_ai.get_config("smoke") if quick else with_begun_seeds(constitutional_ai.get_config())
+    study = constitutional_ai.get_config("smoke") if quick else with_finished_seeds(constitutional_ai.get_config())
     with finished(study, kept=not quick) as workdir:
         folders = {stage.name: stage_folder(workdir, stage, study.seeds[0]) for stage in study.stages}
         yield from asked.rows(folders)

@@ -17,12 +17,11 @@ from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.stage_folder import read_evaluations
 
 
-def with_begun_seeds(study: Study) -> Study:
-    """Return a study with its first seed, and those others whose runs are finished in runs/NAME."""
+def with_finished_seeds(study: Study) -> Study:
+    """Return a study with the seeds whose runs are finished in runs/NAME, or else with its first."""
     workdir = ROOT / "runs" / study.name
-    first, *others = study.seeds
-    finished = [seed for seed in others if _is_finished(study, workdir, seed)]
-    return dataclasses.replace(study, seeds=(first, *finished))
+    finished = tuple(seed for seed in study.seeds if _is_finished(study, workdir, seed))
+    return dataclasses.replace(study, seeds=finished or study.seeds[:1])
 
 
 def _is_finished(study: Study, workdir: Path, seed: int) -> bool:

@@ -5,13 +5,16 @@ import json
 
 import numpy as np
 
-from benchmarks.constitution import collapse, critics
+from benchmarks.constitution import collapse, critics, generated
 from benchmarks.constitution.generated import by_prompt
+from configs import collapse as config
 from jaxkd.constitution import NO_FLAW
 from jaxkd.constitution.code_critic import CRITIQUES
 from jaxkd.data.text.hygiene.contaminated import CLOSER
 from jaxkd.data.text.standard_library import INSTRUCTION
+from jaxkd.study.study import stage_folder
 from jaxkd.training.results.evaluation import Evaluation, Sample
+from jaxkd.training.stage_folder import write_evaluations
 
 PROMPT = f'{INSTRUCTION}def one():\n    """Return 1."""'
 GOOD, BAD = "    return 1", "    return 1\n    return 2"
@@ -27,6 +30,19 @@ def evaluation(texts, bits=1.0):
 
 def bodies(end=""):
     return [f"Number {number} is the answer to question {number}.{end}" for number in range(20)]
+
+
+def test_seeds_are_those_that_are_finished_or_else_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
+    study = config.get_config()
+    assert generated.with_finished_seeds(study).seeds == (0,)
+    trained = [stage for stage in study.stages if getattr(stage, "evaluators", ())]
+    for stage in trained:
+        assert generated.with_finished_seeds(study).seeds == (0,), "one stage is missing"
+        folder = stage_folder(tmp_path / "runs" / study.name, stage, 1)
+        folder.mkdir(parents=True)
+        write_evaluations(folder, {"bits_per_byte": Evaluation(metrics={"bits_per_byte": 1.0})})
+    assert generated.with_finished_seeds(study).seeds == (1,)
 
 
 def test_answers_to_one_prompt_are_one_value():
