@@ -95,7 +95,7 @@ class Linear(nnx.LinearGeneral):
     lora: Adapter | None = None
 
     def __call__(self, inputs: Float[Array, "b t ..."], out_sharding: Any = None) -> Float[Array, "b t ..."]:
-        # One axis of tokens: XLA:CPU takes twice as long for the gradient of a product with two.
+        # One axis of tokens: XLA:CPU is slow at the gradient of a product with two.
         tokens = inputs.shape[:2]
         outputs = super().__call__(jnp.reshape(inputs, (-1, *inputs.shape[2:])), out_sharding)
         outputs = jnp.reshape(outputs, (*tokens, *outputs.shape[1:]))
