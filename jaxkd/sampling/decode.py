@@ -37,7 +37,7 @@ _Tree = TypeVar("_Tree")
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """What stays as it is for each row."""
+    """Properties of each row that do not change."""
 
     prompt: Bool[Array, "b s"]
     """True where the row's columns hold its prompt."""
