@@ -26,7 +26,18 @@ EXTRAS = ("diffrax", "sympy")
 WITHOUT_EXTRAS = tuple(
     f"jaxkd.{name}"
     for name in (
-        *("train", "evaluate", "generate", "distill", "export", "quantize", "cut", "segment", "show_alignment"),
+        *(
+            "train",
+            "evaluate",
+            "generate",
+            "distill",
+            "export",
+            "quantize",
+            "cut",
+            "segment",
+            "show_alignment",
+            "two_models",
+        ),
         *("data", "evals", "models", "recipes", "report", "study", "training"),
     )
 )

@@ -175,7 +175,8 @@ def sample(
         places = jnp.argsort(~state.running, stable=True)[:half]
         fewer = [take_rows(cache, places) for cache in caches]
         held, fewer = fill(_taken(asked, places), _taken(state, places), fewer, slots)
-        return _put(state, places, held), [put_rows(*pair, places) for pair in zip(caches, fewer, strict=True)]
+        caches = [put_rows(cache, places, part) for cache, part in zip(caches, fewer, strict=True)]
+        return _put(state, places, held), caches
 
     state, caches = fill(asked, write(asked, state, first), caches, first_slots)
     for slots in more_slots:
@@ -205,8 +206,8 @@ def _stages(length: int, slots: int) -> list[int]:
 def _half(rows: int) -> int:
     """Return half of a batch, to go on with when no more rows run; 0 where that saves nothing.
 
-    A CPU computes a step of half of the rows in little more than half of the time; other devices spend it on reading
-    the weights, whatever the rows.  Rows that are split over devices stay where they are.
+    A CPU computes a step of fewer rows in less time; other devices spend most of a step on reading the weights,
+    whatever the rows.  Rows that are split over devices stay where they are.
     """
     return rows // 2 if rows >= LEAST_HALVED and platform() == "cpu" and row_parts() == 1 else 0
 

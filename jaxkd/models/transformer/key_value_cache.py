@@ -95,7 +95,7 @@ def take_rows(cache: KeyValueCache, rows: Int[Array, " n"]) -> KeyValueCache:
     )
 
 
-def put_rows(cache: KeyValueCache, held: KeyValueCache, rows: Int[Array, " n"]) -> KeyValueCache:
+def put_rows(cache: KeyValueCache, rows: Int[Array, " n"], held: KeyValueCache) -> KeyValueCache:
     """Replace some rows by those of another cache, whose number of filled slots becomes that of all."""
     return KeyValueCache(
         keys=cache.keys.at[:, rows].set(held.keys),
