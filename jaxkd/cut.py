@@ -3,15 +3,21 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import numpy as np
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.models.surgery import Importance, Initialization, Statistic
+from jaxkd.models.surgery import Importance, Initialization, PrunedTokenizer, Statistic, prune_tokenizer
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
+from jaxkd.typing import Split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from jaxkd.data import Source
 
 CALIBRATION_LENGTH = 512
 """Tokens per row of the text on which importance is measured."""
@@ -19,9 +25,10 @@ CALIBRATION_LENGTH = 512
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """Cut a model to fewer or narrower layers, give it another tokenizer, or both.
+    """Cut a model to fewer or narrower layers, fewer tokens, or give it another tokenizer.
 
-    The least important parts on some text are removed; the result is a student to train, not a model to use.
+    The least important parts on some text are removed; the result is a student to train, not a model to use.  Only a
+    model that loses the tokens alone which its text does without is as good there as the whole one.
     """
 
     model: str
@@ -41,11 +48,14 @@ class Command:
     statistic: Statistic = "root_mean_square"
     """Importance of a head, unit or channel: its mean absolute, or root mean square, activation."""
     data: Path | None = None
-    """JSONL with `prompt` and `response`, or `messages`, on which importance is measured, in place of the
-    standard library's functions."""
+    """JSONL with `prompt` and `response`, or `messages`, on which importance is measured and tokens are counted, in
+    place of the standard library's functions."""
     template: Literal["chat", "plain"] = "chat"
     limit: int = 32
-    """Examples to read, chosen by a hash of their keys."""
+    """Examples on which importance is measured, chosen by a hash of their keys."""
+    tokens: Literal["all", "used"] = "all"
+    """Tokens to keep: all, or those into which the whole data is read, those that build them, bytes and control
+    tokens."""
     tokenizer: str | None = None
     """Model whose tokenizer the student gets: a path like --model."""
     initialization: Initialization = "pieces"
@@ -85,6 +95,8 @@ def cut(command: Command) -> None:
 
     if command.layers is not None and command.depth is not None:
         raise ValueError("at most one of --layers and --depth must be given, got both.")
+    if command.tokens == "used" and command.tokenizer is not None:
+        raise ValueError("at most one of --tokens used and --tokenizer must be given, got both.")
     if command.to.exists() and any(command.to.iterdir()):
         raise ValueError(f"to must be a new or an empty folder, got {command.to}. Name another one.")
     model = Pretrained(path=command.model)
@@ -97,12 +109,16 @@ def cut(command: Command) -> None:
     sizes = {"heads": command.heads, "mlp_width": command.mlp_width, "width": command.width}
     # Reject before minutes are spent on weights.
     family(surgery.narrow_config(config, **sizes).with_layers(layers))
+    pruned = _pruned(command, tokenizer, config.vocab_size) if command.tokens == "used" else None
     params = model.load()
     if any(size is not None for size in sizes.values()):
         importance = _importance(command, LanguageModel(config=config, params=params, tokenizer=tokenizer))
         kept = surgery.most_important(config, importance, **sizes)
         config, params = surgery.prune_width(config, params, kept)
     config, params = surgery.keep_layers(config, params, layers)
+    if pruned is not None:
+        tokenizer = pruned.tokenizer
+        config, params = surgery.keep_rows(config, params, pruned.ids, rows=command.rows)
     if command.tokenizer is not None:
         old, tokenizer = tokenizer, Pretrained(path=command.tokenizer).tokenizer()
         sources = surgery.row_sources(old, tokenizer, old_size=config.vocab_size, rows=command.rows)
@@ -119,18 +135,50 @@ def cut(command: Command) -> None:
     sys.stdout.write(f"{command.to}: {after / 1e6:,.1f} M parameters of {before / 1e6:,.1f} M\n")
 
 
+def _pruned(command: Command, tokenizer: "PreTrainedTokenizerBase", size: int) -> PrunedTokenizer:
+    """Return the tokenizer of the tokens that the command's text uses; prints what it makes of other splits."""
+    from jaxkd.data.text import chat
+
+    source = _source(command)
+
+    def ids(split: Split, reader: "PreTrainedTokenizerBase") -> np.ndarray:
+        whole, _ = chat.tokenize(
+            source.examples(split),
+            reader,
+            max_length=sys.maxsize,
+            max_response=sys.maxsize,
+            template=command.template,
+        )
+        return np.concatenate([one.tokens for one in whole])
+
+    pruned = prune_tokenizer(tokenizer, np.unique(ids("train", tokenizer)).tolist(), size=size)
+    sys.stdout.write(f"{pruned}\n")
+    splits: tuple[Split, ...] = ("validation", "test") if command.data is None else ()
+    for split in splits:
+        before, after = (len(ids(split, one)) for one in (tokenizer, pruned.tokenizer))
+        sys.stdout.write(
+            f"{split}: {before:,} tokens, {after:,} with those that are kept ({after / before - 1:+.2%})\n"
+        )
+    return pruned
+
+
+def _source(command: Command) -> "Source":
+    """Return the command's text."""
+    from jaxkd.data.text.jsonl import Jsonl
+    from jaxkd.data.text.standard_library import StandardLibrary
+
+    return StandardLibrary() if command.data is None else Jsonl(train=str(command.data))
+
+
 def _importance(command: Command, model: LanguageModel) -> Importance:
     """Measure the importance of the model's parts on the command's text."""
-    from jaxkd.data.text.jsonl import Jsonl
     from jaxkd.data.text.packed_text import PackedText
-    from jaxkd.data.text.standard_library import StandardLibrary
     from jaxkd.distillation import forward
     from jaxkd.models.surgery import activation_importance
 
-    source = StandardLibrary() if command.data is None else Jsonl(train=str(command.data))
     length = min(CALIBRATION_LENGTH, model.config.max_positions)
     text = PackedText(
-        source=source,
+        source=_source(command),
         rows=4,
         length=length,
         targets=length,

@@ -65,10 +65,33 @@ def test_another_tokenizer_brings_its_rows(tiny_folder, tmp_path, capsys):
         np.testing.assert_array_equal(rows[index], whole_rows[vocabulary[name]])
 
 
+def test_tokens_that_the_text_does_without_go(tiny_folder, tmp_path, capsys):
+    (tmp_path / "text.jsonl").write_text('{"prompt": "he", "response": "the he"}\n')
+    command = ["--model", str(tiny_folder), "--to", str(tmp_path / "out"), "--data", str(tmp_path / "text.jsonl")]
+    cut.main([*command, "--tokens", "used", "--rows", "288", "--depth", "1"])
+    student, whole = Pretrained(path=str(tmp_path / "out")), Pretrained(path=str(tiny_folder))
+    kept, before = student.tokenizer(), whole.tokenizer()
+    printed = capsys.readouterr().out
+    assert len(kept) < len(before)
+    assert f"Of {len(before)} tokens, {len(kept)} are kept: " in printed and "validation" not in printed
+    assert (student.config().vocab_size, student.config().tokens, student.config().depth) == (288, len(kept), 1)
+    texts = ["the he", "hello"]
+    assert [kept.decode(kept(text)["input_ids"]) for text in texts] == texts
+    assert kept.tokenize("the he") == before.tokenize("the he")
+    rows, whole_rows = student.load()["embedding"], whole.load()["embedding"]
+    for piece, index in kept.get_vocab().items():
+        np.testing.assert_array_equal(rows[index], whole_rows[before.convert_tokens_to_ids(piece)])
+    assert json.loads((tmp_path / "out" / "cut.json").read_text())["tokens"] == "used"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--layers", "0", "--depth", "1"], "at most one of --layers and --depth must be given, got both."),
+        (
+            ["--tokens", "used", "--tokenizer", "other"],
+            "at most one of --tokens used and --tokenizer must be given, got both.",
+        ),
         (["--depth", "3"], "keep must be between 1 and depth, got 3 of 2 layers."),
         (["--layers", "2"], "layers must be between 0 and 1, got [2]: the model has 2."),
         (["--heads", "1"], "heads must be a multiple of 2, the query heads that read one key/value head, got 1."),
@@ -89,16 +112,18 @@ def test_a_folder_with_contents_is_left_alone(tiny_folder, capsys):
 
 
 @pytest.mark.slow
-def test_transformers_loads_a_cut_model_with_equal_logits(tiny_folder, tiny_text, tmp_path):
+def test_transformers_loads_a_cut_model_with_equal_ids_and_logits(tiny_folder, tiny_text, tmp_path):
     torch = pytest.importorskip("torch")
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tests.models import tiny as decoders
 
-    sizes = ["--depth", "1", "--mlp-width", "40", "--width", "32", "--limit", "4"]
+    sizes = ["--depth", "1", "--mlp-width", "40", "--width", "32", "--limit", "4", "--tokens", "used"]
     cut.main(["--model", str(tiny_folder), "--to", str(tmp_path / "out"), "--data", tiny_text.source.train, *sizes])
     student = Pretrained(path=str(tmp_path / "out"))
-    tokens = np.array([[5, 9, 30, 41, 7, 200, 3]], np.int32)
+    ids = student.tokenizer()("the he, hello")["input_ids"]
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")("the he, hello")["input_ids"] == ids
+    tokens = np.array([ids], np.int32)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     expected = theirs(torch.tensor(tokens, dtype=torch.int64)).logits.detach().numpy()
     np.testing.assert_allclose(decoders.logits(student.config(), student.load(), tokens), expected, atol=1e-4)

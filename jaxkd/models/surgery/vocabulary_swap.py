@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxkd.models.surgery.axis_map import axis_map
+from jaxkd.models.surgery.axis_map import vocabulary_tables
 from jaxkd.models.transformer.architecture import DecoderConfig
 from jaxkd.tokenizers.pieces import token_bytes
 from jaxkd.tokenizers.vocabulary import relate
@@ -126,10 +126,8 @@ def swap_rows(
         raise ValueError(f"initialization must be one of {choices}, got {initialization!r}.")
     if initialization == "random" and key is None:
         raise ValueError("key must be given for a random initialization. Pass jax.random.key(seed).")
-    over_vocabulary = axis_map(config, vocab_size=2 * config.vocab_size)
     swapped = dict(params)
-    names = [name for name in params if over_vocabulary[name] == (0,)]
-    for number, name in enumerate(names):
+    for number, name in enumerate(vocabulary_tables(config)):
         table_key = None if key is None else jax.random.fold_in(key, number)
         swapped[name] = _table(np.asarray(params[name]), sources, initialization, table_key)
     rows = len(sources.rows)
