@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from jaxkd.records import Rollout
-from jaxkd.runtime import lost_process
+from jaxkd.runtime import lost_process, metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.runtime.interrupt import Interrupt, Interrupted, catch_interrupts
 from jaxkd.runtime.metric_writer import MetricWriter
@@ -20,7 +20,7 @@ from jaxkd.runtime.storage.free_space import check_writable
 from jaxkd.runtime.trained_params import checkpoint_record, trained_variables, write_origins
 from jaxkd.sharding import Share
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage_folder
+from jaxkd.training import early_stopping, stage_folder
 from jaxkd.training.evaluator import Evaluator
 from jaxkd.training.results.evaluation import Evaluation
 from jaxkd.training.step_log import StepLog, require_finite
@@ -41,6 +41,8 @@ class TrainingRun:
         self.abstract = self.step.abstract_state()
         self.validated: tuple[int, dict[str, float]] = (-1, {})
         """Step and metrics of the newest validation, by which a checkpoint of the same step is ranked."""
+        self.values: dict[int, float] = {}
+        """`keep_best` of each validation, by step."""
 
     def go(self) -> None:
         train = self.train
@@ -53,15 +55,19 @@ class TrainingRun:
             stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
             state, frozen = self._start(checkpoints, stream)
             writer.truncate_after(int(state.step), every=train.log_every)
+            self.values = early_stopping.validated(metric_writer.read(self.folder), str(train.keep_best))
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()
             step = int(state.step)
             if train.keep_best is not None and (best := checkpoints.best()) is not None:
                 state, _ = checkpoints.restore(best, self.abstract)
+        stopped = step < train.steps and train.stopped(self.values)
         # A signal since the last step stops the run before its evaluation, and before the study's next stage.
-        if step < train.steps or interrupt.agreed():
+        if (step < train.steps and not stopped) or interrupt.agreed():
             raise Interrupted(interrupt.signal, f" after step {step}; saved")
+        if stopped:
+            _log.info("%s ends after step %d: %s no longer improves", self.folder, step, train.keep_best)
         stage_folder.write_evaluations(self.folder, self._evaluate(train.evaluators, state, frozen))
 
     def _start(self, checkpoints: Checkpoints, stream: Any) -> tuple[TrainState, Params]:
@@ -106,7 +112,7 @@ class TrainingRun:
                 writer, bar, optimizer=train.optimizer, steps=train.steps, every=train.log_every, counted=counted
             )
             for step in range(start + 1, train.steps + 1):
-                if interrupt.agreed():
+                if interrupt.agreed() or train.stopped(self.values):
                     break
                 rollout = self._rollout(state, frozen, next(stream), step, rollout_key(root_key, step))
                 batch = meshes.global_batch(rollout.batch, mesh)
@@ -143,6 +149,8 @@ class TrainingRun:
         self.validated = (step, values)
         if not values:
             return state
+        if self.train.keep_best in values:
+            self.values[step] = values[self.train.keep_best]
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         return dataclasses.replace(
             state, rollout_state=self._placed(self.train.recipe.validated(state.rollout_state, values))

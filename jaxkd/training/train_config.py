@@ -1,12 +1,14 @@
 """Configuration of a training run: what is trained, for how long, and how often it is validated and saved."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 
 from jaxkd.runtime.checkpoint import tree_bytes
 from jaxkd.sharding import mesh as meshes
+from jaxkd.training import early_stopping
 from jaxkd.training.compiled_step import CompiledStep
 from jaxkd.training.evaluator import Evaluator, check_names
 from jaxkd.training.optimizer import Optimizer, build
@@ -24,6 +26,7 @@ MAY_CHANGE = frozenset(
         "evaluate_every",
         "save_every",
         "keep_last",
+        "patience",
         "evaluators",
         "tensorboard",
         "wandb",
@@ -69,6 +72,9 @@ class TrainConfig(Stage):
     """Validation metric whose best checkpoint is kept and evaluated at the end."""
     better: Better = "lower"
     """Whether a lower or a higher value of `keep_best` is better."""
+    patience: int | None = None
+    """Validations in a row without a better `keep_best` after which the run ends; None runs all steps.  The learning
+    rate follows the schedule of all steps."""
     validation: tuple[Evaluator, ...] = ()
     """Evaluators that run every `evaluate_every` steps and at the end, on the student so far."""
     evaluators: tuple[Evaluator, ...] = ()
@@ -108,7 +114,32 @@ class TrainConfig(Stage):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}.")
+        if self.patience is not None:
+            self._check_patience(self.patience)
         meshes.check_rows(self.mesh, rows // self.accumulation)
+
+    def _check_patience(self, patience: int) -> None:
+        if self.keep_best is None or self.evaluate_every is None:
+            raise ValueError(
+                f"patience={patience} needs keep_best, the metric that must improve, and evaluate_every, got "
+                f"{self.keep_best!r} and {self.evaluate_every}."
+            )
+        if self.save_every is None or self.evaluate_every % self.save_every:
+            raise ValueError(
+                f"save_every must divide evaluate_every={self.evaluate_every}, so that the best step is saved, got "
+                f"{self.save_every}."
+            )
+        if patience < 1 or patience * self.evaluate_every >= self.steps:
+            raise ValueError(
+                f"patience must be at least 1 and end within {self.steps} steps, got {patience} validations, one in "
+                f"{self.evaluate_every} steps."
+            )
+
+    def stopped(self, values: Mapping[int, float]) -> bool:
+        """Return whether a run ends after these validations, by step, before all its steps."""
+        if self.patience is None:
+            return False
+        return early_stopping.stop_step(values, patience=self.patience, better=self.better) is not None
 
     def disk_bytes(self, folder: Path) -> int:
         del folder

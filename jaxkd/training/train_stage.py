@@ -10,7 +10,7 @@ import jax
 from jaxkd.runtime import metric_writer
 from jaxkd.runtime.checkpoint import Checkpoints
 from jaxkd.sharding import mesh as meshes
-from jaxkd.training import stage_folder
+from jaxkd.training import early_stopping, stage_folder
 from jaxkd.training.loop import TrainingRun
 from jaxkd.training.planning.step_plan import step_plan
 from jaxkd.training.stage import Plan, resolve
@@ -49,15 +49,18 @@ class Train(TrainConfig):
                 TrainingRun(train, folder, seed).go()
 
     def _finished(self, folder: Path) -> bool:
-        """Check the newest checkpoint, or the log if the checkpoints were removed to free space.
+        """Check the log and the newest checkpoint, or the log alone if the checkpoints were removed to free space.
 
         Raises:
             ValueError: the run is to be extended, and has no checkpoint to resume from.
         """
+        rows = metric_writer.read(folder)
+        if self.stopped(early_stopping.validated(rows, str(self.keep_best))):
+            return True
         if (folder / "checkpoints").exists():
             with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
                 return checkpoints.latest() == self.steps
-        made = max(row["step"] for row in metric_writer.read(folder))
+        made = max(row["step"] for row in rows)
         if made != self.steps:
             raise ValueError(
                 f"steps must stay {made} for a run without checkpoints, such as {folder}, got {self.steps}. "

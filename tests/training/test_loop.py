@@ -259,6 +259,23 @@ def test_a_finished_run_does_nothing_and_can_be_prolonged(best, tmp_path):
     assert len(read_evaluations(copied)["bits_per_byte"].keys) == 5
 
 
+def test_a_run_that_no_longer_improves_ends_and_can_be_continued(best, tmp_path, monkeypatch):
+    train, folder = best
+    patient = dataclasses.replace(train, patience=1)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 2, signal.SIGTERM)
+        with pytest.raises(Interrupted, match="after step 2"):
+            patient.run(tmp_path, seed=0, stages={})
+    patient.run(tmp_path, seed=0, stages={})
+    assert [row["step"] for row in rows(tmp_path) if "train/loss" in row] == [1, 2, 3]
+    assert read_evaluations(tmp_path) == read_evaluations(folder)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    dataclasses.replace(patient, steps=20).run(tmp_path, seed=0, stages={})
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    train.run(tmp_path, seed=0, stages={})
+    assert_bitwise(train, folder, tmp_path)
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_on_another_mesh(everything, copy, tmp_path):
     """As on fewer or more devices than before: the sums are added up in another order, which Adam may magnify."""
@@ -411,6 +428,18 @@ class Named(Evaluator):
         (
             {"keep_best": "bits_per_byte", "validation": ()},
             "keep_best='bits_per_byte' needs validation evaluators, got none",
+        ),
+        (
+            {"patience": 1, "keep_best": None},
+            "patience=1 needs keep_best, the metric that must improve, and evaluate_every, got None and None",
+        ),
+        (
+            {"patience": 1, "keep_best": "bits_per_byte", "evaluate_every": 2, "save_every": 3},
+            "save_every must divide evaluate_every=2, so that the best step is saved, got 3.",
+        ),
+        (
+            {"patience": 2, "keep_best": "bits_per_byte", "evaluate_every": 2, "save_every": 1},
+            "patience must be at least 1 and end within 4 steps, got 2 validations, one in 2 steps.",
         ),
         ({"validation": (Named(), Named())}, "must have different names, got named, named"),
         ({"evaluators": (Named(), Named())}, "must have different names, got named, named"),
