@@ -22,6 +22,7 @@ from jaxkd.evals.language.health import Health as Health
 from jaxkd.evals.language.preference_accuracy import PreferenceAccuracy as PreferenceAccuracy
 from jaxkd.evals.language.reference_kl import ReferenceKL as ReferenceKL
 from jaxkd.evals.language.refusal_rate import Refusals as Refusals
+from jaxkd.evals.language.rouge import RougeL as RougeL
 from jaxkd.evals.language.samples import Samples as Samples
 from jaxkd.evals.language.suite_scores import SuiteScores as SuiteScores
 from jaxkd.evals.language.surface_accuracy import SurfaceAccuracy as SurfaceAccuracy

@@ -1,6 +1,7 @@
-"""Rouge-L: hand values, laws, a plain dynamic programme, and jieba where it is installed."""
+"""Rouge-L: hand values, laws, a plain dynamic programme, jieba and rouge_score where they are installed."""
 
 import importlib.util
+import itertools
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxkd.data import StandardLibrary
 from jaxkd.metrics import resolve_tokens, rouge, rouge_l, rouge_l_values
 
 HYPOTHESIS, REFERENCE = "前方有事故，请减速慢行。", "前方发生事故，请绕行。"
@@ -33,11 +35,11 @@ def f1(first, second):
     return 2 * precision * recall / (precision + recall)
 
 
-def needs_jieba(test):
+def needs(package, extra):
     """Mark a test that runs where the extra is installed, which `dev` leaves out."""
-    missing = importlib.util.find_spec("jieba") is None
-    reason = "jieba is not installed: pip install 'jaxkd-distill[jieba]'"
-    return pytest.mark.slow(pytest.mark.skipif(missing, reason=reason)(test))
+    missing = importlib.util.find_spec(package) is None
+    reason = f"{package} is not installed: pip install 'jaxkd-distill[{extra}]'"
+    return lambda test: pytest.mark.slow(pytest.mark.skipif(missing, reason=reason)(test))
 
 
 def test_hand_values():
@@ -140,18 +142,24 @@ def test_what_cannot_be_compared_is_refused():
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_unknown_tokens_are_refused():
-    with pytest.raises(ValueError, match=r"tokens must be one of auto, word, char, jieba, got 'words'\."):
+    with pytest.raises(ValueError, match=r"tokens must be one of auto, word, stem, char, jieba, got 'words'\."):
         rouge_l("a", "a", tokens="words")
 
 
-def test_without_jieba_it_says_what_to_install(monkeypatch):
+def test_without_its_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(rouge, "find_spec", lambda name: None)
     rouge._jieba.cache_clear()
+    rouge._stemming.cache_clear()
     with pytest.raises(
         ModuleNotFoundError,
         match=r"tokens='jieba' needs jieba\. Install the extra: pip install 'jaxkd-distill\[jieba\]'",
     ):
         rouge_l(HYPOTHESIS, REFERENCE, tokens="jieba")
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=r"tokens='stem' needs rouge_score\. Install the extra: pip install 'jaxkd-distill\[rouge\]'",
+    ):
+        rouge_l("a", "a", tokens="stem")
 
 
 def test_jieba_is_not_loaded_unless_asked_for(monkeypatch):
@@ -159,9 +167,23 @@ def test_jieba_is_not_loaded_unless_asked_for(monkeypatch):
     assert round(rouge_l(HYPOTHESIS, REFERENCE), 6) == 0.695652
 
 
-@needs_jieba
+@needs("jieba", "jieba")
 def test_words_of_chinese_text_by_jieba():
     assert rouge._segmented(f" {HYPOTHESIS}\n") == ["前方", "有", "事故", "，", "请", "减速慢行", "。"]
     # 5 common words of 7 and 7.
     assert rouge_l(HYPOTHESIS, REFERENCE, tokens="jieba") == pytest.approx(5 / 7)
     assert resolve_tokens(REFERENCE, tokens="jieba") == "jieba"
+
+
+@needs("rouge_score", "rouge")
+def test_stems_are_those_of_rouge_score():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    # Two of two words by their stems, of which neither is the same word.
+    assert rouge_l("killing gunmen", "killed gunmen", tokens="stem") == 1.0
+    assert rouge_l("killing gunmen", "killed gunmen", tokens="word") == 0.5
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    bodies = [one.response for one in StandardLibrary(max_characters=400).examples("test")[:60]]
+    for hypothesis, reference in itertools.pairwise(bodies):
+        expected = scorer.score(reference, hypothesis)["rougeL"].fmeasure
+        assert rouge_l(hypothesis, reference, tokens="stem") == pytest.approx(expected, abs=1e-12)

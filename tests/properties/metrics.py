@@ -38,6 +38,7 @@ METRICS: dict[Callable, Row] = {
         oracle=(
             rouge.test_symmetric_between_0_and_1_and_1_between_equals,
             rouge.test_words_of_english_are_those_of_rouge_score,
+            rouge.test_stems_are_those_of_rouge_score,
         ),
         numerics=(
             rouge.test_either_side_may_be_empty,

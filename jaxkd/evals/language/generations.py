@@ -71,7 +71,7 @@ class Generations(Evaluator):
     seed: int = 0
     """Random seed of the samples."""
     metrics: tuple[GenerationMetric, ...] = ()
-    """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, `Refusals`, or your own."""
+    """Metrics of the texts: `CodeCheck`, `Health`, `Judged`, `Refusals`, `RougeL`, or your own."""
     label: str = GENERATIONS
     """Name of the evaluation, if a model has several, such as of harmful and of benign prompts."""
 

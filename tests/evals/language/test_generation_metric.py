@@ -9,11 +9,12 @@ import pytest
 
 from jaxkd.data import Example
 from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
-from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged
+from jaxkd.evals import CodeCheck, GenerationMetric, Health, Judged, RougeL
 from jaxkd.evals.judges.pairwise import Judge
 from jaxkd.evals.language.generation_metric import Generation, baseline
 from jaxkd.evals.language.samples import readable
 from jaxkd.evals.language.win_rate import win_rate
+from jaxkd.metrics import rouge
 from jaxkd.training import Evaluation
 from jaxkd.training.results.evaluation import Sample
 from jaxkd.training.stage_folder import read_evaluations, write_evaluations
@@ -204,3 +205,21 @@ def test_the_other_side_has_the_rest():
 def test_a_measure_of_your_own_needs_a_name_and_a_call():
     with pytest.raises(TypeError, match="abstract"):
         GenerationMetric()
+
+
+def test_rouge_is_the_mean_over_the_answers():
+    """Of "return width * height", two and three words; code is compared by its words too."""
+    found = RougeL()(written(BODIES))
+    values = (0.8, 1.0, 0.8)
+    assert found.per_example["rouge_l[word]"] == pytest.approx(values)
+    assert found.metrics == {"rouge_l[word]": pytest.approx(sum(values) / 3)}
+    (measure,) = RougeL().measures()
+    assert (measure.name, measure.better) == ("Rouge-L against the data's answers, by word", "higher")
+    assert RougeL().columns()[0].metric == measure.metric == measure.numerator
+
+
+def test_rouge_of_a_package_that_is_missing_is_refused_before_any_text(monkeypatch):
+    monkeypatch.setattr(rouge, "find_spec", lambda name: None)
+    rouge._stemming.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match="tokens='stem' needs rouge_score"):
+        RougeL(tokens="stem")
