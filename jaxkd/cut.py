@@ -27,8 +27,8 @@ CALIBRATION_LENGTH = 512
 class Command:
     """Cut a model to fewer or narrower layers, fewer tokens, or give it another tokenizer.
 
-    The least important parts on some text are removed; the result is a student to train, not a model to use.  Only a
-    model that loses the tokens alone which its text does without is as good there as the whole one.
+    The least important parts on some text are removed; the result is a student to train, not a model to use.  A model
+    that loses only tokens which some text does not use stays as good on that text.
     """
 
     model: str

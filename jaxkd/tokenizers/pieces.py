@@ -42,12 +42,11 @@ def token_bytes(tokenizer: "PreTrainedTokenizerBase") -> dict[int, bytes]:
     return {index: meaning.text for index, meaning in meanings(tokenizer, None).items()}
 
 
-def meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int, Meaning]:
-    """Return the meanings of tokens below `size`, or of all, by id.
+def backend_state(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+    """Return all that the `tokenizers` library knows of a tokenizer, as in its tokenizer.json.
 
     Raises:
-        TypeError: as `token_bytes`.
-        ValueError: as `token_bytes`.
+        TypeError: a tokenizer that does not run on that library.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -55,7 +54,17 @@ def meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int
             f"tokenizer must run on the tokenizers library (have a tokenizer.json), got {type(tokenizer).__name__}. "
             "Load it with AutoTokenizer, which converts it."
         )
-    state = json.loads(backend.to_str())
+    return json.loads(backend.to_str())
+
+
+def meanings(tokenizer: "PreTrainedTokenizerBase", size: int | None) -> dict[int, Meaning]:
+    """Return the meanings of tokens below `size`, or of all, by id.
+
+    Raises:
+        TypeError: as `token_bytes`.
+        ValueError: as `token_bytes`.
+    """
+    state = backend_state(tokenizer)
     added = {token["id"]: token for token in state["added_tokens"]}
     read = _reader(state)
     roles: dict[int, tuple[str, ...]] = {}

@@ -34,7 +34,7 @@ def stop_step(values: Mapping[int, float], *, patience: int, better: Better) -> 
     return None
 
 
-def validated(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]:
-    """Return a validation metric by step, from rows of `metrics.jsonl`."""
+def validated(rows: Iterable[Mapping[str, Any]], metric: str | None) -> dict[int, float]:
+    """Return a validation metric by step, from rows of `metrics.jsonl`; empty if there is none."""
     name = f"validation/{metric}"
-    return {row["step"]: row[name] for row in rows if name in row}
+    return {row["step"]: row[name] for row in rows if metric is not None and name in row}

@@ -55,7 +55,7 @@ class TrainingRun:
             stream = iter(train.recipe.batches("train", self.seed, share=Share.of_process()))
             state, frozen = self._start(checkpoints, stream)
             writer.truncate_after(int(state.step), every=train.log_every)
-            self.values = early_stopping.validated(metric_writer.read(self.folder), str(train.keep_best))
+            self.values = early_stopping.validated(metric_writer.read(self.folder), train.keep_best)
             state = self._loop(state, frozen, stream, checkpoints, writer, interrupt)
             self._save(state, stream, checkpoints)
             checkpoints.wait()

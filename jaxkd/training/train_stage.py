@@ -55,7 +55,7 @@ class Train(TrainConfig):
             ValueError: the run is to be extended, and has no checkpoint to resume from.
         """
         rows = metric_writer.read(folder)
-        if self.stopped(early_stopping.validated(rows, str(self.keep_best))):
+        if self.stopped(early_stopping.validated(rows, self.keep_best)):
             return True
         if (folder / "checkpoints").exists():
             with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:

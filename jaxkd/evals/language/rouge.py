@@ -21,7 +21,7 @@ class RougeL(GenerationMetric):
     """
 
     tokens: Tokenization = "word"
-    """Tokens that are compared, as in `jaxkd.metrics.rouge_l`; "stem" and "jieba" need the extras `rouge` and `jieba`."""
+    """Tokens that are compared, as in `rouge_l`; "stem" and "jieba" need the extras `rouge` and `jieba`."""
 
     def __post_init__(self) -> None:
         rouge_l("", "", tokens=self.tokens)  # fails before any text is generated

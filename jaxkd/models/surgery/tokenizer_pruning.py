@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
+from jaxkd.tokenizers.pieces import backend_state
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -26,7 +28,7 @@ class PrunedTokenizer:
     ids: Int[np.ndarray, " v"]
     """Id of each token in the other tokenizer."""
     tokens: int
-    """Tokens of the other tokenizer."""
+    """Tokens of the other tokenizer that have a row."""
     used: int
     """Tokens that were asked for."""
 
@@ -66,15 +68,9 @@ def prune_tokenizer(
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise TypeError(
-            f"tokenizer must run on the tokenizers library (have a tokenizer.json), got {type(tokenizer).__name__}. "
-            "Load it with AutoTokenizer, which converts it."
-        )
-    state = json.loads(backend.to_str())
+    state = backend_state(tokenizer)
     _require_known(state["model"])
-    present = {index: piece for piece, index in backend.get_vocab().items() if size is None or index < size}
+    present = {index: piece for piece, index in tokenizer.get_vocab().items() if size is None or index < size}
     used = set(map(int, ids))
     if not used or not used <= present.keys():
         got = f"{min(used - present.keys())}, which is none" if used else "none"
