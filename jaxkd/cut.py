@@ -136,29 +136,20 @@ def cut(command: Command) -> None:
 
 
 def _pruned(command: Command, tokenizer: "PreTrainedTokenizerBase", size: int) -> PrunedTokenizer:
-    """Return the tokenizer of the tokens that the command's text uses; prints what it makes of other splits."""
+    """Return the tokenizer of the tokens that the command's text uses, in all its splits."""
     from jaxkd.data.text import chat
 
     source = _source(command)
-
-    def ids(split: Split, reader: "PreTrainedTokenizerBase") -> np.ndarray:
-        whole, _ = chat.tokenize(
-            source.examples(split),
-            reader,
-            max_length=sys.maxsize,
-            max_response=sys.maxsize,
-            template=command.template,
-        )
-        return np.concatenate([one.tokens for one in whole])
-
-    pruned = prune_tokenizer(tokenizer, np.unique(ids("train", tokenizer)).tolist(), size=size)
+    splits: tuple[Split, ...] = ("train", "validation", "test") if command.data is None else ("train",)
+    read, _ = chat.tokenize(
+        [example for split in splits for example in source.examples(split)],
+        tokenizer,
+        max_length=sys.maxsize,
+        max_response=sys.maxsize,
+        template=command.template,
+    )
+    pruned = prune_tokenizer(tokenizer, np.unique(np.concatenate([one.tokens for one in read])).tolist(), size=size)
     sys.stdout.write(f"{pruned}\n")
-    splits: tuple[Split, ...] = ("validation", "test") if command.data is None else ()
-    for split in splits:
-        before, after = (len(ids(split, one)) for one in (tokenizer, pruned.tokenizer))
-        sys.stdout.write(
-            f"{split}: {before:,} tokens, {after:,} with those that are kept ({after / before - 1:+.2%})\n"
-        )
     return pruned
 
 

@@ -15,7 +15,8 @@ def keep_rows(
 ) -> tuple[DecoderConfig, Params]:
     """Build the model with these tokens alone, in this order: rows of the embedding and, if untied, of the head.
 
-    The logits of the kept tokens are those of the whole model; their probabilities are renormalised over them.
+    The logits of the kept tokens are those of the whole model, up to the rounding of a product with another number of
+    rows; their probabilities are renormalised over them.
 
     Args:
         config: config of the model with all tokens.

@@ -11,7 +11,7 @@ KEPT = np.array([3, 4, 9, 17, 30, 39])
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_logits_of_kept_tokens_are_the_same_to_the_last_bit(tied):
+def test_the_logits_of_kept_tokens_are_the_same(tied):
     config = dataclasses.replace(tiny.LLAMA, tied=tied)
     params = tiny.random_params(config)
     assert vocabulary_tables(config) == (("embedding",) if tied else ("embedding", "head"))
