@@ -174,9 +174,8 @@ def _remember_orders() -> None:
     index_shuffle_module.index_shuffle = functools.lru_cache(maxsize=100_000)(index_shuffle_module.index_shuffle)
 
 
-MOST_MAPS = 15_000
-"""Linux maps at most 65,530 pieces of memory for a process, and what is kept costs memory long before that: a process
-with so many has two gigabytes."""
+MOST_MAPS = 5_000
+"""Linux maps at most 65,530 pieces of memory for a process, and what is kept costs memory long before that."""
 
 
 @pytest.fixture(autouse=True, scope="module")
