@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +18,7 @@ from jaxkd.typing import Split
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from jaxkd.data import Source
+    from jaxkd.data import Example, Source
 
 CALIBRATION_LENGTH = 512
 """Tokens per row of the text on which importance is measured."""
@@ -135,20 +136,27 @@ def cut(command: Command) -> None:
     sys.stdout.write(f"{command.to}: {after / 1e6:,.1f} M parameters of {before / 1e6:,.1f} M\n")
 
 
-def _pruned(command: Command, tokenizer: "PreTrainedTokenizerBase", size: int) -> PrunedTokenizer:
-    """Return the tokenizer of the tokens that the command's text uses, in all its splits."""
+def used_tokens(
+    examples: "Sequence[Example]", tokenizer: "PreTrainedTokenizerBase", template: Literal["chat", "plain"] = "chat"
+) -> list[int]:
+    """Return the tokens into which examples of any length are read, in ascending order, for `prune_tokenizer`.
+
+    Raises:
+        TypeError: as `jaxkd.data.text.chat.tokenize`.
+        ValueError: as `jaxkd.data.text.chat.tokenize`.
+    """
     from jaxkd.data.text import chat
 
+    read, _ = chat.tokenize(examples, tokenizer, max_length=sys.maxsize, max_response=sys.maxsize, template=template)
+    return np.unique(np.concatenate([one.tokens for one in read])).tolist()
+
+
+def _pruned(command: Command, tokenizer: "PreTrainedTokenizerBase", size: int) -> PrunedTokenizer:
+    """Return the tokenizer of the tokens that the command's text uses, in all its splits."""
     source = _source(command)
     splits: tuple[Split, ...] = ("train", "validation", "test") if command.data is None else ("train",)
-    read, _ = chat.tokenize(
-        [example for split in splits for example in source.examples(split)],
-        tokenizer,
-        max_length=sys.maxsize,
-        max_response=sys.maxsize,
-        template=command.template,
-    )
-    pruned = prune_tokenizer(tokenizer, np.unique(np.concatenate([one.tokens for one in read])).tolist(), size=size)
+    examples = [example for split in splits for example in source.examples(split)]
+    pruned = prune_tokenizer(tokenizer, used_tokens(examples, tokenizer, command.template), size=size)
     sys.stdout.write(f"{pruned}\n")
     return pruned
 

@@ -1,7 +1,6 @@
 """Cost of pruning, a new vocabulary and quantization for SmolLM2-135M-Instruct before any training."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -121,16 +120,14 @@ def _fewer_tokens(whole: "LanguageModel", limit: int) -> Iterator[Row]:
     import jax
     import numpy as np
 
+    from jaxkd.cut import used_tokens
     from jaxkd.data import StandardLibrary
-    from jaxkd.data.text import chat
     from jaxkd.evals import BitsPerByte
     from jaxkd.models import surgery
 
     def kept(*splits: "Split") -> tuple["LanguageModel", "np.ndarray"]:
         examples = [example for split in splits for example in StandardLibrary().examples(split)]
-        read, _ = chat.tokenize(examples, whole.tokenizer, max_length=sys.maxsize, max_response=sys.maxsize)
-        used = np.unique(np.concatenate([one.tokens for one in read])).tolist()
-        pruned = surgery.prune_tokenizer(whole.tokenizer, used)
+        pruned = surgery.prune_tokenizer(whole.tokenizer, used_tokens(examples, whole.tokenizer))
         config, params = surgery.keep_rows(whole.config, jax.device_get(whole.params), pruned.ids)
         model = dataclasses.replace(whole, config=config, params=jax.device_put(params), tokenizer=pruned.tokenizer)
         return model, pruned.ids

@@ -193,12 +193,7 @@ def _stems(text: str) -> list[str]:
 @functools.cache
 def _stemming() -> Callable[[str], list[str]]:
     """Return rouge_score's function from a text to the stems of its words."""
-    if find_spec("rouge_score") is None:
-        raise ModuleNotFoundError(
-            "tokens='stem' needs rouge_score. Install the extra: pip install 'jaxkd-distill[rouge]'. "
-            "Or compare whole words: tokens='word'.",
-            name="rouge_score",
-        )
+    _require("rouge_score", tokens="stem", extra="rouge", instead="whole words: tokens='word'")
     return importlib.import_module("rouge_score.tokenizers").DefaultTokenizer(use_stemmer=True).tokenize
 
 
@@ -209,15 +204,20 @@ def _segmented(text: str) -> list[str]:
 @functools.cache
 def _jieba() -> Callable[[str], list[str]]:
     """Return jieba's function with its own dictionary, whatever words a caller has added to the shared one."""
-    if find_spec("jieba") is None:
-        raise ModuleNotFoundError(
-            "tokens='jieba' needs jieba. Install the extra: pip install 'jaxkd-distill[jieba]'. "
-            "Or compare characters: tokens='char'.",
-            name="jieba",
-        )
+    _require("jieba", tokens="jieba", extra="jieba", instead="characters: tokens='char'")
     with warnings.catch_warnings():
         # Its escapes in strings, and the module of setuptools by which it finds its dictionary, are deprecated.
         warnings.simplefilter("ignore")
         jieba = importlib.import_module("jieba")
     jieba.setLogLevel(logging.WARNING)
     return jieba.Tokenizer().lcut
+
+
+def _require(package: str, *, tokens: Tokenization, extra: str, instead: str) -> None:
+    """Refuse a choice of tokens whose package is not installed."""
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(
+            f"tokens={tokens!r} needs {package}. Install the extra: pip install 'jaxkd-distill[{extra}]'. "
+            f"Or compare {instead}.",
+            name=package,
+        )

@@ -54,12 +54,12 @@ def evaluate(
 
     Raises:
         BlockingIOError: another process writes to the folder.
-        ModuleNotFoundError: a suite that asks for jieba where it is not installed.
+        ModuleNotFoundError: a suite that asks for jieba or rouge_score where it is not installed.
         ValueError: a folder with the answers to another suite.
     """
     for task in suite.tasks:
         for metric in task.metrics:
-            rouge_l("", "", tokens=metric.tokens)  # fails where jieba is asked for and not installed
+            rouge_l("", "", tokens=metric.tokens)  # fails where its package is not installed
     with contextlib.nullcontext() if folder is None else locked(folder):
         if folder is not None:
             _claim(folder, suite)

@@ -208,7 +208,7 @@ def test_a_measure_of_your_own_needs_a_name_and_a_call():
 
 
 def test_rouge_is_the_mean_over_the_answers():
-    """Of "return width * height", two and three words; code is compared by its words too."""
+    """The data's answer has three words, of which the answers have two, three and two."""
     found = RougeL()(written(BODIES))
     values = (0.8, 1.0, 0.8)
     assert found.per_example["rouge_l[word]"] == pytest.approx(values)

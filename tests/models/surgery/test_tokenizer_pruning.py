@@ -98,7 +98,7 @@ def test_whole_words_that_no_merge_builds_are_kept():
 
 
 def test_what_ends_a_turn_and_what_begins_a_text_keep_their_roles(tmp_path):
-    """Of the tiny tokenizer all but the last byte goes, so that every id after it moves."""
+    """The tiny tokenizer loses three tokens before "the", whose id moves."""
     whole = loading.from_gguf(tiny_tokenizer_fields(add_bos_token=True))
     found = prune_tokenizer(whole, [whole.convert_tokens_to_ids("the")])
     found.tokenizer.save_pretrained(tmp_path)
