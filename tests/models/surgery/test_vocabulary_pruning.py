@@ -20,7 +20,11 @@ def test_the_logits_of_kept_tokens_are_the_same(tied):
     assert isinstance(kept["embedding"], np.ndarray)
     places = np.array([[2, 0, 5, 5, 1, 3, 4, 0]])
     whole = tiny.logits(config, params, KEPT[places])
-    np.testing.assert_array_equal(tiny.logits(smaller, kept, places), whole[..., KEPT])
+    # The hidden states are the same; a product with fewer rows may sum its `width` terms in another order.
+    rounding = config.width * np.finfo(np.float32).eps * np.abs(whole).max()
+    np.testing.assert_allclose(tiny.logits(smaller, kept, places), whole[..., KEPT], rtol=0, atol=rounding)
+    for table in vocabulary_tables(config):
+        np.testing.assert_array_equal(kept[table], params[table][KEPT])
 
 
 def test_more_rows_are_never_predicted():
