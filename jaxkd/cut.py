@@ -4,13 +4,21 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import jax
 import numpy as np
 
 from jaxkd.models.checkpoints.language_model import LanguageModel
-from jaxkd.models.surgery import Importance, Initialization, PrunedTokenizer, Statistic, prune_tokenizer
+from jaxkd.models.surgery import (
+    Importance,
+    Initialization,
+    PrunedTokenizer,
+    Statistic,
+    TokenizerKind,
+    prune_tokenizer,
+    train_tokenizer,
+)
 from jaxkd.runtime.storage.files import write_json
 from jaxkd.sharding import mesh as meshes
 from jaxkd.typing import Split
@@ -54,11 +62,13 @@ class Command:
     template: Literal["chat", "plain"] = "chat"
     limit: int = 32
     """Examples on which importance is measured, chosen by a hash of their keys."""
-    tokens: Literal["all", "used"] = "all"
+    tokens: Literal["all", "used"] | TokenizerKind = "all"
     """Tokens to keep: all, or those into which the whole data is read, those that build them, bytes and control
-    tokens."""
+    tokens; or a new tokenizer, trained on the training data."""
     tokenizer: str | None = None
     """Model whose tokenizer the student gets: a path like --model."""
+    vocabulary_size: int | None = None
+    """Number of tokens of a tokenizer that is trained."""
     initialization: Initialization = "pieces"
     """Embeddings of tokens that the old tokenizer lacks: the mean of the old tokens that spell them, the mean
     of all, or random."""
@@ -96,8 +106,13 @@ def cut(command: Command) -> None:
 
     if command.layers is not None and command.depth is not None:
         raise ValueError("at most one of --layers and --depth must be given, got both.")
-    if command.tokens == "used" and command.tokenizer is not None:
-        raise ValueError("at most one of --tokens used and --tokenizer must be given, got both.")
+    if command.tokens != "all" and command.tokenizer is not None:
+        raise ValueError(f"at most one of --tokens {command.tokens} and --tokenizer must be given, got both.")
+    if (command.vocabulary_size is None) == (command.tokens in get_args(TokenizerKind)):
+        raise ValueError(
+            "vocabulary_size must be given with a tokenizer that is trained, and only then, got "
+            f"{command.vocabulary_size} with --tokens {command.tokens}."
+        )
     if command.to.exists() and any(command.to.iterdir()):
         raise ValueError(f"to must be a new or an empty folder, got {command.to}. Name another one.")
     model = Pretrained(path=command.model)
@@ -111,6 +126,7 @@ def cut(command: Command) -> None:
     # Reject before minutes are spent on weights.
     family(surgery.narrow_config(config, **sizes).with_layers(layers))
     pruned = _pruned(command, tokenizer, config.vocab_size) if command.tokens == "used" else None
+    new_tokenizer = _new_tokenizer(command)
     params = model.load()
     if any(size is not None for size in sizes.values()):
         importance = _importance(command, LanguageModel(config=config, params=params, tokenizer=tokenizer))
@@ -120,8 +136,8 @@ def cut(command: Command) -> None:
     if pruned is not None:
         tokenizer = pruned.tokenizer
         config, params = surgery.keep_rows(config, params, pruned.ids, rows=command.rows)
-    if command.tokenizer is not None:
-        old, tokenizer = tokenizer, Pretrained(path=command.tokenizer).tokenizer()
+    if new_tokenizer is not None:
+        old, tokenizer = tokenizer, new_tokenizer
         sources = surgery.row_sources(old, tokenizer, old_size=config.vocab_size, rows=command.rows)
         sys.stdout.write(f"{sources}\n")
         config, params = surgery.swap_rows(
@@ -159,6 +175,21 @@ def _pruned(command: Command, tokenizer: "PreTrainedTokenizerBase", size: int) -
     pruned = prune_tokenizer(tokenizer, used_tokens(examples, tokenizer, command.template), size=size)
     sys.stdout.write(f"{pruned}\n")
     return pruned
+
+
+def _new_tokenizer(command: Command) -> "PreTrainedTokenizerBase | None":
+    """Return the tokenizer of the command's other model, or the one to be trained; None: the model keeps its own."""
+    from jaxkd.models.checkpoints.pretrained import Pretrained
+
+    if command.tokenizer is not None:
+        return Pretrained(path=command.tokenizer).tokenizer()
+    match command.tokens, command.vocabulary_size:
+        case "byte_level" | "sentencepiece" as kind, int(size):
+            examples = _source(command).examples("train")
+            texts = [text for one in examples for text in (*(text for _, text in one.messages), one.response)]
+            return train_tokenizer(texts, kind=kind, size=size)
+        case _:
+            return None
 
 
 def _source(command: Command) -> "Source":

@@ -83,6 +83,19 @@ def test_tokens_that_the_text_does_without_go(tiny_folder, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "cut.json").read_text())["tokens"] == "used"
 
 
+@pytest.mark.parametrize("kind", ["byte_level", "sentencepiece"])
+def test_a_tokenizer_is_trained_on_the_text(kind, tiny_folder, tmp_path, capsys):
+    (tmp_path / "text.jsonl").write_text('{"prompt": "he, he", "response": "the the he"}\n')
+    command = ["--model", str(tiny_folder), "--to", str(tmp_path / "out"), "--data", str(tmp_path / "text.jsonl")]
+    cut.main([*command, "--tokens", kind, "--vocabulary-size", "264"])
+    student = Pretrained(path=str(tmp_path / "out"))
+    tokenizer = student.tokenizer()
+    assert f"Of {len(tokenizer)} rows, " in capsys.readouterr().out
+    assert student.config().vocab_size == len(tokenizer) <= 264
+    assert tokenizer.decode(tokenizer("the he, hey")["input_ids"]) == "the he, hey"
+    assert student.load()["embedding"].shape[0] == len(tokenizer)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -91,6 +104,12 @@ def test_tokens_that_the_text_does_without_go(tiny_folder, tmp_path, capsys):
             ["--tokens", "used", "--tokenizer", "other"],
             "at most one of --tokens used and --tokenizer must be given, got both.",
         ),
+        (
+            ["--tokens", "byte_level"],
+            "vocabulary_size must be given with a tokenizer that is trained, and only then, got None with --tokens "
+            "byte_level.",
+        ),
+        (["--vocabulary-size", "300"], "vocabulary_size must be given with a tokenizer that is trained, and only then"),
         (["--depth", "3"], "keep must be between 1 and depth, got 3 of 2 layers."),
         (["--layers", "2"], "layers must be between 0 and 1, got [2]: the model has 2."),
         (["--heads", "1"], "heads must be a multiple of 2, the query heads that read one key/value head, got 1."),

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxkd.data.examples import Example, Source
+from jaxkd.data.examples import Example, Messages, Source
 from jaxkd.data.images import ImageSource, require_disjoint_groups
 from jaxkd.data.preferences.examples import Preference, PreferenceSource
 from jaxkd.data.preferences.text import PreferenceText
 from jaxkd.data.text.chat import Tokenized
 from jaxkd.training.stage import Stage, refers_to_stage
+from jaxkd.training.train_config import TrainConfig
 from jaxkd.typing import Split
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def require_sources(stages: Sequence[Stage]) -> None:
     Sources of images check all of their splits.  Answers that an earlier stage of the study will write are left out.
 
     Raises:
-        ValueError: a file or a row that cannot be used, one group of images in two splits, or no images in a split that
-            a stage uses.
+        ValueError: a file or a row that cannot be used, one group of images in two splits, no images in a split that
+            a stage uses, or an answer on which a stage both keeps its best step and is tested.
         FileNotFoundError: a file that does not exist.
     """
     used = dict.fromkeys(used for stage in stages for used in _sources(stage, "train"))
@@ -41,6 +42,24 @@ def require_sources(stages: Sequence[Stage]) -> None:
                 f"{type(source).__name__} must have images in its {split} split, which a stage uses, got none. Add "
                 "images, or use another split."
             )
+    for stage in stages:
+        if isinstance(stage, TrainConfig) and stage.keep_best is not None:
+            _require_separate_test(stage)
+
+
+def _require_separate_test(stage: TrainConfig) -> None:
+    """Refuse a stage whose best step is chosen on an answer that it is tested on."""
+    keys: dict[Split, dict[tuple[Messages, str], str]] = {"validation": {}, "test": {}}
+    for source, split in _sources(stage, "train"):
+        if isinstance(source, Source) and split in keys:
+            keys[split] |= {(one.messages, one.response): one.key for one in source.examples(split) if one.response}
+    shared = [answer for answer in keys["test"] if answer in keys["validation"]]
+    if shared:
+        raise ValueError(
+            f"validation and test must share no answer to the same prompt with keep_best, got {len(shared)}, such as "
+            f"{keys['validation'][shared[0]]!r} and {keys['test'][shared[0]]!r}. Remove them from one of the splits: "
+            "the step that is best on them would be tested on them again."
+        )
 
 
 def read(source: Source | PreferenceSource, split: Split) -> Sequence[Example | Preference]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,19 @@ def test_a_bad_test_file_is_noticed_before_training(tiny, tmp_path, content, err
         with pytest.raises(error, match=message):
             print_plans(study, tmp_path / "run")
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").rglob("metrics.jsonl"))
+
+
+def test_a_best_step_is_not_tested_on_what_chose_it(tiny, tmp_path):
+    path = tmp_path / "test.jsonl"
+    shared = Path(tiny.text.source.validation).read_text().splitlines()[0]
+    path.write_text(f'{{"prompt": "Another", "response": "answer"}}\n{shared}\n')
+    train = with_test_file(tiny.train(tiny.sft()), tiny.text.source, path)
+    require_sources([train])
+    chosen = dataclasses.replace(train, keep_best="bits_per_byte", evaluate_every=1, save_every=1)
+    with pytest.raises(ValueError, match=r"must share no answer .* got 1, such as 'rows.jsonl:1' and 'test.jsonl:2'"):
+        require_sources([chosen])
+    path.write_text(path.read_text().replace("Another", "A third").replace(shared, ""))
+    require_sources([chosen])
 
 
 def test_answers_that_a_stage_will_write_are_not_read(tiny):

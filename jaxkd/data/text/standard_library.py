@@ -1,4 +1,4 @@
-"""Python's standard library as instruction data: signature and docstring in, body out.
+"""Python's standard library as instruction data: signature and docstring in, body out, or the docstring of a body.
 
 It is on every machine, so it needs no download, and it is real text with structure.  The sources are
 parsed, never imported.
@@ -7,6 +7,7 @@ parsed, never imported.
 import ast
 import dataclasses
 import functools
+import inspect
 import sysconfig
 import textwrap
 import tokenize
@@ -14,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from jaxkd.data.examples import Example, Source, merge_near_duplicates, stable_split
 from jaxkd.typing import Split
@@ -22,6 +24,11 @@ SYSTEM = "You are a helpful assistant."
 """Explicit system message, without which chat templates insert their own."""
 
 INSTRUCTION = "Complete this Python function:\n\n"
+
+DOCSTRING_INSTRUCTION = "Write the docstring of this Python function:\n\n"
+
+Answer: TypeAlias = Literal["body", "docstring"]
+"""Part of a function that is to be written."""
 
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
@@ -40,6 +47,10 @@ class StandardLibrary(Source):
     """Maximum length of a function."""
     min_body_lines: int = 3
     """Minimum lines of a body: one line is often an unpredictable call."""
+    answer: Answer = "body"
+    """Part to be written: code, from signature and docstring, or the docstring, which is prose, from signature and
+    body.  Near duplicates are those of the answers, so the two divide the modules differently: never train on one and
+    test on the other."""
 
     def examples(self, split: Split) -> list[Example]:
         return [example for example in self.all_examples() if stable_split(example.group) == split]
@@ -48,8 +59,10 @@ class StandardLibrary(Source):
         """Return all splits' examples, by module and position.
 
         Raises:
-            ValueError: bounds that admit nothing, or an interpreter without its sources.
+            ValueError: bounds that admit nothing, another `answer`, or an interpreter without its sources.
         """
+        if self.answer not in get_args(Answer):
+            raise ValueError(f"answer must be one of {', '.join(get_args(Answer))}, got {self.answer!r}.")
         if not 0 < self.min_characters <= self.max_characters:
             raise ValueError(
                 f"min_characters must be positive and at most max_characters, got {self.min_characters} and "
@@ -101,19 +114,24 @@ def _functions(path: Path, module: str, bounds: StandardLibrary) -> Iterator[Exa
         parts = _parts(function, lines)
         if parts is None:
             continue
-        head, body = parts
-        characters = len(head) + 1 + len(body)
-        if body.count("\n") + 1 < bounds.min_body_lines:
+        characters = len(parts.head) + 1 + len(parts.body)
+        if parts.body.count("\n") + 1 < bounds.min_body_lines:
             continue
         if not bounds.min_characters <= characters <= bounds.max_characters:
+            continue
+        if bounds.answer == "body":
+            prompt, response = INSTRUCTION + parts.head, parts.body
+        else:
+            prompt, response = f"{DOCSTRING_INSTRUCTION}{parts.signature}\n{parts.body}", parts.docstring
+        if not response:
             continue
         seen[name] += 1
         yield Example(
             # A property and its setter, or the two branches of an `if`, share a name.
             key=f"{module}::{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""),
             group=module,
-            messages=(("system", SYSTEM), ("user", INSTRUCTION + head)),
-            response=body,
+            messages=(("system", SYSTEM), ("user", prompt)),
+            response=response,
         )
 
 
@@ -128,11 +146,27 @@ def _definitions(node: ast.AST, scope: tuple[str, ...]) -> Iterator[tuple[str, a
         yield from _definitions(child, inner)
 
 
-def _parts(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> tuple[str, str] | None:
-    """Return (signature and docstring, body); None if either is missing."""
-    if ast.get_docstring(function, clean=False) is None:
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """Texts of a function, all of it moved to the left margin."""
+
+    signature: str
+    """Decorators are not part of it."""
+    head: str
+    """Signature and docstring, as they are written."""
+    docstring: str
+    """Without quotes and indentation."""
+    body: str
+    """Body after the docstring."""
+
+
+def _parts(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> _Parts | None:
+    """Return the parts of a function; None without a docstring or a body."""
+    docstring = ast.get_docstring(function, clean=False)
+    if docstring is None:
         return None
-    start, docstring_end, end = function.lineno - 1, function.body[0].end_lineno, function.end_lineno
+    first = function.body[0]
+    start, docstring_end, end = function.lineno - 1, first.end_lineno, function.end_lineno
     if docstring_end is None or end is None or end == docstring_end:
         return None
     text = textwrap.dedent("\n".join(lines[start:end]))
@@ -140,5 +174,9 @@ def _parts(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -
         # A multi-line string extends further left than the function.
         return None
     split = text.split("\n")
-    head, body = split[: docstring_end - start], split[docstring_end - start :]
-    return "\n".join(head), "\n".join(body).strip("\n")
+    return _Parts(
+        signature="\n".join(split[: first.lineno - 1 - start]),
+        head="\n".join(split[: docstring_end - start]),
+        docstring=inspect.cleandoc(docstring).strip(),
+        body="\n".join(split[docstring_end - start :]).strip("\n"),
+    )

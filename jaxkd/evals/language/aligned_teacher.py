@@ -12,8 +12,8 @@ from jaxkd.alignment.exact_token import align
 from jaxkd.data.text.paired_text import PairedText
 from jaxkd.distillation import forward
 from jaxkd.distillation.frozen_model import FrozenModel
+from jaxkd.evals.language.structure import structure_distances
 from jaxkd.kernels import linear_argmax
-from jaxkd.losses.feature.vectors import unit
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
@@ -31,11 +31,8 @@ _log = logging.getLogger(__name__)
 class AlignedTeacher(Evaluator):
     """Agreement with a teacher, and distance of the structures, at the exactly aligned tokens.
 
-    The structure of an answer is the matrix of similarities between its hidden states: cosines, or inner products
-    divided by their mean square length.  The distance is the mean absolute difference of two such matrices.
-
-    Source: the analysis of DSKD (arXiv 2406.17328), section 4.  Deviation: that code sums over the tokens of one
-    vocabulary; how it scales inner products is inferred.
+    Source: the analysis of DSKD (arXiv 2406.17328), section 4.  Deviation: that of
+    `jaxkd.evals.language.structure.structure_distances`; that code compares models of one vocabulary.
     """
 
     teacher: Pretrained
@@ -97,33 +94,9 @@ def _means(
     return {
         "coverage": Mean(total=_count(pairs.mask), count=_count(batch.student.loss_mask)),
         "agreement": Mean(total=_count(same & pairs.mask), count=_count(pairs.mask)),
-        "cosine_distance": _distance(_cosines(ours.values), _cosines(theirs.values), together),
-        "inner_product_distance": _distance(
-            _inner_products(ours.values, together), _inner_products(theirs.values, together), together
-        ),
+        **structure_distances(ours.values, theirs.values, together),
     }
 
 
 def _count(mask: Bool[Array, "..."]) -> Float[Array, ""]:
     return jnp.sum(mask, dtype=jnp.float32)
-
-
-def _cosines(hiddens: Float[Array, "b p d"]) -> Float[Array, "b p p"]:
-    units = unit(hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype)))
-    return jnp.einsum("bpd,bqd->bpq", units, units)
-
-
-def _inner_products(hiddens: Float[Array, "b p d"], together: Bool[Array, "b p p"]) -> Float[Array, "b p p"]:
-    """Inner products, divided by the mean square length over the tokens of the answer."""
-    wide = hiddens.astype(jnp.promote_types(jnp.float32, hiddens.dtype))
-    squares = jnp.sum(jnp.square(wide), axis=-1)
-    mean = jnp.sum(jnp.where(together, squares[:, None, :], 0), axis=-1) / jnp.maximum(jnp.sum(together, axis=-1), 1)
-    return jnp.einsum("bpd,bqd->bpq", wide, wide) / jnp.where(mean == 0, 1, mean)[:, :, None]
-
-
-def _distance(ours: Float[Array, "b p p"], theirs: Float[Array, "b p p"], together: Bool[Array, "b p p"]) -> Mean:
-    """Sum over answers of the mean over their pairs of tokens, and the number of answers."""
-    tokens = jnp.sum(together, axis=-1)  # number in each token's answer
-    share = jnp.where(tokens > 0, 1 / jnp.maximum(tokens, 1), 0)
-    gaps = jnp.sum(jnp.where(together, jnp.abs(ours - theirs), 0), axis=-1)
-    return Mean(total=jnp.sum(gaps * share * share), count=jnp.sum(share))

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxkd.data.text.packed_text import PackedText
 from jaxkd.distillation import forward
 from jaxkd.distillation.frozen_model import FrozenModel
+from jaxkd.evals.language.structure import structure_distances
 from jaxkd.kernels import linear_argmax, linear_divergence
-from jaxkd.losses import ForwardKL
+from jaxkd.losses import ForwardKL, ReverseKL
 from jaxkd.models.checkpoints.language_model import LanguageModel
 from jaxkd.models.checkpoints.pretrained import Pretrained
 from jaxkd.models.transformer.architecture import DecoderConfig
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterable[TokenBatch]) -> dict[str, Mean]:
-    """KL(reference || model) at the response tokens, the model's cross entropy there, in nats per token, and agreement.
+    """Distances of a model from a reference at the response tokens, of distributions and of hidden states.
 
     Args:
         reference: model whose distribution the expectation is over; on the ambient mesh, as `model`.  Its head is
@@ -35,7 +36,9 @@ def reference_kl(reference: LanguageModel, model: LanguageModel, batches: Iterab
         batches: batches of host arrays.
 
     Returns:
-        `kl`, `cross_entropy`, and `agreement`: the share of positions where both have the same argmax.
+        In nats per token `kl`, KL(reference || model), `reverse_kl`, KL(model || reference), and the model's
+        `cross_entropy`; `agreement`, the share of positions where both have the same argmax; and per answer
+        `cosine_distance` and `inner_product_distance`, as `structure_distances` has them.
 
     Raises:
         ValueError: no batch, or different vocabularies.
@@ -58,22 +61,21 @@ def _nats(
     mask = batch.loss_mask
     weights = mask.astype(jnp.float32)
     expected = forward.teacher(reference_config, reference, batch)
+    found = forward.hiddens(config, params, batch)
     nats = linear_divergence(
-        forward.hiddens(config, params, batch),
-        expected,
-        weights=weights,
-        divergence=ForwardKL(),
-        labels=batch.labels,
-        label_weights=weights,
+        found, expected, weights=weights, divergence=ForwardKL(), labels=batch.labels, label_weights=weights
     )
     values = {
         "kl": nats.divergence,
+        "reverse_kl": linear_divergence(found, expected, weights=weights, divergence=ReverseKL()).divergence,
         "cross_entropy": nats.cross_entropy,
         "agreement": (nats.argmax == linear_argmax(expected, mask)).astype(jnp.float32),
     }
-    return {
+    means = {
         name: Mean(total=jnp.sum(jnp.where(mask, value, 0)), count=jnp.sum(weights)) for name, value in values.items()
     }
+    together = (batch.example_ids[:, :, None] == batch.example_ids[:, None, :]) & mask[:, :, None] & mask[:, None, :]
+    return means | structure_distances(found.values, expected.values, together)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ class ReferenceKL(Evaluator):
         """Compute the metrics.
 
         Returns:
-            Metrics `kl`, `cross_entropy`, `agreement` and `tokens`.
+            Metrics of `reference_kl`, and `tokens`.
         """
         tokenizer = self.reference.tokenizer()
         params = FrozenModel(checkpoint=self.reference, cached=self.reference_cache is not None).load()

@@ -7,6 +7,8 @@ from jaxkd.models.surgery.layer_pruning import evenly_spaced as evenly_spaced
 from jaxkd.models.surgery.layer_pruning import keep_layers as keep_layers
 from jaxkd.models.surgery.tokenizer_pruning import PrunedTokenizer as PrunedTokenizer
 from jaxkd.models.surgery.tokenizer_pruning import prune_tokenizer as prune_tokenizer
+from jaxkd.models.surgery.trained_tokenizer import TokenizerKind as TokenizerKind
+from jaxkd.models.surgery.trained_tokenizer import train_tokenizer as train_tokenizer
 from jaxkd.models.surgery.vocabulary_pruning import keep_rows as keep_rows
 from jaxkd.models.surgery.vocabulary_swap import Initialization as Initialization
 from jaxkd.models.surgery.vocabulary_swap import RowSources as RowSources

@@ -1,6 +1,7 @@
 import ast
 import collections
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from jaxkd.data import StandardLibrary
 from jaxkd.data.examples import merge_near_duplicates, stable_split
 from jaxkd.data.text import standard_library
-from jaxkd.data.text.standard_library import INSTRUCTION, SYSTEM
+from jaxkd.data.text.standard_library import DOCSTRING_INSTRUCTION, INSTRUCTION, SYSTEM
 from tests.data.plain_modules import plain_modules
 
 SPLITS = ("train", "validation", "test")
@@ -45,6 +46,19 @@ def test_the_prompt_is_signature_and_docstring_and_the_response_the_body(library
     )
     assert example.response == "    area = width * height\n    return area"
     assert (example.key, example.group) == ("shapes.py::area", "shapes.py")
+
+
+def test_a_docstring_is_written_of_signature_and_body(library):
+    source = (
+        "class A:\n    @property\n    def area(\n        self,\n    ):\n"
+        '        """Width times height.\n\n        In metres.\n        """\n        return self.side ** 2\n'
+        '\n    def empty(self):\n        """ """\n        return 1\n'
+    )
+    (example,) = library({"shapes.py": source}, answer="docstring")
+    prompt = DOCSTRING_INSTRUCTION + "def area(\n    self,\n):\n    return self.side ** 2"
+    assert example.messages == (("system", SYSTEM), ("user", prompt))
+    assert example.response == "Width times height.\n\nIn metres."
+    assert example.key == "shapes.py::A.area"
 
 
 def test_names_are_qualified_and_unique(library):
@@ -115,6 +129,8 @@ def test_wrong_bounds_are_refused():
             StandardLibrary(**bounds).all_examples()
     with pytest.raises(ValueError, match="min_body_lines must be at least 1, got 0"):
         StandardLibrary(min_body_lines=0).all_examples()
+    with pytest.raises(ValueError, match="answer must be one of body, docstring, got 'name'"):
+        StandardLibrary(answer="name").all_examples()
 
 
 @pytest.fixture(scope="module", params=["plain modules", pytest.param("all", marks=pytest.mark.slow)])
@@ -134,6 +150,17 @@ def test_the_real_library_is_real_code(python):
         (function,) = ast.parse(f"{head}\n{example.response}").body
         assert ast.get_docstring(function, clean=False) is not None
         assert 80 <= len(head) + 1 + len(example.response) <= 1200
+
+
+def test_docstrings_of_the_real_library_are_of_the_same_functions(python):
+    bodies = {example.key: example for example in python.all_examples()}
+    docstrings = {example.key: example for example in dataclasses.replace(python, answer="docstring").all_examples()}
+    assert 0.99 < len(docstrings) / len(bodies) <= 1
+    for key, example in list(docstrings.items())[::50]:
+        head = bodies[key].messages[1][1].removeprefix(INSTRUCTION)
+        assert example.messages[1][1].endswith(f"\n{bodies[key].response}")
+        (function,) = ast.parse(f"{head}\n{bodies[key].response}").body
+        assert ast.get_docstring(function).strip() == example.response
 
 
 def test_the_splits_are_disjoint_and_complete(python):

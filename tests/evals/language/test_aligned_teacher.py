@@ -7,31 +7,20 @@ import numpy as np
 import pytest
 
 from jaxkd.data import PairedText
-from jaxkd.distillation import forward
 from jaxkd.evals import AlignedTeacher
 from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import vocabulary
+from tests.evals.language.structures import STRUCTURES, hiddens
 from tests.tiny_runs import weights_by_numpy
-
-hiddens = jax.jit(forward.hiddens, static_argnums=0)
 
 
 def evaluator(tiny, **changes):
     return dataclasses.replace(
         AlignedTeacher(teacher=tiny.teacher, student=tiny.foreign, data=tiny.paired, split="test"), **changes
     )
-
-
-def cosines(states):
-    units = states / np.linalg.norm(states, axis=-1, keepdims=True)
-    return units @ units.T
-
-
-def inner_products(states):
-    return states @ states.T / np.square(states).sum(-1).mean()
 
 
 @weights_by_numpy()
@@ -64,7 +53,7 @@ def test_equals_float64_numpy_answer_by_answer(tiny):
                     for one, (side, _) in zip(states, sides, strict=True)
                 ]
                 same += [known.get(int(b), -1) == a for a, b in zip(*likeliest, strict=True)]
-                distances.append([np.abs(of(states[0]) - of(states[1])).mean() for of in (cosines, inner_products)])
+                distances.append([np.abs(of(states[0]) - of(states[1])).mean() for of in STRUCTURES])
     assert found["tokens"] == len(same)
     np.testing.assert_allclose(found["coverage"], len(same) / targets, rtol=1e-6)
     np.testing.assert_allclose(found["agreement"], np.mean(same), rtol=1e-6)

@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
+from tests.evals.language.structures import STRUCTURES, hiddens
 from tests.models import tiny as decoders
 
 
@@ -33,7 +35,7 @@ def batches(tiny_text, models):
 def test_it_is_the_mean_over_the_response_tokens(models, batches):
     reference, _, other = models
     found = reference_kl(reference, other, batches)
-    kl = cross_entropy = agreement = tokens = 0.0
+    kl = reverse_kl = cross_entropy = agreement = tokens = 0.0
     for batch in batches:
         p, q = (
             np.asarray(
@@ -48,14 +50,33 @@ def test_it_is_the_mean_over_the_response_tokens(models, batches):
         )
         for row, column, label in zip(*_targets(batch), strict=True):
             kl += (np.exp(p[row, column]) * (p[row, column] - q[row, column])).sum()
+            reverse_kl += (np.exp(q[row, column]) * (q[row, column] - p[row, column])).sum()
             cross_entropy -= q[row, column, label]
             agreement += p[row, column].argmax() == q[row, column].argmax()
             tokens += 1
     assert len(batches) > 1
     assert float(found["kl"].count) == tokens
     np.testing.assert_allclose(found["kl"].value(), kl / tokens, rtol=1e-4)
+    np.testing.assert_allclose(found["reverse_kl"].value(), reverse_kl / tokens, rtol=1e-4)
     np.testing.assert_allclose(found["agreement"].value(), agreement / tokens, rtol=1e-6)
     np.testing.assert_allclose(found["cross_entropy"].value(), cross_entropy / tokens, rtol=1e-5)
+
+
+def test_structures_are_compared_answer_by_answer(models, batches):
+    reference, _, other = models
+    found = reference_kl(reference, other, batches)
+    distances = []
+    for batch in batches:
+        states = [
+            np.asarray(hiddens(one.config, jax.tree.map(jnp.asarray, one.params), batch).values, np.float64)
+            for one in (reference, other)
+        ]
+        for answer in np.unique(batch.example_ids[batch.loss_mask]):
+            places = np.nonzero((batch.example_ids == answer) & batch.loss_mask)
+            distances.append([np.abs(of(states[0][places]) - of(states[1][places])).mean() for of in STRUCTURES])
+    assert len(distances) == pytest.approx(float(found["cosine_distance"].count))
+    values = [found[name].value() for name in ("cosine_distance", "inner_product_distance")]
+    np.testing.assert_allclose(values, np.mean(distances, axis=0), rtol=1e-4)
 
 
 def _targets(batch):
@@ -64,7 +85,9 @@ def _targets(batch):
 
 
 def test_a_model_is_at_no_distance_from_itself(models, batches):
-    assert abs(float(reference_kl(models[0], models[0], batches)["kl"].value())) < 1e-8
+    found = reference_kl(models[0], models[0], batches)
+    assert abs(float(found["kl"].value())) < 1e-8 and abs(float(found["reverse_kl"].value())) < 1e-8
+    assert float(found["cosine_distance"].value()) == float(found["inner_product_distance"].value()) == 0
     assert 0 < float(reference_kl(models[0], models[1], batches)["kl"].value()) < 0.01
 
 

@@ -111,6 +111,8 @@ def test_what_ends_a_turn_and_what_begins_a_text_keep_their_roles(tmp_path):
         messages = [{"role": "user", "content": "the"}]
         rendered = [one.apply_chat_template(messages, tokenize=False) for one in (tokenizer, whole)]
         assert rendered[0] == rendered[1]
+        # The words of the template are not in the text that was counted.
+        assert tokenizer.decode(tokenizer(rendered[0], add_special_tokens=False)["input_ids"]) == rendered[0]
     assert loading.fingerprint(loading.load(tmp_path)) == loading.fingerprint(found.tokenizer)
     assert literal.control_tokens(found.tokenizer).keys() == literal.control_tokens(whole).keys()
 
