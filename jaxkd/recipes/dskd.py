@@ -8,7 +8,8 @@ from jaxtyping import Array
 
 from jaxkd import projector
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.distillation import student_params
+from jaxkd.distillation import dual_space, student_params
+from jaxkd.distillation.dual_space import Spaces
 from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
@@ -36,21 +37,24 @@ class DSKD(Distillation):
     data: PackedText
     divergence: AnyDivergence = ForwardKL(temperature=2.0)
     """Divergence D in the student's space; its temperature applies in the teacher's space too."""
+    spaces: Spaces = "both"
+    """Spaces whose terms are in the loss, with one projector each."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(batch.loss_mask, counts["targets"])
+        in_student, in_teacher = dual_space.rates(self.spaces, self.kd_rate)
         projectors = variables.params["projectors"]
 
         head = jax.lax.stop_gradient(student.head)
         t2s = Hiddens(values=projector.project(projectors["t2s"], teacher.values, batch.loss_mask), head=head)
         s2t = Hiddens(values=projector.project(projectors["s2t"], student.values, batch.loss_mask), head=teacher.head)
 
-        t2s_nats = linear_cross_entropy(t2s, batch.labels, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
+        t2s_nats = linear_cross_entropy(t2s, batch.labels, weights=in_student * weights, implementation=FROZEN_HEAD)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
-            weights=self.kd_rate * weights,
+            weights=in_student * weights,
             divergence=self.divergence,
             labels=batch.labels,
             label_weights=(1 - self.kd_rate) * weights,
@@ -58,20 +62,29 @@ class DSKD(Distillation):
         s2t_nats = linear_divergence(
             s2t,
             teacher,
-            weights=self.kd_rate * weights,
+            weights=in_teacher * weights,
             divergence=ForwardKL(temperature=self.divergence.temperature),
             implementation=FROZEN_HEAD,
         )
         metrics = {
             "cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
             "accuracy": reported((nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
-            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
-            "t2s_accuracy": reported((t2s_nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
-            "t2s_divergence": reported(nats.divergence, batch.loss_mask),
-            "s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask),
+            **dual_space.compared(
+                self.spaces,
+                {
+                    "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
+                    "t2s_accuracy": reported((t2s_nats.argmax == batch.labels).astype(jnp.float32), batch.loss_mask),
+                    "t2s_divergence": reported(nats.divergence, batch.loss_mask),
+                },
+                {"s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask)},
+            ),
         }
         loss = nats.total + t2s_nats.total + s2t_nats.total
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
+
+    def validate(self) -> None:
+        super().validate()
+        dual_space.require_spaces(self.spaces)
 
     def abstract(self) -> Variables:
         return student_params.with_projectors(

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxkd import projector
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.distillation import ideal_projectors
+from jaxkd.distillation import dual_space, ideal_projectors
+from jaxkd.distillation.dual_space import Spaces
 from jaxkd.distillation.ideal_projectors import HeadFit
 from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
@@ -49,36 +50,42 @@ class DSKDv2(Distillation):
     head_fit: HeadFit = "plain"
     """Quantity that the ideal projectors fit: the logits, as in the paper, or with "centred" the logits minus their
     mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
+    spaces: Spaces = "both"
+    """Spaces whose terms are in the loss.  With "teacher" alone the trained projector stays at its start."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(batch.loss_mask, counts["targets"])
 
+        in_student, in_teacher = dual_space.rates(self.spaces, self.kd_rate)
         head = jax.lax.stop_gradient(student.head)
         t2s_values = projector.project(variables.params["projectors"]["t2s"], teacher.values, batch.loss_mask)
         s2t_values = projector.project(variables.derived["s2t"], student.values, batch.loss_mask)
         t2s, s2t = Hiddens(values=t2s_values, head=head), Hiddens(values=s2t_values, head=teacher.head)
 
         teacher_argmax = linear_argmax(teacher, batch.loss_mask)
-        t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=self.kd_rate * weights, implementation=FROZEN_HEAD)
+        t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=in_student * weights, implementation=FROZEN_HEAD)
         agree = batch.loss_mask & (t2s_nats.argmax == teacher_argmax)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
-            weights=self.kd_rate * self._agreement_weights(agree, batch.loss_mask, counts),
+            weights=in_student * self._agreement_weights(agree, batch.loss_mask, counts),
             divergence=self.divergence,
             labels=batch.labels,
             label_weights=(1 - self.kd_rate) * weights,
         )
         s2t_nats = linear_divergence(
-            s2t, teacher, weights=self.kd_rate * weights, divergence=self.divergence, implementation=FROZEN_HEAD
+            s2t, teacher, weights=in_teacher * weights, divergence=self.divergence, implementation=FROZEN_HEAD
         )
-        metrics = {
-            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
-            "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),
-            "t2s_divergence": reported(nats.divergence, agree),
-            "s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask),
-        }
+        metrics = dual_space.compared(
+            self.spaces,
+            {
+                "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
+                "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),
+                "t2s_divergence": reported(nats.divergence, agree),
+            },
+            {"s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask)},
+        )
         if self.kd_rate < 1:  # the kernel skips positions of weight 0
             correct = nats.argmax == batch.labels
             metrics["cross_entropy"] = reported(nats.cross_entropy, batch.loss_mask)
@@ -100,6 +107,7 @@ class DSKDv2(Distillation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
         ideal_projectors.require_fit(self.head_fit)
+        dual_space.require_spaces(self.spaces)
 
     def abstract(self) -> Variables:
         return ideal_projectors.abstract(

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float
 from jaxkd import projector
 from jaxkd.alignment.exact_token import align
 from jaxkd.data.text.paired_text import PairedText
-from jaxkd.distillation import forward, ideal_projectors
+from jaxkd.distillation import dual_space, forward, ideal_projectors
+from jaxkd.distillation.dual_space import Spaces
 from jaxkd.distillation.ideal_projectors import HeadFit, SharedRows
 from jaxkd.distillation.label_loss import label_loss
 from jaxkd.distillation.parts import Part
@@ -54,6 +55,8 @@ class DSKDv2ETA(Distillation):
     head_fit: HeadFit = "plain"
     """Quantity that the ideal projectors fit: the logits, as in the paper, or with "centred" the logits minus their
     mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
+    spaces: Spaces = "both"
+    """Spaces whose terms are in the loss.  With "teacher" alone the trained projector stays at its start."""
 
     def loss(self, variables: Variables, batch: PairedBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         ours = batch.student
@@ -65,6 +68,7 @@ class DSKDv2ETA(Distillation):
             forward.gather_positions(student, pairs.student),
             forward.gather_positions(teacher, pairs.teacher),
         )
+        in_student, in_teacher = dual_space.rates(self.spaces, self.kd_rate)
         head = jax.lax.stop_gradient(student.head)
         t2s_values = projector.project(variables.params["projectors"]["t2s"], teacher.values, pairs.mask)
         s2t_values = projector.project(variables.derived["s2t"], student.values, pairs.mask)
@@ -75,27 +79,30 @@ class DSKDv2ETA(Distillation):
         mapped = pairs.mask & (teacher_argmax >= 0)
         teacher_argmax = jnp.maximum(teacher_argmax, 0)
         to_mapped, to_pairs = self._pair_weights(mapped, pairs.mask, counts)
-        t2s_nats = linear_cross_entropy(
-            t2s, teacher_argmax, weights=self.kd_rate * to_mapped, implementation=FROZEN_HEAD
-        )
+        t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=in_student * to_mapped, implementation=FROZEN_HEAD)
         agree = mapped & (t2s_nats.argmax == teacher_argmax)
         nats = linear_divergence(
             student,
             jax.lax.stop_gradient(t2s),
-            weights=self.kd_rate * self._agreement_weights(agree, mapped, counts),
+            weights=in_student * self._agreement_weights(agree, mapped, counts),
             divergence=self.divergence,
         )
         s2t_nats = linear_divergence(
-            s2t, teacher, weights=self.kd_rate * to_pairs, divergence=self.divergence, implementation=FROZEN_HEAD
+            s2t, teacher, weights=in_teacher * to_pairs, divergence=self.divergence, implementation=FROZEN_HEAD
         )
         metrics = {
             **label_term.metrics,
             "aligned": Mean(total=jnp.sum(pairs.mask, dtype=jnp.float32), count=jnp.sum(ours.loss_mask)),
             "known": reported(mapped.astype(jnp.float32), pairs.mask),
-            "t2s_cross_entropy": reported(t2s_nats.cross_entropy, mapped),
-            "t2s_agreement": reported(agree.astype(jnp.float32), mapped),
-            "t2s_divergence": reported(nats.divergence, agree),
-            "s2t_divergence": reported(s2t_nats.divergence, to_pairs > 0),
+            **dual_space.compared(
+                self.spaces,
+                {
+                    "t2s_cross_entropy": reported(t2s_nats.cross_entropy, mapped),
+                    "t2s_agreement": reported(agree.astype(jnp.float32), mapped),
+                    "t2s_divergence": reported(nats.divergence, agree),
+                },
+                {"s2t_divergence": reported(s2t_nats.divergence, to_pairs > 0)},
+            ),
         }
         loss = label_term.total + nats.total + t2s_nats.total + s2t_nats.total
         return LossOutput(loss=loss, state=variables.state, metrics=metrics)
@@ -115,6 +122,7 @@ class DSKDv2ETA(Distillation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
         ideal_projectors.require_fit(self.head_fit)
+        dual_space.require_spaces(self.spaces)
         vocabulary.require_overlap(self.student, self.teacher, method="DSKDv2ETA")
 
     def abstract(self) -> Variables:

@@ -121,6 +121,17 @@ def test_exact_token_alignment_equals_float64_numpy(tiny, batch, normalisation, 
     np.testing.assert_allclose(output.metrics["known"].value(), len(rows["t2s_ce"]) / aligned, rtol=1e-6)
 
 
+def test_each_space_of_exact_token_alignment_has_its_own_terms(tiny, batch):
+    recipe = build(tiny, DSKDv2ETA)
+    whole, output, _ = loss_of(tiny, recipe, batch)
+    labels = 0.7 * output.metrics["cross_entropy"].value()
+    one, in_student, _ = loss_of(tiny, dataclasses.replace(recipe, spaces="student"), batch)
+    other, in_teacher, _ = loss_of(tiny, dataclasses.replace(recipe, spaces="teacher"), batch)
+    np.testing.assert_allclose(one + other - labels, whole, rtol=1e-5)
+    assert "s2t_divergence" not in in_student.metrics and "t2s_divergence" not in in_teacher.metrics
+    assert in_student.metrics.keys() | in_teacher.metrics.keys() == output.metrics.keys()
+
+
 def test_cross_model_attention_equals_float64_numpy(tiny, batch):
     recipe = build(tiny, DSKDCrossAttention, teacher_temperature=1.25)
     value, output, _, variables = loss_and_gradients(recipe, batch)
@@ -447,6 +458,7 @@ def test_a_rate_out_of_range_is_refused(tiny, method):
     ("method", "changes", "message"),
     [
         (DSKDv2ETA, {"normalisation": "mean"}, "normalisation must be one of tokens, reference, got 'mean'"),
+        (DSKDv2ETA, {"spaces": "none"}, "spaces must be one of both, student, teacher, got 'none'"),
         (DSKDv2ETA, {"head_fit": "mean"}, "head_fit must be one of plain, centred, got 'mean'"),
         (DSKDCrossAttention, {"teacher_temperature": 0.0}, "teacher_temperature must be > 0 and finite, got 0.0"),
         (DSKDCrossAttention, {"normalise_over": "rows"}, "normalise_over must be one of tokens, reference, got 'rows'"),

@@ -106,6 +106,20 @@ def test_the_references_threshold_decides_which_tokens_are_compared(tiny, tiny_b
     np.testing.assert_allclose(value, agreeing + 0.3 * (mean(per, batch) - per[agree].mean()), rtol=1e-6)
 
 
+@METHODS
+def test_each_space_alone_has_its_own_terms(tiny, tiny_batch, method):
+    recipe = build(tiny, method)
+    whole, output, *_ = loss_and_gradients(recipe, tiny_batch)
+    gold = 0.7 * output.metrics["cross_entropy"].value()
+    one, in_student, _ = loss_alone(dataclasses.replace(recipe, spaces="student"), tiny_batch)
+    other, in_teacher, _ = loss_alone(dataclasses.replace(recipe, spaces="teacher"), tiny_batch)
+    np.testing.assert_allclose(other, gold + 0.3 * output.metrics["s2t_divergence"].value(), rtol=1e-5)
+    np.testing.assert_allclose(one + other - gold, whole, rtol=1e-5)
+    assert in_student.metrics.keys() | in_teacher.metrics.keys() == output.metrics.keys()
+    assert not [name for name in in_student.metrics if name.startswith("s2t")]
+    assert not [name for name in in_teacher.metrics if name.startswith("t2s")]
+
+
 def dense(recipe, method, variables, batch):
     """The same loss from whole logits, with the gradient stopped where the paper stops it."""
     stop = jax.lax.stop_gradient
@@ -250,3 +264,6 @@ def test_unknown_choices_are_refused(tiny):
         tiny.dskdv2(normalisation="mean").validate()
     with pytest.raises(ValueError, match="head_fit must be one of plain, centred, got 'mean'"):
         tiny.dskdv2(head_fit="mean").validate()
+    for method in (tiny.dskd, tiny.dskdv2):
+        with pytest.raises(ValueError, match="spaces must be one of both, student, teacher, got 'none'"):
+            method(spaces="none").validate()

@@ -1,11 +1,6 @@
-"""Structures of hidden states in float64 NumPy, and hidden states to take them of."""
+"""Structures of the hidden states of an answer, in float64 NumPy."""
 
-import jax
 import numpy as np
-
-from jaxkd.distillation import forward
-
-hiddens = jax.jit(forward.hiddens, static_argnums=0)
 
 
 def _cosines(states):

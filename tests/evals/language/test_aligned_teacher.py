@@ -13,7 +13,8 @@ from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
 from jaxkd.tokenizers import vocabulary
-from tests.evals.language.structures import STRUCTURES, hiddens
+from tests.evals.language.structures import STRUCTURES
+from tests.recipes.numpy_losses import hiddens
 from tests.tiny_runs import weights_by_numpy
 
 

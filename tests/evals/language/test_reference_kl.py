@@ -12,8 +12,9 @@ from jaxkd.models.checkpoints.language_model import language_model
 from jaxkd.runtime import configs
 from jaxkd.sharding import MeshShape
 from jaxkd.sharding.mesh import make
-from tests.evals.language.structures import STRUCTURES, hiddens
+from tests.evals.language.structures import STRUCTURES
 from tests.models import tiny as decoders
+from tests.recipes.numpy_losses import hiddens
 
 
 @pytest.fixture(scope="module")
