@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxkd import cut
 from jaxkd.data import Jsonl
 from jaxkd.data.text.packing import evaluation_batches
 from jaxkd.distillation import forward
@@ -29,6 +30,15 @@ def test_the_cache_holds_the_live_hidden_states(tiny, tmp_path):
         for row, ids in enumerate(batch.example_ids):
             if (index := ids[0]) >= 0:
                 np.testing.assert_allclose(cache(index), values[row][ids >= 0], rtol=2e-4, atol=2e-5)
+
+
+def test_a_pruned_teacher_does_not_read_the_cache_of_the_whole_one(tiny, tmp_path):
+    folder, cached = str(tmp_path / "pruned"), str(tmp_path / "cache")
+    cut.main(["--model", tiny.teacher.path, "--to", folder, "--data", tiny.text.source.train, "--tokens", "used"])
+    tiny.cache(mesh=MeshShape(data=1)).run(tmp_path / "cache", seed=0, stages={})
+    pruned = dataclasses.replace(tiny.teacher, path=folder)
+    with pytest.raises(ValueError, match="must be made from the same .* but differs in model, tokenizer"):
+        tiny.text.opened(cached, "train", pruned, pruned.tokenizer())
 
 
 def test_an_interrupted_pass_goes_on(tiny, tmp_path, monkeypatch):
