@@ -26,33 +26,19 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
     """Return the study, whole or in miniature."""
     laboratory = Laboratory(full=size == "full")
     trained = dataclasses.replace(laboratory.student_model, trained="stage:kd")
-    steps, every, new_tokens = (150, 50, 96) if laboratory.full else (2, 1, 4)
 
-    def continued(method: str) -> tuple[Train, Train]:
-        trial = chosen(method)
+    def continued(method: str) -> tuple[Train, ...]:
+        tried = chosen(method)
+        trial = dataclasses.replace(tried, learning_rate=tried.learning_rate / 10, steps=150)
         off = dataclasses.replace(
             laboratory.distillation(method, trial), student=trained, teacher_cache=None, divergence=ReverseKL()
         )
         prompts = dataclasses.replace(laboratory.teacher_text, rows=8 if laboratory.full else 2)
-        on = OnPolicy(recipe=dataclasses.replace(off, data=prompts), max_new_tokens=new_tokens)
-        rows = (
+        on = OnPolicy(recipe=dataclasses.replace(off, data=prompts), max_new_tokens=96 if laboratory.full else 4)
+        return tuple(
             laboratory.row(f"{method}_{name}", recipe, trial, evaluators=laboratory.evaluators())
             for name, recipe in (("off", off), ("on", on))
         )
-        off_policy, on_policy = (
-            dataclasses.replace(
-                row,
-                steps=steps,
-                optimizer=dataclasses.replace(
-                    row.optimizer, learning_rate=trial.learning_rate / 10, warmup_steps=steps // 10
-                ),
-                evaluate_every=every,
-                save_every=every,
-                patience=None,
-            )
-            for row in rows
-        )
-        return off_policy, on_policy
 
     return Study(
         name="laboratory_on_policy",

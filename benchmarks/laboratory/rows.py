@@ -42,6 +42,7 @@ TWO_VOCABULARIES: Mapping[str, type[Distillation]] = {
 _PROJECTED = (DSKD, DSKDv2, DSKDCrossAttention, DSKDv2ETA)
 _ONE_DEVICE = MeshShape(data=1)
 _FOLDER = "runs/laboratory"
+_PATIENCE = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ class Laboratory:
         return self.row(name or method, recipe, trial, evaluators=self.evaluators() if tested else ())
 
     def row(self, name: str, recipe: Recipe, trial: Trial, *, evaluators: tuple[Evaluator, ...] = ()) -> Train:
-        """Return a row, which ends where validation no longer improves and whose best step is measured."""
+        """Return a row, whose best step is measured; all but a short one end where validation no longer improves."""
         steps, every = (trial.steps, 50) if self.full else (2, 1)
         distillation = recipe.recipe if isinstance(recipe, OnPolicy) else recipe
         projectors = (Group(name="projectors", learning_rate=trial.projector_rate),)
@@ -184,7 +185,7 @@ class Laboratory:
             evaluate_every=every,
             save_every=every,
             keep_best="bits_per_byte",
-            patience=4 if self.full else None,
+            patience=_PATIENCE if steps > _PATIENCE * every else None,
             validation=(_bits_per_byte(self.student_text, "validation"),),
             evaluators=evaluators,
         )
