@@ -51,7 +51,7 @@ class DSKDv2(Distillation):
     """Quantity that the ideal projectors fit: the logits, as in the paper, or with "centred" the logits minus their
     mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
     spaces: Spaces = "both"
-    """Spaces whose terms are in the loss.  With "teacher" alone the trained projector stays at its start."""
+    """Spaces whose terms are in the loss.  With "teacher" alone P_t2s learns nothing."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)

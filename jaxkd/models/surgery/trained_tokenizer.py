@@ -44,7 +44,7 @@ def train_tokenizer(texts: Iterable[str], *, kind: TokenizerKind, size: int) -> 
     present = [text for text in texts if text.strip()]
     if not present:
         raise ValueError("texts must have a character that is not a space, got none. Train on the text of the models.")
-    return _byte_level(present, size) if kind == "byte_level" else _sentencepiece(present, size, size - always)
+    return _byte_level(present, size) if kind == "byte_level" else _sentencepiece(present, size - always)
 
 
 def _byte_level(texts: list[str], size: int) -> "PreTrainedTokenizerBase":
@@ -64,7 +64,7 @@ def _byte_level(texts: list[str], size: int) -> "PreTrainedTokenizerBase":
     return PreTrainedTokenizerFast(tokenizer_object=trained, eos_token=_END_OF_TEXT, clean_up_tokenization_spaces=False)
 
 
-def _sentencepiece(texts: list[str], size: int, learnt: int) -> "PreTrainedTokenizerBase":
+def _sentencepiece(texts: list[str], learnt: int) -> "PreTrainedTokenizerBase":
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -78,11 +78,11 @@ def _sentencepiece(texts: list[str], size: int, learnt: int) -> "PreTrainedToken
     # Rare characters are left to the bytes: half of the tokens are for merges at least.
     trainer = trainers.BpeTrainer(vocab_size=learnt, limit_alphabet=(learnt + 1) // 2, show_progress=False)
     trained.train_from_iterator(texts, trainer)
-    learned = json.loads(trained.to_str())["model"]
-    pieces = [*_SPECIAL, *_BYTES, *sorted(learned["vocab"], key=learned["vocab"].get)]
+    found = json.loads(trained.to_str())["model"]
+    pieces = [*_SPECIAL, *_BYTES, *sorted(found["vocab"], key=found["vocab"].get)]
     model = models.BPE(
-        vocab={piece: index for index, piece in enumerate(pieces[:size])},
-        merges=[tuple(pair) for pair in learned["merges"]],
+        vocab={piece: index for index, piece in enumerate(pieces)},
+        merges=[tuple(pair) for pair in found["merges"]],
         unk_token=_SPECIAL[0],
         fuse_unk=True,
         byte_fallback=True,
