@@ -26,5 +26,7 @@ def test_teacher_and_students_fit_together(smollm2_folder, tmp_path):
     for own in own_tokens:
         assert own.config().vocab_size == models.VOCABULARY_SIZE
         assert own.config().width == narrow.config().width
-    learnt = [json.loads(line)["messages"][-1]["content"] for line in (tmp_path / "learnt.jsonl").open()]
-    assert learnt == [example.response for example in models.FUNCTIONS.examples("train")]
+    rows = map(json.loads, (tmp_path / "learnt.jsonl").read_text().splitlines())
+    assert [row["messages"][-1]["content"] for row in rows] == [
+        example.response for example in models.FUNCTIONS.examples("train")
+    ]
