@@ -104,12 +104,13 @@ class Laboratory:
         )
 
     def teacher_answers(self) -> Generate:
-        """Return the stage that writes what `seqkd` learns."""
+        """Return the stage that writes what `seqkd` learns, also where the teacher does not come to an end."""
         return Generate(
             name="teacher_answers",
             model=self.teacher_model,
             data=dataclasses.replace(self.teacher_text, rows=16 if self.full else 2),
             max_new_tokens=192 if self.full else 4,
+            unfinished="keep",
             mesh=_ONE_DEVICE,
         )
 
