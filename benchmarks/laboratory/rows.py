@@ -152,18 +152,17 @@ class Laboratory:
             kd_rate=trial.kd_rate,
         )
 
-    def method(self, method: str, *, name: str | None = None, tested: bool = True, **changes: object) -> Train:
+    def method(self, method: str, *, name: str | None = None, **changes: object) -> Train:
         """Return the row of a method at the trial that was chosen for it.
 
         Args:
             method: name of the method.
             name: name of the row, if it is not the method's.
-            tested: whether the finished student is measured on the test split.
             **changes: fields of the recipe that differ from the method's.
         """
         trial = chosen(method)
         recipe = dataclasses.replace(self.recipe(method, trial), **changes)
-        return self.row(name or method, recipe, trial, evaluators=self.evaluators() if tested else ())
+        return self.row(name or method, recipe, trial, evaluators=self.evaluators())
 
     def row(self, name: str, recipe: Recipe, trial: Trial, *, evaluators: tuple[Evaluator, ...] = ()) -> Train:
         """Return a row, whose best step is measured; all but a short one end where validation no longer improves."""

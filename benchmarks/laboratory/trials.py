@@ -34,5 +34,5 @@ CHOSEN: Mapping[str, int] = {"sft": 1, "kd": 1}
 
 
 def chosen(method: str) -> Trial:
-    """Return the trial of a method; the papers' values if none has been chosen."""
-    return TRIALS[CHOSEN.get(method, 0)]
+    """Return the trial of a method, that of SFT for SeqKD; the papers' values if none has been chosen."""
+    return TRIALS[CHOSEN.get("sft" if method == "seqkd" else method, 0)]

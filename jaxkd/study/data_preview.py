@@ -1,7 +1,7 @@
 """Data of a study, read before anything trains."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxkd.data.examples import Example, Messages, Source
@@ -34,9 +34,10 @@ def require_sources(stages: Sequence[Stage]) -> None:
     for images in dict.fromkeys(source for source, _ in used if isinstance(source, ImageSource)):
         images.validate()
         require_disjoint_groups(images)
+    examples: dict[tuple[Any, Split], Sequence[Example | Preference]] = {}
     for source, split in used:
         if not isinstance(source, ImageSource):
-            read(source, split)
+            examples[source, split] = read(source, split)
         elif not len(source.examples(split)):
             raise ValueError(
                 f"{type(source).__name__} must have images in its {split} split, which a stage uses, got none. Add "
@@ -44,15 +45,18 @@ def require_sources(stages: Sequence[Stage]) -> None:
             )
     for stage in stages:
         if isinstance(stage, TrainConfig) and stage.keep_best is not None:
-            _require_separate_test(stage)
+            _require_separate_test(stage, examples)
 
 
-def _require_separate_test(stage: TrainConfig) -> None:
+def _require_separate_test(
+    stage: TrainConfig, examples: Mapping[tuple[Any, Split], Sequence[Example | Preference]]
+) -> None:
     """Refuse a stage whose best step is chosen on an answer that it is tested on."""
     keys: dict[Split, dict[tuple[Messages, str], str]] = {"validation": {}, "test": {}}
     for source, split in _sources(stage, "train"):
-        if isinstance(source, Source) and split in keys:
-            keys[split] |= {(one.messages, one.response): one.key for one in source.examples(split) if one.response}
+        for one in examples.get((source, split), ()) if split in keys else ():
+            if isinstance(one, Example) and one.response:
+                keys[split][one.messages, one.response] = one.key
     shared = [answer for answer in keys["test"] if answer in keys["validation"]]
     if shared:
         raise ValueError(
