@@ -1,6 +1,6 @@
 """Causal self-attention as one function with several backends.
 
-    xla        the reference: scores, softmax in float32, product; supports every case
+    xla        the reference: scores, softmax in float32, product; supports every case, whole sequences in blocks
     xla_dot    jax.nn.dot_product_attention compiled by XLA; no soft-cap
     cudnn      the same function by cuDNN's flash attention, on NVIDIA GPUs; one segment per row, half precision
     splash     the Pallas kernel that comes with JAX, on TPUs; whole sequences of a multiple of 128 tokens
@@ -32,6 +32,12 @@ BACKENDS: tuple[Backend, ...] = ("xla", "xla_dot", "cudnn", "splash")
 
 FUSED: tuple[Backend, ...] = ("cudnn", "splash")
 """Backends that never hold a whole row of scores.  Their window is static, not an argument of the program."""
+
+QUERY_BLOCK = 128
+"""Queries of a block of the backend `xla`, or the smallest multiple that makes at most `MOST_QUERY_BLOCKS`."""
+
+MOST_QUERY_BLOCKS = 8
+"""Blocks into which a sequence is split at most, since a program has the code of each."""
 
 _log = logging.getLogger(__name__)
 
@@ -162,6 +168,8 @@ def attention(
         return jax.nn.dot_product_attention(
             queries, keys, values, scale=factor, is_causal=True, local_window_size=left, implementation="cudnn"
         )
+    if chosen == "xla" and not case.cached:
+        return _in_blocks(queries, keys, values, segment_ids=segment_ids, window=window, softcap=softcap, scale=factor)
     mask = visible(
         queries.shape[1],
         keys.shape[1],
@@ -175,6 +183,36 @@ def attention(
             queries, keys, values, mask=mask[:, None], scale=factor, implementation="xla"
         )
     return mix(scores(queries, keys, mask, softcap=softcap, scale=factor), values)
+
+
+def _in_blocks(
+    queries: Queries,
+    keys: Keys,
+    values: Keys,
+    *,
+    segment_ids: Segments | None,
+    window: Int[Array, ""] | int,
+    softcap: float | None,
+    scale: float,
+) -> Queries:
+    """Attend over a whole sequence, each block of queries to the keys up to its end: later ones are never scored."""
+    length = queries.shape[1]
+    size = QUERY_BLOCK * -(-length // (QUERY_BLOCK * MOST_QUERY_BLOCKS))
+    mixed = []
+    for begin in range(0, length, size):
+        first = max(0, begin + 1 - window) if isinstance(window, int) and window else 0
+        block, seen = slice(begin, min(begin + size, length)), slice(first, min(begin + size, length))
+        mask = visible(
+            block.stop - begin,
+            seen.stop - first,
+            segment_ids=None if segment_ids is None else segment_ids[:, block],
+            key_segment_ids=None if segment_ids is None else segment_ids[:, seen],
+            start=begin - first,
+            window=window,
+        )
+        products = scores(queries[:, block], keys[:, seen], mask, softcap=softcap, scale=scale)
+        mixed.append(mix(products, values[:, seen]))
+    return jnp.concatenate(mixed, axis=1)
 
 
 def visible(
@@ -209,8 +247,11 @@ def scores(
     rows, length, heads, head_dim = queries.shape
     kv_heads = keys.shape[2]
     grouped = queries.reshape(rows, length, kv_heads, heads // kv_heads, head_dim)
+    axes = "btkgh"
+    if length > 1:  # XLA:CPU transposes the products otherwise; of a single query they are small
+        grouped, axes = jnp.moveaxis(grouped, 1, 3), "bkgth"
     precision = jnp.promote_types(queries.dtype, jnp.float32)
-    products = jnp.einsum("btkgh,bskh->bkgts", grouped, keys, preferred_element_type=precision) * scale
+    products = jnp.einsum(f"{axes},bskh->bkgts", grouped, keys, preferred_element_type=precision) * scale
     if softcap is not None:
         products = softcap * jnp.tanh(products / softcap)
     products = jnp.where(mask[:, None, None], products, jnp.finfo(precision).min)

@@ -85,6 +85,52 @@ def test_attention_equals_its_formula_in_float64(traced):
     np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("window", [0, 3, np.int32(3)], ids=["all", "static", "traced"])
+@pytest.mark.parametrize("segmented", [False, True])
+def test_a_sequence_in_blocks_equals_its_formula_in_float64(segmented, window, monkeypatch):
+    monkeypatch.setattr(attentions, "QUERY_BLOCK", 2)
+    monkeypatch.setattr(attentions, "MOST_QUERY_BLOCKS", 3)
+    arrays = draw((2, 11, 4, 6), (2, 11, 2, 6), (2, 11, 2, 6))  # blocks of 4, 4 and 3 queries
+    options = {"softcap": 1.5, "scale": 0.7}
+    segments = np.repeat([[1, 2, 3], [1, 1, 0]], [3, 6, 2], axis=1) if segmented else np.ones((2, 11), int)
+    expected = expected_in_float64(
+        *arrays, segments=segments, key_segments=segments, start=0, window=int(window) or 11, **options
+    )
+    given = jnp.asarray(segments) if segmented else None
+
+    def in_blocks(window, *arrays):
+        return attention(*arrays, segment_ids=given, window=window, **options)
+
+    def whole(window, *arrays):
+        queries, keys, values = arrays
+        return mix(scores(queries, keys, visible(11, 11, segment_ids=given, window=window), **options), values)
+
+    def value_and_gradient(function):
+        def total(*arrays):
+            mixed = function(*arrays)
+            return jnp.sum(mixed**2), mixed
+
+        static = () if isinstance(window, np.integer) else (0,)
+        gradient = jax.value_and_grad(total, argnums=(1, 2, 3), has_aux=True)
+        (_, mixed), gradients = jax.jit(gradient, static_argnums=static)(window, *arrays)
+        return mixed, gradients
+
+    mixed, gradients = value_and_gradient(in_blocks)
+    np.testing.assert_allclose(mixed, expected, atol=1e-6)
+    for ours, reference in zip(gradients, value_and_gradient(whole)[1], strict=True):
+        np.testing.assert_allclose(ours, reference, atol=1e-5)
+
+
+def test_keys_that_no_query_of_a_block_sees_are_not_multiplied():
+    def multiplied(window):
+        lowered = compiled.lower(*draw((1, 1024, 1, 8), (1, 1024, 1, 8), (1, 1024, 1, 8)), window=window)
+        return lowered.cost_analysis()["flops"] / (4 * 1024 * 1024 * 8)
+
+    # Eight blocks: 36 of the 64 pairs of blocks; with a window of one block, each block and one before it.
+    assert 36 / 64 < multiplied(0) < 1
+    assert multiplied(128) < multiplied(0) / 2
+
+
 def test_what_is_seen_by_hand():
     windowed = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
 
