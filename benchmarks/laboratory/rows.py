@@ -152,15 +152,18 @@ class Laboratory:
             kd_rate=trial.kd_rate,
         )
 
-    def method(self, method: str, *, name: str | None = None, **changes: object) -> Train:
+    def method(self, method: str, *, name: str | None = None, steps: int | None = None, **changes: object) -> Train:
         """Return the row of a method at the trial that was chosen for it.
 
         Args:
             method: name of the method.
             name: name of the row, if it is not the method's.
+            steps: largest number of steps, if it is not the trial's.
             **changes: fields of the recipe that differ from the method's.
         """
         trial = chosen(method)
+        if steps is not None:
+            trial = dataclasses.replace(trial, steps=steps)
         recipe = dataclasses.replace(self.recipe(method, trial), **changes)
         return self.row(name or method, recipe, trial, evaluators=self.evaluators())
 

@@ -1,7 +1,7 @@
 """DSKDv2 for one vocabulary: compares teacher and student in each other's space, through ideal projectors."""
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,23 @@ from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_argmax, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
-from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.records import Hiddens, LossOutput, Mean, TokenBatch, Variables
 from jaxkd.tokenizers import vocabulary
-from jaxkd.typing import Key, Params
+from jaxkd.typing import Key, Params, Scalar
 
 Normalisation = Literal["tokens", "reference"]
+
+StudentTarget = Literal["projected", "teacher"]
+
+
+class _Target(NamedTuple):
+    """Distribution that the student's head learns, and what making it adds to the loss."""
+
+    hiddens: Hiddens
+    compared: Bool[Array, "b k"]
+    weights: Float[Array, "b k"]
+    loss: Scalar | float
+    metrics: dict[str, Mean]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,46 +64,73 @@ class DSKDv2(Distillation):
     mean, which is all that a softmax sees.  "centred" starts better if the rows of a head have a nonzero mean."""
     spaces: Spaces = "both"
     """Spaces whose terms are in the loss.  With "teacher" alone P_t2s learns nothing."""
+    student_target: StudentTarget = "projected"
+    """Distribution that the student's head learns: p_t2s, as in the paper, or with "teacher" the teacher's own p, as in
+    `LogitKD`.  Then P_t2s learns nothing, and the first two terms of `dual` are D(q, p)."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)
         weights = mean_weights(batch.loss_mask, counts["targets"])
 
         in_student, in_teacher = dual_space.rates(self.spaces, self.kd_rate)
-        head = jax.lax.stop_gradient(student.head)
-        t2s_values = projector.project(variables.params["projectors"]["t2s"], teacher.values, batch.loss_mask)
-        s2t_values = projector.project(variables.derived["s2t"], student.values, batch.loss_mask)
-        t2s, s2t = Hiddens(values=t2s_values, head=head), Hiddens(values=s2t_values, head=teacher.head)
-
-        teacher_argmax = linear_argmax(teacher, batch.loss_mask)
-        t2s_nats = linear_cross_entropy(t2s, teacher_argmax, weights=in_student * weights, implementation=FROZEN_HEAD)
-        agree = batch.loss_mask & (t2s_nats.argmax == teacher_argmax)
+        if self.student_target == "projected":
+            target = self._projected(variables, batch, student, teacher, in_student * weights, counts)
+        else:
+            target = _Target(hiddens=teacher, compared=batch.loss_mask, weights=weights, loss=0.0, metrics={})
         nats = linear_divergence(
             student,
-            jax.lax.stop_gradient(t2s),
-            weights=in_student * self._agreement_weights(agree, batch.loss_mask, counts),
+            jax.lax.stop_gradient(target.hiddens),
+            weights=in_student * target.weights,
             divergence=self.divergence,
             labels=batch.labels,
             label_weights=(1 - self.kd_rate) * weights,
         )
+        s2t_values = projector.project(variables.derived["s2t"], student.values, batch.loss_mask)
         s2t_nats = linear_divergence(
-            s2t, teacher, weights=in_teacher * weights, divergence=self.divergence, implementation=FROZEN_HEAD
+            Hiddens(values=s2t_values, head=teacher.head),
+            teacher,
+            weights=in_teacher * weights,
+            divergence=self.divergence,
+            implementation=FROZEN_HEAD,
         )
+        divergence = "t2s_divergence" if self.student_target == "projected" else "divergence"
         metrics = dual_space.compared(
             self.spaces,
-            {
-                "t2s_cross_entropy": reported(t2s_nats.cross_entropy, batch.loss_mask),
-                "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),
-                "t2s_divergence": reported(nats.divergence, agree),
-            },
+            target.metrics | {divergence: reported(nats.divergence, target.compared)},
             {"s2t_divergence": reported(s2t_nats.divergence, batch.loss_mask)},
         )
         if self.kd_rate < 1:  # the kernel skips positions of weight 0
             correct = nats.argmax == batch.labels
             metrics["cross_entropy"] = reported(nats.cross_entropy, batch.loss_mask)
             metrics["accuracy"] = reported(correct.astype(jnp.float32), batch.loss_mask)
-        loss = nats.total + t2s_nats.total + s2t_nats.total
-        return LossOutput(loss=loss, state=variables.state, metrics=metrics)
+        return LossOutput(loss=nats.total + target.loss + s2t_nats.total, state=variables.state, metrics=metrics)
+
+    def _projected(
+        self,
+        variables: Variables,
+        batch: TokenBatch,
+        student: Hiddens,
+        teacher: Hiddens,
+        weights: Float[Array, "b k"],
+        counts: dict[str, Array],
+    ) -> _Target:
+        """Return p_t2s, where it has the teacher's argmax, and the cross entropy that trains its projector."""
+        values = projector.project(variables.params["projectors"]["t2s"], teacher.values, batch.loss_mask)
+        t2s = Hiddens(values=values, head=jax.lax.stop_gradient(student.head))
+        teacher_argmax = linear_argmax(teacher, batch.loss_mask)
+        nats = linear_cross_entropy(t2s, teacher_argmax, weights=weights, implementation=FROZEN_HEAD)
+        agree = batch.loss_mask & (nats.argmax == teacher_argmax)
+        metrics = {
+            "t2s_cross_entropy": reported(nats.cross_entropy, batch.loss_mask),
+            "t2s_agreement": reported(agree.astype(jnp.float32), batch.loss_mask),
+        }
+        return _Target(
+            hiddens=t2s,
+            compared=agree,
+            weights=self._agreement_weights(agree, batch.loss_mask, counts),
+            loss=nats.total,
+            metrics=metrics,
+        )
 
     def prepare(self, variables: Variables) -> Params:
         """Compute P_s2t from the current student head."""
@@ -106,6 +145,9 @@ class DSKDv2(Distillation):
         if self.normalisation not in get_args(Normalisation):
             choices = ", ".join(get_args(Normalisation))
             raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
+        if self.student_target not in get_args(StudentTarget):
+            choices = ", ".join(get_args(StudentTarget))
+            raise ValueError(f"student_target must be one of {choices}, got {self.student_target!r}.")
         ideal_projectors.require_fit(self.head_fit)
         dual_space.require_spaces(self.spaces)
 

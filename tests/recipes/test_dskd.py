@@ -120,6 +120,19 @@ def test_each_space_alone_has_its_own_terms(tiny, tiny_batch, method):
     assert not [name for name in in_teacher.metrics if name.startswith("t2s")]
 
 
+def test_the_teachers_own_distribution_in_the_students_space_is_logit_distillation(tiny, tiny_batch):
+    recipe = build(tiny, "dskdv2", student_target="teacher")
+    kd = tiny.logit_kd(student=recipe.student, kd_rate=recipe.kd_rate, divergence=recipe.divergence)
+    expected, reference, *_ = loss_alone(kd, tiny_batch)
+    in_student, output, _ = loss_alone(dataclasses.replace(recipe, spaces="student"), tiny_batch)
+    np.testing.assert_allclose(in_student, expected, rtol=1e-6)
+    assert output.metrics.keys() == reference.metrics.keys()
+    value, output, _ = loss_alone(recipe, tiny_batch)
+    np.testing.assert_allclose(value, expected + 0.3 * output.metrics["s2t_divergence"].value(), rtol=1e-5)
+    _, _, (gradient, _), _ = loss_and_gradients(recipe, tiny_batch)
+    assert all_zero(gradient["projectors"]), "nothing is projected into the student's space"
+
+
 def dense(recipe, method, variables, batch):
     """The same loss from whole logits, with the gradient stopped where the paper stops it."""
     stop = jax.lax.stop_gradient
@@ -264,6 +277,8 @@ def test_unknown_choices_are_refused(tiny):
         tiny.dskdv2(normalisation="mean").validate()
     with pytest.raises(ValueError, match="head_fit must be one of plain, centred, got 'mean'"):
         tiny.dskdv2(head_fit="mean").validate()
+    with pytest.raises(ValueError, match="student_target must be one of projected, teacher, got 'own'"):
+        tiny.dskdv2(student_target="own").validate()
     for method in (tiny.dskd, tiny.dskdv2):
         with pytest.raises(ValueError, match="spaces must be one of both, student, teacher, got 'none'"):
             method(spaces="none").validate()
