@@ -4,8 +4,9 @@ Question  What is each part of DSKDv2 worth, and which one keeps it from KD, or 
 Rows      `seqkd`, on the teacher's answers.  Of `dskdv2`, at the trial of the whole method: projectors that stay at
           their ideal start (`frozen`), a fit of centred heads (`centred`), all tokens in place of those where the
           projected teacher has its own argmax (`unmasked`), one space alone (`student_space`, `teacher_space`), the
-          teacher's own distribution in place of the projected one (`own_distribution`).  Of KD and DSKDv2 temperature
-          1 (`cool`), and of KD and both versions of DSKD 1,500 steps (`long`).
+          teacher's own distribution in place of the projected one (`own_distribution`).  Of `dskd` projectors that
+          start ideal and are both trained (`ideal`).  Of KD and DSKDv2 temperature 1 (`cool`), and of KD and both
+          versions of DSKD 1,500 steps (`long`).
 Rest      As in `configs/laboratory_one_vocabulary.py`, which has `kd` and `dskdv2` at the same seeds; three seeds.
 
     python -m jaxkd.train --config configs/laboratory_ablation.py
@@ -30,6 +31,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> Study:
         laboratory.method("dskdv2", name="dskdv2_student_space", spaces="student"),
         laboratory.method("dskdv2", name="dskdv2_teacher_space", spaces="teacher"),
         laboratory.method("dskdv2", name="dskdv2_own_distribution", student_target="teacher"),
+        laboratory.method("dskd", name="dskd_ideal", projector_start="ideal"),
     )
     cool = tuple(
         laboratory.method(method, name=f"{method}_cool", divergence=ForwardKL(temperature=1.0))

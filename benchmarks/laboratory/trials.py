@@ -21,7 +21,7 @@ class Trial:
 TRIALS = (
     Trial(learning_rate=2e-3, steps=600, kd_rate=0.5, projector_rate=1e-3),
     Trial(learning_rate=4e-3, steps=600, kd_rate=0.9, projector_rate=1e-3),
-    Trial(learning_rate=4e-3, steps=300, kd_rate=0.5, projector_rate=1e-2),
+    Trial(learning_rate=1e-3, steps=600, kd_rate=0.5, projector_rate=1e-3),
     Trial(learning_rate=3e-3, steps=600, kd_rate=0.9, projector_rate=1e-2),
 )
 """Trials of each method.  A weight of 0.5 and a rate of 1e-3 are the papers'."""

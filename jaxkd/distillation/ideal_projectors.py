@@ -84,6 +84,24 @@ def initial(
     return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
+def both(student: Head, teacher: Head, rows: int) -> dict[str, Params]:
+    """Return the least-squares fits of both projectors, without biases, to start from.
+
+    Args:
+        student: head of the student at step 0.
+        teacher: head of the teacher.
+        rows: number of leading rows of the shared tokens.
+    """
+    student_rows, teacher_rows = (
+        projector.token_rows(sharding.on_host(head.weight), rows) for head in (student, teacher)
+    )
+    fits = {
+        "t2s": projector.ideal_init(teacher_rows, student_rows),
+        "s2t": projector.ideal_init(student_rows, teacher_rows),
+    }
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), fits)
+
+
 def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndarray, "v d"]) -> str:
     """Describe the variance of the teacher's logits that is lost, and the projector's distance from the identity."""
     lost = f"the student's head loses {100 * projector.lost_share(t2s, teacher, student):.2f} % of the variance of "

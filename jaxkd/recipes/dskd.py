@@ -1,6 +1,7 @@
 """DSKD, first version, for one vocabulary: compares teacher and student in each other's space."""
 
 import dataclasses
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +9,17 @@ from jaxtyping import Array
 
 from jaxkd import projector
 from jaxkd.data.text.packed_text import PackedText
-from jaxkd.distillation import dual_space, student_params
+from jaxkd.distillation import dual_space, ideal_projectors, student_params
 from jaxkd.distillation.dual_space import Spaces
 from jaxkd.distillation.recipe import Distillation
 from jaxkd.kernels import FROZEN_HEAD, linear_cross_entropy, linear_divergence
 from jaxkd.losses import AnyDivergence, ForwardKL
 from jaxkd.losses.reduce import mean_weights, reported
 from jaxkd.records import Hiddens, LossOutput, TokenBatch, Variables
+from jaxkd.tokenizers import vocabulary
 from jaxkd.typing import Key, Params
+
+ProjectorStart = Literal["random", "ideal"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,9 @@ class DSKD(Distillation):
     """Divergence D in the student's space; its temperature applies in the teacher's space too."""
     spaces: Spaces = "both"
     """Spaces whose terms are in the loss, with one projector each."""
+    projector_start: ProjectorStart = "random"
+    """Start of both projectors: random, as in the paper, or "ideal", the least-squares fits that preserve the logits,
+    as `DSKDv2` starts.  Both are trained from there."""
 
     def loss(self, variables: Variables, batch: TokenBatch, counts: dict[str, Array], key: Key) -> LossOutput:
         student, teacher = self.hiddens(variables, batch, key)
@@ -85,6 +92,9 @@ class DSKD(Distillation):
     def validate(self) -> None:
         super().validate()
         dual_space.require_spaces(self.spaces)
+        if self.projector_start not in get_args(ProjectorStart):
+            choices = ", ".join(get_args(ProjectorStart))
+            raise ValueError(f"projector_start must be one of {choices}, got {self.projector_start!r}.")
 
     def abstract(self) -> Variables:
         return student_params.with_projectors(
@@ -93,7 +103,12 @@ class DSKD(Distillation):
 
     def init(self, key: Key) -> Variables:
         student_key, projector_key = jax.random.split(key)
-        return student_params.with_projectors(super().init(student_key), self._projectors(projector_key))
+        variables, projectors = super().init(student_key), self._projectors(projector_key)
+        if self.projector_start == "ideal":
+            rows = vocabulary.common_prefix_size(self.student, self.teacher)
+            fits = ideal_projectors.both(*self.heads(variables), rows)
+            projectors = {name: fits[name] | {"bias": jnp.zeros_like(projectors[name]["bias"])} for name in projectors}
+        return student_params.with_projectors(variables, projectors)
 
     def _projectors(self, key: Key) -> dict[str, Params]:
         t2s_key, s2t_key = jax.random.split(key)

@@ -120,6 +120,17 @@ def test_each_space_alone_has_its_own_terms(tiny, tiny_batch, method):
     assert not [name for name in in_teacher.metrics if name.startswith("t2s")]
 
 
+def test_the_first_version_from_ideal_projectors_starts_with_the_terms_of_the_second(tiny, tiny_batch):
+    recipe = build(tiny, "dskd", projector_start="ideal", divergence=ForwardKL(temperature=1.5))
+    _, output, variables = loss_alone(recipe, tiny_batch)
+    _, reference, _ = loss_alone(build(tiny, "dskdv2", divergence=recipe.divergence), tiny_batch)
+    for name in ("cross_entropy", "s2t_divergence"):
+        np.testing.assert_allclose(output.metrics[name].value(), reference.metrics[name].value(), rtol=1e-4)
+    shapes = {name: leaf.shape for name, leaf in recipe.abstract().params["projectors"]["t2s"].items()}
+    assert {name: leaf.shape for name, leaf in variables.params["projectors"]["t2s"].items()} == shapes
+    assert all(not np.any(one["bias"]) for one in variables.params["projectors"].values())
+
+
 def test_the_teachers_own_distribution_in_the_students_space_is_logit_distillation(tiny, tiny_batch):
     recipe = build(tiny, "dskdv2", student_target="teacher")
     kd = tiny.logit_kd(student=recipe.student, kd_rate=recipe.kd_rate, divergence=recipe.divergence)
@@ -279,6 +290,8 @@ def test_unknown_choices_are_refused(tiny):
         tiny.dskdv2(head_fit="mean").validate()
     with pytest.raises(ValueError, match="student_target must be one of projected, teacher, got 'own'"):
         tiny.dskdv2(student_target="own").validate()
+    with pytest.raises(ValueError, match="projector_start must be one of random, ideal, got 'zero'"):
+        tiny.dskd(projector_start="zero").validate()
     for method in (tiny.dskd, tiny.dskdv2):
         with pytest.raises(ValueError, match="spaces must be one of both, student, teacher, got 'none'"):
             method(spaces="none").validate()
