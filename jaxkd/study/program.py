@@ -1,14 +1,18 @@
 """A study as a program runs it: settings of the process, stages, and what is written at the end."""
 
+import logging
 import os
 from pathlib import Path
 
 import jax
 
+from jaxkd.runtime import huge_pages
 from jaxkd.sharding.mesh import initialize_processes
 from jaxkd.study.results.summary import write_summary
 from jaxkd.study.study import Study, run_study
 from jaxkd.training.train_stage import Train
+
+_log = logging.getLogger(__name__)
 
 
 def prepare_process(study: Study) -> None:
@@ -30,6 +34,9 @@ def run_and_report(study: Study, workdir: Path, *, command: str, only: str | Non
         command: command as the user typed it, for the report.
         only: name of a single stage to run; None runs all.
     """
+    trains = any(isinstance(stage, Train) for stage in study.stages)
+    if trains and jax.default_backend() == "cpu" and (advice := huge_pages.advice()) is not None:
+        _log.info("%s", advice)
     run_study(study, workdir, only=only)
     report(study, workdir, command=command)
 
