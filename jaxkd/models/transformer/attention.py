@@ -201,7 +201,8 @@ def _in_blocks(
     mixed = []
     for begin in range(0, length, size):
         first = max(0, begin + 1 - window) if isinstance(window, int) and window else 0
-        block, seen = slice(begin, min(begin + size, length)), slice(first, min(begin + size, length))
+        block = slice(begin, min(begin + size, length))
+        seen = slice(first, block.stop)
         mask = visible(
             block.stop - begin,
             seen.stop - first,
