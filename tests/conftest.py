@@ -20,8 +20,6 @@ os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
-# Large arrays, and LLVM's memory, in huge pages; for the processes that are started from here.
-os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # of what XLA prints, errors alone
 # Equinox raises from a callback into Python, and JAX keeps no program that has one: each run would compile every solver
 # again.  What it would refuse, as times that do not increase, makes a solution NaN instead, which fails a test too.
