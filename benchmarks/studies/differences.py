@@ -29,11 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar=("FIRST", "SECOND"),
         help="labels of rows; several that are joined by commas stand for their mean",
     )
+    parser.add_argument("--draws", type=int, default=1, help="answers to each prompt, which are resampled together")
     given = parser.parse_args(arguments)
-    print(table(json.loads(given.kept.read_text()), given.figure, given.pair))
+    print(table(json.loads(given.kept.read_text()), given.figure, given.pair, draws=given.draws))
 
 
-def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) -> tuple[Interval, dict[str, float]]:
+def difference(
+    kept: Mapping[str, Any], figure: str, first: str, second: str, *, draws: int = 1
+) -> tuple[Interval, dict[str, float]]:
     """Return the mean of a figure of `first` minus that of `second`, over the seeds of both, and that of each seed.
 
     Answer i of all rows is to the same prompt, so answers are resampled in pairs.
@@ -43,9 +46,10 @@ def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) ->
         figure: EVALUATOR/COLUMN.
         first: a row's label; several labels, joined by commas, stand for their mean.
         second: the same for the other side.
+        draws: `samples_per_prompt` of `Generations`, whose answers are to all prompts in turn, once for each draw.
 
     Raises:
-        ValueError: there is no seed at which all were measured.
+        ValueError: there is no seed at which all were measured, or a number of answers that `draws` does not divide.
     """
     ours, theirs = _mean(kept, figure, first), _mean(kept, figure, second)
     seeds = sorted(ours.keys() & theirs.keys(), key=int)
@@ -55,14 +59,17 @@ def difference(kept: Mapping[str, Any], figure: str, first: str, second: str) ->
             f"{', '.join(theirs) or 'none'}. Figures: {', '.join(kept['columns'])}."
         )
     gaps = np.array([ours[seed] - theirs[seed] for seed in seeds])
+    if draws < 1 or gaps.shape[-1] % draws:
+        raise ValueError(f"draws must divide the {gaps.shape[-1]} answers of a row, got {draws}.")
+    gaps = gaps.reshape(len(seeds), draws, -1).mean(axis=1)
     return mean_interval(gaps), dict(zip(seeds, gaps.mean(axis=-1).tolist(), strict=True))
 
 
-def table(kept: Mapping[str, Any], figure: str, pairs: Sequence[tuple[str, str]]) -> str:
+def table(kept: Mapping[str, Any], figure: str, pairs: Sequence[tuple[str, str]], *, draws: int = 1) -> str:
     """Return the differences as Markdown."""
     cells = []
     for first, second in pairs:
-        interval, by_seed = difference(kept, figure, first, second)
+        interval, by_seed = difference(kept, figure, first, second, draws=draws)
         cells.append(
             (
                 f"{_named(first)} − {_named(second)}",

@@ -25,6 +25,19 @@ def test_answers_are_drawn_in_pairs():
     assert (interval.low, interval.high) == (0.0, 0.0)
 
 
+def test_draws_of_a_prompt_are_resampled_together():
+    study, draws = kept(), 3
+    for column in study["columns"][PASSED].values():
+        for seed, values in column.items():
+            column[seed] = values * draws
+    expected = differences.difference(kept(), PASSED, "constant_0.5", "dpo_0.1")
+    assert differences.difference(study, PASSED, "constant_0.5", "dpo_0.1", draws=draws) == expected
+    narrower, _ = differences.difference(study, PASSED, "constant_0.5", "dpo_0.1")
+    assert narrower.high - narrower.low < expected[0].high - expected[0].low
+    with pytest.raises(ValueError, match=r"draws must divide the \d+ answers of a row, got 7"):
+        differences.difference(study, PASSED, "constant_0.5", "dpo_0.1", draws=7)
+
+
 def test_several_rows_stand_for_their_mean():
     _, by_seed = differences.difference(kept(), PASSED, "constant_0.5,dpo_0.1", "dpo_0.1")
     assert by_seed == {"0": 0.125, "1": 0.25}
