@@ -53,7 +53,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["XLA_FLAGS"] = " ".join([*_known(FLAGS, cache / "flags.json"), os.environ.get("XLA_FLAGS", "")]).strip()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    # What LLVM and large arrays take lies in huge pages then (`jaxkd.runtime.huge_pages`), in the processes that start.
+    # LLVM and large arrays take huge pages then (`jaxkd.runtime.host_memory`), in the processes that start.
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 
 

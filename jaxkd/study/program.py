@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from jaxkd.runtime import huge_pages
+from jaxkd.runtime import host_memory
 from jaxkd.sharding.mesh import initialize_processes
 from jaxkd.study.results.summary import write_summary
 from jaxkd.study.study import Study, run_study
@@ -35,7 +35,7 @@ def run_and_report(study: Study, workdir: Path, *, command: str, only: str | Non
         only: name of a single stage to run; None runs all.
     """
     trains = any(isinstance(stage, Train) for stage in study.stages)
-    if trains and jax.default_backend() == "cpu" and (advice := huge_pages.advice()) is not None:
+    if trains and jax.default_backend() == "cpu" and (advice := host_memory.huge_pages_advice()) is not None:
         _log.info("%s", advice)
     run_study(study, workdir, only=only)
     report(study, workdir, command=command)

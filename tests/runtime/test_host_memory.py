@@ -1,4 +1,4 @@
-"""Freed memory goes back to the operating system."""
+"""Freed memory goes back to the operating system, and huge pages are advised where they can be had and are not."""
 
 import ctypes
 from pathlib import Path
@@ -54,3 +54,36 @@ def shared_kb():
     names = ("RssFile", "RssShmem")
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(names))
+
+
+LINUX = ("glibc", "2.36")
+
+
+@pytest.mark.parametrize(
+    ("choice", "library", "tunables", "advised"),
+    [
+        ("always [madvise] never\n", LINUX, None, True),
+        ("always [madvise] never\n", LINUX, "glibc.malloc.arena_max=2", True),
+        ("always [madvise] never\n", LINUX, "glibc.malloc.hugetlb=0", False),
+        ("[always] madvise never\n", LINUX, None, False),
+        ("always madvise [never]\n", LINUX, None, False),
+        (None, LINUX, None, False),
+        ("always [madvise] never\n", ("glibc", "2.31"), None, False),
+        ("always [madvise] never\n", ("", ""), None, False),
+    ],
+    ids=["madvise", "another tunable", "declined", "always", "never", "no choice", "old library", "no glibc"],
+)
+def test_huge_pages_are_advised_where_they_help(choice, library, tunables, advised, tmp_path, monkeypatch):
+    file = tmp_path / "enabled"
+    if choice is not None:
+        file.write_text(choice)
+    monkeypatch.setattr(host_memory, "_HUGE_PAGES", file)
+    monkeypatch.setattr(host_memory.platform, "libc_ver", lambda: library)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if tunables is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", tunables)
+    advice = host_memory.huge_pages_advice()
+    assert (advice is not None) == advised
+    if advice is not None:
+        others = f"{tunables}:" if tunables else ""
+        assert advice.startswith(f"GLIBC_TUNABLES={others}glibc.malloc.hugetlb=1 before the command")
