@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxkd import projector, sharding
 from jaxkd.distillation import student_params
+from jaxkd.projector.ideal import Matrix
 from jaxkd.records import Head, Variables
 from jaxkd.typing import Params
 
@@ -63,9 +64,7 @@ def initial(
         rtol: as in `projector.ideal_init`.
         head_fit: target of the fit.
     """
-    ours, theirs = (rows, rows) if isinstance(rows, int) else rows
-    student_rows = projector.token_rows(sharding.on_host(student.weight), ours)
-    teacher_rows = projector.token_rows(sharding.on_host(teacher.weight), theirs)
+    student_rows, teacher_rows = _shared(student, teacher, rows)
     if len(student_rows) < max(student_rows.shape[1], teacher_rows.shape[1]):
         _log.warning(
             "%d shared tokens do not determine projectors between widths of %d and %d: they start as those of least "
@@ -84,22 +83,29 @@ def initial(
     return student_params.with_projectors(variables, {"t2s": t2s}).replace(state=state)
 
 
-def both(student: Head, teacher: Head, rows: int) -> dict[str, Params]:
-    """Return the least-squares fits of both projectors, without biases, to start from.
+def fits(student: Head, teacher: Head, rows: SharedRows) -> dict[str, Params]:
+    """Return the least-squares fits of P_t2s and P_s2t, without biases, to start from.
 
     Args:
         student: head of the student at step 0.
         teacher: head of the teacher.
-        rows: number of leading rows of the shared tokens.
+        rows: rows of the shared tokens.
     """
-    student_rows, teacher_rows = (
-        projector.token_rows(sharding.on_host(head.weight), rows) for head in (student, teacher)
-    )
-    fits = {
+    student_rows, teacher_rows = _shared(student, teacher, rows)
+    found = {
         "t2s": projector.ideal_init(teacher_rows, student_rows),
         "s2t": projector.ideal_init(student_rows, teacher_rows),
     }
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), fits)
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), found)
+
+
+def _shared(student: Head, teacher: Head, rows: SharedRows) -> tuple[Matrix, Matrix]:
+    """Return the rows of the shared tokens of both heads, on the host."""
+    ours, theirs = (rows, rows) if isinstance(rows, int) else rows
+    return (
+        projector.token_rows(sharding.on_host(student.weight), ours),
+        projector.token_rows(sharding.on_host(teacher.weight), theirs),
+    )
 
 
 def _kept(t2s: Params, teacher: Float[np.ndarray, "v d"], student: Float[np.ndarray, "v d"]) -> str:

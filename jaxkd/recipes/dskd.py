@@ -106,7 +106,7 @@ class DSKD(Distillation):
         variables, projectors = super().init(student_key), self._projectors(projector_key)
         if self.projector_start == "ideal":
             rows = vocabulary.common_prefix_size(self.student, self.teacher)
-            fits = ideal_projectors.both(*self.heads(variables), rows)
+            fits = ideal_projectors.fits(*self.heads(variables), rows)
             projectors = {name: fits[name] | {"bias": jnp.zeros_like(projectors[name]["bias"])} for name in projectors}
         return student_params.with_projectors(variables, projectors)
 

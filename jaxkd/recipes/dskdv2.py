@@ -142,12 +142,9 @@ class DSKDv2(Distillation):
 
     def validate(self) -> None:
         super().validate()
-        if self.normalisation not in get_args(Normalisation):
-            choices = ", ".join(get_args(Normalisation))
-            raise ValueError(f"normalisation must be one of {choices}, got {self.normalisation!r}.")
-        if self.student_target not in get_args(StudentTarget):
-            choices = ", ".join(get_args(StudentTarget))
-            raise ValueError(f"student_target must be one of {choices}, got {self.student_target!r}.")
+        for name, choices in (("normalisation", Normalisation), ("student_target", StudentTarget)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}.")
         ideal_projectors.require_fit(self.head_fit)
         dual_space.require_spaces(self.spaces)
 
